@@ -1,0 +1,1 @@
+"""Product data: the Product type, readers of catalogues, and the procedural catalogue."""

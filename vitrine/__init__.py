@@ -1,0 +1,1 @@
+"""The contract of Vitrine: its API, its tensors, its preprocessing and a thin client."""

@@ -1,0 +1,84 @@
+"""Names, dtypes and dims of every model that Triton serves: the one place where they are written.
+
+The config.pbtxt files, the exported graphs and the gateway are held against these values by contract tests.
+Shapes leave the batch dimension out, as Triton's model configuration does.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+IMAGE_SIZE = 64
+"""Side of the square picture that the image encoder sees, in pixels."""
+
+TEXT_LENGTH = 32
+"""Tokens of a text, padding included; longer texts are cut."""
+
+EMBEDDING_DIM = 256
+"""Length of one embedding: one half of a product's vector."""
+
+MAX_BATCH_SIZE = 32
+"""Rows that one execution of any model may carry."""
+
+Dtype = Literal["BYTES", "UINT8", "INT64", "FP32"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output; BYTES holds UTF-8 text or an encoded picture."""
+
+    name: str
+    dtype: Dtype
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model of the repository, an ensemble or a member of one."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    steps: tuple[str, ...] = ()
+    """The members that an ensemble runs, in order; empty for a member."""
+
+
+_IMAGE = TensorSpec("image", "BYTES", (1,))
+_TEXT = TensorSpec("text", "BYTES", (1,))
+_PIXELS = TensorSpec("pixels", "UINT8", (IMAGE_SIZE, IMAGE_SIZE, 3))
+_TOKEN_IDS = TensorSpec("token_ids", "INT64", (TEXT_LENGTH,))
+_REFERENCE = TensorSpec("reference_embedding", "FP32", (EMBEDDING_DIM,))
+_EMBEDDING = TensorSpec("embedding", "FP32", (EMBEDDING_DIM,))
+
+IMAGE_DECODE = ModelSpec("image_decode", (_IMAGE,), (_PIXELS,))
+TEXT_TOKENIZE = ModelSpec("text_tokenize", (_TEXT,), (_TOKEN_IDS,))
+IMAGE_ENCODER = ModelSpec(
+    "image_encoder", (_PIXELS,), (TensorSpec("image_embedding", "FP32", (EMBEDDING_DIM,)),)
+)
+TEXT_ENCODER = ModelSpec(
+    "text_encoder", (_TOKEN_IDS,), (TensorSpec("text_embedding", "FP32", (EMBEDDING_DIM,)),)
+)
+FUSION_ENCODER = ModelSpec(
+    "fusion_encoder",
+    (_REFERENCE, _TOKEN_IDS),
+    (TensorSpec("composed_embedding", "FP32", (EMBEDDING_DIM,)),),
+)
+
+EMBED_TEXT = ModelSpec("embed_text", (_TEXT,), (_EMBEDDING,), ("text_tokenize", "text_encoder"))
+EMBED_IMAGE = ModelSpec("embed_image", (_IMAGE,), (_EMBEDDING,), ("image_decode", "image_encoder"))
+EMBED_COMPOSED = ModelSpec(
+    "embed_composed",
+    (_IMAGE, _TEXT),
+    (_EMBEDDING,),
+    ("image_decode", "text_tokenize", "image_encoder", "fusion_encoder"),
+)
+EMBED_REFINED = ModelSpec(
+    "embed_refined", (_REFERENCE, _TEXT), (_EMBEDDING,), ("text_tokenize", "fusion_encoder")
+)
+
+PREPROCESSORS = (IMAGE_DECODE, TEXT_TOKENIZE)
+ENCODERS = (IMAGE_ENCODER, TEXT_ENCODER, FUSION_ENCODER)
+ENSEMBLES = (EMBED_TEXT, EMBED_IMAGE, EMBED_COMPOSED, EMBED_REFINED)
+MODELS = PREPROCESSORS + ENCODERS + ENSEMBLES
+
+MANIFEST_PARAMETER = "manifest"
+"""The parameter of every ensemble's config that carries the manifest's digest."""
