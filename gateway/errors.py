@@ -1,0 +1,95 @@
+"""Every error that a caller may see, each with its gRPC status.
+
+    SearchError
+    ├── InvalidQuery        INVALID_ARGUMENT     the caller sent what no retry can mend
+    ├── NotFound            NOT_FOUND            a product or session that is not there
+    ├── PermissionDenied    PERMISSION_DENIED    another caller's session
+    ├── Overloaded          RESOURCE_EXHAUSTED   refused at the door; no work was done
+    ├── DeadlineExceeded    DEADLINE_EXCEEDED    the caller's time ran out
+    ├── FailedPrecondition  FAILED_PRECONDITION  an operator must act first
+    └── DependencyError     UNAVAILABLE          Triton or Milvus did not answer
+
+The outermost interceptor translates them; nothing else does. A late or broken rewriter is none of these:
+it degrades the answer.
+"""
+
+import grpc
+
+
+class SearchError(Exception):
+    """Base of the tree; `str(error)` is what the caller reads."""
+
+    code = grpc.StatusCode.INTERNAL
+
+
+class InvalidQuery(SearchError):  # noqa: N818 - named as callers know it
+    """A field of the request breaks its limit."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class NotFound(SearchError):  # noqa: N818
+    """The named thing does not exist."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+    def __init__(self, field: str, what: str) -> None:
+        super().__init__(f"{field}: {what} not found")
+        self.field = field
+
+
+class PermissionDenied(SearchError):  # noqa: N818
+    """The thing exists and belongs to somebody else."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+
+
+class Overloaded(SearchError):  # noqa: N818
+    """Refused at the door: the caller may retry after the delay, no work was done."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(SearchError):  # noqa: N818
+    """The caller's deadline passed before the answer was ready."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class FailedPrecondition(SearchError):  # noqa: N818
+    """The service cannot do this until an operator acts; the message says what."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class DependencyError(SearchError):
+    """A dependency failed; names it, and never passes its message on."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+    def __init__(self, dependency: str) -> None:
+        super().__init__(f"{dependency} is unavailable")
+        self.dependency = dependency
+
+
+class EncoderError(DependencyError):
+    """Triton did not give an embedding."""
+
+    def __init__(self) -> None:
+        super().__init__("encoder")
+
+
+class VectorIndexError(DependencyError):
+    """Milvus did not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("index")
