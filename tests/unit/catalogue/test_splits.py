@@ -1,0 +1,48 @@
+"""Training and test sets of the procedural catalogue."""
+
+from itertools import combinations
+
+from catalogue.grammar import edit_between
+from catalogue.splits import CLUSTER_SIZE, Split, is_held, make_splits
+
+SPLITS = make_splits(seed=3, train_clusters=200, test_clusters=40, seen_clusters=10)
+
+
+def test_sets_share_no_caption() -> None:
+    """Training, i.i.d. and unseen-combination sets have no spec in common; `seen` repeats training's."""
+    sets = [set(split.specs()) for split in (SPLITS.train, SPLITS.iid, SPLITS.ood)]
+    assert [len(specs) for specs in sets] == [800, 160, 160]
+    assert all(not (a & b) for a, b in combinations(sets, 2))
+    assert set(SPLITS.seen.specs()) <= sets[0]
+
+
+def test_held_combinations_are_in_no_training_cluster() -> None:
+    """Only the `ood` set holds held combinations, and it holds nothing else."""
+    assert not any(is_held(spec) for split in (SPLITS.train, SPLITS.iid) for spec in split.specs())
+    assert all(is_held(spec) for spec in SPLITS.ood.specs())
+
+
+def test_edges_lead_from_source_to_target() -> None:
+    """Every member is one word from the first, in both directions, and an edge says which word."""
+    for cluster in SPLITS.train.clusters:
+        assert len(cluster.specs) == CLUSTER_SIZE
+        for edge in cluster.edges:
+            assert edit_between(cluster.specs[edge.source], cluster.specs[edge.target]) == edge.edit
+        pairs = {(edge.source, edge.target) for edge in cluster.edges}
+        assert {(0, i) for i in range(1, CLUSTER_SIZE)} | {(i, 0) for i in range(1, CLUSTER_SIZE)} <= pairs
+
+
+def test_pictures_of_a_seen_caption_are_new() -> None:
+    """Sets that share captions share no picture."""
+    pictures = set(SPLITS.train.pictures())
+    assert len(pictures) == 1600
+    assert not pictures & set(SPLITS.seen.pictures())
+
+
+def test_equal_arguments_give_equal_sets() -> None:
+    """The sets depend on nothing but the arguments."""
+    again = make_splits(seed=3, train_clusters=200, test_clusters=40, seen_clusters=10)
+    other = make_splits(seed=4, train_clusters=200, test_clusters=40, seen_clusters=10)
+    assert again == SPLITS
+    assert isinstance(other.train, Split)
+    assert other.train != SPLITS.train
