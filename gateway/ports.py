@@ -60,6 +60,10 @@ class VectorIndex(Protocol):
         """Give the products that exist, with their embeddings, in the order of the ids."""
         ...
 
+    async def version(self, *, timeout_s: float) -> IndexVersion:
+        """Name the current collection: cheap, asked every few seconds. FailedPrecondition when there is none."""
+        ...
+
     async def describe(self, *, timeout_s: float) -> IndexSummary:
         """Say what the current collection is and holds. Raises FailedPrecondition when there is none."""
         ...
