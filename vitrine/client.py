@@ -1,0 +1,240 @@
+"""A thin asyncio client: the generated messages, deadlines that are always set, and one error.
+
+async with VitrineClient("127.0.0.1:7700") as client:
+    answer = await client.search(SearchRequest(text="red floral midi dress", limit=5))
+    for hit in answer.hits:
+        print(hit.product_id, hit.score, hit.product.title)
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # it has no py.typed
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, search_pb2, search_pb2_grpc
+
+DEFAULT_ADDRESS = "127.0.0.1:7700"
+DEFAULT_TIMEOUT_S = 10.0
+UPSERT_TIMEOUT_S = 3600.0
+"""A whole stream of products; an answer that stays away longer than this means that the service hangs."""
+
+# Reads are safe to repeat. Refused calls (RESOURCE_EXHAUSTED) are not repeated here: the caller has the delay.
+# Throttling keeps repeats from feeding an outage: it takes ten successes to earn back one failure.
+_READS = [
+    {"service": "vitrine.v1.SearchService", "method": "Search"},
+    {"service": "vitrine.v1.CatalogueService", "method": "GetProduct"},
+    {"service": "vitrine.v1.CatalogueService", "method": "Describe"},
+]
+_RETRIES = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": _READS,
+                "retryPolicy": {
+                    "maxAttempts": 3,
+                    "initialBackoff": "0.05s",
+                    "maxBackoff": "0.5s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """A field of the request and what is wrong with it."""
+
+    field: str
+    reason: str
+
+
+class VitrineError(Exception):
+    """The call failed; `str(error)` is a sentence for people.
+
+    Attributes:
+        code: the gRPC status.
+        violations: the fields that the service refused, with their limits.
+        retry_after_s: how long to wait before another try, where the service says so.
+        unreachable: nothing answers at the address.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *,
+        violations: tuple[FieldViolation, ...] = (),
+        retry_after_s: float | None = None,
+        unreachable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.violations = violations
+        self.retry_after_s = retry_after_s
+        self.unreachable = unreachable
+
+
+class VitrineClient:
+    """Calls the gateway; made inside a running event loop, used as an `async with`.
+
+    Every method takes `timeout_s`, the seconds that the call may last, and raises VitrineError when it fails.
+    """
+
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S, retry: bool = True
+    ) -> None:
+        options = [("grpc.service_config", _RETRIES)] if retry else [("grpc.enable_retries", 0)]
+        self.address = address
+        self._timeout_s = timeout_s
+        self._channel = aio.insecure_channel(address, options=options)
+        self._search = search_pb2_grpc.SearchServiceStub(self._channel)
+        self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(self._channel)
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its stubs leave the methods out
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+    async def search(
+        self, request: search_pb2.SearchRequest, *, timeout_s: float | None = None
+    ) -> search_pb2.SearchResponse:
+        """Find products."""
+        with self._translated():
+            return await self._search.Search(request, timeout=timeout_s or self._timeout_s)
+
+    async def converse(
+        self, request: search_pb2.ConverseRequest, *, timeout_s: float | None = None
+    ) -> AsyncIterator[search_pb2.ConverseResponse]:
+        """Take one turn of a conversation: what was understood, then the hits, then the reply."""
+        call = self._search.Converse(request, timeout=timeout_s or self._timeout_s)
+        try:
+            with self._translated():
+                async for answer in call:
+                    yield answer
+        finally:
+            call.cancel()
+
+    async def upsert(
+        self,
+        products: AsyncIterable[catalogue_pb2.ProductInput],
+        *,
+        rebuild: bool = False,
+        source: str = "",
+        timeout_s: float = UPSERT_TIMEOUT_S,
+    ) -> AsyncIterator[catalogue_pb2.UpsertProductsResponse]:
+        """Write products as they are yielded; each answer says what is durable by then.
+
+        With `rebuild` the products make a new index that replaces the old one at the end; `source` names the
+        stream, so that a rebuild that was cut off is resumed. What `products` raises is raised here.
+        """
+        options = catalogue_pb2.UpsertOptions(rebuild=rebuild, source=source)
+        call = self._catalogue.UpsertProducts(timeout=timeout_s)
+        feeder = asyncio.create_task(_feed(call, options, products))
+        # A source that fails must not look like the end of the stream: it cancels the call.
+        feeder.add_done_callback(lambda task: call.cancel() if _failure(task) else None)
+        try:
+            with self._translated():
+                async for answer in call:
+                    yield answer
+        except asyncio.CancelledError:
+            if failure := _failure(feeder):
+                raise failure from None
+            raise
+        finally:
+            call.cancel()
+            feeder.cancel()
+            await asyncio.wait([feeder])
+
+    async def delete(
+        self, request: catalogue_pb2.DeleteProductsRequest, *, timeout_s: float | None = None
+    ) -> catalogue_pb2.DeleteProductsResponse:
+        """Delete products; unknown ids are passed over."""
+        with self._translated():
+            return await self._catalogue.DeleteProducts(request, timeout=timeout_s or self._timeout_s)
+
+    async def get_product(
+        self, product_id: str, *, timeout_s: float | None = None
+    ) -> catalogue_pb2.GetProductResponse:
+        """Give a product with the two halves of its vector."""
+        request = catalogue_pb2.GetProductRequest(product_id=product_id)
+        with self._translated():
+            return await self._catalogue.GetProduct(request, timeout=timeout_s or self._timeout_s)
+
+    async def describe(self, *, timeout_s: float | None = None) -> catalogue_pb2.DescribeResponse:
+        """Say what the index holds and which versions answer."""
+        request = catalogue_pb2.DescribeRequest()
+        with self._translated():
+            return await self._catalogue.Describe(request, timeout=timeout_s or self._timeout_s)
+
+    async def health(self, service: str = "", *, timeout_s: float | None = None) -> str:
+        """Give the service's health, "SERVING" when it is well; the empty name asks for all of them."""
+        request = health_pb2.HealthCheckRequest(service=service)
+        with self._translated():
+            answer = await self._health.Check(request, timeout=timeout_s or self._timeout_s)
+        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except aio.AioRpcError as error:
+            # A service that answers UNAVAILABLE itself leaves the connection standing.
+            connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
+            unreachable = error.code() is grpc.StatusCode.UNAVAILABLE and not connected
+            raise _vitrine_error(error, unreachable=unreachable) from error
+
+
+async def _feed(
+    call: aio.StreamStreamCall[Any, Any],
+    options: catalogue_pb2.UpsertOptions,
+    products: AsyncIterable[catalogue_pb2.ProductInput],
+) -> None:
+    await call.write(catalogue_pb2.UpsertProductsRequest(options=options))
+    async for product in products:
+        await call.write(catalogue_pb2.UpsertProductsRequest(product=product))
+    await call.done_writing()
+
+
+def _failure(task: asyncio.Task[None]) -> BaseException | None:
+    return task.exception() if task.done() and not task.cancelled() else None
+
+
+def _vitrine_error(error: aio.AioRpcError, *, unreachable: bool) -> VitrineError:
+    bad_request = error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    for detail in _details(error):
+        if not detail.Unpack(bad_request):
+            detail.Unpack(retry)
+    return VitrineError(
+        error.code(),
+        error.details() or error.code().name,
+        violations=tuple(FieldViolation(v.field, v.description) for v in bad_request.field_violations),
+        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds()
+        if retry.HasField("retry_delay")
+        else None,
+        unreachable=unreachable,
+    )
+
+
+def _details(error: aio.AioRpcError) -> list[Any]:
+    """Give the google.rpc details; a proxy on the way may have left none, or none that can be read."""
+    try:
+        status: status_pb2.Status | None = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except (ValueError, DecodeError):
+        return []
+    return list(status.details) if status is not None else []
