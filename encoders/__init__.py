@@ -1,0 +1,1 @@
+"""Torch: the image, text and fusion encoders, their training and their evaluation."""
