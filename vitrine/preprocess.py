@@ -38,6 +38,9 @@ MAX_IMAGE_SIDE = 8_192
 MAX_SECTIONS = 16_384
 """Chunks or segments of a file. Its decoder walks them one by one; the largest real PNGs have about 1,000."""
 
+MAX_STRAY_BYTES = 65_536
+"""Bytes between the segments of a JPEG: cameras write some, and Pillow skips them one by one, in Python."""
+
 MAX_JPEG_SCANS = 100
 """Passes of a progressive JPEG, each over every pixel; encoders write about ten."""
 
@@ -167,7 +170,7 @@ def _read_jpeg_header(data: bytes) -> ImageHeader:
     size = None
     for marker, offset in _jpeg_segments(data):
         if marker in _FRAME_MARKERS:
-            height, width = struct.unpack_from(">HH", data, offset + 5)
+            height, width = struct.unpack_from(">HH", data, offset + 3)
             size = (width, height)
     if size is None:
         raise ImageRejected("is truncated or damaged")
@@ -176,12 +179,14 @@ def _read_jpeg_header(data: bytes) -> ImageHeader:
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Yields marker and offset (of the length field) of every segment before the first scan."""
-    offset = 2
+    offset, stray = 2, 0
     for _ in range(MAX_SECTIONS):
-        # Decoders skip stray and fill bytes between segments; real cameras write some.
-        marker = _MARKER.search(data, offset)
+        marker = _MARKER.search(data, offset, offset + MAX_STRAY_BYTES + 3)
         if marker is None or marker[1] == _SOS:
             return
+        stray += marker.start() - offset
+        if stray > MAX_STRAY_BYTES:
+            raise ImageRejected("is truncated or damaged")
         yield marker[1][0], marker.end()
         offset = marker.end() + struct.unpack_from(">H", data, marker.end())[0]
     raise ImageRejected(f"has more than {MAX_SECTIONS:,} sections")
