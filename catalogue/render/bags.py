@@ -78,6 +78,7 @@ def _draw_handbag(s: Sketch) -> None:
 
 
 def _draw_clutch(s: Sketch) -> None:
+    s.canvas.translate(-10, 0)
     width = s.vary(72, 80)
     draw_trim(s, [at(width - 3, 112), bend(width + 24, 140), at(width - 6, 200)], 4.5)
     right = [at(width, 98), bend(width + 3, 172), at(width - 3, 177)]

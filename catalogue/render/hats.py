@@ -1,8 +1,8 @@
 """Hats."""
 
-from catalogue.render.brush import fill
+from catalogue.render.brush import fill, stroke
 from catalogue.render.cloth import Band, Cut, Sketch, draw_button, draw_emblem, draw_part, draw_seam
-from catalogue.render.geometry import at, bend
+from catalogue.render.geometry import at, bend, line
 from catalogue.render.palette import shade
 
 
@@ -12,14 +12,35 @@ def draw_hat(s: Sketch) -> None:
 
 
 def _draw_cap(s: Sketch) -> None:
-    crown = [at(-68, 150), bend(-72, 70), bend(-10, 58), bend(48, 68), at(52, 148), bend(-8, 138)]
+    s.canvas.translate(-18, 0)
+    crown = [
+        at(-70, 152),
+        bend(-74, 96),
+        bend(-46, 62),
+        bend(2, 62),
+        bend(46, 74),
+        at(54, 146),
+        bend(-10, 152),
+    ]
     draw_part(s, crown, Cut(folds=3))
-    draw_seam(s, [at(-9, 67), bend(-34, 92), at(-38, 144)])
-    draw_seam(s, [at(-9, 67), bend(18, 92), at(22, 142)])
-    brim = [at(-12, 144), bend(24, 136), at(52, 144), bend(96, 146), at(104, 168), bend(58, 158), at(-8, 160)]
+    draw_seam(s, [at(-18, 67), bend(-44, 94), at(-46, 149)])
+    draw_seam(s, [at(-18, 67), bend(14, 92), at(18, 148)])
+    brim = [
+        at(-18, 148),
+        bend(24, 140),
+        at(54, 140),
+        bend(98, 142),
+        at(108, 166),
+        bend(70, 156),
+        at(-10, 166),
+    ]
     draw_part(s, brim, Cut(colour=s.accent, printed=False, folds=0))
-    draw_button(s, -9, 68, 4.5)
-    draw_emblem(s, 6, 112, 8)
+    s.canvas.drawPath(
+        line([at(-14, 155), bend(54, 144), at(102, 162)]), stroke(shade(s.accent, 0.5), 0.9, alpha=150)
+    )
+    draw_button(s, -18, 66, 4.5)
+    if s.pattern is None:
+        draw_emblem(s, 34, 112, 8)
 
 
 def _draw_beanie(s: Sketch) -> None:

@@ -97,7 +97,7 @@ def _squares(canvas: skia.Canvas, period: float, extent: float, accent: RGB) -> 
 
 def _flowers(canvas: skia.Canvas, rng: random.Random, pattern: Pattern, extent: float, accent: RGB) -> None:
     leaves, petals, hearts = skia.Path(), skia.Path(), skia.Path()
-    large = pattern.period * (0.27, 0.24, 0.29)[pattern.variant]
+    large = pattern.period * (0.25, 0.22, 0.265)[pattern.variant]
     for y in _steps(extent, pattern.period):
         for x in _steps(extent, pattern.period):
             for radius, shift in ((large, 0.0), (0.65 * large, pattern.period / 2)):

@@ -98,7 +98,7 @@ def _extent(spec: Spec) -> tuple[float, float, float]:
     if spec.category in _HANGER_TOPS:
         return _torso_extent(spec)
     if spec.category == "skirt":
-        return 58, {"mini": 132, "midi": 178, "maxi": 226}[spec["length"]], 150
+        return 58, {"mini": 140, "midi": 178, "maxi": 226}[spec["length"]], 140
     if spec.category == "trousers":
         return 36, {"cropped": 176, "full-length": 230}[spec["length"]], 130
     if spec.category == "shoes":

@@ -22,7 +22,7 @@ _WOODS: tuple[RGB, ...] = ((182, 140, 98), (206, 178, 144), (120, 84, 58))
 
 def draw_backdrop(canvas: skia.Canvas, rng: random.Random) -> None:
     """Draw a studio backdrop, a floor against a wall, or a surface that the product lies on."""
-    tone = from_hsv(rng.random(), rng.choice([0.0, 0.0, 0.03, 0.06, 0.14]), rng.uniform(0.82, 0.99))
+    tone = from_hsv(rng.random(), rng.choice([0.0, 0.0, 0.02, 0.04, 0.08, 0.14]), rng.uniform(0.82, 0.99))
     kind = rng.choices(["lit", "graded", "floor", "surface"], (0.35, 0.25, 0.2, 0.2))[0]
     far = shade(tone, rng.uniform(0.8, 0.97))
     if kind == "lit":

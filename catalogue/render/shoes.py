@@ -161,20 +161,20 @@ def _draw_loafer(s: Sketch, _: float) -> None:
 
 
 def _draw_sandal(s: Sketch, _: float) -> None:
-    _draw_strap(s, [at(-74, 164), bend(-84, 130), at(-70, 112), at(-60, 114), bend(-70, 136), at(-60, 164)])
-    ankle = [at(-74, 120), bend(-48, 104), at(-18, 122), at(-20, 133), bend(-48, 118), at(-74, 131)]
-    _draw_strap(s, ankle, banded=True)
-    _draw_strap(s, [at(-22, 120), bend(-4, 140), at(12, 166), at(-6, 166), bend(-14, 146), at(-30, 126)])
-    _draw_strap(s, [at(14, 166), bend(22, 130), at(46, 130), bend(70, 138), at(78, 166), bend(46, 152)])
-    draw_button(s, -48, 117, 4.5)
-    insole = fill(shade(s.colour, 0.55))
-    s.canvas.drawRoundRect(skia.Rect.MakeXYWH(-84, 159, 172, 7), 4, 4, insole)
+    insole = fill(shade(s.colour, 0.5))
+    s.canvas.drawRoundRect(skia.Rect.MakeXYWH(-84, 158, 172, 9), 4, 4, insole)
+    _draw_strap(s, [at(-80, 164), bend(-86, 134), at(-74, 110), at(-62, 112), bend(-73, 136), at(-64, 164)])
+    _draw_strap(s, [at(-18, 164), bend(-26, 140), at(-30, 120), at(-18, 116), bend(-10, 140), at(0, 164)])
+    ankle = [at(-76, 118), bend(-46, 100), at(-16, 114), at(-16, 127), bend(-46, 114), at(-77, 131)]
+    draw_part(s, ankle, Cut(folds=0, bands=[Band(ankle[:3], 3.5)]))
+    toe = [at(18, 165), bend(26, 134), at(44, 131), at(66, 138), bend(64, 148), at(60, 165), bend(40, 140)]
+    draw_part(s, toe, Cut(folds=0, bands=[Band(toe[3:6], 4)]))
+    draw_button(s, -30, 114, 5)
     _draw_sole(s, 10)
 
 
-def _draw_strap(s: Sketch, points: Sequence[Point], *, banded: bool = False) -> None:
-    bands = [Band(points[:3], 3)] if banded else []
-    draw_part(s, points, Cut(folds=0, bands=bands))
+def _draw_strap(s: Sketch, points: Sequence[Point]) -> None:
+    draw_part(s, points, Cut(folds=0, rounded=False))
 
 
 _TYPES = {
