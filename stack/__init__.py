@@ -1,0 +1,1 @@
+"""The embedded stack: starts, probes, restarts and stops Vitrine's processes on one machine."""

@@ -1,0 +1,145 @@
+"""The command line: `python -m stack up|down|status|logs|run`."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from stack import control, logs, record, status
+from stack.settings import Settings, StackError
+
+NAMES = ("triton", "milvus", "rewriter", "gateway", control.SUPERVISOR)
+
+Command = Callable[..., Any]
+
+
+class _Group(click.Group):
+    """Ends with one plain line where a command cannot do what it was asked."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StackError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _state_option(command: Command) -> Command:
+    return click.option(
+        "--state",
+        type=click.Path(path_type=Path, resolve_path=True, file_okay=False),
+        default="build/stack",
+        show_default=True,
+        help="Folder of the data, the logs, the sockets and the record of what runs.",
+    )(command)
+
+
+def _start_options(command: Command) -> Command:
+    for option in (
+        click.option(
+            "--set",
+            "overrides",
+            metavar="NAME=VALUE",
+            multiple=True,
+            callback=_parse_overrides,
+            help="Set a GATEWAY_* or REWRITER_* environment variable; may be repeated.",
+        ),
+        click.option(
+            "--repository",
+            type=click.Path(path_type=Path, resolve_path=True, file_okay=False),
+            default="build/model_repository",
+            show_default=True,
+            help="Triton's model repository.",
+        ),
+        click.option(
+            "--port-base",
+            type=int,
+            default=7700,
+            show_default=True,
+            help="N: gateway N, its metrics N+1, Triton N+10 to N+12, rewriter N+20.",
+        ),
+        _state_option,
+    ):
+        command = option(command)
+    return command
+
+
+def _parse_overrides(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    for each in values:
+        if "=" not in each:
+            raise click.BadParameter(f"{each!r} is not NAME=VALUE")
+    return tuple((name, value) for name, _, value in (each.partition("=") for each in values))
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run Vitrine's processes on this machine: Triton, Milvus Lite, the rewriter and the gateway."""
+
+
+@main.command()
+@_start_options
+def up(**options: Any) -> None:
+    """Start the stack in the background and wait until it is ready."""
+    settings = Settings(**options)
+    control.up(settings, click.echo)
+    click.echo(
+        f"the stack is up: gateway {settings.gateway}, metrics http://{settings.gateway_metrics}/metrics"
+    )
+
+
+@main.command()
+@_start_options
+def run(**options: Any) -> None:
+    """Run the stack in the foreground until Ctrl-C; a second Ctrl-C ends it without grace."""
+    if not control.run(Settings(**options)):
+        sys.exit(1)
+
+
+@main.command()
+@_state_option
+def down(state: Path) -> None:
+    """Stop the stack and leave nothing behind."""
+    stopped = control.down(Settings(state=state))
+    click.echo("the stack is down" if stopped else "the stack was down already")
+
+
+@main.command("status")
+@_state_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def show_status(state: Path, *, as_json: bool) -> None:
+    """Show what is up, since when, and why not; exits with 1 unless all of it is ready."""
+    current = record.read(Settings(state=state).record)
+    if as_json:
+        click.echo(json.dumps(status.document(current), indent=1))
+    else:
+        console = Console()
+        console.print(status.headline(current), highlight=False)
+        if current:
+            console.print(status.table(current), highlight=False)
+    sys.exit(0 if status.is_up(current) else 1)
+
+
+@main.command("logs")
+@click.argument("name", type=click.Choice(NAMES), required=False)
+@_state_option
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=20, show_default=True)
+def show_logs(name: str | None, state: Path, *, follow: bool, lines: int) -> None:
+    """Show the end of one process's log, or of every one."""
+    settings = Settings(state=state)
+    paths = [settings.log(each) for each in ([name] if name else NAMES)]
+    for path in paths:
+        for line in logs.tail(path, lines):
+            _echo(path, line, alone=bool(name))
+    if follow:
+        for path, line in logs.follow(paths):
+            _echo(path, line, alone=bool(name))
+
+
+def _echo(path: Path, line: str, *, alone: bool) -> None:
+    click.echo(line if alone else f"{path.stem:10} {line}")

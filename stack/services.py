@@ -1,0 +1,142 @@
+"""The four services of a stack, in the order in which they start."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import probes, triton_runtime
+from stack.probes import Probe
+from stack.processes import unlink_shared_memory
+from stack.settings import MARKER, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Where the packages lie, for the children to import."""
+
+
+def _nothing() -> object:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """How one process is started, asked, and stopped."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    address: str
+    """Where others reach it."""
+    ready: Probe
+    """Succeeds once it may be used."""
+    alive: Probe
+    """Succeeds while it runs well; asked every few seconds, so it is cheap."""
+    start_timeout_s: float
+    grace_s: float
+    """From SIGTERM to SIGKILL."""
+    prepare: Callable[[], object] = _nothing
+    """Lays out what it needs before every start."""
+    clean: Callable[[], object] = _nothing
+    """Removes what it may leave behind, after it ended however it ended."""
+
+
+def services(settings: Settings) -> tuple[Service, ...]:
+    """Give Triton, Milvus Lite, the rewriter and the gateway."""
+    return (_triton(settings), _milvus(settings), _rewriter(settings), _gateway(settings))
+
+
+def ports(settings: Settings) -> dict[str, str]:
+    """Give each address that must be free before the start, by its use."""
+    return {
+        "gateway": settings.gateway,
+        "gateway metrics": settings.gateway_metrics,
+        "triton http": settings.triton_http,
+        "triton grpc": settings.triton_grpc,
+        "triton metrics": settings.triton_metrics,
+        "rewriter": settings.rewriter,
+    }
+
+
+def _triton(settings: Settings) -> Service:
+    runtime = settings.state / "triton"
+    probe = probes.triton(settings.triton_grpc)
+    return Service(
+        name="triton",
+        command=triton_runtime.command(settings, runtime),
+        environment=triton_runtime.environment(_environment(settings)),
+        address=settings.triton_grpc,
+        ready=probe,
+        alive=probe,
+        start_timeout_s=90.0,  # 4 s on the quiet machine; a cold disk and a busy one are slower
+        # An open stream keeps the server past its own exit timeout.
+        grace_s=triton_runtime.EXIT_TIMEOUT_S + 5.0,
+        prepare=lambda: triton_runtime.prepare(runtime),
+        clean=lambda: unlink_shared_memory(settings.prefix),
+    )
+
+
+def _milvus(settings: Settings) -> Service:
+    probe = probes.milvus(settings.milvus)
+    database = settings.state / "milvus.db"
+    return Service(
+        name="milvus",
+        command=(sys.executable, "-m", "stack.milvus_process", str(database), settings.milvus),
+        environment=_environment(settings),
+        address=settings.milvus,
+        ready=probe,
+        alive=probe,
+        start_timeout_s=60.0,
+        grace_s=5.0,  # it ends at once; SQLite's journal makes that safe
+        prepare=lambda: settings.milvus_socket.unlink(missing_ok=True),
+        clean=lambda: settings.milvus_socket.unlink(missing_ok=True),
+    )
+
+
+def _rewriter(settings: Settings) -> Service:
+    own = {"REWRITER_LISTEN": settings.rewriter}
+    return Service(
+        name="rewriter",
+        command=(sys.executable, "-m", "rewriter"),
+        environment=_environment(settings) | own | dict(settings.overrides),
+        address=settings.rewriter,
+        ready=probes.rewriter(settings.rewriter),
+        alive=probes.serving(
+            settings.rewriter
+        ),  # a rewrite by a language model is too dear to ask for so often
+        start_timeout_s=120.0,  # an embedded language model is read from disk first
+        grace_s=10.0,
+    )
+
+
+def _gateway(settings: Settings) -> Service:
+    own = {
+        "GATEWAY_LISTEN": settings.gateway,
+        "GATEWAY_METRICS_LISTEN": settings.gateway_metrics,
+        "GATEWAY_TRITON": settings.triton_grpc,
+        "GATEWAY_MILVUS": settings.milvus,
+        "GATEWAY_REWRITER": settings.rewriter,
+    }
+    probe = probes.serving(settings.gateway)
+    return Service(
+        name="gateway",
+        command=(sys.executable, "-m", "gateway"),
+        environment=_environment(settings) | own | dict(settings.overrides),
+        address=settings.gateway,
+        ready=probe,
+        alive=probe,
+        start_timeout_s=60.0,
+        grace_s=20.0,  # requests in flight finish
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        MARKER: str(settings.state),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONUNBUFFERED": "1",
+        # ONNX Runtime's official wheels report home unless told not to.
+        "ORT_DISABLE_TELEMETRY": "1",
+    }

@@ -1,0 +1,109 @@
+"""What a stack is made of: its folder, its addresses and the models it serves."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+MARKER = "VITRINE_STACK"
+"""Environment variable that every process of a stack carries; its value is the state folder."""
+
+MIN_PORT_BASE = 1024
+MAX_PORT_BASE = 65_500
+MAX_SOCKET_PATH = 100
+"""The kernel takes 107 bytes; some room is left for the servers' own suffixes."""
+
+OVERRIDE_PREFIXES = ("GATEWAY_", "REWRITER_")
+
+
+class StackError(Exception):
+    """The stack cannot do what it was asked; one line that names the way out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One stack; several live on one machine when their state folders and port bases differ.
+
+    Raises:
+        StackError: the port base is out of range, or an override names no setting of the gateway or rewriter.
+    """
+
+    state: Path
+    """Absolute folder of data, logs, sockets and the record of what runs."""
+    port_base: int = 7700
+    repository: Path = Path("build/model_repository")
+    """Triton's model repository."""
+    overrides: tuple[tuple[str, str], ...] = ()
+    """Environment variables of the gateway and the rewriter, by name."""
+
+    def __post_init__(self) -> None:
+        if not MIN_PORT_BASE <= self.port_base <= MAX_PORT_BASE:
+            raise StackError(f"--port-base: must be {MIN_PORT_BASE} to {MAX_PORT_BASE}, got {self.port_base}")
+        for name, _ in self.overrides:
+            if not name.startswith(OVERRIDE_PREFIXES):
+                raise StackError(f"--set {name}: must begin with {' or '.join(OVERRIDE_PREFIXES)}")
+
+    @property
+    def gateway(self) -> str:
+        """Address of the gateway's gRPC."""
+        return self._address(0)
+
+    @property
+    def gateway_metrics(self) -> str:
+        """Address of the gateway's Prometheus metrics."""
+        return self._address(1)
+
+    @property
+    def triton_http(self) -> str:
+        """Address of Triton's HTTP."""
+        return self._address(10)
+
+    @property
+    def triton_grpc(self) -> str:
+        """Address of Triton's gRPC."""
+        return self._address(11)
+
+    @property
+    def triton_metrics(self) -> str:
+        """Address of Triton's Prometheus metrics."""
+        return self._address(12)
+
+    @property
+    def rewriter(self) -> str:
+        """Address of the rewriter's gRPC."""
+        return self._address(20)
+
+    @property
+    def milvus_socket(self) -> Path:
+        """The unix socket of Milvus Lite; in the folder of temporary files when the state folder's path is long."""
+        path = self.state / "milvus.sock"
+        if len(bytes(path)) <= MAX_SOCKET_PATH:
+            return path
+        return Path(tempfile.gettempdir()) / f"{self.prefix}milvus.sock"
+
+    @property
+    def milvus(self) -> str:
+        """Milvus Lite's URI, as pymilvus takes it."""
+        return f"unix:{self.milvus_socket}"
+
+    @property
+    def prefix(self) -> str:
+        """Begins the name of whatever this stack leaves outside its folder, such as shared memory."""
+        return f"vitrine-{hashlib.sha256(bytes(self.state)).hexdigest()[:8]}-"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the log files, one a process."""
+        return self.state / "logs"
+
+    @property
+    def record(self) -> Path:
+        """File that says what runs; see `stack.record`."""
+        return self.state / "stack.json"
+
+    def log(self, name: str) -> Path:
+        """Give the log file of a process."""
+        return self.logs / f"{name}.log"
+
+    def _address(self, offset: int) -> str:
+        return f"127.0.0.1:{self.port_base + offset}"

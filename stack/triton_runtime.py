@@ -1,0 +1,86 @@
+"""The real tritonserver out of the nvidia-pytriton wheel, run on an ordinary model repository."""
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.settings import Settings, StackError
+
+EXIT_TIMEOUT_S = 10
+"""How long tritonserver itself lets requests in flight finish after SIGTERM."""
+
+
+def package() -> Path:
+    """Give the folder of the wheel's package.
+
+    Raises:
+        StackError: the wheel is not installed.
+    """
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError(
+            "nvidia-pytriton, which holds tritonserver, is not installed; the way out: make setup"
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def prepare(runtime: Path) -> None:
+    """Lay out the Python backend with the stub of this interpreter beside it, where the server looks for it.
+
+    The wheel keeps one stub a Python version in a folder of its own, none of them executable.
+    """
+    server = package() / "tritonserver"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    target = runtime / "backends" / "python"
+    target.mkdir(parents=True, exist_ok=True)
+    for source in (
+        server / "backends" / "python" / "libtriton_python.so",
+        server / "backends" / "python" / "triton_python_backend_utils.py",
+        server / "python_backend_stubs" / version / "triton_python_backend_stub",
+    ):
+        copy = target / source.name
+        if not copy.exists() or copy.stat().st_size != source.stat().st_size:
+            shutil.copyfile(source, copy)
+    (target / "triton_python_backend_stub").chmod(0o755)
+
+
+def command(settings: Settings, runtime: Path) -> tuple[str, ...]:
+    """Give tritonserver's command line; every endpoint is on loopback, for it binds all interfaces unless told."""
+    server = package() / "tritonserver"
+    return (
+        str(server / "bin" / "tritonserver"),
+        f"--model-repository={settings.repository}",
+        f"--backend-directory={runtime / 'backends'}",
+        f"--cache-directory={server / 'caches'}",
+        *_endpoint("http", settings.triton_http),
+        *_endpoint("grpc", settings.triton_grpc),
+        *_endpoint("metrics", settings.triton_metrics),
+        "--allow-gpu-metrics=false",
+        "--metrics-config=summary_latencies=true",
+        f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+        f"--backend-config=python,shm-region-prefix-name={settings.prefix}",
+    )
+
+
+def environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment in which the server finds its libraries and the stubs find this interpreter.
+
+    Without LD_LIBRARY_PATH a stub cannot start and the server stays unready for ever; the Python of the stubs is
+    the one whose `python3` comes first on PATH.
+    """
+    libraries = [str(package().parent / "nvidia_pytriton.libs"), str(sysconfig.get_config_var("LIBDIR"))]
+    paths = [str(Path(sys.prefix) / "bin"), base.get("PATH", os.defpath)]
+    return {
+        **base,
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries + [p for p in [base.get("LD_LIBRARY_PATH")] if p]),
+        "PATH": os.pathsep.join(paths),
+    }
+
+
+def _endpoint(name: str, address: str) -> tuple[str, str]:
+    host, _, port = address.rpartition(":")
+    return f"--{name}-address={host}", f"--{name}-port={port}"
