@@ -61,7 +61,7 @@ class SearchRequest(_message.Message):
     text: _builtins.str
     """At most 2,000 characters."""
     image: _builtins.bytes
-    """An encoded JPEG, PNG or WebP picture: at most 8 MB and 20 megapixels."""
+    """An encoded JPEG, PNG or WebP picture: at most 8 MB and 20 megapixels. Present and empty is an error, not absence."""
     product_id: _builtins.str
     """A product of the index, as the reference that the words change."""
     limit: _builtins.int
@@ -85,7 +85,7 @@ class SearchRequest(_message.Message):
         self,
         *,
         text: _builtins.str = ...,
-        image: _builtins.bytes = ...,
+        image: _builtins.bytes | None = ...,
         product_id: _builtins.str = ...,
         filter: _query_pb2.Filter | None = ...,
         weights: _query_pb2.Weights | None = ...,
@@ -95,12 +95,17 @@ class SearchRequest(_message.Message):
         locale: _builtins.str = ...,
         user_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "fields", b"fields", "filter", b"filter", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "product_id", b"product_id", "rewrite", b"rewrite", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "product_id", b"product_id", "rewrite", b"rewrite", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__image: _TypeAlias = _typing.Literal["image"]  # noqa: Y015
+    _WhichOneofArgType__image: _TypeAlias = _typing.Literal["_image", b"_image"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image) -> _WhichOneofReturnType__image | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
@@ -332,6 +337,7 @@ class ConverseRequest(_message.Message):
     text: _builtins.str
     """At most 2,000 characters."""
     image: _builtins.bytes
+    """As in SearchRequest."""
     product_id: _builtins.str
     """A product that the shopper pointed at."""
     limit: _builtins.int
@@ -353,7 +359,7 @@ class ConverseRequest(_message.Message):
         *,
         session_id: _builtins.str = ...,
         text: _builtins.str = ...,
-        image: _builtins.bytes = ...,
+        image: _builtins.bytes | None = ...,
         product_id: _builtins.str = ...,
         filter: _query_pb2.Filter | None = ...,
         weights: _query_pb2.Weights | None = ...,
@@ -363,12 +369,17 @@ class ConverseRequest(_message.Message):
         history: _abc.Iterable[_rewrite_pb2.Turn] | None = ...,
         user_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "fields", b"fields", "filter", b"filter", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__image: _TypeAlias = _typing.Literal["image"]  # noqa: Y015
+    _WhichOneofArgType__image: _TypeAlias = _typing.Literal["_image", b"_image"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image) -> _WhichOneofReturnType__image | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
 
 Global___ConverseRequest: _TypeAlias = ConverseRequest  # noqa: Y015
