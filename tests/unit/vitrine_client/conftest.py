@@ -1,0 +1,163 @@
+# ruff: noqa: N802 - methods bear the names of the proto
+"""A gateway that answers from a script, on a real loopback port.
+
+It runs in threads, so that tests with and without an event loop can call it.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from PIL import Image
+
+from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
+
+
+@dataclass
+class Script:
+    """What the gateway answers, and what it was asked."""
+
+    pictures: Path
+    address: str = ""
+    failure: status_pb2.Status | None = None
+    delay_s: float = 0.0
+    requests: list[Any] = field(default_factory=list)
+
+    def fail(self, code: int, message: str, *details: Message) -> None:
+        """Make every further call fail."""
+        self.failure = status_pb2.Status(code=code, message=message)
+        for detail in details:
+            self.failure.details.add().Pack(detail)
+
+    def begin(self, request: Any, context: grpc.ServicerContext) -> None:
+        """Note the request, then delay or fail as the script says."""
+        self.requests.append(request)
+        time.sleep(self.delay_s)
+        if self.failure is not None:
+            context.abort_with_status(rpc_status.to_status(self.failure))
+
+    def result(self, *, limit: int = 3, route: int = query_pb2.ROUTE_TEXT) -> search_pb2.SearchResponse:
+        """Give hits p1, p2, ...; the last has no picture."""
+        hits = [
+            search_pb2.Hit(
+                product_id=f"p{rank}",
+                score=1 - rank / 10,
+                parts=search_pb2.ScoreParts(text=0.5, image=0.25),
+                product=self.product(f"p{rank}", missing=rank == limit),
+            )
+            for rank in range(1, limit + 1)
+        ]
+        return search_pb2.SearchResponse(
+            hits=hits,
+            searched=search_pb2.SearchedQuery(
+                route=route,
+                text="red dress",
+                weights=query_pb2.Weights(text=0.75, image=0.25),
+                source="caller",
+            ),
+            timings=search_pb2.Timings(total_ms=12.5, stages_ms={"embed": 8, "index": 3}),
+            versions=search_pb2.Versions(model="m-1", index="products_1"),
+            request_id="r-1",
+        )
+
+    def product(self, product_id: str, *, missing: bool = False) -> query_pb2.Product:
+        """Give a product with a picture on disk, unless it is to be missing."""
+        path = self.pictures / f"{product_id}.jpg"
+        if not missing:
+            Image.new("RGB", (64, 64), "crimson").save(path)
+        return query_pb2.Product(
+            id=product_id, title=f"red dress {product_id}", category="dress", price=59.9, image_uri=str(path)
+        )
+
+
+class _Search(search_pb2_grpc.SearchServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def Search(self, request: search_pb2.SearchRequest, context: Any) -> search_pb2.SearchResponse:
+        self._script.begin(request, context)
+        return self._script.result(limit=request.limit or 3)
+
+    def Converse(
+        self, request: search_pb2.ConverseRequest, context: Any
+    ) -> Iterator[search_pb2.ConverseResponse]:
+        self._script.begin(request, context)
+        session = request.session_id or "s-1"
+        understood = rewrite_pb2.Rewrite(
+            route=query_pb2.ROUTE_TEXT, query=request.text, source="router", confidence=0.9
+        )
+        yield search_pb2.ConverseResponse(session_id=session, understood=understood)
+        yield search_pb2.ConverseResponse(
+            session_id=session, result=self._script.result(limit=request.limit or 3)
+        )
+        yield search_pb2.ConverseResponse(session_id=session, reply="Here you are.")
+
+
+class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def UpsertProducts(
+        self, request_iterator: Any, context: Any
+    ) -> Iterator[catalogue_pb2.UpsertProductsResponse]:
+        written = 0
+        for request in request_iterator:
+            self._script.begin(request, context)
+            if request.HasField("product"):
+                written += 1
+                yield catalogue_pb2.UpsertProductsResponse(written=written)
+
+    def GetProduct(
+        self, request: catalogue_pb2.GetProductRequest, context: Any
+    ) -> catalogue_pb2.GetProductResponse:
+        self._script.begin(request, context)
+        return catalogue_pb2.GetProductResponse(product=self._script.product(request.product_id))
+
+    def DeleteProducts(
+        self, request: catalogue_pb2.DeleteProductsRequest, context: Any
+    ) -> catalogue_pb2.DeleteProductsResponse:
+        self._script.begin(request, context)
+        return catalogue_pb2.DeleteProductsResponse(deleted=len(request.product_ids))
+
+    def Describe(
+        self, request: catalogue_pb2.DescribeRequest, context: Any
+    ) -> catalogue_pb2.DescribeResponse:
+        self._script.begin(request, context)
+        return catalogue_pb2.DescribeResponse(
+            versions=search_pb2.Versions(model="m-1", index="products_1"),
+            products=3000,
+            embedding_dim=256,
+            fields=[
+                catalogue_pb2.FieldDescription(
+                    name="colour", type=catalogue_pb2.FieldDescription.TYPE_TEXT, values=["red", "navy"]
+                ),
+                catalogue_pb2.FieldDescription(
+                    name="price", type=catalogue_pb2.FieldDescription.TYPE_NUMBER, minimum=5, maximum=300
+                ),
+            ],
+        )
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Script]:
+    """A gateway is served at `script.address` and does what the script says."""
+    script = Script(pictures=tmp_path)
+    server = grpc.server(ThreadPoolExecutor(max_workers=4))
+    search_pb2_grpc.add_SearchServiceServicer_to_server(_Search(script), server)
+    catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(_Catalogue(script), server)
+    servicer = health.HealthServicer()
+    servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    script.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield script
+    server.stop(grace=None).wait(timeout=5)

@@ -1,0 +1,177 @@
+"""`vitrine tour`: every kind of query once, each with its table and its contact sheet."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from vitrine.client import VitrineClient
+from vitrine.commands.connection import Connection, Failure, connected, read_image, save_sheet
+from vitrine.commands.tables import console, describe_rewrite, hits_table, print_answer, printable
+from vitrine.sheet import Answer, product_picture
+from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest, SearchResponse
+
+TEXT = "red floral midi dress"
+CHANGE = "in navy"
+TURNS = ("I need a red dress", "cheaper", "the second one but in navy")
+
+_FOOTER = """
+The service is up at {address}. Ask it yourself:
+
+  vitrine search "{text}" --filter 'price<80' --filter category=dress
+  vitrine search --image {picture} "{modification}" --sheet hits.png
+  vitrine search --like {product_id} "{change}"
+  vitrine chat
+
+or from Python:
+
+  from vitrine.client import VitrineClient
+  from vitrine.v1.search_pb2 import SearchRequest
+
+  async with VitrineClient("{address}") as client:
+      answer = await client.search(SearchRequest(text="{text}"))
+
+The contact sheets are in {out}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A picture that is in no index, and how it may be changed."""
+
+    picture: Path
+    caption: str
+    modification: str = ""
+
+
+def read_queries(folder: Path) -> list[Query]:
+    """Read `queries.json`, a list of {"file", "caption", "modification"?}; raises Failure."""
+    path = folder / "queries.json"
+    try:
+        return [
+            Query(
+                picture=folder / str(entry["file"]),
+                caption=str(entry["caption"]),
+                modification=str(entry.get("modification") or ""),
+            )
+            for entry in json.loads(path.read_text())
+        ]
+    except OSError as error:
+        way_out = "make it with `python -m catalogue build`"
+        raise Failure(f"{path}: {error.strerror}: {way_out}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Failure(f"{path}: not a list of queries with file and caption: {error!r}") from error
+
+
+@click.command()
+@click.option(
+    "--queries", type=click.Path(path_type=Path, file_okay=False), required=True, help="Holds queries.json."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the sheets go."
+)
+@click.option("--limit", type=int, default=5, show_default=True, help="How many hits a query shows.")
+@connected
+def tour(*, connection: Connection, queries: Path, out: Path, limit: int) -> None:
+    """Ask a query of each kind; draw the answers."""
+    known = read_queries(queries)
+    plain = next((query for query in known if not query.modification), None)
+    changed = next((query for query in known if query.modification), None)
+    if plain is None or changed is None:
+        raise Failure(f"{queries}: the tour needs a query with a modification and one without")
+    guide = _Guide(console(), out, limit)
+    product_id = connection.run(lambda client: guide.lead(client, plain, changed))
+    footer = _FOOTER.format(
+        address=connection.address,
+        text=TEXT,
+        picture=changed.picture,
+        modification=changed.modification,
+        product_id=product_id,
+        change=CHANGE,
+        out=out,
+    )
+    guide.out.print(Text(footer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Guide:
+    """Asks, shows and draws."""
+
+    out: Console
+    folder: Path
+    limit: int
+
+    async def lead(self, client: VitrineClient, plain: Query, changed: Query) -> str:
+        """Go through every kind of query; give the id of the product that was refined."""
+        text = await client.search(SearchRequest(text=TEXT, limit=self.limit))
+        rows = [self._show("text", text, words=TEXT)]
+        picture = read_image(plain.picture)
+        image = await client.search(SearchRequest(image=picture, limit=self.limit))
+        rows.append(self._show("image", image, picture=picture))
+        rows.append(await self._compose(client, changed))
+        if not text.hits:
+            raise Failure(f"nothing found for {TEXT!r}: index the catalogue with `vitrine index`")
+        rows.append(await self._refine(client, text.hits[0].product_id))
+        rows += await self._talk(client)
+        self._save("all", rows)
+        return text.hits[0].product_id
+
+    async def _compose(self, client: VitrineClient, query: Query) -> Answer:
+        picture = read_image(query.picture)
+        request = SearchRequest(image=picture, text=query.modification, limit=self.limit)
+        answer = await client.search(request)
+        return self._show("composed", answer, words=query.modification, picture=picture)
+
+    async def _refine(self, client: VitrineClient, product_id: str) -> Answer:
+        answer = await client.search(SearchRequest(product_id=product_id, text=CHANGE, limit=self.limit))
+        picture = await _picture_of(client, product_id)
+        return self._show("refined", answer, words=CHANGE, picture=picture)
+
+    async def _talk(self, client: VitrineClient) -> list[Answer]:
+        rows = []
+        session_id = ""
+        for number, words in enumerate(TURNS, start=1):
+            self._head(f"conversation, turn {number}: {words}")
+            row = Answer(heading=f"turn {number}", words=words)
+            turn = ConverseRequest(session_id=session_id, text=words, limit=self.limit)
+            async for event in client.converse(turn):
+                session_id = event.session_id
+                match event.WhichOneof("event"):
+                    case "understood":
+                        self.out.print(Text(describe_rewrite(event.understood)))
+                        reference = next(iter(event.understood.references), "")
+                        row = replace(row, picture=await _picture_of(client, reference))
+                    case "result":
+                        self.out.print(hits_table(list(event.result.hits)))
+                        row = replace(row, hits=tuple(event.result.hits))
+                    case "reply":
+                        self.out.print(Text(printable(event.reply)))
+            rows.append(row)
+        self._save("conversation", rows)
+        return rows
+
+    def _show(
+        self, kind: str, answer: SearchResponse, *, words: str = "", picture: bytes | None = None
+    ) -> Answer:
+        self._head(f"{kind} search")
+        print_answer(self.out, answer)
+        row = Answer(heading=kind, words=words, picture=picture, hits=answer.hits)
+        self._save(kind, [row])
+        return row
+
+    def _head(self, heading: str) -> None:
+        self.out.print()
+        self.out.rule(Text(printable(heading)), align="left")
+
+    def _save(self, name: str, rows: Sequence[Answer]) -> None:
+        path = self.folder / f"{name}.png"
+        save_sheet(path, rows, None)
+        self.out.print(Text(f"sheet: {path}", style="dim"))
+
+
+async def _picture_of(client: VitrineClient, product_id: str) -> bytes | None:
+    """Give the picture of the product, if one is named."""
+    return product_picture((await client.get_product(product_id)).product) if product_id else None

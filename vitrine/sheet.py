@@ -1,0 +1,211 @@
+"""Contact sheets: a query's picture and words at the left, the pictures of its hits at the right.
+
+Everything is drawn with Pillow and the font that it carries, so no system package is needed.
+"""
+
+import io
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+
+from vitrine.v1.query_pb2 import Product
+from vitrine.v1.search_pb2 import Hit
+
+MAX_PICTURE_PIXELS = 20_000_000
+"""Pictures beyond this are drawn as missing: a sheet is no place to unpack a bomb."""
+
+_PICTURE = 208
+_CAPTION = 74
+_GAP = 18
+_MARGIN = 24
+_PANEL = 264
+_PADDING = 16
+_RADIUS = 10
+_PAPER = "#ffffff"
+_PANEL_FILL = "#f3f1ec"
+_FRAME = "#d9d6cf"
+_INK = "#22211f"
+_QUIET = "#77746d"
+_ACCENT = "#b3261e"
+_ROUNDING_SCALE = 4
+
+_Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A query and what it found: one row of a sheet."""
+
+    heading: str
+    """What kind of query it was, such as "picture and words"."""
+    words: str = ""
+    picture: bytes | None = None
+    """The query's own picture, encoded."""
+    hits: Sequence[Hit] = ()
+
+
+def draw_sheet(answers: Sequence[Answer], *, columns: int = 5, pictures: Path | None = None) -> Image.Image:
+    """Draw each answer as a row, its hits `columns` abreast.
+
+    A hit's picture is read from its product's `image_uri` where that is a file here, else from
+    `pictures`/<id>.jpg; without either an empty frame shows the product's id.
+    """
+    panels = [_draw_answer(answer, columns, pictures) for answer in answers]
+    height = sum(panel.height for panel in panels) + _GAP * (len(panels) - 1) + 2 * _MARGIN
+    width = max((panel.width for panel in panels), default=0) + 2 * _MARGIN
+    sheet = Image.new("RGB", (width, max(height, 1)), _PAPER)
+    top = _MARGIN
+    for panel in panels:
+        sheet.paste(panel, (_MARGIN, top))
+        top += panel.height + _GAP
+    return sheet
+
+
+def product_picture(product: Product, pictures: Path | None = None) -> bytes | None:
+    """Read the product's picture where it is a file on this machine; None where it is not."""
+    address = urlsplit(product.image_uri)
+    places = [Path(unquote(address.path))] if address.scheme in {"", "file"} and address.path else []
+    if pictures is not None:
+        places.append(pictures / f"{product.id}.jpg")
+    for place in places:
+        try:
+            return place.read_bytes()
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            continue
+    return None
+
+
+def _draw_answer(answer: Answer, columns: int, pictures: Path | None) -> Image.Image:
+    rows = max(1, -(-len(answer.hits) // columns))
+    height = max(rows * (_PICTURE + _CAPTION + _GAP) - _GAP, _PICTURE + _CAPTION)
+    width = _PANEL + _GAP + columns * (_PICTURE + _GAP) - _GAP
+    canvas = Image.new("RGB", (width, height), _PAPER)
+    _draw_query(canvas, answer)
+    for position, hit in enumerate(answer.hits):
+        row, column = divmod(position, columns)
+        left = _PANEL + _GAP + column * (_PICTURE + _GAP)
+        _draw_hit(canvas, (left, row * (_PICTURE + _CAPTION + _GAP)), position + 1, hit, pictures)
+    return canvas
+
+
+def _draw_query(canvas: Image.Image, answer: Answer) -> None:
+    draw = ImageDraw.Draw(canvas)
+    _paste_rounded(canvas, Image.new("RGB", (_PANEL, canvas.height), _PANEL_FILL), (0, 0))
+    draw.text((_PADDING, _PADDING), _drawable(answer.heading.upper()), font=_font(12), fill=_QUIET)
+    top = _PADDING + 26
+    side = _PANEL - 2 * _PADDING
+    words = f"“{answer.words}”" if answer.words else ""
+    if answer.picture is not None:
+        side = min(side, canvas.height - top - _PADDING - (78 if words else 0))
+        picture = _picture(answer.picture, side)
+        if picture is None:
+            _draw_frame(canvas, (_PADDING, top, _PADDING + side, top + side), "unreadable picture")
+        else:
+            _paste_rounded(canvas, picture, (_PADDING, top))
+        top += side + 14
+    size = 19 if answer.picture is not None else 24
+    lines = max(1, (canvas.height - top - _PADDING) // (size + 7))
+    for line in _wrapped(_drawable(words), _font(size), _PANEL - 2 * _PADDING, lines):
+        draw.text((_PADDING, top), line, font=_font(size), fill=_INK)
+        top += size + 7
+
+
+def _draw_hit(
+    canvas: Image.Image, corner: tuple[int, int], rank: int, hit: Hit, pictures: Path | None
+) -> None:
+    left, top = corner
+    data = product_picture(hit.product, pictures)
+    picture = _picture(data, _PICTURE) if data is not None else None
+    if picture is None:
+        _draw_frame(canvas, (left, top, left + _PICTURE, top + _PICTURE), hit.product_id)
+    else:
+        _paste_rounded(canvas, picture, corner)
+    draw = ImageDraw.Draw(canvas)
+    _draw_rank(draw, corner, rank)
+    below = top + _PICTURE + 8
+    for line in _wrapped(_drawable(hit.product.title), _font(14), _PICTURE, 2):
+        draw.text((left, below), line, font=_font(14), fill=_INK)
+        below += 19
+    last = top + _PICTURE + _CAPTION - 18
+    draw.text((left, last), f"{hit.product.price:,.2f}", font=_font(15), fill=_INK, stroke_width=0.3)
+    draw.text((left + _PICTURE, last), f"{hit.score:.3f}", font=_font(13), fill=_QUIET, anchor="ra")
+
+
+def _draw_rank(draw: ImageDraw.ImageDraw, corner: tuple[int, int], rank: int) -> None:
+    left, top = corner[0] + 8, corner[1] + 8
+    fill = _ACCENT if rank == 1 else _INK
+    width = 24 if rank < 10 else 32  # noqa: PLR2004 - a second digit
+    draw.rounded_rectangle((left, top, left + width, top + 24), radius=12, fill=fill)
+    draw.text((left + width / 2, top + 12), str(rank), font=_font(14), fill=_PAPER, anchor="mm")
+
+
+def _draw_frame(canvas: Image.Image, box: _Box, label: str) -> None:
+    draw = ImageDraw.Draw(canvas)
+    draw.rounded_rectangle(box, radius=_RADIUS, outline=_FRAME, width=2)
+    lines = _wrapped(_drawable(label), _font(14), box[2] - box[0] - 2 * _PADDING, 3)
+    centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    draw.multiline_text(centre, "\n".join(lines), font=_font(14), fill=_QUIET, anchor="mm", align="center")
+
+
+def _picture(data: bytes, side: int) -> Image.Image | None:
+    """Decode and fit a picture into a square on the panel's colour; None for what is no picture."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of metadata that does not concern a thumbnail
+            with Image.open(io.BytesIO(data)) as picture:
+                if picture.width * picture.height > MAX_PICTURE_PIXELS:
+                    return None
+                upright = ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    return ImageOps.pad(upright, (side, side), Image.Resampling.LANCZOS, color=_PANEL_FILL)
+
+
+def _paste_rounded(canvas: Image.Image, picture: Image.Image, corner: tuple[int, int]) -> None:
+    width, height = picture.size
+    mask = Image.new("L", (width * _ROUNDING_SCALE, height * _ROUNDING_SCALE), 0)
+    box = (0, 0, mask.width - 1, mask.height - 1)
+    ImageDraw.Draw(mask).rounded_rectangle(box, radius=_RADIUS * _ROUNDING_SCALE, fill=255)
+    canvas.paste(picture, corner, mask.resize(picture.size, Image.Resampling.BOX))
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, most: int) -> list[str]:
+    """Break a text into at most so many lines of that many pixels; what is left out becomes an ellipsis."""
+    lines: list[str] = []
+    words = text.split()
+    while words and len(lines) < most:
+        taken = 1
+        while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= width:
+            taken += 1
+        lines.append(_cut(" ".join(words[:taken]), font, width))
+        words = words[taken:]
+    if words:
+        lines[-1] = _cut(f"{lines[-1].removesuffix('…')}…", font, width)
+    return lines
+
+
+def _cut(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    kept = line[:width]  # no letter is narrower than a pixel, and measuring is slow
+    if kept == line and font.getlength(line) <= width:
+        return line
+    while kept and font.getlength(f"{kept}…") > width:
+        kept = kept[:-1]
+    return f"{kept}…"
+
+
+def _drawable(text: str) -> str:
+    """Give the text in the letters that the font has: accents are dropped, other scripts become "?"."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return "".join(c if c.isascii() or c in "…“”·" else "?" for c in plain)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise TypeError("Pillow was built without FreeType")
+    return font
