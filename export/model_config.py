@@ -1,0 +1,65 @@
+"""The config.pbtxt of each model: the committed form is that of the target `local`, the others are made of it.
+
+Names, shapes, batching, queues and ensembles are equal in all targets. What differs is who runs an encoder:
+its backend, its instance group and the file that holds its graph.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from export.errors import ExportError
+from vitrine.tensors import MANIFEST_PARAMETER
+
+Target = Literal["local", "onnxruntime", "tensorrt"]
+
+CONFIG_FILE = "config.pbtxt"
+ARTEFACTS: dict[Target, str] = {"local": "model.onnx", "onnxruntime": "model.onnx", "tensorrt": "model.plan"}
+"""The file name of an encoder's graph in its version folder."""
+
+# A Triton ModelConfig; its generated module carries no types.
+Config = Any
+
+
+def read_config(path: Path) -> Config:
+    """Read a config.pbtxt.
+
+    Raises:
+        ExportError: it is missing or does not parse.
+    """
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    except FileNotFoundError:
+        raise ExportError(f"{path}: missing") from None
+    except text_format.ParseError as error:
+        raise ExportError(f"{path}: {error}") from None
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Write a config.pbtxt."""
+    path.write_text(text_format.MessageToString(config), encoding="utf-8")
+
+
+def retarget_encoder(config: Config, target: Target) -> None:
+    """Turn the `local` configuration of an encoder into that of the target, in place."""
+    if target == "local":
+        return
+    del config.instance_group[:]
+    if target == "onnxruntime":
+        config.backend = "onnxruntime"
+        # The GPU where there is one, else the CPU: one repository serves both.
+        config.instance_group.add(count=1, kind=model_config_pb2.ModelInstanceGroup.KIND_AUTO)
+        # On the CPU a session keeps to one thread, as in `local`: Triton scales by instances.
+        config.parameters["intra_op_thread_count"].string_value = "1"
+    else:
+        config.backend = "tensorrt"
+        config.platform = "tensorrt_plan"
+        config.instance_group.add(count=1, kind=model_config_pb2.ModelInstanceGroup.KIND_GPU)
+    config.default_model_filename = ARTEFACTS[target]
+
+
+def stamp_ensemble(config: Config, digest: str) -> None:
+    """Put the manifest's digest where clients of the ensemble read it, in place."""
+    config.parameters[MANIFEST_PARAMETER].string_value = digest

@@ -1,0 +1,114 @@
+"""ONNX graphs to TensorRT plans, for TensorRT 10 and 11.
+
+A plan runs only on the kind of GPU and the release of TensorRT that built it: build inside the Triton image
+that will serve it, on the GPU that will serve it. Networks are strongly typed, which TensorRT 11 does always
+and 10 when asked, so precision is a matter of the ONNX graph alone.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.errors import ExportError
+from export.manifest import file_digest, weights_digests
+from export.parity import Feeds, Run, check_parity
+from export.repository import PLANS_FILE
+from export.to_onnx import graph_path, load_family
+from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec
+
+try:
+    import tensorrt
+except ImportError:
+    tensorrt = None
+
+_TIMING_CACHE_FILE = "timing.cache"
+
+
+def build_plans(weights: Path, graphs: Path, folder: Path) -> None:
+    """Write `<name>.plan` for each encoder, checked against torch on this GPU, and plans.json.
+
+    The timing cache stays in the folder: a second build on the same GPU and release takes its kernels from it.
+
+    Raises:
+        ExportError: no TensorRT or no GPU here, a graph is missing or refused, or a plan differs from torch.
+    """
+    if tensorrt is None or not torch.cuda.is_available():
+        raise ExportError(
+            "plans must be built on the GPU that will serve them: run this inside the Triton image, "
+            "where TensorRT (the extra `gpu`) and the GPU are"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for spec in ENCODERS:
+        plan = _build(graph_path(graphs, spec.name), spec, folder / _TIMING_CACHE_FILE)
+        _plan_path(folder, spec.name).write_bytes(plan)
+    report = check_parity(load_family(weights), lambda spec: _open_plan(folder, spec))
+    stamp = {
+        "precision": "fp32",
+        "tensorrt": tensorrt.__version__,
+        "gpu": torch.cuda.get_device_name(),
+        "weights": weights_digests(weights),
+        "plans": {spec.name: file_digest(_plan_path(folder, spec.name)) for spec in ENCODERS},
+        "parity": {name: asdict(parity) for name, parity in report.items()},
+    }
+    (folder / PLANS_FILE).write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
+
+
+def _plan_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.plan"
+
+
+def _build(graph: Path, spec: ModelSpec, timing_cache: Path) -> bytes:
+    logger = tensorrt.Logger(tensorrt.Logger.WARNING)
+    builder = tensorrt.Builder(logger)
+    strongly_typed = 1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(strongly_typed)
+    parser = tensorrt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(graph)):
+        reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+        raise ExportError(f"{graph}: TensorRT refuses it: {reasons}")
+    config = builder.create_builder_config()
+    known = timing_cache.read_bytes() if timing_cache.exists() else b""
+    config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False)
+    config.add_optimization_profile(_profile(builder, spec))
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ExportError(f"{graph}: TensorRT built no plan; its log above says why")
+    timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
+    return bytes(plan)
+
+
+def _profile(builder: Any, spec: ModelSpec) -> Any:
+    """Batches of 1 to MAX_BATCH_SIZE; kernels are chosen for half of it, which a busy server sees most."""
+    profile = builder.create_optimization_profile()
+    for tensor in spec.inputs:
+        shapes = ((rows, *tensor.shape) for rows in (1, MAX_BATCH_SIZE // 2, MAX_BATCH_SIZE))
+        profile.set_shape(tensor.name, *shapes)
+    return profile
+
+
+def _open_plan(folder: Path, spec: ModelSpec) -> Run:
+    runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
+    engine = runtime.deserialize_cuda_engine(_plan_path(folder, spec.name).read_bytes())
+    context = engine.create_execution_context()
+
+    def run(feeds: Feeds) -> NDArray[np.float32]:
+        stream = torch.cuda.current_stream()
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(feed)).cuda() for name, feed in feeds.items()}
+        rows = len(next(iter(inputs.values())))
+        output = torch.empty((rows, *spec.outputs[0].shape), dtype=torch.float32, device="cuda")
+        for name, tensor in inputs.items():
+            context.set_input_shape(name, tuple(tensor.shape))
+            context.set_tensor_address(name, tensor.data_ptr())
+        context.set_tensor_address(spec.outputs[0].name, output.data_ptr())
+        if not context.execute_async_v3(stream.cuda_stream):
+            raise ExportError(f"{spec.name}: the plan does not run on this GPU")
+        stream.synchronize()
+        embeddings: NDArray[np.float32] = output.cpu().numpy()
+        return embeddings
+
+    return run
