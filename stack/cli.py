@@ -121,6 +121,8 @@ def show_status(state: Path, *, as_json: bool) -> None:
         console.print(status.headline(current), highlight=False)
         if current:
             console.print(status.table(current), highlight=False)
+            for line in status.reasons(current):
+                click.echo(line)
     sys.exit(0 if status.is_up(current) else 1)
 
 

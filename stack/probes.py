@@ -30,6 +30,9 @@ STRIKES_OUT = 30
 
 QUESTION = "dress"
 
+CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
+"""Every probe connects anew; a shared pool would make it wait out the back-off of the probe before."""
+
 COLLECTION_NOT_FOUND = 100
 """Milvus's code."""
 
@@ -87,7 +90,7 @@ def triton(address: str) -> Probe:
     async def probe(pid: int) -> None:
         if dead := dead_children(pid):
             raise Broken(f"a Python backend died: {dead[0]}")
-        async with triton_client.InferenceServerClient(address) as client:
+        async with triton_client.InferenceServerClient(address, channel_args=CHANNEL_OPTIONS) as client:
             try:
                 await _embed_word(client)
             except triton_client.InferenceServerException as error:
@@ -100,7 +103,7 @@ def milvus(target: str) -> Probe:
     """Probe Milvus by listing its collections and counting the rows of the first."""
 
     async def probe(_: int) -> None:
-        async with grpc.aio.insecure_channel(target) as channel:
+        async with _channel(target) as channel:
             stub = milvus_pb2_grpc.MilvusServiceStub(channel)
             listing = await stub.ShowCollections(milvus_pb2.ShowCollectionsRequest(), timeout=TIMEOUT_S)
             if listing.status.code:
@@ -115,7 +118,7 @@ def rewriter(address: str) -> Probe:
     """Probe the rewriter by rewriting a query."""
 
     async def probe(_: int) -> None:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with _channel(address) as channel:
             await _require_serving(channel)
             stub = rewrite_pb2_grpc.RewriteServiceStub(channel)
             answer = await stub.Rewrite(rewrite_pb2.RewriteRequest(text=QUESTION), timeout=TIMEOUT_S)
@@ -129,10 +132,14 @@ def serving(address: str) -> Probe:
     """Probe a gRPC server by its health service."""
 
     async def probe(_: int) -> None:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with _channel(address) as channel:
             await _require_serving(channel)
 
     return probe
+
+
+def _channel(target: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
 
 
 async def _embed_word(client: triton_client.InferenceServerClient) -> None:

@@ -30,7 +30,7 @@ def document(current: StackRecord | None) -> dict[str, Any]:
         return {"up": False, "phase": "down", "supervisor": None, "services": []}
     return {
         "up": is_up(current),
-        "phase": current.phase if is_alive(current.supervisor) else _unsupervised(current),
+        "phase": current.phase if is_alive(current.supervisor) else "unsupervised",
         "supervisor": current.supervisor.pid if is_alive(current.supervisor) else None,
         "failure": current.failure,
         "services": [_service_document(_seen(each)) for each in current.services],
@@ -42,14 +42,18 @@ def table(current: StackRecord) -> Table:
     view = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("process", "state", "pid", "since", "restarts", "address"):
         view.add_column(title, no_wrap=True)
-    view.add_column("why not", overflow="fold")
     for service in map(_seen, current.services):
         pid = str(service.process.pid) if service.process else "-"
         style = STYLES.get(service.state, "")
         state = f"[{style}]{service.state}[/]" if style else str(service.state)
-        cells = (service.name, state, pid, ago(service.since), str(service.restarts), service.address)
-        view.add_row(*cells, why_not(service))
+        view.add_row(service.name, state, pid, ago(service.since), str(service.restarts), service.address)
     return view
+
+
+def reasons(current: StackRecord) -> list[str]:
+    """Give a line for each service that has something to explain."""
+    explained = ((service.name, why_not(service)) for service in map(_seen, current.services))
+    return [f"{name}: {reason}" for name, reason in explained if reason]
 
 
 def why_not(service: ServiceRecord) -> str:

@@ -1,0 +1,90 @@
+import json
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stack.cli import main
+
+PORT_BASE = 27_700
+
+
+def stack(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(each) for each in arguments])
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A folder that looks like a model repository from outside."""
+    (tmp_path / "models" / "embed_text").mkdir(parents=True)
+    return tmp_path / "models"
+
+
+def test_missing_models_are_one_clear_line(tmp_path: Path) -> None:
+    """Without a model repository the start is refused in a line that names the path and the way out."""
+    result = stack("up", "--state", tmp_path, "--repository", tmp_path / "none")
+    assert result.exit_code == 1
+    assert result.output == (
+        f"Error: no model repository at {tmp_path}/none; the way out: make export, or --repository DIR\n"
+    )
+
+
+@pytest.mark.parametrize(("offset", "use"), [(0, "gateway"), (11, "triton grpc"), (20, "rewriter")])
+def test_taken_port_is_one_clear_line(tmp_path: Path, repository: Path, offset: int, use: str) -> None:
+    """A port in use is named with its purpose and the way out, and nothing is started."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", PORT_BASE + offset))
+        other.listen()
+        result = stack("up", "--state", tmp_path, "--repository", repository, "--port-base", PORT_BASE)
+    assert result.exit_code == 1
+    assert result.output == (
+        f"Error: port {PORT_BASE + offset} ({use}) is in use; the way out: --port-base N, or free it\n"
+    )
+
+
+def test_override_without_a_value_is_refused(tmp_path: Path) -> None:
+    """A setting is NAME=VALUE and belongs to the gateway or the rewriter."""
+    assert "'GATEWAY_X' is not NAME=VALUE" in stack("up", "--state", tmp_path, "--set", "GATEWAY_X").output
+    assert "must begin with GATEWAY_ or REWRITER_" in stack("up", "--state", tmp_path, "--set", "X=1").output
+
+
+def test_down_twice_is_fine(tmp_path: Path) -> None:
+    """Taking down what is not up says so and succeeds, also when there was never a state folder."""
+    for state in (tmp_path, tmp_path / "never"):
+        result = stack("down", "--state", state)
+        assert (result.exit_code, result.output) == (0, "the stack was down already\n")
+
+
+def test_down_ends_what_carries_the_marker(tmp_path: Path) -> None:
+    """A process of this stack that no record knows is ended; one of another stack is not."""
+    orphans = [
+        subprocess.Popen(["sleep", "60"], env={"VITRINE_STACK": str(state), "PATH": "/usr/bin:/bin"})
+        for state in (tmp_path, f"{tmp_path}-other")
+    ]
+    assert stack("down", "--state", tmp_path).output == "the stack is down\n"
+    assert orphans[0].wait(5) == -9
+    assert orphans[1].poll() is None
+    orphans[1].kill()
+    orphans[1].wait()
+
+
+def test_status_of_nothing_is_down(tmp_path: Path) -> None:
+    """Without a record the stack is down, for people and for programs, and the exit code says so."""
+    assert stack("status", "--state", tmp_path).output == "the stack is down\n"
+    result = stack("status", "--state", tmp_path, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.output) == {"up": False, "phase": "down", "supervisor": None, "services": []}
+
+
+def test_logs_show_the_end_of_each(tmp_path: Path) -> None:
+    """The logs of all processes come with their names, that of one comes alone."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "gateway.log").write_text("one\ntwo\nthree\n")
+    (folder / "triton.log").write_text("four\n")
+    assert stack("logs", "--state", tmp_path, "-n", 2).output == (
+        "triton     four\ngateway    two\ngateway    three\n"
+    )
+    assert stack("logs", "gateway", "--state", tmp_path, "-n", 1).output == "three\n"

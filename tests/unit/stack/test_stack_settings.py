@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from stack.services import ports, services
+from stack.settings import MARKER, MAX_SOCKET_PATH, Settings, StackError
+
+
+def test_addresses_follow_the_port_base() -> None:
+    """Every port lies at its fixed distance from the base, on loopback."""
+    settings = Settings(state=Path("/s"), port_base=9000)
+    assert ports(settings) == {
+        "gateway": "127.0.0.1:9000",
+        "gateway metrics": "127.0.0.1:9001",
+        "triton http": "127.0.0.1:9010",
+        "triton grpc": "127.0.0.1:9011",
+        "triton metrics": "127.0.0.1:9012",
+        "rewriter": "127.0.0.1:9020",
+    }
+
+
+@pytest.mark.parametrize("base", [-1, 80, 65_501])
+def test_port_base_out_of_range_is_refused(base: int) -> None:
+    """A port base that would leave the range of ports is refused with the option and the limits."""
+    with pytest.raises(StackError, match=r"--port-base: must be 1024 to 65500"):
+        Settings(state=Path("/s"), port_base=base)
+
+
+def test_override_of_another_program_is_refused() -> None:
+    """Only settings of the gateway and the rewriter may be set."""
+    with pytest.raises(StackError, match="--set PATH"):
+        Settings(state=Path("/s"), overrides=(("PATH", "/x"),))
+
+
+def test_socket_of_a_deep_folder_lies_elsewhere() -> None:
+    """A state folder too deep for a unix socket's name gets its socket among the temporary files, by a name of its own."""
+    deep, deeper = (Settings(state=Path("/") / ("d" * size)) for size in (150, 151))
+    assert len(bytes(deep.milvus_socket)) <= MAX_SOCKET_PATH
+    assert deep.milvus_socket != deeper.milvus_socket
+    assert Settings(state=Path("/s")).milvus == "unix:/s/milvus.sock"
+
+
+def test_overrides_reach_the_gateway_and_the_rewriter_alone() -> None:
+    """What is set by the caller wins over the stack's own addresses, and Triton and Milvus never see it."""
+    settings = Settings(state=Path("/s"), overrides=(("GATEWAY_TRITON", "elsewhere:1"),))
+    by_name = {service.name: service.environment for service in services(settings)}
+    assert by_name["gateway"]["GATEWAY_TRITON"] == "elsewhere:1"
+    assert by_name["gateway"]["GATEWAY_MILVUS"] == "unix:/s/milvus.sock"
+    assert "GATEWAY_TRITON" not in by_name["triton"]
+
+
+def test_every_child_is_marked_and_reports_nothing_home() -> None:
+    """Every service carries the stack's marker and turns ONNX Runtime's telemetry off."""
+    for service in services(Settings(state=Path("/s"))):
+        assert service.environment[MARKER] == "/s"
+        assert service.environment["ORT_DISABLE_TELEMETRY"] == "1"
