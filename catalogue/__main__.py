@@ -1,0 +1,39 @@
+import time
+from pathlib import Path
+
+import click
+
+from catalogue.build import BuildError, BuildSettings, build_catalogue
+from catalogue.layouts import LAYOUTS
+
+
+@click.group()
+def main() -> None:
+    """Work on catalogues of products."""
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("build/catalogue"), show_default=True)
+@click.option("--products", type=click.IntRange(1, 20_000), default=3200, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True)
+@click.option(
+    "--layout",
+    type=click.Choice(tuple(LAYOUTS)),
+    default="products",
+    show_default=True,
+    help="products: products.parquet, pictures/ and queries/; fashion200k: that data set's files.",
+)
+@click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
+def build(*, out: Path, products: int, seed: int, layout: str, processes: int) -> None:
+    """Draw a procedural catalogue; does nothing when it is there already."""
+    start = time.monotonic()
+    settings = BuildSettings(products=products, seed=seed, layout=layout)
+    try:
+        built = build_catalogue(out, settings, processes=processes)
+    except BuildError as error:
+        raise click.ClickException(str(error)) from error
+    done = f"built in {time.monotonic() - start:.0f} s" if built else "up to date"
+    click.echo(f"catalogue: {out}: {done}")
+
+
+main(prog_name="python -m catalogue")
