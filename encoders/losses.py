@@ -30,14 +30,12 @@ class AttributeHeads(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.heads = nn.ModuleDict(
-            {slot: nn.Linear(EMBEDDING_DIM, len(values)) for slot, values in SLOT_VALUES.items()}
-        )
+        self.heads = nn.ModuleList(nn.Linear(EMBEDDING_DIM, len(values)) for values in SLOT_VALUES.values())
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Give the mean cross-entropy over the slots; rows that lack a slot do not count for it."""
         losses = []
-        for column, head in enumerate(self.heads.values()):
+        for column, head in enumerate(self.heads):
             answers = labels[:, column]
             logits = head(features).float()
             total = functional.cross_entropy(logits, answers, ignore_index=ABSENT, reduction="sum")

@@ -41,10 +41,10 @@ class Settings:
     """The length and pace of a run."""
 
     seed: int = 7
-    joint_steps: int = 1500
+    joint_steps: int = 1200
     joint_clusters: int = 64
     joint_rate: float = 2e-3
-    fusion_steps: int = 1500
+    fusion_steps: int = 1200
     fusion_clusters: int = 128
     fusion_rate: float = 1e-3
     views: int = 4
