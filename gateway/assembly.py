@@ -1,0 +1,218 @@
+"""The gateway put together: what is settled once, from the settings and from what stands behind the ports."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from gateway.admission import AimdLimit, Limiter, QueueBounds
+from gateway.background import repeated
+from gateway.breaker import CircuitBreaker
+from gateway.catalogue_servicer import CatalogueServicer
+from gateway.converse import Conversations
+from gateway.facets import FacetCache
+from gateway.interceptors import DeadlineRules, Edge
+from gateway.logs import log_event
+from gateway.metrics import Metrics
+from gateway.model import Route, Weights
+from gateway.ports import Encoder, IndexAdministrator, Rewriter, VectorIndex
+from gateway.readiness import (
+    CATALOGUE_SERVICE,
+    OVERALL,
+    SEARCH_SERVICE,
+    Agreement,
+    ProbeSettings,
+    Readiness,
+)
+from gateway.rewriting import Rewriting
+from gateway.search import PipelineSettings, SearchPipeline
+from gateway.servicer import SearchServicer
+from gateway.sessions import SessionStore
+from gateway.settings import Settings
+from vitrine.v1 import catalogue_pb2_grpc, search_pb2_grpc
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """What stands behind the ports."""
+
+    encoder: Encoder
+    index: VectorIndex
+    administrator: IndexAdministrator
+    rewriter: Rewriter | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """A gateway that serves."""
+
+    server: aio.Server
+    port: int
+    health: health_aio.HealthServicer
+    metrics: Metrics
+
+    async def drain(self, *, wait_s: float, grace_s: float) -> None:
+        """Say NOT_SERVING, wait until nobody sends any more, and let the calls in flight end."""
+        await self.health.enter_graceful_shutdown()
+        log_event(_logger, logging.INFO, "draining", wait_s=wait_s, grace_s=grace_s)
+        await asyncio.sleep(wait_s)
+        await self.server.stop(grace_s)
+
+
+@asynccontextmanager
+async def serving_gateway(settings: Settings, dependencies: Dependencies) -> AsyncIterator[Gateway]:
+    """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
+    metrics = Metrics()
+    limiter = _limiter(settings, metrics)
+    agreement = Agreement(dependencies.encoder, dependencies.index)
+    facets = FacetCache(dependencies.index)
+    server = aio.server(
+        interceptors=[Edge(_deadline_rules(settings), metrics)],
+        options=_server_options(settings),
+        maximum_concurrent_rpcs=settings.max_concurrent_calls,
+    )
+    servicer = _search_servicer(
+        settings, dependencies, agreement=agreement, facets=facets, limiter=limiter, metrics=metrics
+    )
+    search_pb2_grpc.add_SearchServiceServicer_to_server(servicer, server)
+    catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(
+        CatalogueServicer(dependencies.index, dependencies.administrator, dependencies.encoder), server
+    )
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if settings.reflection:
+        names = (
+            SEARCH_SERVICE,
+            CATALOGUE_SERVICE,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+        )
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    port = server.add_insecure_port(settings.listen)
+
+    async def tell(statuses: Mapping[str, bool]) -> None:
+        for service, serves in statuses.items():
+            metrics.serving.labels(service or "all").set(serves)
+            await health.set(service, _SERVING if serves else _NOT_SERVING)
+
+    readiness = Readiness(
+        dependencies.encoder,
+        dependencies.index,
+        agreement,
+        settings=ProbeSettings(
+            timeout_s=settings.probe_timeout_ms / 1e3, failures=max(1, settings.probe_failures)
+        ),
+        tell=tell,
+    )
+    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE), False))
+    await server.start()
+    try:
+        async with repeated("probe", readiness.probe, interval_s=settings.probe_interval_ms / 1e3):
+            yield Gateway(server=server, port=port, health=health, metrics=metrics)
+    finally:
+        await server.stop(None)
+        await facets.close()
+
+
+def _search_servicer(
+    settings: Settings,
+    dependencies: Dependencies,
+    *,
+    agreement: Agreement,
+    facets: FacetCache,
+    limiter: Limiter,
+    metrics: Metrics,
+) -> SearchServicer:
+    rewriting = Rewriting(
+        dependencies.rewriter,
+        facets,
+        breaker=CircuitBreaker(
+            failures=settings.breaker_failures, cooldown_s=settings.breaker_cooldown_ms / 1e3
+        ),
+        metrics=metrics,
+        margin_s=settings.deadline_margin_ms / 1e3,
+    )
+    pipeline = SearchPipeline(
+        encoder=dependencies.encoder,
+        index=dependencies.index,
+        agreement=agreement,
+        rewriting=rewriting,
+        metrics=metrics,
+        settings=_pipeline_settings(settings),
+    )
+    sessions = SessionStore(
+        ttl_s=settings.session_ttl_s,
+        max_sessions=settings.max_sessions,
+        max_bytes=settings.max_session_bytes,
+    )
+    metrics.sessions.set_function(lambda: len(sessions))
+    metrics.session_bytes.set_function(lambda: sessions.size)
+    return SearchServicer(
+        pipeline,
+        Conversations(pipeline, rewriting, sessions, budget_s=settings.converse_budget_ms / 1e3),
+        limiter,
+        rewrite_by_default=bool(settings.rewrite_by_default),
+    )
+
+
+def _pipeline_settings(settings: Settings) -> PipelineSettings:
+    image_weights = {
+        Route.TEXT: settings.text_image_weight,
+        Route.IMAGE: settings.image_image_weight,
+        Route.COMPOSED: settings.composed_image_weight,
+        Route.REFINE: settings.refine_image_weight,
+        Route.SIMILAR: settings.similar_image_weight,
+    }
+    return PipelineSettings(
+        weights={route: Weights(text=1 - image, image=image) for route, image in image_weights.items()},
+        rewrite_budget_s=settings.rewrite_budget_ms / 1e3,
+        margin_s=settings.deadline_margin_ms / 1e3,
+        embedding_cache_entries=settings.embedding_cache_entries,
+        product_cache_entries=settings.product_cache_entries,
+        product_cache_ttl_s=settings.product_cache_ttl_s,
+    )
+
+
+def _limiter(settings: Settings, metrics: Metrics) -> Limiter:
+    limiter = Limiter(
+        AimdLimit(maximum=settings.max_concurrency),
+        QueueBounds(length=settings.max_queue, wait_s=settings.max_queue_wait_ms / 1e3),
+        initial=settings.initial_concurrency,
+        latency_target_s=settings.latency_target_ms / 1e3,
+        on_shed=lambda reason: metrics.shed.labels(reason).inc(),
+    )
+    metrics.concurrency_limit.set_function(lambda: limiter.limit)
+    metrics.searches_running.set_function(lambda: limiter.in_flight)
+    metrics.searches_queued.set_function(lambda: limiter.queued)
+    return limiter
+
+
+def _deadline_rules(settings: Settings) -> DeadlineRules:
+    return DeadlineRules(
+        default_s=settings.default_deadline_ms / 1e3, maximum_s=settings.max_deadline_ms / 1e3
+    )
+
+
+def _server_options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        # Without a grace: calls under way, a long ingest above all, end on the old connection.
+        ("grpc.max_connection_age_ms", settings.max_connection_age_s * 1_000),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        # Clients that ping to keep idle connections open may do so every ten seconds.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # Two gateways on one port is a mistake, to be told at once.
+        ("grpc.so_reuseport", 0),
+    ]

@@ -1,0 +1,50 @@
+"""The call that is being answered: its id and its deadline, known everywhere below the outermost interceptor."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.errors import DeadlineExceeded
+from gateway.model import Deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One RPC."""
+
+    method: str
+    """Such as "Search"."""
+    request_id: str
+    deadline: Deadline
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What the call's one log line tells besides; never the shopper's words."""
+
+
+_current: ContextVar[Call] = ContextVar("call")
+
+
+def current_call() -> Call:
+    """Give the call that this task answers; LookupError outside of one."""
+    return _current.get()
+
+
+def find_call() -> Call | None:
+    """Give the call that this task answers, or None outside of one."""
+    return _current.get(None)
+
+
+def enter_call(call: Call) -> None:
+    """Make it the current call of this task and of the tasks that it starts."""
+    _current.set(call)
+
+
+def time_for_hop(deadline: Deadline, *, margin_s: float) -> float:
+    """Give the seconds that a hop may take: what is left, less a margin in which its failure can be told.
+
+    Raises:
+        DeadlineExceeded: nothing is left.
+    """
+    remaining_s = deadline.remaining_s() - margin_s
+    if remaining_s <= 0:
+        raise DeadlineExceeded("the deadline has passed")
+    return remaining_s

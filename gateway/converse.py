@@ -1,0 +1,211 @@
+"""One turn of a conversation: what was understood, then the hits, then a sentence.
+
+    turn + history -> rewriter -> Understanding, checked -> Query -> SearchPipeline -> hits
+
+Without a rewriter in time the turn is searched as it stands and the answer says that it was degraded.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from gateway.errors import Overloaded
+from gateway.model import Deadline, Route
+from gateway.query import Query, SearchResult
+from gateway.rewriting import PART as REWRITE
+from gateway.rewriting import Rewriting
+from gateway.search import SearchPipeline
+from gateway.sessions import Session, SessionStore, image_id
+from gateway.understanding import InvalidRewrite, Understanding, both
+from gateway.wire import product_message, rewrite_message
+from vitrine.v1 import rewrite_pb2
+
+MAX_SHOWN = 20
+"""Products of a turn that the conversation remembers."""
+
+MAX_WAITING_TURNS = 4
+"""Turns of one session that may wait for the one being answered."""
+
+_RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """What came before the turn."""
+
+    session_id: str = ""
+    history: tuple[rewrite_pb2.Turn, ...] = ()
+    """Oldest first."""
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    """Earlier pictures, by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A sentence for the shopper; empty when nobody wrote one."""
+
+    text: str
+
+
+TurnEvent = Understanding | SearchResult | Reply
+
+
+class Conversations:
+    """Answers turns and keeps the sessions that they belong to."""
+
+    def __init__(
+        self, pipeline: SearchPipeline, rewriting: Rewriting, sessions: SessionStore, *, budget_s: float
+    ) -> None:
+        self._pipeline = pipeline
+        self._rewriting = rewriting
+        self._sessions = sessions
+        self._budget_s = budget_s
+
+    @asynccontextmanager
+    async def session(self, session_id: str, user_id: str, deadline: Deadline) -> AsyncIterator[Session]:
+        """Hold the session for a turn, a new one where the id is empty; its other turns wait.
+
+        Raises:
+            NotFound, PermissionDenied: the session is not there, or another user's.
+            Overloaded: too many turns of it wait already, or the wait was too long.
+        """
+        session = self._sessions.find(session_id, user_id) if session_id else self._sessions.begin(user_id)
+        if session.waiting >= MAX_WAITING_TURNS:
+            raise Overloaded("too many turns of this session at once", retry_after_s=_RETRY_S)
+        session.waiting += 1
+        try:
+            async with asyncio.timeout(deadline.remaining_s()):
+                await session.lock.acquire()
+        except TimeoutError:
+            raise Overloaded("another turn of this session takes long", retry_after_s=_RETRY_S) from None
+        finally:
+            session.waiting -= 1
+        try:
+            yield session
+        finally:
+            session.lock.release()
+
+    async def turn_in_session(
+        self, query: Query, session: Session, deadline: Deadline
+    ) -> AsyncIterator[TurnEvent]:
+        """Answer a turn of a session that is held, and remember it once it is answered."""
+        before = Conversation(
+            session_id=session.id, history=tuple(session.turns), pictures=dict(session.pictures)
+        )
+        turn = rewrite_pb2.Turn(
+            text=query.text,
+            image_id=image_id(query.image) if query.image else "",
+            product_id=query.product_id,
+        )
+        async for event in self.turn(query, before, deadline):
+            if isinstance(event, Understanding):
+                turn.rewrite.CopyFrom(rewrite_message(event))
+            elif isinstance(event, SearchResult):
+                turn.shown.extend(product_message(hit.product) for hit in event.hits[:MAX_SHOWN])
+            yield event
+        self._sessions.record(session, turn, query.image)
+
+    async def turn(self, query: Query, before: Conversation, deadline: Deadline) -> AsyncIterator[TurnEvent]:
+        """Answer a turn after what came before it."""
+        understanding = await self._understand(query, before, deadline)
+        degraded: tuple[str, ...] = ()
+        planned: Query | None = query
+        if understanding is not None:
+            try:
+                planned = plan(understanding, query, before)
+            except InvalidRewrite:
+                understanding = None
+        if understanding is None:
+            # A turn without words needs no reading, and without a rewriter none was promised.
+            degraded = (REWRITE,) if query.text and self._rewriting.offered else ()
+            understanding = as_given(query)
+        yield understanding
+        if planned is not None:
+            result = await self._pipeline.search(replace(planned, rewrite=False), deadline)
+            yield replace(result, degraded=result.degraded + degraded)
+        yield Reply(understanding.reply)
+
+    async def _understand(
+        self, query: Query, before: Conversation, deadline: Deadline
+    ) -> Understanding | None:
+        if not query.text or not self._rewriting.offered:
+            return None
+        return await self._rewriting.read(
+            rewrite_pb2.RewriteRequest(
+                text=query.text,
+                has_image=bool(query.image),
+                product_id=query.product_id,
+                history=before.history,
+                locale=query.locale,
+            ),
+            deadline=deadline,
+            budget_s=self._budget_s,
+        )
+
+
+def as_given(query: Query) -> Understanding:
+    """Understand a turn as what it says by itself."""
+    changes_reference = query.route in (Route.COMPOSED, Route.REFINE)
+    return Understanding(
+        route=query.route,
+        query="" if changes_reference else query.text,
+        modification=query.text if changes_reference else "",
+        filters=query.filters,
+        references=(query.product_id,) if query.product_id else (),
+    )
+
+
+def plan(understanding: Understanding, query: Query, before: Conversation) -> Query | None:
+    """Give the query that the understanding asks for, or None when it asks for no search.
+
+    The caller's own filter always holds besides.
+
+    Raises:
+        InvalidRewrite: the route lacks the words or the reference that it needs.
+    """
+    if understanding.route in (Route.COMPARE, Route.CHAT):
+        return None
+    planned = replace(
+        query,
+        text=_words(understanding, query),
+        image=b"",
+        product_id="",
+        filters=both(query.filters, understanding.filters),
+        sort=understanding.sort,
+        source=understanding.source,
+    )
+    if understanding.route in (Route.IMAGE, Route.COMPOSED):
+        planned = replace(planned, image=_picture(understanding, query, before))
+    elif understanding.route in (Route.REFINE, Route.SIMILAR):
+        planned = replace(planned, product_id=_product(understanding, query, before))
+    if planned.route is not understanding.route:
+        raise InvalidRewrite("route")
+    return planned
+
+
+def _words(understanding: Understanding, query: Query) -> str:
+    match understanding.route:
+        case Route.TEXT:
+            return understanding.query or query.text
+        case Route.COMPOSED | Route.REFINE:
+            return understanding.modification or understanding.query or query.text
+        case _:
+            return ""
+
+
+def _picture(understanding: Understanding, query: Query, before: Conversation) -> bytes:
+    for reference in understanding.references[:1]:
+        if reference in before.pictures:
+            return before.pictures[reference]
+    if query.image:
+        return query.image
+    raise InvalidRewrite("references")
+
+
+def _product(understanding: Understanding, query: Query, before: Conversation) -> str:
+    reference = understanding.references[0] if understanding.references else query.product_id
+    pictures = {turn.image_id for turn in before.history}
+    if not reference or reference in pictures:
+        raise InvalidRewrite("references")
+    return reference

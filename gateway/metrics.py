@@ -1,0 +1,97 @@
+"""Every metric of the gateway, named once."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from gateway.errors import DeadlineExceeded, InvalidQuery, Overloaded
+
+PREFIX = "vitrine_gateway"
+
+# Seconds; dense where searches are (5 to 100 ms), up to the longest deadline.
+_BUCKETS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.02,
+    0.035,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+)
+
+
+class Metrics:
+    """The metrics of one gateway, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = self._counter("requests_total", "Calls by method and status.", "method", "code")
+        self.request_seconds = self._histogram("request_seconds", "Duration of calls.", "method")
+        self.in_flight = self._gauge("in_flight", "Calls being answered.", "method")
+        self.stage_seconds = self._histogram(
+            "stage_seconds", "Duration of a search's stages.", "route", "stage"
+        )
+        self.dependency_seconds = self._histogram(
+            "dependency_seconds", "Duration of calls to dependencies.", "dependency", "outcome"
+        )
+        self.degraded = self._counter(
+            "degraded_total", "Optional work left out, by reason.", "part", "reason"
+        )
+        self.shed = self._counter("shed_total", "Searches refused at the door.", "reason")
+        self.concurrency_limit = self._gauge("concurrency_limit", "Searches that may run at once.")
+        self.searches_running = self._gauge("searches_running", "Searches that hold a slot.")
+        self.searches_queued = self._gauge("searches_queued", "Searches that wait for a slot.")
+        self.cache_lookups = self._counter("cache_lookups_total", "Cache look-ups.", "cache", "outcome")
+        self.breaker_state = self._gauge("breaker_state", "0 closed, 1 half-open, 2 open.", "dependency")
+        self.sessions = self._gauge("sessions", "Conversations held.")
+        self.session_bytes = self._gauge("session_bytes", "Bytes that conversations hold.")
+        self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
+
+    @contextmanager
+    def dependency(self, name: str) -> Iterator[None]:
+        """Time one call to a dependency, with its outcome."""
+        started = time.perf_counter()
+        outcome = "error"
+        try:
+            yield
+            outcome = "ok"
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        except (DeadlineExceeded, TimeoutError):
+            outcome = "deadline"
+            raise
+        except Overloaded:
+            outcome = "overloaded"
+            raise
+        except InvalidQuery:
+            outcome = "rejected"
+            raise
+        finally:
+            self.dependency_seconds.labels(name, outcome).observe(time.perf_counter() - started)
+
+    def cache(self, name: str, *, hit: bool) -> None:
+        """Count one look-up."""
+        self.cache_lookups.labels(name, "hit" if hit else "miss").inc()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", text, labels, buckets=_BUCKETS, registry=self.registry)

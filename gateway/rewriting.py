@@ -1,0 +1,91 @@
+"""Asking the rewriter: within a budget, behind a breaker, and never at the cost of the search."""
+
+import asyncio
+
+from gateway.breaker import BreakerOpen, CircuitBreaker
+from gateway.calls import time_for_hop
+from gateway.errors import DeadlineExceeded
+from gateway.facets import FacetCache
+from gateway.metrics import Metrics
+from gateway.model import Deadline, FieldSummary
+from gateway.ports import Rewriter, RewriterUnavailable
+from gateway.understanding import InvalidRewrite, Understanding, understand
+from vitrine.v1 import rewrite_pb2
+
+PART = "rewrite"
+"""The name of this work in `degraded`."""
+
+
+class Rewriting:
+    """Gives what a turn means, or nothing when the rewriter is late, broken or wrong."""
+
+    def __init__(
+        self,
+        rewriter: Rewriter | None,
+        facets: FacetCache,
+        *,
+        breaker: CircuitBreaker,
+        metrics: Metrics,
+        margin_s: float,
+    ) -> None:
+        self._rewriter = rewriter
+        self._facets = facets
+        self._breaker = breaker
+        self._metrics = metrics
+        self._margin_s = margin_s
+        metrics.breaker_state.labels("rewriter").set_function(lambda: breaker.state)
+
+    @property
+    def offered(self) -> bool:
+        """Whether there is a rewriter at all; where there is none, nothing is degraded by its absence."""
+        return self._rewriter is not None
+
+    async def read(
+        self, request: rewrite_pb2.RewriteRequest, *, deadline: Deadline, budget_s: float
+    ) -> Understanding | None:
+        """Give the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
+        assert self._rewriter is not None, "the caller asks `offered` first"
+        reason = "late"
+        try:
+            budget_s = min(budget_s, time_for_hop(deadline, margin_s=self._margin_s))
+            async with asyncio.timeout(budget_s):
+                facets = await self._facets.fields()
+                request.facets.extend(_facet(field) for field in facets if field.values)
+                return understand(
+                    await self._ask(self._rewriter, request, budget_s),
+                    shown=referable(request),
+                    facets=facets,
+                )
+        except (TimeoutError, DeadlineExceeded):
+            pass
+        except BreakerOpen:
+            reason = "breaker"
+        except RewriterUnavailable:
+            reason = "unavailable"
+        except InvalidRewrite:
+            reason = "invalid"
+        self._metrics.degraded.labels(PART, reason).inc()
+        return None
+
+    async def _ask(
+        self, rewriter: Rewriter, request: rewrite_pb2.RewriteRequest, budget_s: float
+    ) -> rewrite_pb2.Rewrite:
+        with (
+            self._breaker.attempt(RewriterUnavailable, DeadlineExceeded, TimeoutError),
+            self._metrics.dependency("rewriter"),
+        ):
+            async with asyncio.timeout(budget_s):
+                return await rewriter.rewrite(request, timeout_s=budget_s)
+
+
+def referable(request: rewrite_pb2.RewriteRequest) -> frozenset[str]:
+    """Give the ids that an answer to this request may refer to: what the conversation showed or brought."""
+    ids = {request.product_id}
+    for turn in request.history:
+        ids.update((turn.image_id, turn.product_id))
+        ids.update(product.id for product in turn.shown)
+    return frozenset(ids - {""})
+
+
+def _facet(field: FieldSummary) -> rewrite_pb2.Facet:
+    return rewrite_pb2.Facet(field=field.name, values=field.values)

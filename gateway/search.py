@@ -1,0 +1,249 @@
+"""One search: rewrite beside the raw query, embedding, look-up, order.
+
+    Query --+-- rewriter, within its budget --> Query' --+
+            |                                            +--> the rewritten answer, or the raw one
+            +-- embed (cache, else Triton) --> Milvus ---+
+
+Every hop takes what is left of the deadline less a margin. A caller that hangs up cancels all of it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gateway.caches import LruCache, SingleFlight
+from gateway.calls import time_for_hop
+from gateway.errors import DependencyError, NotFound, SearchError
+from gateway.metrics import Metrics
+from gateway.model import Deadline, Embedding, EncoderInputs, Hit, Route, Sort, StoredProduct, Weights
+from gateway.ports import Encoder, VectorIndex
+from gateway.query import Query, SearchResult, Versions
+from gateway.readiness import Agreement
+from gateway.rewriting import PART as REWRITE
+from gateway.rewriting import Rewriting
+from gateway.stages import StageClock
+from gateway.understanding import Understanding, both
+from vitrine.v1 import rewrite_pb2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSettings:
+    """What an operator chooses."""
+
+    weights: Mapping[Route, Weights]
+    """Of queries that set none."""
+    rewrite_budget_s: float
+    margin_s: float
+    embedding_cache_entries: int
+    product_cache_entries: int
+    product_cache_ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What the index is asked: one embedding for both halves, or one for each."""
+
+    embedding: Embedding
+    text_embedding: Embedding | None = None
+
+
+_EmbeddingKey = tuple[str, str, str]
+"""Manifest, digest or id of the picture or product, words."""
+
+
+class SearchPipeline:
+    """Answers queries; holds the caches."""
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        index: VectorIndex,
+        agreement: Agreement,
+        rewriting: Rewriting,
+        metrics: Metrics,
+        settings: PipelineSettings,
+    ) -> None:
+        self._encoder = encoder
+        self._index = index
+        self._agreement = agreement
+        self._rewriting = rewriting
+        self._metrics = metrics
+        self._settings = settings
+        self._embeddings = LruCache[_EmbeddingKey, Embedding](settings.embedding_cache_entries)
+        self._embedding_flights = SingleFlight[_EmbeddingKey, Embedding]()
+        # A product may be written anew while it is kept here: its age is bounded, and so is the error.
+        self._products = LruCache[tuple[str, str], StoredProduct](
+            settings.product_cache_entries, ttl_s=settings.product_cache_ttl_s
+        )
+
+    async def search(self, query: Query, deadline: Deadline) -> SearchResult:
+        """Answer the query; reads its words with the rewriter where it asks for that.
+
+        Raises:
+            NotFound: the reference product is not in the index.
+            FailedPrecondition: there is no index, or encoders and index do not belong together.
+        """
+        if query.rewrite and query.text and self._rewriting.offered:
+            result = await self._search_rewritten(query, deadline)
+        else:
+            result = await self._search_as_given(query, deadline)
+        for stage, seconds in result.timings.stages_s.items():
+            self._metrics.stage_seconds.labels(result.searched.route.value, stage).observe(seconds)
+        return result
+
+    async def _search_rewritten(self, query: Query, deadline: Deadline) -> SearchResult:
+        clock = StageClock()
+        async with _beside(self._search_as_given(query, deadline)) as raw:
+            with clock.stage("rewrite"):
+                understanding = await self._rewriting.read(
+                    rewrite_pb2.RewriteRequest(
+                        text=query.text,
+                        has_image=bool(query.image),
+                        product_id=query.product_id,
+                        locale=query.locale,
+                    ),
+                    deadline=deadline,
+                    budget_s=self._settings.rewrite_budget_s,
+                )
+            degraded: tuple[str, ...] = () if understanding else (REWRITE,)
+            rewritten = _rewritten(query, understanding) if understanding else query
+            result = None
+            if rewritten != query:
+                try:
+                    result = await self._search_as_given(rewritten, deadline)
+                except SearchError:
+                    # The caller's own words may still be answerable, and must not suffer.
+                    degraded = (REWRITE,)
+            result = result or await raw
+        clock.add(result.timings)
+        return replace(result, degraded=degraded, timings=clock.timings())
+
+    async def _search_as_given(self, query: Query, deadline: Deadline) -> SearchResult:
+        clock = StageClock()
+        versions = await self._agreement.versions(timeout_s=self._hop(deadline))
+        target = await self._target(query, versions, deadline=deadline, clock=clock)
+        weights = query.weights or self._settings.weights[query.route]
+        with clock.stage("search"), self._asking("index"):
+            hits = await self._index.search(
+                target.embedding,
+                text_embedding=target.text_embedding,
+                weights=weights,
+                filters=query.filters,
+                # One more, since the reference itself is no answer.
+                limit=query.limit + bool(query.product_id),
+                timeout_s=self._hop(deadline),
+            )
+        for hit in hits:
+            if hit.product.image_embedding is not None and hit.product.text_embedding is not None:
+                self._products.put((versions.index, hit.product.id), hit.product)
+        hits = [hit for hit in hits if hit.product.id != query.product_id][: query.limit]
+        return SearchResult(
+            hits=tuple(_in_order(hits, query.sort)),
+            searched=query,
+            weights=weights,
+            degraded=(),
+            timings=clock.timings(),
+            versions=versions,
+        )
+
+    async def _target(
+        self, query: Query, versions: Versions, *, deadline: Deadline, clock: StageClock
+    ) -> _Target:
+        if not query.product_id:
+            with clock.stage("encode"):
+                return _Target(await self._embed(query, versions.model, deadline))
+        with clock.stage("lookup"):
+            reference = await self._product(query.product_id, versions.index, deadline)
+        assert reference.image_embedding is not None, "products come with their embeddings"
+        if query.route is Route.SIMILAR:
+            return _Target(reference.image_embedding, reference.text_embedding)
+        with clock.stage("encode"):
+            return _Target(await self._embed(query, versions.model, deadline, reference.image_embedding))
+
+    async def _embed(
+        self, query: Query, manifest: str, deadline: Deadline, reference: Embedding | None = None
+    ) -> Embedding:
+        """Give the query's embedding, (EMBEDDING_DIM,), from memory or by one Triton call shared by all who ask."""
+        picture = query.image if reference is None else reference.tobytes()
+        key = (manifest, hashlib.sha256(picture).hexdigest() if picture else "", query.text)
+        cached = self._embeddings.get(key)
+        self._metrics.cache("embedding", hit=cached is not None)
+        if cached is not None:
+            return cached
+        inputs = EncoderInputs(
+            texts=[query.text] if query.text else None,
+            images=[query.image] if query.image else None,
+            references=None if reference is None else reference[np.newaxis],
+        )
+        return await self._embedding_flights.run(key, lambda: self._compute(key, inputs, deadline))
+
+    async def _compute(self, key: _EmbeddingKey, inputs: EncoderInputs, deadline: Deadline) -> Embedding:
+        with self._asking("encoder"):
+            embedding: Embedding = (await self._encoder.embed(inputs, timeout_s=self._hop(deadline)))[0]
+        self._embeddings.put(key, embedding)
+        return embedding
+
+    async def _product(self, product_id: str, collection: str, deadline: Deadline) -> StoredProduct:
+        """Give the product with its embeddings; one that was shown of late costs no call."""
+        cached = self._products.get((collection, product_id))
+        self._metrics.cache("product", hit=cached is not None)
+        if cached is not None:
+            return cached
+        with self._asking("index"):
+            found = await self._index.get([product_id], timeout_s=self._hop(deadline))
+        if not found:
+            raise NotFound("product_id", f"product {product_id!r}")
+        self._products.put((collection, product_id), found[0])
+        return found[0]
+
+    @contextmanager
+    def _asking(self, dependency: str) -> Iterator[None]:
+        """Time a call; after a failure, the dependency may come back as another version."""
+        with self._metrics.dependency(dependency):
+            try:
+                yield
+            except DependencyError:
+                self._agreement.doubt()
+                raise
+
+    def _hop(self, deadline: Deadline) -> float:
+        return time_for_hop(deadline, margin_s=self._settings.margin_s)
+
+
+def _rewritten(query: Query, understanding: Understanding) -> Query:
+    """Give the query as it was understood; the very same where that changes nothing or has no place in one search."""
+    if understanding.route is not query.route:
+        return query
+    words = understanding.query if query.route is Route.TEXT else understanding.modification
+    rewritten = replace(
+        query,
+        text=words or query.text,
+        filters=both(query.filters, understanding.filters),
+        sort=understanding.sort,
+    )
+    return query if rewritten == query else replace(rewritten, source=understanding.source)
+
+
+def _in_order(hits: list[Hit], sort: Sort) -> list[Hit]:
+    if sort is Sort.SCORE:
+        return hits
+    return sorted(hits, key=lambda hit: hit.product.price, reverse=sort is Sort.PRICE_DESCENDING)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, SearchResult]) -> AsyncIterator[asyncio.Task[SearchResult]]:
+    """Run the work beside the block; what the block has not awaited is cancelled when it ends."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen: an abandoned search may have failed, and nobody asks

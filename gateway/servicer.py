@@ -1,0 +1,96 @@
+"""The search service: request to value, slot, pipeline, value to response; nothing else happens here."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from grpc import aio
+
+from gateway.admission import Limiter
+from gateway.calls import current_call
+from gateway.converse import Conversation, Conversations, Reply, TurnEvent
+from gateway.door import TurnCall, read_search, read_turn
+from gateway.query import SearchResult
+from gateway.search import SearchPipeline
+from gateway.understanding import Understanding
+from gateway.wire import rewrite_message, search_message
+from vitrine.v1 import search_pb2, search_pb2_grpc
+
+_Context = aio.ServicerContext[Any, Any]
+
+
+class SearchServicer(search_pb2_grpc.SearchServiceServicer):
+    """Answers Search and Converse."""
+
+    def __init__(
+        self,
+        pipeline: SearchPipeline,
+        conversations: Conversations,
+        limiter: Limiter,
+        *,
+        rewrite_by_default: bool,
+    ) -> None:
+        self._pipeline = pipeline
+        self._conversations = conversations
+        self._limiter = limiter
+        self._rewrite_by_default = rewrite_by_default
+
+    async def Search(  # noqa: N802 - gRPC's name
+        self,
+        request: search_pb2.SearchRequest,
+        context: _Context,  # noqa: ARG002 - gRPC's signature
+    ) -> search_pb2.SearchResponse:
+        """Answer one query."""
+        call = current_call()
+        search = await read_search(request, rewrite_by_default=self._rewrite_by_default)
+        async with self._limiter.slot(call.deadline):
+            result = await self._pipeline.search(search.query, call.deadline)
+        _note(result)
+        return search_message(result, fields=search.fields, request_id=call.request_id)
+
+    async def Converse(  # noqa: N802 - gRPC's name
+        self,
+        request: search_pb2.ConverseRequest,
+        context: _Context,  # noqa: ARG002 - gRPC's signature
+    ) -> AsyncIterator[search_pb2.ConverseResponse]:
+        """Answer one turn: what was understood, then the hits, then the reply."""
+        deadline = current_call().deadline
+        turn = await read_turn(request)
+        if turn.history:
+            async with self._limiter.slot(deadline):
+                events = self._conversations.turn(turn.query, Conversation(history=turn.history), deadline)
+                async for event in events:
+                    yield _turn_message(event, turn, "")
+            return
+        async with (
+            self._limiter.slot(deadline),
+            self._conversations.session(turn.session_id, turn.query.user_id, deadline) as session,
+        ):
+            async for event in self._conversations.turn_in_session(turn.query, session, deadline):
+                yield _turn_message(event, turn, session.id)
+
+
+def _turn_message(event: TurnEvent, turn: TurnCall, session_id: str) -> search_pb2.ConverseResponse:
+    response = search_pb2.ConverseResponse(session_id=session_id)
+    match event:
+        case Understanding():
+            response.understood.CopyFrom(rewrite_message(event))
+        case SearchResult():
+            _note(event)
+            response.result.CopyFrom(
+                search_message(event, fields=turn.fields, request_id=current_call().request_id)
+            )
+        case Reply(text):
+            response.reply = text
+    return response
+
+
+def _note(result: SearchResult) -> None:
+    """Tell the call's log line how it was answered."""
+    current_call().notes.update(
+        route=result.searched.route.value,
+        source=result.searched.source,
+        hits=len(result.hits),
+        degraded=list(result.degraded),
+        stages_ms={stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.stages_s.items()},
+        index=result.versions.index,
+    )

@@ -1,0 +1,108 @@
+"""The gateway's settings: every field of `Settings` is an environment variable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+PREFIX = "GATEWAY_"
+
+
+class InvalidSettings(ValueError):  # noqa: N818 - read by operators as a sentence
+    """A setting is unknown, of the wrong type or out of range; the message says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is the environment variable GATEWAY_<NAME>; `_ms` and `_s` are units."""
+
+    listen: str = "127.0.0.1:7700"
+    metrics_listen: str = "127.0.0.1:7701"
+    """Empty: no metrics endpoint."""
+    triton: str = "127.0.0.1:7711"
+    milvus: str = "http://127.0.0.1:19530"
+    rewriter: str = ""
+    """Empty: no rewriter."""
+    reflection: int = 1
+    log_level: str = "info"
+
+    default_deadline_ms: int = 5_000
+    """Of a call whose caller sets none."""
+    max_deadline_ms: int = 30_000
+    deadline_margin_ms: int = 5
+    """Held back at every hop, so that its failure can still be told before the caller has gone."""
+
+    max_message_bytes: int = 12_000_000
+    """A picture of the largest size and the rest of its request fit."""
+    max_concurrent_calls: int = 512
+    max_connection_age_s: int = 300
+    """Balancers in front spread connections, not calls: old connections are asked to come back."""
+
+    initial_concurrency: int = 16
+    max_concurrency: int = 64
+    max_queue: int = 64
+    max_queue_wait_ms: int = 200
+    latency_target_ms: int = 500
+    """A search that takes longer counts as a sign of overload."""
+
+    rewrite_by_default: int = 1
+    rewrite_budget_ms: int = 80
+    converse_budget_ms: int = 800
+    breaker_failures: int = 5
+    breaker_cooldown_ms: int = 2_000
+
+    text_image_weight: float = 0.5
+    """Weight of the image half for a query of words alone; the text half has the rest."""
+    image_image_weight: float = 0.9
+    composed_image_weight: float = 0.7
+    refine_image_weight: float = 0.7
+    similar_image_weight: float = 0.7
+
+    embedding_cache_entries: int = 10_000
+    product_cache_entries: int = 10_000
+    product_cache_ttl_s: int = 60
+
+    session_ttl_s: int = 1_800
+    max_sessions: int = 10_000
+    max_session_bytes: int = 256_000_000
+    """Of all sessions together, their pictures included."""
+
+    probe_interval_ms: int = 2_000
+    probe_timeout_ms: int = 2_000
+    probe_failures: int = 3
+    """Failed probes in a row that make a dependency count as gone."""
+
+    drain_s: float = 5.0
+    """Between saying NOT_SERVING and refusing calls: balancers take that long to look."""
+    grace_s: float = 10.0
+    """For calls in flight after that."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str) and not value >= 0:
+                raise InvalidSettings(f"{_variable(field.name)} must be a number >= 0, got {value}")
+            if field.name.endswith("_image_weight") and value > 1:
+                raise InvalidSettings(f"{_variable(field.name)} must be at most 1, got {value}")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
+        known = {_variable(field.name): field for field in fields(cls)}
+        if unknown := sorted(name for name in env if name.startswith(PREFIX) and name not in known):
+            raise InvalidSettings(f"unknown settings: {', '.join(unknown)}")
+        values: dict[str, Any] = {}
+        for variable, field in known.items():
+            if variable in env:
+                values[field.name] = _convert(variable, env[variable], field.type)
+        return cls(**values)
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _convert(variable: str, value: str, kind: Any) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidSettings(f"{variable} must be {kind.__name__}, got {value!r}") from None

@@ -1,0 +1,54 @@
+"""Errors of the tree to rich statuses: google.rpc details that programs can read."""
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # it has no py.typed
+
+from gateway.errors import DependencyError, InvalidQuery, NotFound, Overloaded, SearchError
+
+DOMAIN = "vitrine"
+
+MAX_MESSAGE_LENGTH = 500
+"""Trailers must fit into 8 KB."""
+
+
+def rich_status(error: SearchError, request_id: str) -> status_pb2.Status:
+    """Give the status: always ErrorInfo and RequestInfo, and what the kind of error adds.
+
+    InvalidQuery adds BadRequest with the field and its limit, Overloaded adds RetryInfo, DependencyError the
+    dependency's name in the metadata of ErrorInfo.
+    """
+    status = status_pb2.Status(code=error.code.value[0], message=str(error)[:MAX_MESSAGE_LENGTH])
+    for detail in (_error_info(error), error_details_pb2.RequestInfo(request_id=request_id), *_extra(error)):
+        status.details.add().Pack(detail)
+    return status
+
+
+def internal_status(request_id: str) -> status_pb2.Status:
+    """Give the status of a failure that callers must learn nothing of but the request's id."""
+    status = status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message="internal error")
+    status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
+    return status
+
+
+def _error_info(error: SearchError) -> Message:
+    info = error_details_pb2.ErrorInfo(reason=error.code.name, domain=DOMAIN)
+    if isinstance(error, (InvalidQuery, NotFound)):
+        info.metadata["field"] = error.field
+    if isinstance(error, DependencyError):
+        info.metadata["dependency"] = error.dependency
+    return info  # type: ignore[no-any-return] # untyped import
+
+
+def _extra(error: SearchError) -> list[Message]:
+    if isinstance(error, InvalidQuery):
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=error.reason[:MAX_MESSAGE_LENGTH]
+        )
+        return [error_details_pb2.BadRequest(field_violations=[violation])]
+    if isinstance(error, Overloaded):
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        return [error_details_pb2.RetryInfo(retry_delay=delay)]
+    return []

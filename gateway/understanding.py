@@ -1,0 +1,152 @@
+"""A rewriter's answer as hostile input: it is checked against the conversation before any of it is used.
+
+A language model wrote it, and a shopper wrote what the model read. So: a known route that has what it needs, words
+within the limits of a caller's own, references to nothing but what the shopper was shown, filters of known fields
+and known values. A violation discards the whole answer; only unknown facet values are dropped one by one, because
+"crimson" for a catalogue that says "red" should cost the colour and not the understanding.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from gateway.errors import InvalidQuery
+from gateway.filters import check_filter, to_model
+from gateway.model import AllOf, AnyOf, Equals, FieldSummary, Filter, Not, OneOf, Range, Route, Sort
+from gateway.query import MAX_TEXT_LENGTH
+from gateway.text import check_text
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+MAX_REPLY_LENGTH = 1_000
+MAX_REFERENCES = 20
+MAX_SOURCE_LENGTH = 64
+FACET_VALUES = 256
+"""Values of one facet; a field that lists as many may hold others."""
+
+ROUTES: Mapping[int, Route] = {
+    query_pb2.ROUTE_TEXT: Route.TEXT,
+    query_pb2.ROUTE_IMAGE: Route.IMAGE,
+    query_pb2.ROUTE_COMPOSED: Route.COMPOSED,
+    query_pb2.ROUTE_REFINE: Route.REFINE,
+    query_pb2.ROUTE_SIMILAR: Route.SIMILAR,
+    query_pb2.ROUTE_COMPARE: Route.COMPARE,
+    query_pb2.ROUTE_CHAT: Route.CHAT,
+}
+SORTS: Mapping[int, Sort] = {
+    query_pb2.SORT_ORDER_UNSPECIFIED: Sort.SCORE,
+    query_pb2.SORT_ORDER_PRICE_ASCENDING: Sort.PRICE_ASCENDING,
+    query_pb2.SORT_ORDER_PRICE_DESCENDING: Sort.PRICE_DESCENDING,
+}
+
+
+class InvalidRewrite(Exception):  # noqa: N818 - a reason to keep the shopper's own words, not a failure
+    """The rewriter's answer breaks a rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understanding:
+    """What a turn was understood to ask for."""
+
+    route: Route
+    query: str = ""
+    modification: str = ""
+    filters: Filter | None = None
+    sort: Sort = Sort.SCORE
+    references: tuple[str, ...] = ()
+    reply: str = ""
+    confidence: float = 1.0
+    source: str = "caller"
+
+
+def understand(
+    rewrite: rewrite_pb2.Rewrite, *, shown: Collection[str], facets: tuple[FieldSummary, ...]
+) -> Understanding:
+    """Check a rewrite; `shown` holds the ids of products and pictures that it may refer to.
+
+    Raises:
+        InvalidRewrite: it breaks a rule; says which, without quoting it.
+    """
+    try:
+        filters = to_model(rewrite.filter) if rewrite.HasField("filter") else None
+        filters = None if filters is None else _clamp(filters, {field.name: field.values for field in facets})
+        if filters is not None:
+            check_filter(filters)
+        return Understanding(
+            route=_route(rewrite.route),
+            query=check_text("query", rewrite.query, limit=MAX_TEXT_LENGTH),
+            modification=check_text("modification", rewrite.modification, limit=MAX_TEXT_LENGTH),
+            filters=filters,
+            sort=_sort(rewrite.sort),
+            references=_references(rewrite.references, shown),
+            reply=check_text("reply", rewrite.reply, limit=MAX_REPLY_LENGTH),
+            confidence=_confidence(rewrite.confidence),
+            source=check_text("source", rewrite.source, limit=MAX_SOURCE_LENGTH) or "rewriter",
+        )
+    except InvalidQuery as error:
+        raise InvalidRewrite(error.field) from error
+
+
+def both(left: Filter | None, right: Filter | None) -> Filter | None:
+    """Join two conditions that must both hold; None holds always."""
+    if left is None or right is None:
+        return left or right
+    return left if left == right else AllOf((left, right))
+
+
+def _route(value: int) -> Route:
+    if value not in ROUTES:
+        raise InvalidRewrite("route")
+    return ROUTES[value]
+
+
+def _sort(value: int) -> Sort:
+    if value not in SORTS:
+        raise InvalidRewrite("sort")
+    return SORTS[value]
+
+
+def _references(references: Collection[str], shown: Collection[str]) -> tuple[str, ...]:
+    if len(references) > MAX_REFERENCES or any(reference not in shown for reference in references):
+        raise InvalidRewrite("references")
+    return tuple(references)
+
+
+def _confidence(value: float) -> float:
+    if not math.isfinite(value) or not 0 <= value <= 1:
+        raise InvalidRewrite("confidence")
+    return value
+
+
+def _clamp(node: Filter, facets: Mapping[str, tuple[str, ...]]) -> Filter | None:
+    """Drop the values that the index does not hold, and the conditions that hold no value then."""
+    match node:
+        case Equals(field, value):
+            known = _known(field, (value,), facets)
+            return Equals(field, known[0]) if known else None
+        case OneOf(field, values):
+            known = _known(field, values, facets)
+            return OneOf(field, known) if known else None
+        case Range():
+            return node
+        case Not(part):
+            inner = _clamp(part, facets)
+            return None if inner is None else Not(inner)
+        case AllOf(parts) | AnyOf(parts):
+            kept = tuple(kept for part in parts if (kept := _clamp(part, facets)) is not None)
+            if len(kept) < 2:  # noqa: PLR2004 - one condition needs no conjunction
+                return kept[0] if kept else None
+            return type(node)(kept)
+
+
+def _known(
+    field: str, values: tuple[str | float, ...], facets: Mapping[str, tuple[str, ...]]
+) -> tuple[str | float, ...]:
+    """Give the values in the catalogue's spelling; numbers and values of unlisted fields are the filter's concern."""
+    listed = facets.get(field, ())
+    spelling = {value.casefold(): value for value in listed}
+    open_ended = len(listed) >= FACET_VALUES
+    known = (
+        value if isinstance(value, float) else spelling.get(value.casefold(), value if open_ended else None)
+        for value in values
+    )
+    return tuple(value for value in known if value is not None)

@@ -1,0 +1,86 @@
+"""Values to messages."""
+
+from collections.abc import Collection, Mapping
+
+from gateway.filters import to_proto
+from gateway.model import Hit, Route, Sort, StoredProduct, Weights
+from gateway.query import Query, SearchResult, Timings, Versions
+from gateway.understanding import ROUTES, SORTS, Understanding
+from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
+
+PRODUCT_FIELDS = frozenset(field.name for field in query_pb2.Product.DESCRIPTOR.fields)
+"""What a field mask may name."""
+
+ROUTE_NUMBERS: Mapping[Route, query_pb2.Route.ValueType] = {
+    route: query_pb2.Route.ValueType(number) for number, route in ROUTES.items()
+}
+SORT_NUMBERS: Mapping[Sort, query_pb2.SortOrder.ValueType] = {
+    sort: query_pb2.SortOrder.ValueType(number) for number, sort in SORTS.items()
+}
+
+
+def search_message(
+    result: SearchResult, *, fields: Collection[str], request_id: str
+) -> search_pb2.SearchResponse:
+    """Give the answer of a search, its products with those fields alone."""
+    return search_pb2.SearchResponse(
+        hits=[_hit_message(hit, fields) for hit in result.hits],
+        searched=_searched_message(result.searched, result.weights),
+        degraded=result.degraded,
+        timings=_timings_message(result.timings),
+        versions=versions_message(result.versions),
+        request_id=request_id,
+    )
+
+
+def rewrite_message(understanding: Understanding) -> rewrite_pb2.Rewrite:
+    """Give what a turn was understood to ask for."""
+    return rewrite_pb2.Rewrite(
+        route=ROUTE_NUMBERS[understanding.route],
+        query=understanding.query,
+        modification=understanding.modification,
+        filter=None if understanding.filters is None else to_proto(understanding.filters),
+        sort=SORT_NUMBERS[understanding.sort],
+        references=understanding.references,
+        reply=understanding.reply,
+        confidence=understanding.confidence,
+        source=understanding.source,
+    )
+
+
+def product_message(product: StoredProduct, fields: Collection[str] = PRODUCT_FIELDS) -> query_pb2.Product:
+    """Give a product with those fields alone."""
+    return query_pb2.Product(**{name: getattr(product, name) for name in fields})
+
+
+def versions_message(versions: Versions) -> search_pb2.Versions:
+    """Give what answered."""
+    return search_pb2.Versions(model=versions.model, index=versions.index)
+
+
+def _hit_message(hit: Hit, fields: Collection[str]) -> search_pb2.Hit:
+    return search_pb2.Hit(
+        product_id=hit.product.id,
+        score=hit.score,
+        parts=search_pb2.ScoreParts(text=hit.text_score, image=hit.image_score),
+        product=product_message(hit.product, fields),
+    )
+
+
+def _searched_message(query: Query, weights: Weights) -> search_pb2.SearchedQuery:
+    return search_pb2.SearchedQuery(
+        route=ROUTE_NUMBERS[query.route],
+        text=query.text,
+        product_id=query.product_id,
+        filter=None if query.filters is None else to_proto(query.filters),
+        weights=query_pb2.Weights(text=weights.text, image=weights.image),
+        sort=SORT_NUMBERS[query.sort],
+        source=query.source,
+    )
+
+
+def _timings_message(timings: Timings) -> search_pb2.Timings:
+    return search_pb2.Timings(
+        total_ms=timings.total_s * 1e3,
+        stages_ms={stage: seconds * 1e3 for stage, seconds in timings.stages_s.items()},
+    )
