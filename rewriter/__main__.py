@@ -1,0 +1,14 @@
+import os
+import sys
+
+import uvloop
+
+from rewriter.server import run
+from rewriter.settings import InvalidSettings, Settings
+
+try:
+    settings = Settings.from_env(os.environ)
+    settings.read_api_key()
+except InvalidSettings as error:
+    sys.exit(f"rewriter: {error}")
+uvloop.run(run(settings))

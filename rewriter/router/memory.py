@@ -1,0 +1,81 @@
+"""What the conversation was about before this turn."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+_T = TypeVar("_T")
+
+SEARCHES = frozenset(
+    {
+        query_pb2.ROUTE_TEXT,
+        query_pb2.ROUTE_IMAGE,
+        query_pb2.ROUTE_COMPOSED,
+        query_pb2.ROUTE_REFINE,
+        query_pb2.ROUTE_SIMILAR,
+    }
+)
+"""The routes that search; the others leave the conversation's query as it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The parts of a conversation that a turn may lean on."""
+
+    last: rewrite_pb2.Rewrite | None
+    """How the latest turn that searched was read, with the picture's id where the turn brought one."""
+    shown: Sequence[query_pb2.Product]
+    """What the latest turn that showed anything showed, in order."""
+    known: Mapping[str, query_pb2.Product]
+    """Every product that was shown."""
+    reference: str
+    """The product in mind: the first that was shown last, or else the one that was spoken of; empty for none."""
+    picture: str
+    """The id of the latest picture; empty for none."""
+    pictures: Collection[str]
+    """The ids of every picture."""
+    compared: Sequence[str]
+    """The products that the latest turn compared."""
+
+
+def remember(history: Sequence[rewrite_pb2.Turn]) -> Memory:
+    """Read the turns, oldest first."""
+    shown = _latest([list(turn.shown) for turn in history]) or []
+    known = {product.id: product for turn in history for product in turn.shown if product.id}
+    pointed = {turn.product_id for turn in history}
+    spoken_of = _latest([id_ for id_ in map(_spoken_of, history) if id_ in pointed or id_ in known]) or ""
+    last = next((turn for turn in reversed(history) if turn.rewrite.route in SEARCHES), None)
+    compares = bool(history) and history[-1].rewrite.route == query_pb2.ROUTE_COMPARE
+    return Memory(
+        last=_with_picture(last) if last is not None else None,
+        shown=shown,
+        known=known,
+        reference=next((product.id for product in shown if product.id), spoken_of),
+        picture=_latest([turn.image_id for turn in history]) or "",
+        pictures={turn.image_id for turn in history if turn.image_id},
+        compared=[id_ for id_ in history[-1].rewrite.references if id_ in known] if compares else [],
+    )
+
+
+def _latest(values: Sequence[_T]) -> _T | None:
+    """Give the last value that is not empty."""
+    return next((value for value in reversed(values) if value), None)
+
+
+def _spoken_of(turn: rewrite_pb2.Turn) -> str:
+    """Give the product that the turn pointed at or was understood to mean."""
+    if turn.product_id:
+        return turn.product_id
+    refers = turn.rewrite.route in {query_pb2.ROUTE_REFINE, query_pb2.ROUTE_SIMILAR}
+    return turn.rewrite.references[0] if refers and turn.rewrite.references else ""
+
+
+def _with_picture(turn: rewrite_pb2.Turn) -> rewrite_pb2.Rewrite:
+    """Give the turn's rewrite; a picture that came with the turn is now one of the conversation, by its id."""
+    rewrite = rewrite_pb2.Rewrite()
+    rewrite.CopyFrom(turn.rewrite)
+    if turn.image_id and turn.image_id not in rewrite.references:
+        rewrite.references.insert(0, turn.image_id)
+    return rewrite

@@ -1,0 +1,137 @@
+"""The rewriter's life: open the engine, serve, drain, close.
+
+SIGTERM or SIGINT: health says NOT_SERVING, balancers get time to look away, calls in flight get their grace, then
+everything closes. A second signal exits at once.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from prometheus_client import start_http_server
+
+from rewriter.chat_completions import open_chat_completions
+from rewriter.engine import Engine
+from rewriter.fallback import Fallback
+from rewriter.logs import configure_logs, log_event
+from rewriter.metrics import Metrics
+from rewriter.router.engine import Router
+from rewriter.servicer import RewriteServicer
+from rewriter.settings import Settings
+from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
+
+SERVICE = rewrite_pb2.DESCRIPTOR.services_by_name["RewriteService"].full_name
+
+_logger = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until a signal says otherwise."""
+    configure_logs(settings.log_level)
+    told_to_stop = _stop_signal()
+    metrics = Metrics()
+    async with (
+        open_engine(settings, metrics) as engine,
+        serving(settings, engine, metrics) as server,
+        _metrics_endpoint(settings, metrics),
+    ):
+        log_event(_logger, logging.INFO, "serving", engine=settings.engine, port=server.port)
+        await told_to_stop.wait()
+        await server.drain(wait_s=settings.drain_s)
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings, metrics: Metrics) -> AsyncIterator[Engine]:
+    """Open the engine that the settings name; the router stands in for any other."""
+    router = Router()
+    if settings.engine == "router":
+        yield router
+        return
+    async with open_chat_completions(
+        url=settings.openai_url,
+        api_key=settings.read_api_key(),
+        model=settings.openai_model,
+        max_tokens=settings.openai_max_tokens,
+        connections=settings.openai_connections,
+    ) as model:
+        yield Fallback(
+            model,
+            router,
+            name=settings.openai_model,
+            reserve_s=settings.fallback_reserve_ms / 1e3,
+            on_failure=lambda failure: metrics.engine_failures.labels(failure.value).inc(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that answers, and its port."""
+
+    port: int
+    health: health_aio.HealthServicer
+
+    async def drain(self, *, wait_s: float) -> None:
+        """Say NOT_SERVING and give balancers the time to see it."""
+        log_event(_logger, logging.INFO, "draining")
+        await self.health.enter_graceful_shutdown()
+        await asyncio.sleep(wait_s)
+
+
+@asynccontextmanager
+async def serving(settings: Settings, engine: Engine, metrics: Metrics) -> AsyncIterator[Serving]:
+    """Serve the engine and health; on leaving, calls in flight get their grace."""
+    server, health = aio.server(), health_aio.HealthServicer()
+    servicer = RewriteServicer(
+        engine,
+        metrics,
+        max_in_flight=settings.max_in_flight,
+        default_timeout_s=settings.default_timeout_ms / 1e3,
+        max_timeout_s=settings.max_timeout_ms / 1e3,
+    )
+    rewrite_pb2_grpc.add_RewriteServiceServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    port = server.add_insecure_port(settings.listen)
+    await server.start()
+    for service in ("", SERVICE):
+        await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield Serving(port, health)
+    finally:
+        await server.stop(settings.grace_s)
+
+
+@asynccontextmanager
+async def _metrics_endpoint(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+    if not settings.metrics_listen:
+        yield
+        return
+    host, _, port = settings.metrics_listen.rpartition(":")
+    endpoint, thread = start_http_server(int(port), host, metrics.registry)
+    try:
+        yield
+    finally:
+        endpoint.shutdown()
+        endpoint.server_close()
+        thread.join()
+
+
+def _stop_signal() -> asyncio.Event:
+    """Give an event that the first signal sets; the second exits, for there may be something that hangs."""
+    told = asyncio.Event()
+
+    def stop(number: int) -> None:
+        if told.is_set():
+            os._exit(128 + number)
+        told.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    return told

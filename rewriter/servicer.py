@@ -1,0 +1,117 @@
+"""The rewrite service: request to engine to response, within the caller's time and within the limits."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # it has no py.typed
+from grpc import aio
+from grpc_status import rpc_status
+
+from rewriter.checks import InvalidRequest, check_request
+from rewriter.engine import Engine, EngineError
+from rewriter.logs import log_event
+from rewriter.metrics import Metrics
+from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
+
+RETRY_AFTER_MS = 100
+"""What a refused caller is told to wait."""
+
+_logger = logging.getLogger(__name__)
+
+_Context = aio.ServicerContext[Any, Any]
+
+
+class Overloaded(Exception):  # noqa: N818 - refused at the door; no work was done
+    """As many calls are being answered as may be."""
+
+
+class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
+    """Answers Rewrite; at most `max_in_flight` calls at once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        *,
+        max_in_flight: int,
+        default_timeout_s: float,
+        max_timeout_s: float,
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._max_in_flight = max_in_flight
+        self._default_timeout_s = default_timeout_s
+        self._max_timeout_s = max_timeout_s
+        self._in_flight = 0
+
+    async def Rewrite(  # noqa: N802 - gRPC's name
+        self, request: rewrite_pb2.RewriteRequest, context: _Context
+    ) -> rewrite_pb2.RewriteResponse:
+        """Answer one turn."""
+        try:
+            with self._slot(), self._metrics.request_seconds.time():
+                rewrite = await self._answer(request, context.time_remaining())
+        except InvalidRequest as error:
+            violation = error_details_pb2.BadRequest.FieldViolation(
+                field=error.field, description=error.reason
+            )
+            details = error_details_pb2.BadRequest(field_violations=[violation])
+            await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
+        except Overloaded:
+            details = error_details_pb2.RetryInfo(retry_delay=Duration(nanos=RETRY_AFTER_MS * 1_000_000))
+            await self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls", details)
+        except EngineError as error:
+            log_event(_logger, logging.ERROR, "no_engine", failure=str(error))
+            await self._refuse(context, grpc.StatusCode.UNAVAILABLE, "no engine answered")
+        self._metrics.requests.labels(grpc.StatusCode.OK.name).inc()
+        return rewrite_pb2.RewriteResponse(rewrite=rewrite)
+
+    async def _answer(
+        self, request: rewrite_pb2.RewriteRequest, remaining_s: float | None
+    ) -> rewrite_pb2.Rewrite:
+        started = time.perf_counter()
+        check_request(request)
+        asked_s = self._default_timeout_s if remaining_s is None else remaining_s
+        rewrite = await self._engine.rewrite(request, timeout_s=min(asked_s, self._max_timeout_s))
+        route = query_pb2.Route.Name(rewrite.route)
+        self._metrics.rewrites.labels(route).inc()
+        log_event(
+            _logger,
+            logging.INFO,
+            "rewritten",
+            route=route,
+            source=rewrite.source,
+            characters=len(request.text),
+            turns=len(request.history),
+            duration_ms=round((time.perf_counter() - started) * 1e3, 2),
+        )
+        return rewrite
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if self._in_flight >= self._max_in_flight:
+            raise Overloaded
+        self._in_flight += 1
+        self._metrics.in_flight.set(self._in_flight)
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            self._metrics.in_flight.set(self._in_flight)
+
+    async def _refuse(
+        self, context: _Context, code: grpc.StatusCode, message: str, *details: Message
+    ) -> NoReturn:
+        """End the call with a rich status."""
+        self._metrics.requests.labels(code.name).inc()
+        status = status_pb2.Status(code=code.value[0], message=message)
+        for detail in details:
+            status.details.add().Pack(detail)
+        await context.abort_with_status(rpc_status.to_status(status))
+        raise AssertionError("abort_with_status raises")

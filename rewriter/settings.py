@@ -1,0 +1,108 @@
+"""The rewriter's settings: every field of `Settings` is an environment variable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PREFIX = "REWRITER_"
+ENGINES = ("router", "openai")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class InvalidSettings(ValueError):  # noqa: N818 - read by operators as a sentence
+    """A setting is unknown, of the wrong type or out of range; the message says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is the environment variable REWRITER_<NAME>; `_ms` and `_s` are units."""
+
+    listen: str = "127.0.0.1:7720"
+    metrics_listen: str = ""
+    """Empty: no metrics endpoint."""
+    log_level: str = "info"
+
+    engine: str = "router"
+    """router: rules alone. openai: a server of chat completions, with the rules standing in for it."""
+    openai_url: str = ""
+    """Where the API begins, such as http://vllm:8000/v1."""
+    openai_model: str = ""
+    openai_api_key: str = field(default="", repr=False)
+    openai_api_key_file: str = ""
+    """A file that holds the key; excludes openai_api_key."""
+    openai_max_tokens: int = 256
+    openai_connections: int = 16
+    """Calls to the server at once; a turn beyond them goes to the rules."""
+
+    default_timeout_ms: int = 1_000
+    """Of a call whose caller sets none."""
+    max_timeout_ms: int = 10_000
+    fallback_reserve_ms: int = 10
+    """Kept of a call's time for the rules, after the engine has failed."""
+    max_in_flight: int = 128
+    """Calls at once; one more is refused with RESOURCE_EXHAUSTED."""
+
+    drain_s: float = 5.0
+    """Between saying NOT_SERVING and refusing calls: balancers take that long to look."""
+    grace_s: float = 10.0
+    """For calls in flight after that."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            least = 1 if setting.type is int else 0
+            if not isinstance(value, str) and not least <= value < float("inf"):
+                raise InvalidSettings(f"{_variable(setting.name)} must be a number >= {least}, got {value}")
+        for name, known in (("engine", ENGINES), ("log_level", LOG_LEVELS)):
+            if getattr(self, name) not in known:
+                raise InvalidSettings(
+                    f"{_variable(name)} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        if self.engine == "openai":
+            self._check_openai()
+
+    def _check_openai(self) -> None:
+        """Hold the settings of the chat-completions engine against each other."""
+        parts = urlsplit(self.openai_url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise InvalidSettings(
+                f"{_variable('openai_url')} must be an http(s) URL, got {self.openai_url!r}"
+            )
+        if not self.openai_model:
+            raise InvalidSettings(f"{_variable('openai_model')} must name the model")
+        if self.openai_api_key and self.openai_api_key_file:
+            raise InvalidSettings(f"{_variable('openai_api_key')} and its _FILE exclude each other")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
+        known = {_variable(setting.name): setting for setting in fields(cls)}
+        if unknown := sorted(name for name in env if name.startswith(PREFIX) and name not in known):
+            raise InvalidSettings(f"unknown settings: {', '.join(unknown)}")
+        values: dict[str, str | int | float] = {}
+        for variable, setting in known.items():
+            if variable in env:
+                values[setting.name] = _convert(variable, env[variable], setting.type)
+        return cls(**values)  # type: ignore[arg-type]  # _convert made each value of its field's type
+
+    def read_api_key(self) -> str:
+        """Give the key, from its file where it has one; raises InvalidSettings when that cannot be read."""
+        if not self.openai_api_key_file:
+            return self.openai_api_key
+        try:
+            return Path(self.openai_api_key_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise InvalidSettings(f"{_variable('openai_api_key_file')}: {error.strerror}") from error
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _convert(variable: str, value: str, kind: object) -> str | int | float:
+    assert kind in (str, int, float), "settings are plain values"
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidSettings(f"{variable} must be {kind.__name__}, got {value!r}") from None
