@@ -111,8 +111,16 @@ def _inputs(publication: Publication) -> dict[str, Path]:
     sources += [path for path in SOURCE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     named |= {str(path.relative_to(ROOT)): path for path in sorted(sources)}
     if publication.plans is not None:
-        named[PLANS_FILE] = publication.plans / PLANS_FILE
+        named |= {path.name: path for path in _plan_files(publication.plans)}
     return named
+
+
+def _plan_files(plans: Path) -> list[Path]:
+    if not (plans / PLANS_FILE).exists():
+        raise ExportError(
+            f"{plans / PLANS_FILE}: missing; on the GPU that will serve, `python -m export tensorrt` writes it"
+        )
+    return [plans / PLANS_FILE, *(plans / f"{spec.name}.plan" for spec in ENCODERS)]
 
 
 def _read_plans(plans: Path, weights: Path) -> Graphs:

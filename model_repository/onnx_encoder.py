@@ -3,6 +3,9 @@
 The target `local` needs it because its server has no ONNX Runtime backend; the other targets do not.
 """
 
+# triton_python_backend_utils is not complete before we are loaded: annotations must not be looked up.
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path

@@ -1,5 +1,8 @@
 """Decodes pictures to pixels; the work is done by vitrine.preprocess."""
 
+# triton_python_backend_utils is not complete before we are loaded: annotations must not be looked up.
+from __future__ import annotations
+
 import numpy as np
 import triton_python_backend_utils as pb_utils
 

@@ -1,5 +1,8 @@
 """Turns texts into token ids; the work is done by vitrine.preprocess."""
 
+# triton_python_backend_utils is not complete before we are loaded: annotations must not be looked up.
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
