@@ -4,7 +4,7 @@ Every call takes the seconds that it may last, raises DeadlineExceeded when they
 DependencyError of its service when that fails.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from gateway.model import (
@@ -83,7 +83,18 @@ class CollectionWriter(Protocol):
         ...
 
     async def delete(self, ids: Sequence[str]) -> int:
-        """Delete products; give how many there were."""
+        """Delete products, at most 1,000 at a time; give how many there were."""
+        ...
+
+    async def retain(self, ids: Collection[str]) -> int:
+        """Delete every product but these; give how many there were."""
+        ...
+
+    async def seal(self) -> int:
+        """Record how many products there are, which opening the collection verifies; give the number.
+
+        When this returns, readers see every write before it.
+        """
         ...
 
 
@@ -99,7 +110,7 @@ class IndexAdministrator(Protocol):
         ...
 
     async def promote(self, version: IndexVersion) -> None:
-        """Make the collection the one in use, atomically; the one before it is kept until the next rebuild."""
+        """Seal the collection and make it the one in use, atomically; the one before stays until the next rebuild."""
         ...
 
 

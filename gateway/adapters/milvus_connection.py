@@ -1,0 +1,81 @@
+"""Calls to Milvus: a bound on how many are under way, a deadline for each, one family of errors."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from pymilvus import AsyncMilvusClient, MilvusException
+
+from gateway.errors import DeadlineExceeded, VectorIndexError
+from gateway.logs import log_event
+
+COLLECTION_NOT_FOUND = 100
+COLLECTION_NOT_LOADED = 101
+ALIAS_NOT_FOUND = 1600
+
+# One more try after 10 ms mends a connection that broke; whoever needs more has a deadline of his own.
+_RETRIES = 1
+
+# A server that was away is found again within a second; gRPC's own default is two minutes.
+_RECONNECTION = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1_000}
+
+_logger = logging.getLogger(__name__)
+
+
+class MilvusError(VectorIndexError):
+    """Milvus refused a call or was not reached; `milvus_code` is its own error code or gRPC's."""
+
+    def __init__(self, code: object) -> None:
+        super().__init__()
+        self.milvus_code = code
+
+
+class MilvusConnection:
+    """A client whose calls are bounded in number and time.
+
+    Milvus queues what it cannot serve yet, where nobody sees it; so the callers wait here instead.
+    """
+
+    def __init__(self, client: AsyncMilvusClient, *, max_concurrency: int) -> None:
+        self._client = client
+        self._slots = asyncio.Semaphore(max_concurrency)
+
+    async def call(self, method: str, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
+        """Call the client's method.
+
+        Raises:
+            DeadlineExceeded: it did not answer in time; the call was cancelled, on the server too.
+            MilvusError: it refused, or was not reached.
+        """
+        try:
+            async with asyncio.timeout(timeout_s), self._slots:
+                return await getattr(self._client, method)(*args, retry_times=_RETRIES, **kwargs)
+        except TimeoutError:
+            raise DeadlineExceeded("the index did not answer in time") from None
+        except MilvusException as error:
+            raise _translated(method, error.code) from error
+        except grpc.RpcError as error:
+            raise _translated(method, error.code()) from error
+
+
+@asynccontextmanager
+async def connect(uri: str, *, token: str, max_concurrency: int) -> AsyncIterator[MilvusConnection]:
+    """Open a connection of its own to the URI; the first call reaches out, so the server may come later."""
+    # It logs every failure at error level, tracebacks and filter values included.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    client = AsyncMilvusClient(uri, token=token, dedicated=True, grpc_options=_RECONNECTION)
+    try:
+        yield MilvusConnection(client, max_concurrency=max_concurrency)
+    finally:
+        await client.close()
+
+
+def _translated(method: str, code: object) -> Exception:
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceeded("the index did not answer in time")
+    # Milvus repeats the expression in its message, and with it the shopper's words: the code must do.
+    log_event(_logger, logging.DEBUG, "index_call_failed", call=method, code=code)
+    return MilvusError(code)

@@ -1,0 +1,102 @@
+"""What a collection of products looks like, and how a product becomes a row of it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from pymilvus import CollectionSchema, DataType, MilvusClient
+from pymilvus.milvus_client.index import IndexParams
+
+from catalogue.product import MAX_ID_LENGTH, MAX_TITLE_LENGTH, MAX_URI_LENGTH, MAX_VALUE_LENGTH, TEXT_FIELDS
+from gateway.adapters.milvus_expression import decode_text, encode_text
+from gateway.model import Embedding, IndexVersion, StoredProduct
+from vitrine.tensors import EMBEDDING_DIM
+
+ID = "id"
+VECTOR = "embedding"
+"""The image half, then the text half."""
+
+SCALAR_FIELDS = (*TEXT_FIELDS, "price", "title", "image_uri", "attributes", "digest")
+PRODUCT_FIELDS = (*SCALAR_FIELDS, VECTOR)
+
+MAX_ATTRIBUTES_BYTES = 65_536
+"""Of a product's attributes as JSON: Milvus's limit of a JSON field."""
+
+# Milvus counts bytes. A character takes four at most, encoded or not.
+_BYTES_PER_CHARACTER = 4
+_DIGEST_LENGTH = 64
+
+
+def with_keys(keys: Iterable[str]) -> str:
+    """Give the expression of the rows with those keys: encoded ids, which hold nothing to escape."""
+    listed = ", ".join(f'"{key}"' for key in keys)
+    return f"{ID} in [{listed}]"
+
+
+def product_schema(*, manifest: str, source: str) -> CollectionSchema:
+    """Give the schema of a collection whose description carries its identity."""
+    identity = {"manifest": manifest, "source": source, "embedding_dim": EMBEDDING_DIM}
+    schema = MilvusClient.create_schema(
+        auto_id=False, enable_dynamic_field=False, description=json.dumps(identity)
+    )
+    schema.add_field(ID, DataType.VARCHAR, is_primary=True, max_length=MAX_ID_LENGTH * _BYTES_PER_CHARACTER)
+    schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=2 * EMBEDDING_DIM)
+    for field in TEXT_FIELDS:
+        schema.add_field(field, DataType.VARCHAR, max_length=MAX_VALUE_LENGTH * _BYTES_PER_CHARACTER)
+    schema.add_field("price", DataType.DOUBLE)
+    schema.add_field("title", DataType.VARCHAR, max_length=MAX_TITLE_LENGTH * _BYTES_PER_CHARACTER)
+    schema.add_field("image_uri", DataType.VARCHAR, max_length=MAX_URI_LENGTH * _BYTES_PER_CHARACTER)
+    schema.add_field("attributes", DataType.JSON)
+    schema.add_field("digest", DataType.VARCHAR, max_length=_DIGEST_LENGTH)
+    return schema
+
+
+def vector_index() -> IndexParams:
+    """Give the index of the vectors: FLAT is exact, under filters of any selectivity too."""
+    index = MilvusClient.prepare_index_params()
+    index.add_index(VECTOR, index_type="FLAT", metric_type="IP")
+    return index
+
+
+def read_version(collection: str, description: str) -> tuple[IndexVersion, str]:
+    """Give the identity and the source that a collection's description carries; ValueError where it has none."""
+    try:
+        identity = json.loads(description)
+        version = IndexVersion(
+            collection=collection, manifest=identity["manifest"], embedding_dim=identity["embedding_dim"]
+        )
+        return version, identity["source"]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"collection {collection} carries no identity") from None
+
+
+def to_row(product: StoredProduct) -> dict[str, Any]:
+    """Give the row of a product that has both embeddings."""
+    row = {field: getattr(product, field) for field in SCALAR_FIELDS}
+    row |= {field: encode_text(row[field]) for field in TEXT_FIELDS}
+    row["attributes"] = dict(product.attributes)
+    row[ID] = encode_text(product.id)
+    row[VECTOR] = np.concatenate([_half(product, "image_embedding"), _half(product, "text_embedding")])
+    return row
+
+
+def to_product(row_id: str, row: Mapping[str, Any]) -> StoredProduct:
+    """Give the product of a row that was read with PRODUCT_FIELDS."""
+    fields = {field: row[field] for field in SCALAR_FIELDS}
+    fields |= {field: decode_text(row[field]) for field in TEXT_FIELDS}
+    vector = np.asarray(row[VECTOR], np.float32)
+    return StoredProduct(
+        id=decode_text(row_id),
+        **fields,
+        image_embedding=vector[:EMBEDDING_DIM],
+        text_embedding=vector[EMBEDDING_DIM:],
+    )
+
+
+def _half(product: StoredProduct, name: str) -> Embedding:
+    """Give one half of the product's vector; Milvus would take what is not finite in silence."""
+    half: Embedding | None = getattr(product, name)
+    if half is None or half.shape != (EMBEDDING_DIM,) or not np.isfinite(half).all():
+        raise ValueError(f"{name} of product {product.id!r} must be {EMBEDDING_DIM} finite numbers")
+    return half.astype(np.float32, copy=False)
