@@ -117,10 +117,9 @@ def show_status(state: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status.document(current), indent=1))
     else:
-        console = Console()
-        console.print(status.headline(current), highlight=False)
+        click.echo(status.headline(current))
         if current:
-            console.print(status.table(current), highlight=False)
+            Console().print(status.table(current), highlight=False)
             for line in status.reasons(current):
                 click.echo(line)
     sys.exit(0 if status.is_up(current) else 1)

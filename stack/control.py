@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stack import logs, record
 from stack.processes import Identity, identify, is_alive, marked, send, unlink_shared_memory
-from stack.record import Phase, ServiceRecord, StackRecord
+from stack.record import Phase, ServiceRecord, StackRecord, State
 from stack.services import ROOT, ports, services
 from stack.settings import MARKER, Settings, StackError
 from stack.supervisor import Supervisor
@@ -173,7 +173,8 @@ def _await_ready(settings: Settings, supervisor: Identity, report: Report) -> No
 def _report_changes(current: StackRecord, seen: dict[str, ServiceRecord], report: Report) -> None:
     for service in current.services:
         before = seen.get(service.name)
-        if before is None or before.state != service.state:
+        changed = before is None or before.state is not service.state
+        if changed and service.state is not State.WAITING:
             report(" ".join(filter(None, (f"{service.name:9}", service.state, service.reason))))
         seen[service.name] = service
 
@@ -182,7 +183,7 @@ def _failure(settings: Settings, current: StackRecord) -> str:
     name = current.failure.partition(":")[0] or SUPERVISOR
     log = settings.log(name)
     lines = [f"  {line}" for line in logs.tail(log, TAIL_LINES)]
-    return "\n".join([*lines, f"{current.failure or 'the supervisor died'} (the log: {log})"])
+    return "\n".join([f"{current.failure or 'the supervisor died'}; the end of {log}:", *lines])
 
 
 def _end(settings: Settings) -> bool:

@@ -116,6 +116,7 @@ def _gateway(settings: Settings) -> Service:
         "GATEWAY_TRITON": settings.triton_grpc,
         "GATEWAY_MILVUS": settings.milvus,
         "GATEWAY_REWRITER": settings.rewriter,
+        "GATEWAY_DRAIN_S": "0",  # no balancer here that would need time to look away
     }
     probe = probes.serving(settings.gateway)
     return Service(

@@ -1,0 +1,166 @@
+"""The running stack that integration tests share: real Triton, Milvus Lite, rewriter and gateway.
+
+A test that asks for `stack` gets one that runs for the whole session with a catalogue of 500 products in its index:
+it may search and write, and must leave the stack well. A test that kills or stops things asks for `own_stack`.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stack.processes import SHARED_MEMORY, marked
+from stack.settings import MARKER, Settings
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build"
+WEIGHTS = Path(os.environ.get("VITRINE_TEST_WEIGHTS", ROOT / "encoders/weights/small"))
+PRODUCTS = 500
+PORT_BASE = 17_700
+OWN_PORT_BASE = 17_750
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningStack:
+    """A stack of this test run, by its addresses."""
+
+    settings: Settings
+    catalogue: Path
+    """Folder of the products that were indexed, and of queries/ that were not."""
+
+    @property
+    def gateway(self) -> str:
+        """Address of the gateway's gRPC."""
+        return self.settings.gateway
+
+    @property
+    def metrics(self) -> str:
+        """Address of the gateway's metrics."""
+        return self.settings.gateway_metrics
+
+    @property
+    def triton(self) -> str:
+        """Address of Triton's gRPC."""
+        return self.settings.triton_grpc
+
+    @property
+    def milvus(self) -> str:
+        """URI of Milvus Lite."""
+        return self.settings.milvus
+
+    @property
+    def rewriter(self) -> str:
+        """Address of the rewriter's gRPC."""
+        return self.settings.rewriter
+
+    def up(self) -> str:
+        """Bring the stack up, or find it up; give what the command printed."""
+        options = ("--port-base", str(self.settings.port_base), "--repository", str(self.settings.repository))
+        return self.command("up", *options).stdout
+
+    def down(self) -> None:
+        """Take the stack down."""
+        self.command("down")
+
+    def command(self, verb: str, *options: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run `python -m stack VERB` on this stack."""
+        return program("stack", verb, "--state", str(self.settings.state), *options, check=check)
+
+    def index(self) -> None:
+        """Index the catalogue through the gateway."""
+        program("vitrine", "index", str(self.catalogue), "--address", self.gateway)
+
+    def leftovers(self) -> list[str]:
+        """Name whatever of the stack is still on the machine, its data and logs aside."""
+        processes = [f"process {each.pid}" for each in marked(MARKER, str(self.settings.state))]
+        files = [
+            *SHARED_MEMORY.glob(f"{self.settings.prefix}*"),
+            self.settings.milvus_socket,
+            self.settings.record,
+        ]
+        return processes + [str(path) for path in files if path.exists()]
+
+
+def program(module: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run a room's command line; its output is shown when it fails."""
+    result = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    if check and result.returncode:
+        pytest.fail(
+            f"{module} {' '.join(arguments)}: exit {result.returncode}\n{result.stdout}{result.stderr}"
+        )
+    return result
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark whatever needs a running stack, so that `-m "not stack"` leaves it out."""
+    for item in items:
+        if {"stack", "own_stack"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("stack")
+
+
+@pytest.fixture(scope="session")
+def catalogue_path() -> Path:
+    """Give a small procedural catalogue; built once, kept between runs."""
+    path = BUILD / "test-catalogue"
+    program("catalogue", "build", "--products", str(PRODUCTS), "--out", str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_repository() -> Path:
+    """Give the model repository of the committed encoders; published once, kept between runs."""
+    path = BUILD / "test-repository"
+    program("export", "publish", "--target", "local", "--weights", str(WEIGHTS), "--out", str(path))
+    return path
+
+
+@contextmanager
+def running_stack(name: str, *, port_base: int, catalogue: Path, repository: Path) -> Iterator[RunningStack]:
+    """Run a stack with the catalogue in its index; nothing of it is left afterwards."""
+    settings = Settings(state=BUILD / name, port_base=port_base, repository=repository)
+    own = RunningStack(settings=settings, catalogue=catalogue)
+    own.down()
+    (settings.state / "milvus.db").unlink(missing_ok=True)
+    try:
+        own.up()
+        own.index()
+        yield own
+    finally:
+        own.down()
+    assert own.leftovers() == []
+
+
+@pytest.fixture(scope="session")
+def stack(catalogue_path: Path, model_repository: Path) -> Iterator[RunningStack]:
+    """Give the stack of the session."""
+    with running_stack(
+        "test-stack", port_base=PORT_BASE, catalogue=catalogue_path, repository=model_repository
+    ) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module")
+def _module_stack(catalogue_path: Path, model_repository: Path) -> Iterator[RunningStack]:
+    with running_stack(
+        "test-own-stack", port_base=OWN_PORT_BASE, catalogue=catalogue_path, repository=model_repository
+    ) as own:
+        yield own
+
+
+@pytest.fixture
+def own_stack(_module_stack: RunningStack) -> RunningStack:
+    """Give a stack that the test may kill and stop; it is up when the test begins."""
+    _module_stack.up()
+    return _module_stack
