@@ -33,6 +33,7 @@ _TOKENS = re.compile(
     |(?P<word>[^\s"'(),=<>!]+)""",
     re.VERBOSE | re.DOTALL,
 )
+_PLAIN_WORD = re.compile(r"""[A-Za-z_][^\s"'(),=<>!]*""")
 _FIELD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _KEYWORDS = frozenset({"and", "or", "not", "in"})
 
@@ -252,8 +253,7 @@ def _format_range(interval: Range) -> str:
 def _format_value(value: FieldValue) -> str:
     if value.WhichOneof("kind") == "number":
         return _format_number(value.number)
-    token = _tokenise(value.text)[0] if _FIELD.match(value.text) else None
-    if token is not None and token.value == value.text:
+    if _PLAIN_WORD.fullmatch(value.text):
         return value.text
     return '"' + re.sub(r'(["\\])', r"\\\1", value.text) + '"'
 

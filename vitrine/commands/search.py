@@ -112,7 +112,7 @@ def search(
         raise click.UsageError("--image and --like exclude each other")
     request = SearchRequest(
         text=valid_text(" ".join(words)),
-        image=read_image(image) if image is not None else b"",
+        image=read_image(image) if image is not None else None,
         product_id=valid_text(product_id),
         filter=_joined(filters),
         weights=weights,

@@ -45,10 +45,12 @@ class Query:
     picture: Path
     caption: str
     modification: str = ""
+    slot: str = ""
+    """The attribute that the modification changes."""
 
 
 def read_queries(folder: Path) -> list[Query]:
-    """Read `queries.json`, a list of {"file", "caption", "modification"?}; raises Failure."""
+    """Read `queries.json`, a list of {"file", "caption", "modification"?, "slot"?}; raises Failure."""
     path = folder / "queries.json"
     try:
         return [
@@ -56,6 +58,7 @@ def read_queries(folder: Path) -> list[Query]:
                 picture=folder / str(entry["file"]),
                 caption=str(entry["caption"]),
                 modification=str(entry.get("modification") or ""),
+                slot=str(entry.get("slot") or ""),
             )
             for entry in json.loads(path.read_text())
         ]
@@ -79,8 +82,9 @@ def tour(*, connection: Connection, queries: Path, out: Path, limit: int) -> Non
     """Ask a query of each kind; draw the answers."""
     known = read_queries(queries)
     plain = next((query for query in known if not query.modification), None)
-    changed = next((query for query in known if query.modification), None)
-    if plain is None or changed is None:
+    # A change of colour is the one that a picture shows best.
+    changed = max(known, key=lambda query: (bool(query.modification), query.slot == "colour"), default=None)
+    if plain is None or changed is None or not changed.modification:
         raise Failure(f"{queries}: the tour needs a query with a modification and one without")
     guide = _Guide(console(), out, limit)
     product_id = connection.run(lambda client: guide.lead(client, plain, changed))

@@ -1,0 +1,132 @@
+"""Sends requests in an open or a closed loop and keeps how each one went."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from vitrine.client import VitrineClient, VitrineError
+from vitrine.v1.search_pb2 import SearchRequest
+
+OK: Final = "OK"
+SHED: Final = grpc.StatusCode.RESOURCE_EXHAUSTED.name
+LATE: Final = grpc.StatusCode.DEADLINE_EXCEEDED.name
+UNSENT: Final = "UNSENT"
+"""The generator itself had too many requests under way."""
+
+DEADLINE_S = 5.0
+"""Of each request, from the moment at which it was meant to be sent."""
+
+MAX_OUTSTANDING = 1_000
+"""Requests of an open loop that may be under way at once."""
+
+Send = Callable[[SearchRequest, float], Awaitable[str]]
+"""Sends a request with so many seconds to live and gives its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request."""
+
+    status: str
+    latency_s: float
+    """From the moment at which it was meant to be sent to its answer."""
+    lag_s: float = 0.0
+    """From the moment at which it was meant to be sent to the one at which it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The samples of a run and the seconds until the last answer."""
+
+    samples: list[Sample]
+    seconds: float
+
+
+def sender(client: VitrineClient) -> Send:
+    """Give a function that sends with the client; no request is repeated."""
+
+    async def send(request: SearchRequest, timeout_s: float) -> str:
+        try:
+            await client.search(request, timeout_s=timeout_s)
+        except VitrineError as error:
+            return error.code.name
+        return OK
+
+    return send
+
+
+def poisson_arrivals(rate: float, seconds: float, rng: random.Random) -> list[float]:
+    """Give the moments, in seconds from the start, of independent arrivals at so many a second."""
+    moments = []
+    at = rng.expovariate(rate)
+    while at < seconds:
+        moments.append(at)
+        at += rng.expovariate(rate)
+    return moments
+
+
+def constant_arrivals(rate: float, seconds: float) -> list[float]:
+    """Give the moments, in seconds from the start, of arrivals at even distances."""
+    return [number / rate for number in range(int(rate * seconds))]
+
+
+async def open_loop(
+    send: Send,
+    requests: Iterator[SearchRequest],
+    arrivals: list[float],
+    *,
+    deadline_s: float = DEADLINE_S,
+    max_outstanding: int = MAX_OUTSTANDING,
+) -> Trace:
+    """Send at the given moments, whether or not earlier requests were answered.
+
+    A request that goes out late, because the generator or the service had no room, has waited all the same: its
+    latency counts from the moment that was meant (no coordinated omission).
+    """
+    loop = asyncio.get_running_loop()
+    samples: list[Sample] = []
+    outstanding: set[asyncio.Task[None]] = set()
+    begun = loop.time()
+
+    async def one(request: SearchRequest, meant: float) -> None:
+        lag = loop.time() - meant
+        status = await send(request, deadline_s - lag) if lag < deadline_s else LATE
+        samples.append(Sample(status, loop.time() - meant, lag))
+
+    for at, request in zip(arrivals, requests, strict=False):
+        await asyncio.sleep(max(0.0, begun + at - loop.time()))
+        if len(outstanding) >= max_outstanding:
+            samples.append(Sample(UNSENT, deadline_s))
+            continue
+        task = asyncio.create_task(one(request, begun + at))
+        outstanding.add(task)
+        task.add_done_callback(outstanding.discard)
+    if outstanding:
+        await asyncio.gather(*outstanding)
+    return Trace(samples, loop.time() - begun)
+
+
+async def closed_loop(
+    send: Send,
+    requests: Iterator[SearchRequest],
+    *,
+    clients: int,
+    seconds: float,
+    deadline_s: float = DEADLINE_S,
+) -> Trace:
+    """Let so many clients each send their next request as soon as the last one is answered."""
+    loop = asyncio.get_running_loop()
+    samples: list[Sample] = []
+    begun = loop.time()
+
+    async def client() -> None:
+        while (sent := loop.time()) < begun + seconds:
+            status = await send(next(requests), deadline_s)
+            samples.append(Sample(status, loop.time() - sent))
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return Trace(samples, loop.time() - begun)

@@ -1,0 +1,166 @@
+"""Results as Markdown: each function gives the lines of one section."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.processes import GENERATOR
+
+Document = Mapping[str, Any]
+"""A result file: environment, params, results."""
+
+_FIGURES = ("answers/s", "p50 ms", "p95 ms", "p99 ms", "answered", "shed", "errors")
+
+
+def load_section(name: str, document: Document, earlier: Mapping[str, Document], plot: str) -> list[str]:
+    """Give ceiling, latency under load, and CPU by process; then a line for each earlier result."""
+    params = document["params"]
+    closed = [case for case in document["results"] if case["loop"] == "closed"]
+    opened = [case for case in document["results"] if case["loop"] == "open"]
+    method = (
+        f"{params['repeats']} repeats of {params['closed_seconds']:g} s a case; "
+        f"before them {params['warm_up_seconds']:g} s of warm-up a kind of query, thrown away."
+    )
+    open_method = (
+        f"{params['arrivals'].capitalize()} arrivals, {params['repeats']} repeats of {params['open_seconds']:g} s "
+        f"a rate; each request has {params['deadline_s']:g} s."
+    )
+    return [
+        *_origin(name, document),
+        "",
+        f"![Throughput, latency and CPU by kind of query]({plot})",
+        "",
+        "### Closed loop: the ceiling",
+        "",
+        "Each client has one request under way.",
+        method,
+        "",
+        *_table(["query", "clients", *_FIGURES], [[*_labels(case), *_figures(case)] for case in closed]),
+        "",
+        "### Open loop: latency at a given rate",
+        "",
+        open_method,
+        "Latency counts from the moment at which a request was meant to be sent: one that had to wait has waited.",
+        "Lag is how late the generator sent (p99).",
+        "",
+        *_table(
+            ["query", "offered/s", *_FIGURES, "lag ms"],
+            [
+                [*_labels(case), *_figures(case), _number(case["pooled"]["lag_ms"].get("p99"))]
+                for case in opened
+            ],
+        ),
+        "",
+        "### CPU",
+        "",
+        "Milliseconds of CPU an answered request, by process with its children, in the closed loop.",
+        "",
+        *_cpu_table(closed),
+        *_earlier(earlier),
+    ]
+
+
+def encoders_section(name: str, document: Document) -> list[str]:
+    """Give one table for each task of the encoders' evaluation; the figures are percents unless they are counts."""
+    lines = _origin(name, document)
+    for task, sets in document["results"].items():
+        columns = list(dict.fromkeys(figure for figures in sets.values() for figure in figures))
+        rows = [
+            [_words(each), *(_number(figures.get(column)) for column in columns)]
+            for each, figures in sets.items()
+        ]
+        lines += [
+            "",
+            f"### {_words(task).capitalize()}",
+            "",
+            *_table(["queries", *map(_words, columns)], rows),
+        ]
+    return lines
+
+
+def _origin(name: str, document: Document) -> list[str]:
+    """Say where the figures come from."""
+    environment = document["environment"]
+    cpu = environment.get("cpu") or environment.get("processor") or "unknown processor"
+    parts = [f"[{name}](../benchmarks/results/{name})", f"{cpu}, {environment['cores']} cores"]
+    if commit := environment.get("commit"):
+        changed = " with uncommitted changes" if environment.get("uncommitted_changes") else ""
+        parts.append(f"commit {commit}{changed}")
+    if load := environment.get("load_average_1_min"):
+        parts.append(f"load average {load:g} when it began")
+    if service := environment.get("service"):
+        parts.append(f"{service['products']:,} products")
+    return ["; ".join(parts) + "."]
+
+
+def _figures(case: Mapping[str, Any]) -> list[str]:
+    pooled = case["pooled"]
+    spread = pooled["spread"]
+    errors = ", ".join(f"{count} {status}" for status, count in pooled["errors"].items()) or "0"
+    return [
+        _with_spread(pooled["answered_per_s"], spread["answered_per_s"]),
+        *(_with_spread(pooled["latency_ms"].get(q), spread[f"{q}_ms"]) for q in ("p50", "p95", "p99")),
+        str(pooled["answered"]),
+        str(pooled["shed"]),
+        errors,
+    ]
+
+
+def _with_spread(value: float | None, spread: Sequence[float]) -> str:
+    if value is None:
+        return "-"
+    return f"{_number(value)} ({_number(spread[0])}-{_number(spread[1])})" if spread else _number(value)
+
+
+def _labels(case: Mapping[str, Any]) -> list[str]:
+    return [case["workload"], str(case["clients"]) if "clients" in case else f"{case['rate']:g}"]
+
+
+def _cpu_table(cases: Sequence[Mapping[str, Any]]) -> list[str]:
+    processes = list(dict.fromkeys(name for case in cases for name in case["pooled"]["cpu_ms_per_answer"]))
+    serving = [name for name in processes if name != GENERATOR]
+    rows = []
+    for case in cases:
+        used = case["pooled"]["cpu_ms_per_answer"]
+        total = sum(used.get(name) or 0 for name in serving)
+        rows.append([*_labels(case), _number(total), *(_number(used.get(name)) for name in processes)])
+    return _table(["query", "clients", "service", *processes], rows)
+
+
+def _earlier(earlier: Mapping[str, Document]) -> list[str]:
+    """Give the ceilings of the results before this one, so that a loss is seen."""
+    if not earlier:
+        return []
+    rows = [
+        [f"[{name}](../benchmarks/results/{name})", *_ceilings(document)]
+        for name, document in earlier.items()
+    ]
+    return ["", "### Before", "", *_table(["result", "commit", "answers/s at the most clients"], rows)]
+
+
+def _ceilings(document: Document) -> list[str]:
+    closed = [case for case in document["results"] if case["loop"] == "closed"]
+    most = max((case["clients"] for case in closed), default=0)
+    reached = [
+        f"{case['workload']} {_number(case['pooled']['answered_per_s'])}"
+        for case in closed
+        if case["clients"] == most
+    ]
+    return [document["environment"].get("commit") or "-", "; ".join(reached)]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(header)} |", f"|{'|'.join('---' for _ in header)}|"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _number(value: float | None) -> str:
+    """Give three significant digits; whole numbers, such as counts, in full."""
+    if value is None:
+        return "-"
+    if isinstance(value, int) or abs(value) >= 100:  # noqa: PLR2004 - three digits stand before the point
+        return f"{value:.0f}"
+    return f"{value:.3g}"

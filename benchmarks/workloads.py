@@ -1,0 +1,120 @@
+"""Streams of requests in which no query comes twice, so that no cache can answer them, and one in which all do."""
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalogue.grammar import caption, modification_text, partial_caption, sample_edit, sample_spec
+from vitrine.v1.search_pb2 import RewriteMode, SearchRequest
+
+LIMIT = 10
+"""Hits a request."""
+
+REPEATED_TEXTS = 20
+"""Different queries of the workload that caches are meant to answer."""
+
+_START_OF_IMAGE = b"\xff\xd8"
+_COMMENT = b"\xff\xfe"
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What requests are made of."""
+
+    pictures: Sequence[bytes]
+    """JPEGs of things that are not in the index."""
+    product_ids: Sequence[str]
+    """Of the index."""
+
+
+def read_pictures(folder: Path) -> list[bytes]:
+    """Read the JPEGs of a folder, in the order of their names; raises FileNotFoundError when there are none."""
+    pictures = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
+    if not pictures:
+        raise FileNotFoundError(f"no *.jpg in {folder}")
+    return pictures
+
+
+def text_requests(_: Material, rng: random.Random) -> Iterator[SearchRequest]:
+    """Words of a shopper or of a caption."""
+    return (_request(text=text) for text in _distinct_texts(rng))
+
+
+def repeated_text_requests(_: Material, rng: random.Random) -> Iterator[SearchRequest]:
+    """The same few texts again and again."""
+    texts = list(itertools.islice(_distinct_texts(rng), REPEATED_TEXTS))
+    return (_request(text=text) for text in itertools.cycle(texts))
+
+
+def image_requests(material: Material, rng: random.Random) -> Iterator[SearchRequest]:
+    """A picture alone."""
+    return (_request(image=picture) for picture in _distinct_pictures(material, rng))
+
+
+def composed_requests(material: Material, rng: random.Random) -> Iterator[SearchRequest]:
+    """A picture and words that change it."""
+    return (_request(image=picture, text=_modification(rng)) for picture in _distinct_pictures(material, rng))
+
+
+def refined_requests(material: Material, rng: random.Random) -> Iterator[SearchRequest]:
+    """A product of the index and words that change it."""
+    seen: set[tuple[str, str]] = set()
+    while True:
+        pair = (rng.choice(material.product_ids), _modification(rng))
+        if pair not in seen:
+            seen.add(pair)
+            yield _request(product_id=pair[0], text=pair[1])
+
+
+Workload = Callable[[Material, random.Random], Iterator[SearchRequest]]
+
+WORKLOADS: dict[str, Workload] = {
+    "text": text_requests,
+    "text, repeated": repeated_text_requests,
+    "image": image_requests,
+    "composed": composed_requests,
+    "refined": refined_requests,
+}
+
+
+def _request(*, text: str = "", image: bytes | None = None, product_id: str = "") -> SearchRequest:
+    # The rewriter is left out: its time is its budget's, whatever the load.
+    return SearchRequest(
+        text=text, image=image, product_id=product_id, limit=LIMIT, rewrite=RewriteMode.REWRITE_MODE_OFF
+    )
+
+
+def _distinct_texts(rng: random.Random) -> Iterator[str]:
+    seen: set[str] = set()
+    while True:
+        spec = sample_spec(rng)
+        slots = [slot for slot in spec.attributes if rng.random() < 0.7]  # noqa: PLR2004 - shoppers leave some out
+        text = partial_caption(spec, slots)
+        if text in seen:
+            text = caption(spec)
+        if text not in seen:
+            seen.add(text)
+            yield text
+
+
+def _distinct_pictures(material: Material, rng: random.Random) -> Iterator[bytes]:
+    """Give the pictures in random order, each with a comment of its own: other bytes, the same pixels."""
+    serial = rng.getrandbits(48)
+    while True:
+        for picture in rng.sample(material.pictures, len(material.pictures)):
+            serial += 1
+            yield with_comment(picture, f"{serial:016x}".encode())
+
+
+def with_comment(picture: bytes, comment: bytes) -> bytes:
+    """Insert a comment segment after the start of a JPEG; raises ValueError for what is none."""
+    if not picture.startswith(_START_OF_IMAGE):
+        raise ValueError("not a JPEG")
+    segment = _COMMENT + (len(comment) + 2).to_bytes(2, "big") + comment
+    return _START_OF_IMAGE + segment + picture[len(_START_OF_IMAGE) :]
+
+
+def _modification(rng: random.Random) -> str:
+    return modification_text(sample_edit(rng, sample_spec(rng)), rng)

@@ -1,0 +1,139 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmarks.cli import main
+from benchmarks.generator import OK, SHED, Sample, Trace
+from benchmarks.report import DOCUMENT, LOAD_PLOT, RESULTS, ReportError, fill
+from benchmarks.summary import summarise_repeats, summarise_run
+
+MARKERS = "# Title\n\n<!-- begin: load -->\n<!-- end: load -->\n\nprose\n\n<!-- begin: encoders -->\n<!-- end: encoders -->\n"
+
+
+def case(answers: float, **labels: Any) -> dict[str, Any]:
+    """A result of three repeats at about so many answers a second."""
+    traces = [Trace([Sample(OK, 0.01)] * int(answers + n) + [Sample(SHED, 0.001)] * n, 1.0) for n in range(3)]
+    runs = [summarise_run(trace, {"gateway": 0.1, "triton": 0.3, "generator": 0.05}) for trace in traces]
+    return labels | {"pooled": summarise_repeats(traces, runs), "repeats": runs}
+
+
+def write_load(name: str, *, begun: str, rate: float) -> None:
+    params = {
+        "benchmark": "load", "repeats": 3, "closed_seconds": 1.0, "open_seconds": 1.0, "warm_up_seconds": 1.0,
+        "arrivals": "poisson", "deadline_s": 5.0,
+    }  # fmt: skip
+    results = [
+        case(rate, workload="text", loop="closed", clients=1),
+        case(2 * rate, workload="text", loop="closed", clients=16),
+        case(rate, workload="text", loop="open", rate=rate),
+    ]
+    environment = {"commit": f"c-{name}", "cpu": "A processor", "cores": 2, "begun": begun}
+    document = {"environment": environment, "params": params, "results": results}
+    (RESULTS / f"{name}.json").write_text(json.dumps(document))
+
+
+def write_encoders() -> None:
+    figures = {
+        "text": {
+            "held_out": {"R@1": 61.25, "R@10": 93.5, "queries": 1200},
+            "seen": {"R@1": 70.0, "queries": 5},
+        }
+    }
+    environment = {"commit": "c-e", "processor": "A processor", "cores": 2}
+    document = {"environment": environment, "params": {"seed": 0}, "results": figures}
+    (RESULTS / "encoders-small.json").write_text(json.dumps(document))
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty project whose document has its markers."""
+    monkeypatch.chdir(tmp_path)
+    RESULTS.mkdir(parents=True)
+    DOCUMENT.parent.mkdir()
+    DOCUMENT.write_text(MARKERS)
+
+
+def report(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, ["report", *arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_the_document_says_what_the_results_say() -> None:
+    """The newest load result is shown in full, earlier ones by their ceilings, encoders by their figures."""
+    write_load("2026-01-01-load", begun="2026-01-01T10:00:00+00:00", rate=40)
+    write_load("2026-01-02-load", begun="2026-01-02T10:00:00+00:00", rate=50)
+    write_encoders()
+    assert report().exit_code == 0
+    text = DOCUMENT.read_text()
+    assert "| text | 1 | 51 (50-52) | 10 (10-10) | 10 (10-10) | 10 (10-10) | 153 | 3 | 0 |" in text
+    assert re.search(r"\| text \| 16 \| \S+ \|( \S+ \|){2} ", text)
+    assert "c-2026-01-02-load" in text
+    assert (
+        "| [2026-01-01-load.json](../benchmarks/results/2026-01-01-load.json) | c-2026-01-01-load | text 81 |"
+        in text
+    )
+    assert "| held out | 61.2 | 93.5 | 1200 |" in text
+    assert "| seen | 70 | - | 5 |" in text
+    assert "![Throughput, latency and CPU by kind of query](pictures/load.png)" in text
+    assert LOAD_PLOT.exists()
+    assert text.startswith("# Title\n")
+    assert "\nprose\n" in text
+
+
+def test_without_results_it_says_so() -> None:
+    """A project that has measured nothing claims nothing."""
+    report()
+    assert DOCUMENT.read_text().count("No result yet.") == 2
+    assert not LOAD_PLOT.exists()
+
+
+def test_what_is_written_is_found_unchanged() -> None:
+    """The check passes after a report, and a second report writes the same bytes."""
+    write_load("2026-01-02-load", begun="2026-01-02T10:00:00+00:00", rate=50)
+    report()
+    written = DOCUMENT.read_bytes(), LOAD_PLOT.read_bytes()
+    assert report("--check").exit_code == 0
+    LOAD_PLOT.unlink()
+    report()
+    assert (DOCUMENT.read_bytes(), LOAD_PLOT.read_bytes()) == written
+
+
+@pytest.mark.parametrize("change", ["document", "result", "picture"])
+def test_the_check_fails_when_anything_differs(change: str) -> None:
+    """An edited figure, a newer result or a missing picture is told, and nothing is written."""
+    write_load("2026-01-02-load", begun="2026-01-02T10:00:00+00:00", rate=50)
+    report()
+    if change == "document":
+        DOCUMENT.write_text(DOCUMENT.read_text().replace("51 (50-52)", "99 (50-52)"))
+    elif change == "result":
+        write_load("2026-01-03-load", begun="2026-01-03T10:00:00+00:00", rate=60)
+    else:
+        LOAD_PLOT.unlink()
+    before = DOCUMENT.read_text()
+    result = report("--check")
+    assert result.exit_code == 1
+    assert "run `python -m benchmarks report`" in result.stderr
+    assert DOCUMENT.read_text() == before
+
+
+def test_a_missing_marker_is_an_error() -> None:
+    """A section that has lost its place is told, not dropped."""
+    with pytest.raises(ReportError, match="begin: load"):
+        fill("no markers", {"load": ["x"]})
+
+
+def test_a_result_of_another_shape_is_an_error() -> None:
+    """A result file that lacks its environment is refused by name."""
+    (RESULTS / "odd.json").write_text('{"results": []}')
+    result = report()
+    assert result.exit_code == 1
+    assert (
+        result.stderr
+        == "Error: benchmarks/results/odd.json: a result holds environment, params and results\n"
+    )
