@@ -14,6 +14,9 @@ from stack.settings import MARKER, Settings
 ROOT = Path(__file__).resolve().parents[1]
 """Where the packages lie, for the children to import."""
 
+NO_BALANCER_S = "0"
+"""Between saying NOT_SERVING and refusing calls: nobody here needs time to look away."""
+
 
 def _nothing() -> object:
     return None
@@ -94,7 +97,7 @@ def _milvus(settings: Settings) -> Service:
 
 
 def _rewriter(settings: Settings) -> Service:
-    own = {"REWRITER_LISTEN": settings.rewriter}
+    own = {"REWRITER_LISTEN": settings.rewriter, "REWRITER_DRAIN_S": NO_BALANCER_S}
     return Service(
         name="rewriter",
         command=(sys.executable, "-m", "rewriter"),
@@ -116,7 +119,7 @@ def _gateway(settings: Settings) -> Service:
         "GATEWAY_TRITON": settings.triton_grpc,
         "GATEWAY_MILVUS": settings.milvus,
         "GATEWAY_REWRITER": settings.rewriter,
-        "GATEWAY_DRAIN_S": "0",  # no balancer here that would need time to look away
+        "GATEWAY_DRAIN_S": NO_BALANCER_S,
     }
     probe = probes.serving(settings.gateway)
     return Service(
