@@ -1,0 +1,290 @@
+"""The published repository on the real tritonserver, with nothing else of the stack around it."""
+
+import asyncio
+import io
+import json
+import os
+import struct
+import subprocess
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from tritonclient.grpc import InferInput
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from stack import triton_runtime
+from stack.processes import unlink_shared_memory
+from stack.settings import Settings
+from vitrine.preprocess import Tokenizer, decode_image
+from vitrine.tensors import EMBEDDING_DIM, ENSEMBLES, MANIFEST_PARAMETER, MAX_BATCH_SIZE
+
+START_S = 60.0
+STOP_S = 20.0
+CALL_S = 30.0
+PORT_BASE = 17_850
+
+TEXTS = ("red dress", "navy checked midi dress with long sleeves", "", "zzz", "the same but in blue")
+
+
+def picture(seed: int, kind: str = "JPEG", size: tuple[int, int] = (256, 192)) -> bytes:
+    """A blurred picture, different for each seed."""
+    cells = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC).save(buffer, kind)
+    return buffer.getvalue()
+
+
+PICTURES = (picture(0), picture(1, "PNG"), picture(2, "WEBP"), picture(3, size=(100, 300)), picture(4))
+TRUNCATED = PICTURES[0][: len(PICTURES[0]) // 2]
+
+
+@pytest.fixture(scope="module")
+def triton(model_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A server on loopback, stopped gracefully at the end."""
+    state = tmp_path_factory.mktemp("triton")
+    settings = Settings(state=state, port_base=PORT_BASE, repository=model_repository)
+    triton_runtime.prepare(state)
+    with (state / "triton.log").open("wb") as log:
+        server = subprocess.Popen(
+            triton_runtime.command(settings, state),
+            env=triton_runtime.environment(os.environ),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            asyncio.run(until_ready(settings, server))
+            yield settings
+        finally:
+            server.terminate()
+            try:
+                assert server.wait(STOP_S) == 0
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise
+            finally:
+                unlink_shared_memory(settings.prefix)
+
+
+async def until_ready(settings: Settings, server: "subprocess.Popen[bytes]") -> None:
+    give_up = time.monotonic() + START_S
+    async with InferenceServerClient(settings.triton_grpc) as client:
+        while server.poll() is None and time.monotonic() < give_up:
+            try:
+                if await client.is_server_ready(client_timeout=1):
+                    return
+            except InferenceServerException:
+                await asyncio.sleep(0.1)
+    pytest.fail((settings.state / "triton.log").read_text()[-4000:])
+
+
+@pytest.fixture
+async def client(triton: Settings) -> AsyncIterator[InferenceServerClient]:
+    async with InferenceServerClient(triton.triton_grpc) as opened:
+        yield opened
+
+
+class Reference:
+    """The same repository in this process: preprocessing, ONNX Runtime and nothing else."""
+
+    def __init__(self, repository: Path) -> None:
+        self.repository = repository
+        self.tokenizer = Tokenizer.from_file(repository / "text_tokenize" / "1" / "tokenizer.json")
+
+    def run(self, name: str, **feeds: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Run one graph."""
+        session = onnxruntime.InferenceSession(self.repository / name / "1" / "model.onnx")
+        return np.asarray(session.run(None, feeds)[0])
+
+    def text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts."""
+        return self.run("text_encoder", token_ids=self.tokenizer(texts))
+
+    def image(self, images: Sequence[bytes]) -> NDArray[np.float32]:
+        """Embed encoded pictures."""
+        return self.run("image_encoder", pixels=np.stack([decode_image(data) for data in images]))
+
+    def fusion(self, references: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed references changed by texts."""
+        token_ids = self.tokenizer(texts)
+        return self.run("fusion_encoder", reference_embedding=references, token_ids=token_ids)
+
+
+@pytest.fixture(scope="module")
+def reference(model_repository: Path) -> Reference:
+    return Reference(model_repository)
+
+
+def strings(name: str, values: Sequence[str | bytes]) -> InferInput:
+    data = np.array([v.encode() if isinstance(v, str) else v for v in values], dtype=object).reshape(-1, 1)
+    tensor = InferInput(name, list(data.shape), "BYTES")
+    tensor.set_data_from_numpy(data)
+    return tensor
+
+
+def vectors(name: str, values: NDArray[np.float32]) -> InferInput:
+    tensor = InferInput(name, list(values.shape), "FP32")
+    tensor.set_data_from_numpy(values)
+    return tensor
+
+
+async def embed(
+    client: InferenceServerClient, ensemble: str, *inputs: InferInput, timeout_us: int | None = None
+) -> NDArray[np.float32]:
+    result = await client.infer(ensemble, list(inputs), timeout=timeout_us, client_timeout=CALL_S)
+    return np.asarray(result.as_numpy("embedding"))
+
+
+async def outcome(
+    client: InferenceServerClient, ensemble: str, *inputs: InferInput, timeout_us: int | None = None
+) -> str:
+    """Name the status that a call ends with, and its message."""
+    try:
+        await embed(client, ensemble, *inputs, timeout_us=timeout_us)
+    except InferenceServerException as error:
+        return f"{error.status().removeprefix('StatusCode.')}: {error.message()}"
+    return "OK"
+
+
+def assert_same(given: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    """Rows are normalised and point the same way."""
+    assert given.shape == expected.shape == (len(expected), EMBEDDING_DIM)
+    np.testing.assert_allclose(np.linalg.norm(given, axis=1), 1, atol=1e-5)
+    assert (given * expected).sum(axis=1).min() > 0.9999
+
+
+async def test_embed_text(client: InferenceServerClient, reference: Reference) -> None:
+    """Words come back as the text encoder gives them in process; an empty text too."""
+    assert_same(await embed(client, "embed_text", strings("text", TEXTS)), reference.text(TEXTS))
+
+
+async def test_embed_image(client: InferenceServerClient, reference: Reference) -> None:
+    """JPEG, PNG and WebP come back as the image encoder gives them in process."""
+    assert_same(await embed(client, "embed_image", strings("image", PICTURES)), reference.image(PICTURES))
+
+
+async def test_embed_composed(client: InferenceServerClient, reference: Reference) -> None:
+    """A picture and words go through decoding, image encoder and fusion."""
+    given = await embed(client, "embed_composed", strings("image", PICTURES), strings("text", TEXTS))
+    assert_same(given, reference.fusion(reference.image(PICTURES), TEXTS))
+
+
+async def test_embed_refined(client: InferenceServerClient, reference: Reference) -> None:
+    """A stored embedding and words need no picture, and agree with the same query made of the picture."""
+    stored = reference.image(PICTURES)
+    given = await embed(
+        client, "embed_refined", vectors("reference_embedding", stored), strings("text", TEXTS)
+    )
+    assert_same(given, reference.fusion(stored, TEXTS))
+    composed = await embed(client, "embed_composed", strings("image", PICTURES), strings("text", TEXTS))
+    assert_same(given, composed)
+
+
+async def test_row_does_not_depend_on_its_batch(client: InferenceServerClient) -> None:
+    """A picture alone, in a full batch and among concurrent requests has one embedding."""
+    alone = await embed(client, "embed_image", strings("image", PICTURES[:1]))
+    batch = (PICTURES * MAX_BATCH_SIZE)[:MAX_BATCH_SIZE]
+    in_batch = await embed(client, "embed_image", strings("image", batch))
+    assert_same(in_batch[:1], alone)
+    concurrent = await asyncio.gather(
+        *(embed(client, "embed_image", strings("image", [data])) for data in batch)
+    )
+    assert_same(np.concatenate(concurrent), in_batch)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (TRUNCATED, "is truncated or damaged"),
+        (b"", "is empty"),
+        (b"GIF89a...", "is not a JPEG, PNG or WebP picture"),
+        (picture(0, "BMP"), "is not a JPEG, PNG or WebP picture"),
+    ],
+)
+async def test_bad_picture_is_an_invalid_argument(
+    client: InferenceServerClient, data: bytes, reason: str
+) -> None:
+    """The reason comes out of the ensemble, under the field's name."""
+    for ensemble, others in (("embed_image", []), ("embed_composed", [strings("text", ["red"])])):
+        said = await outcome(client, ensemble, strings("image", [data]), *others)
+        assert said == f"INVALID_ARGUMENT: in ensemble '{ensemble}', image: {reason}"
+
+
+async def test_bad_picture_fails_alone(client: InferenceServerClient, reference: Reference) -> None:
+    """Requests that share a batch with bad pictures get their embeddings."""
+
+    async def call(index: int) -> NDArray[np.float32] | str:
+        data = TRUNCATED if index % 3 == 0 else PICTURES[index % len(PICTURES)]
+        if index % 3 == 0:
+            return await outcome(client, "embed_image", strings("image", [data]))
+        return await embed(client, "embed_image", strings("image", [data]))
+
+    expected = reference.image(PICTURES)
+    for index, answer in enumerate(await asyncio.gather(*(call(i) for i in range(30)))):
+        if isinstance(answer, str):
+            assert answer.startswith("INVALID_ARGUMENT")
+        else:
+            assert_same(answer, expected[[index % len(PICTURES)]])
+
+
+async def test_text_that_is_no_utf8(client: InferenceServerClient) -> None:
+    """Bytes that are no text are refused by name."""
+    said = await outcome(client, "embed_text", strings("text", [b"\xff\xfe"]))
+    assert said == "INVALID_ARGUMENT: in ensemble 'embed_text', text: is not valid UTF-8"
+
+
+async def test_too_many_rows(client: InferenceServerClient) -> None:
+    """A batch over the limit is refused before any work."""
+    said = await outcome(client, "embed_text", strings("text", ["red"] * (MAX_BATCH_SIZE + 1)))
+    assert said.startswith("INVALID_ARGUMENT")
+    assert f"batch-size must be <= {MAX_BATCH_SIZE}" in said
+
+
+async def test_callers_time_bounds_the_wait(client: InferenceServerClient) -> None:
+    """Requests whose time runs out in the queue are refused, and the next one is answered."""
+    full = strings("image", (PICTURES * MAX_BATCH_SIZE)[:MAX_BATCH_SIZE])
+    said = await asyncio.gather(*(outcome(client, "embed_image", full, timeout_us=2_000) for _ in range(30)))
+    expired = [s for s in said if s.startswith("UNAVAILABLE") and "Request timeout expired" in s]
+    assert len(expired) >= 20
+    assert len(expired) + said.count("OK") == 30
+    assert await outcome(client, "embed_image", strings("image", PICTURES)) == "OK"
+
+
+async def test_overload_is_refused_and_passes(client: InferenceServerClient) -> None:
+    """More than the queues hold is refused at once, nothing hangs, and the server serves on."""
+    eight = strings("image", (PICTURES * 2)[:8])
+    began = time.monotonic()
+    said = await asyncio.gather(*(outcome(client, "embed_image", eight) for _ in range(500)))
+    assert time.monotonic() - began < CALL_S
+    kinds = Counter(s.partition(":")[0] for s in said)
+    assert kinds.keys() <= {"OK", "UNAVAILABLE"}
+    assert kinds["OK"] > 0
+    assert sum("Exceeds maximum queue size" in s for s in said) > 100
+    assert await outcome(client, "embed_image", strings("image", PICTURES)) == "OK"
+
+
+async def test_ensembles_say_which_embeddings_they_give(
+    client: InferenceServerClient, model_repository: Path
+) -> None:
+    """The digest of the manifest is read from the configuration that the server runs."""
+    digest = json.loads((model_repository / "manifest.json").read_text())["digest"]
+    for spec in ENSEMBLES:
+        answer = await client.get_model_config(spec.name, client_timeout=CALL_S)
+        assert answer.config.parameters[MANIFEST_PARAMETER].string_value == digest
+
+
+async def test_malformed_string_tensor(client: InferenceServerClient) -> None:
+    """A BYTES tensor whose length lies about its content is refused, and the model lives on."""
+    lying = InferInput("image", [1, 1], "BYTES")
+    lying.set_data_from_numpy(np.array([[b"x"]], dtype=object))
+    lying._raw_content = struct.pack("<I", 1_000_000) + b"x"
+    assert (await outcome(client, "embed_image", lying)).startswith("INVALID_ARGUMENT")
+    assert await outcome(client, "embed_image", strings("image", PICTURES)) == "OK"
