@@ -68,10 +68,11 @@ def draw_sheet(answers: Sequence[Answer], *, columns: int = 5, pictures: Path | 
 
 def product_picture(product: Product, pictures: Path | None = None) -> bytes | None:
     """Read the product's picture where it is a file on this machine; None where it is not."""
-    address = urlsplit(product.image_uri)
-    places = [Path(unquote(address.path))] if address.scheme in {"", "file"} and address.path else []
-    if pictures is not None:
-        places.append(pictures / f"{product.id}.jpg")
+    places = [] if pictures is None else [pictures / f"{product.id}.jpg"]
+    if product.image_uri.startswith("file://"):
+        places.insert(0, Path(unquote(urlsplit(product.image_uri).path)))
+    elif product.image_uri and "://" not in product.image_uri:
+        places.insert(0, Path(product.image_uri))
     for place in places:
         try:
             return place.read_bytes()

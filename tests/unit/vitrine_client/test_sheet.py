@@ -69,7 +69,7 @@ def test_any_words_can_be_drawn() -> None:
 
 def test_pictures_are_found_by_path_then_by_id(tmp_path: Path) -> None:
     """A product's own file comes first, then <folder>/<id>.jpg; an address on the net is never fetched."""
-    own = tmp_path / "own name.jpg"
+    own = tmp_path / "own #1 100%25 name?.jpg"
     own.write_bytes(b"own")
     (tmp_path / "p1.jpg").write_bytes(b"by id")
     for uri in (str(own), own.as_uri()):
