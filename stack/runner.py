@@ -78,14 +78,13 @@ class Runner:
         Raises:
             StartFailed: it ended, or was not ready in time; what was left of it has been ended.
         """
-        self._service.prepare()
-        running = await self._spawn()
         try:
-            await self._until_ready(running)
-        except StartFailed as failure:
+            self._service.prepare()
+            await self._until_ready(await self._spawn())
+        except (StartFailed, OSError) as failure:
             await self._end(grace_s=self._pace.restart_grace_s)
             self._set(State.FAILED, str(failure))
-            raise
+            raise StartFailed(str(failure)) from failure
         self._set(State.READY)
 
     async def keep(self) -> None:
@@ -196,12 +195,15 @@ class Runner:
         if self.record.process:
             send(self.record.process, signal.SIGTERM)
         await asyncio.wait({ended}, timeout=grace_s)
-        async with asyncio.timeout(KILL_TIMEOUT_S):
-            while family := self._family(leader):
-                for member in family:
-                    send(member, signal.SIGKILL)
-                await asyncio.sleep(0.01)
-            await ended
+        try:
+            async with asyncio.timeout(KILL_TIMEOUT_S):
+                while family := self._family(leader):
+                    for member in family:
+                        send(member, signal.SIGKILL)
+                    await asyncio.sleep(0.01)
+                await ended
+        except TimeoutError:
+            LOGGER.error("service=%s pid=%d event=does_not_end", self.record.name, leader)  # noqa: TRY400
         self._running = None
         self.record = replace(self.record, process=None)
         self._service.clean()

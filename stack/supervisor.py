@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,8 @@ from stack import logs, record
 from stack.record import Phase, StackRecord
 from stack.runner import Pace, Runner, StartFailed
 from stack.services import Service
+
+LOGGER = logging.getLogger("stack")
 
 LOG_INTERVAL_S = 10.0
 """How often the logs are held to their bound."""
@@ -30,20 +33,20 @@ class Supervisor:
     ) -> None:
         self._path = path
         self._record = initial
-        self._logs = [log_folder / f"{service.name}.log" for service in services]
+        self._log_folder = log_folder
         self._runners = [
-            Runner(service, log=log, changed=self._publish, pace=pace)
-            for service, log in zip(services, self._logs, strict=True)
+            Runner(service, log=log_folder / f"{service.name}.log", changed=self._publish, pace=pace)
+            for service in services
         ]
         self._signals = 0
         self._stopping = asyncio.Event()
 
     async def run(self) -> bool:
-        """Run until SIGTERM or SIGINT; False when a service could not be started.
+        """Run until SIGTERM, SIGINT or SIGHUP; False when a service could not be started.
 
         A second signal ends the services without grace. Nothing of the stack runs when this returns.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         self._publish()
         work = asyncio.create_task(self._work())
@@ -91,7 +94,7 @@ class Supervisor:
     async def _bound_logs(self) -> None:
         while True:
             await asyncio.sleep(LOG_INTERVAL_S)
-            for log in self._logs:
+            for log in self._log_folder.glob("*.log"):
                 logs.bound(log)
 
     def _on_signal(self) -> None:
@@ -108,4 +111,7 @@ class Supervisor:
     def _publish(self) -> None:
         services = tuple(runner.record for runner in self._runners)
         self._record = replace(self._record, services=services)
-        record.write(self._path, self._record)
+        try:
+            record.write(self._path, self._record)
+        except OSError as error:  # a full disk hides what runs; it is no reason to stop it
+            LOGGER.warning("event=record_not_written error=%r", error)

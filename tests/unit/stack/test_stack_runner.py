@@ -91,6 +91,14 @@ async def test_start_that_crashes_says_why(make_runner: MakeRunner) -> None:
     assert runner.record.state is State.FAILED
 
 
+async def test_program_that_is_not_there_says_so(make_runner: MakeRunner) -> None:
+    """A program that cannot be executed is a failed start like any other."""
+    runner = make_runner("sleeper", command=("/no/such/program",))
+    with pytest.raises(StartFailed, match="/no/such/program"):
+        await runner.start()
+    assert runner.record.state is State.FAILED
+
+
 async def test_start_that_never_gets_ready_is_ended(make_runner: MakeRunner, tmp_path: Path) -> None:
     """A service that is not ready in time fails with what the probe found, and is not left running."""
     runner = make_runner("sleeper", ready=Probe(NotReady("waits")), start_timeout_s=0.2)
