@@ -247,16 +247,18 @@ def _is_free(address: str) -> bool:
 
 
 def _exclusive(settings: Settings) -> contextlib.AbstractContextManager[None]:
-    return _lock(settings.state / "control.lock", timeout_s=LOCK_TIMEOUT_S)
+    busy = "another `up` or `down` does not end"
+    return _lock(settings.state / "control.lock", timeout_s=LOCK_TIMEOUT_S, busy=busy)
 
 
 def _sole_supervisor(settings: Settings) -> contextlib.AbstractContextManager[None]:
     """Hold what a supervisor holds for as long as it lives."""
-    return _lock(settings.state / "supervisor.lock", timeout_s=1.0)
+    busy = "the stack runs already; the way out: python -m stack down"
+    return _lock(settings.state / "supervisor.lock", timeout_s=1.0, busy=busy)
 
 
 @contextlib.contextmanager
-def _lock(path: Path, *, timeout_s: float) -> Iterator[None]:
+def _lock(path: Path, *, timeout_s: float, busy: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     give_up = time.monotonic() + timeout_s
     with path.open("a") as file:
@@ -266,7 +268,7 @@ def _lock(path: Path, *, timeout_s: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= give_up:
-                    raise StackError(f"another process holds {path}") from None
+                    raise StackError(f"{busy} (it holds {path})") from None
                 time.sleep(0.1)
         yield
 

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import socket
 import subprocess
@@ -88,3 +89,12 @@ def test_logs_show_the_end_of_each(tmp_path: Path) -> None:
         "triton     four\ngateway    two\ngateway    three\n"
     )
     assert stack("logs", "gateway", "--state", tmp_path, "-n", 1).output == "three\n"
+
+
+def test_second_supervisor_is_refused(tmp_path: Path) -> None:
+    """A state folder has one supervisor; another `run` is refused in a line."""
+    with (tmp_path / "supervisor.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = stack("run", "--state", tmp_path)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: the stack runs already; the way out: python -m stack down")
