@@ -115,6 +115,7 @@ class Conversations:
             try:
                 planned = plan(understanding, query, before)
             except InvalidRewrite:
+                self._rewriting.refuse()
                 understanding = None
         if understanding is None:
             # A turn without words needs no reading, and without a rewriter none was promised.

@@ -26,12 +26,12 @@ class FacetCache:
         self._asked_at = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
 
-    async def fields(self) -> tuple[FieldSummary, ...]:
-        """Give the fields; none when the index did not describe them yet."""
+    async def fields(self, *, timeout_s: float) -> tuple[FieldSummary, ...]:
+        """Give the fields; none when the index has not described them and does not within the time."""
         if time.monotonic() - self._asked_at > REFRESH_S and self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh())
         if not self._fields and self._refreshing is not None:
-            await asyncio.shield(self._refreshing)
+            await asyncio.wait([self._refreshing], timeout=timeout_s)
         return self._fields
 
     async def close(self) -> None:

@@ -45,37 +45,40 @@ class Rewriting:
     ) -> Understanding | None:
         """Give the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
         assert self._rewriter is not None, "the caller asks `offered` first"
-        reason = "late"
         try:
-            budget_s = min(budget_s, time_for_hop(deadline, margin_s=self._margin_s))
-            async with asyncio.timeout(budget_s):
-                facets = await self._facets.fields()
-                request.facets.extend(_facet(field) for field in facets if field.values)
-                return understand(
-                    await self._ask(self._rewriter, request, budget_s),
-                    shown=referable(request),
-                    facets=facets,
-                )
+            budget = Deadline.after(min(budget_s, time_for_hop(deadline, margin_s=self._margin_s)))
+            facets = await self._facets.fields(timeout_s=budget.remaining_s())
+            request.facets.extend(_facet(field) for field in facets if field.values)
+            rewrite = await self._ask(self._rewriter, request, budget.remaining_s())
+            return understand(rewrite, shown=referable(request), facets=facets)
         except (TimeoutError, DeadlineExceeded):
-            pass
+            reason = "late"
         except BreakerOpen:
             reason = "breaker"
         except RewriterUnavailable:
             reason = "unavailable"
         except InvalidRewrite:
             reason = "invalid"
-        self._metrics.degraded.labels(PART, reason).inc()
+        self._count(reason)
         return None
 
+    def refuse(self) -> None:
+        """Count an understanding that turned out to be of no use for its turn."""
+        self._count("invalid")
+
+    def _count(self, reason: str) -> None:
+        self._metrics.degraded.labels(PART, reason).inc()
+
     async def _ask(
-        self, rewriter: Rewriter, request: rewrite_pb2.RewriteRequest, budget_s: float
+        self, rewriter: Rewriter, request: rewrite_pb2.RewriteRequest, timeout_s: float
     ) -> rewrite_pb2.Rewrite:
         with (
             self._breaker.attempt(RewriterUnavailable, DeadlineExceeded, TimeoutError),
             self._metrics.dependency("rewriter"),
         ):
-            async with asyncio.timeout(budget_s):
-                return await rewriter.rewrite(request, timeout_s=budget_s)
+            # The budget is kept here too: what is optional may not cost more because an adapter dawdles.
+            async with asyncio.timeout(timeout_s):
+                return await rewriter.rewrite(request, timeout_s=timeout_s)
 
 
 def referable(request: rewrite_pb2.RewriteRequest) -> frozenset[str]:

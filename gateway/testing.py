@@ -7,7 +7,7 @@ async with serving(products=[product("p1", "red dress")]) as gateway:
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -118,7 +118,7 @@ class FakeRewriter:
         self.requests.append(request)
         if self.delay_s > timeout_s:
             await asyncio.sleep(timeout_s)
-            raise RewriterUnavailable
+            raise DeadlineExceeded("the fake did not answer in time")
         await asyncio.sleep(self.delay_s)
         if self.fails:
             raise RewriterUnavailable
@@ -144,6 +144,14 @@ class FakeCollection:
     async def delete(self, ids: Sequence[str]) -> int:
         """Delete products; give how many there were."""
         return sum(self.products.pop(i, None) is not None for i in set(ids))
+
+    async def retain(self, ids: Collection[str]) -> int:
+        """Delete every product but these; give how many there were."""
+        return await self.delete([i for i in self.products if i not in ids])
+
+    async def seal(self) -> int:
+        """Give the number of products."""
+        return len(self.products)
 
 
 @dataclass

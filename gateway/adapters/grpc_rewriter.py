@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import grpc
 from grpc import aio
 
 from gateway.channels import CHANNEL_OPTIONS
+from gateway.errors import DeadlineExceeded
 from gateway.ports import RewriterUnavailable
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
 
@@ -27,9 +29,11 @@ class GrpcRewriter:
         self._stub = stub
 
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
-        """Give what the turn needs; RewriterUnavailable for every kind of failure."""
+        """Give what the turn needs; RewriterUnavailable for every failure but lateness."""
         try:
             response = await self._stub.Rewrite(request, timeout=timeout_s)
         except aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise DeadlineExceeded("the rewriter did not answer in time") from error
             raise RewriterUnavailable from error
         return response.rewrite

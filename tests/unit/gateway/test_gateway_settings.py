@@ -1,0 +1,36 @@
+"""Settings from the environment."""
+
+import pytest
+
+from gateway.settings import InvalidSettings, Settings
+
+
+def test_values_are_read_with_their_types() -> None:
+    """Every kind of value is converted to its field's type; the rest keep their defaults."""
+    settings = Settings.from_env(
+        {
+            "GATEWAY_LISTEN": "127.0.0.1:1",
+            "GATEWAY_REWRITE_BUDGET_MS": "42",
+            "GATEWAY_DRAIN_S": "0.5",
+            "HOME": "/",
+        }
+    )
+    assert (settings.listen, settings.rewrite_budget_ms, settings.drain_s) == ("127.0.0.1:1", 42, 0.5)
+    assert settings.triton == Settings().triton
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"GATEWAY_LISTN": "x", "GATEWAY_ADDR": "y"}, "unknown settings: GATEWAY_ADDR, GATEWAY_LISTN"),
+        ({"GATEWAY_MAX_QUEUE": "many"}, "GATEWAY_MAX_QUEUE must be int, got 'many'"),
+        ({"GATEWAY_MAX_QUEUE": "-1"}, "GATEWAY_MAX_QUEUE must be a number >= 0, got -1"),
+        ({"GATEWAY_DRAIN_S": "nan"}, "GATEWAY_DRAIN_S must be a number >= 0, got nan"),
+        ({"GATEWAY_TEXT_IMAGE_WEIGHT": "1.5"}, "GATEWAY_TEXT_IMAGE_WEIGHT must be at most 1, got 1.5"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(env: dict[str, str], message: str) -> None:
+    """Unknown names, wrong types and values out of range stop the start with a sentence."""
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_env(env)
+    assert str(refused.value) == message

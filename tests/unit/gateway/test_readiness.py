@@ -1,0 +1,82 @@
+"""Probes and what they tell."""
+
+from collections.abc import Mapping
+
+from gateway.errors import EncoderError, Overloaded
+from gateway.readiness import CATALOGUE_SERVICE, OVERALL, SEARCH_SERVICE, Agreement, ProbeSettings, Readiness
+from gateway.testing import FakeEncoder, FakeIndex, product
+
+NOBODY = {OVERALL: False, CATALOGUE_SERVICE: False, SEARCH_SERVICE: False}
+EVERYBODY = {OVERALL: True, CATALOGUE_SERVICE: True, SEARCH_SERVICE: True}
+NO_SEARCH = {OVERALL: True, CATALOGUE_SERVICE: True, SEARCH_SERVICE: False}
+
+
+class Probed:
+    """A readiness over fakes, with what it told last."""
+
+    def __init__(self, encoder: FakeEncoder, index: FakeIndex) -> None:
+        self.told: Mapping[str, bool] = {}
+        settings = ProbeSettings(timeout_s=0.05, failures=2)
+        self._readiness = Readiness(
+            encoder, index, Agreement(encoder, index), settings=settings, tell=self._listen
+        )
+
+    async def probe(self) -> Mapping[str, bool]:
+        """Probe once; give what was told."""
+        await self._readiness.probe()
+        return self.told
+
+    async def _listen(self, statuses: Mapping[str, bool]) -> None:
+        self.told = statuses
+
+
+async def test_one_good_probe_opens_and_failures_in_a_row_close() -> None:
+    """The first real answer makes it ready; one failed probe does not end that, two do."""
+    encoder = FakeEncoder(error=EncoderError())
+    probed = Probed(encoder, FakeIndex.holding([product("p1", "red dress")]))
+    assert await probed.probe() == NOBODY
+    encoder.error = None
+    assert await probed.probe() == EVERYBODY
+    encoder.error = EncoderError()
+    assert await probed.probe() == EVERYBODY
+    assert await probed.probe() == NOBODY
+    encoder.error = None
+    assert await probed.probe() == EVERYBODY
+
+
+async def test_load_is_not_absence() -> None:
+    """An encoder whose queue is full answers, and keeps the gateway ready."""
+    encoder = FakeEncoder()
+    probed = Probed(encoder, FakeIndex.holding([product("p1", "red dress")]))
+    await probed.probe()
+    encoder.error = Overloaded("full", retry_after_s=1)
+    for _ in range(3):
+        assert await probed.probe() == EVERYBODY
+
+
+async def test_a_hanging_index_is_absence() -> None:
+    """A look-up that never ends counts as failed after the probe's time."""
+    index = FakeIndex.holding([product("p1", "red dress")])
+    probed = Probed(FakeEncoder(), index)
+    assert await probed.probe() == EVERYBODY
+    index.delay_s = 60
+    await probed.probe()
+    assert await probed.probe() == NOBODY
+
+
+async def test_without_an_index_the_catalogue_can_be_written() -> None:
+    """With no collection yet, everything serves but the search."""
+    index = FakeIndex()
+    probed = Probed(FakeEncoder(), index)
+    assert await probed.probe() == NO_SEARCH
+    await index.current("manifest-of-the-fakes")
+    assert await probed.probe() == EVERYBODY
+
+
+async def test_an_index_of_other_encoders_is_not_searched() -> None:
+    """A mismatch keeps the search service out of rotation until the index follows."""
+    encoder = FakeEncoder()
+    probed = Probed(encoder, FakeIndex.holding([product("p1", "red dress")]))
+    assert await probed.probe() == EVERYBODY
+    encoder.digest = "new"
+    assert await probed.probe() == NO_SEARCH

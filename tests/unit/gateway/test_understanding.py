@@ -1,0 +1,103 @@
+"""The rewriter's answers as hostile input."""
+
+import math
+
+import pytest
+
+from gateway.filters import to_proto
+from gateway.model import AllOf, AnyOf, Equals, FieldSummary, Filter, Not, OneOf, Range, Route, Sort
+from gateway.understanding import InvalidRewrite, Understanding, both, understand
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+FACETS = (
+    FieldSummary(name="colour", values=("red", "navy Blue")),
+    FieldSummary(name="brand", values=tuple(f"brand {number}" for number in range(256))),
+    FieldSummary(name="price", minimum=1, maximum=90),
+)
+
+
+def read(**fields: object) -> Understanding:
+    values = {"route": query_pb2.ROUTE_TEXT, "query": "dress", **fields}
+    rewrite = rewrite_pb2.Rewrite(**values)  # type: ignore[arg-type] # the cases name the fields
+    return understand(rewrite, shown={"p1", "image:1"}, facets=FACETS)
+
+
+def test_a_sound_answer_is_taken_over() -> None:
+    """Every part arrives as a value."""
+    assert read(
+        route=query_pb2.ROUTE_REFINE,
+        query="",
+        modification="in red",
+        filter=to_proto(Range(field="price", maximum=50.0)),
+        sort=query_pb2.SORT_ORDER_PRICE_ASCENDING,
+        references=["p1"],
+        reply="Cheaper ones.",
+        confidence=0.5,
+        source="router",
+    ) == Understanding(
+        route=Route.REFINE,
+        modification="in red",
+        filters=Range(field="price", maximum=50.0),
+        sort=Sort.PRICE_ASCENDING,
+        references=("p1",),
+        reply="Cheaper ones.",
+        confidence=0.5,
+        source="router",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"route": query_pb2.ROUTE_UNSPECIFIED}, "route"),
+        ({"route": 99}, "route"),
+        ({"sort": 99}, "sort"),
+        ({"references": ["p2"]}, "references"),
+        ({"references": ["p1"] * 21}, "references"),
+        ({"query": "x" * 2_001}, "query"),
+        ({"query": "a\x00"}, "query"),
+        ({"modification": "x" * 2_001}, "modification"),
+        ({"reply": "x" * 1_001}, "reply"),
+        ({"source": "x" * 65}, "source"),
+        ({"confidence": math.nan}, "confidence"),
+        ({"confidence": 1.5}, "confidence"),
+        ({"filter": to_proto(Equals("secret", "x"))}, "filter.equals.field"),
+        ({"filter": to_proto(Range(field="price", minimum=2.0, maximum=1.0))}, "filter.range.minimum"),
+        ({"filter": query_pb2.Filter()}, "filter"),
+    ],
+)
+def test_a_violation_discards_the_answer(fields: dict[str, object], rule: str) -> None:
+    """Unknown routes, foreign references, excess and ill-formed filters are refused by name."""
+    with pytest.raises(InvalidRewrite) as refused:
+        read(**fields)
+    assert str(refused.value) == rule
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (Equals("colour", "RED"), Equals("colour", "red")),
+        (Equals("colour", "crimson"), None),
+        (OneOf("colour", ("crimson", "Navy blue")), OneOf("colour", ("navy Blue",))),
+        (Not(Equals("colour", "crimson")), None),
+        (AllOf((Equals("colour", "crimson"), Equals("price", 5.0))), Equals("price", 5.0)),
+        (AnyOf((Equals("colour", "crimson"), Equals("colour", "crimson2"))), None),
+        (
+            AllOf((Equals("colour", "red"), Range(field="price", maximum=9.0))),
+            AllOf((Equals("colour", "red"), Range(field="price", maximum=9.0))),
+        ),
+        (Equals("brand", "rare brand"), Equals("brand", "rare brand")),
+        (Equals("category", "dress"), None),
+    ],
+)
+def test_values_are_clamped_to_the_catalogue(given: Filter, kept: Filter | None) -> None:
+    """Known values take the catalogue's spelling, unknown ones are dropped unless the list of them was cut off."""
+    assert read(filter=to_proto(given)).filters == kept
+
+
+def test_conditions_are_joined() -> None:
+    """Two conditions must both hold; one alone stays itself."""
+    red, cheap = Equals("colour", "red"), Range(field="price", maximum=9.0)
+    assert both(red, cheap) == AllOf((red, cheap))
+    assert both(red, None) == both(None, red) == both(red, red) == red
+    assert both(None, None) is None
