@@ -20,9 +20,6 @@ VECTOR = "embedding"
 SCALAR_FIELDS = (*TEXT_FIELDS, "price", "title", "image_uri", "attributes", "digest")
 PRODUCT_FIELDS = (*SCALAR_FIELDS, VECTOR)
 
-MAX_ATTRIBUTES_BYTES = 65_536
-"""Of a product's attributes as JSON: Milvus's limit of a JSON field."""
-
 # Milvus counts bytes. A character takes four at most, encoded or not.
 _BYTES_PER_CHARACTER = 4
 _DIGEST_LENGTH = 64

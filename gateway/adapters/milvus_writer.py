@@ -73,7 +73,6 @@ class MilvusWriter:
 
     async def seal(self) -> int:
         """As the port says."""
-        await self._connection.call("flush", self.version.collection, timeout_s=self._timeout_s)
         async with self._seal_lock:
             count = await self._count()
             await self._ledger.write(self.version.collection, str(count), timeout_s=self._timeout_s)
