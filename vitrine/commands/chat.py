@@ -95,7 +95,7 @@ def chat(*, connection: Connection, limit: int, want_json: bool) -> None:
         try:
             for line in _lines():
                 if line == "/help":
-                    out.print(_HELP)
+                    out.print(Text(_HELP))
                 elif line == "/new":
                     conversation = Conversation()
                 else:

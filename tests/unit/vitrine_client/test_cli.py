@@ -220,6 +220,14 @@ def test_chat_keeps_its_session(script: Any) -> None:
     assert result.stdout.count("Here you are.") == 3
 
 
+def test_chat_lists_its_commands(script: Any) -> None:
+    """/help shows every command with its arguments and asks nothing."""
+    shown = run(script, "chat", stdin="/help\n").stdout
+    assert "/image PATH [words]" in shown
+    assert "/pick N [words]" in shown
+    assert script.requests == []
+
+
 def test_chat_picks_and_shows_pictures(script: Any, photo: Path) -> None:
     """/pick names a product shown last, /image sends a picture; both take words."""
     run(script, "chat", stdin=f"a dress\n/pick 2 in navy\n/image {photo} with sleeves\n/quit\nnever sent\n")
