@@ -1,0 +1,259 @@
+"""The service over a loopback port: limits, shedding, deadlines, health, measurements."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from rewriter import limits
+from rewriter.engine import Engine, EngineError, Failure
+from rewriter.logs import JsonFormatter
+from rewriter.metrics import Metrics
+from rewriter.router.engine import Router
+from rewriter.server import SERVICE, open_engine, serving
+from rewriter.settings import InvalidSettings, Settings
+from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
+
+Facets = Sequence[rewrite_pb2.Facet]
+
+
+class Gate:
+    """An engine that waits until it is let through, and keeps the time that it was given."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.arrived = asyncio.Semaphore(0)
+        self.timeouts: list[float] = []
+
+    async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
+        """Wait, then give a text search for the words."""
+        self.timeouts.append(timeout_s)
+        self.arrived.release()
+        await self.open.wait()
+        return rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query=request.text)
+
+
+@asynccontextmanager
+async def service(
+    engine: Engine, metrics: Metrics | None = None, *, max_in_flight: int = 2
+) -> AsyncIterator["tuple[rewrite_pb2_grpc.RewriteServiceAsyncStub, health_pb2_grpc.HealthStub]"]:
+    """Serve the engine on a free port; give stubs of the service and of health."""
+    settings = Settings(listen="127.0.0.1:0", max_in_flight=max_in_flight, max_timeout_ms=2_000, grace_s=0)
+    async with (
+        serving(settings, engine, metrics or Metrics()) as server,
+        aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        yield rewrite_pb2_grpc.RewriteServiceStub(channel), health_pb2_grpc.HealthStub(channel)
+
+
+async def test_a_turn_is_answered(facets: Facets) -> None:
+    """The router answers over gRPC what it answers in process."""
+    async with service(Router()) as (stub, _):
+        response = await stub.Rewrite(rewrite_pb2.RewriteRequest(text="red dress", facets=facets), timeout=5)
+    assert response.rewrite.query == "red dress"
+    assert response.rewrite.source == "router"
+
+
+_TOO_MUCH = {
+    "text": rewrite_pb2.RewriteRequest(text="x" * (limits.MAX_TEXT_LENGTH + 1)),
+    "product_id": rewrite_pb2.RewriteRequest(product_id="x" * (limits.MAX_ID_LENGTH + 1)),
+    "history": rewrite_pb2.RewriteRequest(history=[rewrite_pb2.Turn()] * (limits.MAX_TURNS + 1)),
+    "facets": rewrite_pb2.RewriteRequest(facets=[rewrite_pb2.Facet()] * (limits.MAX_FACETS + 1)),
+    "facets[0].values": rewrite_pb2.RewriteRequest(
+        facets=[rewrite_pb2.Facet(field="brand", values=["x"] * (limits.MAX_FACET_VALUES + 1))]
+    ),
+    "history[0].text": rewrite_pb2.RewriteRequest(
+        history=[rewrite_pb2.Turn(text="x" * (limits.MAX_TEXT_LENGTH + 1))]
+    ),
+    "history[0].rewrite.query": rewrite_pb2.RewriteRequest(
+        history=[rewrite_pb2.Turn(rewrite=rewrite_pb2.Rewrite(query="x" * (limits.MAX_TEXT_LENGTH + 1)))]
+    ),
+    "history[1].shown": rewrite_pb2.RewriteRequest(
+        history=[rewrite_pb2.Turn(), rewrite_pb2.Turn(shown=[query_pb2.Product()] * (limits.MAX_SHOWN + 1))]
+    ),
+    "history[0].shown[0].price": rewrite_pb2.RewriteRequest(
+        history=[rewrite_pb2.Turn(shown=[query_pb2.Product(price=float("nan"))])]
+    ),
+}
+
+
+@pytest.mark.parametrize("field", _TOO_MUCH)
+async def test_a_request_beyond_a_limit_names_the_field(field: str) -> None:
+    """INVALID_ARGUMENT carries the field and its limit, and the next request is answered."""
+    async with service(Router()) as (stub, _):
+        with pytest.raises(aio.AioRpcError) as caught:
+            await stub.Rewrite(_TOO_MUCH[field], timeout=5)
+        assert (await stub.Rewrite(rewrite_pb2.RewriteRequest(text="hat"), timeout=5)).rewrite.query == "hat"
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    status = rpc_status.from_call(caught.value)
+    details = error_details_pb2.BadRequest()
+    assert status is not None
+    assert status.details[0].Unpack(details)
+    assert [violation.field for violation in details.field_violations] == [field]
+
+
+async def test_one_call_too_many_is_shed_and_health_still_answers() -> None:
+    """Beyond the bound callers are told to retry later; the others finish, and the bound is free again."""
+    gate, metrics = Gate(), Metrics()
+    async with service(gate, metrics, max_in_flight=2) as (stub, health):
+        request = rewrite_pb2.RewriteRequest(text="hat")
+        waiting = [asyncio.ensure_future(stub.Rewrite(request, timeout=5)) for _ in range(2)]
+        async with asyncio.timeout(5):
+            for _ in waiting:
+                await gate.arrived.acquire()
+        with pytest.raises(aio.AioRpcError) as caught:
+            await stub.Rewrite(request, timeout=5)
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        gate.open.set()
+        assert [(await call).rewrite.query for call in waiting] == ["hat", "hat"]
+        assert (await stub.Rewrite(request, timeout=5)).rewrite.query == "hat"
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    status = rpc_status.from_call(caught.value)
+    retry = error_details_pb2.RetryInfo()
+    assert status is not None
+    assert status.details[0].Unpack(retry)
+    assert retry.retry_delay.ToMilliseconds() == 100
+    assert (
+        metrics.registry.get_sample_value("vitrine_rewriter_requests_total", {"code": "RESOURCE_EXHAUSTED"})
+        == 1
+    )
+    assert metrics.registry.get_sample_value("vitrine_rewriter_in_flight") == 0
+
+
+async def test_the_engine_gets_the_callers_time_and_never_more_than_the_most() -> None:
+    """The caller's deadline reaches the engine; without one the default holds, and a cap above all."""
+    gate = Gate()
+    gate.open.set()
+    async with service(gate) as (stub, _):
+        request = rewrite_pb2.RewriteRequest(text="hat")
+        await stub.Rewrite(request, timeout=0.5)
+        await stub.Rewrite(request)
+        await stub.Rewrite(request, timeout=60)
+    assert 0 < gate.timeouts[0] < 0.6
+    assert gate.timeouts[1] == 1.0
+    assert gate.timeouts[2] == 2.0
+
+
+async def test_a_deadline_ends_the_call() -> None:
+    """A caller whose time runs out gets DEADLINE_EXCEEDED and holds no place any longer."""
+    gate = Gate()
+    async with service(gate, max_in_flight=1) as (stub, _):
+        with pytest.raises(aio.AioRpcError) as caught:
+            await stub.Rewrite(rewrite_pb2.RewriteRequest(text="hat"), timeout=0.05)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        gate.open.set()
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    await stub.Rewrite(rewrite_pb2.RewriteRequest(text="hat"), timeout=5)
+                    break
+                except aio.AioRpcError as error:
+                    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017 - the place is being freed
+                    await asyncio.sleep(0.01)
+
+
+async def test_without_any_engine_the_caller_is_told() -> None:
+    """An engine's failure that nothing stands in for is UNAVAILABLE, without its detail."""
+
+    class Broken:
+        async def rewrite(
+            self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
+        ) -> rewrite_pb2.Rewrite:
+            raise EngineError(Failure.STATUS, f"{request.text} {timeout_s}")
+
+    async with service(Broken()) as (stub, _):
+        with pytest.raises(aio.AioRpcError) as caught:
+            await stub.Rewrite(rewrite_pb2.RewriteRequest(text="secret"), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details() == "no engine answered"
+
+
+async def test_the_log_holds_no_words_of_the_shopper(
+    caplog: pytest.LogCaptureFixture, facets: Facets
+) -> None:
+    """A call leaves one line with route, source and sizes; at no level does it hold what was said."""
+    caplog.set_level(logging.DEBUG)
+    async with service(Router()) as (stub, _):
+        await stub.Rewrite(rewrite_pb2.RewriteRequest(text="chartreuse dress", facets=facets), timeout=5)
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert not any("chartreuse" in json.dumps(line) for line in lines)
+    rewritten = [line for line in lines if line["event"] == "rewritten"]
+    assert [(line["route"], line["source"], line["characters"]) for line in rewritten] == [
+        ("ROUTE_TEXT", "router", 16)
+    ]
+
+
+def test_settings_are_read_from_the_environment() -> None:
+    """Each REWRITER_ variable sets the field of its name, and others are left alone."""
+    settings = Settings.from_env(
+        {"REWRITER_LISTEN": "127.0.0.1:1", "REWRITER_DRAIN_S": "0.5", "PATH": "/bin"}
+    )
+    assert (settings.listen, settings.drain_s, settings.engine) == ("127.0.0.1:1", 0.5, "router")
+
+
+_OPENAI = {
+    "REWRITER_ENGINE": "openai",
+    "REWRITER_OPENAI_URL": "http://vllm:8000/v1",
+    "REWRITER_OPENAI_MODEL": "tiny",
+}
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"REWRITER_LISTN": "x"}, "unknown settings: REWRITER_LISTN"),
+        ({"REWRITER_MAX_IN_FLIGHT": "many"}, "REWRITER_MAX_IN_FLIGHT must be int, got 'many'"),
+        ({"REWRITER_MAX_IN_FLIGHT": "0"}, "REWRITER_MAX_IN_FLIGHT must be a number >= 1"),
+        ({"REWRITER_DRAIN_S": "-1"}, "REWRITER_DRAIN_S must be a number >= 0"),
+        ({"REWRITER_DRAIN_S": "nan"}, "REWRITER_DRAIN_S must be a number >= 0"),
+        ({"REWRITER_ENGINE": "gpt"}, "REWRITER_ENGINE must be one of router, openai"),
+        ({"REWRITER_LOG_LEVEL": "loud"}, "REWRITER_LOG_LEVEL must be one of"),
+        ({"REWRITER_ENGINE": "openai"}, "REWRITER_OPENAI_URL must be an http"),
+        (_OPENAI | {"REWRITER_OPENAI_URL": "vllm:8000"}, "REWRITER_OPENAI_URL must be an http"),
+        (_OPENAI | {"REWRITER_OPENAI_MODEL": ""}, "REWRITER_OPENAI_MODEL must name"),
+        (
+            _OPENAI | {"REWRITER_OPENAI_API_KEY": "a", "REWRITER_OPENAI_API_KEY_FILE": "b"},
+            "exclude each other",
+        ),
+        (
+            _OPENAI | {"REWRITER_OPENAI_API_KEY_FILE": "/nowhere"},
+            "REWRITER_OPENAI_API_KEY_FILE: No such file",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named(env: dict[str, str], message: str) -> None:
+    """A typo, a wrong type or a contradiction stops the start with one sentence."""
+    with pytest.raises(InvalidSettings, match=message):
+        Settings.from_env(env).read_api_key()
+
+
+def test_the_key_is_read_from_its_file_and_never_shown(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A key from a file loses its line end; a key in the settings is not in their text."""
+    file = tmp_path_factory.mktemp("key") / "key"
+    file.write_text("sesame\n", encoding="utf-8")
+    assert Settings(openai_api_key_file=str(file)).read_api_key() == "sesame"
+    assert "sesame" not in repr(Settings(openai_api_key="sesame"))
+
+
+async def test_the_openai_engine_falls_back_when_nobody_listens(facets: Facets) -> None:
+    """With the engine that the settings name out of reach, the router answers, and the failure is counted."""
+    metrics = Metrics()
+    settings = Settings(engine="openai", openai_url="http://127.0.0.1:9/v1", openai_model="tiny")
+    async with open_engine(settings, metrics) as engine:
+        rewrite = await engine.rewrite(
+            rewrite_pb2.RewriteRequest(text="red dress", facets=facets), timeout_s=5
+        )
+    assert (rewrite.query, rewrite.source) == ("red dress", "router (unreachable: tiny)")
+    assert (
+        metrics.registry.get_sample_value("vitrine_rewriter_engine_failures_total", {"reason": "unreachable"})
+        == 1
+    )
