@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from vitrine.client import VitrineClient
+from vitrine.client import DEFAULT_ADDRESS, VitrineClient
 from vitrine.commands.connection import Connection, Failure, connected, read_image, save_sheet
 from vitrine.commands.tables import console, describe_rewrite, hits_table, print_answer, printable
 from vitrine.sheet import Answer, product_picture
@@ -21,7 +21,7 @@ TURNS = ("I need a red dress", "cheaper", "the second one but in navy")
 
 _FOOTER = """
 The service is up at {address}. Ask it yourself:
-
+{export}
   vitrine search "{text}" --filter 'price<80' --filter category=dress
   vitrine search --image {picture} "{modification}" --sheet hits.png
   vitrine search --like {product_id} "{change}"
@@ -88,8 +88,10 @@ def tour(*, connection: Connection, queries: Path, out: Path, limit: int) -> Non
         raise Failure(f"{queries}: the tour needs a query with a modification and one without")
     guide = _Guide(console(), out, limit)
     product_id = connection.run(lambda client: guide.lead(client, plain, changed))
+    usual = connection.address == DEFAULT_ADDRESS
     footer = _FOOTER.format(
         address=connection.address,
+        export="" if usual else f"\n  export VITRINE_ADDRESS={connection.address}",
         text=TEXT,
         picture=changed.picture,
         modification=changed.modification,
@@ -97,7 +99,7 @@ def tour(*, connection: Connection, queries: Path, out: Path, limit: int) -> Non
         change=CHANGE,
         out=out,
     )
-    guide.out.print(Text(footer))
+    guide.out.print(Text(footer), soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class _Guide:
     def _save(self, name: str, rows: Sequence[Answer]) -> None:
         path = self.folder / f"{name}.png"
         save_sheet(path, rows, None)
-        self.out.print(Text(f"sheet: {path}", style="dim"))
+        self.out.print(Text(f"sheet: {path}", style="dim"), soft_wrap=True)
 
 
 async def _picture_of(client: VitrineClient, product_id: str) -> bytes | None:

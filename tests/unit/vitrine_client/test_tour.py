@@ -58,7 +58,7 @@ def test_the_tour_draws_a_sheet_of_each(script: Any, queries: Path, tmp_path: Pa
     assert heights.keys() == {"text", "image", "composed", "refined", "conversation", "all"}
     assert heights["text"] < heights["conversation"] < heights["all"]
     for name in heights:
-        assert f"sheet: {tmp_path / 'demo' / name}.png" in result.stdout.replace("\n", "")
+        assert f"sheet: {tmp_path / 'demo' / name}.png" in result.stdout
     assert "vitrine search --like p1" in result.stdout
 
 
