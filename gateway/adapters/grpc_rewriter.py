@@ -25,7 +25,7 @@ async def open_rewriter(address: str) -> AsyncIterator["GrpcRewriter"]:
 class GrpcRewriter:
     """Implements gateway.ports.Rewriter."""
 
-    def __init__(self, stub: rewrite_pb2_grpc.RewriteServiceAsyncStub) -> None:
+    def __init__(self, stub: "rewrite_pb2_grpc.RewriteServiceAsyncStub") -> None:
         self._stub = stub
 
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:

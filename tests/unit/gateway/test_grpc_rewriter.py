@@ -1,0 +1,69 @@
+"""The rewriter's adapter against a server on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from grpc import aio
+
+from gateway.adapters.grpc_rewriter import GrpcRewriter, open_rewriter
+from gateway.errors import DeadlineExceeded
+from gateway.ports import RewriterUnavailable
+from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
+
+
+class Rewrites(rewrite_pb2_grpc.RewriteServiceServicer):
+    """Says the text back; "slow", "broken" and "endless" do as they say."""
+
+    async def Rewrite(  # noqa: N802 - gRPC's name
+        self, request: rewrite_pb2.RewriteRequest, context: Any
+    ) -> rewrite_pb2.RewriteResponse:
+        """Answer one turn."""
+        if request.text == "slow":
+            await asyncio.sleep(60)
+        if request.text == "broken":
+            await context.abort(grpc.StatusCode.INTERNAL, "broken")
+        reply = "x" * 100_000 if request.text == "endless" else ""
+        rewrite = rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query=request.text, reply=reply)
+        return rewrite_pb2.RewriteResponse(rewrite=rewrite)
+
+
+@asynccontextmanager
+async def rewriter() -> AsyncIterator[GrpcRewriter]:
+    server = aio.server()
+    rewrite_pb2_grpc.add_RewriteServiceServicer_to_server(Rewrites(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with open_rewriter(f"127.0.0.1:{port}") as adapter:
+            yield adapter
+    finally:
+        await server.stop(None)
+
+
+async def test_an_answer_is_given_as_it_is() -> None:
+    """The adapter judges nothing; that is done behind it."""
+    async with rewriter() as adapter:
+        rewrite = await adapter.rewrite(rewrite_pb2.RewriteRequest(text="red"), timeout_s=2)
+    assert rewrite == rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("slow", DeadlineExceeded), ("broken", RewriterUnavailable), ("endless", RewriterUnavailable)],
+)
+async def test_failures_are_late_or_unavailable(text: str, error: type[Exception]) -> None:
+    """Lateness is told apart from every other failure, an answer beyond all measure among them."""
+    async with rewriter() as adapter:
+        with pytest.raises(error):
+            await adapter.rewrite(rewrite_pb2.RewriteRequest(text=text), timeout_s=0.2)
+
+
+async def test_a_rewriter_that_is_not_there_is_unavailable() -> None:
+    """Nobody listening is told at once, within the time."""
+    async with open_rewriter("127.0.0.1:1") as adapter:
+        with pytest.raises(RewriterUnavailable):
+            await adapter.rewrite(rewrite_pb2.RewriteRequest(text="x"), timeout_s=2)

@@ -1,0 +1,193 @@
+"""The Triton adapter against a server that speaks its protocol: what is sent, and how failures are read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc import aio
+from tritonclient.grpc import service_pb2 as triton_pb2
+from tritonclient.grpc import service_pb2_grpc as triton_grpc
+
+from gateway.adapters.triton_encoder import TritonEncoder, open_triton
+from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
+from gateway.model import Embedding, EncoderInputs
+from vitrine.tensors import EMBEDDING_DIM, MANIFEST_PARAMETER, MAX_BATCH_SIZE
+
+Abort = tuple[grpc.StatusCode, str]
+
+
+class Inference(triton_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc] # generated without types
+    """Records requests; answers with row numbers, or aborts as told."""
+
+    def __init__(self, abort: Abort | None, manifests: dict[str, str]) -> None:
+        self._abort = abort
+        self._manifests = manifests
+        self.requests: list[Any] = []
+        self.hangs = False
+        self.cancelled = asyncio.Event()
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Answer one inference."""
+        self.requests.append(request)
+        if self._abort is not None:
+            await context.abort(*self._abort)
+        if self.hangs:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+        rows = request.inputs[0].shape[0]
+        embedding = np.arange(rows * EMBEDDING_DIM, dtype="<f4")
+        output = triton_pb2.ModelInferResponse.InferOutputTensor(
+            name="embedding", datatype="FP32", shape=[rows, EMBEDDING_DIM]
+        )
+        return triton_pb2.ModelInferResponse(outputs=[output], raw_output_contents=[embedding.tobytes()])
+
+    async def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Give the model's manifest."""
+        if request.name not in self._manifests:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown model")
+        response = triton_pb2.ModelConfigResponse()
+        response.config.parameters[MANIFEST_PARAMETER].string_value = self._manifests[request.name]
+        return response
+
+
+@asynccontextmanager
+async def triton(
+    abort: Abort | None = None, **manifests: str
+) -> AsyncIterator[tuple[TritonEncoder, Inference]]:
+    inference = Inference(abort, manifests)
+    server = aio.server()
+    triton_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with open_triton(f"127.0.0.1:{port}") as encoder:
+            yield encoder, inference
+    finally:
+        await server.stop(None)
+
+
+def reference(rows: int = 1) -> Embedding:
+    return np.full((rows, EMBEDDING_DIM), 0.5, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "model", "tensors"),
+    [
+        (EncoderInputs(texts=["é"]), "embed_text", {"text": b"\x02\0\0\0\xc3\xa9"}),
+        (EncoderInputs(images=[b"abc"]), "embed_image", {"image": b"\x03\0\0\0abc"}),
+        (
+            EncoderInputs(images=[b"abc"], texts=["x"]),
+            "embed_composed",
+            {"image": b"\x03\0\0\0abc", "text": b"\x01\0\0\0x"},
+        ),
+        (
+            EncoderInputs(references=reference(), texts=["x"]),
+            "embed_refined",
+            {"reference_embedding": reference().tobytes(), "text": b"\x01\0\0\0x"},
+        ),
+    ],
+)
+async def test_what_is_given_chooses_the_ensemble(
+    inputs: EncoderInputs, model: str, tensors: dict[str, bytes]
+) -> None:
+    """Each combination goes to its ensemble, in Triton's raw layout, with the timeout in its parameters."""
+    async with triton() as (encoder, inference):
+        embedding = await encoder.embed(inputs, timeout_s=2.0)
+    (request,) = inference.requests
+    assert request.model_name == model
+    names = [tensor.name for tensor in request.inputs]
+    assert dict(zip(names, request.raw_input_contents, strict=True)) == tensors
+    assert request.parameters["timeout"].int64_param == 2_000_000
+    assert (embedding.shape, embedding.dtype) == ((1, EMBEDDING_DIM), np.float32)
+
+
+async def test_rows_come_back_in_order() -> None:
+    """A batch keeps its order."""
+    async with triton() as (encoder, _):
+        embedding = await encoder.embed(EncoderInputs(texts=["a", "b", "c"]), timeout_s=2.0)
+    assert embedding[:, 0].tolist() == [0.0, EMBEDDING_DIM, 2 * EMBEDDING_DIM]
+
+
+@pytest.mark.parametrize(
+    ("abort", "error", "message"),
+    [
+        (
+            (grpc.StatusCode.INVALID_ARGUMENT, "in ensemble 'embed_text', image: is truncated"),
+            InvalidQuery("image", ""),
+            "image: is truncated",
+        ),
+        ((grpc.StatusCode.INVALID_ARGUMENT, "wrong shape"), EncoderError(), "encoder is unavailable"),
+        ((grpc.StatusCode.UNAVAILABLE, "secret address refused"), EncoderError(), "encoder is unavailable"),
+        ((grpc.StatusCode.INTERNAL, "secret"), EncoderError(), "encoder is unavailable"),
+        ((grpc.StatusCode.NOT_FOUND, "unknown model"), EncoderError(), "encoder is unavailable"),
+        (
+            (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size"),
+            Overloaded("", retry_after_s=1),
+            "the encoder's queue is full",
+        ),
+        (
+            (grpc.StatusCode.UNAVAILABLE, "Request timeout expired"),
+            DeadlineExceeded(),
+            "did not answer in time",
+        ),
+    ],
+)
+async def test_failures_are_read_by_their_kind(abort: Abort, error: SearchError, message: str) -> None:
+    """A bad picture is the caller's, a full queue is overload, the rest is the encoder's and keeps its words."""
+    async with triton(abort) as (encoder, _):
+        with pytest.raises(type(error)) as failed:
+            await encoder.embed(EncoderInputs(texts=["x"]), timeout_s=2.0)
+    assert message in str(failed.value)
+    assert "secret" not in str(failed.value)
+
+
+async def test_a_server_that_is_not_there_is_an_encoder_error() -> None:
+    """Nobody listening is told as such, at once."""
+    async with open_triton("127.0.0.1:1") as encoder:
+        with pytest.raises(EncoderError):
+            await encoder.embed(EncoderInputs(texts=["x"]), timeout_s=2.0)
+        with pytest.raises(EncoderError):
+            await encoder.manifest(timeout_s=2.0)
+
+
+async def test_the_timeout_and_the_callers_cancellation_reach_the_server() -> None:
+    """A call that is too slow, or no longer wanted, is cancelled where it runs."""
+    async with triton() as (encoder, inference):
+        inference.hangs = True
+        with pytest.raises(DeadlineExceeded):
+            await encoder.embed(EncoderInputs(texts=["x"]), timeout_s=0.05)
+        await asyncio.wait_for(inference.cancelled.wait(), 5)
+        inference.cancelled.clear()
+        call = asyncio.create_task(encoder.embed(EncoderInputs(texts=["x"]), timeout_s=60))
+        while len(inference.requests) < 2:  # noqa: ASYNC110 - it arrives through a socket
+            await asyncio.sleep(0.005)
+        call.cancel()
+        await asyncio.wait_for(inference.cancelled.wait(), 5)
+
+
+@pytest.mark.parametrize("rows", [0, MAX_BATCH_SIZE + 1])
+async def test_a_call_carries_one_batch(rows: int) -> None:
+    """More rows than one execution takes are the caller's bug."""
+    async with triton() as (encoder, _):
+        with pytest.raises(ValueError, match="1 to 32 rows"):
+            await encoder.embed(EncoderInputs(texts=["x"] * rows), timeout_s=2.0)
+
+
+async def test_the_manifest_is_that_of_every_ensemble() -> None:
+    """One digest in all of them is the answer; different ones, or a missing model, are no answer."""
+    names = ("embed_text", "embed_image", "embed_composed", "embed_refined")
+    async with triton(**dict.fromkeys(names, "m1")) as (encoder, _):
+        assert await encoder.manifest(timeout_s=2.0) == "m1"
+    async with triton(**dict.fromkeys(names, "m1") | {"embed_image": "m2"}) as (encoder, _):
+        with pytest.raises(EncoderError):
+            await encoder.manifest(timeout_s=2.0)
+    async with triton(embed_text="m1") as (encoder, _):
+        with pytest.raises(EncoderError):
+            await encoder.manifest(timeout_s=2.0)
