@@ -3,6 +3,7 @@
 
 import json
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ class Shelf(catalogue_pb2_grpc.CatalogueServiceServicer):
         self.reads.wait(timeout=10)
         for number, request in enumerate(request_iterator):
             if number == self.fail_after:
+                deque(
+                    request_iterator, maxlen=0
+                )  # a write under way would hide the status in grpc's own error
                 context.abort(grpc.StatusCode.UNAVAILABLE, "encoder is unavailable")
             if request.HasField("options"):
                 self.options.append(request.options)
