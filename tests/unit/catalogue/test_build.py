@@ -104,7 +104,7 @@ def test_two_builds_of_one_folder_do_not_meet(tmp_path: Path) -> None:
 def test_fashion200k_layout_has_labels_and_queries(tmp_path: Path) -> None:
     """Labels are path, score and caption by TABs; a query's two pictures are test pictures one word apart."""
     out = tmp_path / "fashion200k"
-    build_catalogue(out, BuildSettings(products=32, seed=5, layout="fashion200k"), processes=1)
+    build_catalogue(out, BuildSettings(products=4, seed=5, layout="fashion200k"), processes=1)
     captions = {}
     for labels in (out / "labels").iterdir():
         for line in labels.read_text().splitlines():

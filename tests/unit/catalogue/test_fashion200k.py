@@ -68,7 +68,7 @@ def test_splits_are_told_by_the_files_names(root: Path) -> None:
 def test_what_is_built_in_this_layout_can_be_read(tmp_path: Path) -> None:
     """The builder's Fashion200K layout reads without an error, whole."""
     out = tmp_path / "built"
-    build_catalogue(out, BuildSettings(products=32, seed=5, layout="fashion200k"), processes=1)
+    build_catalogue(out, BuildSettings(products=4, seed=5, layout="fashion200k"), processes=1)
     catalogue = open_catalogue(out)
     rows = list(catalogue.rows)
     assert len(rows) == catalogue.estimate
