@@ -85,8 +85,8 @@ def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:
     if not asks and not several:
         return None
     compared = [memory.known[product_id] for product_id in memory.compared]
-    choices = (situation.pointed, compared, memory.shown[:2])
-    products = next((choice for choice in choices if len(choice) > 1), ())[:MAX_REFERENCES]
+    choices = map(_distinct, (situation.pointed, compared, memory.shown[:2]))
+    products = next((choice for choice in choices if len(choice) > 1), [])[:MAX_REFERENCES]
     if not products:
         return chat(replies.NOTHING_TO_COMPARE, confidence=0.8)
     return answer(
@@ -222,6 +222,11 @@ def _alike(situation: Situation) -> rewrite_pb2.Rewrite:
         reply=replies.alike(product.title or "that product"),
         confidence=0.85 if situation.target else 0.6,
     )
+
+
+def _distinct(products: Iterable[query_pb2.Product]) -> list[query_pb2.Product]:
+    """Give each product that has an id once."""
+    return list({product.id: product for product in products if product.id}.values())
 
 
 def _asks_anything(situation: Situation) -> bool:

@@ -84,7 +84,7 @@ rewrites = st.builds(
     query=utterances.map(lambda text: text[:200]),
     modification=utterances.map(lambda text: text[:200]),
     filter=filters,
-    references=st.lists(_IDS, max_size=3),
+    references=st.lists(st.one_of(_IDS, st.just("never-shown")), max_size=3),
 )
 turns = st.builds(
     rewrite_pb2.Turn,

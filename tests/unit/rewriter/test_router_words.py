@@ -7,6 +7,7 @@ import pytest
 from catalogue.grammar import SLOTS, Edit, modification_text
 from rewriter import limits
 from rewriter.router.decide import decide
+from rewriter.router.filters import is_known, one_of
 from rewriter.router.lexicon import LexiconCache, build_lexicon
 from rewriter.router.prices import PriceRange, take_price
 from rewriter.router.reading import read
@@ -135,6 +136,34 @@ def test_a_filter_of_the_conversation_keeps_no_value_that_the_facets_lack() -> N
     assert kept[0] == conditions[1]
     assert kept[1].range.maximum == 50
     assert len(kept) == 2
+
+
+@pytest.mark.parametrize(
+    "interval",
+    [
+        query_pb2.Range(field="price", minimum=float("-inf")),
+        query_pb2.Range(field="price", maximum=float("nan")),
+        query_pb2.Range(field="price", minimum=50, maximum=20),
+        query_pb2.Range(field="price"),
+        query_pb2.Range(field="colour", minimum=1),
+    ],
+)
+def test_an_interval_is_finite_in_order_and_of_the_price(interval: query_pb2.Range) -> None:
+    """An interval that breaks a rule makes its condition unknown."""
+    assert not is_known(query_pb2.Filter(range=interval), {})
+    assert is_known(query_pb2.Filter(range=query_pb2.Range(field="price", maximum=20)), {})
+
+
+def test_a_filter_too_deep_or_too_large_is_unknown() -> None:
+    """Levels and values are counted as vitrine.v1 promises: eight levels and 256 values are the most."""
+    condition = query_pb2.Filter(equals=query_pb2.Equals(field="brand", value=query_pb2.FieldValue(text="a")))
+    levels = [condition]
+    for _ in range(limits.MAX_FILTER_DEPTH):
+        levels.append(query_pb2.Filter(negation=levels[-1]))
+    assert [is_known(level, {"brand": {"a"}}) for level in levels[-2:]] == [True, False]
+    known = {"brand": {f"b{number}" for number in range(300)}}
+    most = [one_of("brand", sorted(known["brand"])[:count]) for count in (256, 257)]
+    assert [is_known(condition, known) for condition in most] == [True, False]
 
 
 def test_the_longest_turn_is_read_in_time() -> None:
