@@ -73,7 +73,7 @@ def load(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             result = runner.run(measure(address, plan, queries=queries, pids=pids, say=click.echo))
     except (VitrineError, FileNotFoundError) as error:
-        raise click.ClickException(f"{error}: start and fill the service with `make demo`") from error
+        raise click.ClickException(f"{error} (`make demo` starts and fills a service)") from error
     result["environment"]["begun"] = begun.isoformat(timespec="seconds")
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{begun:%Y-%m-%d}-{name}.json"

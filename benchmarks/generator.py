@@ -1,9 +1,13 @@
-"""Sends requests in an open or a closed loop and keeps how each one went."""
+"""Sends requests in an open or a closed loop and keeps how each one went.
+
+Times are perf_counter's: uvloop's own clock ticks in whole milliseconds.
+"""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Final
 
 import grpc
@@ -60,18 +64,17 @@ def sender(client: VitrineClient) -> Send:
 
 
 def poisson_arrivals(rate: float, seconds: float, rng: random.Random) -> list[float]:
-    """Give the moments, in seconds from the start, of independent arrivals at so many a second."""
-    moments = []
-    at = rng.expovariate(rate)
-    while at < seconds:
-        moments.append(at)
-        at += rng.expovariate(rate)
-    return moments
+    """Give the moments, in seconds from the start, of independent arrivals at so many a second.
+
+    Their number is fixed, and a Poisson process of a known number of arrivals has them anywhere, uniformly: as
+    bursty as chance, without runs that by chance were offered more.
+    """
+    return sorted(rng.uniform(0, seconds) for _ in range(round(rate * seconds)))
 
 
 def constant_arrivals(rate: float, seconds: float) -> list[float]:
     """Give the moments, in seconds from the start, of arrivals at even distances."""
-    return [number / rate for number in range(int(rate * seconds))]
+    return [number / rate for number in range(round(rate * seconds))]
 
 
 async def open_loop(
@@ -87,18 +90,17 @@ async def open_loop(
     A request that goes out late, because the generator or the service had no room, has waited all the same: its
     latency counts from the moment that was meant (no coordinated omission).
     """
-    loop = asyncio.get_running_loop()
     samples: list[Sample] = []
     outstanding: set[asyncio.Task[None]] = set()
-    begun = loop.time()
+    begun = perf_counter()
 
     async def one(request: SearchRequest, meant: float) -> None:
-        lag = loop.time() - meant
+        lag = perf_counter() - meant
         status = await send(request, deadline_s - lag) if lag < deadline_s else LATE
-        samples.append(Sample(status, loop.time() - meant, lag))
+        samples.append(Sample(status, perf_counter() - meant, lag))
 
     for at, request in zip(arrivals, requests, strict=False):
-        await asyncio.sleep(max(0.0, begun + at - loop.time()))
+        await asyncio.sleep(max(0.0, begun + at - perf_counter()))
         if len(outstanding) >= max_outstanding:
             samples.append(Sample(UNSENT, deadline_s))
             continue
@@ -107,7 +109,7 @@ async def open_loop(
         task.add_done_callback(outstanding.discard)
     if outstanding:
         await asyncio.gather(*outstanding)
-    return Trace(samples, loop.time() - begun)
+    return Trace(samples, perf_counter() - begun)
 
 
 async def closed_loop(
@@ -119,14 +121,13 @@ async def closed_loop(
     deadline_s: float = DEADLINE_S,
 ) -> Trace:
     """Let so many clients each send their next request as soon as the last one is answered."""
-    loop = asyncio.get_running_loop()
     samples: list[Sample] = []
-    begun = loop.time()
+    begun = perf_counter()
 
     async def client() -> None:
-        while (sent := loop.time()) < begun + seconds:
+        while (sent := perf_counter()) < begun + seconds:
             status = await send(next(requests), deadline_s)
-            samples.append(Sample(status, loop.time() - sent))
+            samples.append(Sample(status, perf_counter() - sent))
 
     await asyncio.gather(*(client() for _ in range(clients)))
-    return Trace(samples, loop.time() - begun)
+    return Trace(samples, perf_counter() - begun)

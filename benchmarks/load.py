@@ -47,7 +47,7 @@ class Plan:
     fractions: tuple[float, ...] = (0.3, 0.6, 0.9, 1.2)
     arrivals: str = "poisson"
     closed_seconds: float = 3.0
-    open_seconds: float = 5.0
+    open_seconds: float = 4.0
     warm_up_seconds: float = 2.0
     repeats: int = 3
     deadline_s: float = DEADLINE_S
@@ -55,7 +55,7 @@ class Plan:
     seed: int = 0
 
 
-QUICK = Plan(clients=(1, 16), fractions=(0.5, 0.9), closed_seconds=1.0, open_seconds=2.0, warm_up_seconds=1.0)
+QUICK = Plan(clients=(1, 16), fractions=(0.5, 0.9), closed_seconds=1.0, open_seconds=1.5, warm_up_seconds=1.0)
 
 
 @dataclass(slots=True)

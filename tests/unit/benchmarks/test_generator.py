@@ -94,7 +94,8 @@ async def test_a_closed_loop_has_one_request_a_client() -> None:
 def test_poisson_arrivals_have_their_rate() -> None:
     """Arrivals come at the rate, in order, and as unevenly as independent ones do."""
     arrivals = poisson_arrivals(200, 50, generator("test"))
-    assert len(arrivals) == pytest.approx(10_000, rel=0.05)
+    assert len(arrivals) == 10_000
+    assert 0 <= arrivals[0] < arrivals[-1] <= 50
     assert arrivals == sorted(arrivals)
     gaps = [b - a for a, b in pairwise(arrivals)]
     mean = sum(gaps) / len(gaps)

@@ -115,7 +115,7 @@ def test_the_command_says_how_to_start_the_service(queries: Path, tmp_path: Path
     ]
     result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].endswith("start and fill the service with `make demo`")
+    assert result.stderr.splitlines()[-1].endswith("(`make demo` starts and fills a service)")
     assert not (tmp_path / "out").exists()
 
 
