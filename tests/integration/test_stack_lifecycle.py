@@ -104,7 +104,7 @@ async def test_killed_service_comes_back_and_searches_work(own_stack: Any, name:
     assert await until_found(own_stack.gateway, by_picture(own_stack, 1)) == found
 
 
-@pytest.mark.parametrize("model", ["text_encoder", "image_encoder", "fusion_encoder", "image_decode"])
+@pytest.mark.parametrize("model", ["text_encoder", "fusion_encoder"])
 async def test_dead_python_backend_is_noticed_and_repaired(own_stack: Any, model: str) -> None:
     """Triton stays ready for ever when a backend dies; the stack notices, whichever it is, and restarts Triton."""
     before = services(own_stack)["triton"]
