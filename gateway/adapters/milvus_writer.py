@@ -67,7 +67,7 @@ class MilvusWriter:
         if not present:
             return 0
         await self._delete_rows([row[ID] for row in present])
-        # The server's answer comes before the deletion can be seen; Lite's is empty.
+        # The server answers before the deletion can be seen; a count that waits for it makes it so.
         await self._count()
         return len(present)
 
@@ -88,6 +88,7 @@ class MilvusWriter:
             if stale := [row[ID] for row in page if row[ID] not in kept]:
                 await self._delete_rows(stale)
                 deleted += len(stale)
+        await self._count()  # and what was deleted cannot
         return deleted
 
     async def _delete_rows(self, keys: Sequence[str]) -> None:
