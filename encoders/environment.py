@@ -33,9 +33,16 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """Give the commit of the source tree, with a mark where it has changes; empty outside a repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    """Give the last commit of the code that training depends on, marked where it has changes; or nothing."""
+    root = Path(__file__).parents[1]
+    rooms = ["encoders/*.py", "catalogue", "vitrine"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        commit = _git(root, "log", "-1", "--format=%h", "--", *rooms)
+        return commit + ("-dirty" if _git(root, "status", "--porcelain", "-uno", "--", *rooms) else "")
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

@@ -4,6 +4,7 @@ import hashlib
 import io
 import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,10 @@ from PIL import Image
 from tqdm import tqdm
 
 import catalogue.render
+from catalogue.build import PICTURE_SIZE
 from catalogue.grammar import Spec, caption
 from catalogue.render.picture import render
 from encoders.augment import STORED_SIZE, Pixels
-
-DRAWN_SIZE = 256
-"""Side of the pictures of the procedural catalogue."""
 
 _JPEG_QUALITY = 90
 
@@ -60,15 +59,13 @@ def _draw_all(name: str, pictures: Sequence[Picture], path: Path) -> None:
     shape = (len(pictures), STORED_SIZE, STORED_SIZE, 3)
     rows: Pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
     # Spawned, not forked: the renderer's surfaces must not be shared.
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        drawn = tqdm(
-            pool.imap(_draw, pictures, chunksize=32), f"drawing {name}", len(pictures), mininterval=10
-        )
-        for row, pixels in enumerate(drawn):
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        drawn = pool.map(_draw, pictures, chunksize=32)
+        for row, pixels in enumerate(tqdm(drawn, f"drawing {name}", len(pictures), mininterval=10)):
             rows[row] = pixels
 
 
 def _draw(picture: Picture) -> Pixels:
     spec, seed = picture
-    drawn = render(spec, seed, DRAWN_SIZE)
+    drawn = render(spec, seed, PICTURE_SIZE)
     return stored_pixels(simplejpeg.encode_jpeg(drawn, quality=_JPEG_QUALITY))

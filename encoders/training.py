@@ -139,9 +139,9 @@ def train_fusion(encoders: Encoders, data: TrainingSet, settings: Settings, work
     stage = _stage(
         "fusion", modules, rate=settings.fusion_rate, steps=settings.fusion_steps, path=work / "fusion.pt"
     )
-    views = _embed_views(encoders, data, settings)
 
     def losses_of_steps(steps: range) -> Iterator[Losses]:
+        views = _embed_views(encoders, data, settings)
         return (_fusion_losses(encoders.fusion, scale, views, settings, step) for step in steps)
 
     return _run(stage, losses_of_steps)
@@ -151,7 +151,8 @@ def _run(stage: Stage, losses_of_steps: Callable[[range], Iterator[Losses]]) -> 
     stage.resume()
     stage.modules.train()
     progress = Progress(stage=stage.name, steps=stage.steps, every=_REPORT_EVERY, history=stage.history)
-    for losses in losses_of_steps(range(stage.done, stage.steps)):
+    steps = range(stage.done, stage.steps)
+    for losses in losses_of_steps(steps) if steps else ():
         stage.step(torch.stack(list(losses.values())).sum())
         progress.add(stage.done, losses)
         stage.done += 1
@@ -230,7 +231,7 @@ def _fusion_losses(
     }
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _embed_views(encoders: Encoders, data: TrainingSet, settings: Settings) -> Views:
     rng = generator("views", settings.seed)
     encoders.image.eval()
@@ -241,7 +242,8 @@ def _embed_views(encoders: Encoders, data: TrainingSet, settings: Settings) -> V
             views = np.stack(
                 [augmented(picture, rng) for picture in data.pictures[start : start + _EMBED_ROWS]]
             )
-            pictures.append(encoders.image(torch.from_numpy(views).to(device())))
+            with _autocast():
+                pictures.append(encoders.image(torch.from_numpy(views).to(device())))
     captions = [
         encoders.text(torch.from_numpy(data.tokenizer(texts)).to(device()))
         for texts in _chunks([caption(spec) for spec in data.specs])
@@ -249,8 +251,8 @@ def _embed_views(encoders: Encoders, data: TrainingSet, settings: Settings) -> V
     by_view = torch.cat(pictures).view(settings.views, len(data.specs), data.pictures_per_spec, EMBEDDING_DIM)
     return Views(
         data=data,
-        pictures=by_view.permute(1, 0, 2, 3).flatten(1, 2).clone(),
-        captions=torch.cat(captions).clone(),
+        pictures=by_view.permute(1, 0, 2, 3).flatten(1, 2),
+        captions=torch.cat(captions),
     )
 
 
