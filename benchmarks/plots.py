@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from benchmarks.processes import GENERATOR
@@ -14,6 +15,7 @@ from benchmarks.processes import GENERATOR
 SOURCE = "Source"
 """The PNG's text field that holds the digest of the result file it was drawn from."""
 
+_STYLES = {"p50": "-", "p99": "--"}
 _COLOURS = ("#b3261e", "#e39a94", "#2f6f4f", "#3a5fa8", "#b07a1e")
 
 
@@ -55,12 +57,12 @@ def _draw_throughput(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_latency(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:
-    for name, colour, chosen in _by_workload(cases):
+    for _, colour, chosen in _by_workload(cases):
         answered = [case for case in chosen if case["pooled"]["answered"]]
         rates = [case["rate"] for case in answered]
-        for percentile, style in (("p50", "-"), ("p99", "--")):
+        for percentile, style in _STYLES.items():
             latencies = [case["pooled"]["latency_ms"][percentile] for case in answered]
-            axes.plot(rates, latencies, style, marker=".", color=colour, label=f"{name} {percentile}")
+            axes.plot(rates, latencies, style, marker=".", color=colour)
     axes.set(
         title="Open loop",
         xlabel="requests a second offered",
@@ -68,7 +70,9 @@ def _draw_latency(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:
         yscale="log",
         xlim=(0, None),
     )
-    axes.legend(frameon=False, fontsize=8, ncols=2)
+    # The colours are those of the panel at the left.
+    styles = [Line2D([], [], color="black", linestyle=style, label=name) for name, style in _STYLES.items()]
+    axes.legend(handles=styles, frameon=False)
 
 
 def _draw_cpu(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:

@@ -15,6 +15,9 @@ from vitrine.commands.tables import printable
 from vitrine.preprocess import MAX_IMAGE_BYTES
 from vitrine.sheet import Answer, draw_sheet
 
+_OWN_DEADLINE = "Deadline Exceeded"
+"""What gRPC says when the caller's own time is up; a service that is late says something else."""
+
 _PASSING = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -55,11 +58,11 @@ class Connection:
         return (WorthAnotherTry if error.code in _PASSING else Failure)(self._sentence(error))
 
     def _sentence(self, error: VitrineError) -> str:
-        if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and str(error) == _OWN_DEADLINE:
             return f"no answer within {self.timeout_s:g} s: allow more with --timeout, or see `make status`"
         if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after_s is not None:
             return f"the service is busy: try again in {error.retry_after_s:g} s"
-        if error.code is grpc.StatusCode.UNAVAILABLE:
+        if error.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
             return f"{error}: see `make status`"
         if error.code in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}:
             return f"{error}: see `make logs`"

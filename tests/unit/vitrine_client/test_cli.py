@@ -172,6 +172,7 @@ _BAD_LIMIT = BadRequest(
             "the service is busy: try again in 2 s",
         ),
         (code_pb2.UNAVAILABLE, None, 4, "what happened: see `make status`"),
+        (code_pb2.DEADLINE_EXCEEDED, None, 4, "what happened: see `make status`"),
         (code_pb2.INTERNAL, None, 1, "what happened: see `make logs`"),
     ],
 )
