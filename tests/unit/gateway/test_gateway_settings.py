@@ -1,5 +1,7 @@
 """Settings from the environment."""
 
+from dataclasses import fields
+
 import pytest
 
 from gateway.settings import InvalidSettings, Settings
@@ -34,3 +36,10 @@ def test_a_wrong_setting_is_refused_by_name(env: dict[str, str], message: str) -
     with pytest.raises(InvalidSettings) as refused:
         Settings.from_env(env)
     assert str(refused.value) == message
+
+
+def test_every_setting_can_be_set() -> None:
+    """Each field's default, written as text, is read back as itself: names and types fit."""
+    defaults = Settings()
+    env = {f"GATEWAY_{field.name.upper()}": str(getattr(defaults, field.name)) for field in fields(defaults)}
+    assert Settings.from_env(env) == defaults
