@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ from benchmarks.processes import GENERATOR
 SOURCE = "Source"
 """The PNG's text field that holds the digest of the result file it was drawn from."""
 
-_STYLES = {"p50": "-", "p99": "--"}
+_STYLES: dict[str, Literal["-", "--"]] = {"p50": "-", "p99": "--"}
 _COLOURS = ("#b3261e", "#e39a94", "#2f6f4f", "#3a5fa8", "#b07a1e")
 
 
