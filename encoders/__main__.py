@@ -3,6 +3,7 @@ from pathlib import Path
 
 import click
 
+from catalogue.splits import make_splits
 from encoders import training
 from encoders.checkpoint import CheckpointError, read_card, write_card
 from encoders.environment import describe_environment
@@ -27,7 +28,8 @@ def train(out: Path, work: Path, seed: int, joint_steps: int, fusion_steps: int)
     """Train on the procedural catalogue; goes on where an earlier run stopped."""
     from encoders.train import train as run  # noqa: PLC0415 - the renderer loads slowly
 
-    run(out, work, training.Settings(seed=seed, joint_steps=joint_steps, fusion_steps=fusion_steps))
+    settings = training.Settings(seed=seed, joint_steps=joint_steps, fusion_steps=fusion_steps)
+    run(out, work, settings, make_splits(seed=seed).train)
 
 
 @main.command()

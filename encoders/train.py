@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from catalogue.splits import make_splits
+from catalogue.splits import Split
 from encoders.batches import TrainingSet
 from encoders.checkpoint import TOKENIZER_FILE, new_encoders, save_encoders
 from encoders.environment import describe_environment
@@ -21,15 +21,15 @@ from vitrine.preprocess import Tokenizer
 _VOCABULARY_SAMPLES = 10_000
 
 
-def train(out: Path, work: Path, settings: Settings) -> None:
+def train(out: Path, work: Path, settings: Settings, split: Split) -> None:
     """Draw, train and write the weights; goes on where an earlier run with these settings stopped.
 
     Args:
         out: gets the weights, tokenizer.json, card.json and loss.png.
         work: keeps the drawn pictures and the state of the run.
         settings: another value is another run.
+        split: what to learn from.
     """
-    split = make_splits(seed=settings.seed).train
     pictures = drawn_pictures("train", tuple(split.pictures()), cache=work)
     tokenizer = train_tokenizer(sample_texts(_VOCABULARY_SAMPLES, seed=settings.seed))
     data = TrainingSet.of_split(split, pictures, Tokenizer(tokenizer.to_str()))
