@@ -176,6 +176,7 @@ def _pipeline_settings(settings: Settings) -> PipelineSettings:
     return PipelineSettings(
         weights={route: Weights(text=1 - image, image=image) for route, image in image_weights.items()},
         rewrite_budget_s=settings.rewrite_budget_ms / 1e3,
+        rewrite_head_start_s=settings.rewrite_head_start_ms / 1e3,
         margin_s=settings.deadline_margin_ms / 1e3,
         embedding_cache_entries=settings.embedding_cache_entries,
         product_cache_entries=settings.product_cache_entries,

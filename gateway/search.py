@@ -1,8 +1,8 @@
 """One search: rewrite beside the raw query, embedding, look-up, order.
 
-    Query --+-- rewriter, within its budget --> Query' --+
-            |                                            +--> the rewritten answer, or the raw one
-            +-- embed (cache, else Triton) --> Milvus ---+
+    Query --+-- rewriter, within its budget --> Query' --> embed (cache, else Triton) --> Milvus --+
+            |                                                                                      +--> one of them
+            +-- after a head start, or when nothing changed: embed --> Milvus ---------------------+
 
 Every hop takes what is left of the deadline less a margin. A caller that hangs up cancels all of it.
 """
@@ -10,9 +10,9 @@ Every hop takes what is left of the deadline less a margin. A caller that hangs 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ from gateway.stages import StageClock
 from gateway.understanding import Understanding, both
 from vitrine.v1 import rewrite_pb2
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSettings:
@@ -38,6 +40,7 @@ class PipelineSettings:
     weights: Mapping[Route, Weights]
     """Of queries that set none."""
     rewrite_budget_s: float
+    rewrite_head_start_s: float
     margin_s: float
     embedding_cache_entries: int
     product_cache_entries: int
@@ -98,31 +101,45 @@ class SearchPipeline:
         return result
 
     async def _search_rewritten(self, query: Query, deadline: Deadline) -> SearchResult:
+        """Search what the rewriter makes of the query; the raw query where it is late, wrong or of the same mind.
+
+        Past its head start the raw query is searched beside it, so that a late rewriter costs little.
+        """
         clock = StageClock()
-        async with _beside(self._search_as_given(query, deadline)) as raw:
+        async with AsyncExitStack() as beside:
             with clock.stage("rewrite"):
-                understanding = await self._rewriting.read(
-                    rewrite_pb2.RewriteRequest(
-                        text=query.text,
-                        has_image=bool(query.image),
-                        product_id=query.product_id,
-                        locale=query.locale,
-                    ),
-                    deadline=deadline,
-                    budget_s=self._settings.rewrite_budget_s,
-                )
-            degraded: tuple[str, ...] = () if understanding else (REWRITE,)
-            rewritten = _rewritten(query, understanding) if understanding else query
+                reading = await beside.enter_async_context(_beside(self._read(query, deadline)))
+                await asyncio.wait([reading], timeout=self._settings.rewrite_head_start_s)
+                raw = None
+                if not reading.done():
+                    raw = await beside.enter_async_context(_beside(self._search_as_given(query, deadline)))
+                rewritten = await reading
             result = None
-            if rewritten != query:
+            degraded: tuple[str, ...] = (REWRITE,) if rewritten is None else ()
+            if rewritten is not None and rewritten != query:
                 try:
                     result = await self._search_as_given(rewritten, deadline)
                 except SearchError:
                     # The caller's own words may still be answerable, and must not suffer.
                     degraded = (REWRITE,)
-            result = result or await raw
+            if result is None:
+                result = await (raw or self._search_as_given(query, deadline))
         clock.add(result.timings)
         return replace(result, degraded=degraded, timings=clock.timings())
+
+    async def _read(self, query: Query, deadline: Deadline) -> Query | None:
+        """Give the query as the rewriter understands it, or None without an answer to use."""
+        understanding = await self._rewriting.read(
+            rewrite_pb2.RewriteRequest(
+                text=query.text,
+                has_image=bool(query.image),
+                product_id=query.product_id,
+                locale=query.locale,
+            ),
+            deadline=deadline,
+            budget_s=self._settings.rewrite_budget_s,
+        )
+        return None if understanding is None else _rewritten(query, understanding)
 
     async def _search_as_given(self, query: Query, deadline: Deadline) -> SearchResult:
         clock = StageClock()
@@ -237,7 +254,7 @@ def _in_order(hits: list[Hit], sort: Sort) -> list[Hit]:
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, SearchResult]) -> AsyncIterator[asyncio.Task[SearchResult]]:
+async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
     """Run the work beside the block; what the block has not awaited is cancelled when it ends."""
     task = asyncio.create_task(work)
     try:
@@ -246,4 +263,4 @@ async def _beside(work: Coroutine[Any, Any, SearchResult]) -> AsyncIterator[asyn
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # seen: an abandoned search may have failed, and nobody asks
+            task.exception()  # seen: abandoned work may have failed, and nobody asks

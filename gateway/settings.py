@@ -46,6 +46,8 @@ class Settings:
 
     rewrite_by_default: int = 1
     rewrite_budget_ms: int = 80
+    rewrite_head_start_ms: int = 20
+    """Before the raw query is searched beside the rewriter: one that is quicker costs no second search."""
     converse_budget_ms: int = 800
     breaker_failures: int = 5
     breaker_cooldown_ms: int = 2_000

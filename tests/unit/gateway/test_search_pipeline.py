@@ -51,6 +51,7 @@ class Setup:
             settings=PipelineSettings(
                 weights=WEIGHTS,
                 rewrite_budget_s=budget_s,
+                rewrite_head_start_s=budget_s / 4,
                 margin_s=0.001,
                 embedding_cache_entries=100,
                 product_cache_entries=100,
@@ -159,6 +160,7 @@ async def test_a_rewrite_that_changes_the_words_is_searched() -> None:
     setup = Setup(rewriter=rewriter)
     result = await setup.pipeline.search(Query(text="something blue", rewrite=True), Deadline.after(5))
     assert (result.searched.text, result.searched.source) == ("blue shirt", "fake")
+    assert (len(setup.encoder.embed_calls), setup.index.search_calls) == (1, 1), "the rewriter was quick"
     assert [hit.product.price for hit in result.hits] == [10.0, 20.0, 30.0]
     assert result.degraded == ()
     assert "rewrite" in result.timings.stages_s
@@ -179,6 +181,17 @@ async def test_the_callers_filter_holds_beside_the_rewriters() -> None:
     setup = Setup(rewriter=answering(query="dress", filter=blue))
     query = Query(text="blue dress", filters=Equals("colour", "red"), rewrite=True)
     assert await setup.ids(query) == []
+
+
+async def test_a_slow_rewriter_finds_the_raw_query_searched_already() -> None:
+    """After the head start the raw words are searched beside the rewriter, and its answer still counts."""
+    rewriter = answering(query="blue shirt")
+    rewriter.delay_s = 0.1
+    setup = Setup(rewriter=rewriter)
+    result = await setup.pipeline.search(Query(text="something blue", rewrite=True), Deadline.after(5))
+    assert result.searched.text == "blue shirt"
+    assert setup.index.search_calls == 2
+    assert [inputs.texts for inputs in setup.encoder.embed_calls] == [["something blue"], ["blue shirt"]]
 
 
 @pytest.mark.parametrize(
