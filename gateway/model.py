@@ -135,8 +135,8 @@ class StoredProduct:
     attributes: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     """Of everything that was indexed, the picture's bytes included: equal digests need no new embedding."""
-    image_embedding: Embedding | None = None
-    text_embedding: Embedding | None = None
+    image_embedding: Embedding | None = field(default=None, repr=False)
+    text_embedding: Embedding | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,17 +4,9 @@ The server's cases need `python tests/contract/milvus_server.py`, which runs the
 """
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +17,7 @@ from hypothesis import strategies as st
 
 from gateway.adapters.milvus_index import open_milvus
 from gateway.adapters.milvus_scan import PAGE_ROWS
-from gateway.errors import DeadlineExceeded, FailedPrecondition, VectorIndexError
+from gateway.errors import DeadlineExceeded, FailedPrecondition
 from gateway.model import (
     AllOf,
     AnyOf,
@@ -91,57 +83,6 @@ PRODUCTS = _products(PAGE_ROWS + 100)
 SAMPLE = PRODUCTS[: 4 * len(SPECIAL)]
 BY_ID = {product.id: product for product in PRODUCTS}
 QUERY, OTHER_QUERY = _units(np.random.default_rng(1), 2)
-
-
-@pytest.fixture(
-    scope="module", params=["fake", "lite", pytest.param("server", marks=pytest.mark.milvus_server)]
-)
-def open_index(request: pytest.FixtureRequest) -> Iterator[Callable[[], Any]]:
-    """Open an empty index of the engine."""
-    if request.param == "fake":
-        yield _open_fake
-        return
-    if request.param == "lite":
-        with _milvus_lite() as uri:
-            yield lambda: _open_milvus(uri)
-        return
-    uri = os.environ.get("VITRINE_TEST_MILVUS", "skip: runs by `python tests/contract/milvus_server.py`")
-    if uri.startswith("skip: "):
-        pytest.skip(uri.removeprefix("skip: "))
-    yield lambda: _open_milvus(uri)
-
-
-@asynccontextmanager
-async def _open_fake() -> AsyncIterator[Index]:
-    yield FakeIndex()
-
-
-@asynccontextmanager
-async def _open_milvus(uri: str) -> AsyncIterator[Index]:
-    async with open_milvus(uri, name=f"t{uuid.uuid4().hex[:12]}", write_timeout_s=120.0) as index:
-        yield index
-
-
-class _milvus_lite:  # noqa: N801 - used as a function
-    """Milvus Lite on a socket in a folder of its own."""
-
-    def __enter__(self) -> str:
-        self._folder = Path(tempfile.mkdtemp(prefix="vitrine-"))
-        socket = self._folder / "s"
-        uri = f"unix:{socket}"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "stack.milvus_process", str(self._folder / "x.db"), uri]
-        )
-        deadline = time.monotonic() + 20
-        while not socket.exists() and time.monotonic() < deadline:
-            assert self._process.poll() is None, "Milvus Lite did not start"
-            time.sleep(0.02)
-        return uri
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        shutil.rmtree(self._folder)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -456,12 +397,3 @@ async def test_a_timeout_is_kept(filled: Index) -> None:
         if isinstance(filled, FakeIndex):
             filled.delay_s = 0.0
     assert len(await _search(filled)) == 10
-
-
-async def test_an_index_that_is_away_is_unavailable() -> None:
-    """Where nothing listens, calls fail at once with the error of the index."""
-    started = time.monotonic()
-    async with open_milvus("unix:/nonexistent/vitrine.sock") as index:
-        with pytest.raises(VectorIndexError):
-            await _search(index)
-    assert time.monotonic() - started < 5
