@@ -1,5 +1,9 @@
 import json
+import os
+import pty
 import socket
+import subprocess
+import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -277,3 +281,22 @@ def test_a_broken_plugin_is_one_line(script: Any, monkeypatch: pytest.MonkeyPatc
     help_text = run(script, "--help").stdout
     assert "(cannot be loaded: ModuleNotFoundError" in help_text
     assert "search" in help_text
+
+
+def test_a_typed_turn_that_makes_no_sense_may_be_tried_again(script: Any) -> None:
+    """At a terminal a mistake is told in a line, and the conversation goes on."""
+    terminal, side = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "vitrine", "chat", "--address", script.address]
+        with subprocess.Popen(
+            command, stdin=side, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as chat:
+            os.write(terminal, b"/pick 1\na red dress\n/quit\n")
+            shown, told = chat.communicate(timeout=60)
+    finally:
+        os.close(terminal)
+        os.close(side)
+    assert chat.returncode == 0
+    assert told == "nothing has been shown yet\n"
+    assert "Here you are." in shown
+    assert [request.text for request in script.requests] == ["a red dress"]
