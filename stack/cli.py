@@ -9,10 +9,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stack import control, logs, record, status
-from stack.settings import Settings, StackError
+from stack import logs, record, status
+from stack.settings import SUPERVISOR, Settings, StackError
 
-NAMES = ("triton", "milvus", "rewriter", "gateway", control.SUPERVISOR)
+# What starts and probes services imports the clients of all of them, which takes most of a second: only the commands
+# that need it do so, and `status` and `logs` stay quick.
+
+NAMES = ("triton", "milvus", "rewriter", "gateway", SUPERVISOR)
 
 Command = Callable[..., Any]
 
@@ -85,6 +88,8 @@ def main() -> None:
 @_start_options
 def up(**options: Any) -> None:
     """Start the stack in the background and wait until it is ready."""
+    from stack import control  # noqa: PLC0415 - see above
+
     settings = Settings(**options)
     control.up(settings, click.echo)
     click.echo(
@@ -96,6 +101,8 @@ def up(**options: Any) -> None:
 @_start_options
 def run(**options: Any) -> None:
     """Run the stack in the foreground until Ctrl-C; a second Ctrl-C ends it without grace."""
+    from stack import control  # noqa: PLC0415 - see above
+
     if not control.run(Settings(**options)):
         sys.exit(1)
 
@@ -104,6 +111,8 @@ def run(**options: Any) -> None:
 @_state_option
 def down(state: Path) -> None:
     """Stop the stack and leave nothing behind."""
+    from stack import control  # noqa: PLC0415 - see above
+
     stopped = control.down(Settings(state=state))
     click.echo("the stack is down" if stopped else "the stack was down already")
 

@@ -18,11 +18,10 @@ from stack import logs, record
 from stack.processes import Identity, identify, is_alive, marked, send, unlink_shared_memory
 from stack.record import Phase, ServiceRecord, StackRecord, State
 from stack.services import ROOT, ports, services
-from stack.settings import MARKER, Settings, StackError
+from stack.settings import MARKER, SUPERVISOR, Settings, StackError
 from stack.supervisor import Supervisor
 from vitrine.tensors import EMBED_TEXT
 
-SUPERVISOR = "supervisor"
 LOCK_TIMEOUT_S = 120.0
 """How long an `up` or `down` waits for another one on the same state folder."""
 

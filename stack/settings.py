@@ -8,6 +8,9 @@ from pathlib import Path
 MARKER = "VITRINE_STACK"
 """Environment variable that every process of a stack carries; its value is the state folder."""
 
+SUPERVISOR = "supervisor"
+"""The name of the process that keeps the others, as its log has it."""
+
 MIN_PORT_BASE = 1024
 MAX_PORT_BASE = 65_500
 MAX_SOCKET_PATH = 100

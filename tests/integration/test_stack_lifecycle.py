@@ -15,6 +15,8 @@ import pytest
 from stack.processes import PROC, identify, is_alive
 from vitrine.v1 import search_pb2, search_pb2_grpc
 
+pytestmark = pytest.mark.timeout(600)  # the first test also waits for the catalogue, the models and the index
+
 OPTIONS = (("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1))
 REPAIR_S = 60.0
 
