@@ -1,0 +1,286 @@
+"""CatalogueService over the fakes, through a gateway on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2
+from grpc import aio
+from grpc_status import rpc_status
+
+from gateway.catalogue_servicer import MAX_DELETED, MAX_STREAMS
+from gateway.testing import MANIFEST, FakeEncoder, FakeIndex, product, serving
+from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2
+
+Request = catalogue_pb2.UpsertProductsRequest
+Response = catalogue_pb2.UpsertProductsResponse
+REBUILD = Request(options=catalogue_pb2.UpsertOptions(rebuild=True, source="test"))
+
+
+def upsert(product_id: str, image: bytes, **fields: object) -> Request:
+    """Give the message of a good product, changed by the fields."""
+    values = {
+        "title": f"title of {product_id}",
+        "category": "dress",
+        "colour": "red",
+        "price": 10.0,
+        **fields,
+    }
+    message = query_pb2.Product(id=product_id, **values)  # type: ignore[arg-type]
+    return Request(product=catalogue_pb2.ProductInput(product=message, image=image))
+
+
+async def send(channel: aio.Channel, requests: Iterable[Request]) -> list[Response]:
+    """Send the stream; give every answer."""
+    stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
+    return [response async for response in stub.UpsertProducts(iter(requests), timeout=20)]
+
+
+def violation(error: aio.AioRpcError) -> str:
+    """Give the field that the error's details name."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type] # it has what is asked of a call
+    assert status is not None
+    for detail in status.details:
+        request = error_details_pb2.BadRequest()
+        if detail.Unpack(request):
+            return request.field_violations[0].field
+    return ""
+
+
+async def test_upserted_products_are_acknowledged_and_found(jpeg: bytes) -> None:
+    """Every batch is acknowledged with running totals, the last answer names the index, and the products are there."""
+    index = FakeIndex()
+    async with serving(index=index) as gateway:
+        responses = await send(gateway.channel, [upsert(f"p{i}", jpeg) for i in range(70)])
+        assert [response.written for response in responses] == [32, 64, 70, 70]
+        assert [response.index for response in responses] == ["", "", "", "fake-1"]
+        (again,) = {response.unchanged for response in (await send(gateway.channel, [upsert("p7", jpeg)]))}
+        assert again == 1
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        found = await stub.GetProduct(catalogue_pb2.GetProductRequest(product_id="p7"), timeout=5)
+    assert found.product.title == "title of p7"
+    stored = index.in_use.products["p7"] if index.in_use else None
+    assert stored is not None
+    np.testing.assert_array_equal(np.frombuffer(found.image_embedding, "<f4"), stored.image_embedding)
+    np.testing.assert_array_equal(np.frombuffer(found.text_embedding, "<f4"), stored.text_embedding)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "reason"),
+    [
+        ({"id": ""}, "id", "must not be empty"),
+        ({"id": "x" * 129}, "id", "at most 128 characters, got 129"),
+        ({"id": "a\nb"}, "id", "must not hold control characters"),
+        ({"title": " "}, "title", "must not be empty"),
+        ({"title": "x" * 513}, "title", "at most 512 characters, got 513"),
+        ({"category": ""}, "category", "must not be empty"),
+        ({"colour": "x" * 65}, "colour", "at most 64 characters, got 65"),
+        ({"brand": "a\0b"}, "brand", "must not hold a NUL character"),
+        ({"price": -1.0}, "price", "must be a finite number >= 0, got -1.0"),
+        ({"price": float("nan")}, "price", "must be a finite number >= 0, got nan"),
+        ({"image_uri": "x" * 2_049}, "image_uri", "at most 2,048 characters, got 2,049"),
+        ({"attributes": {f"a{i}": "" for i in range(65)}}, "attributes", "at most 64, got 65"),
+        ({"attributes": {"a" * 60_000: ""}}, "attributes", "at most 60,000 bytes as JSON, got 60,008"),
+    ],
+)
+async def test_a_product_that_breaks_a_rule_is_refused_alone(
+    jpeg: bytes, fields: dict[str, object], field: str, reason: str
+) -> None:
+    """The refusal names the field and the limit; the products around it are written."""
+    bad = upsert("bad", jpeg)
+    product_id = fields.pop("id", "bad")
+    bad = upsert(str(product_id), jpeg, **fields)
+    async with serving(index=FakeIndex()) as gateway:
+        *_, last = responses = await send(gateway.channel, [upsert("a", jpeg), bad, upsert("b", jpeg)])
+    assert (last.written, last.rejected) == (2, 1)
+    (error,) = [error for response in responses for error in response.errors]
+    assert (error.product_id, error.field, error.reason) == (str(product_id)[:128], field, reason)
+
+
+@pytest.mark.parametrize("image", [b"", b"GIF89a not allowed", b"\xff\xd8\xff truncated"])
+async def test_a_picture_that_is_none_is_refused_alone(jpeg: bytes, image: bytes) -> None:
+    """A picture that the door does not let through costs its own product only."""
+    async with serving(index=FakeIndex()) as gateway:
+        *_, last = responses = await send(gateway.channel, [upsert("a", image), upsert("b", jpeg)])
+    assert (last.written, last.rejected) == (1, 1)
+    (error,) = [error for response in responses for error in response.errors]
+    assert (error.product_id, error.field) == ("a", "image")
+    assert error.reason
+
+
+async def test_a_rebuild_holds_this_stream_alone(jpeg: bytes) -> None:
+    """Until the stream ends readers use the old index; then the new one, without what its source no longer has."""
+    index = FakeIndex.holding([product("old", "an old product")])
+    left_over = await index.build(MANIFEST, "test")
+    await left_over.upsert([product("lost", "of a rebuild that was cut off")])
+    async with serving(index=index) as gateway:
+        began = asyncio.Event()
+        go_on = asyncio.Event()
+
+        async def requests() -> AsyncIterator[Request]:
+            yield REBUILD
+            yield upsert("new", jpeg)
+            began.set()
+            await go_on.wait()
+
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        responses = aiter(stub.UpsertProducts(requests(), timeout=20))
+        await began.wait()
+        assert (await anext(responses)).written == 1
+        before = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=5)
+        assert (before.products, before.versions.index) == (1, "fake-0")
+        go_on.set()
+        last = [response async for response in responses][-1]
+        after = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=5)
+    assert after.versions.index == last.index == "fake-1"
+    assert index.in_use is not None
+    assert set(index.in_use.products) == {"new"}
+
+
+async def test_a_rebuild_of_nothing_keeps_the_index(jpeg: bytes) -> None:
+    """An empty source, or one of refused products only, does not replace what readers use."""
+    index = FakeIndex.holding([product("old", "an old product")])
+    async with serving(index=index) as gateway:
+        for requests in ([REBUILD], [REBUILD, upsert("", jpeg)]):
+            with pytest.raises(aio.AioRpcError) as caught:
+                await send(gateway.channel, requests)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert "one product at least" in str(caught.value.details())
+    assert index.in_use is not None
+    assert set(index.in_use.products) == {"old"}
+
+
+async def test_one_rebuild_runs_at_a_time_and_few_streams(jpeg: bytes) -> None:
+    """A second rebuild is told to wait, a stream too many is shed, and those that run end well."""
+    async with serving(index=FakeIndex()) as gateway:
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        end = asyncio.Event()
+
+        async def held(*requests: Request) -> AsyncIterator[Request]:
+            for request in requests:
+                yield request
+            await end.wait()
+
+        calls = [aiter(stub.UpsertProducts(held(REBUILD, upsert("r", jpeg)), timeout=20))]
+        assert (await anext(calls[0])).written == 1
+        with pytest.raises(aio.AioRpcError) as refused:
+            await send(gateway.channel, [REBUILD, upsert("x", jpeg)])
+        assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert "another rebuild" in str(refused.value.details())
+
+        for i in range(MAX_STREAMS - 1):
+            calls.append(aiter(stub.UpsertProducts(held(upsert(f"p{i}", jpeg)), timeout=20)))
+            assert (await anext(calls[-1])).written == 1
+        with pytest.raises(aio.AioRpcError) as shed:
+            await send(gateway.channel, [upsert("x", jpeg)])
+        assert shed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        end.set()
+        for call in calls:
+            assert [response async for response in call][-1].index
+
+
+@pytest.mark.parametrize(
+    ("requests", "field"),
+    [
+        ([Request()], "part"),
+        ([REBUILD, REBUILD], "options"),
+        (
+            [Request(options=catalogue_pb2.UpsertOptions(rebuild=True, source="x" * 257))],
+            "options.source",
+        ),
+    ],
+)
+async def test_a_stream_that_breaks_the_protocol_ends(requests: list[Request], field: str) -> None:
+    """What is no product is no row to be skipped: the call fails and names the part."""
+    async with serving(index=FakeIndex()) as gateway:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await send(gateway.channel, requests)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert violation(caught.value) == field
+
+
+async def test_other_encoders_are_refused_until_a_rebuild(jpeg: bytes) -> None:
+    """An index takes vectors of its own encoders only; a rebuild replaces it."""
+    index = FakeIndex.holding([product("old", "an old product")])
+    async with serving(index=index, encoder=FakeEncoder(digest="m2")) as gateway:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await send(gateway.channel, [upsert("a", jpeg)])
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        *_, last = await send(gateway.channel, [REBUILD, upsert("a", jpeg)])
+    assert last.written == 1
+    assert index.in_use is not None
+    assert index.in_use.version.manifest == "m2"
+
+
+async def test_encoders_exchanged_during_a_rebuild_stop_it(jpeg: bytes) -> None:
+    """Vectors of two encoders never become one index."""
+    encoder = FakeEncoder()
+    index = FakeIndex()
+    async with serving(index=index, encoder=encoder) as gateway:
+
+        async def requests() -> AsyncIterator[Request]:
+            yield REBUILD
+            yield upsert("a", jpeg)
+            await acknowledged.wait()
+            encoder.digest = "m2"
+
+        acknowledged = asyncio.Event()
+        call = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel).UpsertProducts(requests(), timeout=20)
+        assert (await call.read()).written == 1
+        acknowledged.set()
+        with pytest.raises(aio.AioRpcError, match="exchanged during the rebuild") as caught:
+            await call.read()
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert index.in_use is None
+
+
+async def test_products_are_deleted_without_the_encoder() -> None:
+    """Deleting counts what was there, and needs nothing to be embedded."""
+    index = FakeIndex.holding([product("a", "one"), product("b", "two")])
+    async with serving(index=index, encoder=FakeEncoder(digest="m2")) as gateway:
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        answer = await stub.DeleteProducts(
+            catalogue_pb2.DeleteProductsRequest(product_ids=["a", "a", "unknown"]), timeout=5
+        )
+        assert answer.deleted == 1
+        with pytest.raises(aio.AioRpcError) as caught:
+            await stub.GetProduct(catalogue_pb2.GetProductRequest(product_id="a"), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("ids", "field"),
+    [
+        ([], "product_ids"),
+        (["x"] * (MAX_DELETED + 1), "product_ids"),
+        (["a", ""], "product_ids[1]"),
+        (["a" * 129], "product_ids[0]"),
+    ],
+)
+async def test_a_deletion_over_a_limit_is_refused(ids: list[str], field: str) -> None:
+    """Nothing is deleted, and the field is named."""
+    index = FakeIndex.holding([product("a", "one")])
+    async with serving(index=index) as gateway:
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        with pytest.raises(aio.AioRpcError) as caught:
+            await stub.DeleteProducts(catalogue_pb2.DeleteProductsRequest(product_ids=ids), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert violation(caught.value) == field
+    assert index.in_use is not None
+    assert len(index.in_use.products) == 1
+
+
+async def test_describe_names_fields_types_and_values() -> None:
+    """What filters may name comes with its type, the values of texts and the range of numbers."""
+    products = [product("a", "one", price=3.0), product("b", "two", colour="blue", price=9.0)]
+    async with serving(products=products) as gateway:
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=5)
+    fields = {field.name: field for field in answer.fields}
+    assert (answer.products, answer.embedding_dim, answer.versions.model) == (2, 256, MANIFEST)
+    assert list(fields["colour"].values) == ["blue", "red"]
+    assert fields["colour"].type == catalogue_pb2.FieldDescription.TYPE_TEXT
+    assert fields["price"].type == catalogue_pb2.FieldDescription.TYPE_NUMBER
+    assert (fields["price"].minimum, fields["price"].maximum) == (3.0, 9.0)
