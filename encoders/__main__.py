@@ -23,12 +23,15 @@ def main() -> None:
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 @click.option("--seed", default=training.Settings().seed, show_default=True)
 @click.option("--joint-steps", default=training.Settings().joint_steps, show_default=True)
+@click.option("--text-steps", default=training.Settings().text_steps, show_default=True)
 @click.option("--fusion-steps", default=training.Settings().fusion_steps, show_default=True)
-def train(out: Path, work: Path, seed: int, joint_steps: int, fusion_steps: int) -> None:
+def train(*, out: Path, work: Path, seed: int, joint_steps: int, text_steps: int, fusion_steps: int) -> None:
     """Train on the procedural catalogue; goes on where an earlier run stopped."""
     from encoders.train import train as run  # noqa: PLC0415 - the renderer loads slowly
 
-    settings = training.Settings(seed=seed, joint_steps=joint_steps, fusion_steps=fusion_steps)
+    settings = training.Settings(
+        seed=seed, joint_steps=joint_steps, text_steps=text_steps, fusion_steps=fusion_steps
+    )
     run(out, work, settings, make_splits(seed=seed).train)
 
 

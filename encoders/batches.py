@@ -66,17 +66,24 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """n products, each with one picture, a full text and a short query."""
+class TextBatch:
+    """A full text and a short query for each of n products."""
 
-    pixels: Tensor
-    labels: Tensor
-    texts: Tensor
+    token_ids: Tensor
     """int64 (2n, length): n full texts, then n short queries."""
     same: Tensor
     """bool (n, n): the products share their caption."""
     described: Tensor
     """bool (n, n): the query of the row describes the product of the column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """n products, each with one picture, its texts and a change of it."""
+
+    pixels: Tensor
+    labels: Tensor
+    texts: TextBatch
     changes: Changes
 
 
@@ -97,14 +104,10 @@ def make_batch(data: TrainingSet, clusters: int, seed: int, step: int) -> Batch:
     rows = data.cluster_rows(draw_clusters(data.clusters, clusters, seed=seed, step=step))
     labels = data.labels[rows]
     specs = [data.specs[row] for row in rows]
-    queries = [describe(spec, rng) for spec in specs]
-    texts = [describe_fully(spec, rng) for spec in specs] + [query.text for query in queries]
     return Batch(
         pixels=torch.from_numpy(np.stack([augmented(_picture(data, row, rng), rng) for row in rows])),
         labels=torch.from_numpy(labels),
-        texts=tokenise(data.tokenizer, texts, rng),
-        same=torch.from_numpy(describes(labels, labels)),
-        described=torch.from_numpy(describes(encode_attributes(query.named for query in queries), labels)),
+        texts=draw_texts(specs, labels, data.tokenizer, rng),
         changes=draw_changes(specs, labels, data.tokenizer, rng),
     )
 
@@ -116,6 +119,18 @@ def draw_clusters(count: int, wanted: int, *, seed: int, step: int) -> list[int]
     order = list(range(count))
     generator("epoch", seed, epoch).shuffle(order)
     return order[position * wanted : (position + 1) * wanted]
+
+
+def draw_texts(specs: Sequence[Spec], labels: Labels, tokenizer: Tokenizer, rng: random.Random) -> TextBatch:
+    """Say each product in full and in short."""
+    queries = [describe(spec, rng) for spec in specs]
+    texts = [describe_fully(spec, rng) for spec in specs] + [query.text for query in queries]
+    named = encode_attributes(query.named for query in queries)
+    return TextBatch(
+        token_ids=tokenise(tokenizer, texts, rng),
+        same=torch.from_numpy(describes(labels, labels)),
+        described=torch.from_numpy(describes(named, labels)),
+    )
 
 
 def draw_changes(specs: Sequence[Spec], labels: Labels, tokenizer: Tokenizer, rng: random.Random) -> Changes:

@@ -48,7 +48,7 @@ class Progress:
 
 def plot_history(history: History, path: Path) -> None:
     """Draw one panel a stage, one line a loss, into a PNG."""
-    stages = sorted({name.split(": ")[0] for name in history}, reverse=True)
+    stages = list(dict.fromkeys(name.split(": ")[0] for name in history))
     figure = Figure(figsize=(6 * len(stages), 4), layout="tight")
     for panel, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages, strict=True):
         for name, points in history.items():

@@ -14,7 +14,7 @@ from encoders.environment import describe_environment
 from encoders.networks import Sizes
 from encoders.pictures import drawn_pictures
 from encoders.progress import plot_history
-from encoders.training import Settings, train_fusion, train_jointly
+from encoders.training import Settings, embed_pictures, train_fusion, train_jointly, train_text
 from encoders.vocabulary import sample_texts, train_tokenizer
 from vitrine.preprocess import Tokenizer
 
@@ -39,7 +39,10 @@ def train(out: Path, work: Path, settings: Settings, split: Split) -> None:
 
     torch.manual_seed(settings.seed)
     encoders = new_encoders(sizes)
-    history = train_jointly(encoders, data, settings, run) | train_fusion(encoders, data, settings, run)
+    history = train_jointly(encoders, data, settings, run)
+    embedded = embed_pictures(encoders, data, settings)
+    history |= train_text(encoders, data, embedded, settings, run)
+    history |= train_fusion(encoders, data, embedded, settings, run)
 
     card = {
         "training": {"pictures": len(pictures), "captions": len(data.specs), **asdict(settings)},

@@ -15,7 +15,9 @@ from vitrine.preprocess import Tokenizer
 
 def test_a_training_run_leaves_weights_tokenizer_card_and_plot(tmp_path: Path) -> None:
     """What `make train` writes can be loaded and says how it came to be."""
-    settings = Settings(seed=3, joint_steps=1, joint_clusters=2, fusion_steps=1, fusion_clusters=2, views=1)
+    settings = Settings(
+        seed=3, joint_steps=1, joint_clusters=2, text_steps=1, fusion_steps=1, fixed_clusters=2, views=1
+    )
     split = make_splits(seed=3, train_clusters=3, test_clusters=1, seen_clusters=1).train
     train(tmp_path / "weights", tmp_path / "work", settings, split)
     encoders = load_encoders(tmp_path / "weights")

@@ -139,7 +139,7 @@ def test_the_batch_of_a_step_is_always_the_same(data: TrainingSet) -> None:
     straight = list(batches(data, clusters=2, seed=1, steps=range(3)))[2]
     resumed = next(batches(data, clusters=2, seed=1, steps=range(2, 3)))
     assert torch.equal(straight.pixels, resumed.pixels)
-    assert torch.equal(straight.texts, resumed.texts)
+    assert torch.equal(straight.texts.token_ids, resumed.texts.token_ids)
     assert torch.equal(straight.changes.positives, resumed.changes.positives)
 
 
@@ -148,9 +148,9 @@ def test_every_query_and_change_has_an_answer_in_its_batch(data: TrainingSet) ->
     batch = make_batch(data, 3, seed=1, step=0)
     rows = 3 * CLUSTER_SIZE
     assert batch.pixels.shape == (rows, IMAGE_SIZE, IMAGE_SIZE, 3)
-    assert batch.texts.shape[0] == 2 * rows
-    assert torch.equal(batch.same, torch.eye(rows, dtype=torch.bool))
-    assert batch.described.diagonal().all()
+    assert batch.texts.token_ids.shape[0] == 2 * rows
+    assert torch.equal(batch.texts.same, torch.eye(rows, dtype=torch.bool))
+    assert batch.texts.described.diagonal().all()
     answers = batch.changes.positives.int().argmax(dim=1)
     assert (batch.changes.positives.sum(dim=1) == 1).all()
     assert torch.equal(answers // CLUSTER_SIZE, batch.changes.sources // CLUSTER_SIZE)

@@ -1,6 +1,7 @@
 """The losses are what they are said to be, and training learns, resumes and leaves its records."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from encoders.checkpoint import Encoders, new_encoders
 from encoders.labels import encode_specs
 from encoders.losses import AttributeHeads, contrastive_loss
 from encoders.networks import Sizes
-from encoders.progress import plot_history
-from encoders.training import Settings, train_fusion, train_jointly
+from encoders.progress import History, plot_history
+from encoders.training import Settings, embed_pictures, train_fusion, train_jointly, train_text
 from encoders.vocabulary import sample_texts, train_tokenizer
 from vitrine.preprocess import Tokenizer
 from vitrine.tensors import EMBEDDING_DIM
@@ -64,7 +65,9 @@ def small_encoders() -> Encoders:
     return new_encoders(Sizes(vocabulary=1200, image_widths=(16, 32), image_blocks=(1, 1), text_width=32))
 
 
-SETTINGS = Settings(joint_steps=40, joint_clusters=4, fusion_steps=20, fusion_clusters=4, views=2)
+SETTINGS = Settings(
+    joint_steps=40, joint_clusters=4, text_steps=20, fusion_steps=20, fixed_clusters=4, views=2
+)
 
 
 def test_training_learns_and_a_second_run_resumes(
@@ -75,8 +78,7 @@ def test_training_learns_and_a_second_run_resumes(
     history = train_jointly(encoders, data, SETTINGS, tmp_path)
     assert set(history) == {"joint: caption", "joint: query", "joint: change", "joint: attribute"}
     assert all(points[-1][1] < points[0][1] for points in history.values())
-    history |= train_fusion(encoders, data, SETTINGS, tmp_path)
-    assert history["fusion: image"][-1][0] == 20
+    assert history["joint: query"][-1][0] == 40
 
     again = small_encoders()
     assert train_jointly(again, data, SETTINGS, tmp_path)["joint: caption"] == history["joint: caption"]
@@ -88,11 +90,27 @@ def test_training_learns_and_a_second_run_resumes(
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_second_stage_moves_the_fusion_encoder_alone(data: TrainingSet, tmp_path: Path) -> None:
-    """Image and text encoders stay as the first stage left them: the index need not be built anew."""
+@pytest.mark.parametrize(("train", "moved"), [(train_text, "text_encoder"), (train_fusion, "fusion_encoder")])
+def test_a_later_stage_moves_its_own_encoder_alone(
+    data: TrainingSet, tmp_path: Path, train: Callable[..., History], moved: str
+) -> None:
+    """The image encoder stays as the first stage left it, so embedded pictures stay true."""
     encoders = small_encoders()
     before = {name: [p.clone() for p in part.parameters()] for name, part in encoders.parts().items()}
-    train_fusion(encoders, data, SETTINGS, tmp_path)
+    pictures = embed_pictures(encoders, data, SETTINGS)
+    history = train(encoders, data, pictures, SETTINGS, tmp_path)
+    assert all(points[-1][0] == 20 for points in history.values())
     for name, part in encoders.parts().items():
         same = all(torch.equal(old, new) for old, new in zip(before[name], part.parameters(), strict=True))
-        assert same == (name != "fusion_encoder")
+        assert same == (name != moved)
+
+
+def test_embedded_pictures_are_views_of_their_spec(data: TrainingSet) -> None:
+    """Row i holds the views of the pictures of spec i: nearer to each other than to another spec's."""
+    encoders = small_encoders()
+    views = embed_pictures(encoders, data, SETTINGS)
+    assert views.shape == (len(data.specs), 2 * data.pictures_per_spec, EMBEDDING_DIM)
+    centres = torch.nn.functional.normalize(views.mean(dim=1), dim=-1)
+    own = (views * centres[:, None]).sum(-1)
+    others = views.flatten(0, 1) @ centres.T
+    assert own.mean() > others.mean() + 0.5 * others.std()
