@@ -6,7 +6,7 @@ from gateway.errors import InvalidQuery
 from vitrine.preprocess import ImageRejected, inspect_image
 
 _INLINE_BYTES = 128_000
-"""A header walk grows with the file; a longer one leaves the event loop to other calls meanwhile."""
+"""The walk through a file's sections grows with it; a long one leaves the event loop to other calls meanwhile."""
 
 
 async def check_image(image: bytes, *, field: str = "image") -> None:

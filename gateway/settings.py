@@ -53,11 +53,12 @@ class Settings:
     breaker_cooldown_ms: int = 2_000
 
     text_image_weight: float = 0.5
-    """Weight of the image half for a query of words alone; the text half has the rest."""
-    image_image_weight: float = 0.9
-    composed_image_weight: float = 0.7
-    refine_image_weight: float = 0.7
-    similar_image_weight: float = 0.7
+    """Weight of the image half for a query of words alone; the text half has the rest. Equal halves trust neither
+    the pictures nor the titles of a catalogue alone."""
+    image_image_weight: float = 0.5
+    composed_image_weight: float = 0.5
+    refine_image_weight: float = 0.5
+    similar_image_weight: float = 0.5
 
     embedding_cache_entries: int = 10_000
     product_cache_entries: int = 10_000
