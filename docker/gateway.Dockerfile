@@ -1,0 +1,22 @@
+# syntax=docker/dockerfile:1
+# The gateway.
+# Build from the repository's root: docker build -f docker/gateway.Dockerfile -t vitrine/gateway:0.1.0 .
+FROM python:3.11-slim-bookworm AS packages
+COPY docker/requirements/gateway.txt /tmp/requirements.txt
+RUN python -m venv /opt/vitrine/venv \
+    && /opt/vitrine/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
+
+FROM python:3.11-slim-bookworm
+COPY --from=packages /opt/vitrine/venv /opt/vitrine/venv
+COPY vitrine /opt/vitrine/app/vitrine
+COPY catalogue /opt/vitrine/app/catalogue
+COPY gateway /opt/vitrine/app/gateway
+WORKDIR /opt/vitrine/app
+# Nothing is written at run time: the root file system is read-only.
+ENV PATH=/opt/vitrine/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+RUN python -m compileall -q /opt/vitrine/app
+USER 10001:10001
+EXPOSE 7700 7701
+ENTRYPOINT ["python", "-m", "gateway"]

@@ -1,0 +1,152 @@
+{{/* Every name, label and shared piece of a pod is written here, once. */}}
+
+{{- define "vitrine.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of a component's objects. Call with (list . "gateway"). */}}
+{{- define "vitrine.name" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s-%s" (include "vitrine.fullname" $root) (index . 1) -}}
+{{- end -}}
+
+{{/* The index job's own: a job's pods cannot be changed, so every revision has a job of its own. */}}
+{{- define "vitrine.jobName" -}}
+{{- printf "%s-%d" (include "vitrine.name" (list . "index")) .Release.Revision -}}
+{{- end -}}
+
+{{- define "vitrine.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "vitrine.labels" -}}
+{{- $root := index . 0 -}}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{ include "vitrine.selectorLabels" . }}
+{{- end -}}
+
+{{/* An image by digest where one is given, else by tag, else by the chart's version of the application. */}}
+{{- define "vitrine.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What every pod has in common. Call with (list . "gateway" .Values.gateway). */}}
+{{- define "vitrine.pod" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := index . 2 -}}
+serviceAccountName: {{ include "vitrine.name" (list $root $component) }}
+automountServiceAccountToken: false
+# Variables that Kubernetes makes of service names would look like unknown settings.
+enableServiceLinks: false
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile:
+    type: RuntimeDefault
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Replicas are spread over nodes as far as there are any. */}}
+{{- define "vitrine.spread" -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "vitrine.selectorLabels" . | nindent 8 }}
+{{- end -}}
+
+{{- define "vitrine.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* A setting's value as the text of an environment variable; large numbers keep their digits. */}}
+{{- define "vitrine.settingText" -}}
+{{- if kindIs "string" . }}{{ . | quote }}{{ else }}{{ toJson . | quote }}{{ end -}}
+{{- end -}}
+
+{{/* Seconds that a pod may take to end: its drain, its grace, and a margin for what surrounds them. */}}
+{{- define "vitrine.terminationSeconds" -}}
+{{- addf (.drain_s | default 5) (.grace_s | default 10) 10 | ceil | int -}}
+{{- end -}}
+
+{{/* The address of Milvus: the one inside the release, or the one that was given. */}}
+{{- define "vitrine.milvusUri" -}}
+{{- if .Values.milvus.enabled -}}
+{{- printf "http://%s:19530" (include "vitrine.name" (list . "milvus")) -}}
+{{- else -}}
+{{- required "milvus.uri is needed: the address of your Milvus (2.6.10 or later), such as http://milvus.search.svc:19530; or set milvus.enabled=true for a small one inside this release" .Values.milvus.uri -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The port of a URL; the scheme's own where it names none. */}}
+{{- define "vitrine.urlPort" -}}
+{{- $url := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
+{{- $port | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+
+{{/* Peers of a network policy: the pods of one component. Call with (list . "gateway"). */}}
+{{- define "vitrine.peer" -}}
+- podSelector:
+    matchLabels:
+      {{- include "vitrine.selectorLabels" . | nindent 6 }}
+{{- end -}}
+
+{{/* Whoever scrapes metrics. */}}
+{{- define "vitrine.scrapers" -}}
+{{- toYaml .Values.networkPolicy.scrapers -}}
+{{- end -}}
+
+{{/* Names are looked up in the cluster's DNS. */}}
+{{- define "vitrine.dnsEgress" -}}
+- to:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: kube-system
+  ports:
+    - { protocol: UDP, port: 53 }
+    - { protocol: TCP, port: 53 }
+{{- end -}}
