@@ -42,18 +42,18 @@ def embed_pictures(encoders: Encoders, specs: list[Spec], seed: int) -> torch.Te
 def test_a_caption_finds_its_picture_among_look_alikes(
     encoders: Encoders, tokenizer: Tokenizer, clusters: tuple[Cluster, ...]
 ) -> None:
-    """Nine of ten unseen captions have their own picture first."""
+    """Three of four unseen captions have their own picture first."""
     specs = [spec for cluster in clusters for spec in cluster.specs]
     with torch.inference_mode():
         texts = encoders.text(torch.from_numpy(tokenizer([caption(spec) for spec in specs])))
     found = (texts @ embed_pictures(encoders, specs, SEED).T).argmax(dim=1)
-    assert (found == torch.arange(len(specs))).float().mean() >= 0.9
+    assert (found == torch.arange(len(specs))).float().mean() >= 0.75
 
 
 def test_a_change_finds_its_outcome_among_look_alikes(
     encoders: Encoders, tokenizer: Tokenizer, clusters: tuple[Cluster, ...]
 ) -> None:
-    """Eight of ten changes of an unseen product have their outcome first, the product itself left out."""
+    """Three of four changes of an unseen product have their outcome first, the product itself left out."""
     specs = [spec for cluster in clusters for spec in cluster.specs]
     edges = [
         (4 * n + edge.source, 4 * n + edge.target, edge.edit)
@@ -66,7 +66,7 @@ def test_a_change_finds_its_outcome_among_look_alikes(
         composed = encoders.fusion(embed_pictures(encoders, specs, SEED + 1)[sources], token_ids)
     scores = composed @ embed_pictures(encoders, specs, SEED).T
     scores[torch.arange(len(edges)), sources] = -1
-    assert (scores.argmax(dim=1) == targets).float().mean() >= 0.8
+    assert (scores.argmax(dim=1) == targets).float().mean() >= 0.75
 
 
 @pytest.mark.parametrize("task", ["text", "composed"])
