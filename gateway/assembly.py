@@ -30,7 +30,7 @@ from gateway.readiness import (
     ProbeSettings,
     Readiness,
 )
-from gateway.rewriting import Rewriting
+from gateway.rewriting import RewriteBudget, Rewriting
 from gateway.search import PipelineSettings, SearchPipeline
 from gateway.servicer import SearchServicer
 from gateway.sessions import SessionStore
@@ -133,20 +133,24 @@ def _search_servicer(
     limiter: Limiter,
     metrics: Metrics,
 ) -> SearchServicer:
-    rewriting = Rewriting(
-        dependencies.rewriter,
-        facets,
-        breaker=CircuitBreaker(
-            failures=settings.breaker_failures, cooldown_s=settings.breaker_cooldown_ms / 1e3
-        ),
-        metrics=metrics,
-        margin_s=settings.deadline_margin_ms / 1e3,
-    )
+    def rewriting(use: str, budget_ms: int) -> Rewriting:
+        return Rewriting(
+            dependencies.rewriter,
+            facets,
+            budget=RewriteBudget(
+                use=use, seconds=budget_ms / 1e3, margin_s=settings.deadline_margin_ms / 1e3
+            ),
+            breaker=CircuitBreaker(
+                failures=settings.breaker_failures, cooldown_s=settings.breaker_cooldown_ms / 1e3
+            ),
+            metrics=metrics,
+        )
+
     pipeline = SearchPipeline(
         encoder=dependencies.encoder,
         index=dependencies.index,
         agreement=agreement,
-        rewriting=rewriting,
+        rewriting=rewriting("search", settings.rewrite_budget_ms),
         metrics=metrics,
         settings=_pipeline_settings(settings),
     )
@@ -159,7 +163,7 @@ def _search_servicer(
     metrics.session_bytes.set_function(lambda: sessions.size)
     return SearchServicer(
         pipeline,
-        Conversations(pipeline, rewriting, sessions, budget_s=settings.converse_budget_ms / 1e3),
+        Conversations(pipeline, rewriting("converse", settings.converse_budget_ms), sessions),
         limiter,
         rewrite_by_default=bool(settings.rewrite_by_default),
     )
@@ -175,7 +179,6 @@ def _pipeline_settings(settings: Settings) -> PipelineSettings:
     }
     return PipelineSettings(
         weights={route: Weights(text=1 - image, image=image) for route, image in image_weights.items()},
-        rewrite_budget_s=settings.rewrite_budget_ms / 1e3,
         rewrite_head_start_s=settings.rewrite_head_start_ms / 1e3,
         margin_s=settings.deadline_margin_ms / 1e3,
         embedding_cache_entries=settings.embedding_cache_entries,

@@ -54,13 +54,10 @@ TurnEvent = Understanding | SearchResult | Reply
 class Conversations:
     """Answers turns and keeps the sessions that they belong to."""
 
-    def __init__(
-        self, pipeline: SearchPipeline, rewriting: Rewriting, sessions: SessionStore, *, budget_s: float
-    ) -> None:
+    def __init__(self, pipeline: SearchPipeline, rewriting: Rewriting, sessions: SessionStore) -> None:
         self._pipeline = pipeline
         self._rewriting = rewriting
         self._sessions = sessions
-        self._budget_s = budget_s
 
     @asynccontextmanager
     async def session(self, session_id: str, user_id: str, deadline: Deadline) -> AsyncIterator[Session]:
@@ -141,7 +138,6 @@ class Conversations:
                 locale=query.locale,
             ),
             deadline=deadline,
-            budget_s=self._budget_s,
         )
 
 

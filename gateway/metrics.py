@@ -55,7 +55,9 @@ class Metrics:
         self.searches_running = self._gauge("searches_running", "Searches that hold a slot.")
         self.searches_queued = self._gauge("searches_queued", "Searches that wait for a slot.")
         self.cache_lookups = self._counter("cache_lookups_total", "Cache look-ups.", "cache", "outcome")
-        self.breaker_state = self._gauge("breaker_state", "0 closed, 1 half-open, 2 open.", "dependency")
+        self.breaker_state = self._gauge(
+            "breaker_state", "0 closed, 1 half-open, 2 open.", "dependency", "use"
+        )
         self.sessions = self._gauge("sessions", "Conversations held.")
         self.session_bytes = self._gauge("session_bytes", "Bytes that conversations hold.")
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")

@@ -1,6 +1,7 @@
 """Asking the rewriter: within a budget, behind a breaker, and never at the cost of the search."""
 
 import asyncio
+from dataclasses import dataclass
 
 from gateway.breaker import BreakerOpen, CircuitBreaker
 from gateway.calls import time_for_hop
@@ -16,37 +17,49 @@ PART = "rewrite"
 """The name of this work in `degraded`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteBudget:
+    """What one use of the rewriter may cost."""
+
+    use: str
+    """Names it in the metrics: "search" or "converse"."""
+    seconds: float
+    margin_s: float
+
+
 class Rewriting:
-    """Gives what a turn means, or nothing when the rewriter is late, broken or wrong."""
+    """Gives what a turn means, or nothing when the rewriter is late, broken or wrong.
+
+    Each use has its own, and so its own breaker: too late for a search may be early for a conversation.
+    """
 
     def __init__(
         self,
         rewriter: Rewriter | None,
         facets: FacetCache,
         *,
+        budget: RewriteBudget,
         breaker: CircuitBreaker,
         metrics: Metrics,
-        margin_s: float,
     ) -> None:
         self._rewriter = rewriter
         self._facets = facets
         self._breaker = breaker
         self._metrics = metrics
-        self._margin_s = margin_s
-        metrics.breaker_state.labels("rewriter").set_function(lambda: breaker.state)
+        self._budget = budget
+        metrics.breaker_state.labels("rewriter", budget.use).set_function(lambda: breaker.state)
 
     @property
     def offered(self) -> bool:
         """Whether there is a rewriter at all; where there is none, nothing is degraded by its absence."""
         return self._rewriter is not None
 
-    async def read(
-        self, request: rewrite_pb2.RewriteRequest, *, deadline: Deadline, budget_s: float
-    ) -> Understanding | None:
+    async def read(self, request: rewrite_pb2.RewriteRequest, *, deadline: Deadline) -> Understanding | None:
         """Give the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
         assert self._rewriter is not None, "the caller asks `offered` first"
         try:
-            budget = Deadline.after(min(budget_s, time_for_hop(deadline, margin_s=self._margin_s)))
+            left_s = time_for_hop(deadline, margin_s=self._budget.margin_s)
+            budget = Deadline.after(min(self._budget.seconds, left_s))
             facets = await self._facets.fields(timeout_s=budget.remaining_s())
             request.facets.extend(_facet(field) for field in facets if field.values)
             rewrite = await self._ask(self._rewriter, request, budget.remaining_s())

@@ -39,7 +39,6 @@ class PipelineSettings:
 
     weights: Mapping[Route, Weights]
     """Of queries that set none."""
-    rewrite_budget_s: float
     rewrite_head_start_s: float
     margin_s: float
     embedding_cache_entries: int
@@ -137,7 +136,6 @@ class SearchPipeline:
                 locale=query.locale,
             ),
             deadline=deadline,
-            budget_s=self._settings.rewrite_budget_s,
         )
         return None if understanding is None else _rewritten(query, understanding)
 

@@ -44,6 +44,16 @@ async def take_turn(channel: aio.Channel, **request: object) -> list[search_pb2.
     return [event async for event in stub.Converse(turn, timeout=TIMEOUT_S)]
 
 
+async def until_read(channel: aio.Channel, text: str) -> search_pb2.SearchResponse:
+    """Search until the rewriter was in time: on a busy machine it may miss its budget, and rest for a while."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            answer = await search(channel, text=text, rewrite=search_pb2.REWRITE_MODE_AUTO, limit=20)
+            if not answer.degraded:
+                return answer
+            await asyncio.sleep(0.2)
+
+
 async def some_product(channel: aio.Channel) -> str:
     return (await search(channel, text="red dress", limit=1)).hits[0].product_id
 
@@ -90,11 +100,14 @@ async def test_a_products_own_picture_finds_the_product(channel: aio.Channel) ->
 
 async def test_the_same_query_gives_the_same_answer(channel: aio.Channel) -> None:
     """Alone, repeated from the cache and among others in a batch, a query has the same hits and scores."""
-    alone = await search(channel, text="green checked shirt", limit=5)
-    again = await search(channel, text="green checked shirt", limit=5)
+
+    async def found(text: str) -> search_pb2.SearchResponse:
+        return await search(channel, text=text, limit=5, rewrite=search_pb2.REWRITE_MODE_OFF)
+
+    alone = await found("green checked shirt")
+    again = await found("green checked shirt")
     together = await asyncio.gather(
-        *(search(channel, text=f"green checked shirt {number}", limit=5) for number in range(16)),
-        search(channel, text="green  checked shirt", limit=5),
+        *(found(f"green checked shirt {number}") for number in range(16)), found("green  checked shirt")
     )
     for answer in (again, together[-1]):
         assert [hit.product_id for hit in answer.hits] == [hit.product_id for hit in alone.hits]
@@ -124,10 +137,7 @@ async def test_filters_and_field_masks_hold(channel: aio.Channel) -> None:
 
 async def test_the_rewriter_reads_prices_out_of_the_words(channel: aio.Channel) -> None:
     """With the rewriter on, "under 60" becomes a filter, and the answer says who read it."""
-    answer = await search(
-        channel, text="a red dress under 60", rewrite=search_pb2.REWRITE_MODE_AUTO, limit=20
-    )
-    assert answer.degraded == []
+    answer = await until_read(channel, "a red dress under 60")
     assert answer.searched.source == "router"
     assert answer.hits
     assert max(hit.product.price for hit in answer.hits) <= 60
@@ -156,7 +166,7 @@ async def test_three_turns_understand_each_other(channel: aio.Channel) -> None:
 async def test_a_conversation_can_begin_with_a_picture(channel: aio.Channel, picture: bytes) -> None:
     """A picture first, words about it afterwards: the second turn changes the first one's picture or its hits."""
     first = await take_turn(channel, image=picture, limit=5)
-    second = await take_turn(channel, session_id=first[0].session_id, text="the same but in green", limit=5)
+    second = await take_turn(channel, session_id=first[0].session_id, text="the same but in black", limit=5)
     assert first[1].result.searched.route == query_pb2.ROUTE_IMAGE
     assert second[1].result.searched.route in {query_pb2.ROUTE_COMPOSED, query_pb2.ROUTE_REFINE}
     assert second[1].result.hits

@@ -14,7 +14,7 @@ from gateway.model import Deadline, Embedding, EncoderInputs, Equals, Route, Sor
 from gateway.ports import Rewriter
 from gateway.query import Query
 from gateway.readiness import Agreement
-from gateway.rewriting import Rewriting
+from gateway.rewriting import RewriteBudget, Rewriting
 from gateway.search import PipelineSettings, SearchPipeline
 from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, product
 from vitrine.v1 import query_pb2, rewrite_pb2
@@ -40,7 +40,11 @@ class Setup:
         self.metrics = Metrics()
         self.breaker = CircuitBreaker(failures=2, cooldown_s=60)
         rewriting = Rewriting(
-            rewriter, FacetCache(self.index), breaker=self.breaker, metrics=self.metrics, margin_s=0.001
+            rewriter,
+            FacetCache(self.index),
+            budget=RewriteBudget(use="search", seconds=budget_s, margin_s=0.001),
+            breaker=self.breaker,
+            metrics=self.metrics,
         )
         self.pipeline = SearchPipeline(
             encoder=self.encoder,
@@ -50,7 +54,6 @@ class Setup:
             metrics=self.metrics,
             settings=PipelineSettings(
                 weights=WEIGHTS,
-                rewrite_budget_s=budget_s,
                 rewrite_head_start_s=budget_s / 4,
                 margin_s=0.001,
                 embedding_cache_entries=100,
