@@ -2,9 +2,11 @@
 
 A test that asks for `stack` gets one that runs for the whole session with a catalogue of 500 products in its index:
 it may search and write, and must leave the stack well. A test that kills or stops things asks for `own_stack`.
+
+Several test runs of one checkout get stacks of their own, each on other ports.
 """
 
-import os
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,13 +21,17 @@ from stack.settings import MARKER, Settings
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
-WEIGHTS = Path(os.environ.get("VITRINE_TEST_WEIGHTS", ROOT / "encoders/weights/small"))
+WEIGHTS = ROOT / "encoders/weights/small"
 PRODUCTS = 500
 WORTH_ANOTHER_TRY = 4
 """Exit status of a client's command that came too late or found the service busy."""
 
 PORT_BASE = 17_700
-OWN_PORT_BASE = 17_750
+PORTS_OF_A_RUN = 100
+OWN_PORTS = 50
+"""Where in a run's ports those of `own_stack` begin."""
+
+MAX_RUNS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +139,24 @@ def model_repository() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def run_number() -> Iterator[int]:
+    """Give a number that no other test run of this checkout has now; what a killed run held comes free with it."""
+    BUILD.mkdir(exist_ok=True)
+    for number in range(MAX_RUNS):
+        with (BUILD / f"test-run-{number}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield number
+            return
+    pytest.fail(f"{MAX_RUNS} test runs use stacks already")
+
+
 @contextmanager
-def running_stack(name: str, *, port_base: int, catalogue: Path, repository: Path) -> Iterator[RunningStack]:
+def running_stack(settings: Settings, catalogue: Path) -> Iterator[RunningStack]:
     """Run a stack with the catalogue in its index; nothing of it is left afterwards."""
-    settings = Settings(state=BUILD / name, port_base=port_base, repository=repository)
     own = RunningStack(settings=settings, catalogue=catalogue)
     own.down()
     (settings.state / "milvus.db").unlink(missing_ok=True)
@@ -150,19 +170,25 @@ def running_stack(name: str, *, port_base: int, catalogue: Path, repository: Pat
 
 
 @pytest.fixture(scope="session")
-def stack(catalogue_path: Path, model_repository: Path) -> Iterator[RunningStack]:
+def stack(run_number: int, catalogue_path: Path, model_repository: Path) -> Iterator[RunningStack]:
     """Give the stack of the session."""
-    with running_stack(
-        "test-stack", port_base=PORT_BASE, catalogue=catalogue_path, repository=model_repository
-    ) as shared:
+    settings = Settings(
+        state=BUILD / f"test-stack-{run_number}",
+        port_base=PORT_BASE + run_number * PORTS_OF_A_RUN,
+        repository=model_repository,
+    )
+    with running_stack(settings, catalogue_path) as shared:
         yield shared
 
 
 @pytest.fixture(scope="module")
-def _module_stack(catalogue_path: Path, model_repository: Path) -> Iterator[RunningStack]:
-    with running_stack(
-        "test-own-stack", port_base=OWN_PORT_BASE, catalogue=catalogue_path, repository=model_repository
-    ) as own:
+def _module_stack(run_number: int, catalogue_path: Path, model_repository: Path) -> Iterator[RunningStack]:
+    settings = Settings(
+        state=BUILD / f"test-own-stack-{run_number}",
+        port_base=PORT_BASE + run_number * PORTS_OF_A_RUN + OWN_PORTS,
+        repository=model_repository,
+    )
+    with running_stack(settings, catalogue_path) as own:
         yield own
 
 
