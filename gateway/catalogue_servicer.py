@@ -73,12 +73,11 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
             FailedPrecondition: other encoders made the index, or a rebuild is under way already.
             Overloaded: too many ingests at once.
         """
-        del context
         if self._streams >= MAX_STREAMS:
             raise Overloaded(f"at most {MAX_STREAMS} streams of products at once", retry_after_s=5.0)
         self._streams += 1
         try:
-            async with aclosing(self._upsert(request_iterator)) as responses:
+            async with aclosing(self._upsert(request_iterator, context)) as responses:
                 async for response in responses:
                     yield response
         finally:
@@ -127,7 +126,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         return _description(await self._index.describe(timeout_s=_time_left()))
 
     async def _upsert(
-        self, requests: AsyncIterator[catalogue_pb2.UpsertProductsRequest]
+        self, requests: AsyncIterator[catalogue_pb2.UpsertProductsRequest], context: _Context
     ) -> AsyncGenerator[catalogue_pb2.UpsertProductsResponse, None]:
         first = await anext(requests, None)
         options = first.options if first is not None and first.HasField("options") else None
@@ -139,6 +138,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 writer = await self._administrator.build(manifest, _source(options))
             else:
                 writer = await self._administrator.current(manifest)
+            # Clients that wait for this before they send products read the status of a stream that is refused;
+            # one that sends meanwhile may get an error of its own transport instead.
+            await context.send_initial_metadata(())
             tally = _Tally()
             items = _read_items(None if options is not None else first, requests)
             outcomes = await held.enter_async_context(
