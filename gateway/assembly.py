@@ -37,8 +37,12 @@ from gateway.sessions import SessionStore
 from gateway.settings import Settings
 from vitrine.v1 import catalogue_pb2_grpc, search_pb2_grpc
 
+HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
 _SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_NOTHEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _logger = logging.getLogger(__name__)
 
@@ -92,20 +96,36 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
-        names = (
-            SEARCH_SERVICE,
-            CATALOGUE_SERVICE,
-            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-        )
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+        services = (SEARCH_SERVICE, CATALOGUE_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(services, server)
     port = server.add_insecure_port(settings.listen)
+    readiness = await _readiness(settings, dependencies, agreement=agreement, health=health, metrics=metrics)
+    await server.start()
+    try:
+        async with repeated("probe", readiness.probe, interval_s=settings.probe_interval_ms / 1e3):
+            yield Gateway(server=server, port=port, health=health, metrics=metrics)
+    finally:
+        await server.stop(None)
+        await facets.close()
+
+
+async def _readiness(
+    settings: Settings,
+    dependencies: Dependencies,
+    *,
+    agreement: Agreement,
+    health: health_aio.HealthServicer,
+    metrics: Metrics,
+) -> Readiness:
+    """Give the probes; until the first one has succeeded, health says NOT_SERVING."""
 
     async def tell(statuses: Mapping[str, bool]) -> None:
         for service, serves in statuses.items():
             metrics.serving.labels(service or "all").set(serves)
             await health.set(service, _SERVING if serves else _NOT_SERVING)
 
-    readiness = Readiness(
+    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE), False))
+    return Readiness(
         dependencies.encoder,
         dependencies.index,
         agreement,
@@ -114,14 +134,6 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
         ),
         tell=tell,
     )
-    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE), False))
-    await server.start()
-    try:
-        async with repeated("probe", readiness.probe, interval_s=settings.probe_interval_ms / 1e3):
-            yield Gateway(server=server, port=port, health=health, metrics=metrics)
-    finally:
-        await server.stop(None)
-        await facets.close()
 
 
 def _search_servicer(

@@ -45,10 +45,6 @@ class LruCache(Generic[K, V]):
         while len(self._entries) > self._capacity:
             self._entries.popitem(last=False)
 
-    def discard(self, key: K) -> None:
-        """Forget the value."""
-        self._entries.pop(key, None)
-
 
 class SingleFlight(Generic[K, V]):
     """Lets callers that ask for the same thing at the same time share one computation.

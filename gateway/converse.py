@@ -34,7 +34,6 @@ _RETRY_S = 0.5
 class Conversation:
     """What came before the turn."""
 
-    session_id: str = ""
     history: tuple[rewrite_pb2.Turn, ...] = ()
     """Oldest first."""
     pictures: Mapping[str, bytes] = field(default_factory=dict)
@@ -87,9 +86,7 @@ class Conversations:
         self, query: Query, session: Session, deadline: Deadline
     ) -> AsyncIterator[TurnEvent]:
         """Answer a turn of a session that is held, and remember it once it is answered."""
-        before = Conversation(
-            session_id=session.id, history=tuple(session.turns), pictures=dict(session.pictures)
-        )
+        before = Conversation(history=tuple(session.turns), pictures=dict(session.pictures))
         turn = rewrite_pb2.Turn(
             text=query.text,
             image_id=image_id(query.image) if query.image else "",

@@ -43,7 +43,6 @@ _DAY_S = 86_400.0
 
 _logger = logging.getLogger(__name__)
 
-_Parse = Callable[[bytes], Message]
 _Context = aio.ServicerContext[Any, Any]
 
 
