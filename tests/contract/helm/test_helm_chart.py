@@ -1,0 +1,254 @@
+"""What the chart promises: valid objects, strict values, nothing when disabled, and settings that exist."""
+
+import dataclasses
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import pytest
+import yaml
+
+import gateway.settings
+import rewriter.settings
+
+CHART = Path(__file__).parents[3] / "helm/vitrine"
+SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+LEAST = {"milvus": {"uri": "http://milvus.search.svc:19530"}}
+EVERYTHING: dict[str, Any] = {
+    "milvus": {"enabled": True, "persistence": {"size": "5Gi", "storageClassName": "fast"}},
+    "index": {
+        "enabled": True,
+        "rebuild": True,
+        "catalogue": {"existingClaim": "catalogue", "path": "products.parquet"},
+    },
+    "podMonitor": {"enabled": True, "interval": "5s", "labels": {"release": "prometheus"}},
+    "imagePullSecrets": [{"name": "registry"}],
+    "gateway": {
+        "autoscaling": {"enabled": True},
+        "settings": {"max_message_bytes": 12_000_000, "drain_s": 7.5, "log_level": "debug"},
+        "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
+        "podAnnotations": {"a": "b"},
+        "nodeSelector": {"pool": "cpu"},
+        "tolerations": [{"key": "search", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "priorityClassName": "high",
+    },
+    "rewriter": {
+        "engine": "openai",
+        "openai": {"url": "https://vllm.ai.svc/v1", "model": "tiny", "apiKeySecret": {"name": "vllm"}},
+        "autoscaling": {"enabled": True},
+    },
+    "triton": {
+        "autoscaling": {"enabled": True},
+        "modelRepository": {"existingClaim": "plans"},
+        "image": {"digest": "sha256:" + "0" * 64},
+        "resources": {"requests": {"nvidia.com/gpu": 1}, "limits": {"nvidia.com/gpu": 1, "memory": "16Gi"}},
+    },
+    "networkPolicy": {"clients": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]},
+}
+NOTHING_OPTIONAL = LEAST | {"rewriter": {"enabled": False}, "networkPolicy": {"enabled": False}}
+SETTINGS = {"gateway": gateway.settings.Settings, "rewriter": rewriter.settings.Settings}
+CHART_OWNED = {
+    "gateway": {"listen", "metrics_listen", "triton", "milvus", "rewriter"},
+    "rewriter": {
+        "listen", "metrics_listen", "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
+    },
+}  # fmt: skip
+"""Settings that the chart makes itself of its other values; the key comes from a file."""
+
+
+@pytest.mark.parametrize(
+    "values", [LEAST, EVERYTHING, NOTHING_OPTIONAL], ids=["least", "everything", "nothing optional"]
+)
+def test_what_is_rendered_breaks_no_rule(render: Any, problems: Any, values: Mapping[str, Any]) -> None:
+    """Every object is strictly valid for several versions of Kubernetes and fits together with the others."""
+    assert problems(render(values)) == []
+
+
+def test_helm_lints_the_chart() -> None:
+    """Helm's own lint, strict, finds no error and no warning."""
+    found = helm_python.lint(str(CHART), EVERYTHING, strict=True, kube_version="v1.34.0")
+    assert found["errors"] == []
+    assert [message["error"] for message in found["messages"]] == ["icon is recommended"]
+
+
+def test_a_component_has_its_objects(render: Any) -> None:
+    """Each component brings its workload, its service, its account, its policy and its budget."""
+    kinds = {component: set[str]() for component in ("gateway", "rewriter", "triton", "index", "milvus")}
+    for found in render(EVERYTHING):
+        kinds[found["metadata"]["labels"]["app.kubernetes.io/component"]].add(found["kind"])
+    common = {"ServiceAccount", "NetworkPolicy"}
+    served = common | {
+        "Deployment",
+        "Service",
+        "PodDisruptionBudget",
+        "HorizontalPodAutoscaler",
+        "PodMonitor",
+    }
+    assert kinds == {
+        "gateway": served | {"ConfigMap"},
+        "rewriter": served | {"ConfigMap"},
+        "triton": served,
+        "index": common | {"Job"},
+        "milvus": common | {"StatefulSet", "Service", "ConfigMap"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "gone"),
+    [
+        ({"rewriter": {"enabled": False}}, {"component": "rewriter"}),
+        ({"index": {"enabled": False}}, {"component": "index"}),
+        (LEAST | {"milvus": {"uri": "http://m:19530", "enabled": False}}, {"component": "milvus"}),
+        ({"podMonitor": {"enabled": False}}, {"kind": "PodMonitor"}),
+        ({"networkPolicy": {"enabled": False}}, {"kind": "NetworkPolicy"}),
+        (
+            {"gateway": {"autoscaling": {"enabled": False}}},
+            {"kind": "HorizontalPodAutoscaler", "component": "gateway"},
+        ),
+    ],
+    ids=lambda value: json.dumps(value)[:50],
+)
+def test_nothing_is_rendered_of_what_is_disabled(
+    render: Any, problems: Any, values: dict[str, Any], gone: dict[str, str]
+) -> None:
+    """A part that is switched off leaves no object behind, and the rest still fits together."""
+    objects = render(EVERYTHING | values)
+    assert problems(objects) == []
+    assert [found for found in objects if _is(found, gone)] == []
+    assert [found for found in render(EVERYTHING) if _is(found, gone)] != []
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({}, "milvus.uri is needed"),
+        ({"milvus": {"uri": "milvus:19530"}}, "/milvus/uri"),
+        (LEAST | {"gatewy": {}}, "'gatewy' not allowed"),
+        (LEAST | {"gateway": {"settings": {"rewrite_budget": 80}}}, "'rewrite_budget' not allowed"),
+        (LEAST | {"gateway": {"settings": {"rewrite_budget_ms": "80"}}}, "want integer"),
+        (LEAST | {"gateway": {"settings": {"listen": "0.0.0.0:1"}}}, "'listen' not allowed"),
+        (LEAST | {"gateway": {"replicas": 0}}, "/gateway/replicas"),
+        (LEAST | {"gateway": {"image": {"repository": ""}}}, "/gateway/image/repository"),
+        (
+            LEAST | {"gateway": {"resources": {"limits": {"memory": "1Gib"}}}},
+            "/gateway/resources/limits/memory",
+        ),
+        (LEAST | {"rewriter": {"engine": "openai"}}, "/rewriter/openai"),
+        (LEAST | {"rewriter": {"engine": "magic"}}, "/rewriter/engine"),
+        (LEAST | {"index": {"enabled": True}}, "index.catalogue.existingClaim is needed"),
+        (LEAST | {"index": {"catalogue": {"path": "/etc"}}}, "/index/catalogue/path"),
+        (LEAST | {"networkPolicy": {"scrapers": []}}, "/networkPolicy/scrapers"),
+    ],
+    ids=lambda value: json.dumps(value)[:60],
+)
+def test_wrong_values_are_refused_by_name(render: Any, values: dict[str, Any], complaint: str) -> None:
+    """A typo, a wrong type or a missing address stops the installation and says where it is."""
+    with pytest.raises(helm_python.HelmError, match=re.escape(complaint)):
+        render(values)
+
+
+def test_every_value_is_described_and_every_description_has_a_value() -> None:
+    """values.yaml and its schema name the same keys, and no object of the schema lets unknown ones in."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    properties = {name for name in SCHEMA["properties"] if name != "global"}
+    assert properties == values.keys()
+    for name in properties:
+        if SCHEMA["properties"][name].get("properties"):
+            assert SCHEMA["properties"][name]["properties"].keys() == values[name].keys(), name
+    nodes = [SCHEMA]
+    for node in nodes:
+        if "properties" in node and "if" not in node and node.get("type") == "object":
+            assert node["additionalProperties"] is False
+        children = itertools.chain(node.get("properties", {}).values(), node.get("$defs", {}).values())
+        nodes += [child for child in children if isinstance(child, dict)]
+
+
+@pytest.mark.parametrize("room", SETTINGS)
+def test_the_schema_knows_every_setting(room: str) -> None:
+    """The settings that values may carry are those of the room's Settings, each with its type."""
+    kinds: dict[Any, str] = {int: "integer", float: "number", str: "string"}
+    fields = {field.name: field.type for field in dataclasses.fields(SETTINGS[room])}
+    described = SCHEMA["properties"][room]["properties"]["settings"]["properties"]
+    assert described.keys() == fields.keys() - CHART_OWNED[room]
+    typed = {name: kinds[kind] for name, kind in fields.items() if name in described and name != "log_level"}
+    assert {name: node["type"] for name, node in described.items() if name != "log_level"} == typed
+
+
+@pytest.mark.parametrize("values", [LEAST, EVERYTHING], ids=["least", "everything"])
+@pytest.mark.parametrize("room", SETTINGS)
+def test_every_variable_that_the_chart_sets_is_a_setting(
+    render: Any, room: str, values: dict[str, Any]
+) -> None:
+    """What the chart puts into a container's environment is what the room reads, and it accepts the values."""
+    environment = next(
+        found["data"]
+        for found in render(values)
+        if found["kind"] == "ConfigMap" and _is(found, {"component": room})
+    )
+    settings = SETTINGS[room].from_env(environment)  # type: ignore[attr-defined]
+    assert settings.listen.startswith("0.0.0.0:")
+    if room == "gateway" and values is EVERYTHING:
+        assert (settings.max_message_bytes, settings.drain_s) == (12_000_000, 7.5)
+
+
+@pytest.mark.parametrize("values", [LEAST, EVERYTHING], ids=["least", "everything"])
+def test_a_pod_gets_the_time_that_its_drain_takes(render: Any, values: dict[str, Any]) -> None:
+    """Kubernetes waits longer before it kills than the service takes to drain."""
+    objects = render(values)
+    for room, settings in SETTINGS.items():
+        data = next(o["data"] for o in objects if o["kind"] == "ConfigMap" and _is(o, {"component": room}))
+        read = settings.from_env(data)  # type: ignore[attr-defined]
+        pod = next(o for o in objects if o["kind"] == "Deployment" and _is(o, {"component": room}))
+        assert pod["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > read.drain_s + read.grace_s
+
+
+def test_a_changed_setting_rolls_the_pods(render: Any) -> None:
+    """The annotation of the pods changes with the configuration, and only then."""
+
+    def checksum(values: dict[str, Any]) -> str:
+        pod = next(
+            o
+            for o in render(values)
+            if o["metadata"]["name"] == "demo-vitrine-gateway" and o["kind"] == "Deployment"
+        )
+        return str(pod["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
+
+    changed = LEAST | {"gateway": {"settings": {"rewrite_budget_ms": 81}}}
+    assert checksum(LEAST) == checksum(LEAST) != checksum(changed)
+
+
+def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
+    """Triton, the rewriter and Milvus let in the gateway on their port and scrapers on the other, and nobody else."""
+    scraper = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    caller = {
+        "podSelector": {
+            "matchLabels": {
+                "app.kubernetes.io/name": "vitrine",
+                "app.kubernetes.io/instance": "demo",
+                "app.kubernetes.io/component": "gateway",
+            }
+        }
+    }
+    policies = {o["metadata"]["name"]: o["spec"] for o in render(EVERYTHING) if o["kind"] == "NetworkPolicy"}
+    for component in ("triton", "rewriter", "milvus"):
+        assert policies[f"demo-vitrine-{component}"]["ingress"] == [
+            {"ports": [{"port": "grpc"}], "from": [caller]},
+            {"ports": [{"port": "metrics"}], "from": [scraper]},
+        ]
+    assert policies["demo-vitrine-triton"]["egress"] == policies["demo-vitrine-milvus"]["egress"] == []
+
+
+def test_two_releases_share_no_name(render: Any) -> None:
+    """Names come from the release, or from what overrides it, whatever their length."""
+    names = [found["metadata"]["name"] for found in render(EVERYTHING | {"fullnameOverride": "a" * 40})]
+    assert all(name.startswith("a" * 40 + "-") and len(name) <= 63 for name in names)
+
+
+def _is(found: dict[str, Any], wanted: dict[str, str]) -> bool:
+    component = found["metadata"]["labels"]["app.kubernetes.io/component"]
+    return {"kind": found["kind"], "component": component}.items() >= wanted.items()
