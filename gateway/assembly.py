@@ -40,9 +40,7 @@ from vitrine.v1 import catalogue_pb2_grpc, search_pb2_grpc
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOTHEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-
-_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _logger = logging.getLogger(__name__)
 
