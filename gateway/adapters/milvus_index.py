@@ -21,7 +21,7 @@ from gateway.adapters.milvus_connection import MilvusConnection, connect
 from gateway.adapters.milvus_expression import encode_text, milvus_expression
 from gateway.adapters.milvus_ledger import MilvusLedger
 from gateway.adapters.milvus_scan import summarise
-from gateway.adapters.milvus_schema import ID, PRODUCT_FIELDS, VECTOR, to_product, with_keys
+from gateway.adapters.milvus_schema import ID, PRODUCT_FIELDS, VECTOR, take_vectors, to_product, with_keys
 from gateway.adapters.milvus_writer import SCAN_TIMEOUT_S, MilvusWriter, count_rows
 from gateway.errors import DeadlineExceeded, FailedPrecondition, VectorIndexError
 from gateway.model import (
@@ -127,7 +127,11 @@ class MilvusIndex:
             )
 
         (found,) = await self._read(ask, timeout_s)
-        hits = [_hit(row, embedding, text, weights) for row in found]
+        vectors = take_vectors(found)
+        hits = [
+            _hit(to_product(row[ID], row["entity"], vector), embedding, text, weights)
+            for row, vector in zip(found, vectors, strict=True)
+        ]
         return sorted(hits, key=lambda hit: (-hit.score, hit.product.id))
 
     async def get(self, ids: Sequence[str], *, timeout_s: float) -> list[StoredProduct]:
@@ -146,7 +150,8 @@ class MilvusIndex:
             )
 
         rows = await self._read(ask, timeout_s)
-        found = {product.id: product for product in (to_product(row[ID], row) for row in rows)}
+        products = (to_product(row[ID], row, np.asarray(row[VECTOR], np.float32)) for row in rows)
+        found = {product.id: product for product in products}
         return [found[product_id] for product_id in ids if product_id in found]
 
     async def version(self, *, timeout_s: float) -> IndexVersion:
@@ -275,9 +280,8 @@ class MilvusIndex:
             raise DeadlineExceeded("the index did not answer in time") from None
 
 
-def _hit(row: Any, embedding: Embedding, text_embedding: Embedding, weights: Weights) -> Hit:
-    """Give the hit of a row: the parts are computed from the vector that came with it."""
-    product = to_product(row[ID], row["entity"])
+def _hit(product: StoredProduct, embedding: Embedding, text_embedding: Embedding, weights: Weights) -> Hit:
+    """Give the hit: its parts are computed from the vector that came with it."""
     assert product.text_embedding is not None
     assert product.image_embedding is not None
     text_score = float(product.text_embedding @ text_embedding)

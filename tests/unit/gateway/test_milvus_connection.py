@@ -1,0 +1,97 @@
+"""Calls to Milvus: bounds, deadlines, errors."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import pytest
+from grpc.aio import AioRpcError, Metadata
+from pymilvus import MilvusException
+
+from gateway.adapters.milvus_connection import MilvusConnection, MilvusError
+from gateway.errors import DeadlineExceeded, VectorIndexError
+
+
+class Client:
+    """Does what it is told when it is searched."""
+
+    def __init__(self, work: Callable[[], Awaitable[Any]]) -> None:
+        self._work = work
+        self.under_way = 0
+        self.most_under_way = 0
+
+    async def search(self, **_: object) -> Any:
+        """Count, and do it."""
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            return await self._work()
+        finally:
+            self.under_way -= 1
+
+
+def connection(client: Client, *, max_concurrency: int = 4) -> MilvusConnection:
+    return MilvusConnection(client, max_concurrency=max_concurrency)  # type: ignore[arg-type,unused-ignore]
+
+
+def failing(error: BaseException) -> Client:
+    async def work() -> None:
+        raise error
+
+    return Client(work)
+
+
+async def test_no_more_calls_are_under_way_than_the_bound() -> None:
+    """Callers wait here, not in Milvus's invisible queue."""
+    client = Client(lambda: asyncio.sleep(0.01, result="answer"))
+    bounded = connection(client, max_concurrency=3)
+    answers = await asyncio.gather(*(bounded.call("search", timeout_s=5) for _ in range(20)))
+    assert answers == ["answer"] * 20
+    assert client.most_under_way == 3
+
+
+async def test_the_time_in_the_queue_counts() -> None:
+    """A call that gets no slot in its time fails like one that gets no answer, and others are not disturbed."""
+    client = Client(lambda: asyncio.sleep(0.2, result="answer"))
+    bounded = connection(client, max_concurrency=1)
+    first = asyncio.create_task(bounded.call("search", timeout_s=5))
+    await asyncio.sleep(0)
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        await bounded.call("search", timeout_s=0.02)
+    assert time.monotonic() - started < 0.15
+    assert await first == "answer"
+
+
+async def test_a_call_that_is_late_is_cancelled() -> None:
+    """Nothing goes on behind the back of a caller who has stopped waiting."""
+    client = Client(lambda: asyncio.sleep(60))
+    with pytest.raises(DeadlineExceeded):
+        await connection(client).call("search", timeout_s=0.01)
+    assert client.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MilvusException(code=100, message="collection not found"), 100),
+        (AioRpcError(grpc.StatusCode.UNIMPLEMENTED, Metadata(), Metadata()), grpc.StatusCode.UNIMPLEMENTED),
+        (AioRpcError(grpc.StatusCode.UNAVAILABLE, Metadata(), Metadata()), grpc.StatusCode.UNAVAILABLE),
+    ],
+)
+async def test_both_families_of_errors_become_one(error: Exception, code: object) -> None:
+    """Errors of pymilvus and of gRPC are the index's failure, with the code kept and the message left behind."""
+    with pytest.raises(MilvusError) as caught:
+        await connection(failing(error)).call("search", timeout_s=5)
+    assert caught.value.milvus_code == code
+    assert isinstance(caught.value, VectorIndexError)
+    assert str(caught.value) == "index is unavailable"
+
+
+async def test_a_deadline_that_the_server_noticed_is_one() -> None:
+    """A DEADLINE_EXCEEDED of gRPC is no failure of the index."""
+    error = AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, Metadata(), Metadata())
+    with pytest.raises(DeadlineExceeded):
+        await connection(failing(error)).call("search", timeout_s=5)
