@@ -215,7 +215,7 @@ _OPENAI = {
         ({"REWRITER_MAX_IN_FLIGHT": "0"}, "REWRITER_MAX_IN_FLIGHT must be a number >= 1"),
         ({"REWRITER_DRAIN_S": "-1"}, "REWRITER_DRAIN_S must be a number >= 0"),
         ({"REWRITER_DRAIN_S": "nan"}, "REWRITER_DRAIN_S must be a number >= 0"),
-        ({"REWRITER_ENGINE": "gpt"}, "REWRITER_ENGINE must be one of router, openai"),
+        ({"REWRITER_ENGINE": "gpt"}, "REWRITER_ENGINE must be one of router"),
         ({"REWRITER_LOG_LEVEL": "loud"}, "REWRITER_LOG_LEVEL must be one of"),
         ({"REWRITER_ENGINE": "openai"}, "REWRITER_OPENAI_URL must be an http"),
         (_OPENAI | {"REWRITER_OPENAI_URL": "vllm:8000"}, "REWRITER_OPENAI_URL must be an http"),
