@@ -32,12 +32,12 @@ from export.model_config import (
     stamp_ensemble,
     write_config,
 )
-from vitrine.tensors import ENCODERS, ENSEMBLES, IMAGE_DECODE, PREPROCESSORS, TEXT_TOKENIZE
+from vitrine.tensors import ENCODERS, ENSEMBLES, PREPROCESSORS, ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "model_repository"
-PICTURE = SOURCE / IMAGE_DECODE.name / "picture.jpg"
-"""Warms `image_decode` up, and its pixels stand for the preprocessing in the identity."""
+PICTURE = SOURCE / "picture.jpg"
+"""Warms up whatever decodes pictures, and its pixels stand for the preprocessing in the identity."""
 
 PLANS_FILE = "plans.json"
 """What built the plans, of what, and how far they are from torch."""
@@ -149,13 +149,7 @@ def _files(repository: Path) -> dict[str, str]:
 def _assemble(folder: Path, publication: Publication, graphs: Graphs) -> Identity:
     identity = identify(publication.weights, precision=graphs.precision, picture=PICTURE)
     for spec in PREPROCESSORS:
-        version = _model_folder(folder, spec.name)
-        shutil.copyfile(SOURCE / spec.name / CONFIG_FILE, version.parent / CONFIG_FILE)
-        shutil.copyfile(SOURCE / spec.name / _VERSION / "model.py", version / "model.py")
-    shutil.copyfile(
-        publication.weights / TOKENIZER_FILE, folder / TEXT_TOKENIZE.name / _VERSION / TOKENIZER_FILE
-    )
-    _write_warmup(folder / IMAGE_DECODE.name / "warmup" / "picture")
+        _add_preprocessor(_model_folder(folder, spec.name), spec, publication.weights)
     for spec in ENCODERS:
         _add_encoder(_model_folder(folder, spec.name), publication.target, graphs.folder)
     for spec in ENSEMBLES:
@@ -170,6 +164,16 @@ def _model_folder(repository: Path, name: str) -> Path:
     version = repository / name / _VERSION
     version.mkdir(parents=True)
     return version
+
+
+def _add_preprocessor(version: Path, spec: ModelSpec, weights: Path) -> None:
+    shutil.copyfile(SOURCE / spec.name / CONFIG_FILE, version.parent / CONFIG_FILE)
+    shutil.copyfile(SOURCE / "preprocessor.py", version / "model.py")
+    reads = {tensor.name for tensor in spec.inputs}
+    if "text" in reads:
+        shutil.copyfile(weights / TOKENIZER_FILE, version / TOKENIZER_FILE)
+    if "image" in reads:
+        _write_warmup(version.parent / "warmup" / "picture")
 
 
 def _add_encoder(version: Path, target: Target, graphs: Path) -> None:

@@ -51,6 +51,7 @@ _EMBEDDING = TensorSpec("embedding", "FP32", (EMBEDDING_DIM,))
 
 IMAGE_DECODE = ModelSpec("image_decode", (_IMAGE,), (_PIXELS,))
 TEXT_TOKENIZE = ModelSpec("text_tokenize", (_TEXT,), (_TOKEN_IDS,))
+QUERY_PREPARE = ModelSpec("query_prepare", (_IMAGE, _TEXT), (_PIXELS, _TOKEN_IDS))
 IMAGE_ENCODER = ModelSpec(
     "image_encoder", (_PIXELS,), (TensorSpec("image_embedding", "FP32", (EMBEDDING_DIM,)),)
 )
@@ -69,13 +70,13 @@ EMBED_COMPOSED = ModelSpec(
     "embed_composed",
     (_IMAGE, _TEXT),
     (_EMBEDDING,),
-    ("image_decode", "text_tokenize", "image_encoder", "fusion_encoder"),
+    ("query_prepare", "image_encoder", "fusion_encoder"),
 )
 EMBED_REFINED = ModelSpec(
     "embed_refined", (_REFERENCE, _TEXT), (_EMBEDDING,), ("text_tokenize", "fusion_encoder")
 )
 
-PREPROCESSORS = (IMAGE_DECODE, TEXT_TOKENIZE)
+PREPROCESSORS = (IMAGE_DECODE, TEXT_TOKENIZE, QUERY_PREPARE)
 ENCODERS = (IMAGE_ENCODER, TEXT_ENCODER, FUSION_ENCODER)
 ENSEMBLES = (EMBED_TEXT, EMBED_IMAGE, EMBED_COMPOSED, EMBED_REFINED)
 MODELS = PREPROCESSORS + ENCODERS + ENSEMBLES

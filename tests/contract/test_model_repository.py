@@ -1,5 +1,6 @@
 """The model repository, as committed and as published, holds what vitrine.tensors says and bounds every queue."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def specified(tensors: tuple[TensorSpec, ...]) -> list[tuple[str, str, tuple[int
 
 
 def test_a_folder_for_each_model_and_no_other() -> None:
-    """The repository holds the nine models of vitrine.tensors."""
+    """The repository holds the ten models of vitrine.tensors."""
     assert {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")} == {m.name for m in MODELS}
 
 
@@ -73,6 +74,14 @@ def test_ensembles_run_their_steps_and_every_tensor_has_a_source(model: ModelSpe
         assert known[output.name] == output
 
 
+@pytest.mark.parametrize("model", ENSEMBLES, ids=lambda model: model.name)
+def test_no_ensemble_runs_steps_side_by_side(model: ModelSpec) -> None:
+    """Every step needs the one before: steps side by side hang tritonserver when one of them fails."""
+    steps = config_of(model.name).ensemble_scheduling.step
+    for before, step in pairwise(steps):
+        assert set(before.output_map.values()) & set(step.input_map.values())
+
+
 @pytest.mark.parametrize("model", MEMBERS, ids=lambda model: model.name)
 def test_every_queue_is_bounded(model: ModelSpec) -> None:
     """A request waits for a bounded time behind a bounded number, and is then refused."""
@@ -91,9 +100,9 @@ def test_every_member_is_warm_before_it_is_ready(model: ModelSpec) -> None:
     warmups = config_of(model.name).model_warmup
     assert [warmup.batch_size for warmup in warmups] == [1, MAX_BATCH_SIZE]
     for warmup in warmups:
-        given = [(t.name, TRITON_DTYPES[t.dtype], t.shape) for t in model.inputs]
+        given = sorted(specified(model.inputs))
         named = model_config_pb2.DataType.Name
-        assert [(n, named(i.data_type), tuple(i.dims)) for n, i in warmup.inputs.items()] == given
+        assert sorted((n, named(i.data_type), tuple(i.dims)) for n, i in warmup.inputs.items()) == given
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -235,6 +235,19 @@ async def test_bad_picture_fails_alone(client: InferenceServerClient, reference:
             assert_same(answer, expected[[index % len(PICTURES)]])
 
 
+async def test_bad_pictures_never_hang_the_server(client: InferenceServerClient) -> None:
+    """However many composed queries fail at their first step, alone or at once, every one of them is answered."""
+    bad = (strings("image", [b""]), strings("text", ["red"]))
+    one_by_one = [await outcome(client, "embed_composed", *bad) for _ in range(50)]
+    at_once = await asyncio.gather(*(outcome(client, "embed_composed", *bad) for _ in range(100)))
+    said = Counter([*one_by_one, *at_once])
+    assert said == {"INVALID_ARGUMENT: in ensemble 'embed_composed', image: is empty": 150}
+    for ensemble in ("embed_composed", "embed_image"):
+        inputs = [strings("image", PICTURES), strings("text", TEXTS)]
+        wanted = [tensor for tensor in inputs if tensor.name() == "image" or ensemble == "embed_composed"]
+        assert await outcome(client, ensemble, *wanted) == "OK"
+
+
 async def test_text_that_is_no_utf8(client: InferenceServerClient) -> None:
     """Bytes that are no text are refused by name."""
     said = await outcome(client, "embed_text", strings("text", [b"\xff\xfe"]))

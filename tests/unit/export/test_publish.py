@@ -42,7 +42,7 @@ def manifest_of(out: Path) -> dict[str, object]:
 
 
 def test_every_model_has_its_folder_and_version(weights: Path, tmp_path: Path, exporter: Any) -> None:
-    """Nine models, each with a configuration and a version that holds what it runs."""
+    """Ten models, each with a configuration and a version that holds what it runs."""
     out = tmp_path / "repository"
     assert publish(local(weights, out), exporter)
     assert {path.name for path in out.iterdir() if path.is_dir()} == {spec.name for spec in MODELS}
@@ -52,17 +52,21 @@ def test_every_model_has_its_folder_and_version(weights: Path, tmp_path: Path, e
     for spec in ENCODERS:
         assert (out / spec.name / "1" / "model.onnx").read_bytes() == spec.name.encode()
         assert (out / spec.name / "1" / "model.py").exists()
-    tokenizer = out / "text_tokenize" / "1" / "tokenizer.json"
-    assert tokenizer.read_bytes() == (weights / "tokenizer.json").read_bytes()
+    for name in ("text_tokenize", "query_prepare"):
+        tokenizer = out / name / "1" / "tokenizer.json"
+        assert tokenizer.read_bytes() == (weights / "tokenizer.json").read_bytes()
 
 
-def test_warm_up_picture_is_in_tritons_raw_form(weights: Path, tmp_path: Path, exporter: Any) -> None:
+@pytest.mark.parametrize("model", ["image_decode", "query_prepare"])
+def test_warm_up_picture_is_in_tritons_raw_form(
+    weights: Path, tmp_path: Path, exporter: Any, model: str
+) -> None:
     """The picture is preceded by its length, and the configuration names its file."""
     out = tmp_path / "repository"
     publish(local(weights, out), exporter)
-    config = read_config(out / "image_decode" / "config.pbtxt")
+    config = read_config(out / model / "config.pbtxt")
     name = config.model_warmup[0].inputs["image"].input_data_file
-    raw = (out / "image_decode" / "warmup" / name).read_bytes()
+    raw = (out / model / "warmup" / name).read_bytes()
     assert struct.unpack("<I", raw[:4]) == (len(raw) - 4,)
     assert raw[4:] == PICTURE.read_bytes()
 

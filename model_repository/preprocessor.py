@@ -1,0 +1,52 @@
+"""Decodes pictures and tokenises texts; the work is done by vitrine.preprocess.
+
+Publishing copies this file to every model that prepares inputs, as its model.py; its config.pbtxt says which.
+"""
+
+# triton_python_backend_utils is not complete before we are loaded: annotations must not be looked up.
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from vitrine.preprocess import ImageRejected, Tokenizer, decode_image
+
+# A batch takes microseconds: threads of the tokenizer's own would only take cores from the encoders.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+class TritonPythonModel:
+    """Answers every request by itself, so that a bad one never fails its neighbours in a batch."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read the tokenizer that was published beside this file, where texts are to be read."""
+        self._inputs = [tensor["name"] for tensor in json.loads(args["model_config"])["input"]]
+        if "text" in self._inputs:
+            folder = Path(args["model_repository"]) / args["model_version"]
+            self._tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
+
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        """Give each request its tensors, or INVALID_ARGUMENT with the field and the reason."""
+        return [self._respond(request) for request in requests]
+
+    def _respond(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
+        try:
+            return pb_utils.InferenceResponse([self._prepared(request, name) for name in self._inputs])
+        except ImageRejected as error:
+            return _invalid(f"image: {error.reason}")
+        except UnicodeDecodeError:
+            return _invalid("text: is not valid UTF-8")
+
+    def _prepared(self, request: pb_utils.InferenceRequest, name: str) -> pb_utils.Tensor:
+        values = pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()
+        if name == "image":
+            return pb_utils.Tensor("pixels", np.stack([decode_image(data) for data in values]))
+        return pb_utils.Tensor("token_ids", self._tokenizer([data.decode() for data in values]))
+
+
+def _invalid(message: str) -> pb_utils.InferenceResponse:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))
