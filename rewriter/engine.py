@@ -29,6 +29,7 @@ class Failure(Enum):
     NOT_JSON = "not json"
     SCHEMA = "schema"
     INVALID = "invalid"
+    UNSURE = "unsure"
 
 
 class EngineError(Exception):

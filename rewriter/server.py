@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from grpc import aio
@@ -54,20 +54,34 @@ async def open_engine(settings: Settings, metrics: Metrics) -> AsyncIterator[Eng
     if settings.engine == "router":
         yield router
         return
-    async with open_chat_completions(
+    async with _open_model(settings) as model:
+        yield Fallback(
+            model,
+            router,
+            name=settings.openai_model or settings.engine,
+            reserve_s=settings.fallback_reserve_ms / 1e3,
+            on_failure=lambda failure: metrics.engine_failures.labels(failure.value).inc(),
+        )
+
+
+def _open_model(settings: Settings) -> AbstractAsyncContextManager[Engine]:
+    """Open the model that the settings name."""
+    if settings.engine == "model":
+        # Loaded on demand: the router and a remote server need neither ONNX Runtime nor the tokenizer.
+        from rewriter.language.engine import open_language_model  # noqa: PLC0415
+
+        return open_language_model(
+            rows=settings.model_rows,
+            waiting=settings.model_waiting,
+            least_certainty=settings.model_least_certainty,
+        )
+    return open_chat_completions(
         url=settings.openai_url,
         api_key=settings.read_api_key(),
         model=settings.openai_model,
         max_tokens=settings.openai_max_tokens,
         connections=settings.openai_connections,
-    ) as model:
-        yield Fallback(
-            model,
-            router,
-            name=settings.openai_model,
-            reserve_s=settings.fallback_reserve_ms / 1e3,
-            on_failure=lambda failure: metrics.engine_failures.labels(failure.value).inc(),
-        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

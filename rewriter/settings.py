@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 PREFIX = "REWRITER_"
-ENGINES = ("router", "openai")
+ENGINES = ("router", "model", "openai")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -24,7 +24,14 @@ class Settings:
     log_level: str = "info"
 
     engine: str = "router"
-    """router: rules alone. openai: a server of chat completions, with the rules standing in for it."""
+    """router: rules alone. model: the embedded language model. openai: a server of chat completions. The rules stand in
+    for either model."""
+    model_rows: int = 16
+    """Turns that the embedded model reads at once."""
+    model_waiting: int = 64
+    """Turns that wait for it; one more goes to the rules."""
+    model_least_certainty: float = 0.0
+    """From 0 to 1: a reading with a less certain choice goes to the rules."""
     openai_url: str = ""
     """Where the API begins, such as http://vllm:8000/v1."""
     openai_model: str = ""
@@ -59,6 +66,8 @@ class Settings:
                 raise InvalidSettings(
                     f"{_variable(name)} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
+        if self.model_least_certainty > 1:
+            raise InvalidSettings(f"{_variable('model_least_certainty')} must be at most 1")
         if self.engine == "openai":
             self._check_openai()
 

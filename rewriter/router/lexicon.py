@@ -4,6 +4,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from catalogue.product import TEXT_FIELDS
 from rewriter.router.vocabulary import CUES, HYPONYMS, NUMBERS, ORDINALS, STEPS, STYLES, SYNONYMS, Role
@@ -35,6 +36,8 @@ class Lexicon:
     """By field, exactly as the facets write them."""
     kinds: Mapping[str, str]
     """The category of each kind, such as "shoes" for "boots"."""
+    words: frozenset[str]
+    """The stem of every word of a phrase."""
 
     def longest(self, stems: list[str], start: int) -> tuple[Meaning | None, int]:
         """Find the longest phrase that begins at the word; give it and its number of words, (None, 1) for none."""
@@ -54,7 +57,8 @@ def build_lexicon(facets: Iterable[rewrite_pb2.Facet]) -> Lexicon:
     phrases = _VOCABULARY | dict(_synonyms(values))
     for field in ("brand", "pattern", "colour", "category"):  # where fields share a word, the last one has it
         phrases.update(_facet_phrases(field, sorted(values.get(field, ())), phrases))
-    return Lexicon(phrases, values, dict(_kinds(values.get("category", frozenset()))))
+    kinds = dict(_kinds(values.get("category", frozenset())))
+    return Lexicon(phrases, values, kinds, frozenset(chain.from_iterable(phrases)))
 
 
 class LexiconCache:

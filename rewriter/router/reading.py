@@ -121,7 +121,7 @@ def point_at(
         return reading, tuple(products[position] for position in positions)
     for start, end in _descriptions(reading.tags):
         described = [tag for tag in reading.tags[start:end] if tag.role in VALUES]
-        match = next((product for product in products if _fits(product, described, reading.lexicon)), None)
+        match = next((product for product in products if fits(product, described, reading.lexicon)), None)
         if match is not None:
             named = tuple(
                 replace(tag, use=Use.NAMED) if start <= position < end else tag
@@ -145,6 +145,8 @@ def _kept(tags: Sequence[Tag], *, leading: bool = False) -> list[tuple[Tag, str]
             if current.use is Use.WANTED:
                 kept.append((current, current.meaning.said))
         elif current.role in _OWN_WORDS:
+            if current.role is Role.STEP:
+                pending = []
             opening = [item for item in pending if leading and item[0].role in _OPENING]
             kept += [*(pending if kept else opening), (current, current.surface)]
             pending = []
@@ -191,7 +193,7 @@ def _describes(current: Tag) -> bool:
     )
 
 
-def _fits(product: query_pb2.Product, described: Collection[Tag], lexicon: Lexicon) -> bool:
+def fits(product: query_pb2.Product, described: Collection[Tag], lexicon: Lexicon) -> bool:
     """Say whether the product has every value."""
     values = values_of(product, lexicon)
     return all(

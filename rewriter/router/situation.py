@@ -49,14 +49,12 @@ class Situation:
     @property
     def earlier(self) -> list[Filter]:
         """The conditions of the conversation that still hold."""
-        last = self.memory.last
-        return split(last.filter, self.lexicon.values) if last is not None and last.HasField("filter") else []
+        return _earlier(self.memory, self.lexicon)
 
     @property
     def category(self) -> str:
         """The category of the conversation so far; empty for none."""
-        said = [c.equals.value.text for c in self.earlier if c.equals.field == "category"]
-        return said[0] if said else self.product(self.memory.reference).category
+        return category_of(self.memory, self.lexicon)
 
     @property
     def opens_topic(self) -> bool:
@@ -118,3 +116,14 @@ class Situation:
         if reading.has(Role.DEAREST) or (reading.has(Role.DEARER) and not priced):
             return query_pb2.SORT_ORDER_PRICE_DESCENDING
         return query_pb2.SORT_ORDER_UNSPECIFIED
+
+
+def category_of(memory: Memory, lexicon: Lexicon) -> str:
+    """Give the category of a conversation so far; empty for none."""
+    said = [c.equals.value.text for c in _earlier(memory, lexicon) if c.equals.field == "category"]
+    return said[0] if said else memory.known.get(memory.reference, query_pb2.Product()).category
+
+
+def _earlier(memory: Memory, lexicon: Lexicon) -> list[Filter]:
+    last = memory.last
+    return split(last.filter, lexicon.values) if last is not None and last.HasField("filter") else []

@@ -43,14 +43,14 @@ class Tag:
 
 def tag_text(text: str, lexicon: Lexicon) -> tuple[Tag, ...]:
     """Tag folded text: longest phrase first, then accents, negations and replacements by their neighbours."""
-    tags = tuple(_look_up(text, lexicon))
-    for refine in (_mark_accents, _mark_unwanted, _mark_old, _mark_replaced):
+    tags = tuple(look_up(split_words(text), lexicon))
+    for refine in (mark_accents, _mark_unwanted, _mark_old, _mark_replaced):
         tags = refine(tags)
     return tags
 
 
-def _look_up(text: str, lexicon: Lexicon) -> Iterable[Tag]:
-    words = split_words(text)
+def look_up(words: Sequence[str], lexicon: Lexicon) -> Iterable[Tag]:
+    """Give the tag of each word or phrase, the longest phrase first; uses are not yet marked."""
     stems = [stem(word) for word in words]
     position = 0
     while position < len(words):
@@ -59,7 +59,7 @@ def _look_up(text: str, lexicon: Lexicon) -> Iterable[Tag]:
         position += length
 
 
-def _mark_accents(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+def mark_accents(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
     """Make "yellow accents" one style, so that its colour is not taken for the product's."""
     marked: list[Tag] = []
     for current in tags:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _WORD = re.compile(r"\d{1,3}(?:st|nd|rd|th)\b|[^\W_]+(?:'[^\W_]+)?|[,;]")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'"})
@@ -21,6 +22,7 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+@lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """Give the singular of a regular English plural: "dresses" and "dress" are one word to the lexicon."""
     if len(word) <= _SHORT:

@@ -1,0 +1,91 @@
+"""The embedded model behind the engine's port, alone or together with the router."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rewriter.checks import violation
+from rewriter.engine import EngineError, Failure
+from rewriter.language.batcher import Batcher, Expired, Overlong, Refused
+from rewriter.language.decoder import Decoder
+from rewriter.language.marks import MAX_WORDS, MarkedTurn, TooManyMarks, mark_turn
+from rewriter.language.plan import Plan, read_plan
+from rewriter.language.prompt import prompt_of
+from rewriter.language.resolve import resolve
+from rewriter.language.tokens import MAX_PROMPT_TOKENS, PromptTooLong, Tokens
+from rewriter.router.lexicon import Lexicon, LexiconCache
+from rewriter.router.memory import Memory, remember
+from vitrine.v1 import rewrite_pb2
+
+WEIGHTS = Path(__file__).parent.parent / "weights" / "small"
+_MAX_ANSWER_TOKENS = 192
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """Reads turns by the embedded model; what it is less certain of than `least_certainty` fails as UNSURE."""
+
+    tokens: Tokens
+    batcher: Batcher
+    lexicons: LexiconCache
+    name: str
+    least_certainty: float
+
+    async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
+        """Give the model's reading of the turn; raises EngineError when there is no valid one in time."""
+        lexicon, memory = self.lexicons.get(request.facets), remember(request.history)
+        turn = _marked(request.text, lexicon)
+        plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
+        if certainty < self.least_certainty:
+            raise EngineError(Failure.UNSURE, f"{certainty:.2f}")
+        rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
+        if broken := violation(rewrite, request):
+            raise EngineError(Failure.INVALID, broken)
+        rewrite.source = self.name
+        rewrite.confidence = certainty
+        return rewrite
+
+    async def _plan(
+        self,
+        request: rewrite_pb2.RewriteRequest,
+        turn: MarkedTurn,
+        memory: Memory,
+        lexicon: Lexicon,
+        timeout_s: float,
+    ) -> tuple[Plan, float]:
+        """Ask the model for the turn's plan; give it with the least probability of a choice."""
+        try:
+            prompt = self.tokens.encode(prompt_of(request, turn, memory, lexicon))
+            answer = await self.batcher.answer(prompt, self.tokens.matcher(turn.marks), timeout_s=timeout_s)
+        except (PromptTooLong, Overlong):
+            raise EngineError(Failure.TOO_LONG) from None
+        except Refused:
+            raise EngineError(Failure.BUSY) from None
+        except Expired:
+            raise EngineError(Failure.TIMEOUT) from None
+        return read_plan(self.tokens.decode(answer.tokens)), answer.certainty
+
+
+@asynccontextmanager
+async def open_language_model(
+    *, weights: Path = WEIGHTS, rows: int, waiting: int, least_certainty: float
+) -> AsyncIterator[LanguageModel]:
+    """Load the model and run it until the end."""
+    tokens = Tokens(weights / "tokenizer.json")
+    decoder = Decoder(weights / "decoder.onnx", rows=rows, length=MAX_PROMPT_TOKENS + _MAX_ANSWER_TOKENS)
+    batcher = Batcher(decoder, end=tokens.end, size=tokens.size, waiting=waiting)
+    try:
+        yield LanguageModel(tokens, batcher, LexiconCache(), f"model-{weights.name}", least_certainty)
+    finally:
+        batcher.close()
+
+
+def _marked(text: str, lexicon: Lexicon) -> MarkedTurn:
+    """Mark a turn; one of more words than the model was made for fails before any work is done on it."""
+    if len(text) > MAX_WORDS * 8 or len(text.split()) > MAX_WORDS:
+        raise EngineError(Failure.TOO_LONG)
+    try:
+        return mark_turn(text, lexicon)
+    except TooManyMarks:
+        raise EngineError(Failure.TOO_LONG) from None

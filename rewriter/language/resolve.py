@@ -1,0 +1,183 @@
+"""A plan made into a rewrite, by the parts that the router is made of.
+
+The plan is a model's opinion. What it may do is bounded here: positions that were not shown name nothing, a change
+needs something to change, a turn with a picture starts from it, and every value comes from the lexicon.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from rewriter.language.marks import MarkedTurn, Piece
+from rewriter.language.plan import Act, Money, Plan, Use
+from rewriter.router import replies
+from rewriter.router.answers import chat
+from rewriter.router.builders import (
+    alike,
+    changed,
+    compared,
+    constrained,
+    defined,
+    described,
+    pictured,
+    searched,
+    silent,
+)
+from rewriter.router.edits import shorten
+from rewriter.router.lexicon import Lexicon, Meaning
+from rewriter.router.memory import Memory
+from rewriter.router.prices import NEAR, PriceRange
+from rewriter.router.reading import Reading, fits
+from rewriter.router.situation import Situation
+from rewriter.router.tagging import VALUES, Tag
+from rewriter.router.tagging import Use as TagUse
+from rewriter.router.vocabulary import Role
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+_USES: Mapping[Use, TagUse] = {
+    Use.WANT: TagUse.WANTED,
+    Use.AVOID: TagUse.UNWANTED,
+    Use.OLD: TagUse.OLD,
+    Use.NAME: TagUse.NAMED,
+    Use.DROP: TagUse.NAMED,
+}
+_CUES: Mapping[Money, Role] = {
+    Money.CHEAPER: Role.CHEAPER,
+    Money.DEARER: Role.DEARER,
+    Money.CHEAPEST: Role.CHEAPEST,
+    Money.DEAREST: Role.DEAREST,
+}
+_SMALL_TALK: Mapping[Act, str] = {
+    Act.GREET: replies.GREETING,
+    Act.THANK: replies.THANKS,
+    Act.LEAVE: replies.FAREWELL,
+    Act.SERVICE: replies.SERVICE,
+    Act.RESET: replies.START_AFRESH,
+}
+_KEPT = frozenset(
+    {Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.JOIN, Role.POINT, Role.NOT, Role.RESET, Role.SAME}
+)
+"""Cues that stay: what binds words of the shopper's own, and what says whether a search goes on."""
+
+_PICTURED = frozenset({Act.SEARCH, Act.CHANGE, Act.NARROW, Act.SIMILAR, Act.DESCRIBE})
+
+
+def resolve(
+    plan: Plan,
+    turn: MarkedTurn,
+    request: rewrite_pb2.RewriteRequest,
+    *,
+    memory: Memory,
+    lexicon: Lexicon,
+) -> rewrite_pb2.Rewrite:
+    """Give the rewrite that the plan of the turn amounts to."""
+    pointed = _pointed(plan, turn, memory, lexicon)
+    tags = _tags(plan, turn, names=bool(pointed))
+    reading = Reading(tags=tags, price=turn.price or _price(plan.money, turn.amounts), lexicon=lexicon)
+    situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
+    if plan.act in _SMALL_TALK:
+        return chat(_SMALL_TALK[plan.act], confidence=0.9)
+    act = Act.PICTURE if request.has_image and plan.act in _PICTURED else plan.act
+    return _BUILDERS[act](situation) or _search(situation) or silent()
+
+
+def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> Sequence[query_pb2.Product]:
+    """Find the products that the plan names: by position among those shown last, else by description among all."""
+    shown = memory.shown
+    places = [place - 1 if place > 0 else len(shown) + place for place in plan.positions]
+    if positioned := [shown[place] for place in dict.fromkeys(places) if 0 <= place < len(shown)]:
+        return positioned
+    named = [
+        piece.tag
+        for piece in turn.pieces
+        if piece.marked and plan.uses[piece.text] is Use.NAME and _is_value(piece)
+    ]
+    products = (*shown, *reversed([*memory.known.values()]))
+    match = next((product for product in products if named and fits(product, named, lexicon)), None)
+    return () if match is None else (match,)
+
+
+def _is_value(piece: Piece) -> bool:
+    return piece.tag.role in VALUES
+
+
+def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
+    """Give the turn's tags as the plan means them; what names no product is a wish after all."""
+    tags = [
+        _as_meant(piece, plan.uses, names=names) if piece.marked else _as_cue(piece.tag)
+        for piece in turn.pieces
+    ]
+    if plan.money in _CUES:
+        tags.append(Tag("", Meaning(_CUES[plan.money])))
+    return tuple(tags)
+
+
+def _as_meant(piece: Piece, uses: Mapping[str, Use], *, names: bool) -> Tag:
+    """Give a mark's tag with its use; a word that is beside the point becomes a filler."""
+    use = uses[piece.text]
+    if use is Use.NAME and not names:
+        use = Use.WANT
+    if _is_value(piece):
+        return replace(piece.tag, use=_USES[use])
+    return piece.tag if use is Use.WANT else replace(piece.tag, meaning=Meaning(Role.FILLER))
+
+
+def _as_cue(tag: Tag) -> Tag:
+    """Keep what binds words together; the plan says the rest."""
+    return tag if tag.role in _KEPT else replace(tag, meaning=Meaning(Role.FILLER))
+
+
+def _price(money: Money, amounts: Sequence[float]) -> PriceRange | None:
+    """Give the interval that the plan makes of the turn's numbers; None for none."""
+    if not amounts or money not in _RANGES:
+        return None
+    return _RANGES[money](min(amounts), max(amounts))
+
+
+_RANGES: Mapping[Money, Callable[[float, float], PriceRange]] = {
+    Money.UNDER: lambda low, _: PriceRange(maximum=low, exclusive_maximum=True),
+    Money.UP_TO: lambda low, _: PriceRange(maximum=low),
+    Money.OVER: lambda low, _: PriceRange(minimum=low, exclusive_minimum=True),
+    Money.FROM: lambda low, _: PriceRange(minimum=low),
+    Money.ABOUT: lambda low, _: PriceRange(minimum=low * (1 - NEAR), maximum=low * (1 + NEAR)),
+    Money.BETWEEN: lambda low, high: PriceRange(minimum=low, maximum=high),
+}
+
+
+def _search(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    return searched(situation, shorten(situation.reading.query or " ".join(situation.request.text.split())))
+
+
+def _change(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    return changed(situation) if situation.reference else None
+
+
+def _narrow(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A condition on what was searched; on a product that this very turn points at, a search around that one."""
+    return changed(situation) if situation.target else constrained(situation)
+
+
+def _similar(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    return alike(situation) if situation.reference else None
+
+
+def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    if situation.request.has_image:
+        return pictured(situation, "")
+    return pictured(situation, situation.memory.picture) if situation.memory.picture else None
+
+
+def _describe(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    product = situation.memory.known.get(situation.reference)
+    return described(product) if product is not None else None
+
+
+_BUILDERS: Mapping[Act, Callable[[Situation], rewrite_pb2.Rewrite | None]] = {
+    Act.SEARCH: _search,
+    Act.CHANGE: _change,
+    Act.NARROW: _narrow,
+    Act.SIMILAR: _similar,
+    Act.PICTURE: _picture,
+    Act.COMPARE: compared,
+    Act.DESCRIBE: _describe,
+    Act.DEFINE: defined,
+}

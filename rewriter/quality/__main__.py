@@ -1,0 +1,109 @@
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rewriter.chat_completions import open_chat_completions
+from rewriter.engine import Engine
+from rewriter.environment import describe_environment
+from rewriter.fallback import Fallback
+from rewriter.language.engine import WEIGHTS, open_language_model
+from rewriter.quality.measure import read_cases, score, time_engine
+from rewriter.quality.turns import Case, slices
+from rewriter.router.engine import Router
+from rewriter.settings import Settings
+
+RESULT = Path("benchmarks/results/rewrite-quality.json")
+_AT_ONCE = 8
+_ROWS = 16
+_WAITING = 64
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option("--count", default=300, show_default=True, help="Turns drawn for each slice.")
+@click.option("--requests", default=400, show_default=True, help="For each of the timings.")
+@click.option("--openai-url", default="", help="An OpenAI-compatible endpoint to measure too.")
+@click.option("--openai-model", default="")
+@click.option("--show", is_flag=True, help="Print the turns written by hand that the hybrid gets wrong.")
+def main(**options: Any) -> None:
+    """Measure the router, the embedded model, the two together, and any endpoint given."""
+    report = asyncio.run(_measure(options))
+    out: Path = options["out"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    for name, result in report["results"].items():
+        print(name)
+        for part, scored in result["slices"].items():
+            print(
+                f"  {part:<11} route {scored['route']:.3f}  exact {scored['exact']:.3f}  of {scored['cases']}"
+            )
+        for timing in result.get("latency", ()):
+            print("  " + "  ".join(f"{key} {value}" for key, value in timing.items()))
+
+
+async def _measure(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the report: environment, params, results."""
+    begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    cases = slices(options["count"])
+    async with AsyncExitStack() as stack:
+        deciders = await _open(options, stack)
+        results = {
+            name: await _measured(name, engine, cases, requests=options["requests"], show=options["show"])
+            for name, engine in deciders.items()
+        }
+    environment = describe_environment() | {"begun": begun}
+    params = {"benchmark": "rewrite", "count": options["count"], "requests": options["requests"]}
+    return {"environment": environment, "params": params, "results": results}
+
+
+async def _open(options: Mapping[str, Any], stack: AsyncExitStack) -> dict[str, Engine]:
+    """Open every decider; the hybrid is what `REWRITER_ENGINE=model` serves."""
+    router = Router()
+    deciders: dict[str, Engine] = {"router": router}
+    for name, least in (("model", 0.0), ("hybrid", Settings().model_least_certainty)):
+        model = await stack.enter_async_context(
+            open_language_model(
+                weights=options["weights"], rows=_ROWS, waiting=_WAITING, least_certainty=least
+            )
+        )
+        behind = Fallback(model, router, name="model", reserve_s=0.01, on_failure=lambda _: None)
+        deciders[name] = model if name == "model" else behind
+    if options["openai_url"]:
+        deciders["openai"] = await stack.enter_async_context(
+            open_chat_completions(
+                url=options["openai_url"],
+                api_key="",
+                model=options["openai_model"],
+                max_tokens=256,
+                connections=_AT_ONCE,
+            )
+        )
+    return deciders
+
+
+async def _measured(
+    name: str, engine: Engine, cases: Mapping[str, Sequence[Case]], *, requests: int, show: bool
+) -> dict[str, Any]:
+    """Score a decider on every slice, and time it on turns that it can answer."""
+    scored, answered = {}, []
+    for part, turns in cases.items():
+        readings = await read_cases(engine, turns, title=f"{name}: {part}", at_once=_AT_ONCE)
+        scored[part] = score(readings)
+        answered += [reading.case for reading in readings if reading.rewrite is not None]
+        if show and part == "written" and name == "hybrid":
+            for reading in readings:
+                if not reading.exact:
+                    print(reading.case.request.text, "|", reading.case.expected, "|", reading.rewrite)
+    timing = await time_engine(engine, answered, requests=requests) if answered else []
+    return {"slices": scored, "latency": timing}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""How often a decider is right, and how fast it is."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rewriter.engine import Engine, EngineError
+from rewriter.quality.turns import Case, Expected
+from vitrine.v1 import rewrite_pb2
+
+TIMEOUT_S = 30.0
+"""For the accuracy of a slow endpoint; the latencies say how slow it is."""
+
+_WORST = 8
+CONCURRENCIES = (1, 8, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a decider made of a case."""
+
+    case: Case
+    rewrite: rewrite_pb2.Rewrite | None
+    failure: str = ""
+
+    @property
+    def routed(self) -> bool:
+        """Whether the route is right."""
+        return self.rewrite is not None and Expected.of(self.rewrite).route == self.case.expected.route
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything is."""
+        return self.rewrite is not None and self.case.expected.matches(Expected.of(self.rewrite))
+
+
+async def read_cases(engine: Engine, cases: Sequence[Case], *, title: str, at_once: int) -> list[Reading]:
+    """Let the decider read every case, several at once."""
+    places = asyncio.Semaphore(at_once)
+
+    async def read(case: Case) -> Reading:
+        async with places:
+            try:
+                rewrite = await engine.rewrite(case.request, timeout_s=TIMEOUT_S)
+            except EngineError as error:
+                return Reading(case, None, error.failure.value)
+            finally:
+                bar.update()
+            return Reading(case, rewrite)
+
+    with tqdm(total=len(cases), desc=title, leave=False) as bar:
+        return await asyncio.gather(*map(read, cases))
+
+
+def score(readings: Sequence[Reading]) -> dict[str, Any]:
+    """Give the shares of right routes and of wholly right rewrites, and the kinds that fail most."""
+    total = Counter(reading.case.kind for reading in readings)
+    wrong = Counter(reading.case.kind for reading in readings if not reading.exact)
+    return {
+        "cases": len(readings),
+        "route": _share(sum(reading.routed for reading in readings), len(readings)),
+        "exact": _share(sum(reading.exact for reading in readings), len(readings)),
+        "failures": dict(Counter(reading.failure for reading in readings if reading.failure)),
+        "worst": {kind: f"{count} of {total[kind]}" for kind, count in wrong.most_common(_WORST)},
+    }
+
+
+async def time_engine(engine: Engine, cases: Sequence[Case], *, requests: int) -> list[dict[str, float]]:
+    """Give latencies and throughput of a closed loop, per number of concurrent callers."""
+    results = []
+    for callers in CONCURRENCIES:
+        waiting = islice(cycle(cases), requests)
+        latencies: list[float] = []
+
+        async def call(latencies: list[float] = latencies, waiting: Any = waiting) -> None:
+            for case in waiting:
+                began = time.perf_counter()
+                await engine.rewrite(case.request, timeout_s=TIMEOUT_S)
+                latencies.append(time.perf_counter() - began)
+
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(call() for _ in range(callers)))
+        wall, used = time.perf_counter() - began, time.process_time() - cpu
+        p50, p95 = np.percentile(latencies, (50, 95)) * 1e3
+        results.append(
+            {
+                "concurrent": callers,
+                "p50_ms": round(float(p50), 2),
+                "p95_ms": round(float(p95), 2),
+                "per_second": round(requests / wall, 1),
+                "cpu_ms": round(used / requests * 1e3, 2),
+            }
+        )
+    return results
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0

@@ -1,0 +1,336 @@
+"""A grammar of turns: phrases composed from parts and filled with words, each with the plan that it amounts to."""
+
+import random
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from rewriter.language.marks import Piece, mark_turn
+from rewriter.language.plan import Act, Money, Use
+from rewriter.router.lexicon import Lexicon
+from rewriter.router.memory import Memory
+from rewriter.training.fillers import Fillers, slots_of
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+PHRASES = Path(__file__).parent / "phrases"
+LANGUAGES = ("en", "es", "zh", "ko")
+
+_PART = re.compile(r"\{(\w+)\}")
+_COUNTED = re.compile(r"\b(first|last) (two|three)\b|dos primeros|前两个|처음 두 개")
+_WITHOUT_SPACES = frozenset({"zh"})
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A kind of turn: what it does, when it can be said, how often."""
+
+    act: Act
+    states: str
+    """Letters of the states: f(irst), t(ext), d (product), p(icture), i(mage), x (pointed)."""
+    weight: float
+    money: Money = Money.NONE
+
+
+GROUPS: Mapping[str, Group] = MappingProxyType(
+    {
+        "search": Group(Act.SEARCH, "ftdp", 5),
+        "instead": Group(Act.SEARCH, "tdp", 3),
+        "change": Group(Act.CHANGE, "tdpx", 9),
+        "change_named": Group(Act.CHANGE, "tdp", 7),
+        "narrow": Group(Act.NARROW, "tdp", 7),
+        "price": Group(Act.NARROW, "tdp", 0.6, Money.UNDER),
+        "price_upto": Group(Act.NARROW, "tdp", 1.2, Money.UP_TO),
+        "price_over": Group(Act.NARROW, "tdp", 0.4, Money.OVER),
+        "price_from": Group(Act.NARROW, "tdp", 0.4, Money.FROM),
+        "price_about": Group(Act.NARROW, "tdp", 0.4, Money.ABOUT),
+        "price_between": Group(Act.NARROW, "tdp", 0.5, Money.BETWEEN),
+        "cheaper": Group(Act.NARROW, "tdpx", 2, Money.CHEAPER),
+        "cheaper_named": Group(Act.SIMILAR, "tdp", 1.2, Money.CHEAPER),
+        "dearer": Group(Act.NARROW, "tdp", 0.6, Money.DEARER),
+        "cheapest": Group(Act.NARROW, "tdp", 0.6, Money.CHEAPEST),
+        "dearest": Group(Act.NARROW, "tdp", 0.4, Money.DEAREST),
+        "similar": Group(Act.SIMILAR, "tdpx", 1.5),
+        "similar_named": Group(Act.SIMILAR, "tdp", 3),
+        "picture": Group(Act.PICTURE, "i", 4),
+        "picture_change": Group(Act.PICTURE, "i", 9),
+        "picture_back": Group(Act.PICTURE, "p", 5),
+        "compare": Group(Act.COMPARE, "tdp", 2.5),
+        "describe": Group(Act.DESCRIBE, "tdp", 1.5),
+        "define": Group(Act.DEFINE, "ftdp", 1.2),
+        "greet": Group(Act.GREET, "ft", 0.6),
+        "thank": Group(Act.THANK, "tdp", 0.8),
+        "leave": Group(Act.LEAVE, "td", 0.5),
+        "service": Group(Act.SERVICE, "ftdp", 1.2),
+        "reset": Group(Act.RESET, "tdp", 0.5),
+    }
+)
+STATE_LETTERS = MappingProxyType(
+    {"first": "f", "text": "t", "product": "d", "picture": "p", "image": "i", "pointed": "x"}
+)
+_BARE = frozenset({"greet", "thank", "leave", "service", "reset", "define", "describe", "compare"})
+"""Groups to which nothing is added."""
+
+_RANGES = ("price", "price_upto", "price_over", "price_from", "price_about", "price_between")
+
+
+@cache
+def phrases(language: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Read the parts of a tongue, each with its phrases for training and those held out."""
+    return MappingProxyType(tomllib.loads((PHRASES / f"{language}.toml").read_text(encoding="utf-8")))
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A turn being put together."""
+
+    rng: random.Random
+    fillers: Fillers
+    held: bool
+    """Whether phrases are those held out of training."""
+    lexicon: Lexicon
+    facets: Sequence[rewrite_pb2.Facet]
+    memory: Memory
+    reference: query_pb2.Product
+    """The product that a change starts from; an empty one for a picture."""
+    meant: list[tuple[str, Use]] = field(default_factory=list)
+    """Each marked word, by its value, with its use, in order."""
+    positions: list[int] = field(default_factory=list)
+    named: bool = False
+    slot: str = ""
+    """The slot whose old value was named, so that the new one is of it too."""
+    taken: set[str] = field(default_factory=set)
+    said: set[str] = field(default_factory=set)
+    """Slots that a wish has named."""
+
+    def phrase(self, part: str) -> str:
+        """Choose a phrase of the part and fill it."""
+        known = phrases(self.fillers.language)[part]
+        choices = (known.get("held") or known["train"]) if self.held else known["train"]
+        return self.fill(self.rng.choice(choices))
+
+    def fill(self, template: str) -> str:
+        """Fill the parts of a template, the old value before the new one."""
+        for counted in _COUNTED.finditer(template):
+            self.positions += _counted(counted)
+        if "{O}" in template:
+            template = template.replace("{O}", self._old())
+        if "{NAME}" in template:
+            template = template.replace("{NAME}", self._name())
+        return _PART.sub(lambda match: self._part(match[1]), template)
+
+    def _part(self, name: str) -> str:
+        return _FILL[name](self) if name.isupper() else self.phrase(name)
+
+    def mean(self, surface: str, use: Use) -> str:
+        """Note what the marked words of a surface are for."""
+        for piece in mark_turn(surface, self.lexicon).pieces:
+            if piece.marked:
+                self.meant.append((key_of(piece), use))
+                self.taken.add(key_of(piece))
+        return surface
+
+    def wanted(self, slot: str = "") -> str:
+        """Say a value of the slot, or of any slot that the reference's category has."""
+        slots = slots_of(self.reference.category) or {"colour": (), "pattern": ()}
+        if not slot:
+            others = [name for name in slots if name not in {"colour", "type", *self.said}]
+            slot = (
+                "colour"
+                if ("colour" not in self.said and self.rng.random() < 0.45) or not others
+                else self.rng.choice(others)
+            )
+        known = {"colour": self.fillers.colours(), "pattern": self.fillers.patterns()}.get(slot)
+        values = known or self.fillers.values(slot, slots.get(slot, ()))
+        has = self.reference.attributes.get(slot, "")
+        free = [value for value in values if value != has and value not in self.taken]
+        if not free:
+            return self.wanted("colour")
+        self.said.add(slot)
+        return self.mean(self.fillers.say(self.rng, slot, self.rng.choice(free)), Use.WANT)
+
+    def _old(self) -> str:
+        """Name what the reference has and is to lose."""
+        slots = slots_of(self.reference.category)
+        known = [slot for slot in ("colour", "pattern", "sleeve", "length", "material") if slot in slots]
+        slot = self.rng.choice(known) if known else "colour"
+        values = self.fillers.values(slot, slots.get(slot, self.fillers.colours()))
+        value = self.reference.attributes.get(slot) or self.rng.choice(values)
+        if not self.fillers.values(slot, [value]):
+            slot, value = "colour", self.rng.choice(self.fillers.colours())
+        self.slot = slot
+        return self.mean(self.fillers.say(self.rng, slot, value), Use.OLD)
+
+    def _name(self) -> str:
+        """Describe a shown product by what tells it from those before it."""
+        for product in self.rng.sample(list(self.memory.shown), len(self.memory.shown)):
+            earlier = self.memory.shown[: list(self.memory.shown).index(product)]
+            if all(other.colour != product.colour for other in earlier):
+                self.reference, self.named = product, True
+                noun = self.fillers.say(self.rng, "category", product.category)
+                colour = self.fillers.say(self.rng, "colour", product.colour)
+                said = {"en": f"{colour} {noun}", "es": f"{noun} {colour}", "ko": f"{colour} {noun}"}
+                return self.mean(said.get(self.fillers.language, f"{colour}{noun}"), Use.NAME)
+        return self._position_words()
+
+    def _position_words(self) -> str:
+        return f"{self.fillers.say_position(self.rng, self.draw_position())} one"
+
+    def draw_position(self) -> int:
+        """Choose a product among those shown that was not yet named; note it."""
+        count = len(self.memory.shown)
+        free = [place for place in range(1, min(5, count) + 1) if place not in self.positions]
+        place = self.rng.choice(free or [1])
+        if place == count and self.rng.random() < 0.4:
+            place = -1
+        self.positions.append(place)
+        self.reference = self.memory.shown[place - 1 if place > 0 else place]
+        return place
+
+
+def key_of(piece: Piece) -> str:
+    """Give what tells a marked word from the others: its value, or the word itself."""
+    return (
+        piece.tag.meaning.value
+        if piece.tag.meaning.slot and not piece.text.startswith("T")
+        else piece.tag.surface
+    )
+
+
+def _counted(match: re.Match[str]) -> list[int]:
+    count = 3 if match[2] == "three" else 2
+    return [*range(-count, 0)] if match[1] == "last" else [*range(1, count + 1)]
+
+
+def _item(draft: Draft) -> str:
+    """Say a kind of product with some of its values."""
+    rng, fillers = draft.rng, draft.fillers
+    category = rng.choice(fillers.categories())
+    draft.reference = query_pb2.Product(category=category)
+    noun = draft.mean(_plural(fillers.say_noun(rng, category), rng, fillers.language), Use.WANT)
+    before = [draft.wanted() for _ in range(rng.choice((0, 1, 1, 2, 2, 3)))]
+    after = []
+    if rng.random() < 0.15:
+        after.append(draft.mean(fillers.say_added(rng), Use.WANT))
+    if fillers.language == "en" and rng.random() < 0.12:
+        after.append(draft.mean(fillers.say_with(rng, slots_of(category)), Use.WANT))
+    match fillers.language:
+        case "zh":
+            return "".join([*after, *(f"{word}的" if rng.random() < 0.3 else word for word in before), noun])
+        case "es":
+            return " ".join([rng.choice(("", "un", "una", "unos")), noun, *before, *after]).strip()
+        case "ko":
+            return " ".join([*after, *before, noun])
+    article = rng.choice(("a", "", "some", "the", "")) if not noun.endswith("s") else ""
+    return " ".join(part for part in (article, *before, noun, *after) if part)
+
+
+def _plural(noun: str, rng: random.Random, language: str) -> str:
+    if language != "en" or noun.endswith("s") or rng.random() < 0.5:
+        return noun
+    return noun + ("es" if noun.endswith(("sh", "ch", "x")) else "s")
+
+
+def _noun(draft: Draft) -> str:
+    other = [name for name in draft.fillers.categories() if name != draft.reference.category]
+    return draft.mean(draft.fillers.say(draft.rng, "category", draft.rng.choice(other)), Use.WANT)
+
+
+def _avoided(draft: Draft) -> str:
+    rng, fillers = draft.rng, draft.fillers
+    slot, values = rng.choice((("colour", fillers.colours()), ("pattern", fillers.patterns())))
+    free = [value for value in values if value not in draft.taken] or values
+    return draft.mean(fillers.say(rng, slot, rng.choice(free)), Use.AVOID)
+
+
+def _brand(draft: Draft, use: Use = Use.WANT) -> str:
+    return draft.mean(draft.rng.choice(draft.fillers.brands(draft.facets)), use)
+
+
+def _amount(draft: Draft) -> str:
+    rng = draft.rng
+    number = f"{rng.choice((15, 20, 25, 30, 40, 45, 50, 60, 70, 75, 80, 90, 100, 120, 150, 200, 250, 300)) + rng.choice((0, 0, 3))}"
+    sign = rng.choice(("", "", "", "$", "£", "€")) if draft.fillers.language == "en" else ""
+    return sign + number
+
+
+_FILL: Mapping[str, Callable[[Draft], str]] = MappingProxyType(
+    {
+        "ITEM": _item,
+        "ITEMS": _item,
+        "V": lambda draft: draft.wanted(draft.slot),
+        "C": lambda draft: draft.wanted("colour"),
+        "W": lambda draft: draft.mean(
+            draft.fillers.say_with(draft.rng, slots_of(draft.reference.category)), Use.WANT
+        ),
+        "T": lambda draft: draft.mean(draft.fillers.say_step(draft.rng), Use.WANT),
+        "X": _avoided,
+        "XS": lambda draft: draft.mean(draft.fillers.say_avoided(draft.rng), Use.AVOID),
+        "N": _noun,
+        "NS": lambda draft: _plural(_noun(draft), draft.rng, draft.fillers.language),
+        "B": _brand,
+        "XB": lambda draft: _brand(draft, Use.AVOID),
+        "NUM": _amount,
+        "ORD": lambda draft: draft.fillers.say_position(draft.rng, draft.draw_position()),
+        "DIGIT": lambda draft: str(abs(draft.draw_position())) if draft.memory.shown else "1",
+        "OWN": lambda draft: draft.mean(draft.fillers.say_added(draft.rng), Use.WANT),
+        "OWNADJ": lambda draft: draft.mean(draft.fillers.say_compared(draft.rng), Use.WANT),
+        "TERM": lambda draft: draft.mean(draft.fillers.say_term(draft.rng), Use.WANT),
+    }
+)
+
+
+def compose(draft: Draft, group: str) -> tuple[str, Money]:
+    """Say a turn of the group: its core, what is added to it, and what stands around it."""
+    _rng, money = draft.rng, GROUPS[group].money
+    if group == "search":
+        core = draft.phrase("ask")
+        if "{ITEM}" not in " ".join(phrases(draft.fillers.language)["ask"]["train"]):
+            core = _spaced(draft, core, _item(draft))
+    else:
+        core = draft.phrase(group)
+    if group not in _BARE and money is Money.NONE:
+        core, money = _added(draft, group, core)
+    return _surrounded(draft, core), money
+
+
+def _added(draft: Draft, group: str, core: str) -> tuple[str, Money]:
+    """Add a condition now and then: a price, an exclusion, a brand."""
+    rng = draft.rng
+    chance = rng.random()
+    join = rng.choice((" ", ", ", " and ") if draft.fillers.language == "en" else (" ", ", "))
+    ranges = [name for name in _RANGES if name in phrases(draft.fillers.language)]
+    if chance < 0.17:
+        part = rng.choice(ranges)
+        return core + join + draft.phrase(part), GROUPS[part].money
+    if chance < 0.22 and group in {"change", "change_named", "picture_change"}:
+        return core + join + draft.phrase("cheaper"), Money.CHEAPER
+    if (
+        chance < 0.3
+        and draft.fillers.language == "en"
+        and group in {"search", "instead", "narrow", "picture"}
+    ):
+        what = rng.choice(("by {B}", "no {XS}", "not {X}", "from {B}"))
+        return core + join + draft.fill(what), Money.NONE
+    return core, Money.NONE
+
+
+def _surrounded(draft: Draft, core: str) -> str:
+    """Put openers, courtesies and sentences beside the point around a turn."""
+    rng = draft.rng
+    words = core
+    if rng.random() < 0.22:
+        words = _spaced(draft, draft.phrase("lead"), words)
+    if rng.random() < 0.2:
+        words = _spaced(draft, words, draft.phrase("tail"))
+    if rng.random() < 0.1 and core:
+        chatter = draft.phrase("chat")
+        words = rng.choice((f"{chatter}. {words}", f"{words}. {chatter}", f"{chatter}, {words}"))
+    return " ".join(words.split())
+
+
+def _spaced(draft: Draft, first: str, second: str) -> str:
+    return first + ("" if draft.fillers.language in _WITHOUT_SPACES else " ") + second
