@@ -86,9 +86,12 @@ lock: setup ## Resolve requirements/*.in into hashed *.txt
 	@cd requirements && for name in serve build test; do \
 		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
+	@docker/requirements/lock.sh
 
-train: setup ## Train the encoders on the procedural catalogue (resumes where it stopped)
+train: setup ## Train and evaluate the encoders on the procedural catalogue (resumes where it stopped)
 	@$(BIN)/python -m encoders train --out $(WEIGHTS)
+	@$(BIN)/python -m encoders evaluate
+	@$(BIN)/python -m benchmarks report
 
 export: setup ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)

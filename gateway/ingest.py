@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gateway.errors import EncoderError, InvalidQuery, Overloaded
+from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded
 from gateway.model import Embedding, EncoderInputs, StoredProduct
 from gateway.ports import CollectionWriter, Encoder
 from vitrine.tensors import MAX_BATCH_SIZE
@@ -34,8 +34,9 @@ LINGER_S = 0.1
 
 EMBED_TIMEOUT_S = 30.0
 
-# Searches go first: an ingest that finds the encoder's queue full waits and asks again.
-_RETRY_PAUSES_S = (0.2, 0.8, 3.2)
+# Searches go first: an ingest that finds the encoder's queue full, or that waited in it for too long, pauses and
+# asks again. A busy machine makes an ingest slower and does not end it.
+_RETRY_PAUSES_S = (0.2, 0.8, 3.2, 12.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +282,7 @@ async def _ask(encoder: Encoder, inputs: EncoderInputs) -> Embedding:
     for pause_s in _RETRY_PAUSES_S:
         try:
             return await _ask_once(encoder, inputs)
-        except (Overloaded, EncoderError):
+        except (DeadlineExceeded, Overloaded, EncoderError):
             await asyncio.sleep(pause_s)
     return await _ask_once(encoder, inputs)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway import ingest as module
-from gateway.errors import EncoderError, Overloaded, VectorIndexError
+from gateway.errors import DeadlineExceeded, EncoderError, Overloaded, VectorIndexError
 from gateway.ingest import Outcome, Refusal, Submission, digest, ingest
 from gateway.model import Embedding, EncoderInputs, IndexVersion, StoredProduct
 from gateway.testing import FakeCollection, FakeEncoder
@@ -203,10 +203,10 @@ async def test_large_pictures_make_small_batches(jpeg: bytes, monkeypatch: pytes
 async def test_a_busy_encoder_is_asked_again(
     collection: FakeCollection, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Overload and a lost connection are waited out."""
-    monkeypatch.setattr(module, "_RETRY_PAUSES_S", (0.0, 0.0))
+    """Overload, a queue that took too long and a lost connection are waited out."""
+    monkeypatch.setattr(module, "_RETRY_PAUSES_S", (0.0, 0.0, 0.0))
     encoder = FakeEncoder()
-    failures: list[Exception] = [Overloaded("busy", retry_after_s=0.1), EncoderError()]
+    failures = [Overloaded("busy", retry_after_s=0.1), DeadlineExceeded("late"), EncoderError()]
     embed = encoder.embed
 
     async def sometimes(inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
