@@ -77,12 +77,12 @@ class MilvusCollections:
         for collection in await self._list(deadline):
             if collection == in_use:
                 continue
-            if self._number(collection) > (self._number(in_use) if in_use else 0):
-                identity = await self._identity(collection, deadline)
-                if (identity[0].manifest, identity[1]) == (manifest, source) and resumed is None:
-                    resumed = identity[0]
-                    continue
+            version = await self._resumable(collection, manifest, source, deadline)
+            if version is not None and resumed is None and self._number(collection) > self._number(in_use):
+                resumed = version
+                continue
             await self._connection.call("drop_collection", collection, timeout_s=deadline.remaining_s())
+            await self._ledger.forget(collection, timeout_s=deadline.remaining_s())
         return resumed
 
     async def create(self, manifest: str, source: str, *, timeout_s: float) -> IndexVersion:
@@ -99,7 +99,7 @@ class MilvusCollections:
             consistency_level="Bounded",
             timeout_s=deadline.remaining_s(),
         )
-        # One of that name may have been dropped, and its seal be left.
+        # A collection of that name may have been dropped behind our back, and its seal be left.
         await self._ledger.write(collection, "0", timeout_s=deadline.remaining_s())
         return IndexVersion(collection=collection, manifest=manifest, embedding_dim=EMBEDDING_DIM)
 
@@ -109,6 +109,16 @@ class MilvusCollections:
                 self._connection, self._ledger, alias=self._prefix, timeout_s=deadline.remaining_s()
             )
         return self._pointer
+
+    async def _resumable(
+        self, collection: str, manifest: str, source: str, deadline: Deadline
+    ) -> IndexVersion | None:
+        """Give the collection's identity where it is of that manifest and source."""
+        try:
+            version, its_source = await self._identity(collection, deadline)
+        except FailedPrecondition:
+            return None  # what cannot be read cannot be resumed
+        return version if (version.manifest, its_source) == (manifest, source) else None
 
     async def _identity(self, collection: str, deadline: Deadline) -> tuple[IndexVersion, str]:
         try:
@@ -127,6 +137,6 @@ class MilvusCollections:
         names = await self._connection.call("list_collections", timeout_s=deadline.remaining_s())
         return sorted((name for name in names if self._name.fullmatch(name)), key=self._number)
 
-    def _number(self, collection: str) -> int:
-        match = self._name.fullmatch(collection)
+    def _number(self, collection: str | None) -> int:
+        match = self._name.fullmatch(collection or "")
         return int(match[1]) if match else 0

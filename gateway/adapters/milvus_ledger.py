@@ -53,6 +53,11 @@ class MilvusLedger:
             older = f"key == {literal(key)} and number < {number}"
             await self._call("delete", filter=older, timeout_s=timeout_s)
 
+    async def forget(self, key: str, *, timeout_s: float) -> None:
+        """Keep the key no longer."""
+        if await self._rows(key, timeout_s):
+            await self._call("delete", filter=f"key == {literal(key)}", timeout_s=timeout_s)
+
     async def _rows(self, key: str, timeout_s: float) -> list[tuple[int, str]]:
         """Give the numbers and values of the key."""
         try:

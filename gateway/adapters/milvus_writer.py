@@ -20,6 +20,9 @@ class MilvusWriter:
     Milvus acknowledges an upsert when it is in its log (the server) or committed to its file (Lite): nothing needs
     to be flushed for it to survive a kill.
 
+    The server replaces a product at one point of its time. Lite deletes it and inserts it anew, so that a search
+    may miss it for some milliseconds; a rebuild has no such gap on either.
+
     The ledger keeps how many products the collection holds at least, its seal: a damaged file that loads in part
     is told from a whole one by that. It is lowered before products are deleted and raised after all are written,
     so a kill in between leaves it too low, never too high.

@@ -275,6 +275,16 @@ async def test_an_index_that_lost_products_is_not_served(milvus: MilvusLite) -> 
         assert [hit.product.id for hit in await _search(index)] == ["p1"]
 
 
+async def test_a_collection_that_cannot_be_read_does_not_block_a_rebuild(milvus: MilvusLite) -> None:
+    """What carries the index's name and no identity is dropped as the remains of something unfinished."""
+    async with open_milvus(milvus.uri) as index:
+        await index.current("m1")
+        remains = "products_00000000_000009"
+        await index._connection.call("create_collection", remains, dimension=8, timeout_s=TIMEOUT_S)
+        await index.build("m1", "source")
+        assert remains not in await index._connection.call("list_collections", timeout_s=TIMEOUT_S)
+
+
 async def test_what_milvus_takes_in_silence_is_refused_before(milvus: MilvusLite) -> None:
     """An embedding that is missing, of the wrong length or not finite never reaches a collection."""
     good = product("p", "product")
