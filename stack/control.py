@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stack import logs, record
+from stack import logs, record, status
 from stack.processes import Identity, identify, is_alive, marked, send, unlink_shared_memory
 from stack.record import Phase, ServiceRecord, StackRecord, State
 from stack.services import ROOT, ports, services
@@ -154,6 +154,7 @@ def _launch(settings: Settings) -> Identity:
 
 def _await_ready(settings: Settings, supervisor: Identity, report: Report) -> None:
     seen: dict[str, ServiceRecord] = {}
+    trouble: list[str] = []
     give_up = time.monotonic() + sum(each.start_timeout_s + each.grace_s for each in services(settings))
     while time.monotonic() < give_up:
         alive = is_alive(supervisor)
@@ -161,12 +162,13 @@ def _await_ready(settings: Settings, supervisor: Identity, report: Report) -> No
         if current is None or current.supervisor != supervisor:
             raise StackError("the stack was stopped while it was starting")
         _report_changes(current, seen, report)
-        if current.phase is Phase.UP:
+        if status.is_up(current):
             return
         if not alive:
             raise StackError(_failure(settings, current))
+        trouble = status.reasons(current)
         time.sleep(0.1)
-    raise StackError("the stack is still not ready; see `python -m stack status`")
+    raise StackError("; ".join(["the stack is still not ready", *trouble]))
 
 
 def _report_changes(current: StackRecord, seen: dict[str, ServiceRecord], report: Report) -> None:
