@@ -17,7 +17,7 @@ from gateway.rewriting import PART as REWRITE
 from gateway.rewriting import Rewriting
 from gateway.search import SearchPipeline
 from gateway.sessions import Session, SessionStore, image_id
-from gateway.understanding import InvalidRewrite, Understanding, both
+from gateway.understanding import InvalidRewrite, Understanding, both, must_and_wish
 from gateway.wire import product_message, rewrite_message
 from vitrine.v1 import rewrite_pb2
 
@@ -160,12 +160,14 @@ def plan(understanding: Understanding, query: Query, before: Conversation) -> Qu
     """
     if understanding.route in (Route.COMPARE, Route.CHAT):
         return None
+    must, wishes = must_and_wish(understanding.filters)
     planned = replace(
         query,
         text=_words(understanding, query),
         image=b"",
         product_id="",
-        filters=both(query.filters, understanding.filters),
+        filters=both(query.filters, must),
+        wishes=wishes,
         sort=understanding.sort,
         source=understanding.source,
     )

@@ -20,6 +20,9 @@ class Query:
     image: bytes = b""
     product_id: str = ""
     filters: Filter | None = None
+    """What every hit satisfies."""
+    wishes: Filter | None = None
+    """What every hit satisfies if any product does; the rewriter's reading of colours, categories and the like."""
     weights: Weights | None = None
     """None: the defaults of the route."""
     limit: int = DEFAULT_LIMIT

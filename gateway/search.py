@@ -27,10 +27,14 @@ from gateway.readiness import Agreement
 from gateway.rewriting import PART as REWRITE
 from gateway.rewriting import Rewriting
 from gateway.stages import StageClock
-from gateway.understanding import Understanding, both
+from gateway.understanding import Understanding, both, must_and_wish
 from vitrine.v1 import rewrite_pb2
 
 T = TypeVar("T")
+
+
+WISHES = "wishes"
+"""In `degraded`: no product satisfies what the rewriter read of facets, so the hits are the nearest without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,7 @@ class SearchPipeline:
             if result is None:
                 result = await (raw or self._search_as_given(query, deadline))
         clock.add(result.timings)
-        return replace(result, degraded=degraded, timings=clock.timings())
+        return replace(result, degraded=result.degraded + degraded, timings=clock.timings())
 
     async def _read(self, query: Query, deadline: Deadline) -> Query | None:
         """Give the query as the rewriter understands it, or None without an answer to use."""
@@ -144,28 +148,36 @@ class SearchPipeline:
         versions = await self._agreement.versions(timeout_s=self._hop(deadline))
         target = await self._target(query, versions, deadline=deadline, clock=clock)
         weights = query.weights or self._settings.weights[query.route]
-        with clock.stage("search"), self._asking("index"):
-            hits = await self._index.search(
-                target.embedding,
-                text_embedding=target.text_embedding,
-                weights=weights,
-                filters=query.filters,
-                # One more, since the reference itself is no answer.
-                limit=query.limit + bool(query.product_id),
-                timeout_s=self._hop(deadline),
-            )
+        degraded: tuple[str, ...] = ()
+        with clock.stage("search"):
+            hits = await self._hits(query, target, weights, deadline)
+            if not hits and query.wishes is not None:
+                query, degraded = replace(query, wishes=None), (WISHES,)
+                hits = await self._hits(query, target, weights, deadline)
         for hit in hits:
             if hit.product.image_embedding is not None and hit.product.text_embedding is not None:
                 self._products.put((versions.index, hit.product.id), hit.product)
-        hits = [hit for hit in hits if hit.product.id != query.product_id][: query.limit]
         return SearchResult(
             hits=tuple(_in_order(hits, query.sort)),
             searched=query,
             weights=weights,
-            degraded=(),
+            degraded=degraded,
             timings=clock.timings(),
             versions=versions,
         )
+
+    async def _hits(self, query: Query, target: _Target, weights: Weights, deadline: Deadline) -> list[Hit]:
+        with self._asking("index"):
+            hits = await self._index.search(
+                target.embedding,
+                text_embedding=target.text_embedding,
+                weights=weights,
+                filters=both(query.filters, query.wishes),
+                # One more, since the reference itself is no answer.
+                limit=query.limit + bool(query.product_id),
+                timeout_s=self._hop(deadline),
+            )
+        return [hit for hit in hits if hit.product.id != query.product_id][: query.limit]
 
     async def _target(
         self, query: Query, versions: Versions, *, deadline: Deadline, clock: StageClock
@@ -236,10 +248,12 @@ def _rewritten(query: Query, understanding: Understanding) -> Query:
     if understanding.route is not query.route:
         return query
     words = understanding.query if query.route is Route.TEXT else understanding.modification
+    must, wishes = must_and_wish(understanding.filters)
     rewritten = replace(
         query,
         text=words or query.text,
-        filters=both(query.filters, understanding.filters),
+        filters=both(query.filters, must),
+        wishes=wishes,
         sort=understanding.sort,
     )
     return query if rewritten == query else replace(rewritten, source=understanding.source)

@@ -7,9 +7,10 @@ and known values. A violation discards the whole answer; only unknown facet valu
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from catalogue.product import TEXT_FIELDS
 from gateway.errors import InvalidQuery
 from gateway.filters import check_filter, to_model
 from gateway.model import AllOf, AnyOf, Equals, FieldSummary, Filter, Not, OneOf, Range, Route, Sort
@@ -91,6 +92,42 @@ def both(left: Filter | None, right: Filter | None) -> Filter | None:
     if left is None or right is None:
         return left or right
     return left if left == right else AllOf((left, right))
+
+
+def must_and_wish(filters: Filter | None) -> tuple[Filter | None, Filter | None]:
+    """Part a condition that the rewriter read: a price always holds, a facet gives way where nothing has it.
+
+    The words that a facet was read from rank by themselves; a price stands in no picture and no title.
+    """
+    must: Filter | None = None
+    wish: Filter | None = None
+    for part in _conjuncts(filters):
+        if _names(part) <= set(TEXT_FIELDS):
+            wish = both(wish, part)
+        else:
+            must = both(must, part)
+    return must, wish
+
+
+def _conjuncts(filters: Filter | None) -> Iterator[Filter]:
+    match filters:
+        case None:
+            return
+        case AllOf(parts):
+            for part in parts:
+                yield from _conjuncts(part)
+        case _:
+            yield filters
+
+
+def _names(filters: Filter) -> set[str]:
+    match filters:
+        case AllOf(parts) | AnyOf(parts):
+            return {name for part in parts for name in _names(part)}
+        case Not(part):
+            return _names(part)
+        case _:
+            return {filters.field}
 
 
 def _route(value: int) -> Route:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from gateway.filters import to_proto
 from gateway.model import Hit, Route, Sort, StoredProduct, Weights
 from gateway.query import Query, SearchResult, Timings, Versions
-from gateway.understanding import ROUTES, SORTS, Understanding
+from gateway.understanding import ROUTES, SORTS, Understanding, both
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
 
 PRODUCT_FIELDS = frozenset(field.name for field in query_pb2.Product.DESCRIPTOR.fields)
@@ -68,11 +68,12 @@ def _hit_message(hit: Hit, fields: Collection[str]) -> search_pb2.Hit:
 
 
 def _searched_message(query: Query, weights: Weights) -> search_pb2.SearchedQuery:
+    filters = both(query.filters, query.wishes)
     return search_pb2.SearchedQuery(
         route=ROUTE_NUMBERS[query.route],
         text=query.text,
         product_id=query.product_id,
-        filter=None if query.filters is None else to_proto(query.filters),
+        filter=None if filters is None else to_proto(filters),
         weights=query_pb2.Weights(text=weights.text, image=weights.image),
         sort=SORT_NUMBERS[query.sort],
         source=query.source,

@@ -8,7 +8,7 @@ async with VitrineClient("127.0.0.1:7700") as client:
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -26,6 +26,8 @@ DEFAULT_ADDRESS = "127.0.0.1:7700"
 DEFAULT_TIMEOUT_S = 10.0
 UPSERT_TIMEOUT_S = 3600.0
 """A whole stream of products; an answer that stays away longer than this means that the service hangs."""
+MAX_UNACKNOWLEDGED = 160
+"""Products of one stream that the service has not answered yet: five of its batches."""
 
 # Reads are safe to repeat. Refused calls (RESOURCE_EXHAUSTED) are not repeated here: the caller has the delay.
 # Throttling keeps repeats from feeding an outage: it takes ten successes to earn back one failure.
@@ -119,7 +121,7 @@ class VitrineClient:
 
     async def converse(
         self, request: search_pb2.ConverseRequest, *, timeout_s: float | None = None
-    ) -> AsyncIterator[search_pb2.ConverseResponse]:
+    ) -> AsyncGenerator[search_pb2.ConverseResponse, None]:
         """Take one turn of a conversation: what was understood, then the hits, then the reply."""
         call = self._search.Converse(request, timeout=timeout_s or self._timeout_s)
         try:
@@ -144,12 +146,14 @@ class VitrineClient:
         """
         options = catalogue_pb2.UpsertOptions(rebuild=rebuild, source=source)
         call = self._catalogue.UpsertProducts(timeout=timeout_s)
-        feeder = asyncio.create_task(_feed(call, options, products))
+        window = _Window()
+        feeder = asyncio.create_task(_feed(call, options, products, window))
         # A source that fails must not look like the end of the stream: it cancels the call.
         feeder.add_done_callback(lambda task: call.cancel() if _failure(task) else None)
         try:
             with self._translated():
                 async for answer in call:
+                    window.acknowledge(answer)
                     yield answer
         except asyncio.CancelledError:
             if failure := _failure(feeder):
@@ -199,13 +203,38 @@ class VitrineClient:
             raise _vitrine_error(error, unreachable=unreachable) from error
 
 
+class _Window:
+    """Products on their way, few enough that none is half written when the service ends the stream.
+
+    grpc.aio tells of a write that failed before it reads the status that says why.
+    """
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(MAX_UNACKNOWLEDGED)
+        self._acknowledged = 0
+
+    async def enter(self) -> None:
+        await self._free.acquire()
+
+    def acknowledge(self, answer: catalogue_pb2.UpsertProductsResponse) -> None:
+        total = answer.written + answer.unchanged + answer.rejected
+        for _ in range(total - self._acknowledged):
+            self._free.release()
+        self._acknowledged = total
+
+
 async def _feed(
     call: aio.StreamStreamCall[Any, Any],
     options: catalogue_pb2.UpsertOptions,
     products: AsyncIterable[catalogue_pb2.ProductInput],
+    window: _Window,
 ) -> None:
     await call.write(catalogue_pb2.UpsertProductsRequest(options=options))
+    await call.initial_metadata()  # comes when the stream is accepted, or with its refusal
     async for product in products:
+        await window.enter()
+        if call.done():
+            return
         await call.write(catalogue_pb2.UpsertProductsRequest(product=product))
     await call.done_writing()
 

@@ -127,7 +127,9 @@ class SearchResponse(_message.Message):
     def searched(self) -> Global___SearchedQuery: ...
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional work that was left out: "rewrite"."""
+        """Optional work that was left out: "rewrite", the rewriter's; "wishes", what it read of colours, categories and the
+        like, which no product satisfies.
+        """
 
     @_builtins.property
     def timings(self) -> Global___Timings: ...

@@ -39,6 +39,7 @@ class Shelf(catalogue_pb2_grpc.CatalogueServiceServicer):
         self, request_iterator: Iterator[UpsertProductsRequest], context: grpc.ServicerContext
     ) -> Iterator[UpsertProductsResponse]:
         """Take products until the stream ends, or until it is to fail."""
+        context.send_initial_metadata(())
         answer = UpsertProductsResponse()
         self.reads.wait(timeout=10)
         for number, request in enumerate(request_iterator):

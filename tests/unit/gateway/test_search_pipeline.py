@@ -179,11 +179,25 @@ async def test_a_rewrite_that_changes_nothing_costs_no_second_search() -> None:
 
 
 async def test_the_callers_filter_holds_beside_the_rewriters() -> None:
-    """A rewrite can narrow what the caller asked for, never widen it."""
-    blue = query_pb2.Filter(equals=query_pb2.Equals(field="colour", value=query_pb2.FieldValue(text="blue")))
-    setup = Setup(rewriter=answering(query="dress", filter=blue))
+    """A rewrite can narrow what the caller asked for, never widen it; a facet that nothing has gives way, and is told."""
+    setup = Setup(rewriter=answering(query="dress", filter=_equals("colour", "blue")))
     query = Query(text="blue dress", filters=Equals("colour", "red"), rewrite=True)
-    assert await setup.ids(query) == []
+    result = await setup.pipeline.search(query, Deadline.after(5))
+    assert [hit.product.id for hit in result.hits] == ["p1", "p2"]
+    assert (result.degraded, result.searched.filters) == (("wishes",), Equals("colour", "red"))
+    assert result.searched.wishes is None
+
+
+async def test_a_price_that_was_read_always_holds() -> None:
+    """Facets give way where nothing has them; a price does not."""
+    under_five = query_pb2.Filter(range=query_pb2.Range(field="price", maximum=5))
+    wish = query_pb2.Filter(all_of=query_pb2.FilterList(filters=[_equals("colour", "blue"), under_five]))
+    setup = Setup(rewriter=answering(query="dress", filter=wish))
+    assert await setup.ids(Query(text="blue dress under 5", rewrite=True)) == []
+
+
+def _equals(field: str, value: str) -> query_pb2.Filter:
+    return query_pb2.Filter(equals=query_pb2.Equals(field=field, value=query_pb2.FieldValue(text=value)))
 
 
 async def test_a_slow_rewriter_finds_the_raw_query_searched_already() -> None:

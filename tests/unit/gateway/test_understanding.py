@@ -6,7 +6,7 @@ import pytest
 
 from gateway.filters import to_proto
 from gateway.model import AllOf, AnyOf, Equals, FieldSummary, Filter, Not, OneOf, Range, Route, Sort
-from gateway.understanding import InvalidRewrite, Understanding, both, understand
+from gateway.understanding import InvalidRewrite, Understanding, both, must_and_wish, understand
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 FACETS = (
@@ -101,3 +101,12 @@ def test_conditions_are_joined() -> None:
     assert both(red, cheap) == AllOf((red, cheap))
     assert both(red, None) == both(None, red) == both(red, red) == red
     assert both(None, None) is None
+
+
+def test_prices_hold_and_facets_are_wishes() -> None:
+    """A condition is parted at its conjunctions; what names a price anywhere holds as a whole."""
+    red, cheap = Equals("colour", "red"), Range(field="price", maximum=9.0)
+    either = AnyOf((red, cheap))
+    assert must_and_wish(None) == (None, None)
+    assert must_and_wish(Not(red)) == (None, Not(red))
+    assert must_and_wish(AllOf((red, AllOf((cheap, either))))) == (AllOf((cheap, either)), red)

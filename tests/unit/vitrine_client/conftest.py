@@ -109,6 +109,7 @@ class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
     def UpsertProducts(
         self, request_iterator: Any, context: Any
     ) -> Iterator[catalogue_pb2.UpsertProductsResponse]:
+        context.send_initial_metadata(())
         written = 0
         for request in request_iterator:
             self._script.begin(request, context)
