@@ -59,7 +59,11 @@ search: setup ## Search: make search QUERY="red floral midi dress"
 	@$(BIN)/vitrine search "$(QUERY)"
 
 test: setup lint ## Lint, then run every test against the real stack
+	@if [ -n "$$CI" ]; then $(BIN)/python tests/contract/milvus_server.py; fi
 	@$(BIN)/python -m pytest
+
+test-milvus: setup ## Hold the index against the real Milvus 2.3.5, in a network namespace (root)
+	@$(BIN)/python tests/contract/milvus_server.py
 
 lint: setup $(if $(shell command -v npm),$(BUF)) ## Check style, types, import floors and protos
 	@$(BIN)/ruff check .
@@ -104,4 +108,4 @@ bench: setup ## Measure latency and throughput of the running stack; writes benc
 clean: down ## Delete what was built, not the environment
 	@rm -rf build
 
-.PHONY: help setup demo up down status logs index search test lint format proto lock train export bench clean
+.PHONY: help setup demo up down status logs index search test test-milvus lint format proto lock train export bench clean
