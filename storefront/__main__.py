@@ -1,0 +1,17 @@
+import asyncio
+import logging
+import os
+import sys
+
+from storefront.server import serve
+from storefront.settings import InvalidSettings, Settings
+
+try:
+    settings = Settings.from_env(os.environ)
+except InvalidSettings as error:
+    sys.exit(f"storefront: {error}")
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+try:
+    asyncio.run(serve(settings))
+except OSError as error:
+    sys.exit(f"storefront: cannot listen on {settings.listen}: {error.strerror}")

@@ -1,0 +1,126 @@
+"""The bridge's endpoints: each is one call to the gateway, or a file of the page."""
+
+import asyncio
+import json
+import mimetypes
+from collections.abc import MutableMapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from cachetools import TTLCache
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from storefront.forms import read_form
+from storefront.pictures import read_picture
+from storefront.problems import Refused, problem
+from storefront.settings import Settings
+from vitrine.client import VitrineClient, VitrineError
+from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchRequest, SearchResponse
+
+PAGE = Path(__file__).parent / "page"
+
+MAX_KNOWN_PICTURES = 10_000
+KNOWN_PICTURES_S = 60.0
+
+_NEVER_STALE = {"Cache-Control": "no-cache"}
+_STALE_SOON = {"Cache-Control": "private, max-age=300"}
+
+
+def _known_pictures() -> MutableMapping[str, str]:
+    return TTLCache(MAX_KNOWN_PICTURES, KNOWN_PICTURES_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Answers the page's requests from the gateway."""
+
+    client: VitrineClient
+    settings: Settings
+    known_pictures: MutableMapping[str, str] = field(default_factory=_known_pictures)
+    """Where the pictures of products shown lately lie, by product id: the browser asks for each of them at once."""
+
+    async def converse(self, request: web.Request) -> web.StreamResponse:
+        """Take one turn; the answer is a line of JSON an event, as the events come.
+
+        An error after the first event is the last line.
+        """
+        turn = await read_form(request, ConverseRequest(), timeout_s=self.settings.upload_timeout_s)
+        async with aclosing(self.client.converse(turn)) as events:
+            first = await anext(events)  # a turn that is refused is answered with a status of its own
+            response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", **_NEVER_STALE})
+            await response.prepare(request)
+            await response.write(self._line(first))
+            try:
+                async for event in events:
+                    await response.write(self._line(event))
+            except VitrineError as error:
+                await response.write(_encode(problem(error)) + b"\n")
+        return response
+
+    async def search(self, request: web.Request) -> web.Response:
+        """Answer one query."""
+        query = await read_form(request, SearchRequest(), timeout_s=self.settings.upload_timeout_s)
+        answer = await self.client.search(query)
+        self._note_pictures(answer)
+        return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
+
+    async def describe(self, _: web.Request) -> web.Response:
+        """Say what the index holds."""
+        answer = await self.client.describe()
+        return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
+
+    async def picture(self, request: web.Request) -> web.Response:
+        """Give the picture of a product of the index."""
+        product_id = request.match_info["product_id"]
+        uri = self.known_pictures.get(product_id)
+        if uri is None:
+            uri = (await self.client.get_product(product_id)).product.image_uri
+            self.known_pictures[product_id] = uri
+        picture = await asyncio.to_thread(read_picture, uri, self.settings.pictures)
+        if picture is None:
+            raise Refused(404, "the product has no picture here", field="product_id")
+        return web.Response(body=picture.data, content_type=picture.media_type, headers=_STALE_SOON)
+
+    async def health(self, _: web.Request) -> web.Response:
+        """Say whether the gateway is well: 200 or 503."""
+        status = await self.client.health()
+        return web.json_response({"gateway": status}, status=200 if status == "SERVING" else 503)
+
+    def _line(self, event: ConverseResponse) -> bytes:
+        self._note_pictures(event.result)
+        return _encode(_as_json(event)) + b"\n"
+
+    def _note_pictures(self, answer: SearchResponse) -> None:
+        """Remember where the pictures lie, and take it out of the answer: the server's paths are its own."""
+        for hit in answer.hits:
+            if hit.product.image_uri:
+                self.known_pictures[hit.product_id] = hit.product.image_uri
+                hit.product.ClearField("image_uri")
+
+
+def page_routes() -> list[web.RouteDef]:
+    """Give a route for each file of the page; they are read once, so no request names a path."""
+    routes = [_page_route(f"/{path.name}", path) for path in sorted(PAGE.iterdir())]
+    return [_page_route("/", PAGE / "index.html"), *routes]
+
+
+def _page_route(url: str, path: Path) -> web.RouteDef:
+    body = path.read_bytes()
+    media_type = mimetypes.guess_type(path.name)[0]
+
+    async def file(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type=media_type, charset="utf-8", headers=_NEVER_STALE)
+
+    return web.get(url, file)
+
+
+def _as_json(message: Message) -> dict[str, Any]:
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

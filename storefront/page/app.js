@@ -1,0 +1,215 @@
+// The conversation as a whole: one turn after the other, and the window that shows the products of one of them.
+
+import { Composer } from "./composer.js";
+import { byId, element, fill, pictureFrom } from "./dom.js";
+import { joined } from "./filters.js";
+import { catalogue, converse, pictureOf, search, ServiceError } from "./service.js";
+import { TurnView } from "./talk.js";
+import { endWaiting, markChosen, showAnswer, showEntrance, showWaiting } from "./window.js";
+
+const LIMIT = 12;
+const MOST = 60;
+const TILES = 8;
+const PICTURED = ["ROUTE_IMAGE", "ROUTE_COMPOSED"];
+const BY_PRICE = {
+  SORT_ORDER_PRICE_ASCENDING: (a, b) => a.product.price - b.product.price,
+  SORT_ORDER_PRICE_DESCENDING: (a, b) => b.product.price - a.product.price,
+};
+
+const composer = new Composer({
+  onSend: (asked) => take(asked),
+  onTrouble: (message) => new TurnView({}).failed(message),
+  onChange: (product) => markChosen(product?.id),
+});
+let session = "";
+let turns = [];
+let shown = null;
+let running = null;
+let entrance = { title: byId("title").textContent, tiles: [] };
+
+/** Asks the service about a turn and shows what comes, as it comes. */
+async function take(asked) {
+  const turn = { ...asked, view: new TurnView(asked), reply: "", picture: asked.picture ?? null };
+  turns.push(turn);
+  begun();
+  running = new AbortController();
+  const { signal } = running;
+  composer.setBusy(true);
+  showWaiting();
+  try {
+    await follow(turn, signal);
+    turn.view.answered({ reply: turn.reply, hits: turn.result?.hits.length, onShow: () => show(turn) });
+    if (!turn.result) endWaiting();
+    show(turn.result ? turn : shown);
+    announce([turn.reply, turn.result && `${turn.result.hits.length} products: ${turn.title}`].filter(Boolean).join(" "));
+  } catch (error) {
+    if (!signal.aborted) failed(turn, asked, error);
+  } finally {
+    if (running?.signal === signal) {
+      running = null;
+      composer.setBusy(false);
+    }
+  }
+}
+
+async function follow(turn, signal) {
+  const request = { session_id: session, text: turn.words, product_id: turn.product?.id ?? "", limit: LIMIT };
+  for await (const event of converse(request, turn.picture, signal)) {
+    session = event.session_id || session;
+    if (event.understood) {
+      turn.understood = event.understood;
+      turn.view.understood(event.understood);
+    } else if (event.result) {
+      turn.result = event.result;
+      Object.assign(turn, headingOf(turn));
+      show(turn);
+      scrollTo({ top: 0 });
+    } else if (event.reply) {
+      turn.reply = event.reply;
+    }
+  }
+}
+
+function failed(turn, asked, error) {
+  endWaiting();
+  if (!(error instanceof ServiceError)) console.error(error);
+  const expired = error.field === "session_id";
+  if (expired) session = "";
+  const message = expired ? "This conversation was too long ago. Ask again to begin a new one." : sentence(error);
+  turn.view.failed(message, () => {
+    turn.view.remove();
+    turns = turns.filter((each) => each !== turn);
+    take(asked);
+  });
+}
+
+function sentence(error) {
+  if (!(error instanceof ServiceError)) return "Something on this page went wrong.";
+  return error.retryAfter ? `${error.message} Try again in ${Math.ceil(error.retryAfter)} s.` : error.message;
+}
+
+/** Puts the products of a turn into the window. */
+function show(turn) {
+  shown = turn;
+  for (const each of turns) each.view.mark(each === turn);
+  if (!turn?.result) return;
+  const asked = turn.result.hits.length;
+  showAnswer(turn, {
+    onLike: (product) => composer.chooseProduct(product),
+    onWithout: (others) => again(turn, { filter: joined(others) }),
+    onMore: asked === (turn.limit ?? LIMIT) && asked < MOST ? () => again(turn, { limit: asked + LIMIT }) : null,
+  });
+  markChosen(composer.product?.id);
+}
+
+/** Searches what a turn searched once more, with other conditions or more products; the conversation stays as it is. */
+async function again(turn, { filter = turn.result.searched.filter, limit = turn.limit ?? LIMIT }) {
+  const { text, product_id, weights, sort, route, source } = turn.result.searched;
+  const picture = PICTURED.includes(route) ? lastPicture(turn) : null;
+  showWaiting();
+  try {
+    const result = await search({ text, product_id, filter, weights, limit, rewrite: "REWRITE_MODE_OFF" }, picture);
+    result.hits.sort(BY_PRICE[sort]);
+    result.searched = { ...result.searched, sort, source };
+    Object.assign(turn, { result, limit });
+    show(turn);
+    byId("results").focus({ preventScroll: true });
+    announce(`${result.hits.length} products: ${turn.title}`);
+  } catch (error) {
+    endWaiting();
+    fill(byId("note"), sentence(error));
+    announce(sentence(error));
+  }
+}
+
+/** Gives the picture that a turn was about: its own, or the last one before it. */
+function lastPicture(turn) {
+  const until = turns.slice(0, turns.indexOf(turn) + 1);
+  return until.findLast((each) => each.picture)?.picture ?? null;
+}
+
+/** Names what the window shows, and gives the picture of what it is like. */
+function headingOf(turn) {
+  const { route, text, product_id: productId } = turn.result.searched;
+  const words = text ? `“${text}”` : "";
+  if (PICTURED.includes(route)) {
+    const picture = lastPicture(turn);
+    return { title: words || "Like your picture", reference: picture && pictureFrom(picture, "Like your picture:") };
+  }
+  if (!productId) return { title: words || "Products", reference: null };
+  const name = nameOf(productId, turn.product);
+  return { title: words || `Like ${name}`, reference: element("img", { src: pictureOf(productId), alt: `Like ${name}:` }) };
+}
+
+function nameOf(productId, chosen) {
+  if (chosen?.id === productId) return chosen.title;
+  const hits = turns.flatMap((turn) => turn.result?.hits ?? []);
+  return hits.find((hit) => hit.product_id === productId)?.product.title ?? productId;
+}
+
+function begun() {
+  byId("greeting").hidden = turns.length > 0;
+  byId("restart").hidden = turns.length === 0;
+  const before = turns.length - 1;
+  byId("earlier").hidden = before < 1;
+  byId("earlier").textContent = before === 1 ? "1 earlier turn" : `${before} earlier turns`;
+}
+
+function restart() {
+  running?.abort();
+  running = null;
+  session = "";
+  turns = [];
+  shown = null;
+  byId("turns").replaceChildren();
+  composer.setBusy(false);
+  composer.clear();
+  begun();
+  showEntrance(entrance.title, entrance.tiles);
+  announce("A new conversation.");
+  byId("words").focus();
+}
+
+function announce(text) {
+  byId("status").textContent = text;
+}
+
+/** Fills the entrance from what the index holds: examples in its own words, and a product of each category. */
+async function furnish() {
+  const { products, fields } = await catalogue();
+  const count = Number(products);
+  byId("stock").textContent = count === 1 ? "1 product" : `${count.toLocaleString()} products`;
+  const values = Object.fromEntries(fields.map(({ name, values: known }) => [name, known ?? []]));
+  const price = fields.find(({ name }) => name === "price");
+  byId("examples").replaceChildren(...examples(values, price).map(example));
+  const tiles = await Promise.all(values.category.slice(0, TILES).map(tileOf));
+  entrance = { title: entrance.title, tiles };
+  if (!turns.length) showEntrance(entrance.title, entrance.tiles);
+}
+
+function examples({ category = [], colour = [], pattern = [] }, price) {
+  const pick = (list, index) => list[index % list.length] ?? "";
+  const phrase = (...parts) => parts.filter(Boolean).join(" ");
+  const budget = price ? `under ${Math.max(1, Math.round((price.minimum + price.maximum) / 80) * 10)}` : "";
+  return [
+    phrase(pick(colour, 0), pick(pattern, 1), pick(category, 0)),
+    phrase(pick(colour, 1), pick(category, 1), budget),
+    phrase(pick(pattern, 2), pick(category, 2)),
+  ].filter(Boolean);
+}
+
+const example = (text) => element("li", {}, element("button", { type: "button", class: "quiet-button", onclick: () => composer.send(text) }, text));
+
+async function tileOf(category) {
+  const filter = { equals: { field: "category", value: { text: category } } };
+  const found = await search({ text: category, filter, limit: 1, rewrite: "REWRITE_MODE_OFF" }).catch(() => ({ hits: [] }));
+  return { label: category, productId: found.hits[0]?.product_id, onChoose: () => composer.send(category) };
+}
+
+byId("restart").addEventListener("click", restart);
+byId("earlier").addEventListener("click", ({ currentTarget }) => {
+  const open = byId("turns").classList.toggle("open");
+  currentTarget.setAttribute("aria-expanded", String(open));
+});
+byId("words").focus({ preventScroll: true });
+furnish().catch((error) => fill(byId("note"), sentence(error)));

@@ -1,0 +1,75 @@
+// The bridge's endpoints. Requests and answers are the messages of vitrine.v1 in protobuf's JSON mapping.
+
+const LONGEST_MS = 30_000;
+
+/** What the service refused or failed to do; the message is a sentence for people. */
+export class ServiceError extends Error {
+  constructor({ message, field = "", code = "", retry_after_s = 0 }) {
+    super(field ? `${field}: ${message}` : message);
+    this.field = field;
+    this.code = code;
+    this.retryAfter = retry_after_s;
+  }
+}
+
+/** Takes one turn; yields its events as they arrive. */
+export async function* converse(turn, image, signal) {
+  const response = await post("/converse", turn, image, signal);
+  for await (const line of lines(response.body)) {
+    const event = JSON.parse(line);
+    if (event.error) throw new ServiceError(event.error);
+    yield event;
+  }
+}
+
+/** Answers one query. */
+export async function search(query, image, signal) {
+  return (await post("/search", query, image, signal)).json();
+}
+
+/** Says what the index holds. */
+export async function catalogue() {
+  return (await ask("/catalogue", {})).json();
+}
+
+/** Gives the address of a product's picture. */
+export const pictureOf = (productId) => `/products/${encodeURIComponent(productId)}/picture`;
+
+function post(path, message, image, signal) {
+  const form = new FormData();
+  form.append("request", JSON.stringify(message));
+  if (image) form.append("image", image);
+  return ask(path, { method: "POST", body: form, signal });
+}
+
+async function ask(path, { signal, ...options }) {
+  const ends = [AbortSignal.timeout(LONGEST_MS), ...(signal ? [signal] : [])];
+  let response;
+  try {
+    response = await fetch(path, { ...options, signal: AbortSignal.any(ends) });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    const late = error.name === "TimeoutError";
+    throw new ServiceError({ message: late ? "No answer came in time." : "This page's server does not answer." });
+  }
+  if (!response.ok) throw new ServiceError(await problemOf(response));
+  return response;
+}
+
+async function problemOf(response) {
+  const otherwise = { message: `The server answered ${response.status}.` };
+  return (await response.json().catch(() => ({}))).error ?? otherwise;
+}
+
+async function* lines(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const parts = (rest + value).split("\n");
+    rest = parts.pop();
+    yield* parts.filter(Boolean);
+  }
+  if (rest) yield rest;
+}

@@ -1,0 +1,72 @@
+// The conversation's log: what was asked, how it was read, what was replied.
+
+import { byId, element, pictureFrom } from "./dom.js";
+import { pictureOf } from "./service.js";
+import { ROUTES } from "./window.js";
+
+const turns = byId("turns");
+
+/** One turn in the log. */
+export class TurnView {
+  constructor({ words, picture, product }) {
+    this.reading = element("p", { class: "reading busy" }, "Reading");
+    this.node = element(
+      "li",
+      { class: "turn" },
+      product && element("img", { class: "asked-picture", src: pictureOf(product.id), alt: `Like ${product.title}` }),
+      picture && pictureFrom(picture, "Your picture", "asked-picture"),
+      words && element("p", { class: "asked" }, words),
+      this.reading,
+    );
+    turns.append(this.node);
+    this.scroll();
+  }
+
+  /** Shows how the turn was read, while it is being searched. */
+  understood({ route, query, modification }) {
+    const wanted = modification || query;
+    this.reading.replaceChildren(ROUTES[route] ?? route, ...(wanted ? [": ", element("strong", {}, wanted)] : []));
+    this.scroll();
+  }
+
+  /** Shows the reply, and a way back to the products. */
+  answered({ reply, hits, onShow }) {
+    this.reading.classList.remove("busy");
+    if (reply) this.node.append(element("p", { class: "reply" }, reply));
+    if (hits !== undefined) {
+      const label = hits === 1 ? "1 product" : `${hits} products`;
+      this.show = element("button", { type: "button", class: "quiet-button again", onclick: onShow }, label);
+      this.node.append(this.show);
+    }
+    this.scroll();
+  }
+
+  /** Shows what went wrong, and a way to try again. */
+  failed(message, onRetry) {
+    this.reading.remove();
+    this.node.append(
+      element(
+        "div",
+        { class: "failure", role: "alert" },
+        message,
+        onRetry && element("button", { type: "button", class: "quiet-button", onclick: onRetry }, "Try again"),
+      ),
+    );
+    this.scroll();
+  }
+
+  /** Takes the turn out of the log. */
+  remove() {
+    this.node.remove();
+  }
+
+  /** Marks the turn whose products are in the window. */
+  mark(shown) {
+    if (shown) this.show?.setAttribute("aria-current", "true");
+    else this.show?.removeAttribute("aria-current");
+  }
+
+  scroll() {
+    turns.scrollTop = turns.scrollHeight;
+  }
+}

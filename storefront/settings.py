@@ -1,0 +1,73 @@
+"""The storefront's settings: every field of `Settings` is an environment variable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+PREFIX = "STOREFRONT_"
+
+
+class InvalidSettings(ValueError):  # noqa: N818 - read by operators as a sentence
+    """A setting is unknown, of the wrong type or out of range; the message says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is the environment variable STOREFRONT_<NAME>; `_s` is seconds."""
+
+    listen: str = "127.0.0.1:7730"
+    gateway: str = "127.0.0.1:7700"
+    pictures: Path = Path("build/catalogue")
+    """Folder of the products' pictures; no file outside of it is ever served."""
+    hosts: str = "127.0.0.1,localhost"
+    """Names by which browsers may ask for the page, so that another site's name that resolves to here gets nothing."""
+    call_timeout_s: float = 10.0
+    """Of one call to the gateway."""
+    upload_timeout_s: float = 20.0
+    """Of reading one request."""
+    max_requests: int = 64
+    """At work at the same time; the next one is refused."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not 0 < value < float("inf"):
+                raise InvalidSettings(f"{_variable(field.name)} must be a number > 0, got {value}")
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdecimal():
+            raise InvalidSettings(f"{_variable('listen')} must be HOST:PORT, got {self.listen!r}")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The names of `hosts`."""
+        return frozenset(name.strip().lower() for name in self.hosts.split(","))
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
+        known = {_variable(field.name): field for field in fields(cls)}
+        if unknown := sorted(name for name in env if name.startswith(PREFIX) and name not in known):
+            raise InvalidSettings(f"unknown settings: {', '.join(unknown)}")
+        values: dict[str, Any] = {}
+        for variable, field in known.items():
+            if variable in env:
+                values[field.name] = _convert(variable, env[variable], field.type)
+        return cls(**values)
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _convert(variable: str, value: str, kind: Any) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidSettings(f"{variable} must be {kind.__name__}, got {value!r}") from None
