@@ -15,7 +15,7 @@ from stack.settings import SUPERVISOR, Settings, StackError
 # What starts and probes services imports the clients of all of them, which takes most of a second: only the commands
 # that need it do so, and `status` and `logs` stay quick.
 
-NAMES = ("triton", "milvus", "rewriter", "gateway", SUPERVISOR)
+NAMES = ("triton", "milvus", "rewriter", "gateway", "storefront", SUPERVISOR)
 
 Command = Callable[..., Any]
 
@@ -48,7 +48,7 @@ def _start_options(command: Command) -> Command:
             metavar="NAME=VALUE",
             multiple=True,
             callback=_parse_overrides,
-            help="Set a GATEWAY_* or REWRITER_* environment variable; may be repeated.",
+            help="Set a GATEWAY_*, REWRITER_* or STOREFRONT_* environment variable; may be repeated.",
         ),
         click.option(
             "--repository",
@@ -62,7 +62,10 @@ def _start_options(command: Command) -> Command:
             type=int,
             default=7700,
             show_default=True,
-            help="N: gateway N, its metrics N+1, Triton N+10 to N+12, rewriter N+20.",
+            help="N: gateway N, its metrics N+1, Triton N+10 to N+12, rewriter N+20, page N+30.",
+        ),
+        click.option(
+            "--page/--no-page", default=True, show_default=True, help="Serve the page to look at, too."
         ),
         _state_option,
     ):
@@ -81,7 +84,7 @@ def _parse_overrides(
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Run Vitrine's processes on this machine: Triton, Milvus Lite, the rewriter and the gateway."""
+    """Run Vitrine's processes on this machine: Triton, Milvus Lite, the rewriter, the gateway and the storefront."""
 
 
 @main.command()
@@ -92,8 +95,9 @@ def up(**options: Any) -> None:
 
     settings = Settings(**options)
     control.up(settings, click.echo)
+    page = f", page http://{settings.storefront}/" if settings.page else ""
     click.echo(
-        f"the stack is up: gateway {settings.gateway}, metrics http://{settings.gateway_metrics}/metrics"
+        f"the stack is up: gateway {settings.gateway}, metrics http://{settings.gateway_metrics}/metrics{page}"
     )
 
 

@@ -127,7 +127,7 @@ def _launch(settings: Settings) -> Identity:
     """Start the supervisor as a daemon; give it once its record is there."""
     options = [
         *("--state", str(settings.state), "--port-base", str(settings.port_base)),
-        *("--repository", str(settings.repository)),
+        *("--repository", str(settings.repository), "--page" if settings.page else "--no-page"),
         *(part for name, value in settings.overrides for part in ("--set", f"{name}={value}")),
     ]
     log = settings.log(SUPERVISOR)

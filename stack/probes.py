@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import grpc
 import grpc.aio
 import numpy as np
@@ -35,6 +36,9 @@ CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 
 COLLECTION_NOT_FOUND = 100
 """Milvus's code."""
+
+FOUND, SERVICE_UNAVAILABLE = 200, 503
+"""HTTP's codes."""
 
 Probe = Callable[[int], Awaitable[None]]
 """Asks the service that runs as the pid; returns when it is well and raises a ProbeError when it is not."""
@@ -138,6 +142,21 @@ def serving(address: str) -> Probe:
     return probe
 
 
+def page(address: str) -> Probe:
+    """Probe the storefront by fetching the page, and its word on the gateway behind it."""
+
+    async def probe(_: int) -> None:
+        try:
+            async with aiohttp.ClientSession(f"http://{address}") as session:
+                for path in ("/", "/healthz"):
+                    async with session.get(path) as answer:
+                        _require_found(path, answer.status)
+        except aiohttp.ClientError as error:
+            raise ProbeError(str(error)) from error
+
+    return probe
+
+
 def _channel(target: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
 
@@ -166,6 +185,13 @@ async def _require_serving(channel: grpc.aio.Channel) -> None:
     answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise NotReady(f"health says {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}")
+
+
+def _require_found(path: str, status: int) -> None:
+    if status == SERVICE_UNAVAILABLE:
+        raise NotReady("the gateway does not answer it")
+    if status != FOUND:
+        raise ProbeError(f"GET {path} answers {status}")
 
 
 def _translated(error: grpc.RpcError) -> ProbeError:

@@ -1,4 +1,4 @@
-"""The four services of a stack, in the order in which they start."""
+"""The services of a stack, in the order in which they start."""
 
 import os
 import sys
@@ -45,8 +45,9 @@ class Service:
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """Give Triton, Milvus Lite, the rewriter and the gateway."""
-    return (_triton(settings), _milvus(settings), _rewriter(settings), _gateway(settings))
+    """Give Triton, Milvus Lite, the rewriter, the gateway and, unless it is not wanted, the storefront."""
+    own = (_triton(settings), _milvus(settings), _rewriter(settings), _gateway(settings))
+    return (*own, _storefront(settings)) if settings.page else own
 
 
 def ports(settings: Settings) -> dict[str, str]:
@@ -58,6 +59,7 @@ def ports(settings: Settings) -> dict[str, str]:
         "triton grpc": settings.triton_grpc,
         "triton metrics": settings.triton_metrics,
         "rewriter": settings.rewriter,
+        **({"storefront": settings.storefront} if settings.page else {}),
     }
 
 
@@ -131,6 +133,21 @@ def _gateway(settings: Settings) -> Service:
         alive=probe,
         start_timeout_s=60.0,
         grace_s=20.0,  # requests in flight finish
+    )
+
+
+def _storefront(settings: Settings) -> Service:
+    own = {"STOREFRONT_LISTEN": settings.storefront, "STOREFRONT_GATEWAY": settings.gateway}
+    probe = probes.page(settings.storefront)
+    return Service(
+        name="storefront",
+        command=(sys.executable, "-m", "storefront"),
+        environment=_environment(settings) | own | dict(settings.overrides),
+        address=settings.storefront,
+        ready=probe,
+        alive=probe,
+        start_timeout_s=60.0,
+        grace_s=10.0,  # requests in flight finish
     )
 
 

@@ -16,7 +16,7 @@ MAX_PORT_BASE = 65_500
 MAX_SOCKET_PATH = 100
 """The kernel takes 107 bytes; some room is left for the servers' own suffixes."""
 
-OVERRIDE_PREFIXES = ("GATEWAY_", "REWRITER_")
+OVERRIDE_PREFIXES = ("GATEWAY_", "REWRITER_", "STOREFRONT_")
 
 
 class StackError(Exception):
@@ -28,7 +28,7 @@ class Settings:
     """One stack; several live on one machine when their state folders and port bases differ.
 
     Raises:
-        StackError: the port base is out of range, or an override names no setting of the gateway or rewriter.
+        StackError: the port base is out of range, or an override names no setting of the gateway, rewriter or storefront.
     """
 
     state: Path
@@ -37,14 +37,16 @@ class Settings:
     repository: Path = Path("build/model_repository")
     """Triton's model repository."""
     overrides: tuple[tuple[str, str], ...] = ()
-    """Environment variables of the gateway and the rewriter, by name."""
+    """Environment variables of the gateway, the rewriter and the storefront, by name."""
+    page: bool = True
+    """Whether the storefront, the page to look at, runs too."""
 
     def __post_init__(self) -> None:
         if not MIN_PORT_BASE <= self.port_base <= MAX_PORT_BASE:
             raise StackError(f"--port-base: must be {MIN_PORT_BASE} to {MAX_PORT_BASE}, got {self.port_base}")
         for name, _ in self.overrides:
             if not name.startswith(OVERRIDE_PREFIXES):
-                raise StackError(f"--set {name}: must begin with {' or '.join(OVERRIDE_PREFIXES)}")
+                raise StackError(f"--set {name}: must begin with {', '.join(OVERRIDE_PREFIXES)}")
 
     @property
     def gateway(self) -> str:
@@ -75,6 +77,11 @@ class Settings:
     def rewriter(self) -> str:
         """Address of the rewriter's gRPC."""
         return self._address(20)
+
+    @property
+    def storefront(self) -> str:
+        """Address of the storefront's HTTP."""
+        return self._address(30)
 
     @property
     def milvus_socket(self) -> Path:

@@ -69,7 +69,10 @@ class RunningStack:
 
     def up(self) -> str:
         """Bring the stack up, or find it up; give what the command printed."""
-        options = ("--port-base", str(self.settings.port_base), "--repository", str(self.settings.repository))
+        options = (
+            *("--port-base", str(self.settings.port_base), "--repository", str(self.settings.repository)),
+            *("--set", f"STOREFRONT_PICTURES={self.catalogue}"),
+        )
         return self.command("up", *options).stdout
 
     def down(self) -> None:

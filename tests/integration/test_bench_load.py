@@ -20,7 +20,7 @@ PLAN = Plan(
 async def test_every_kind_of_query_is_measured(stack: Any) -> None:
     """All workloads are answered without an error, at the rate that was asked, and each process used CPU."""
     pids = service_pids(stack.settings.state)
-    assert pids.keys() == {"triton", "milvus", "rewriter", "gateway"}
+    assert pids.keys() == {"triton", "milvus", "rewriter", "gateway", "storefront"}
     document = await measure(
         stack.gateway, PLAN, queries=stack.catalogue / "queries", pids=pids, say=lambda _: None
     )

@@ -48,7 +48,10 @@ def test_taken_port_is_one_clear_line(tmp_path: Path, repository: Path, offset: 
 def test_override_without_a_value_is_refused(tmp_path: Path) -> None:
     """A setting is NAME=VALUE and belongs to the gateway or the rewriter."""
     assert "'GATEWAY_X' is not NAME=VALUE" in stack("up", "--state", tmp_path, "--set", "GATEWAY_X").output
-    assert "must begin with GATEWAY_ or REWRITER_" in stack("up", "--state", tmp_path, "--set", "X=1").output
+    assert (
+        "must begin with GATEWAY_, REWRITER_, STOREFRONT_"
+        in stack("up", "--state", tmp_path, "--set", "X=1").output
+    )
 
 
 def test_down_twice_is_fine(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import grpc
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
 
@@ -92,6 +94,31 @@ async def test_milvus_must_count() -> None:
     async with server(SERVING, milvus=Milvus(1)) as address:
         with pytest.raises(ProbeError, match="cannot count the rows of products: because"):
             await within(probes.milvus(address)(0))
+
+
+@pytest.mark.parametrize(
+    ("page", "health", "kind"), [(200, 503, NotReady), (200, 500, ProbeError), (404, 200, ProbeError)]
+)
+async def test_storefront_must_give_the_page_and_a_gateway(
+    page: int, health: int, kind: type[ProbeError]
+) -> None:
+    """The page and its gateway are asked for; without the gateway the storefront waits, anything else is an error."""
+    statuses = {"/": 200, "/healthz": 200}
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=statuses[request.path])
+
+    application = web.Application()
+    application.add_routes([web.get(path, answer) for path in statuses])
+    async with TestServer(application) as storefront:
+        probe = probes.page(f"127.0.0.1:{storefront.port}")
+        await within(probe(0))
+        statuses.update({"/": page, "/healthz": health})
+        with pytest.raises(ProbeError) as caught:
+            await within(probe(0))
+        assert type(caught.value) is kind
+    with pytest.raises(ProbeError):
+        await within(probe(0))
 
 
 @pytest.mark.parametrize(

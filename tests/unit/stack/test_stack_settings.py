@@ -16,7 +16,16 @@ def test_addresses_follow_the_port_base() -> None:
         "triton grpc": "127.0.0.1:9011",
         "triton metrics": "127.0.0.1:9012",
         "rewriter": "127.0.0.1:9020",
+        "storefront": "127.0.0.1:9030",
     }
+
+
+def test_page_is_optional() -> None:
+    """Without the page the stack neither starts the storefront nor needs its port."""
+    settings = Settings(state=Path("/s"), page=False)
+    assert "storefront" not in ports(settings)
+    assert [service.name for service in services(settings)] == ["triton", "milvus", "rewriter", "gateway"]
+    assert services(Settings(state=Path("/s")))[-1].name == "storefront"
 
 
 @pytest.mark.parametrize("base", [-1, 80, 65_501])
@@ -27,7 +36,7 @@ def test_port_base_out_of_range_is_refused(base: int) -> None:
 
 
 def test_override_of_another_program_is_refused() -> None:
-    """Only settings of the gateway and the rewriter may be set."""
+    """Only settings of the gateway, the rewriter and the storefront may be set."""
     with pytest.raises(StackError, match="--set PATH"):
         Settings(state=Path("/s"), overrides=(("PATH", "/x"),))
 
