@@ -1,0 +1,144 @@
+"""The page in a real browser, before the real stack."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+IDLE = "!document.querySelector('.busy') && !document.getElementById('results').hasAttribute('aria-busy')"
+HITS = "[...document.querySelectorAll('.card[data-product]')].map((card) => card.dataset.product)"
+ON_FOCUS = "document.activeElement.id"
+CARD_ON_FOCUS = "document.activeElement.closest('.card')?.dataset.product"
+
+
+def text_of(selector: str) -> str:
+    return f"document.querySelector({selector!r})?.textContent"
+
+
+async def opened(tab: Any, stack: Any, **window: Any) -> None:
+    """Open the page and wait until its entrance is furnished."""
+    await tab.open(f"http://{stack.settings.storefront}/", **window)
+    await tab.until("document.querySelectorAll('.tile').length > 0")
+
+
+async def said(tab: Any, words: str) -> list[str]:
+    """Type words where the focus is, send them, and give the products that are shown then."""
+    turns = await tab.value("document.querySelectorAll('.turn').length")
+    await tab.type(words)
+    await tab.press("Enter")
+    await tab.until(f"document.querySelectorAll('.turn').length > {turns} && {IDLE}")
+    assert await tab.value(text_of(".failure")) is None
+    hits: list[str] = await tab.value(HITS)
+    return hits
+
+
+async def tabbed(tab: Any, arrived: str, *, back: bool = False) -> None:
+    """Press Tab until the focus has arrived."""
+    for _ in range(60):
+        await tab.press("Tab", shift=back)
+        if await tab.value(arrived):
+            return
+    pytest.fail(f"Tab never leads to {arrived}")
+
+
+async def test_words_then_a_dropped_picture_change_the_hits(tab: Any, stack: Any) -> None:
+    """Words show products with pictures and scores; a picture that is dropped, and a change to it, show others."""
+    await opened(tab, stack)
+    await tab.screenshot("entrance")
+    by_words = await said(tab, "red floral dress")
+    assert len(by_words) > 0
+    await tab.until("[...document.querySelectorAll('.frame img')].every((image) => image.naturalWidth > 0)")
+    assert await tab.value(text_of(".card .name")) != ""
+    assert float(await tab.value(text_of(".card .total b"))) > 0
+    assert await tab.value(text_of("#route")) == "By words"
+    await tab.screenshot("words")
+
+    await tab.drop(stack.catalogue / "queries/001.jpg")
+    await tab.until("document.querySelector('#attachment img')?.naturalWidth > 0")
+    by_picture = await said(tab, "replace blue with red")
+    assert by_picture != by_words
+    assert await tab.value(text_of("#route")) == "By picture and words"
+    assert "ms" in await tab.value(text_of("#how-summary"))
+    assert "encode" in await tab.value(text_of(".stages"))
+    assert await tab.value("document.getElementById('attachment').hidden")
+    await tab.screenshot("picture-and-words")
+
+    await tab.value("document.querySelector('.chip button').click()")
+    await tab.until(f"{IDLE} && JSON.stringify({HITS}) !== {str(by_picture).replace(chr(39), chr(34))!r}")
+    assert tab.complaints == []
+
+
+async def test_keyboard_alone_is_enough(tab: Any, stack: Any) -> None:
+    """Searching, refining from a product, dropping a condition, the details and starting over need no mouse."""
+    await opened(tab, stack)
+    first = await said(tab, "striped dress under 90")
+    await tabbed(tab, f"{CARD_ON_FOCUS} === '{first[1]}'")
+    assert (
+        await tab.value("getComputedStyle(document.activeElement.closest('.card')).outlineStyle") == "solid"
+    )
+    await tab.press("Enter")
+    assert await tab.value(ON_FOCUS) == "words"
+    assert await tab.value("document.getElementById('words').placeholder") == "Like this, but …"
+    await tab.press("Escape")
+    assert await tab.value("document.getElementById('attachment').hidden")
+
+    await tabbed(tab, f"{CARD_ON_FOCUS} === '{first[1]}'")
+    await tab.press(" ")
+    refined = await said(tab, "in black")
+    assert await tab.value(text_of("#route")) == "By product and words"
+    assert refined != first
+    assert "products" in await tab.value(text_of("#status"))
+    await tabbed(tab, f"{ON_FOCUS} === 'how-summary'")
+    await tab.press("Enter")
+    assert first[1] in await tab.value(text_of("#how[open] #how-body"))
+    await tab.screenshot("refined", whole=True)
+
+    chips = await tab.value("document.querySelectorAll('.chip button').length")
+    await tabbed(tab, "document.activeElement.matches('.chip button')", back=True)
+    await tab.press("Enter")
+    await tab.until(f"{IDLE} && document.querySelectorAll('.chip button').length === {chips - 1}")
+    await tabbed(tab, f"{ON_FOCUS} === 'restart'", back=True)
+    await tab.press("Enter")
+    assert await tab.value("document.querySelectorAll('.turn').length") == 0
+    assert await tab.value(ON_FOCUS) == "words"
+
+
+async def test_page_fits_a_phone(tab: Any, stack: Any) -> None:
+    """On a phone nothing is wider than the screen, the question stays in reach, and products stand two abreast."""
+    await opened(tab, stack, width=390, height=844, dark=True)
+    await tab.screenshot("phone-entrance")
+    await said(tab, "red dress")
+    assert await tab.value("document.documentElement.scrollWidth") <= 390
+    box = await tab.value("document.getElementById('composer').getBoundingClientRect().toJSON()")
+    assert (round(box["left"]), round(box["right"]), round(box["bottom"])) == (0, 390, 844)
+    tops = await tab.value(
+        "[...document.querySelectorAll('.card')].slice(0, 3).map((card) => card.getBoundingClientRect().top)"
+    )
+    assert tops[0] == tops[1] < tops[2]
+    await tab.screenshot("phone")
+
+
+async def test_words_of_others_stay_words(tab: Any, stack: Any) -> None:
+    """Markup that is typed is shown as it was typed, and runs nothing."""
+    await opened(tab, stack)
+    markup = "<img src=/x onerror=\"document.title='taken'\"><b>dress</b>"
+    await said(tab, markup)
+    assert await tab.value(text_of(".asked")) == markup
+    assert await tab.value("document.querySelectorAll('.asked *').length") == 0
+    assert await tab.value("document.title") == "Vitrine"
+    assert tab.complaints == []
+
+
+async def test_file_that_is_no_picture_is_said(tab: Any, stack: Any, tmp_path: Path) -> None:
+    """A file that is no picture is refused in a sentence, and the next question is answered as ever."""
+    await opened(tab, stack)
+    (tmp_path / "notes.jpg").write_text("no picture")
+    await tab.drop(tmp_path / "notes.jpg")
+    await tab.until(text_of(".failure"))
+    assert await tab.value(text_of(".failure")) == "notes.jpg is no picture that can be read."
+    await tab.value("document.getElementById('words').focus()")
+    await tab.type("red dress")
+    await tab.press("Enter")
+    await tab.until(f"{IDLE} && {HITS}.length > 0")
