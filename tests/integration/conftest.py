@@ -3,12 +3,14 @@
 A test that asks for `stack` gets one that runs for the whole session with a catalogue of 500 products in its index:
 it may search and write, and must leave the stack well. A test that kills or stops things asks for `own_stack`.
 
-Several test runs of one checkout get stacks of their own, each on other ports.
+Several test runs on one machine get stacks of their own, each on other ports.
 """
 
 import fcntl
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,10 +146,10 @@ def model_repository() -> Path:
 
 @pytest.fixture(scope="session")
 def run_number() -> Iterator[int]:
-    """Give a number that no other test run of this checkout has now; what a killed run held comes free with it."""
-    BUILD.mkdir(exist_ok=True)
+    """Give a number that no other test run on this machine has now; what a killed run held comes free with it."""
+    folder = Path(tempfile.gettempdir())
     for number in range(MAX_RUNS):
-        with (BUILD / f"test-run-{number}.lock").open("a") as lock:
+        with (folder / f"vitrine-{os.getuid()}-test-run-{number}.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
