@@ -5,6 +5,7 @@ gone, is dropped before its next step.
 """
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -17,6 +18,9 @@ from llguidance import LLMatcher
 from llguidance import numpy as masks
 
 from rewriter.language.decoder import Logits
+from rewriter.logs import log_event
+
+_logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 """How often an idle thread looks whether it is to stop."""
@@ -101,12 +105,10 @@ class Batcher:
         """Give the model's answer to a prompt, held to the matcher's grammar.
 
         Raises:
-            Refused: the queue is full.
+            Refused: the queue is full, or the thread has ended.
             Expired: the time ran out.
             Overlong: the answer does not fit.
         """
-        if not self._thread.is_alive():
-            raise Refused
         loop = asyncio.get_running_loop()
         forced = _forced(matcher)
         job = Job(
@@ -121,6 +123,8 @@ class Batcher:
             self._queue.put_nowait(job)
         except queue.Full:
             raise Refused from None
+        if self._stopping.is_set():  # after the job was put, so that either this or the thread's end sees it
+            raise Refused
         try:
             async with asyncio.timeout(timeout_s):
                 return await job.future
@@ -138,7 +142,10 @@ class Batcher:
                 self._admit()
                 if self._active:
                     self._step()
+        except Exception as error:  # noqa: BLE001 - the thread's outermost; from here on the rules read the turns
+            log_event(_logger, logging.ERROR, "decoder_failed", failure=repr(error))
         finally:  # also when a step fails: then no job waits in vain
+            self._stopping.set()
             for job in (*self._active, *self._waiting()):
                 job.finish(Refused())
 

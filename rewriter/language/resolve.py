@@ -92,8 +92,12 @@ def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> 
         if piece.marked and plan.uses[piece.text] is Use.NAME and _is_value(piece)
     ]
     products = (*shown, *reversed([*memory.known.values()]))
-    match = next((product for product in products if named and fits(product, named, lexicon)), None)
-    return () if match is None else (match,)
+    if plan.act is Act.COMPARE:
+        wholes = [[tag] for tag in named if tag.slot != "category"]
+    else:
+        wholes = [named] if named else []
+    matches = (next((p for p in products if fits(p, whole, lexicon)), None) for whole in wholes)
+    return [match for match in matches if match is not None]
 
 
 def _is_value(piece: Piece) -> bool:

@@ -87,7 +87,7 @@ def written_cases() -> list[Case]:
         expected = Expected(
             route,
             query if route != "image" else "",
-            frozenset(filter(None, conditions.split(" & "))),
+            frozenset(filter(None, conditions.split("; "))),
             tuple(references.split()),
             query_pb2.SortOrder.Value(name),
         )

@@ -41,6 +41,7 @@ def export(out: Path, work: Path) -> None:
     decoder.load_state_dict(saved["decoder"])
     step = Step(decoder).eval()
     names = list(_DYNAMIC)
+    out.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(
         step,
         _inputs(shape, rows=2, length=3, past=4),

@@ -100,8 +100,8 @@ class Fillers:
 
     def keeps(self, slot: str, value: str) -> bool:
         """Say whether the value belongs to this half."""
-        kind = slot if slot in _HELD else "style"
-        return (value in _HELD[kind]) is self.held
+        kinds = [slot] if slot in _HELD else [*_HELD]  # a term may be a value of any kind
+        return any(value in _HELD[kind] for kind in kinds) is self.held
 
     def values(self, slot: str, values: Sequence[str]) -> list[str]:
         """Give those of the values that belong to this half and have a name in this tongue; all, where none would be left."""
@@ -174,8 +174,8 @@ class Fillers:
 
     def say_term(self, rng: random.Random) -> str:
         """Name a term that may need explaining."""
-        known = [term for term in GLOSSARY if self._surfaces("style", term)]
-        return self.say(rng, "style", rng.choice(self.values("style", known)))
+        known = [term for term in GLOSSARY if self._surfaces("term", term)]
+        return self.say(rng, "term", rng.choice(self.values("term", known)))
 
     def say_position(self, rng: random.Random, position: int) -> str:
         """Say a position: "the second"; -1 is the last."""

@@ -79,8 +79,14 @@ _RANGES = ("price", "price_upto", "price_over", "price_from", "price_about", "pr
 
 @cache
 def phrases(language: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
-    """Read the parts of a tongue, each with its phrases for training and those held out."""
-    return MappingProxyType(tomllib.loads((PHRASES / f"{language}.toml").read_text(encoding="utf-8")))
+    """Read the parts of a tongue from its files, each with its phrases for training and those held out."""
+    parts: dict[str, dict[str, list[str]]] = {}
+    for path in sorted(PHRASES.glob(f"{language}*.toml")):
+        for name, lists in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            known = parts.setdefault(name, {})
+            for half, listed in lists.items():
+                known.setdefault(half, []).extend(listed)
+    return MappingProxyType(parts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +105,8 @@ class Draft:
     meant: list[tuple[str, Use]] = field(default_factory=list)
     """Each marked word, by its value, with its use, in order."""
     positions: list[int] = field(default_factory=list)
-    named: bool = False
+    left: str = ""
+    """The category that the turn leaves behind."""
     slot: str = ""
     """The slot whose old value was named, so that the new one is of it too."""
     taken: set[str] = field(default_factory=set)
@@ -116,10 +123,12 @@ class Draft:
         """Fill the parts of a template, the old value before the new one."""
         for counted in _COUNTED.finditer(template):
             self.positions += _counted(counted)
+        if "{GONE}" in template:
+            template = template.replace("{GONE}", self.gone())
         if "{O}" in template:
             template = template.replace("{O}", self._old())
-        if "{NAME}" in template:
-            template = template.replace("{NAME}", self._name())
+        while "{NAME}" in template:
+            template = template.replace("{NAME}", self._name(), 1)
         return _PART.sub(lambda match: self._part(match[1]), template)
 
     def _part(self, name: str) -> str:
@@ -166,15 +175,38 @@ class Draft:
 
     def _name(self) -> str:
         """Describe a shown product by what tells it from those before it."""
-        for product in self.rng.sample(list(self.memory.shown), len(self.memory.shown)):
-            earlier = self.memory.shown[: list(self.memory.shown).index(product)]
-            if all(other.colour != product.colour for other in earlier):
-                self.reference, self.named = product, True
-                noun = self.fillers.say(self.rng, "category", product.category)
-                colour = self.fillers.say(self.rng, "colour", product.colour)
-                said = {"en": f"{colour} {noun}", "es": f"{noun} {colour}", "ko": f"{colour} {noun}"}
-                return self.mean(said.get(self.fillers.language, f"{colour}{noun}"), Use.NAME)
+        shown = list(self.memory.shown)
+        for product in self.rng.sample(shown, len(shown)):
+            earlier = shown[: shown.index(product)]
+            telling = [
+                slot
+                for slot in ("colour", "colour", "pattern", "type")
+                if product.attributes.get(slot)
+                and all(other.attributes.get(slot) != product.attributes[slot] for other in earlier)
+                and self.fillers.values(slot, [product.attributes[slot]])
+            ]
+            if telling:
+                self.reference = product
+                return self.mean(self._described(product, self.rng.choice(telling)), Use.NAME)
         return self._position_words()
+
+    def _described(self, product: query_pb2.Product, slot: str) -> str:
+        """Say a product by one of its values, with its category or without."""
+        said = self.fillers.say(self.rng, slot, product.attributes[slot])
+        language = self.fillers.language
+        if slot == "type" or (self.rng.random() < 0.4 and language != "en"):
+            return f"{said} 거" if language == "ko" and slot != "type" else said
+        if self.rng.random() < 0.4:
+            return f"{said} one"
+        noun = self.fillers.say(self.rng, "category", product.category)
+        forms = {"es": f"{noun} {said}", "zh": f"{said}{noun}"}
+        return forms.get(language, f"{said} {noun}")
+
+    def gone(self) -> str:
+        """Name the conversation's category, which the turn leaves behind."""
+        shown = self.memory.shown
+        self.left = shown[0].category if shown else self.rng.choice(self.fillers.categories())
+        return _plural(self.fillers.say(self.rng, "category", self.left), self.rng, self.fillers.language)
 
     def _position_words(self) -> str:
         return f"{self.fillers.say_position(self.rng, self.draw_position())} one"
@@ -182,7 +214,8 @@ class Draft:
     def draw_position(self) -> int:
         """Choose a product among those shown that was not yet named; note it."""
         count = len(self.memory.shown)
-        free = [place for place in range(1, min(5, count) + 1) if place not in self.positions]
+        named = {place if place > 0 else count + 1 + place for place in self.positions}
+        free = [place for place in range(1, min(5, count) + 1) if place not in named]
         place = self.rng.choice(free or [1])
         if place == count and self.rng.random() < 0.4:
             place = -1
@@ -208,7 +241,7 @@ def _counted(match: re.Match[str]) -> list[int]:
 def _item(draft: Draft) -> str:
     """Say a kind of product with some of its values."""
     rng, fillers = draft.rng, draft.fillers
-    category = rng.choice(fillers.categories())
+    category = rng.choice([name for name in fillers.categories() if name != draft.left])
     draft.reference = query_pb2.Product(category=category)
     noun = draft.mean(_plural(fillers.say_noun(rng, category), rng, fillers.language), Use.WANT)
     before = [draft.wanted() for _ in range(rng.choice((0, 1, 1, 2, 2, 3)))]
@@ -232,6 +265,12 @@ def _plural(noun: str, rng: random.Random, language: str) -> str:
     if language != "en" or noun.endswith("s") or rng.random() < 0.5:
         return noun
     return noun + ("es" if noun.endswith(("sh", "ch", "x")) else "s")
+
+
+def _beside(draft: Draft) -> str:
+    """Name a colour that is beside the point: someone else's."""
+    free = [value for value in draft.fillers.colours() if value not in draft.taken]
+    return draft.mean(draft.fillers.say(draft.rng, "colour", draft.rng.choice(free)), Use.DROP)
 
 
 def _noun(draft: Draft) -> str:
@@ -269,6 +308,7 @@ _FILL: Mapping[str, Callable[[Draft], str]] = MappingProxyType(
         "T": lambda draft: draft.mean(draft.fillers.say_step(draft.rng), Use.WANT),
         "X": _avoided,
         "XS": lambda draft: draft.mean(draft.fillers.say_avoided(draft.rng), Use.AVOID),
+        "BESIDE": _beside,
         "N": _noun,
         "NS": lambda draft: _plural(_noun(draft), draft.rng, draft.fillers.language),
         "B": _brand,

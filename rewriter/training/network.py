@@ -36,7 +36,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(_Layer(shape, dropout) for _ in range(shape.layers))
-        self.norm = nn.RMSNorm(shape.width)
+        self.norm = _Norm(shape.width)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
     def forward(
@@ -90,11 +90,23 @@ class Step(nn.Module):
         return self.decoder.logits(hidden.gather(1, index).squeeze(1)), keys, values
 
 
+class _Norm(nn.Module):
+    """The RMS norm, spelt out, for the exporter knows no operator for it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Give the hidden states at a root mean square of one, scaled by channel."""
+        return hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + 1e-6) * self.weight
+
+
 class _Layer(nn.Module):
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
         self.heads, self.head_width = shape.heads, shape.head_width
-        self.attention_norm, self.inner_norm = nn.RMSNorm(shape.width), nn.RMSNorm(shape.width)
+        self.attention_norm, self.inner_norm = _Norm(shape.width), _Norm(shape.width)
         self.queries_keys_values = nn.Linear(shape.width, 3 * shape.width, bias=False)
         self.attended = nn.Linear(shape.width, shape.width, bias=False)
         self.gate_and_up = nn.Linear(shape.width, 2 * shape.inner, bias=False)
