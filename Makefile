@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard vitrine/v1/*.proto)
 BUF := build/buf/node_modules/.bin/buf
-PACKAGES := vitrine catalogue encoders export gateway rewriter stack benchmarks
+PACKAGES := vitrine catalogue encoders export gateway rewriter stack storefront benchmarks
 PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
 REPOSITORY := build/model_repository
@@ -17,6 +17,8 @@ WEIGHTS := encoders/weights/small
 
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The page shows pictures of this folder and of no other.
+export STOREFRONT_PICTURES ?= $(abspath $(CATALOGUE))
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +40,9 @@ demo: setup ## Do the main job: build, start, index, search; leaves the service 
 	@$(BIN)/python -m stack up
 	@$(BIN)/vitrine index $(CATALOGUE)
 	@$(BIN)/vitrine tour --queries $(CATALOGUE)/queries --out build/demo
+	@echo "the page to look at: http://127.0.0.1:7730/"
 
-up: setup ## Start the stack: Triton, Milvus Lite, rewriter, gateway
+up: setup ## Start the stack: Triton, Milvus Lite, rewriter, gateway, page
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 	@$(BIN)/python -m stack up
 

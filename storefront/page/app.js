@@ -29,23 +29,37 @@ let entrance = { title: byId("title").textContent, tiles: [] };
 
 /** Asks the service about a turn and shows what comes, as it comes. */
 async function take(asked) {
-  const turn = { ...asked, view: new TurnView(asked), reply: "", picture: asked.picture ?? null };
+  if (running) return;
+  const turn = { ...asked, view: new TurnView(asked), reply: "" };
   turns.push(turn);
   begun();
-  running = new AbortController();
-  const { signal } = running;
+  await working(
+    async (signal) => {
+      await follow(turn, signal);
+      turn.view.answered({ reply: turn.reply, hits: turn.result?.hits.length, onShow: () => show(turn) });
+      if (!turn.result) endWaiting();
+      show(turn.result ? turn : shown);
+      announce([turn.reply, turn.result && found(turn)].filter(Boolean).join(" "));
+    },
+    (error) => failed(turn, asked, error),
+  );
+}
+
+/** Does one thing at a time, visibly; what was given up on by starting over fails silently. */
+async function working(task, onError) {
+  const controller = new AbortController();
+  running = controller;
   composer.setBusy(true);
   showWaiting();
   try {
-    await follow(turn, signal);
-    turn.view.answered({ reply: turn.reply, hits: turn.result?.hits.length, onShow: () => show(turn) });
-    if (!turn.result) endWaiting();
-    show(turn.result ? turn : shown);
-    announce([turn.reply, turn.result && `${turn.result.hits.length} products: ${turn.title}`].filter(Boolean).join(" "));
+    await task(controller.signal);
   } catch (error) {
-    if (!signal.aborted) failed(turn, asked, error);
+    if (controller.signal.aborted) return;
+    if (!(error instanceof ServiceError)) console.error(error);
+    endWaiting();
+    onError(error);
   } finally {
-    if (running?.signal === signal) {
+    if (running === controller) {
       running = null;
       composer.setBusy(false);
     }
@@ -71,8 +85,6 @@ async function follow(turn, signal) {
 }
 
 function failed(turn, asked, error) {
-  endWaiting();
-  if (!(error instanceof ServiceError)) console.error(error);
   const expired = error.field === "session_id";
   if (expired) session = "";
   const message = expired ? "This conversation was too long ago. Ask again to begin a new one." : sentence(error);
@@ -104,22 +116,25 @@ function show(turn) {
 
 /** Searches what a turn searched once more, with other conditions or more products; the conversation stays as it is. */
 async function again(turn, { filter = turn.result.searched.filter, limit = turn.limit ?? LIMIT }) {
+  if (running) return;
   const { text, product_id, weights, sort, route, source } = turn.result.searched;
   const picture = PICTURED.includes(route) ? lastPicture(turn) : null;
-  showWaiting();
-  try {
-    const result = await search({ text, product_id, filter, weights, limit, rewrite: "REWRITE_MODE_OFF" }, picture);
-    result.hits.sort(BY_PRICE[sort]);
-    result.searched = { ...result.searched, sort, source };
-    Object.assign(turn, { result, limit });
-    show(turn);
-    byId("results").focus({ preventScroll: true });
-    announce(`${result.hits.length} products: ${turn.title}`);
-  } catch (error) {
-    endWaiting();
-    fill(byId("note"), sentence(error));
-    announce(sentence(error));
-  }
+  await working(
+    async (signal) => {
+      const query = { text, product_id, filter, weights, limit, rewrite: "REWRITE_MODE_OFF" };
+      const result = await search(query, picture, signal);
+      if (sort in BY_PRICE) result.hits.sort(BY_PRICE[sort]);
+      result.searched = { ...result.searched, sort, source };
+      Object.assign(turn, { result, limit });
+      show(turn);
+      byId("results").focus({ preventScroll: true });
+      announce(found(turn));
+    },
+    (error) => {
+      fill(byId("note"), sentence(error));
+      announce(sentence(error));
+    },
+  );
 }
 
 /** Gives the picture that a turn was about: its own, or the last one before it. */
@@ -140,6 +155,8 @@ function headingOf(turn) {
   const name = nameOf(productId, turn.product);
   return { title: words || `Like ${name}`, reference: element("img", { src: pictureOf(productId), alt: `Like ${name}:` }) };
 }
+
+const found = ({ title, result: { hits } }) => `${hits.length === 1 ? "1 product" : `${hits.length} products`}: ${title}`;
 
 function nameOf(productId, chosen) {
   if (chosen?.id === productId) return chosen.title;
@@ -165,7 +182,7 @@ function restart() {
   composer.setBusy(false);
   composer.clear();
   begun();
-  showEntrance(entrance.title, entrance.tiles);
+  open();
   announce("A new conversation.");
   byId("words").focus();
 }
@@ -174,36 +191,42 @@ function announce(text) {
   byId("status").textContent = text;
 }
 
+/** Shows the entrance; where it could not be furnished before, that is tried again. */
+function open() {
+  showEntrance(entrance.title, entrance.tiles);
+  if (entrance.tiles.length) return;
+  showWaiting();
+  furnish().catch((error) => {
+    endWaiting();
+    fill(byId("note"), sentence(error));
+  });
+}
+
 /** Fills the entrance from what the index holds: examples in its own words, and a product of each category. */
 async function furnish() {
   const { products, fields } = await catalogue();
   const count = Number(products);
   byId("stock").textContent = count === 1 ? "1 product" : `${count.toLocaleString()} products`;
-  const values = Object.fromEntries(fields.map(({ name, values: known }) => [name, known ?? []]));
-  const price = fields.find(({ name }) => name === "price");
-  byId("examples").replaceChildren(...examples(values, price).map(example));
-  const tiles = await Promise.all(values.category.slice(0, TILES).map(tileOf));
+  const categories = fields.find(({ name }) => name === "category")?.values ?? [];
+  const tiles = await Promise.all(categories.slice(0, TILES).map(tileOf));
+  byId("examples").replaceChildren(...examples(tiles.flatMap(({ product }) => product ?? [])).map(example));
   entrance = { title: entrance.title, tiles };
   if (!turns.length) showEntrance(entrance.title, entrance.tiles);
 }
 
-function examples({ category = [], colour = [], pattern = [] }, price) {
-  const pick = (list, index) => list[index % list.length] ?? "";
-  const phrase = (...parts) => parts.filter(Boolean).join(" ");
-  const budget = price ? `under ${Math.max(1, Math.round((price.minimum + price.maximum) / 80) * 10)}` : "";
-  return [
-    phrase(pick(colour, 0), pick(pattern, 1), pick(category, 0)),
-    phrase(pick(colour, 1), pick(category, 1), budget),
-    phrase(pick(pattern, 2), pick(category, 2)),
-  ].filter(Boolean);
+/** Describes some products as people would ask for them, so that each example finds something. */
+function examples(products) {
+  const described = ({ colour, pattern, category }) => [colour, pattern === "plain" ? "" : pattern, category].filter(Boolean).join(" ");
+  const affordable = ({ price }) => ` under ${(Math.floor(price / 10) + 1) * 10}`;
+  return products.slice(0, 3).map((product, index) => described(product) + (index === 1 ? affordable(product) : ""));
 }
 
 const example = (text) => element("li", {}, element("button", { type: "button", class: "quiet-button", onclick: () => composer.send(text) }, text));
 
 async function tileOf(category) {
   const filter = { equals: { field: "category", value: { text: category } } };
-  const found = await search({ text: category, filter, limit: 1, rewrite: "REWRITE_MODE_OFF" }).catch(() => ({ hits: [] }));
-  return { label: category, productId: found.hits[0]?.product_id, onChoose: () => composer.send(category) };
+  const answer = await search({ text: category, filter, limit: 1, rewrite: "REWRITE_MODE_OFF" }).catch(() => ({ hits: [] }));
+  return { label: category, product: answer.hits[0]?.product, productId: answer.hits[0]?.product_id, onChoose: () => composer.send(category) };
 }
 
 byId("restart").addEventListener("click", restart);
@@ -212,4 +235,4 @@ byId("earlier").addEventListener("click", ({ currentTarget }) => {
   currentTarget.setAttribute("aria-expanded", String(open));
 });
 byId("words").focus({ preventScroll: true });
-furnish().catch((error) => fill(byId("note"), sentence(error)));
+open();

@@ -6,9 +6,9 @@ export function conditions(filter) {
   return filter && Object.keys(filter).length ? [filter] : [];
 }
 
-/** Gives the filter of the conditions; undefined for none. */
+/** Gives the filter of the conditions; null for none. */
 export function joined(parts) {
-  return parts.length > 1 ? { all_of: { filters: parts } } : parts[0];
+  return parts.length > 1 ? { all_of: { filters: parts } } : (parts[0] ?? null);
 }
 
 /** Puts a condition into words. */

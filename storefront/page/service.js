@@ -65,7 +65,9 @@ async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(() => {
+      throw new ServiceError({ message: "The answer broke off." });
+    });
     if (done) break;
     const parts = (rest + value).split("\n");
     rest = parts.pop();
