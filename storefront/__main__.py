@@ -14,4 +14,4 @@ logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(mess
 try:
     asyncio.run(serve(settings))
 except OSError as error:
-    sys.exit(f"storefront: cannot listen on {settings.listen}: {error.strerror}")
+    sys.exit(f"storefront: {error.strerror}")
