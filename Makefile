@@ -99,6 +99,11 @@ train: setup ## Train and evaluate the encoders on the procedural catalogue (res
 	@$(BIN)/python -m encoders evaluate
 	@$(BIN)/python -m benchmarks report
 
+train-rewriter: setup ## Train the rewriter's language model on its grammar (resumes where it stopped)
+	@$(BIN)/python -m rewriter.training sample
+	@$(BIN)/python -m rewriter.training train
+	@$(BIN)/python -m rewriter.training export
+
 export: setup ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
@@ -107,7 +112,10 @@ bench: setup ## Measure latency and throughput of the running stack; writes benc
 	@$(BIN)/python -m benchmarks load
 	@$(BIN)/python -m benchmarks report
 
+quality-rewrite: setup ## Measure what reads turns: make quality-rewrite OPENAI_URL=... OPENAI_MODEL=... adds an endpoint
+	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
+
 clean: down ## Delete what was built, not the environment
 	@rm -rf build
 
-.PHONY: help setup demo up down status logs index search test test-milvus lint format proto lock train export bench clean
+.PHONY: help setup demo up down status logs index search test test-milvus lint format proto lock train train-rewriter export bench quality-rewrite clean

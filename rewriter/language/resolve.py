@@ -26,7 +26,7 @@ from rewriter.router.edits import shorten
 from rewriter.router.lexicon import Lexicon, Meaning
 from rewriter.router.memory import Memory
 from rewriter.router.prices import NEAR, PriceRange
-from rewriter.router.reading import Reading, fits
+from rewriter.router.reading import Reading, fits, positions_of
 from rewriter.router.situation import Situation
 from rewriter.router.tagging import VALUES, Tag
 from rewriter.router.tagging import Use as TagUse
@@ -83,8 +83,7 @@ def resolve(
 def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> Sequence[query_pb2.Product]:
     """Find the products that the plan names: by position among those shown last, else by description among all."""
     shown = memory.shown
-    places = [place - 1 if place > 0 else len(shown) + place for place in plan.positions]
-    if positioned := [shown[place] for place in dict.fromkeys(places) if 0 <= place < len(shown)]:
+    if positioned := [shown[place] for place in _places(plan, turn, len(shown))]:
         return positioned
     named = [
         piece.tag
@@ -98,6 +97,16 @@ def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> 
         wholes = [named] if named else []
     matches = (next((p for p in products if fits(p, whole, lexicon)), None) for whole in wholes)
     return [match for match in matches if match is not None]
+
+
+def _places(plan: Plan, turn: MarkedTurn, shown: int) -> Sequence[int]:
+    """Give the places, from 0, that the plan names; which ones they are, the words tell better where they can."""
+    if not plan.positions:
+        return ()
+    if said := positions_of([piece.tag for piece in turn.pieces], shown):
+        return said
+    places = [place - 1 if place > 0 else shown + place for place in plan.positions]
+    return [place for place in dict.fromkeys(places) if 0 <= place < shown]
 
 
 def _is_value(piece: Piece) -> bool:

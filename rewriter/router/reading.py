@@ -116,7 +116,7 @@ def point_at(
     """
     if not products:
         return reading, ()
-    positions = _positions(reading.tags, len(products))
+    positions = positions_of(reading.tags, len(products))
     if positions:
         return reading, tuple(products[position] for position in positions)
     for start, end in _descriptions(reading.tags):
@@ -155,7 +155,7 @@ def _kept(tags: Sequence[Tag], *, leading: bool = False) -> list[tuple[Tag, str]
     return kept
 
 
-def _positions(tags: Sequence[Tag], shown: int) -> list[int]:
+def positions_of(tags: Sequence[Tag], shown: int) -> list[int]:
     """Give the positions, from 0, that ordinals name: "the second", "the first two", "compare 1 and 3"."""
     positions: list[int] = []
     compares = any(current.role is Role.COMPARE for current in tags)

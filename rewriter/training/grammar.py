@@ -196,7 +196,7 @@ class Draft:
         language = self.fillers.language
         if slot == "type" or (self.rng.random() < 0.4 and language != "en"):
             return f"{said} 거" if language == "ko" and slot != "type" else said
-        if self.rng.random() < 0.4:
+        if language == "en" and self.rng.random() < 0.4:
             return f"{said} one"
         noun = self.fillers.say(self.rng, "category", product.category)
         forms = {"es": f"{noun} {said}", "zh": f"{said}{noun}"}
