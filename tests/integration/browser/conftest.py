@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,10 +168,15 @@ async def _devtools_port(profile: Path) -> int:
     return int(file.read_text().split()[0])
 
 
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Skip what needs a browser where there is none, before a stack is started for it."""
+    for item in items:
+        if CHROMIUM is None and item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.skip(reason="no Chromium is installed: apt-get install chromium"))
+
+
 @pytest.fixture
 async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
     """Give an empty tab of a fresh browser."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium")
     async with chromium(tmp_path / "profile") as own:
         yield own
