@@ -18,7 +18,19 @@ _OTHER_BRANDS = (
     "Solara", "Cobalt & Co", "Denali", "Glacier", "Larkspur", "Mosaic", "Nimbus", "Quill", "Talon", "Umbra",
 )  # fmt: skip
 
-_CATALOGUES = 16
+_CATALOGUES = 20
+_KNOWN_FIELDS: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {0: ("brand",), 1: ("category", "brand"), 2: ("colour", "brand")}
+)
+"""The fields of those catalogues that have but some."""
+
+_UNKNOWN = {
+    False: ("sofa", "lamp", "necklace", "ring", "watch", "umbrella", "guitar", "belt", "scarf", "gloves", "tie", "socks", "table",
+            "chair", "laptop", "phone case", "mug", "blanket", "curtains", "bracelet", "earrings", "wallet", "suitcase", "bikini",
+            "pyjamas", "sunglasses", "tent", "bicycle", "rug", "mirror", "candle", "notebook", "pillow", "apron", "poncho"),
+    True: ("kettle", "swimsuit", "bathrobe", "brooch", "skateboard", "vase", "bookshelf", "slippers", "cufflinks", "tablecloth"),
+}  # fmt: skip
+"""Things that no catalogue here has."""
 
 _HELD: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -137,6 +149,10 @@ class Fillers:
             return self.say(rng, "type", rng.choice(kinds))
         return self.say(rng, "category", category)
 
+    def say_unknown(self, rng: random.Random) -> str:
+        """Name a thing that the catalogue lacks."""
+        return rng.choice(_UNKNOWN[self.held])
+
     def say_with(self, rng: random.Random, slots: Mapping[str, Sequence[str]]) -> str:
         """Say a value of the category as a thing that a product has: "with long sleeves"."""
         if self.language == "es":
@@ -198,11 +214,12 @@ class Fillers:
 def catalogues() -> tuple[tuple[rewrite_pb2.Facet, ...], ...]:
     """Give the facets of several catalogues, which differ in their brands."""
     rng = random.Random(0)
-    made = []
+    made: list[tuple[rewrite_pb2.Facet, ...]] = []
     for _ in range(_CATALOGUES):
         brands = [*BRANDS, *rng.sample(_OTHER_BRANDS, 10)]
         fields = {"category": CATEGORIES, "colour": COLOURS, "pattern": PATTERNS, "brand": tuple(brands)}
-        made.append(tuple(rewrite_pb2.Facet(field=field, values=values) for field, values in fields.items()))
+        kept = _KNOWN_FIELDS.get(len(made), tuple(fields))
+        made.append(tuple(rewrite_pb2.Facet(field=field, values=fields[field]) for field in kept))
     return tuple(made)
 
 

@@ -175,7 +175,8 @@ class Draft:
 
     def _name(self) -> str:
         """Describe a shown product by what tells it from those before it."""
-        shown = list(self.memory.shown)
+        known = self.lexicon.values.keys() >= {"category", "colour", "pattern"}
+        shown = list(self.memory.shown) if known else []
         for product in self.rng.sample(shown, len(shown)):
             earlier = shown[: shown.index(product)]
             telling = [
@@ -243,7 +244,9 @@ def _item(draft: Draft) -> str:
     rng, fillers = draft.rng, draft.fillers
     category = rng.choice([name for name in fillers.categories() if name != draft.left])
     draft.reference = query_pb2.Product(category=category)
-    noun = draft.mean(_plural(fillers.say_noun(rng, category), rng, fillers.language), Use.WANT)
+    lacking = fillers.language == "en" and rng.random() < 0.08
+    noun = fillers.say_unknown(rng) if lacking else fillers.say_noun(rng, category)
+    noun = draft.mean(_plural(noun, rng, fillers.language), Use.WANT)
     before = [draft.wanted() for _ in range(rng.choice((0, 1, 1, 2, 2, 3)))]
     after = []
     if rng.random() < 0.15:
