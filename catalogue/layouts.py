@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from catalogue.assortment import Item, Query, sample_assortment
 from catalogue.grammar import Spec, brand_and_price, caption
-from catalogue.splits import Cluster, Split, make_splits
+from catalogue.randomness import generator
+from catalogue.splits import Cluster, Split, is_held, make_splits, sample_clusters
 
 _TYPED = ("colour", "pattern")
 _SCHEMA = pa.schema(
@@ -22,6 +23,9 @@ _SCHEMA = pa.schema(
         ("attributes", pa.map_(pa.string(), pa.string())),
     ]
 )
+
+_TEST_SEEDS = range(100, 103)
+"""Seeds of a test caption's pictures in Fashion200K's layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +88,23 @@ def _describe(file: str, query: Query) -> dict[str, object]:
 def write_fashion200k(folder: Path, *, products: int, seed: int) -> list[Picture]:
     """Write the labels and test queries as Fashion200K has them; give the pictures that they name.
 
-    Three quarters of the captions are training's; of the test captions, half are of combinations that training
-    has not seen.
+    Three quarters of the captions are training's, and no test caption is any that `make_splits` trains on,
+    whatever the seed; half of them are of combinations that training has not seen.
     """
-    splits = make_splits(
-        seed=seed,
-        train_clusters=max(1, 3 * products // 16),
-        test_clusters=max(1, products // 32),
-        seen_clusters=0,
+    rng = generator("fashion200k", seed)
+    known = make_splits().train
+    used = set(known.specs())
+    train, test = max(1, 3 * products // 16), max(1, products // 32)
+    splits = (
+        ("train", replace(known, clusters=known.clusters[:train])),
+        ("test", Split("iid", sample_clusters(rng, test, lambda spec: not is_held(spec), used), _TEST_SEEDS)),
+        ("test", Split("ood", sample_clusters(rng, test, is_held, used), _TEST_SEEDS)),
     )
     labels: dict[str, list[str]] = defaultdict(list)
     queries: list[str] = []
     pictures: list[Picture] = []
     number = 0
-    for split, name in ((splits.train, "train"), (splits.iid, "test"), (splits.ood, "test")):
+    for name, split in splits:
         for cluster in split.clusters:
             drawn = list(_cluster_pictures(cluster, split, number))
             number += len(cluster.specs)

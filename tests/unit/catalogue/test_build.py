@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from catalogue import build
+from catalogue import build, grammar
 from catalogue.build import BuildError, BuildSettings, build_catalogue
 from catalogue.grammar import BRANDS
+from catalogue.splits import make_splits
 
 SETTINGS = BuildSettings(products=20, seed=3)
 
@@ -112,7 +113,9 @@ def test_fashion200k_layout_has_labels_and_queries(tmp_path: Path) -> None:
             assert (out / path).is_file()
             assert float(score) == 1
             captions[path] = (caption, "_test_" in labels.name)
+    trained = {grammar.caption(spec) for spec in make_splits().train.specs()}
     assert {in_test for _, in_test in captions.values()} == {True, False}
+    assert all((caption in trained) != in_test for caption, in_test in captions.values())
     for line in (out / "test_queries.txt").read_text().splitlines():
         (source, source_in_test), (target, target_in_test) = (captions[path] for path in line.split())
         assert source_in_test
