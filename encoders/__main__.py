@@ -1,16 +1,22 @@
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from catalogue.splits import make_splits
 from encoders import training
 from encoders.checkpoint import CheckpointError, read_card, write_card
+from encoders.comparison.training import Budget
 from encoders.environment import describe_environment
+from encoders.fashion200k import Fashion200kError
 
 WEIGHTS = Path("encoders/weights/small")
 WORK = Path("build/train")
-RESULT = Path("benchmarks/results/encoders-small.json")
+RESULTS = Path("benchmarks/results")
+SHEET = Path("build/quality/failures.jpg")
 
 
 @click.group()
@@ -38,7 +44,9 @@ def train(*, out: Path, work: Path, seed: int, joint_steps: int, text_steps: int
 @main.command()
 @click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=RESULTS / "encoders-small.json", show_default=True
+)
 @click.option("--seed", default=training.Settings().seed, show_default=True, help="The one trained with.")
 def evaluate(weights: Path, work: Path, out: Path, seed: int) -> None:
     """Measure the weights on products held out of training; writes the figures there and into the card."""
@@ -48,12 +56,63 @@ def evaluate(weights: Path, work: Path, out: Path, seed: int) -> None:
         results = run(weights, work, seed=seed)
     except CheckpointError as error:
         raise click.ClickException(str(error)) from None
-    params = {"weights": str(weights), "seed": seed}
-    report = {"environment": describe_environment(), "params": params, "results": results}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(out, {"weights": str(weights), "seed": seed}, results)
     write_card(weights, read_card(weights) | {"figures": results})
     print(json.dumps(results, indent=2))
+
+
+@main.command()
+@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "designs.json", show_default=True)
+@click.option("--sheet", type=click.Path(path_type=Path), default=SHEET, show_default=True)
+@click.option("--steps", default=Budget().steps, show_default=True, help="Of every design.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 20), default=3, show_default=True, help="Runs of every design."
+)
+def compare(*, weights: Path, work: Path, out: Path, sheet: Path, steps: int, seeds: int) -> None:
+    """Train every fusion design on the weights' frozen towers and measure it; goes on where a run stopped."""
+    from encoders.comparison import compare as comparison  # noqa: PLC0415 - the renderer loads slowly
+
+    settings = comparison.Settings(seeds=tuple(range(1, seeds + 1)), budget=Budget(steps=steps))
+    try:
+        results = comparison.compare(weights, work, settings, sheet=sheet)
+    except CheckpointError as error:
+        raise click.ClickException(str(error)) from None
+    _write(out, {"benchmark": "designs", "weights": str(weights), **asdict(settings)}, results)
+    for name, figures in results["designs"].items():
+        means = "  ".join(
+            f"{cut} {mean:5.1f} ({low:.1f}-{high:.1f})"
+            for cut, (mean, low, high) in figures["test"]["mean"].items()
+        )
+        print(f"{name:15} {means}")
+    print(f"failures: {sheet}")
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="By default, in the benchmarks' results.")
+def fashion200k(*, data: Path, weights: Path, out: Path | None) -> None:
+    """Measure the weights by Fashion200K's protocol, on that data or on a catalogue in its layout."""
+    from encoders.evaluate_fashion200k import evaluate_fashion200k, read_benchmark  # noqa: PLC0415 - slow, as above
+
+    try:
+        benchmark = read_benchmark(data)
+        results = evaluate_fashion200k(weights, data, benchmark)
+    except (CheckpointError, Fashion200kError) as error:
+        raise click.ClickException(str(error)) from None
+    params = {"benchmark": "fashion200k", "tier": "strict", "data": benchmark.data, "weights": str(weights)}
+    path = out or RESULTS / f"fashion200k-{benchmark.data}.json"
+    _write(path, params | {"counts": benchmark.counts()}, results)
+    print(json.dumps(results, indent=2))
+
+
+def _write(path: Path, params: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+    """Write a result with the environment that it was measured in."""
+    report = {"environment": describe_environment(), "params": params, "results": results}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,11 +30,11 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class ComposedQuery:
-    """The source picture, the text, and the caption that counts as found."""
+    """The source picture, the text, and the picture whose caption counts as found; pictures by their paths."""
 
     source: str
     text: str
-    target_caption: str
+    target: str
 
 
 def clean_caption(caption: str) -> str:
@@ -127,5 +127,5 @@ def _read_query(place: str, line: str, captions: Mapping[str, str]) -> ComposedQ
     for path in paths:
         if path not in captions:
             raise Fashion200kError(f"{place}: {path} is not in the test split")
-    source, target = (captions[path] for path in paths)
-    return ComposedQuery(paths[0], modification_text(source, target), target)
+    source, target = paths
+    return ComposedQuery(source, modification_text(captions[source], captions[target]), target)

@@ -87,7 +87,7 @@ _OPENINGS = (
     "women's",
 )
 
-_ORDERS: tuple[tuple[str, ...], ...] = (
+ORDERS: tuple[tuple[str, ...], ...] = (
     ("sleeveless", "short-sleeve", "long-sleeve"),
     ("mini", "midi", "maxi"),
     ("cropped", "hip-length", "longline"),
@@ -144,7 +144,7 @@ def add_unknown_word(text: str, rng: random.Random) -> str:
 def _say_edit(edit: Edit, rng: random.Random) -> str:
     draw = rng.random()
     if draw < 0.12 and edit.slot in {"length", "sleeve"}:  # noqa: PLR2004 - one text of eight is relative
-        return _say_relative(edit, rng)
+        return say_relative(edit, rng)
     if draw < 0.3 and edit.slot != "accent":  # noqa: PLR2004 - one of five in other words
         said = _WITH.get(edit.new)
         if said and rng.random() < 0.5:  # noqa: PLR2004 - half
@@ -154,8 +154,9 @@ def _say_edit(edit: Edit, rng: random.Random) -> str:
     return modification_text(edit, rng)
 
 
-def _say_relative(edit: Edit, rng: random.Random) -> str:
-    order = next(order for order in _ORDERS if {edit.old, edit.new} <= set(order))
+def say_relative(edit: Edit, rng: random.Random) -> str:
+    """Say a change of length or sleeves as longer or shorter, without the value that is wanted."""
+    order = next(order for order in ORDERS if {edit.old, edit.new} <= set(order))
     longer = order.index(edit.new) > order.index(edit.old)
     if edit.slot == "sleeve":
         return "with longer sleeves" if longer else "with shorter sleeves"

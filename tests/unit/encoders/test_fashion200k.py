@@ -71,7 +71,7 @@ def test_a_split_reads_its_own_label_files_and_queries(data: Path) -> None:
     """Labels of the split and the fixed queries are read with cleaned captions."""
     images = read_images(data, "test")
     assert images == (LabelledImage("w/1.jpeg", "blue dress"), LabelledImage("w/2.jpeg", "red dressdotmark"))
-    query = ComposedQuery("w/1.jpeg", "replace blue with red", "red dressdotmark")
+    query = ComposedQuery("w/1.jpeg", "replace blue with red", "w/2.jpeg")
     assert read_queries(data, images) == (query,)
 
 

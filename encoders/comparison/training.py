@@ -1,0 +1,107 @@
+"""Trains one design on frozen pictures: equal steps see equal products, pictures and texts, whatever the design."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from catalogue.grammar import caption
+from catalogue.randomness import generator
+from encoders.batches import TrainingSet, draw_changes, draw_clusters
+from encoders.checkpoint import Encoders
+from encoders.comparison.composers import Composer
+from encoders.comparison.designs import Design
+from encoders.comparison.features import Features
+from encoders.losses import contrastive_loss
+from encoders.stages import Losses, autocast, device, new_scale, new_stage, run_stage
+
+_ROWS = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What every design may spend."""
+
+    steps: int = 500
+    clusters: int = 64
+    rate: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What every design learns from."""
+
+    data: TrainingSet
+    features: Features
+    """Of `data.pictures`, as often as there are views: view by view."""
+    caption_ids: Tensor
+    """int64 (specs, TEXT_LENGTH)."""
+    captions: Tensor
+    """float32 (specs, EMBEDDING_DIM): the captions as the frozen text encoder embeds them."""
+
+    @classmethod
+    def prepare(cls, data: TrainingSet, features: Features, encoders: Encoders) -> "Material":
+        """Embed the captions once."""
+        caption_ids = torch.from_numpy(data.tokenizer([caption(spec) for spec in data.specs]))
+        with torch.no_grad():
+            embedded = [encoders.text(rows.to(device())) for rows in torch.split(caption_ids, _ROWS)]
+        return cls(data=data, features=features, caption_ids=caption_ids, captions=torch.cat(embedded))
+
+    def draw_pictures(self, rows: list[int], rng: random.Random) -> Features:
+        """Draw for each of these specs one view of one of its pictures."""
+        views = len(self.features.pooled) // len(self.data.pictures)
+        pictures = [
+            row * self.data.pictures_per_spec + rng.randrange(self.data.pictures_per_spec) for row in rows
+        ]
+        return self.features.take(
+            torch.tensor([rng.randrange(views) * len(self.data.pictures) + picture for picture in pictures])
+        )
+
+
+def train_design(
+    design: Design, encoders: Encoders, material: Material, budget: Budget, *, seed: int, work: Path
+) -> Composer:
+    """Train the composers of a design in turn and give the last; goes on where an earlier run stopped."""
+    torch.manual_seed(seed)
+    for number, composer in enumerate(design.composers(encoders)):
+        name = f"{design.name}-{number}-{seed}"
+        steps = budget.steps // design.stages
+        _train(composer, material, budget, name=name, steps=steps, seed=100 * number + seed, work=work)
+    return composer
+
+
+def _train(
+    composer: Composer, material: Material, budget: Budget, *, name: str, steps: int, seed: int, work: Path
+) -> None:
+    scale = new_scale()
+    modules = nn.ModuleDict({"composer": composer, "scales": nn.ParameterList([scale])})
+    stage = new_stage(name, modules, rate=budget.rate, steps=steps, work=work)
+
+    def losses_of_step(step: int) -> Losses:
+        chosen = draw_clusters(material.data.clusters, budget.clusters, seed=seed, step=step)
+        rows = material.data.cluster_rows(chosen)
+        return _losses(composer, scale, material, rows, generator("comparison", seed, step))
+
+    run_stage(stage, lambda steps: map(losses_of_step, steps))
+
+
+def _losses(
+    composer: Composer, scale: Tensor, material: Material, rows: list[int], rng: random.Random
+) -> Losses:
+    """Contrast with pictures and captions, where every product of the wanted caption is right."""
+    data = material.data
+    changes = draw_changes([data.specs[row] for row in rows], data.labels[rows], data.tokenizer, rng)
+    shown, wanted = (material.draw_pictures(rows, rng) for _ in range(2))
+    positives = changes.positives.to(device())
+    wanted_ids = material.caption_ids[rows][changes.positives.float().argmax(dim=1)]
+    with autocast():
+        composed, others = composer.with_losses(
+            shown, changes.token_ids.to(device()), wanted_ids.to(device())
+        )
+    return {
+        "image": contrastive_loss(composed, wanted.pooled, positives, scale),
+        "caption": contrastive_loss(composed, material.captions[rows].to(device()), positives, scale),
+        **others,
+    }

@@ -1,0 +1,142 @@
+"""`python -m encoders fashion200k`: the benchmark of composed retrieval on any folder in Fashion200K's layout.
+
+The gallery is every test picture; a query does not find its own. Beside the composed queries of the strict tier
+stand what the picture and the text alone give, text -> image (every test caption), and image -> another image of
+its caption (every test picture that has one).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from encoders.augment import Pixels
+from encoders.checkpoint import TOKENIZER_FILE, load_encoders
+from encoders.evaluate import Model, Scores
+from encoders.fashion200k import (
+    ComposedQuery,
+    Fashion200kError,
+    LabelledImage,
+    check_counts,
+    read_images,
+    read_queries,
+)
+from encoders.networks import ImageEncoder
+from encoders.retrieval import nearest, recalls
+from vitrine.preprocess import ImageRejected, Tokenizer, decode_image
+
+PUBLISHED, PROCEDURAL = "published", "procedural"
+_STAMP = "build.json"
+"""What `python -m catalogue build` leaves, and the published data has not."""
+_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """The files of one root, read and counted."""
+
+    data: str
+    """PUBLISHED or PROCEDURAL."""
+    training_images: int
+    images: tuple[LabelledImage, ...]
+    """Of the test split."""
+    queries: tuple[ComposedQuery, ...]
+
+    def counts(self) -> Mapping[str, int]:
+        """Say how much there is."""
+        return {
+            "training_images": self.training_images,
+            "test_images": len(self.images),
+            "test_captions": len({image.caption for image in self.images}),
+            "queries": len(self.queries),
+        }
+
+
+def read_benchmark(root: Path) -> Benchmark:
+    """Read labels and queries.
+
+    Raises:
+        Fashion200kError: the files are not the benchmark's; or they are neither built by `python -m catalogue`
+            nor as many as the published data has.
+    """
+    images = read_images(root, "test")
+    benchmark = Benchmark(
+        data=PROCEDURAL if (root / _STAMP).is_file() else PUBLISHED,
+        training_images=len(read_images(root, "train")),
+        images=images,
+        queries=read_queries(root, images),
+    )
+    if benchmark.data == PUBLISHED:
+        check_counts(benchmark.training_images, len(images), len(benchmark.queries))
+    return benchmark
+
+
+def evaluate_fashion200k(weights: Path, root: Path, benchmark: Benchmark) -> dict[str, Scores]:
+    """Measure the weights; `root` holds the pictures.
+
+    Raises:
+        CheckpointError: the weights cannot be used.
+        Fashion200kError: a picture is missing or unreadable.
+    """
+    model = Model(load_encoders(weights), Tokenizer.from_file(weights / TOKENIZER_FILE))
+    images = _embed_images(model.encoders.image, root, benchmark.images)
+    distinct = dict.fromkeys(image.caption for image in benchmark.images)
+    numbers = {caption: number for number, caption in enumerate(distinct)}
+    captions = torch.tensor([numbers[image.caption] for image in benchmark.images])
+    texts = model.embed_texts(list(numbers))
+    return {
+        "composed": _composed(model, benchmark, images, captions),
+        "beside_it": {
+            "text_to_image": _figures(nearest(texts, images), captions, torch.arange(len(texts))),
+            "image_to_another_of_its_caption": _image_to_image(images, captions),
+        },
+    }
+
+
+def _composed(model: Model, benchmark: Benchmark, images: Tensor, captions: Tensor) -> Scores:
+    """Measure the strict tier, and what the picture and the text alone would find."""
+    rows = {image.path: row for row, image in enumerate(benchmark.images)}
+    sources = torch.tensor([rows[query.source] for query in benchmark.queries])
+    wanted = captions[torch.tensor([rows[query.target] for query in benchmark.queries])]
+    texts = [query.text for query in benchmark.queries]
+    composed = {
+        "strict": model.compose(images[sources], texts),
+        "image_only": images[sources],
+        "text_only": model.embed_texts(texts),
+    }
+    return {
+        name: _figures(nearest(queries, images, left_out=sources), captions, wanted)
+        for name, queries in composed.items()
+    }
+
+
+def _image_to_image(images: Tensor, captions: Tensor) -> dict[str, float]:
+    rows = (captions.bincount()[captions] > 1).nonzero().squeeze(1)
+    return _figures(nearest(images[rows], images, left_out=rows), captions, captions[rows])
+
+
+def _figures(found: Tensor, captions: Tensor, wanted: Tensor) -> dict[str, float]:
+    return {**recalls(found, captions, wanted), "queries": len(wanted)}
+
+
+@torch.inference_mode()
+def _embed_images(encoder: ImageEncoder, root: Path, images: Sequence[LabelledImage]) -> Tensor:
+    """Embed the pictures as serving does, float32 (n, EMBEDDING_DIM)."""
+    embedded = []
+    for start in tqdm(range(0, len(images), _ROWS), "embedding", mininterval=10):
+        pixels = [_read_pixels(root / image.path) for image in images[start : start + _ROWS]]
+        embedded.append(encoder(torch.from_numpy(np.stack(pixels))))
+    return torch.cat(embedded)
+
+
+def _read_pixels(path: Path) -> Pixels:
+    try:
+        return decode_image(path.read_bytes())
+    except OSError as error:
+        raise Fashion200kError(f"{path}: {error.strerror}") from None
+    except ImageRejected as error:
+        raise Fashion200kError(f"{path}: {error.reason}") from None

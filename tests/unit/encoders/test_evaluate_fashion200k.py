@@ -1,0 +1,64 @@
+"""The benchmark runs from end to end on a catalogue in its layout, and on the published data alone beside it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from catalogue.build import BuildSettings, build_catalogue
+from encoders.__main__ import main
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    build_catalogue(root, BuildSettings(products=32, seed=5, layout="fashion200k"), processes=1)
+    return root
+
+
+def evaluate(data: Path, out: Path) -> Result:
+    return CliRunner().invoke(main, ["fashion200k", "--data", str(data), "--out", str(out)])
+
+
+def test_a_catalogue_in_the_layout_is_measured(data: Path, tmp_path: Path) -> None:
+    """Every line of test_queries.txt is a query; what training never saw is found by picture and words."""
+    result = evaluate(data, tmp_path / "result.json")
+    assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "result.json").read_text())
+    queries = len((data / "test_queries.txt").read_text().splitlines())
+    assert written["params"]["data"] == "procedural"
+    assert written["params"]["tier"] == "strict"
+    assert written["params"]["counts"] == {
+        "training_images": 48, "test_images": 24, "test_captions": 8, "queries": queries,
+    }  # fmt: skip
+    composed = written["results"]["composed"]
+    assert composed["strict"]["queries"] == queries
+    assert composed["strict"]["R@1"] > composed["text_only"]["R@1"]
+    assert composed["strict"]["R@10"] > 90
+    beside = written["results"]["beside_it"]
+    assert beside["text_to_image"]["queries"] == 8
+    assert beside["image_to_another_of_its_caption"]["queries"] == 24
+
+
+def test_other_data_must_have_the_published_counts(data: Path, tmp_path: Path) -> None:
+    """What was not built here counts as the published data, and a part of it is refused."""
+    (data / "build.json").unlink()
+    result = evaluate(data, tmp_path / "result.json")
+    assert result.exit_code == 1
+    assert result.output == "Error: 48 train images; the benchmark has 172,049\n"
+    assert not (tmp_path / "result.json").exists()
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file or directory"), (b"no picture", "")])
+def test_a_picture_that_cannot_be_read_is_named(
+    data: Path, tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    """A missing or damaged picture ends the run with its path."""
+    picture = data / (data / "test_queries.txt").read_text().split()[0]
+    picture.unlink()
+    if content:
+        picture.write_bytes(content)
+    result = evaluate(data, tmp_path / "result.json")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith(f"Error: {picture}: {reason}")
