@@ -112,10 +112,16 @@ bench: setup ## Measure latency and throughput of the running stack; writes benc
 	@$(BIN)/python -m benchmarks load
 	@$(BIN)/python -m benchmarks report
 
+quality: setup ## Compare fusion designs on the committed towers, three seeds each (resumes where it stopped)
+	@$(BIN)/python -m encoders compare
+	@$(BIN)/python -m catalogue build --layout fashion200k --out build/fashion200k
+	@$(BIN)/python -m encoders fashion200k --data build/fashion200k
+	@$(BIN)/python -m benchmarks report
+
 quality-rewrite: setup ## Measure what reads turns: make quality-rewrite OPENAI_URL=... OPENAI_MODEL=... adds an endpoint
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 clean: down ## Delete what was built, not the environment
 	@rm -rf build
 
-.PHONY: help setup demo up down status logs index search test test-milvus lint format proto lock train train-rewriter export bench quality-rewrite clean
+.PHONY: help setup demo up down status logs index search test test-milvus lint format proto lock train train-rewriter export bench quality quality-rewrite clean

@@ -1,8 +1,9 @@
 """Pictures made from result files; equal results give equal pictures."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -19,6 +20,13 @@ _STYLES: dict[str, Literal["-", "--"]] = {"p50": "-", "p99": "--"}
 _COLOURS = ("#b3261e", "#e39a94", "#2f6f4f", "#3a5fa8", "#b07a1e")
 
 
+class Plot(Protocol):
+    """Draws a result into a PNG that carries the digest of its source."""
+
+    def __call__(self, document: Mapping[str, Any], path: Path, *, source: str) -> None:
+        """Write the picture to the path."""
+
+
 def drawn_from(picture: Path) -> str:
     """Give the digest that the picture carries; empty where there is no such picture."""
     try:
@@ -32,14 +40,39 @@ def draw_load(document: Mapping[str, Any], path: Path, *, source: str) -> None:
     """Draw throughput by clients, latency by offered rate, and CPU by process into a PNG."""
     closed = [case for case in document["results"] if case["loop"] == "closed"]
     opened = [case for case in document["results"] if case["loop"] == "open"]
-    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+    with _look():
         figure = Figure(figsize=(15, 4.6), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
         _draw_throughput(left, closed)
         _draw_latency(middle, opened)
         _draw_cpu(right, closed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110, metadata={"Software": None, SOURCE: source})
+        _save(figure, path, source)
+
+
+def draw_designs(document: Mapping[str, Any], path: Path, *, source: str) -> None:
+    """Draw the recalls of every fusion design, with the spread of its runs, into a PNG."""
+    designs = document["results"]["designs"]
+    with _look():
+        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        for axes, cut in zip(figure.subplots(1, 2, sharey=True), ("R@1", "R@10"), strict=True):
+            means, lows, highs = zip(*(each["test"]["mean"][cut] for each in designs.values()), strict=True)
+            below = [mean - low for mean, low in zip(means, lows, strict=True)]
+            above = [high - mean for mean, high in zip(means, highs, strict=True)]
+            names = [name.replace("_", " ") for name in designs]
+            bars = axes.barh(names, means, xerr=(below, above), color=_COLOURS[2], capsize=3)
+            axes.bar_label(bars, fmt="%.1f", padding=6)
+            axes.set(title=f"{cut}, percent", xlim=(0, 110))
+        axes.invert_yaxis()
+        _save(figure, path, source)
+
+
+def _look() -> AbstractContextManager[None]:
+    return mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+
+
+def _save(figure: Figure, path: Path, source: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None, SOURCE: source})
 
 
 def _draw_throughput(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:

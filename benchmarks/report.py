@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
-from benchmarks.plots import draw_load, drawn_from
-from benchmarks.tables import Document, encoders_section, load_section
+from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
+from benchmarks.tables import Document, designs_section, encoders_section, load_section
 
 RESULTS = Path("benchmarks/results")
 DOCUMENT = Path("docs/benchmarks.md")
 LOAD_PLOT = Path("docs/pictures/load.png")
+DESIGNS_PLOT = Path("docs/pictures/designs.png")
 
 _NONE_YET = ["No result yet."]
 
@@ -27,9 +28,9 @@ class ReportError(Exception):
 def write_report() -> list[Path]:
     """Bring the document and the pictures up to date; give what was written."""
     stale = stale_files()
-    newest = next(iter(_loads().items()), None)
-    if LOAD_PLOT in stale and newest:
-        draw_load(newest[1], LOAD_PLOT, source=_digest(newest[0]))
+    for plot, (result, draw) in _plots().items():
+        if plot in stale:
+            draw(_read(result), plot, source=_digest(result))
     if DOCUMENT in stale:
         DOCUMENT.write_text(_rendered())
     return stale
@@ -37,8 +38,7 @@ def write_report() -> list[Path]:
 
 def stale_files() -> list[Path]:
     """Give the files that are not what the results say."""
-    newest = next(iter(_loads()), None)
-    stale = [] if newest is None or drawn_from(LOAD_PLOT) == _digest(newest) else [LOAD_PLOT]
+    stale = [plot for plot, (result, _) in _plots().items() if drawn_from(plot) != _digest(result)]
     return stale if _text() == _rendered() else [*stale, DOCUMENT]
 
 
@@ -59,9 +59,34 @@ def _rendered() -> str:
     load = _NONE_YET
     if loads:
         (name, newest), *earlier = ((path.name, document) for path, document in loads.items())
-        load = load_section(name, newest, dict(earlier), LOAD_PLOT.relative_to(DOCUMENT.parent).as_posix())
-    encoders = [encoders_section(path.name, _read(path)) for path in sorted(RESULTS.glob("*encoders-*.json"))]
-    return fill(_text(), {"load": load, "encoders": list(chain.from_iterable(encoders)) or _NONE_YET})
+        load = load_section(name, newest, dict(earlier), _link(LOAD_PLOT))
+    designs = [designs_section(path.name, _read(path), _link(DESIGNS_PLOT)) for path in _designs()]
+    encoders, fashion200k = (
+        [encoders_section(path.name, _read(path)) for path in sorted(RESULTS.glob(pattern))]
+        for pattern in ("*encoders-*.json", "fashion200k-*.json")
+    )
+    sections = {"encoders": encoders, "designs": designs, "fashion200k": fashion200k}
+    joined = {name: list(chain.from_iterable(parts)) or _NONE_YET for name, parts in sections.items()}
+    return fill(_text(), {"load": load, **joined})
+
+
+def _plots() -> dict[Path, tuple[Path, Plot]]:
+    """Give what each picture is drawn from, and how."""
+    plots: dict[Path, tuple[Path, Plot]] = {}
+    for path in list(_loads())[:1]:
+        plots[LOAD_PLOT] = path, draw_load
+    for path in _designs():
+        plots[DESIGNS_PLOT] = path, draw_designs
+    return plots
+
+
+def _link(picture: Path) -> str:
+    return picture.relative_to(DOCUMENT.parent).as_posix()
+
+
+def _designs() -> list[Path]:
+    """Give the result of `python -m encoders compare`, where there is one."""
+    return [path for path in [RESULTS / "designs.json"] if path.exists()]
 
 
 def _loads() -> dict[Path, Document]:

@@ -59,6 +59,46 @@ def load_section(name: str, document: Document, earlier: Mapping[str, Document],
     ]
 
 
+def designs_section(name: str, document: Document, plot: str) -> list[str]:
+    """Give the recalls of every fusion design with the spread of its runs, then R@1 by kind of question."""
+    results, budget = document["results"], document["params"]["budget"]
+    designs, test = results["designs"], results["sets"]["test"]
+    method = (
+        f"{sum(test['questions'].values()):,} questions to a gallery of {test['gallery']:,} pictures. "
+        f"Every trained design has {budget['steps']} steps of {4 * budget['clusters']} products, "
+        f"and {len(document['params']['seeds'])} seeds: in brackets stand the lowest and the highest."
+    )
+    cuts = list(next(iter(designs.values()))["test"]["mean"])
+    kinds = [kind for kind in next(iter(designs.values()))["test"] if kind != "mean"]
+    rows = [
+        [
+            _words(each),
+            f"{figures['parameters'] / 1e6:.2f}" if "parameters" in figures else "-",
+            str(figures["runs"]),
+            *(_spread(figures["test"]["mean"][cut]) for cut in cuts),
+            _spread(figures["validation"]["mean"]["R@1"]),
+        ]
+        for each, figures in designs.items()
+    ]
+    by_kind = [
+        [_words(each), *(_number(figures["test"][kind]["R@1"][0]) for kind in kinds)]
+        for each, figures in designs.items()
+    ]
+    return [
+        *_origin(name, document),
+        "",
+        method,
+        "",
+        f"![Recall of the fusion designs]({plot})",
+        "",
+        *_table(["design", "million parameters", "runs", *cuts, "R@1 in validation"], rows),
+        "",
+        "### R@1 by kind of question",
+        "",
+        *_table(["design", *map(_words, kinds)], by_kind),
+    ]
+
+
 def encoders_section(name: str, document: Document) -> list[str]:
     """Give one table for each task of the encoders' evaluation; the figures are percents unless they are counts."""
     lines = _origin(name, document)
@@ -109,6 +149,12 @@ def _with_spread(value: float | None, spread: Sequence[float]) -> str:
     if value is None:
         return "-"
     return f"{_number(value)} ({_number(spread[0])}-{_number(spread[1])})" if spread else _number(value)
+
+
+def _spread(figure: Sequence[float]) -> str:
+    """Give the mean, and the range where runs differ."""
+    mean, low, high = figure
+    return _with_spread(mean, (low, high) if low < high else ())
 
 
 def _labels(case: Mapping[str, Any]) -> list[str]:

@@ -8,10 +8,13 @@ from click.testing import CliRunner, Result
 
 from benchmarks.cli import main
 from benchmarks.generator import OK, SHED, Sample, Trace
-from benchmarks.report import DOCUMENT, LOAD_PLOT, RESULTS, ReportError, fill
+from benchmarks.report import DESIGNS_PLOT, DOCUMENT, LOAD_PLOT, RESULTS, ReportError, fill
 from benchmarks.summary import summarise_repeats, summarise_run
 
-MARKERS = "# Title\n\n<!-- begin: load -->\n<!-- end: load -->\n\nprose\n\n<!-- begin: encoders -->\n<!-- end: encoders -->\n"
+MARKERS = "# Title\n\nprose\n" + "".join(
+    f"\n<!-- begin: {name} -->\n<!-- end: {name} -->\n"
+    for name in ("load", "encoders", "designs", "fashion200k")
+)
 
 
 def case(answers: float, **labels: Any) -> dict[str, Any]:
@@ -46,6 +49,24 @@ def write_encoders() -> None:
     environment = {"commit": "c-e", "processor": "A processor", "cores": 2}
     document = {"environment": environment, "params": {"seed": 0}, "results": figures}
     (RESULTS / "encoders-small.json").write_text(json.dumps(document))
+
+
+def write_designs() -> None:
+    figures = {
+        "mean": {"R@1": [41.5, 40.0, 43.0], "R@10": [90.0, 90.0, 90.0]},
+        "one_change_ood": {"R@1": [39.25, 38, 40]},
+    }
+    results = {
+        "designs": {
+            "image_only": {"runs": 1, "validation": figures, "test": figures},
+            "ours": {"runs": 3, "parameters": 1_049_985, "validation": figures, "test": figures},
+        },
+        "sets": {"test": {"gallery": 21531, "questions": {"one_change": 1800, "relative": 510}}},
+    }
+    params = {"benchmark": "designs", "seeds": [1, 2, 3], "budget": {"steps": 500, "clusters": 64}}
+    environment = {"commit": "c-d", "processor": "A processor", "cores": 2}
+    document = {"environment": environment, "params": params, "results": results}
+    (RESULTS / "designs.json").write_text(json.dumps(document))
 
 
 @pytest.fixture(autouse=True)
@@ -86,10 +107,27 @@ def test_the_document_says_what_the_results_say() -> None:
     assert "\nprose\n" in text
 
 
+def test_designs_are_shown_with_the_spread_of_their_runs() -> None:
+    """A row a design: parameters, runs, recalls with their range where runs differ, and R@1 by kind."""
+    write_designs()
+    assert report().exit_code == 0
+    text = DOCUMENT.read_text()
+    assert "2,310 questions to a gallery of 21,531 pictures." in text
+    assert "500 steps of 256 products" in text
+    assert "| ours | 1.05 | 3 | 41.5 (40-43) | 90 | 41.5 (40-43) |" in text
+    assert "| image only | - | 1 |" in text
+    assert "| ours | 39.2 |" in text
+    assert DESIGNS_PLOT.exists()
+    assert report("--check").exit_code == 0
+    write_designs()
+    DESIGNS_PLOT.unlink()
+    assert report("--check").exit_code == 1
+
+
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 2
+    assert DOCUMENT.read_text().count("No result yet.") == 4
     assert not LOAD_PLOT.exists()
 
 
