@@ -42,6 +42,10 @@ HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
+_REFUSAL_S = 0.25
+"""How long new calls are refused before the server stops: gRPC's core breaks off, as CANCELLED, those that it has
+received and not yet handed over when it is stopped, and no client repeats that by itself."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -60,15 +64,18 @@ class Gateway:
     """A gateway that serves."""
 
     server: aio.Server
+    edge: Edge
     port: int
     health: health_aio.HealthServicer
     metrics: Metrics
 
     async def drain(self, *, wait_s: float, grace_s: float) -> None:
-        """Say NOT_SERVING, wait until nobody sends any more, and let the calls in flight end."""
+        """Say NOT_SERVING, wait until nobody should send any more, refuse who does, and let the calls in flight end."""
         await self.health.enter_graceful_shutdown()
         log_event(_logger, logging.INFO, "draining", wait_s=wait_s, grace_s=grace_s)
         await asyncio.sleep(wait_s)
+        self.edge.close()
+        await asyncio.sleep(_REFUSAL_S)
         await self.server.stop(grace_s)
 
 
@@ -79,8 +86,9 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
     limiter = _limiter(settings, metrics)
     agreement = Agreement(dependencies.encoder, dependencies.index)
     facets = FacetCache(dependencies.index)
+    edge = Edge(_deadline_rules(settings), metrics)
     server = aio.server(
-        interceptors=[Edge(_deadline_rules(settings), metrics)],
+        interceptors=[edge],
         options=_server_options(settings),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
@@ -101,7 +109,7 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
     await server.start()
     try:
         async with repeated("probe", readiness.probe, interval_s=settings.probe_interval_ms / 1e3):
-            yield Gateway(server=server, port=port, health=health, metrics=metrics)
+            yield Gateway(server=server, edge=edge, port=port, health=health, metrics=metrics)
     finally:
         await server.stop(None)
         await facets.close()

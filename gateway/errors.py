@@ -7,6 +7,7 @@
     ├── Overloaded          RESOURCE_EXHAUSTED   refused at the door; no work was done
     ├── DeadlineExceeded    DEADLINE_EXCEEDED    the caller's time ran out
     ├── FailedPrecondition  FAILED_PRECONDITION  an operator must act first
+    ├── ShuttingDown        UNAVAILABLE          this gateway ends; another one answers
     └── DependencyError     UNAVAILABLE          Triton or Milvus did not answer
 
 The outermost interceptor translates them; nothing else does. A late or broken rewriter is none of these:
@@ -69,6 +70,15 @@ class FailedPrecondition(SearchError):  # noqa: N818
     """The service cannot do this until an operator acts; the message says what."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class ShuttingDown(SearchError):  # noqa: N818
+    """Refused because this gateway ends: no work was done, and another one may be asked at once."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("the gateway is shutting down")
 
 
 class DependencyError(SearchError):

@@ -23,7 +23,7 @@ from grpc_status import rpc_status
 
 from gateway.calls import Call, enter_call
 from gateway.decoding import decode
-from gateway.errors import DeadlineExceeded, SearchError
+from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
@@ -60,8 +60,13 @@ class Edge(aio.ServerInterceptor):
     """Wraps the handlers of vitrine.v1."""
 
     def __init__(self, rules: DeadlineRules, metrics: Metrics) -> None:
-        self._rules = rules
-        self._metrics = metrics
+        self.rules = rules
+        self.metrics = metrics
+        self.closed = False
+
+    def close(self) -> None:
+        """Refuse every new call from now on; calls in flight go on."""
+        self.closed = True
 
     async def intercept_service(
         self,
@@ -74,7 +79,7 @@ class Edge(aio.ServerInterceptor):
         service = _SERVICES.get(service_name)
         if handler is None or service is None:
             return handler
-        method = _Method(self._rules, self._metrics, handler, service.methods_by_name[method_name])
+        method = _Method(self, handler, service.methods_by_name[method_name])
         serialise = handler.response_serializer
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(method.stream_stream, response_serializer=serialise)
@@ -86,11 +91,8 @@ class Edge(aio.ServerInterceptor):
 class _Method:
     """One method's handler with the edge around it; requests reach it as bytes."""
 
-    def __init__(
-        self, rules: DeadlineRules, metrics: Metrics, handler: Any, descriptor: MethodDescriptor
-    ) -> None:
-        self._rules = rules
-        self._metrics = metrics
+    def __init__(self, edge: Edge, handler: Any, descriptor: MethodDescriptor) -> None:
+        self._edge = edge
         self._handler = handler
         self._name = descriptor.name
         self._input = descriptor.input_type
@@ -117,7 +119,7 @@ class _Method:
                 await context.write(response)
 
     def _unary_deadline(self, context: _Context) -> Deadline:
-        return _deadline(context, default_s=self._rules.default_s, maximum_s=self._rules.maximum_s)
+        return _deadline(context, default_s=self._edge.rules.default_s, maximum_s=self._edge.rules.maximum_s)
 
     @asynccontextmanager
     async def _answering(self, context: _Context, deadline: Deadline) -> AsyncIterator[None]:
@@ -127,6 +129,8 @@ class _Method:
         code = grpc.StatusCode.OK
         with self._measured(call, lambda: code):
             try:
+                if self._edge.closed:
+                    raise ShuttingDown  # noqa: TRY301 - told like every other error
                 async with asyncio.timeout(deadline.remaining_s()):
                     yield
             except SearchError as error:
@@ -148,15 +152,15 @@ class _Method:
     @contextmanager
     def _measured(self, call: Call, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
         started = time.perf_counter()
-        in_flight = self._metrics.in_flight.labels(call.method)
+        in_flight = self._edge.metrics.in_flight.labels(call.method)
         in_flight.inc()
         try:
             yield
         finally:
             seconds = time.perf_counter() - started
             in_flight.dec()
-            self._metrics.requests.labels(call.method, code().name).inc()
-            self._metrics.request_seconds.labels(call.method).observe(seconds)
+            self._edge.metrics.requests.labels(call.method, code().name).inc()
+            self._edge.metrics.request_seconds.labels(call.method).observe(seconds)
             log_event(
                 _logger, logging.INFO, "call", code=code().name, ms=round(seconds * 1e3, 2), **call.notes
             )
@@ -168,12 +172,12 @@ class _Method:
         messages = aiter(stream)
         while True:
             try:
-                async with asyncio.timeout(self._rules.idle_s):
+                async with asyncio.timeout(self._edge.rules.idle_s):
                     data = await anext(messages)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise DeadlineExceeded(f"no message for {self._rules.idle_s:g} s") from None
+                raise DeadlineExceeded(f"no message for {self._edge.rules.idle_s:g} s") from None
             yield self._parse(data)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gateway.assembly import Dependencies, serving_gateway
 from gateway.errors import DeadlineExceeded, FailedPrecondition, InvalidQuery, SearchError
+from gateway.interceptors import Edge
 from gateway.metrics import Metrics
 from gateway.model import (
     AllOf,
@@ -268,6 +269,7 @@ class ServedGateway:
     address: str
     channel: aio.Channel
     metrics: Metrics
+    edge: Edge
 
 
 @asynccontextmanager
@@ -293,7 +295,7 @@ async def serving(
         # A channel of its own: otherwise channels to equal ports of different tests share their connections.
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
         async with aio.insecure_channel(address, options=options) as channel:
-            yield ServedGateway(address=address, channel=channel, metrics=gateway.metrics)
+            yield ServedGateway(address=address, channel=channel, metrics=gateway.metrics, edge=gateway.edge)
 
 
 async def _work(delay_s: float, timeout_s: float, error: SearchError | None) -> None:

@@ -95,6 +95,20 @@ async def test_a_dependency_is_named_and_its_message_is_not() -> None:
     )
 
 
+async def test_a_gateway_that_ends_refuses_new_calls_and_answers_old_ones() -> None:
+    """UNAVAILABLE, which clients repeat elsewhere, meets whoever comes after the drain; who was in is answered."""
+    async with serving(products=PRODUCTS, encoder=FakeEncoder(delay_s=0.2)) as gateway:
+        accepted = asyncio.create_task(search(gateway))
+        await asyncio.sleep(0.1)
+        gateway.edge.close()
+        error = await refusal(gateway)
+        assert (await accepted).hits
+    assert (error.code(), error.details()) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "the gateway is shutting down",
+    )
+
+
 async def test_what_nobody_foresaw_is_internal_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """A bug is logged with its traceback; the caller learns the request's id alone."""
 
