@@ -1,6 +1,7 @@
 """The fakes of gateway.testing held against the real adapters: what one promises, the other keeps."""
 
 import io
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -117,9 +118,17 @@ async def test_a_rewrite_passes_the_gateways_checks(rewriter: Rewriter) -> None:
     assert "dress" in understanding.query
 
 
-async def test_a_rewriter_without_time_says_so(rewriter: Rewriter) -> None:
-    """A call without enough time raises DeadlineExceeded."""
+async def test_a_rewriter_that_is_late_says_so(rewriter: Rewriter) -> None:
+    """A call that outlasts its time raises DeadlineExceeded; a silent listener stands for a rewriter that hangs."""
     if isinstance(rewriter, FakeRewriter):
-        rewriter.delay_s = 0.05
+        rewriter.delay_s = 1.0
+        await _expect_lateness(rewriter)
+        return
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with open_rewriter(f"127.0.0.1:{listener.getsockname()[1]}") as hanging:
+            await _expect_lateness(hanging)
+
+
+async def _expect_lateness(rewriter: Rewriter) -> None:
     with pytest.raises(DeadlineExceeded):
-        await rewriter.rewrite(rewrite_pb2.RewriteRequest(text="a red dress"), timeout_s=0.0)
+        await rewriter.rewrite(rewrite_pb2.RewriteRequest(text="a red dress"), timeout_s=0.1)
