@@ -9,6 +9,7 @@ import click
 from catalogue.splits import make_splits
 from encoders import training
 from encoders.checkpoint import CheckpointError, read_card, write_card
+from encoders.comparison.neighbourhoods import make_protocol
 from encoders.comparison.training import Budget
 from encoders.environment import describe_environment
 from encoders.fashion200k import Fashion200kError
@@ -76,7 +77,9 @@ def compare(*, weights: Path, work: Path, out: Path, sheet: Path, steps: int, se
 
     settings = comparison.Settings(seeds=tuple(range(1, seeds + 1)), budget=Budget(steps=steps))
     try:
-        results = comparison.compare(weights, work, settings, sheet=sheet)
+        results = comparison.compare(
+            weights, work, settings, split=make_splits().train, protocol=make_protocol(), sheet=sheet
+        )
     except CheckpointError as error:
         raise click.ClickException(str(error)) from None
     _write(out, {"benchmark": "designs", "weights": str(weights), **asdict(settings)}, results)

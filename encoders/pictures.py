@@ -29,7 +29,7 @@ def drawn_pictures(name: str, pictures: Sequence[Picture], *, cache: Path) -> Pi
 
     Another renderer or another list of pictures is another file.
     """
-    path = cache / f"{name}-{_digest(pictures)}.npy"
+    path = cache / f"{name}-{digest_of(pictures)}.npy"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
@@ -46,7 +46,8 @@ def stored_pixels(jpeg: bytes) -> Pixels:
         return np.asarray(picture.convert("RGB"))
 
 
-def _digest(pictures: Sequence[Picture]) -> str:
+def digest_of(pictures: Sequence[Picture]) -> str:
+    """Name the pictures: another renderer gives another name."""
     digest = hashlib.sha256()
     for source in sorted(Path(catalogue.render.__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,17 +15,17 @@ from torch.nn import functional
 
 from catalogue.grammar import caption
 from catalogue.randomness import generator
-from catalogue.splits import make_splits
+from catalogue.splits import Split
 from encoders.augment import Pixels, augmented
 from encoders.batches import TrainingSet
 from encoders.checkpoint import TOKENIZER_FILE, Encoders, load_encoders
 from encoders.comparison.designs import DESIGNS, Design
 from encoders.comparison.features import Features, frozen_features, plain_view
 from encoders.comparison.measure import Compose, Exam, Figures, spread
-from encoders.comparison.neighbourhoods import KINDS, Neighbourhoods, make_protocol
+from encoders.comparison.neighbourhoods import KINDS, Neighbourhoods, Protocol
 from encoders.comparison.sheet import draw_failures
 from encoders.comparison.training import Budget, Material, train_design
-from encoders.pictures import drawn_pictures
+from encoders.pictures import digest_of, drawn_pictures
 from encoders.stages import device
 from vitrine.preprocess import Tokenizer
 
@@ -52,8 +53,18 @@ class Bench:
     test: Exam
 
 
-def compare(weights: Path, work: Path, settings: Settings, *, sheet: Path) -> dict[str, Any]:
+def compare(
+    weights: Path, work: Path, settings: Settings, *, split: Split, protocol: Protocol, sheet: Path
+) -> dict[str, Any]:
     """Train and measure every design, and draw the failures of the served weights.
+
+    Args:
+        weights: the towers, and the fusion encoder that is served.
+        work: keeps pictures, features and trained designs.
+        settings: another budget trains anew.
+        split: what to learn from.
+        protocol: where to choose and to measure.
+        sheet: gets the failures, a JPEG.
 
     Raises:
         CheckpointError: the weights cannot be used.
@@ -62,10 +73,9 @@ def compare(weights: Path, work: Path, settings: Settings, *, sheet: Path) -> di
     for module in encoders.parts().values():
         module.to(device())
     tokenizer = Tokenizer.from_file(weights / TOKENIZER_FILE)
-    protocol = make_protocol()
     validation, _ = _prepare_exam(encoders, tokenizer, protocol.validation, work)
     test, pictures = _prepare_exam(encoders, tokenizer, protocol.test, work)
-    material = _prepare_material(encoders, tokenizer, settings, work)
+    material = _prepare_material(encoders, tokenizer, split, settings.views, work)
     bench = Bench(encoders=encoders, material=material, validation=validation, test=test)
     designs = _measure_untrained(bench)
     for design in DESIGNS:
@@ -82,20 +92,23 @@ def _prepare_exam(
     encoders: Encoders, tokenizer: Tokenizer, neighbourhoods: Neighbourhoods, work: Path
 ) -> tuple[Exam, Pixels]:
     pictures = drawn_pictures(neighbourhoods.name, neighbourhoods.pictures(), cache=work)
-    name = f"{neighbourhoods.name}-{neighbourhoods.digest()}"
+    name = f"{neighbourhoods.name}-{digest_of(neighbourhoods.pictures())}"
     features = frozen_features(encoders.image, pictures, plain_view, name=name, cache=work)
     return Exam.prepare(neighbourhoods, features, tokenizer), pictures
 
 
-def _prepare_material(encoders: Encoders, tokenizer: Tokenizer, settings: Settings, work: Path) -> Material:
-    split = make_splits().train
-    pictures = drawn_pictures("train", tuple(split.pictures()), cache=work)
-    views = []
-    for view in range(settings.views):
-        draw = partial(augmented, rng=generator("comparison views", view))
-        views.append(frozen_features(encoders.image, pictures, draw, name=f"train-view-{view}", cache=work))
+def _prepare_material(
+    encoders: Encoders, tokenizer: Tokenizer, split: Split, views: int, work: Path
+) -> Material:
+    drawn = tuple(split.pictures())
+    pictures = drawn_pictures(split.name, drawn, cache=work)
+    made = []
+    for view in range(views):
+        name = f"{split.name}-{digest_of(drawn)}-view-{view}"
+        draw = partial(augmented, rng=generator("comparison", name))
+        made.append(frozen_features(encoders.image, pictures, draw, name=name, cache=work))
     features = Features(
-        *(torch.cat(parts) for parts in zip(*((v.pooled, v.maps) for v in views), strict=True))
+        torch.cat([features.pooled for features in made]), torch.cat([features.maps for features in made])
     )
     return Material.prepare(TrainingSet.of_split(split, pictures, tokenizer), features, encoders)
 
@@ -140,7 +153,7 @@ def _summarise(validation: Sequence[Figures], test: Sequence[Figures]) -> dict[s
 
 
 def _mean(exam: Exam, compose: Compose) -> float:
-    return exam.figures(exam.find(compose))["mean"]["R@1"]
+    return fmean(exam.figures(exam.find(compose))["mean"].values())
 
 
 def _weighted_sum(encoders: Encoders, weight: float) -> Compose:
@@ -166,7 +179,8 @@ def _oracle(exam: Exam, bench: Bench) -> Figures:
 
 def _digest(bench: Bench, settings: Settings) -> str:
     """Name what a trained composer depends on beside its code."""
-    digest = hashlib.sha256(json.dumps([asdict(settings.budget), settings.views]).encode())
+    trained = [*map(caption, bench.material.data.specs), asdict(settings.budget), settings.views]
+    digest = hashlib.sha256(json.dumps(trained).encode())
     for network in (bench.encoders.image, bench.encoders.text):
         for tensor in network.state_dict().values():
             digest.update(tensor.cpu().numpy().tobytes())

@@ -79,12 +79,12 @@ class Exam:
     def figures(self, found: Tensor) -> Figures:
         """Give the recalls of every kind of question, apart for seen and unseen combinations."""
         hits = self.hits(found).numpy()
-        kinds = np.array([question.kind for question in self.neighbourhoods.questions])
-        unseen = np.array([question.unseen for question in self.neighbourhoods.questions])
-        figures: Figures = {}
-        for name, chosen in (("iid", ~unseen), ("ood", unseen)):
-            for kind in KINDS if chosen.any() else ():
-                figures[f"{kind}_{name}"] = _recalls(hits[chosen & (kinds == kind)])
+        questions = self.neighbourhoods.questions
+        groups = np.array(
+            [f"{question.kind}_{'ood' if question.unseen else 'iid'}" for question in questions]
+        )
+        names = [f"{kind}_{part}" for part in ("iid", "ood") for kind in KINDS]
+        figures: Figures = {name: _recalls(hits[groups == name]) for name in names if (groups == name).any()}
         figures["mean"] = {cut: round(fmean(row[cut] for row in figures.values()), 2) for cut in _names()}
         return figures
 

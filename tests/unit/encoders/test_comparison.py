@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 
 from catalogue.grammar import caption, make_spec
 from catalogue.splits import is_held, make_splits
 from encoders.batches import TrainingSet, edits_between
 from encoders.checkpoint import Encoders, new_encoders
+from encoders.comparison.compare import Settings, compare
 from encoders.comparison.composers import Composer
 from encoders.comparison.designs import DESIGNS, Design
 from encoders.comparison.features import Features, frozen_features
@@ -186,3 +188,29 @@ def _material(encoders: Encoders, tokenizer: Tokenizer) -> Material:
     return Material.prepare(
         data, Features(pooled, torch.randn(64, 64, CHANNELS, generator=generator).half()), encoders
     )
+
+
+def test_a_comparison_leaves_figures_and_a_sheet(tmp_path: Path) -> None:
+    """Every design has its recalls with their spread, and the failures are drawn."""
+    results = compare(
+        Path("encoders/weights/small"),
+        tmp_path,
+        Settings(seeds=(1, 2), views=1, budget=Budget(steps=2, clusters=2)),
+        split=make_splits(train_clusters=3, test_clusters=1, seen_clusters=1).train,
+        protocol=make_protocol(validation_centres=2, test_centres=2),
+        sheet=tmp_path / "sheet.jpg",
+    )
+    designs = results["designs"]
+    assert list(designs)[:3] == ["image_only", "text_only", "sum"]
+    assert {design.name for design in DESIGNS} <= set(designs)
+    assert designs["ours"]["runs"] == 2
+    mean, low, high = designs["ours"]["test"]["mean"]["R@10"]
+    assert 0 <= low <= mean <= high <= 100
+    assert designs["served"]["test"]["mean"]["R@10"][0] > designs["image_only"]["test"]["mean"]["R@10"][0]
+    chosen, image = (
+        sum(mean for mean, _, _ in designs[name]["validation"]["mean"].values())
+        for name in ("sum", "image_only")
+    )
+    assert chosen >= image
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.width > 1000
