@@ -46,12 +46,13 @@ def rewriter(**settings: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
-def test_it_answers_and_drains() -> None:
+@pytest.mark.parametrize("engine", ["router", "model"])
+def test_it_answers_and_drains(engine: str) -> None:
     """The process serves rewrites, health and metrics; on SIGTERM it says NOT_SERVING, still answers, and exits with 0."""
     port, metrics_port = free_port(), free_port()
     listens = {"listen": f"127.0.0.1:{port}", "metrics_listen": f"127.0.0.1:{metrics_port}"}
     with (
-        rewriter(**listens, drain_s="1", grace_s="1") as process,
+        rewriter(**listens, engine=engine, drain_s="1", grace_s="1") as process,
         grpc.insecure_channel(listens["listen"]) as channel,
     ):
         stub, health = rewrite_pb2_grpc.RewriteServiceStub(channel), health_pb2_grpc.HealthStub(channel)
