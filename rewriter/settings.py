@@ -23,7 +23,7 @@ class Settings:
     """Empty: no metrics endpoint."""
     log_level: str = "info"
 
-    engine: str = "router"
+    engine: str = "model"
     """router: rules alone. model: the embedded language model. openai: a server of chat completions. The rules stand in
     for either model."""
     model_rows: int = 16

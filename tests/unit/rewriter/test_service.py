@@ -197,7 +197,7 @@ def test_settings_are_read_from_the_environment() -> None:
     settings = Settings.from_env(
         {"REWRITER_LISTEN": "127.0.0.1:1", "REWRITER_DRAIN_S": "0.5", "PATH": "/bin"}
     )
-    assert (settings.listen, settings.drain_s, settings.engine) == ("127.0.0.1:1", 0.5, "router")
+    assert (settings.listen, settings.drain_s, settings.engine) == ("127.0.0.1:1", 0.5, "model")
 
 
 _OPENAI = {
