@@ -10,7 +10,7 @@ from rewriter.engine import EngineError, Failure
 from rewriter.language.batcher import Batcher, Expired, Overlong, Refused
 from rewriter.language.decoder import Decoder
 from rewriter.language.marks import MAX_WORDS, MarkedTurn, TooManyMarks, mark_turn
-from rewriter.language.plan import Plan, read_plan
+from rewriter.language.plan import Act, Plan, read_plan
 from rewriter.language.prompt import prompt_of
 from rewriter.language.resolve import resolve
 from rewriter.language.tokens import MAX_PROMPT_TOKENS, PromptTooLong, Tokens
@@ -20,6 +20,9 @@ from vitrine.v1 import rewrite_pb2
 
 WEIGHTS = Path(__file__).parent.parent / "weights" / "small"
 _MAX_ANSWER_TOKENS = 192
+_DOUBTED = frozenset({Act.GREET, Act.SERVICE})
+"""Small talk that the rules judge where it holds a word that nobody knows: it may be the very thing that is wanted, and
+a search in vain costs less than a search that is not made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class LanguageModel:
         lexicon, memory = self.lexicons.get(request.facets), remember(request.history)
         turn = _marked(request.text, lexicon)
         plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
-        if certainty < self.least_certainty:
-            raise EngineError(Failure.UNSURE, f"{certainty:.2f}")
+        unknown = any(mark.startswith("W") for mark in plan.uses)
+        if certainty < self.least_certainty or (unknown and plan.act in _DOUBTED):
+            raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")
         rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
         if broken := violation(rewrite, request):
             raise EngineError(Failure.INVALID, broken)

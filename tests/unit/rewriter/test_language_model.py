@@ -95,7 +95,7 @@ async def test_hostile_words_stay_words(model: LanguageModel, facets: Facets, sh
         try:
             rewrite = await model.rewrite(request, timeout_s=60.0)
         except EngineError as error:
-            return error.failure is Failure.TOO_LONG
+            return error.failure in {Failure.TOO_LONG, Failure.UNSURE}
         return violation(rewrite, request) == ""
 
     requests = [after_dresses(text, facets, shown) for text in ATTACKS]
@@ -137,6 +137,14 @@ async def test_the_rules_stand_in_for_the_model(facets: Facets) -> None:
         left = await engine.rewrite(long, timeout_s=10.0)
     assert (read.source, left.source) == ("model-small", "router (too long: model)")
     assert left.route == query_pb2.ROUTE_TEXT
+
+
+@pytest.mark.parametrize("text", ["sofa", "wireless headphones", "do you have umbrellas"])
+async def test_what_nobody_knows_is_searched(facets: Facets, text: str) -> None:
+    """A thing that no facet names is looked for, not taken for small talk."""
+    async with open_engine(Settings(engine="model"), Metrics()) as engine:
+        rewrite = await engine.rewrite(rewrite_pb2.RewriteRequest(text=text, facets=facets), timeout_s=10.0)
+    assert rewrite.route == query_pb2.ROUTE_TEXT
 
 
 class _Stuck:
