@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The rewriter.
+# The rewriter, with the embedded language model and its weights.
 # Build from the repository's root: docker build -f docker/rewriter.Dockerfile -t vitrine/rewriter:0.1.0 .
 FROM python:3.11-slim-bookworm AS packages
 COPY docker/requirements/rewriter.txt /tmp/requirements.txt
@@ -15,7 +15,8 @@ WORKDIR /opt/vitrine/app
 # Nothing is written at run time: the root file system is read-only.
 ENV PATH=/opt/vitrine/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1
 RUN python -m compileall -q /opt/vitrine/app
 USER 10001:10001
 EXPOSE 7720 7721
