@@ -4,7 +4,8 @@ import sys
 import uvloop
 
 from gateway.server import run
-from gateway.settings import InvalidSettings, Settings
+from gateway.settings import Settings
+from vitrine.process.settings import InvalidSettings
 
 try:
     settings = Settings.from_env(os.environ)

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+
+from vitrine.process.settings import InvalidSettings, read_settings, variable
 
 PREFIX = "GATEWAY_"
-
-
-class InvalidSettings(ValueError):  # noqa: N818 - read by operators as a sentence
-    """A setting is unknown, of the wrong type or out of range; the message says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,22 +87,8 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
-        known = {_variable(field.name): field for field in fields(cls)}
-        if unknown := sorted(name for name in env if name.startswith(PREFIX) and name not in known):
-            raise InvalidSettings(f"unknown settings: {', '.join(unknown)}")
-        values: dict[str, Any] = {}
-        for variable, field in known.items():
-            if variable in env:
-                values[field.name] = _convert(variable, env[variable], field.type)
-        return cls(**values)
+        return read_settings(cls, PREFIX, env)
 
 
 def _variable(name: str) -> str:
-    return PREFIX + name.upper()
-
-
-def _convert(variable: str, value: str, kind: Any) -> Any:
-    try:
-        return kind(value)
-    except ValueError:
-        raise InvalidSettings(f"{variable} must be {kind.__name__}, got {value!r}") from None
+    return variable(PREFIX, name)

@@ -4,7 +4,8 @@ import sys
 import uvloop
 
 from rewriter.server import run
-from rewriter.settings import InvalidSettings, Settings
+from rewriter.settings import Settings
+from vitrine.process.settings import InvalidSettings
 
 try:
     settings = Settings.from_env(os.environ)

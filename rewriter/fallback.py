@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from rewriter.engine import Engine, EngineError, Failure
-from rewriter.logs import log_event
+from vitrine.process.logs import log_event
 from vitrine.v1 import rewrite_pb2
 
 MAX_SOURCE_LENGTH = 64

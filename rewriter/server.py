@@ -6,8 +6,6 @@ everything closes. A second signal exits at once.
 
 import asyncio
 import logging
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -15,32 +13,35 @@ from dataclasses import dataclass
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
-from prometheus_client import start_http_server
 
 from rewriter.chat_completions import open_chat_completions
 from rewriter.engine import Engine
 from rewriter.fallback import Fallback
-from rewriter.logs import configure_logs, log_event
 from rewriter.metrics import Metrics
 from rewriter.router.engine import Router
 from rewriter.servicer import RewriteServicer
 from rewriter.settings import Settings
+from vitrine.process.lifecycle import metrics_endpoint, stop_signal
+from vitrine.process.logs import configure_logs, log_event
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
 
 SERVICE = rewrite_pb2.DESCRIPTOR.services_by_name["RewriteService"].full_name
+
+_QUIET = ("httpx", "httpcore", "grpc", "asyncio")
+"""They log URLs and bodies at lower levels."""
 
 _logger = logging.getLogger(__name__)
 
 
 async def run(settings: Settings) -> None:
     """Serve until a signal says otherwise."""
-    configure_logs(settings.log_level)
-    told_to_stop = _stop_signal()
+    configure_logs(settings.log_level, quiet=_QUIET)
+    told_to_stop = stop_signal()
     metrics = Metrics()
     async with (
         open_engine(settings, metrics) as engine,
         serving(settings, engine, metrics) as server,
-        _metrics_endpoint(settings, metrics),
+        metrics_endpoint(settings.metrics_listen, metrics.registry),
     ):
         log_event(_logger, logging.INFO, "serving", engine=settings.engine, port=server.port)
         await told_to_stop.wait()
@@ -119,33 +120,3 @@ async def serving(settings: Settings, engine: Engine, metrics: Metrics) -> Async
         yield Serving(port, health)
     finally:
         await server.stop(settings.grace_s)
-
-
-@asynccontextmanager
-async def _metrics_endpoint(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
-    if not settings.metrics_listen:
-        yield
-        return
-    host, _, port = settings.metrics_listen.rpartition(":")
-    endpoint, thread = start_http_server(int(port), host, metrics.registry)
-    try:
-        yield
-    finally:
-        endpoint.shutdown()
-        endpoint.server_close()
-        thread.join()
-
-
-def _stop_signal() -> asyncio.Event:
-    """Give an event that the first signal sets; the second exits, for there may be something that hangs."""
-    told = asyncio.Event()
-
-    def stop(number: int) -> None:
-        if told.is_set():
-            os._exit(128 + number)
-        told.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    return told

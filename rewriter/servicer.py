@@ -15,8 +15,8 @@ from grpc_status import rpc_status
 
 from rewriter.checks import InvalidRequest, check_request
 from rewriter.engine import Engine, EngineError
-from rewriter.logs import log_event
 from rewriter.metrics import Metrics
+from vitrine.process.logs import log_event
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
 
 RETRY_AFTER_MS = 100

@@ -5,13 +5,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from vitrine.process.settings import InvalidSettings, read_settings, variable
+
 PREFIX = "REWRITER_"
 ENGINES = ("router", "model", "openai")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-
-
-class InvalidSettings(ValueError):  # noqa: N818 - read by operators as a sentence
-    """A setting is unknown, of the wrong type or out of range; the message says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +84,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
-        known = {_variable(setting.name): setting for setting in fields(cls)}
-        if unknown := sorted(name for name in env if name.startswith(PREFIX) and name not in known):
-            raise InvalidSettings(f"unknown settings: {', '.join(unknown)}")
-        values: dict[str, str | int | float] = {}
-        for variable, setting in known.items():
-            if variable in env:
-                values[setting.name] = _convert(variable, env[variable], setting.type)
-        return cls(**values)  # type: ignore[arg-type]  # _convert made each value of its field's type
+        return read_settings(cls, PREFIX, env)
 
     def read_api_key(self) -> str:
         """Give the key, from its file where it has one; raises InvalidSettings when that cannot be read."""
@@ -106,12 +97,4 @@ class Settings:
 
 
 def _variable(name: str) -> str:
-    return PREFIX + name.upper()
-
-
-def _convert(variable: str, value: str, kind: object) -> str | int | float:
-    assert kind in (str, int, float), "settings are plain values"
-    try:
-        return kind(value)
-    except ValueError:
-        raise InvalidSettings(f"{variable} must be {kind.__name__}, got {value!r}") from None
+    return variable(PREFIX, name)

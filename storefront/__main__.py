@@ -4,7 +4,8 @@ import os
 import sys
 
 from storefront.server import serve
-from storefront.settings import InvalidSettings, Settings
+from storefront.settings import Settings
+from vitrine.process.settings import InvalidSettings
 
 try:
     settings = Settings.from_env(os.environ)

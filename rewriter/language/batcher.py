@@ -18,7 +18,7 @@ from llguidance import LLMatcher
 from llguidance import numpy as masks
 
 from rewriter.language.decoder import Logits
-from rewriter.logs import log_event
+from vitrine.process.logs import log_event
 
 _logger = logging.getLogger(__name__)
 

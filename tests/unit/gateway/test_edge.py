@@ -15,10 +15,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from gateway.errors import EncoderError, SearchError
-from gateway.logs import JsonFormatter
+from gateway.logs import call_fields
 from gateway.model import Embedding, EncoderInputs
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder, FakeIndex, ServedGateway, product, serving
+from vitrine.process.logs import JsonFormatter
 from vitrine.v1 import search_pb2, search_pb2_grpc
 
 PRODUCTS = (product("p1", "red dress"),)
@@ -241,10 +242,10 @@ async def test_one_search_leaves_one_log_line_without_the_words(caplog: pytest.L
     async with serving(products=PRODUCTS) as gateway:
         answer = await search(gateway, "secret wish")
     (record,) = [record for record in caplog.records if record.message == "call"]
-    entry = json.loads(JsonFormatter().format(record))
+    entry = json.loads(JsonFormatter(call_fields).format(record))
     assert (entry["code"], entry["route"], entry["hits"]) == ("OK", "text", 1)
     assert entry["stages_ms"].keys() == answer.timings.stages_ms.keys() == {"encode", "search"}
-    assert not any("secret wish" in JsonFormatter().format(record) for record in caplog.records)
+    assert not any("secret wish" in JsonFormatter(call_fields).format(record) for record in caplog.records)
 
 
 async def test_one_search_is_measured_once() -> None:

@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from gateway.settings import InvalidSettings, Settings
+from gateway.settings import Settings
+from vitrine.process.settings import InvalidSettings
 
 
 def test_values_are_read_with_their_types() -> None:

@@ -15,11 +15,12 @@ from grpc_status import rpc_status
 
 from rewriter import limits
 from rewriter.engine import Engine, EngineError, Failure
-from rewriter.logs import JsonFormatter
 from rewriter.metrics import Metrics
 from rewriter.router.engine import Router
 from rewriter.server import SERVICE, open_engine, serving
-from rewriter.settings import InvalidSettings, Settings
+from rewriter.settings import Settings
+from vitrine.process.logs import JsonFormatter
+from vitrine.process.settings import InvalidSettings
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
 
 Facets = Sequence[rewrite_pb2.Facet]

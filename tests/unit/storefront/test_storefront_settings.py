@@ -1,6 +1,7 @@
 import pytest
 
-from storefront.settings import InvalidSettings, Settings
+from storefront.settings import Settings
+from vitrine.process.settings import InvalidSettings
 
 
 def test_settings_come_from_the_environment() -> None:

@@ -1,0 +1,1 @@
+"""What every service process does alike: it reads its settings, logs, shows its metrics and hears signals."""

@@ -1,0 +1,45 @@
+"""Settings as frozen values, read once from the environment and strict about typos."""
+
+from collections.abc import Mapping
+from dataclasses import Field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+if TYPE_CHECKING:
+
+    class SettingsValue(Protocol):
+        """A dataclass each field of which is str, int, float or Path."""
+
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+_S = TypeVar("_S", bound="SettingsValue")
+
+
+class InvalidSettings(ValueError):  # noqa: N818 - read by operators as a sentence
+    """A setting is unknown, of the wrong type or out of range; the message says which."""
+
+
+def variable(prefix: str, name: str) -> str:
+    """Give the environment variable of a field."""
+    return prefix + name.upper()
+
+
+def read_settings(kind: type[_S], prefix: str, env: Mapping[str, str]) -> _S:
+    """Read a value of settings from the variables that begin with the prefix.
+
+    Raises:
+        InvalidSettings: a variable with the prefix names no field, or cannot be read as the field's type.
+    """
+    known = {variable(prefix, field.name): field for field in fields(kind)}
+    if unknown := sorted(name for name in env if name.startswith(prefix) and name not in known):
+        raise InvalidSettings(f"unknown settings: {', '.join(unknown)}")
+    return kind(
+        **{field.name: _convert(name, env[name], field.type) for name, field in known.items() if name in env}
+    )
+
+
+def _convert(name: str, value: str, kind: Any) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidSettings(f"{name} must be {kind.__name__}, got {value!r}") from None
