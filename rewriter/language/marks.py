@@ -13,6 +13,7 @@ from functools import cache
 from types import MappingProxyType
 
 from rewriter.language import tongues
+from rewriter.language.money import speaks_of_money
 from rewriter.router.lexicon import Lexicon, Meaning
 from rewriter.router.prices import PriceRange, take_price
 from rewriter.router.tagging import Tag, look_up, mark_accents
@@ -81,13 +82,15 @@ class MarkedTurn:
 def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     """Put marks into a shopper's words; raises TooManyMarks."""
     price, rest = take_price(fold(text))
-    tags = list(mark_accents(tuple(_tags(rest, lexicon))))
+    tags = [*mark_accents(tuple(_tags(rest, lexicon)))]
+    if not speaks_of_money(rest):
+        tags = [replace(tag, meaning=Meaning(Role.WORD)) if _is_amount(tag) else tag for tag in tags]
     amounts: list[float] = []
     counts: Counter[str] = Counter()
     pieces: list[Piece] = []
     for tag in tags:
         letter = _letter(tag)
-        if tag.role is Role.NUMBER and tag.meaning.slot == "amount" and len(amounts) < MAX_AMOUNTS:
+        if _is_amount(tag) and len(amounts) < MAX_AMOUNTS:
             amounts.append(float(tag.meaning.value))
             pieces.append(Piece(f"<#{len(amounts)}>", tag))
         elif tag.role is Role.ORDINAL and int(tag.meaning.value) in _ORDINALS:
@@ -110,6 +113,10 @@ def special_tokens() -> list[str]:
         *(f"<O{position}>" for position in _ORDINALS),
         *(f"<#{number}>" for number in range(1, MAX_AMOUNTS + 1)),
     ]
+
+
+def _is_amount(tag: Tag) -> bool:
+    return tag.role is Role.NUMBER and tag.slot == "amount"
 
 
 def _letter(tag: Tag) -> str:
