@@ -110,6 +110,6 @@ def test_the_plan_says_what_a_number_bounds(
     money: Money, expected: str, facets: Facets, shown: Products
 ) -> None:
     """The model judges the relation, the number comes from the words."""
-    request = after_dresses("qwert 50", facets, shown)
+    request = after_dresses("qwert £50", facets, shown)
     rewrite = resolved(Plan(act=Act.NARROW, uses={"W1": Use.DROP}, money=money), request)
     assert format_filter(rewrite.filter.all_of.filters[-1]) == expected
