@@ -9,7 +9,7 @@ async with VitrineClient("127.0.0.1:7700") as client:
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,14 +20,14 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from vitrine.product_stream import stream_products
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, search_pb2, search_pb2_grpc
 
 DEFAULT_ADDRESS = "127.0.0.1:7700"
 DEFAULT_TIMEOUT_S = 10.0
+_CONNECT_TIMEOUT_S = 1.0
 UPSERT_TIMEOUT_S = 3600.0
 """A whole stream of products; an answer that stays away longer than this means that the service hangs."""
-MAX_UNACKNOWLEDGED = 160
-"""Products of one stream that the service has not answered yet: five of its batches."""
 
 # Reads are safe to repeat. Refused calls (RESOURCE_EXHAUSTED) are not repeated here: the caller has the delay.
 # Throttling keeps repeats from feeding an outage: it takes ten successes to earn back one failure.
@@ -145,24 +145,15 @@ class VitrineClient:
         stream, so that a rebuild that was cut off is resumed. What `products` raises is raised here.
         """
         options = catalogue_pb2.UpsertOptions(rebuild=rebuild, source=source)
-        call = self._catalogue.UpsertProducts(timeout=timeout_s)
-        window = _Window()
-        feeder = asyncio.create_task(_feed(call, options, products, window))
-        # A source that fails must not look like the end of the stream: it cancels the call.
-        feeder.add_done_callback(lambda task: call.cancel() if _failure(task) else None)
+        answers = stream_products(self.address, options, products, timeout_s=timeout_s)
         try:
-            with self._translated():
-                async for answer in call:
-                    window.acknowledge(answer)
+            async with aclosing(answers):
+                async for answer in answers:
                     yield answer
-        except asyncio.CancelledError:
-            if failure := _failure(feeder):
-                raise failure from None
-            raise
-        finally:
-            call.cancel()
-            feeder.cancel()
-            await asyncio.wait([feeder])
+        except grpc.RpcError as error:
+            call: Any = error  # what ends a stream is the call itself, with its status
+            unreachable = call.code() is grpc.StatusCode.UNAVAILABLE and not await self._reachable()
+            raise _vitrine_error(call, unreachable=unreachable) from error
 
     async def delete(
         self, request: catalogue_pb2.DeleteProductsRequest, *, timeout_s: float | None = None
@@ -192,6 +183,14 @@ class VitrineClient:
             answer = await self._health.Check(request, timeout=timeout_s or self._timeout_s)
         return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
 
+    async def _reachable(self) -> bool:
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await self._channel.channel_ready()
+        except TimeoutError:
+            return False
+        return True
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -203,47 +202,7 @@ class VitrineClient:
             raise _vitrine_error(error, unreachable=unreachable) from error
 
 
-class _Window:
-    """Products on their way, few enough that none is half written when the service ends the stream.
-
-    grpc.aio tells of a write that failed before it reads the status that says why.
-    """
-
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(MAX_UNACKNOWLEDGED)
-        self._acknowledged = 0
-
-    async def enter(self) -> None:
-        await self._free.acquire()
-
-    def acknowledge(self, answer: catalogue_pb2.UpsertProductsResponse) -> None:
-        total = answer.written + answer.unchanged + answer.rejected
-        for _ in range(total - self._acknowledged):
-            self._free.release()
-        self._acknowledged = total
-
-
-async def _feed(
-    call: aio.StreamStreamCall[Any, Any],
-    options: catalogue_pb2.UpsertOptions,
-    products: AsyncIterable[catalogue_pb2.ProductInput],
-    window: _Window,
-) -> None:
-    await call.write(catalogue_pb2.UpsertProductsRequest(options=options))
-    await call.initial_metadata()  # comes when the stream is accepted, or with its refusal
-    async for product in products:
-        await window.enter()
-        if call.done():
-            return
-        await call.write(catalogue_pb2.UpsertProductsRequest(product=product))
-    await call.done_writing()
-
-
-def _failure(task: asyncio.Task[None]) -> BaseException | None:
-    return task.exception() if task.done() and not task.cancelled() else None
-
-
-def _vitrine_error(error: aio.AioRpcError, *, unreachable: bool) -> VitrineError:
+def _vitrine_error(error: aio.AioRpcError | grpc.Call, *, unreachable: bool) -> VitrineError:
     bad_request = error_details_pb2.BadRequest()
     retry = error_details_pb2.RetryInfo()
     for detail in _details(error):
@@ -260,7 +219,7 @@ def _vitrine_error(error: aio.AioRpcError, *, unreachable: bool) -> VitrineError
     )
 
 
-def _details(error: aio.AioRpcError) -> list[Any]:
+def _details(error: aio.AioRpcError | grpc.Call) -> list[Any]:
     """Give the google.rpc details; a proxy on the way may have left none, or none that can be read."""
     try:
         status: status_pb2.Status | None = rpc_status.from_call(error)  # type: ignore[arg-type]

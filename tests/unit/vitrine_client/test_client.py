@@ -69,6 +69,36 @@ async def test_upsert_raises_what_the_service_refuses(script: Any) -> None:
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
+async def test_a_refusal_outlives_the_products_on_their_way(script: Any) -> None:
+    """The service's status arrives however many products are being written when it ends the stream."""
+
+    async def endless() -> AsyncIterator[ProductInput]:
+        while True:
+            yield ProductInput(product=Product(id="a", title="t" * 2000))
+
+    async def refused_midway(client: VitrineClient) -> None:
+        script.failure = None
+        async for answer in client.upsert(endless()):
+            if answer.written == 20:
+                script.fail(code_pb2.FAILED_PRECONDITION, "index of another model: rebuild it")
+
+    async with VitrineClient(script.address) as client:
+        for _ in range(40):
+            with pytest.raises(VitrineError, match="rebuild it") as caught:
+                await refused_midway(client)
+            assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_upsert_says_that_nothing_listens() -> None:
+    """A stream to an address where nothing listens is unreachable, as every other call is."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        async with VitrineClient(f"127.0.0.1:{held.getsockname()[1]}") as client:
+            with pytest.raises(VitrineError) as caught:
+                await anext(client.upsert(products("a")))
+    assert caught.value.unreachable
+
+
 async def test_upsert_can_be_left_early(script: Any) -> None:
     """Leaving the loop closes the stream; the client serves the next call."""
 
