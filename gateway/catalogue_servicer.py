@@ -97,7 +97,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
             _check_id(f"product_ids[{i}]", product_id)
         # Its own manifest: nothing is embedded, so the encoders need not agree or even run.
         version = await self._index.version(timeout_s=_time_left())
-        writer = await self._administrator.current(version.manifest)
+        writer = await self._administrator.current(version.manifest, embedding_dim=version.embedding_dim)
         return catalogue_pb2.DeleteProductsResponse(deleted=await writer.delete(ids))
 
     async def GetProduct(  # noqa: N802
@@ -132,12 +132,13 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         options = first.options if first is not None and first.HasField("options") else None
         rebuild = options is not None and options.rebuild
         manifest = await self._encoder.manifest(timeout_s=_MANIFEST_TIMEOUT_S)
+        dim = await self._encoder.embedding_dim(timeout_s=_MANIFEST_TIMEOUT_S)
         async with AsyncExitStack() as held:
             if options is not None and rebuild:
                 await self._hold_rebuild(held)
-                writer = await self._administrator.build(manifest, _source(options))
+                writer = await self._administrator.build(manifest, _source(options), embedding_dim=dim)
             else:
-                writer = await self._administrator.current(manifest)
+                writer = await self._administrator.current(manifest, embedding_dim=dim)
             # Clients that wait for this before they send products read the status of a stream that is refused;
             # one that sends meanwhile may get an error of its own transport instead.
             await context.send_initial_metadata(())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Embedding = NDArray[np.float32]
-"""L2-normalised float32: (EMBEDDING_DIM,) for one row, (n, EMBEDDING_DIM) for several."""
+"""L2-normalised float32: (d,) for one row, (n, d) for several; d is what the encoders that are served give."""
 
 
 class Route(Enum):
@@ -117,7 +117,7 @@ class EncoderInputs:
     texts: Sequence[str] | None = None
     images: Sequence[bytes] | None = None
     references: Embedding | None = None
-    """Stored image embeddings, (n, EMBEDDING_DIM)."""
+    """Stored image embeddings, (n, d)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

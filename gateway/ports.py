@@ -17,6 +17,7 @@ from gateway.model import (
     StoredProduct,
     Weights,
 )
+from vitrine.tensors import EMBEDDING_DIM
 from vitrine.v1 import rewrite_pb2
 
 
@@ -24,7 +25,7 @@ class Encoder(Protocol):
     """Turns words and pictures into embeddings: one Triton call."""
 
     async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
-        """Give one L2-normalised row of EMBEDDING_DIM float32 for each row of the inputs.
+        """Give one L2-normalised row of float32 for each row of the inputs.
 
         Raises:
             InvalidQuery: a picture cannot be decoded; names the field `image` and the reason.
@@ -33,6 +34,10 @@ class Encoder(Protocol):
 
     async def manifest(self, *, timeout_s: float) -> str:
         """Give the digest of the manifest of the models that are served."""
+        ...
+
+    async def embedding_dim(self, *, timeout_s: float) -> int:
+        """Give the length of the embeddings of the models that are served."""
         ...
 
 
@@ -51,7 +56,7 @@ class VectorIndex(Protocol):
     ) -> list[Hit]:
         """Give the best products by weights.text * S_text + weights.image * S_image: one exact ANN call.
 
-        `embedding`, (EMBEDDING_DIM,), asks the image half, and the text half too unless `text_embedding` does.
+        `embedding` asks the image half, and the text half too unless `text_embedding` does.
         The answer comes from one collection, never from two, also while an index is being swapped.
         """
         ...
@@ -101,11 +106,13 @@ class CollectionWriter(Protocol):
 class IndexAdministrator(Protocol):
     """Opens collections for writing and swaps the one that readers use."""
 
-    async def current(self, manifest: str) -> CollectionWriter:
+    async def current(self, manifest: str, *, embedding_dim: int = EMBEDDING_DIM) -> CollectionWriter:
         """Open the collection in use, made empty on first use; FailedPrecondition when its manifest differs."""
         ...
 
-    async def build(self, manifest: str, source: str) -> CollectionWriter:
+    async def build(
+        self, manifest: str, source: str, *, embedding_dim: int = EMBEDDING_DIM
+    ) -> CollectionWriter:
         """Open a new collection for a rebuild, or the unfinished one of the same manifest and source."""
         ...
 

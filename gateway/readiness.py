@@ -16,7 +16,6 @@ from gateway.logs import log_event
 from gateway.model import EncoderInputs, Weights
 from gateway.ports import Encoder, VectorIndex
 from gateway.query import Versions
-from vitrine.tensors import EMBEDDING_DIM
 
 SEARCH_SERVICE = "vitrine.v1.SearchService"
 CATALOGUE_SERVICE = "vitrine.v1.CatalogueService"
@@ -134,8 +133,10 @@ class Readiness:
         await self._encoder.embed(EncoderInputs(texts=["ready"]), timeout_s=self._settings.timeout_s)
 
     async def _look_up(self) -> None:
+        version = await self._index.version(timeout_s=self._settings.timeout_s)
+        dim = version.embedding_dim
         await self._index.search(
-            np.full(EMBEDDING_DIM, EMBEDDING_DIM**-0.5, np.float32),
+            np.full(dim, dim**-0.5, np.float32),
             weights=Weights(text=0.5, image=0.5),
             filters=None,
             limit=1,

@@ -196,7 +196,7 @@ class SearchPipeline:
     async def _embed(
         self, query: Query, manifest: str, deadline: Deadline, reference: Embedding | None = None
     ) -> Embedding:
-        """Give the query's embedding, (EMBEDDING_DIM,), from memory or by one Triton call shared by all who ask."""
+        """Give the query's embedding, (d,), from memory or by one Triton call shared by all who ask."""
         picture = query.image if reference is None else reference.tobytes()
         key = (manifest, hashlib.sha256(picture).hexdigest() if picture else "", query.text)
         cached = self._embeddings.get(key)

@@ -104,6 +104,11 @@ class FakeEncoder:
         await _work(self.delay_s, timeout_s, self.error)
         return self.digest
 
+    async def embedding_dim(self, *, timeout_s: float) -> int:
+        """Give EMBEDDING_DIM."""
+        await _work(self.delay_s, timeout_s, self.error)
+        return EMBEDDING_DIM
+
 
 @dataclass
 class FakeRewriter:
@@ -213,19 +218,21 @@ class FakeIndex:
         fields.append(FieldSummary(name="price", minimum=min(prices), maximum=max(prices)))
         return IndexSummary(version=collection.version, products=len(products), fields=tuple(fields))
 
-    async def current(self, manifest: str) -> FakeCollection:
+    async def current(self, manifest: str, *, embedding_dim: int = EMBEDDING_DIM) -> FakeCollection:
         """Open the collection in use, made on first use."""
         if self.in_use is None:
-            self.in_use = FakeCollection(self._new_version(manifest))
+            self.in_use = FakeCollection(self._new_version(manifest, embedding_dim))
         if self.in_use.version.manifest != manifest:
             raise FailedPrecondition("other encoders made the index: vitrine index --rebuild PATH")
         return self.in_use
 
-    async def build(self, manifest: str, source: str) -> FakeCollection:
+    async def build(
+        self, manifest: str, source: str, *, embedding_dim: int = EMBEDDING_DIM
+    ) -> FakeCollection:
         """Open a new collection, or the unfinished one of the same manifest and source."""
         unfinished = self.building
         if unfinished is None or (unfinished.version.manifest, unfinished.source) != (manifest, source):
-            self.building = FakeCollection(self._new_version(manifest), source=source)
+            self.building = FakeCollection(self._new_version(manifest, embedding_dim), source=source)
         assert self.building is not None
         return self.building
 
@@ -234,9 +241,9 @@ class FakeIndex:
         assert self.building is not None and self.building.version == version, "build it first"  # noqa: PT018 - no test
         self.in_use, self.building = self.building, None
 
-    def _new_version(self, manifest: str) -> IndexVersion:
+    def _new_version(self, manifest: str, embedding_dim: int) -> IndexVersion:
         self.built += 1
-        return IndexVersion(collection=f"fake-{self.built}", manifest=manifest, embedding_dim=EMBEDDING_DIM)
+        return IndexVersion(collection=f"fake-{self.built}", manifest=manifest, embedding_dim=embedding_dim)
 
     async def _collection(self, timeout_s: float) -> FakeCollection:
         await _work(self.delay_s, timeout_s, self.error)

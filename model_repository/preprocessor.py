@@ -23,8 +23,12 @@ class TritonPythonModel:
     """Answers every request by itself, so that a bad one never fails its neighbours in a batch."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read the tokenizer that was published beside this file, where texts are to be read."""
-        self._inputs = [tensor["name"] for tensor in json.loads(args["model_config"])["input"]]
+        """Read how large pictures are to be, and the tokenizer that was published beside this file."""
+        config = json.loads(args["model_config"])
+        self._inputs = [tensor["name"] for tensor in config["input"]]
+        dims = {tensor["name"]: tensor["dims"] for tensor in config["output"]}
+        if "image" in self._inputs:
+            self._image_size = dims["pixels"][0]
         if "text" in self._inputs:
             folder = Path(args["model_repository"]) / args["model_version"]
             self._tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
@@ -44,7 +48,8 @@ class TritonPythonModel:
     def _prepared(self, request: pb_utils.InferenceRequest, name: str) -> pb_utils.Tensor:
         values = pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()
         if name == "image":
-            return pb_utils.Tensor("pixels", np.stack([decode_image(data) for data in values]))
+            pixels = [decode_image(data, size=self._image_size) for data in values]
+            return pb_utils.Tensor("pixels", np.stack(pixels))
         return pb_utils.Tensor("token_ids", self._tokenizer([data.decode() for data in values]))
 
 

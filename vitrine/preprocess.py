@@ -6,7 +6,7 @@
 
 Everything here is pure and safe to call from several threads.
 
-A picture keeps its proportions: it is scaled until its longer side is IMAGE_SIZE and the rest is padded with
+A picture keeps its proportions: it is scaled until its longer side is the family's size and the rest is padded with
 white, evenly on both sides. A centre crop would cut hems, shoes and sleeves off; squashing would turn a midi
 dress into a mini one, and lengths are what people search for. White is what transparent pictures lie on too.
 """
@@ -45,7 +45,7 @@ MAX_JPEG_SCANS = 100
 """Passes of a progressive JPEG, each over every pixel; encoders write about ten."""
 
 PAD_ID = 0
-"""Token id that fills a text up to TEXT_LENGTH."""
+"""Token id that fills a text up, where the tokenizer names no other."""
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP"]
 
@@ -106,8 +106,8 @@ def inspect_image(data: bytes) -> ImageHeader:
     return header
 
 
-def decode_image(data: bytes) -> NDArray[np.uint8]:
-    """Decodes a picture to (IMAGE_SIZE, IMAGE_SIZE, 3) uint8 RGB, upright, whole and on white.
+def decode_image(data: bytes, *, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
+    """Decodes a picture to (size, size, 3) uint8 RGB, upright, whole and on white.
 
     Raises:
         ImageRejected: as `inspect_image` does, and when the decoder finds the file truncated or damaged.
@@ -116,21 +116,23 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
             _check_agreement(image, header)
-            return _to_pixels(image)
+            return _to_pixels(image, size)
     except _DECODER_ERRORS:
         raise ImageRejected("is truncated or damaged") from None
 
 
 class Tokenizer:
-    """Turns texts into token ids, cut or padded to TEXT_LENGTH."""
+    """Turns texts into token ids, cut or padded to the length that the file says; TEXT_LENGTH where it says none."""
 
     def __init__(self, serialised: str) -> None:
         # Imported here because the gateway and the client inspect pictures without this library.
         import tokenizers  # noqa: PLC0415
 
         self._tokenizer = tokenizers.Tokenizer.from_str(serialised)
-        self._tokenizer.enable_truncation(TEXT_LENGTH)
-        self._tokenizer.enable_padding(length=TEXT_LENGTH, pad_id=PAD_ID)
+        padding = self._tokenizer.padding or {}
+        self.length: int = padding.get("length") or TEXT_LENGTH
+        self._tokenizer.enable_truncation(self.length)
+        self._tokenizer.enable_padding(length=self.length, pad_id=padding.get("pad_id", PAD_ID))
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
@@ -138,9 +140,9 @@ class Tokenizer:
         return cls(path.read_text(encoding="utf-8"))
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Gives (n, TEXT_LENGTH) int64 token ids; a row of an empty text is all padding."""
+        """Gives (n, length) int64 token ids; of an empty text, padding and what the tokenizer puts around texts."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))
-        return np.array([e.ids for e in encodings], dtype=np.int64).reshape(-1, TEXT_LENGTH)
+        return np.array([e.ids for e in encodings], dtype=np.int64).reshape(-1, self.length)
 
 
 def _read_header(data: bytes) -> ImageHeader:
@@ -240,20 +242,20 @@ def _check_agreement(image: Image.Image, header: ImageHeader) -> None:
         raise ImageRejected("contradicts its own header")
 
 
-def _to_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    size = _fitted(image.size)
+def _to_pixels(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    size = _fitted(image.size, side)
     # A JPEG is decoded at 1/2, 1/4 or 1/8, the smallest that still holds twice the pixels we keep:
     # the DCT then does most of the shrinking, and one filtered resize the rest.
     image.draft(None, (2 * size[0], 2 * size[1]))
     small = _resizable(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     upright = _on_white(_rotated(small))
-    square = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), _WHITE)
-    square.paste(upright, ((IMAGE_SIZE - upright.width) // 2, (IMAGE_SIZE - upright.height) // 2))
+    square = Image.new("RGB", (side, side), _WHITE)
+    square.paste(upright, ((side - upright.width) // 2, (side - upright.height) // 2))
     return np.array(square, dtype=np.uint8)
 
 
-def _fitted(size: tuple[int, int]) -> tuple[int, int]:
-    scale = IMAGE_SIZE / max(size)
+def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    scale = longest / max(size)
     width, height = (max(1, round(side * scale)) for side in size)
     return width, height
 

@@ -1,10 +1,11 @@
 """Names, dtypes and dims of every model that Triton serves: the one place where they are written.
 
 The config.pbtxt files, the exported graphs and the gateway are held against these values by contract tests.
-Shapes leave the batch dimension out, as Triton's model configuration does.
+Shapes leave the batch dimension out, as Triton's model configuration does. The dims are those of the family `small`;
+`sized` gives a model the dims of another family.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 IMAGE_SIZE = 64
@@ -20,6 +21,15 @@ MAX_BATCH_SIZE = 32
 """Rows that one execution of any model may carry."""
 
 Dtype = Literal["BYTES", "UINT8", "INT64", "FP32"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dimensions:
+    """What a family of encoders decides about the tensors; the defaults are those of `small`."""
+
+    image_size: int = IMAGE_SIZE
+    text_length: int = TEXT_LENGTH
+    embedding_dim: int = EMBEDDING_DIM
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,21 @@ class ModelSpec:
     outputs: tuple[TensorSpec, ...]
     steps: tuple[str, ...] = ()
     """The members that an ensemble runs, in order; empty for a member."""
+
+
+def sized(spec: ModelSpec, dimensions: Dimensions) -> ModelSpec:
+    """Give the model with the dims of a family: every dtype carries one kind of value."""
+    shapes: dict[Dtype, tuple[int, ...]] = {
+        "BYTES": (1,),
+        "UINT8": (dimensions.image_size, dimensions.image_size, 3),
+        "INT64": (dimensions.text_length,),
+        "FP32": (dimensions.embedding_dim,),
+    }
+    inputs, outputs = (
+        tuple(replace(tensor, shape=shapes[tensor.dtype]) for tensor in tensors)
+        for tensors in (spec.inputs, spec.outputs)
+    )
+    return replace(spec, inputs=inputs, outputs=outputs)
 
 
 _IMAGE = TensorSpec("image", "BYTES", (1,))

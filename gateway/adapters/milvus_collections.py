@@ -16,7 +16,6 @@ from gateway.adapters.milvus_schema import product_schema, read_version, vector_
 from gateway.adapters.milvus_writer import count_rows
 from gateway.errors import FailedPrecondition
 from gateway.model import Deadline, IndexVersion
-from vitrine.tensors import EMBEDDING_DIM
 
 REBUILD = "run `vitrine index --rebuild PATH`"
 
@@ -47,16 +46,11 @@ class MilvusCollections:
         """Give the collection's identity after holding it against what it must be, and load it.
 
         Raises:
-            FailedPrecondition: it is not there, has no identity or other dims, or lacks products that it was sealed
-                with; says what helps.
+            FailedPrecondition: it is not there, has no identity, or lacks products that it was sealed with; says
+                what helps.
         """
         deadline = Deadline.after(timeout_s)
         version, _ = await self._identity(collection, deadline)
-        if version.embedding_dim != EMBEDDING_DIM:
-            raise FailedPrecondition(
-                f"index {collection} holds embeddings of {version.embedding_dim} numbers,"
-                f" and this gateway takes {EMBEDDING_DIM}: {REBUILD}"
-            )
         await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
         sealed = int(await self._ledger.read(collection, timeout_s=deadline.remaining_s()) or 0)
         count = await count_rows(
@@ -85,7 +79,9 @@ class MilvusCollections:
             await self._ledger.forget(collection, timeout_s=deadline.remaining_s())
         return resumed
 
-    async def create(self, manifest: str, source: str, *, timeout_s: float) -> IndexVersion:
+    async def create(
+        self, manifest: str, source: str, *, embedding_dim: int, timeout_s: float
+    ) -> IndexVersion:
         """Make a new, empty collection."""
         deadline = Deadline.after(timeout_s)
         number = max(map(self._number, await self._list(deadline)), default=0) + 1
@@ -94,14 +90,14 @@ class MilvusCollections:
         await self._connection.call(
             "create_collection",
             collection,
-            schema=product_schema(manifest=manifest, source=source),
+            schema=product_schema(manifest=manifest, source=source, embedding_dim=embedding_dim),
             index_params=vector_index(),
             consistency_level="Bounded",
             timeout_s=deadline.remaining_s(),
         )
         # A collection of that name may have been dropped behind our back, and its seal be left.
         await self._ledger.write(collection, "0", timeout_s=deadline.remaining_s())
-        return IndexVersion(collection=collection, manifest=manifest, embedding_dim=EMBEDDING_DIM)
+        return IndexVersion(collection=collection, manifest=manifest, embedding_dim=embedding_dim)
 
     async def _find_pointer(self, deadline: Deadline) -> Pointer:
         if self._pointer is None:

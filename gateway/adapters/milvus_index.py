@@ -35,6 +35,7 @@ from gateway.model import (
     StoredProduct,
     Weights,
 )
+from vitrine.tensors import EMBEDDING_DIM
 
 POINTER_TTL_S = 1.0
 """Age at which the pointer is read anew. Until then a reader may answer from the collection that was in use before,
@@ -179,11 +180,13 @@ class MilvusIndex:
         fields = await self._fields(version, products, deadline)
         return IndexSummary(version=version, products=products, fields=fields)
 
-    async def current(self, manifest: str) -> MilvusWriter:
+    async def current(self, manifest: str, *, embedding_dim: int = EMBEDDING_DIM) -> MilvusWriter:
         """As the port says."""
         deadline = Deadline.after(self._write_timeout_s)
         if await self._collections.in_use(timeout_s=deadline.remaining_s()) is None:
-            created = await self._collections.create(manifest, "", timeout_s=deadline.remaining_s())
+            created = await self._collections.create(
+                manifest, "", embedding_dim=embedding_dim, timeout_s=deadline.remaining_s()
+            )
             await self._collections.put_in_use(created.collection, timeout_s=deadline.remaining_s())
             await self._forget_version()
         version = await self.version(timeout_s=deadline.remaining_s())
@@ -194,12 +197,14 @@ class MilvusIndex:
             )
         return self._writer(version)
 
-    async def build(self, manifest: str, source: str) -> MilvusWriter:
+    async def build(self, manifest: str, source: str, *, embedding_dim: int = EMBEDDING_DIM) -> MilvusWriter:
         """As the port says; drops the collection that was in use before the current one, and other unfinished ones."""
         deadline = Deadline.after(self._write_timeout_s)
         version = await self._collections.unfinished(manifest, source, timeout_s=deadline.remaining_s())
         if version is None:
-            version = await self._collections.create(manifest, source, timeout_s=deadline.remaining_s())
+            version = await self._collections.create(
+                manifest, source, embedding_dim=embedding_dim, timeout_s=deadline.remaining_s()
+            )
         return self._writer(version)
 
     async def promote(self, version: IndexVersion) -> None:

@@ -53,7 +53,7 @@ class MilvusWriter:
 
     async def upsert(self, products: Sequence[StoredProduct]) -> None:
         """As the port says; ValueError for a product whose embeddings are not both there and finite."""
-        rows = [to_row(product) for product in products]
+        rows = [to_row(product, embedding_dim=self.version.embedding_dim) for product in products]
         self.writes += 1
         await self._connection.call("upsert", self.version.collection, rows, timeout_s=self._timeout_s)
 

@@ -8,6 +8,7 @@ Triton's request timeout, which frees the queue.
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import numpy as np
@@ -24,7 +25,6 @@ from vitrine.tensors import (
     EMBED_IMAGE,
     EMBED_REFINED,
     EMBED_TEXT,
-    EMBEDDING_DIM,
     ENSEMBLES,
     MANIFEST_PARAMETER,
     MAX_BATCH_SIZE,
@@ -67,9 +67,8 @@ class TritonEncoder:
             response = await self._stub.ModelInfer(request, timeout=timeout_s)
         except aio.AioRpcError as error:
             raise _translated(error, ensemble) from error
-        rows = request.inputs[0].shape[0]
         (raw,) = response.raw_output_contents
-        return np.frombuffer(raw, "<f4").reshape(rows, EMBEDDING_DIM)
+        return np.frombuffer(raw, "<f4").reshape(response.outputs[0].shape)
 
     async def manifest(self, *, timeout_s: float) -> str:
         """Give the digest that every ensemble carries; EncoderError while they differ, as between two deployments."""
@@ -79,15 +78,25 @@ class TritonEncoder:
             raise EncoderError
         return digests.pop()
 
+    async def embedding_dim(self, *, timeout_s: float) -> int:
+        """Give the length of the embeddings, which is that of every ensemble's output."""
+        config = await self._config(EMBED_TEXT, timeout_s)
+        dim: int = config.output[0].dims[0]
+        return dim
+
     async def _manifest_of(self, ensemble: ModelSpec, timeout_s: float) -> str:
+        config = await self._config(ensemble, timeout_s)
+        digest: str = config.parameters[MANIFEST_PARAMETER].string_value
+        return digest
+
+    async def _config(self, ensemble: ModelSpec, timeout_s: float) -> Any:
         try:
             response = await self._stub.ModelConfig(
                 triton_pb2.ModelConfigRequest(name=ensemble.name), timeout=timeout_s
             )
         except aio.AioRpcError as error:
             raise _translated(error, ensemble) from error
-        digest: str = response.config.parameters[MANIFEST_PARAMETER].string_value
-        return digest
+        return response.config
 
 
 def _ensemble(inputs: EncoderInputs) -> ModelSpec:
@@ -120,7 +129,8 @@ def _infer_request(
         assert column is not None, "the ensemble was chosen by what is given"
         if not 1 <= len(column) <= MAX_BATCH_SIZE:
             raise ValueError(f"1 to {MAX_BATCH_SIZE} rows fit into one call, got {len(column)}")
-        request.inputs.add(name=tensor.name, datatype=tensor.dtype, shape=[len(column), *tensor.shape])
+        shape = column.shape if isinstance(column, np.ndarray) else (len(column), 1)
+        request.inputs.add(name=tensor.name, datatype=tensor.dtype, shape=shape)
         request.raw_input_contents.append(_serialised(column))
     return request
 
