@@ -11,15 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from encoders import families
+from encoders.families import CARD_FILE, FAMILY, check_family
+from encoders.families import TOKENIZER_FILE as TOKENIZER_FILE  # noqa: PLC0414 - whoever loads weights needs it
+from encoders.families import CheckpointError as CheckpointError  # noqa: PLC0414 - likewise
 from encoders.networks import FusionEncoder, ImageEncoder, Sizes, TextEncoder
-
-FAMILY = "vitrine-small"
-CARD_FILE = "card.json"
-TOKENIZER_FILE = "tokenizer.json"
-
-
-class CheckpointError(ValueError):
-    """The weights cannot be used; says which file and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +82,8 @@ def read_card(directory: Path) -> dict[str, Any]:
         CheckpointError: it is missing, no JSON object, or of another family.
     """
     path = directory / CARD_FILE
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: missing; `make train` writes it") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path}: no valid JSON: {error}") from None
-    if not isinstance(card, dict):
-        raise CheckpointError(f"{path}: must hold a JSON object")
-    _check_family(path, card.get("family"))
+    card = families.read_card(directory)
+    check_family(path, card.get("family"))
     return card
 
 
@@ -105,11 +94,6 @@ def write_card(directory: Path, card: Mapping[str, Any]) -> None:
 
 def _weights_path(directory: Path, name: str) -> Path:
     return directory / f"{name}.safetensors"
-
-
-def _check_family(path: Path, family: object) -> None:
-    if family != FAMILY:
-        raise CheckpointError(f"{path}: of the family {family!r}, this code reads {FAMILY!r}")
 
 
 def _sizes(path: Path, card: Mapping[str, Any]) -> Sizes:
@@ -143,7 +127,7 @@ def _load_into(network: nn.Module, path: Path) -> None:
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            _check_family(path, (file.metadata() or {}).get("family"))
+            check_family(path, (file.metadata() or {}).get("family"))
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
     except FileNotFoundError:
         raise CheckpointError(f"{path}: missing") from None

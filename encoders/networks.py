@@ -80,7 +80,7 @@ class ImageEncoder(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Give the embedding before its normalisation, (n, EMBEDDING_DIM), from uint8 (n, h, w, 3)."""
-        maps = self.body((pixels.permute(0, 3, 1, 2).float() - 127.5) / 64)
+        maps = self.body((pixels.float().permute(0, 3, 1, 2) - 127.5) / 64)
         pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
         features: Tensor = self.projection(pooled).float()
         return features

@@ -1,0 +1,197 @@
+"""What family of encoders a folder holds, and all that the family decides: dims, pixels' normalisation, tokenizer.
+
+A folder is one of ours (card.json; `python -m encoders train` writes it) or a checkpoint of CLIP or SigLIP as
+transformers saves it (config.json): whoever has weights writes no code. Nothing here imports torch.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from vitrine.preprocess import PAD_ID
+from vitrine.tensors import ENCODERS, Dimensions
+
+FAMILY = "vitrine-small"
+PRETRAINED = ("clip", "siglip")
+"""Families of transformers, by the model_type of their config.json."""
+
+CARD_FILE = "card.json"
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "config.json"
+PIXELS_FILE = "preprocessor_config.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+
+_RGB = 3
+
+
+class CheckpointError(ValueError):
+    """The weights cannot be used; says which file and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A family's weights with everything that preprocessing, graphs, server and index take from it."""
+
+    name: str
+    folder: Path
+    card: Mapping[str, Any]
+    """What the folder says of itself."""
+    sizes: Mapping[str, Any]
+    """What the networks are made of, as far as it moves an embedding."""
+    dimensions: Dimensions
+    weights: Mapping[str, Path]
+    """The safetensors files by name."""
+    vocabulary: int
+    """Rows of the table of token embeddings."""
+    pixel_mean: tuple[float, ...] = ()
+    """Of each channel, as a share of the brightest; empty where the networks know it themselves."""
+    pixel_deviation: tuple[float, ...] = ()
+
+
+def read_family(folder: Path) -> Family:
+    """Read what the folder holds.
+
+    Raises:
+        CheckpointError: a file is missing or cannot be read, the family is none of ours, or the tokenizer has more
+            tokens than the weights.
+    """
+    family = _pretrained(folder) if (folder / CONFIG_FILE).exists() else _small(folder)
+    open_tokenizer(family)
+    return family
+
+
+def open_tokenizer(family: Family) -> tokenizers.Tokenizer:
+    """Give the tokenizer, which cuts and pads to the family's length.
+
+    Raises:
+        CheckpointError: it is missing, corrupt, or made for other weights.
+    """
+    path = family.folder / TOKENIZER_FILE
+    content = read_json(path, way_out="AutoTokenizer.from_pretrained(...).save_pretrained(...) writes it")
+    if not isinstance(content.get("model"), dict):  # the library's own complaint has no class to catch
+        raise CheckpointError(f"{path}: no tokenizer of the library `tokenizers`: it names no model")
+    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(content))
+    if tokenizer.get_vocab_size() > family.vocabulary:
+        raise CheckpointError(
+            f"{path}: has {tokenizer.get_vocab_size():,} tokens, and the weights embed {family.vocabulary:,}: "
+            "it belongs to other weights"
+        )
+    length = family.dimensions.text_length
+    tokenizer.enable_truncation(length)
+    tokenizer.enable_padding(length=length, pad_id=_pad_id(family, tokenizer))
+    return tokenizer
+
+
+def read_json(path: Path, *, way_out: str = "is its folder one of weights?") -> dict[str, Any]:
+    """Read a JSON object; the way out is said where it is missing.
+
+    Raises:
+        CheckpointError: it is missing or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: missing; {way_out}") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: no valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: must hold a JSON object")
+    return content
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read the card of a folder of ours, whatever its family.
+
+    Raises:
+        CheckpointError: it is missing or no JSON object.
+    """
+    return read_json(folder / CARD_FILE, way_out="`make train` writes it")
+
+
+def check_family(path: Path, family: object) -> None:
+    """Raise CheckpointError where a file of ours is of another family."""
+    if family != FAMILY:
+        raise CheckpointError(f"{path}: of the family {family!r}, this code reads {FAMILY!r}")
+
+
+def _small(folder: Path) -> Family:
+    path = folder / CARD_FILE
+    card = read_card(folder)
+    check_family(path, card.get("family"))
+    sizes = card.get("sizes")
+    if not isinstance(sizes, dict) or not isinstance(sizes.get("vocabulary"), int):
+        raise CheckpointError(f"{path}: must say its sizes, the vocabulary among them")
+    weights = {model.name: folder / f"{model.name}.safetensors" for model in ENCODERS}
+    for file in weights.values():
+        if not file.exists():
+            raise CheckpointError(f"{file}: missing")
+    return Family(
+        name=FAMILY,
+        folder=folder,
+        card=card,
+        sizes=sizes,
+        dimensions=Dimensions(),
+        weights=weights,
+        vocabulary=sizes["vocabulary"],
+    )
+
+
+def _pretrained(folder: Path) -> Family:
+    path = folder / CONFIG_FILE
+    stated = read_json(path)
+    name = stated.get("model_type")
+    if name not in PRETRAINED:
+        raise CheckpointError(f"{path}: a checkpoint of {name!r}; this code reads {', '.join(PRETRAINED)}")
+    weights = {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
+    if not weights:
+        raise CheckpointError(f"{folder}: holds no safetensors; model.save_pretrained(...) writes them")
+    # Imported here because it takes seconds; it knows the sizes that a config.json leaves out.
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    mean, deviation = _normalisation(folder / PIXELS_FILE)
+    text, vision = config.text_config, config.vision_config
+    return Family(
+        name=name,
+        folder=folder,
+        card={"family": name, "config": stated},
+        sizes={"config": stated, "pixel_mean": mean, "pixel_deviation": deviation},
+        dimensions=Dimensions(
+            image_size=vision.image_size,
+            text_length=text.max_position_embeddings,
+            embedding_dim=config.projection_dim if name == "clip" else vision.hidden_size,
+        ),
+        weights=weights,
+        vocabulary=text.vocab_size,
+        pixel_mean=mean,
+        pixel_deviation=deviation,
+    )
+
+
+def _normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    stated = read_json(path)
+    values = [stated.get(name) for name in ("image_mean", "image_std")]
+    for value in values:
+        if not isinstance(value, list) or len(value) != _RGB:
+            raise CheckpointError(f"{path}: must give image_mean and image_std, three numbers each")
+    mean, deviation = (tuple(map(float, value)) for value in values if value is not None)
+    return mean, deviation
+
+
+def _pad_id(family: Family, tokenizer: tokenizers.Tokenizer) -> int:
+    """Give the token that fills a text up: what the tokenizer itself says, else what the checkpoint says of it."""
+    if tokenizer.padding is not None:
+        pad_id: int = tokenizer.padding["pad_id"]
+        return pad_id
+    if family.name == FAMILY:
+        return PAD_ID
+    path = family.folder / TOKENIZER_CONFIG_FILE
+    token = read_json(path).get("pad_token")
+    known = tokenizer.token_to_id(token["content"] if isinstance(token, dict) else str(token))
+    if known is None:
+        raise CheckpointError(f"{path}: pad_token {token!r} is no token of {TOKENIZER_FILE}")
+    return known
