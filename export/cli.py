@@ -9,9 +9,9 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from export.errors import ExportError
-from export.manifest import weights_digests
-from export.model_config import Target
+from export.errors import ELSEWHERE, ExportError
+from export.folders import fresh_folder
+from export.model_config import Precision, Target
 from export.repository import Graphs, Publication, publish
 from vitrine.tensors import ENCODERS
 
@@ -20,15 +20,22 @@ from vitrine.tensors import ENCODERS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_PRECISION = click.Choice(get_args(Precision))
 
 
-def _folder(flag: str, default: str, help_: str) -> Callable[[_Command], _Command]:
-    return click.option(flag, type=_FOLDER, default=Path(default), show_default=True, help=help_)
+def _folder(*flags: str, default: str, help_: str) -> Callable[[_Command], _Command]:
+    return click.option(*flags, type=_FOLDER, default=Path(default), show_default=True, help=help_)
 
 
-WEIGHTS = _folder("--weights", "encoders/weights/small", "A family of encoders.")
-GRAPHS = _folder("--graphs", "build/onnx", "ONNX graphs.")
-PLANS = _folder("--plans", "build/plans", "TensorRT plans.")
+WEIGHTS = _folder(
+    "--weights",
+    "--checkpoint",
+    default="encoders/weights/small",
+    help_="A family of encoders: ours, or a checkpoint of CLIP or SigLIP as transformers saves it.",
+)
+GRAPHS = _folder("--graphs", default="build/onnx", help_="ONNX graphs.")
+PLANS = _folder("--plans", default="build/plans", help_="TensorRT plans.")
+WORK = _folder("--work", default="build/train", help_="Keeps the pictures that recall is measured on.")
 
 
 class _Group(click.Group):
@@ -51,56 +58,111 @@ def main() -> None:
 @GRAPHS
 def export_onnx(weights: Path, graphs: Path) -> None:
     """Write one ONNX graph an encoder, checked against torch, and report.json."""
-    made = _make_onnx(weights, graphs)
-    click.echo(f"wrote {len(made.parity)} graphs to {graphs}")
+    from export.graphs import REPORT_FILE, is_graphs, make_graphs  # noqa: PLC0415 - see above
+    from export.to_onnx import load_family  # noqa: PLC0415
+
+    networks = load_family(weights)
+    with fresh_folder(graphs, marker=REPORT_FILE, ours=is_graphs) as fresh:
+        make_graphs(networks, fresh)
+    click.echo(f"wrote {len(ENCODERS)} graphs to {graphs}")
 
 
 @main.command
 @WEIGHTS
 @GRAPHS
-def verify(weights: Path, graphs: Path) -> None:
-    """Check ONNX graphs against torch and print the figures."""
-    from export.parity import check_parity, open_graph  # noqa: PLC0415 - see above
+@WORK
+@click.option("--precision", type=click.Choice(["int8", "fp16"]), default="int8", show_default=True)
+@click.option("--out", type=_FOLDER, help="The new graphs.  [default: GRAPHS-PRECISION]")
+def quantize(*, weights: Path, graphs: Path, work: Path, precision: Precision, out: Path | None) -> None:
+    """Write the graphs in another precision, calibrated on training pictures and judged on unseen ones."""
+    from export.graphs import REPORT_FILE, convert_graphs, is_graphs  # noqa: PLC0415 - see above
     from export.to_onnx import load_family  # noqa: PLC0415
 
-    report = check_parity(load_family(weights), partial(open_graph, graphs))
-    click.echo(json.dumps({name: asdict(parity) for name, parity in report.items()}, indent=2))
+    out = out or graphs.with_name(f"{graphs.name}-{precision}")
+    networks = load_family(weights)
+    with fresh_folder(out, marker=REPORT_FILE, ours=is_graphs) as fresh:
+        made = convert_graphs(networks, graphs, fresh, precision=precision, work=work)
+    click.echo(f"wrote {len(ENCODERS)} graphs to {out}; points lost: {json.dumps(made.parity['lost'])}")
+
+
+@main.command
+@WEIGHTS
+@WORK
+@click.option("--graphs", type=_FOLDER, multiple=True, default=[Path("build/onnx")], show_default=True)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Measure recall, size and speed as well, which takes minutes, and write all of it here.",
+)
+def verify(*, weights: Path, work: Path, graphs: tuple[Path, ...], report: Path | None) -> None:
+    """Check ONNX graphs against torch and print the figures; several --graphs are compared."""
+    from export.parity import check_parity, open_graph  # noqa: PLC0415 - see above
+    from export.report import precision_of, report_precisions  # noqa: PLC0415
+    from export.to_onnx import load_family  # noqa: PLC0415
+
+    networks = load_family(weights)
+    if report is None:
+        for folder in graphs:
+            parity = check_parity(
+                networks, partial(open_graph, folder), precision=precision_of(networks, folder)
+            )
+            click.echo(json.dumps({name: asdict(figures) for name, figures in parity.items()}, indent=2))
+        return
+    result = report_precisions(networks, list(graphs), work=work)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    click.echo(f"written to {report}")
 
 
 @main.command
 @WEIGHTS
 @GRAPHS
 @PLANS
-def tensorrt(weights: Path, graphs: Path, plans: Path) -> None:
+@click.option("--dry-run", is_flag=True, help="Only hold the graphs against TensorRT's list of operators.")
+def tensorrt(*, weights: Path, graphs: Path, plans: Path, dry_run: bool) -> None:
     """Build TensorRT plans of the graphs, on the GPU that will serve them."""
-    from export.to_tensorrt import build_plans  # noqa: PLC0415
+    if dry_run:
+        from export.operators import check_operators  # noqa: PLC0415 - see above
 
+        click.echo("\n".join(check_operators(graphs)))
+        return
+    try:
+        from export.to_tensorrt import build_plans  # noqa: PLC0415
+    except ImportError:
+        raise ExportError(ELSEWHERE) from None
     build_plans(weights, graphs, plans)
     click.echo(f"wrote {len(ENCODERS)} plans to {plans}")
 
 
 @main.command("publish")
 @click.option("--target", type=click.Choice(get_args(Target)), default="local", show_default=True)
+@click.option("--precision", type=_PRECISION, default="fp32", show_default=True, help="Of the graphs.")
 @WEIGHTS
 @PLANS
+@WORK
 @click.option("--out", type=_FOLDER, required=True, help="The repository.")
-def publish_repository(target: Target, weights: Path, plans: Path, out: Path) -> None:
+def publish_repository(
+    *, target: Target, precision: Precision, weights: Path, plans: Path, work: Path, out: Path
+) -> None:
     """Assemble a model repository; does nothing when it is there and nothing has changed."""
     publication = Publication(
-        target=target, weights=weights, out=out, plans=plans if target == "tensorrt" else None
+        target=target,
+        weights=weights,
+        out=out,
+        precision=precision,
+        plans=plans if target == "tensorrt" else None,
     )
-    made = publish(publication, lambda folder: _make_onnx(weights, folder))
+    made = publish(publication, lambda folder: _make_graphs(publication, folder, work))
     click.echo(f"published {target} to {out}" if made else f"{out} is up to date")
 
 
-def _make_onnx(weights: Path, folder: Path) -> Graphs:
-    from export.parity import check_parity, open_graph  # noqa: PLC0415
-    from export.to_onnx import export_family, load_family  # noqa: PLC0415
+def _make_graphs(publication: Publication, folder: Path, work: Path) -> Graphs:
+    from export.graphs import convert_graphs, make_graphs  # noqa: PLC0415
+    from export.to_onnx import load_family  # noqa: PLC0415
 
-    encoders = load_family(weights)
-    export_family(encoders, folder)
-    report = check_parity(encoders, partial(open_graph, folder))
-    parity = {name: asdict(figures) for name, figures in report.items()}
-    text = json.dumps({"precision": "fp32", "weights": weights_digests(weights), "parity": parity}, indent=2)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    return Graphs(folder=folder, precision="fp32", parity=parity)
+    networks = load_family(publication.weights)
+    made = make_graphs(networks, folder)
+    if publication.precision == "fp32":
+        return made
+    converted = folder.with_name(f"{folder.name}-{publication.precision}")
+    return convert_graphs(networks, folder, converted, precision=publication.precision, work=work)

@@ -15,18 +15,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from encoders.families import TOKENIZER_FILE, CheckpointError, Family, read_family
 from export.errors import ExportError
 from vitrine.preprocess import decode_image
-from vitrine.tensors import EMBEDDING_DIM, ENCODERS, IMAGE_SIZE, TEXT_LENGTH
 
 MANIFEST_FILE = "manifest.json"
-TOKENIZER_FILE = "tokenizer.json"
-CARD_FILE = "card.json"
 
 EXPORT_VERSION = 1
 """Raised by hand when a change in this room moves the embeddings of unchanged weights."""
 
-_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "pillow", "tokenizers")
+_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "pillow", "tokenizers", "transformers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +33,14 @@ class Identity:
 
     family: str
     sizes: Mapping[str, Any]
-    """What the networks are made of, as the card says."""
+    """What the networks are made of, as the family says."""
     precision: str
     embedding_dim: int
     image_size: int
     text_length: int
     export_version: int
     weights: Mapping[str, str]
-    """SHA-256 of each encoder's safetensors file."""
+    """SHA-256 of each safetensors file."""
     tokenizer: str
     """SHA-256 of tokenizer.json."""
     preprocessing: str
@@ -53,35 +51,45 @@ class Identity:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def identify(weights: Path, *, precision: str, picture: Path) -> Identity:
-    """Read what moves the embeddings of these weights.
-
-    Args:
-        weights: folder of a family: three safetensors files, tokenizer.json and card.json.
-        precision: of the graphs, such as fp32.
-        picture: the reference picture, whose pixels stand for the preprocessing.
+def open_family(weights: Path) -> Family:
+    """Read what family a folder holds.
 
     Raises:
-        ExportError: a file is missing or the card cannot be read.
+        ExportError: it cannot be used.
     """
-    card = read_card(weights)
+    try:
+        return read_family(weights)
+    except CheckpointError as error:
+        raise ExportError(str(error)) from None
+
+
+def identify(family: Family, *, precision: str, picture: Path) -> Identity:
+    """Say what moves the embeddings of these weights.
+
+    Args:
+        family: the weights.
+        precision: of the graphs, such as fp32.
+        picture: the reference picture, whose pixels stand for the preprocessing.
+    """
+    dimensions = family.dimensions
+    pixels = decode_image(picture.read_bytes(), size=dimensions.image_size)
     return Identity(
-        family=card["family"],
-        sizes=card["sizes"],
+        family=family.name,
+        sizes=family.sizes,
         precision=precision,
-        embedding_dim=EMBEDDING_DIM,
-        image_size=IMAGE_SIZE,
-        text_length=TEXT_LENGTH,
+        embedding_dim=dimensions.embedding_dim,
+        image_size=dimensions.image_size,
+        text_length=dimensions.text_length,
         export_version=EXPORT_VERSION,
-        weights=weights_digests(weights),
-        tokenizer=file_digest(weights / TOKENIZER_FILE),
-        preprocessing=hashlib.sha256(decode_image(picture.read_bytes()).tobytes()).hexdigest(),
+        weights=weights_digests(family),
+        tokenizer=file_digest(family.folder / TOKENIZER_FILE),
+        preprocessing=hashlib.sha256(pixels.tobytes()).hexdigest(),
     )
 
 
-def weights_digests(weights: Path) -> dict[str, str]:
-    """Give the SHA-256 of each encoder's weights."""
-    return {model.name: file_digest(weights / f"{model.name}.safetensors") for model in ENCODERS}
+def weights_digests(family: Family) -> dict[str, str]:
+    """Give the SHA-256 of each file of weights."""
+    return {name: file_digest(path) for name, path in family.weights.items()}
 
 
 def file_digest(path: Path) -> str:
@@ -97,12 +105,13 @@ def file_digest(path: Path) -> str:
         raise ExportError(f"{path}: missing") from None
 
 
-def inputs_digest(files: Mapping[str, Path], *, target: str) -> str:
-    """Give the SHA-256 of all that a repository is made of: named files, packages and the target."""
+def inputs_digest(files: Mapping[str, Path], *, target: str, precision: str) -> str:
+    """Give the SHA-256 of all that a repository is made of: named files, packages, target and precision."""
     made_of = {
         "files": {name: file_digest(path) for name, path in files.items()},
         "environment": environment(),
         "target": target,
+        "precision": precision,
     }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
@@ -111,24 +120,6 @@ def environment() -> dict[str, str]:
     """Give the versions of the packages that make graphs and pixels, without importing them."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {"python": platform.python_version(), **versions}
-
-
-def read_card(weights: Path) -> dict[str, Any]:
-    """Read what the family says of itself: name, sizes, figures.
-
-    Raises:
-        ExportError: the card is missing, or lacks family or sizes.
-    """
-    path = weights / CARD_FILE
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ExportError(f"{path}: missing; is this a folder of weights?") from None
-    except ValueError as error:
-        raise ExportError(f"{path}: no valid JSON: {error}") from None
-    if not isinstance(card, dict) or not {"family", "sizes"} <= card.keys():
-        raise ExportError(f"{path}: must name the family and its sizes")
-    return card
 
 
 def read_manifest(repository: Path) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """The config.pbtxt of each model: the committed form is that of the target `local`, the others are made of it.
 
-Names, shapes, batching, queues and ensembles are equal in all targets. What differs is who runs an encoder:
-its backend, its instance group and the file that holds its graph.
+Names, batching, queues and ensembles are equal in all targets and families; dims are the family's. What differs is
+who runs an encoder: its backend, its instance group and the file that holds its graph.
 """
 
 from pathlib import Path
@@ -11,9 +11,10 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from export.errors import ExportError
-from vitrine.tensors import MANIFEST_PARAMETER
+from vitrine.tensors import MANIFEST_PARAMETER, ModelSpec
 
 Target = Literal["local", "onnxruntime", "tensorrt"]
+Precision = Literal["fp32", "fp16", "int8"]
 
 CONFIG_FILE = "config.pbtxt"
 ARTEFACTS: dict[Target, str] = {"local": "model.onnx", "onnxruntime": "model.onnx", "tensorrt": "model.plan"}
@@ -40,6 +41,14 @@ def read_config(path: Path) -> Config:
 def write_config(path: Path, config: Config) -> None:
     """Write a config.pbtxt."""
     path.write_text(text_format.MessageToString(config), encoding="utf-8")
+
+
+def resize(config: Config, spec: ModelSpec) -> None:
+    """Give every tensor the dims of the spec, in place; the committed ones are those of the family `small`."""
+    shapes = {tensor.name: tensor.shape for tensor in (*spec.inputs, *spec.outputs)}
+    warm = [(name, tensor) for warmup in config.model_warmup for name, tensor in warmup.inputs.items()]
+    for name, tensor in [(t.name, t) for t in (*config.input, *config.output)] + warm:
+        tensor.dims[:] = shapes[name]
 
 
 def retarget_encoder(config: Config, target: Target) -> None:

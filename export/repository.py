@@ -3,36 +3,38 @@
 import json
 import shutil
 import struct
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from encoders.families import FAMILY, TOKENIZER_FILE, Family, open_tokenizer
 from export.errors import ExportError
+from export.folders import fresh_folder
 from export.manifest import (
-    CARD_FILE,
     MANIFEST_FILE,
-    TOKENIZER_FILE,
     Identity,
     environment,
     file_digest,
     identify,
     inputs_digest,
-    read_card,
+    open_family,
     read_manifest,
     weights_digests,
 )
 from export.model_config import (
     ARTEFACTS,
     CONFIG_FILE,
+    Config,
+    Precision,
     Target,
     read_config,
+    resize,
     retarget_encoder,
     stamp_ensemble,
     write_config,
 )
-from vitrine.tensors import ENCODERS, ENSEMBLES, PREPROCESSORS, ModelSpec
+from vitrine.tensors import ENCODERS, ENSEMBLES, PREPROCESSORS, ModelSpec, sized
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "model_repository"
@@ -47,6 +49,8 @@ _CODE = (
     "export/*.py",
     "encoders/networks.py",
     "encoders/checkpoint.py",
+    "encoders/families.py",
+    "encoders/pretrained.py",
     "vitrine/tensors.py",
     "vitrine/preprocess.py",
 )
@@ -59,6 +63,8 @@ class Publication:
     target: Target
     weights: Path
     out: Path
+    precision: Precision = "fp32"
+    """Of the graphs; plans bring their own."""
     plans: Path | None = None
     """TensorRT plans; given for the target tensorrt and for no other."""
 
@@ -68,50 +74,47 @@ class Graphs:
     """What an export gives: a folder of artefacts and the figures of its parity."""
 
     folder: Path
-    precision: str
+    precision: Precision
     parity: Mapping[str, Any]
 
 
 def publish(publication: Publication, make_graphs: Callable[[Path], Graphs]) -> bool:
     """Write the repository; False when it is already there, made of the same inputs and intact.
 
-    A repository that is already there stays whole until the new one takes its place. What a killed call leaves
-    behind is a folder beside it that starts with a dot.
+    A repository that is already there stays whole until the new one takes its place.
 
     Args:
         publication: what and where.
         make_graphs: called where no plans are given and something has changed, with the folder to write to.
 
     Raises:
-        ExportError: an input is missing or wrong, or `out` holds something that we did not write.
+        ExportError: an input is missing or wrong, `out` holds something that we did not write, or cannot be written.
     """
     out = publication.out
     present = read_manifest(out)
-    if present is None and out.exists() and any(out.iterdir()):
-        raise ExportError(f"{out}: is not empty and holds no {MANIFEST_FILE} of ours; choose another folder")
-    inputs = inputs_digest(_inputs(publication), target=publication.target)
+    family = open_family(publication.weights)
+    files = _inputs(family, publication.plans)
+    inputs = inputs_digest(files, target=publication.target, precision=publication.precision)
     if present is not None and present.get("inputs") == inputs and _intact(out, present):
         return False
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+    with fresh_folder(
+        out, marker=MANIFEST_FILE, ours=lambda folder: read_manifest(folder) is not None
+    ) as fresh:
         plans = publication.plans
-        graphs = _read_plans(plans, publication.weights) if plans else make_graphs(Path(scratch) / "graphs")
-        fresh = Path(scratch) / "repository"
-        identity = _assemble(fresh, publication, graphs)
-        _write_manifest(fresh, publication, identity, {"inputs": inputs, "parity": graphs.parity})
-        _replace(out, fresh, Path(scratch) / "before")
+        graphs = _read_plans(plans, family) if plans else make_graphs(fresh.with_name("graphs"))
+        identity = _assemble(fresh, publication.target, family, graphs)
+        made = {"target": publication.target, "inputs": inputs, "parity": graphs.parity, "card": family.card}
+        _write_manifest(fresh, identity, made)
     return True
 
 
-def _inputs(publication: Publication) -> dict[str, Path]:
-    weights = publication.weights
-    named = {f"{spec.name}.safetensors": weights / f"{spec.name}.safetensors" for spec in ENCODERS}
-    named |= {name: weights / name for name in (TOKENIZER_FILE, CARD_FILE)}
+def _inputs(family: Family, plans: Path | None) -> dict[str, Path]:
+    named = {path.name: path for path in (*family.weights.values(), *family.folder.glob("*.json"))}
     sources = [path for pattern in _CODE for path in ROOT.glob(pattern)]
     sources += [path for path in SOURCE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     named |= {str(path.relative_to(ROOT)): path for path in sorted(sources)}
-    if publication.plans is not None:
-        named |= {path.name: path for path in _plan_files(publication.plans)}
+    if plans is not None:
+        named |= {path.name: path for path in _plan_files(plans)}
     return named
 
 
@@ -123,11 +126,11 @@ def _plan_files(plans: Path) -> list[Path]:
     return [plans / PLANS_FILE, *(plans / f"{spec.name}.plan" for spec in ENCODERS)]
 
 
-def _read_plans(plans: Path, weights: Path) -> Graphs:
+def _read_plans(plans: Path, family: Family) -> Graphs:
     stamp = json.loads((plans / PLANS_FILE).read_text(encoding="utf-8"))
-    if stamp["weights"] != weights_digests(weights):
+    if stamp["weights"] != weights_digests(family):
         raise ExportError(
-            f"{plans}: built of other weights than {weights}; `python -m export tensorrt` builds anew"
+            f"{plans}: built of other weights than {family.folder}; `python -m export tensorrt` builds anew"
         )
     for name, digest in stamp["plans"].items():
         if file_digest(plans / f"{name}.plan") != digest:
@@ -146,18 +149,24 @@ def _files(repository: Path) -> dict[str, str]:
     return {str(path.relative_to(repository)): file_digest(path) for path in ours}
 
 
-def _assemble(folder: Path, publication: Publication, graphs: Graphs) -> Identity:
-    identity = identify(publication.weights, precision=graphs.precision, picture=PICTURE)
+def _assemble(folder: Path, target: Target, family: Family, graphs: Graphs) -> Identity:
+    identity = identify(family, precision=graphs.precision, picture=PICTURE)
     for spec in PREPROCESSORS:
-        _add_preprocessor(_model_folder(folder, spec.name), spec, publication.weights)
+        _add_preprocessor(_model_folder(folder, spec.name), sized(spec, family.dimensions), family)
     for spec in ENCODERS:
-        _add_encoder(_model_folder(folder, spec.name), publication.target, graphs.folder)
-    for spec in ENSEMBLES:
         version = _model_folder(folder, spec.name)
-        config = read_config(SOURCE / spec.name / CONFIG_FILE)
+        _add_encoder(version, sized(spec, family.dimensions), target, graphs.folder)
+    for spec in ENSEMBLES:
+        config = _sized_config(sized(spec, family.dimensions))
         stamp_ensemble(config, identity.digest())
-        write_config(version.parent / CONFIG_FILE, config)
+        write_config(_model_folder(folder, spec.name).parent / CONFIG_FILE, config)
     return identity
+
+
+def _sized_config(spec: ModelSpec) -> Config:
+    config = read_config(SOURCE / spec.name / CONFIG_FILE)
+    resize(config, spec)
+    return config
 
 
 def _model_folder(repository: Path, name: str) -> Path:
@@ -166,22 +175,29 @@ def _model_folder(repository: Path, name: str) -> Path:
     return version
 
 
-def _add_preprocessor(version: Path, spec: ModelSpec, weights: Path) -> None:
-    shutil.copyfile(SOURCE / spec.name / CONFIG_FILE, version.parent / CONFIG_FILE)
+def _add_preprocessor(version: Path, spec: ModelSpec, family: Family) -> None:
+    write_config(version.parent / CONFIG_FILE, _sized_config(spec))
     shutil.copyfile(SOURCE / "preprocessor.py", version / "model.py")
     reads = {tensor.name for tensor in spec.inputs}
     if "text" in reads:
-        shutil.copyfile(weights / TOKENIZER_FILE, version / TOKENIZER_FILE)
+        _write_tokenizer(version / TOKENIZER_FILE, family)
     if "image" in reads:
         _write_warmup(version.parent / "warmup" / "picture")
 
 
-def _add_encoder(version: Path, target: Target, graphs: Path) -> None:
-    name, artefact = version.parent.name, ARTEFACTS[target]
-    config = read_config(SOURCE / name / CONFIG_FILE)
+def _write_tokenizer(path: Path, family: Family) -> None:
+    if family.name == FAMILY:  # written by training with its length and padding
+        shutil.copyfile(family.folder / TOKENIZER_FILE, path)
+    else:
+        path.write_text(open_tokenizer(family).to_str(), encoding="utf-8")
+
+
+def _add_encoder(version: Path, spec: ModelSpec, target: Target, graphs: Path) -> None:
+    artefact = ARTEFACTS[target]
+    config = _sized_config(spec)
     retarget_encoder(config, target)
     write_config(version.parent / CONFIG_FILE, config)
-    shutil.copyfile(graphs / f"{name}{Path(artefact).suffix}", version / artefact)
+    shutil.copyfile(graphs / f"{spec.name}{Path(artefact).suffix}", version / artefact)
     if target == "local":
         shutil.copyfile(SOURCE / "onnx_encoder.py", version / "model.py")
 
@@ -193,23 +209,13 @@ def _write_warmup(path: Path) -> None:
     path.write_bytes(struct.pack("<I", len(picture)) + picture)
 
 
-def _write_manifest(
-    folder: Path, publication: Publication, identity: Identity, made: Mapping[str, Any]
-) -> None:
+def _write_manifest(folder: Path, identity: Identity, made: Mapping[str, Any]) -> None:
     manifest = {
         "digest": identity.digest(),
         "identity": asdict(identity),
-        "target": publication.target,
         **made,
-        "card": read_card(publication.weights),
         "environment": environment(),
         "files": _files(folder),
     }
     text = json.dumps(manifest, indent=2) + "\n"
     (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
-
-
-def _replace(out: Path, fresh: Path, before: Path) -> None:
-    if out.exists():
-        out.rename(before)
-    fresh.rename(out)

@@ -6,15 +6,20 @@ batch normalisation is folded into the convolutions, so a graph is all that a se
 
 import logging
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 import torch
 from torch import Tensor, nn
 
-from encoders.checkpoint import CheckpointError, Encoders, load_encoders
+from encoders.checkpoint import load_encoders
+from encoders.families import PRETRAINED, CheckpointError, Family
+from encoders.pretrained import load_pretrained
 from export.errors import ExportError
-from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec, TensorSpec
+from export.manifest import open_family
+from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec, TensorSpec, sized
 
 OPSET = 20
 """Inside what ONNX Runtime 1.31 and the parser of TensorRT (opsets 9 to 25 in release 11) read."""
@@ -25,29 +30,43 @@ _DTYPES = {"UINT8": torch.uint8, "INT64": torch.int64, "FP32": torch.float32}
 logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Networks:
+    """A family with its torch modules, by the names of their models."""
+
+    family: Family
+    parts: Mapping[str, nn.Module]
+
+    def specs(self) -> tuple[ModelSpec, ...]:
+        """Give the encoders' tensors with the dims of this family."""
+        return tuple(sized(spec, self.family.dimensions) for spec in ENCODERS)
+
+
 def graph_path(folder: Path, name: str) -> Path:
     """Say where the graph of an encoder lies."""
     return folder / f"{name}.onnx"
 
 
-def load_family(weights: Path) -> Encoders:
+def load_family(weights: Path) -> Networks:
     """Read the networks of a family.
 
     Raises:
         ExportError: a file is missing or does not fit.
     """
+    family = open_family(weights)
     try:
-        return load_encoders(weights)
+        if family.name in PRETRAINED:
+            return Networks(family=family, parts=load_pretrained(family))
+        return Networks(family=family, parts=load_encoders(weights).parts())
     except CheckpointError as error:
         raise ExportError(str(error)) from None
 
 
-def export_family(encoders: Encoders, folder: Path) -> None:
+def export_family(networks: Networks, folder: Path) -> None:
     """Write `<name>.onnx` for each encoder, making the folder where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = encoders.parts()
-    for spec in ENCODERS:
-        onnx.save(export_graph(parts[spec.name], spec), graph_path(folder, spec.name))
+    for spec in networks.specs():
+        onnx.save(export_graph(networks.parts[spec.name], spec), graph_path(folder, spec.name))
 
 
 def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
@@ -68,6 +87,7 @@ def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     assert program is not None  # only the exporter before dynamo gives None
     graph: onnx.ModelProto = program.model_proto
     _strip_notes(graph)
+    _measure_after_cast(graph)
     onnx.checker.check_model(graph, full_check=True)
     return graph
 
@@ -75,6 +95,19 @@ def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
 def _example(tensor: TensorSpec) -> Tensor:
     # Two rows: torch.export would take a batch of one for a constant.
     return torch.ones((2, *tensor.shape), dtype=_DTYPES[tensor.dtype])
+
+
+def _measure_after_cast(graph: onnx.ModelProto) -> None:
+    """Take the shape of a tensor of bytes after its cast: TensorRT takes bytes as an input and casts them, no more."""
+    nodes = graph.graph.node
+    casts = {node.input[0]: node for node in nodes if node.op_type == "Cast"}
+    inputs = {value.name for value in graph.graph.input}
+    measured = [node for node in nodes if node.op_type == "Shape" and node.input[0] in inputs & casts.keys()]
+    for node in measured:
+        cast = casts[node.input[0]]
+        nodes.remove(cast)
+        nodes.insert(0, cast)
+        node.input[0] = cast.output[0]
 
 
 def _strip_notes(graph: onnx.ModelProto) -> None:

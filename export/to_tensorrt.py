@@ -3,28 +3,28 @@
 A plan runs only on the kind of GPU and the release of TensorRT that built it: build inside the Triton image
 that will serve it, on the GPU that will serve it. Networks are strongly typed, which TensorRT 11 does always
 and 10 when asked, so precision is a matter of the ONNX graph alone.
+
+Importing this module needs TensorRT. Elsewhere its types are checked (export.tensorrt_stubs), and its graphs are
+(export.operators).
 """
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
+import tensorrt
 import torch
 from numpy.typing import NDArray
 
-from export.errors import ExportError
+from export.errors import ELSEWHERE, ExportError
+from export.graphs import read_report
 from export.manifest import file_digest, weights_digests
 from export.parity import Feeds, Run, check_parity
 from export.repository import PLANS_FILE
 from export.to_onnx import graph_path, load_family
 from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec
-
-try:
-    import tensorrt
-except ImportError:
-    tensorrt = None
 
 _TIMING_CACHE_FILE = "timing.cache"
 
@@ -35,23 +35,22 @@ def build_plans(weights: Path, graphs: Path, folder: Path) -> None:
     The timing cache stays in the folder: a second build on the same GPU and release takes its kernels from it.
 
     Raises:
-        ExportError: no TensorRT or no GPU here, a graph is missing or refused, or a plan differs from torch.
+        ExportError: no GPU here, a graph is missing or refused, or a plan differs from torch.
     """
-    if tensorrt is None or not torch.cuda.is_available():
-        raise ExportError(
-            "plans must be built on the GPU that will serve them: run this inside the Triton image, "
-            "where TensorRT (the extra `gpu`) and the GPU are"
-        )
+    if not torch.cuda.is_available():
+        raise ExportError(ELSEWHERE)
+    networks = load_family(weights)
+    precision = read_report(graphs)["precision"]
     folder.mkdir(parents=True, exist_ok=True)
-    for spec in ENCODERS:
+    for spec in networks.specs():
         plan = _build(graph_path(graphs, spec.name), spec, folder / _TIMING_CACHE_FILE)
         _plan_path(folder, spec.name).write_bytes(plan)
-    report = check_parity(load_family(weights), lambda spec: _open_plan(folder, spec))
+    report = check_parity(networks, lambda spec: _open_plan(folder, spec), precision=precision)
     stamp = {
-        "precision": "fp32",
+        "precision": precision,
         "tensorrt": tensorrt.__version__,
         "gpu": torch.cuda.get_device_name(),
-        "weights": weights_digests(weights),
+        "weights": weights_digests(networks.family),
         "plans": {spec.name: file_digest(_plan_path(folder, spec.name)) for spec in ENCODERS},
         "parity": {name: asdict(parity) for name, parity in report.items()},
     }
@@ -75,18 +74,20 @@ def _build(graph: Path, spec: ModelSpec, timing_cache: Path) -> bytes:
     known = timing_cache.read_bytes() if timing_cache.exists() else b""
     config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False)
     config.add_optimization_profile(_profile(builder, spec))
-    plan = builder.build_serialized_network(network, config)
+    # Its signature leaves out that it gives None where it fails.
+    plan = cast("tensorrt.IHostMemory | None", builder.build_serialized_network(network, config))
     if plan is None:
         raise ExportError(f"{graph}: TensorRT built no plan; its log above says why")
     timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
-def _profile(builder: Any, spec: ModelSpec) -> Any:
+def _profile(builder: tensorrt.Builder, spec: ModelSpec) -> tensorrt.IOptimizationProfile:
     """Batches of 1 to MAX_BATCH_SIZE; kernels are chosen for half of it, which a busy server sees most."""
     profile = builder.create_optimization_profile()
     for tensor in spec.inputs:
-        shapes = ((rows, *tensor.shape) for rows in (1, MAX_BATCH_SIZE // 2, MAX_BATCH_SIZE))
+        batches = (1, MAX_BATCH_SIZE // 2, MAX_BATCH_SIZE)
+        shapes = (tensorrt.Dims((rows, *tensor.shape)) for rows in batches)
         profile.set_shape(tensor.name, *shapes)
     return profile
 

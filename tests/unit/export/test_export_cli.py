@@ -16,7 +16,7 @@ def test_an_error_is_one_plain_line(tmp_path: Path) -> None:
     """A missing family ends with its file and no traceback."""
     result = CliRunner().invoke(main, ["publish", "--weights", str(tmp_path), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
-    assert result.output.splitlines() == [f"Error: {tmp_path}/image_encoder.safetensors: missing"]
+    assert result.output.splitlines() == [f"Error: {tmp_path}/card.json: missing; `make train` writes it"]
 
 
 def test_plans_cannot_be_built_here(weights: Path, tmp_path: Path) -> None:

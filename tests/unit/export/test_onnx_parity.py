@@ -9,16 +9,15 @@ import numpy as np
 import onnx
 import pytest
 
-from encoders.checkpoint import Encoders
 from export.errors import ExportError
 from export.parity import check_parity, example_feeds, open_graph
-from export.to_onnx import graph_path, load_family
+from export.to_onnx import Networks, graph_path, load_family
 from vitrine.preprocess import PAD_ID
 from vitrine.tensors import EMBEDDING_DIM, ENCODERS, IMAGE_ENCODER, MAX_BATCH_SIZE, TEXT_ENCODER, ModelSpec
 
 
 @pytest.fixture(scope="module")
-def encoders(weights: Path) -> Encoders:
+def networks(weights: Path) -> Networks:
     return load_family(weights)
 
 
@@ -64,9 +63,9 @@ def test_examples_cover_the_range_of_the_inputs() -> None:
     assert ids.max() == 11
 
 
-def test_parity_holds_for_what_was_exported(encoders: Encoders, graphs: Path) -> None:
+def test_parity_holds_for_what_was_exported(networks: Networks, graphs: Path) -> None:
     """Each encoder agrees with torch to float precision, alone and in a batch."""
-    report = check_parity(encoders, partial(open_graph, graphs))
+    report = check_parity(networks, partial(open_graph, graphs))
     assert set(report) == {spec.name for spec in ENCODERS}
     for parity in report.values():
         assert parity.rows == 3 * MAX_BATCH_SIZE
@@ -82,7 +81,7 @@ def test_graphs_of_other_weights_are_refused(write_weights: Any, graphs: Path) -
         check_parity(others, partial(open_graph, graphs))
 
 
-def test_nan_is_no_parity(encoders: Encoders) -> None:
+def test_nan_is_no_parity(networks: Networks) -> None:
     """An embedding that is no number fails, whatever it is compared with."""
 
     def broken(feeds: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -90,7 +89,7 @@ def test_nan_is_no_parity(encoders: Encoders) -> None:
         return np.full((rows, EMBEDDING_DIM), np.nan, dtype=np.float32)
 
     with pytest.raises(ExportError, match="cosine to torch is nan"):
-        check_parity(encoders, lambda _: broken)
+        check_parity(networks, lambda _: broken)
 
 
 def test_a_missing_graph_names_its_file_and_the_way_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from export.errors import ExportError
-from export.manifest import file_digest, read_manifest, weights_digests
+from export.manifest import file_digest, open_family, read_manifest, weights_digests
 from export.model_config import read_config
 from export.repository import PICTURE, PLANS_FILE, Publication, publish
 from vitrine.tensors import ENCODERS, ENSEMBLES, MANIFEST_PARAMETER, MODELS
@@ -30,7 +30,12 @@ def plans_of(weights: Path, folder: Path) -> Path:
     for spec in ENCODERS:
         (folder / f"{spec.name}.plan").write_bytes(spec.name.encode())
     digests = {spec.name: file_digest(folder / f"{spec.name}.plan") for spec in ENCODERS}
-    stamp = {"precision": "fp32", "weights": weights_digests(weights), "plans": digests, "parity": {}}
+    stamp = {
+        "precision": "fp32",
+        "weights": weights_digests(open_family(weights)),
+        "plans": digests,
+        "parity": {},
+    }
     (folder / PLANS_FILE).write_text(json.dumps(stamp))
     return folder
 
@@ -176,7 +181,7 @@ def test_a_folder_of_somebody_else_is_refused(weights: Path, tmp_path: Path, exp
 
 def test_missing_weights_are_named(tmp_path: Path, exporter: Any) -> None:
     """The first file that is missing is named, before anything is exported."""
-    with pytest.raises(ExportError, match=r"image_encoder.safetensors: missing"):
+    with pytest.raises(ExportError, match=r"card.json: missing"):
         publish(local(tmp_path / "nowhere", tmp_path / "repository"), exporter)
     assert exporter.calls == 0
 
