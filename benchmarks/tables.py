@@ -62,7 +62,7 @@ def load_section(name: str, document: Document, earlier: Mapping[str, Document],
 def designs_section(name: str, document: Document, plot: str) -> list[str]:
     """Give the recalls of every fusion design with the spread of its runs, then R@1 by kind of question."""
     results, budget = document["results"], document["params"]["budget"]
-    designs, test = results["designs"], results["sets"]["test"]
+    designs, test, confusions = results["designs"], results["sets"]["test"], results["served_confusions"]
     method = (
         f"{sum(test['questions'].values()):,} questions to a gallery of {test['gallery']:,} pictures. "
         f"Every trained design has {budget['steps']} steps of {4 * budget['clusters']} products, "
@@ -96,6 +96,12 @@ def designs_section(name: str, document: Document, plot: str) -> list[str]:
         "### R@1 by kind of question",
         "",
         *_table(["design", *map(_words, kinds)], by_kind),
+        "",
+        "### Where the served weights' first answer is wrong",
+        "",
+        "Percent of the wrong answers that differ from the wanted product in this slot; an answer may in several.",
+        "",
+        *_table(list(confusions), [[_number(share) for share in confusions.values()]]),
     ]
 
 
@@ -115,6 +121,50 @@ def encoders_section(name: str, document: Document) -> list[str]:
             *_table(["queries", *map(_words, columns)], rows),
         ]
     return lines
+
+
+def precisions_section(name: str, document: Document) -> list[str]:
+    """Give what each precision loses and how large it is, then how fast each way to run an encoder is."""
+    results, rows = document["results"], document["params"]["parity_rows"]
+    lines = [*_origin(name, document), "", "### Recall, and the points lost", ""]
+    recall = [
+        [each, _words(task), *(f"{recalls[cut]:.2f}" for cut in ("R@1", "R@10")), *_lost(figures, task)]
+        for each, figures in results["recall"].items()
+        for task, recalls in figures["recall"].items()
+    ]
+    lines += _table(["precision", "query", "R@1", "R@10", "R@1 lost", "R@10 lost"], recall)
+    parity = [
+        [
+            _words(encoder),
+            each,
+            f"{figures['megabytes']:.2f}",
+            *(f"{figures[cosine]:.6f}" for cosine in ("minimum_cosine", "mean_cosine", "batch_cosine")),
+        ]
+        for encoder, precisions in results["encoders"].items()
+        for each, figures in precisions.items()
+    ]
+    header = ["encoder", "precision", "MB", "cosine, least", "cosine, mean", "alone or in a batch"]
+    lines += ["", "### Size and parity", "", f"Cosines to torch of {rows} unseen inputs, row by row."]
+    lines += ["", *_table(header, parity), "", "### Speed of one thread", ""]
+    lines += ["Milliseconds are wall-clock: the median run, and the best. Rows a second are of CPU time.", ""]
+    cases = results["timing"]
+    batches = list(dict.fromkeys(case["batch"] for case in cases))
+    runners = dict.fromkeys((case["encoder"], case["runner"]) for case in cases)
+    timed = {(case["encoder"], case["runner"], case["batch"]): case for case in cases}
+    speed = [
+        [_words(encoder), runner, *(_speed(timed[encoder, runner, batch]) for batch in batches)]
+        for encoder, runner in runners
+    ]
+    return lines + _table(["encoder", "run by", *(f"batch {batch}" for batch in batches)], speed)
+
+
+def _lost(figures: Mapping[str, Any], task: str) -> list[str]:
+    lost = figures.get("lost", {}).get(task)
+    return [f"{lost[cut]:.2f}" for cut in ("R@1", "R@10")] if lost else ["-", "-"]
+
+
+def _speed(case: Mapping[str, Any]) -> str:
+    return f"{_number(case['median_ms'])} ms (best {_number(case['best_ms'])}), {_number(case['rows_per_cpu_s'])}/s"
 
 
 def _origin(name: str, document: Document) -> list[str]:

@@ -13,7 +13,7 @@ from benchmarks.summary import summarise_repeats, summarise_run
 
 MARKERS = "# Title\n\nprose\n" + "".join(
     f"\n<!-- begin: {name} -->\n<!-- end: {name} -->\n"
-    for name in ("load", "encoders", "designs", "fashion200k")
+    for name in ("load", "encoders", "designs", "fashion200k", "precisions")
 )
 
 
@@ -61,12 +61,30 @@ def write_designs() -> None:
             "image_only": {"runs": 1, "validation": figures, "test": figures},
             "ours": {"runs": 3, "parameters": 1_049_985, "validation": figures, "test": figures},
         },
+        "served_confusions": {"accent": 61.25, "material": 20.0},
         "sets": {"test": {"gallery": 21531, "questions": {"one_change": 1800, "relative": 510}}},
     }
     params = {"benchmark": "designs", "seeds": [1, 2, 3], "budget": {"steps": 500, "clusters": 64}}
     environment = {"commit": "c-d", "processor": "A processor", "cores": 2}
     document = {"environment": environment, "params": params, "results": results}
     (RESULTS / "designs.json").write_text(json.dumps(document))
+
+
+def write_precisions() -> None:
+    recalls = {"text": {"R@1": 90.0, "R@10": 99.5, "R@50": 100.0}}
+    parity = {"minimum_cosine": 0.9976, "mean_cosine": 0.99975, "batch_cosine": 1.0}
+    case = {"encoder": "text_encoder", "runner": "ONNX Runtime int8", "batch": 1, "runs": 40}
+    results = {
+        "recall": {
+            "torch": {"recall": recalls},
+            "int8": {"recall": recalls, "lost": {"text": {"R@1": 0.25, "R@10": -0.1}}},
+        },
+        "encoders": {"text_encoder": {"int8": {"megabytes": 1.5, **parity}}},
+        "timing": [{**case, "median_ms": 0.5, "best_ms": 0.4, "rows_per_cpu_s": 2000.0}],
+    }
+    environment = {"commit": "c-p", "processor": "A processor", "cores": 2}
+    document = {"environment": environment, "params": {"parity_rows": 128}, "results": results}
+    (RESULTS / "precisions-small.json").write_text(json.dumps(document))
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +125,17 @@ def test_the_document_says_what_the_results_say() -> None:
     assert "\nprose\n" in text
 
 
+def test_precisions_are_shown_with_what_they_lose() -> None:
+    """Points lost beside the recall, cosines beside the size, and latency beside the throughput."""
+    write_precisions()
+    assert report().exit_code == 0
+    text = DOCUMENT.read_text()
+    assert "| torch | text | 90.00 | 99.50 | - | - |" in text
+    assert "| int8 | text | 90.00 | 99.50 | 0.25 | -0.10 |" in text
+    assert "| text encoder | int8 | 1.50 | 0.997600 | 0.999750 | 1.000000 |" in text
+    assert "| text encoder | ONNX Runtime int8 | 0.5 ms (best 0.4), 2000/s |" in text
+
+
 def test_designs_are_shown_with_the_spread_of_their_runs() -> None:
     """A row a design: parameters, runs, recalls with their range where runs differ, and R@1 by kind."""
     write_designs()
@@ -117,6 +146,7 @@ def test_designs_are_shown_with_the_spread_of_their_runs() -> None:
     assert "| ours | 1.05 | 3 | 41.5 (40-43) | 90 | 41.5 (40-43) |" in text
     assert "| image only | - | 1 |" in text
     assert "| ours | 39.2 |" in text
+    assert "| accent | material |\n|---|---|\n| 61.2 | 20 |" in text
     assert DESIGNS_PLOT.exists()
     assert report("--check").exit_code == 0
     write_designs()
@@ -127,7 +157,7 @@ def test_designs_are_shown_with_the_spread_of_their_runs() -> None:
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 4
+    assert DOCUMENT.read_text().count("No result yet.") == 5
     assert not LOAD_PLOT.exists()
 
 
