@@ -24,6 +24,11 @@ class ChatCompletions:
         self._max_tokens = max_tokens
         self._free = connections
 
+    @property
+    def version(self) -> str:
+        """Name the model; which weights the server has under that name, it alone knows."""
+        return self._model
+
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
         """Give the model's reading of the turn; raises EngineError when there is no valid one in time."""
         if self._free <= 0:

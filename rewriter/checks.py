@@ -1,8 +1,9 @@
 """What a request must keep to, and what a rewrite must; one place for every limit that either breaks."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
+from catalogue.product import TEXT_FIELDS
 from rewriter import limits
 from rewriter.router.filters import is_known
 from vitrine.v1 import query_pb2, rewrite_pb2
@@ -70,7 +71,19 @@ def _violations(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteReques
     values = {facet.field: frozenset(facet.values) for facet in request.facets}
     if rewrite.HasField("filter") and not is_known(rewrite.filter, values):
         yield "filter: malformed, too large, or a value that the facets lack"
+    yield from _broken_remarks(rewrite, values)
     yield from _missing(rewrite, request, products, pictures)
+
+
+def _broken_remarks(rewrite: rewrite_pb2.Rewrite, values: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Say what is wrong with the remarks."""
+    if len(rewrite.remarks) > limits.MAX_REMARKS:
+        yield "remarks: too many"
+    for remark in rewrite.remarks:
+        if max(len(remark.field), len(remark.value)) > limits.MAX_REMARK_LENGTH:
+            yield "remarks: too long"
+        if remark.field in TEXT_FIELDS and remark.value not in {"", *values.get(remark.field, ())}:
+            yield "remarks: a value that the facets lack"
 
 
 def _missing(

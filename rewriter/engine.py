@@ -1,6 +1,9 @@
 """The port to what reads turns, and what stands in when an engine fails."""
 
+import hashlib
 from enum import Enum
+from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 from vitrine.v1 import rewrite_pb2
@@ -9,6 +12,11 @@ from vitrine.v1 import rewrite_pb2
 class Engine(Protocol):
     """Reads a turn in the light of the conversation."""
 
+    @property
+    def version(self) -> str:
+        """Name what reads the turns, and which of its versions."""
+        ...
+
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
         """Give what the turn needs, within the time.
 
@@ -16,6 +24,16 @@ class Engine(Protocol):
             EngineError: no valid rewrite came in time; says why.
         """
         ...
+
+
+@cache
+def rules_version() -> str:
+    """Give the digest of the code that reads turns: under one digest, one turn is read one way."""
+    state = hashlib.blake2b(digest_size=6)
+    for folder in ("language", "router"):
+        for path in sorted((Path(__file__).parent / folder).glob("*.py")):
+            state.update(path.read_bytes())
+    return state.hexdigest()
 
 
 class Failure(Enum):

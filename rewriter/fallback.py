@@ -34,6 +34,11 @@ class Fallback:
         self._reserve_s = reserve_s
         self._on_failure = on_failure
 
+    @property
+    def version(self) -> str:
+        """Name the versions of both."""
+        return f"{self._engine.version}, {self._other.version}"
+
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
         """Give what the turn needs; raises EngineError only when both engines fail."""
         own_s = timeout_s - self._reserve_s
@@ -43,6 +48,7 @@ class Fallback:
             log_event(_logger, logging.WARNING, "engine_failed", engine=self._name, failure=str(error))
             self._on_failure(error.failure)
             rewrite = await self._other.rewrite(request, timeout_s=self._reserve_s)
+            rewrite.failure = error.failure.value
             reason = f" ({error.failure.value}: {self._name})"
             rewrite.source = (rewrite.source + reason)[:MAX_SOURCE_LENGTH]
             return rewrite

@@ -24,6 +24,12 @@ MAX_REPLY_LENGTH = 500
 MAX_REFERENCES = 20
 """Products or pictures that a turn may speak of."""
 
+MAX_REMARKS = 8
+"""Remarks of a turn."""
+
+MAX_REMARK_LENGTH = 128
+"""Characters of a remark's field and of its value."""
+
 MAX_FILTER_DEPTH = 8
 MAX_FILTER_VALUES = 256
 """A filter's levels and values, as vitrine.v1.Filter promises."""

@@ -70,7 +70,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             log_event(_logger, logging.ERROR, "no_engine", failure=str(error))
             await self._refuse(context, grpc.StatusCode.UNAVAILABLE, "no engine answered")
         self._metrics.requests.labels(grpc.StatusCode.OK.name).inc()
-        return rewrite_pb2.RewriteResponse(rewrite=rewrite)
+        return rewrite_pb2.RewriteResponse(rewrite=rewrite, model_version=self._engine.version)
 
     async def _answer(
         self, request: rewrite_pb2.RewriteRequest, remaining_s: float | None

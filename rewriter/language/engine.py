@@ -1,5 +1,6 @@
 """The embedded model behind the engine's port, alone or together with the router."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rewriter.router.memory import Memory, remember
 from vitrine.v1 import rewrite_pb2
 
 WEIGHTS = Path(__file__).parent.parent / "weights" / "small"
+_FILES = ("tokenizer.json", "decoder.onnx")
 _MAX_ANSWER_TOKENS = 192
 _DOUBTED = frozenset({Act.GREET, Act.SERVICE})
 """Small talk that the rules judge where it holds a word that nobody knows: it may be the very thing that is wanted, and
@@ -33,6 +35,8 @@ class LanguageModel:
     batcher: Batcher
     lexicons: LexiconCache
     name: str
+    version: str
+    """The name with the digest of the weights."""
     least_certainty: float
 
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
@@ -80,9 +84,25 @@ async def open_language_model(
     decoder = Decoder(weights / "decoder.onnx", rows=rows, length=MAX_PROMPT_TOKENS + _MAX_ANSWER_TOKENS)
     batcher = Batcher(decoder, end=tokens.end, size=tokens.size, waiting=waiting)
     try:
-        yield LanguageModel(tokens, batcher, LexiconCache(), f"model-{weights.name}", least_certainty)
+        name = f"model-{weights.name}"
+        yield LanguageModel(
+            tokens=tokens,
+            batcher=batcher,
+            lexicons=LexiconCache(),
+            name=name,
+            version=f"{name}-{_digest(weights)}",
+            least_certainty=least_certainty,
+        )
     finally:
         batcher.close()
+
+
+def _digest(weights: Path) -> str:
+    """Give what tells these weights from others."""
+    state = hashlib.blake2b(digest_size=6)
+    for name in _FILES:
+        state.update((weights / name).read_bytes())
+    return state.hexdigest()
 
 
 def _marked(text: str, lexicon: Lexicon) -> MarkedTurn:

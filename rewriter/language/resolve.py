@@ -25,6 +25,7 @@ from rewriter.router.builders import (
 from rewriter.router.edits import shorten
 from rewriter.router.lexicon import Lexicon, Meaning
 from rewriter.router.memory import Memory
+from rewriter.router.opinions import add_opinions, intent_of, sentiment_of
 from rewriter.router.prices import NEAR, PriceRange
 from rewriter.router.reading import Reading, fits, positions_of
 from rewriter.router.situation import Situation
@@ -54,7 +55,18 @@ _SMALL_TALK: Mapping[Act, str] = {
     Act.RESET: replies.START_AFRESH,
 }
 _KEPT = frozenset(
-    {Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.JOIN, Role.POINT, Role.NOT, Role.RESET, Role.SAME}
+    {
+        Role.GLUE,
+        Role.ARTICLE,
+        Role.IN,
+        Role.WITH,
+        Role.JOIN,
+        Role.POINT,
+        Role.NOT,
+        Role.RESET,
+        Role.SAME,
+        Role.FAULT,
+    }
 )
 """Cues that stay: what binds words of the shopper's own, and what says whether a search goes on."""
 
@@ -74,9 +86,22 @@ def resolve(
     tags = _tags(plan, turn, names=bool(pointed))
     reading = Reading(tags=tags, price=turn.price or _price(plan.money, turn.amounts), lexicon=lexicon)
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
+    rewrite = _built(plan, situation)
+    return add_opinions(
+        rewrite,
+        reading,
+        situation.values(situation.reference),
+        intent=intent_of(rewrite, request.text, reading),
+        sentiment=sentiment_of(request.text, reading),
+    )
+
+
+def _built(plan: Plan, situation: Situation) -> rewrite_pb2.Rewrite:
+    """Let the builder of the plan's act answer; what it cannot do is a search."""
     if plan.act in _SMALL_TALK:
         return chat(_SMALL_TALK[plan.act], confidence=0.9)
-    act = Act.PICTURE if request.has_image and plan.act in _PICTURED else plan.act
+    pictured = situation.request.has_image and plan.act in _PICTURED
+    act = Act.PICTURE if pictured else plan.act
     return _BUILDERS[act](situation) or _search(situation) or silent()
 
 

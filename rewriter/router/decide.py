@@ -20,6 +20,7 @@ from rewriter.router.builders import (
 from rewriter.router.edits import modification, shorten
 from rewriter.router.lexicon import Lexicon
 from rewriter.router.memory import remember
+from rewriter.router.opinions import add_opinions, intent_of, sentiment_of
 from rewriter.router.reading import point_at, read
 from rewriter.router.situation import Situation
 from rewriter.router.vocabulary import Role
@@ -44,7 +45,14 @@ def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2
     reading, pointed = point_at(read(request.text, lexicon), memory.shown)
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
     answers = (rule(situation) for rule in _RULES)
-    return next(rewrite for rewrite in answers if rewrite is not None)
+    rewrite = next(rewrite for rewrite in answers if rewrite is not None)
+    return add_opinions(
+        rewrite,
+        reading,
+        situation.values(situation.reference),
+        intent=intent_of(rewrite, request.text, reading),
+        sentiment=sentiment_of(request.text, reading),
+    )
 
 
 def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -80,7 +88,7 @@ def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:
 def _small_talk(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Courtesies, questions about the shop, and turns that give up what was searched."""
     reading = situation.reading
-    asks = reading.has(*_PRICE_CUES, Role.SIMILAR, Role.STEP, Role.COMPARATIVE)
+    asks = reading.has(*_PRICE_CUES, Role.SIMILAR, Role.STEP, Role.COMPARATIVE, Role.FAULT)
     if asks or reading.wanted or reading.unwanted or reading.price or situation.target:
         return None
     role = next((role for role in _SMALL_TALK if reading.has(role)), None)
@@ -143,4 +151,4 @@ def _asks_anything(situation: Situation) -> bool:
     """Say whether the turn holds a wish, an exclusion, a price or words of the shopper's own."""
     reading = situation.reading
     said = reading.wanted or reading.unwanted or reading.price or reading.words
-    return bool(said) or reading.has(*_PRICE_CUES, Role.STEP)
+    return bool(said) or reading.has(*_PRICE_CUES, Role.STEP, Role.FAULT)

@@ -79,11 +79,7 @@ def _steps(reading: Reading, reference: Mapping[str, str]) -> Iterator[str]:
     for current in reading.tags:
         if current.role is Role.STEP:
             pair = _step(current, reference)
-            yield (
-                f"replace {pair[0]} with {pair[1]}"
-                if pair
-                else f"make it {current.surface.removeprefix('with ')}"
-            )
+            yield (f"replace {pair[0]} with {pair[1]}" if pair else f"make it {current.meaning.said}")
 
 
 def _stepped(reading: Reading, reference: Mapping[str, str]) -> Iterator[Tag]:

@@ -1,5 +1,7 @@
 """The router behind the engine's port."""
 
+from rewriter.engine import rules_version
+from rewriter.router.answers import SOURCE
 from rewriter.router.decide import decide
 from rewriter.router.lexicon import LexiconCache
 from vitrine.v1 import rewrite_pb2
@@ -10,6 +12,11 @@ class Router:
 
     def __init__(self) -> None:
         self._lexicons = LexiconCache()
+
+    @property
+    def version(self) -> str:
+        """Name the rules by what they are."""
+        return f"{SOURCE}-{rules_version()}"
 
     async def rewrite(
         self,

@@ -4,10 +4,21 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, product
 
 from catalogue.product import TEXT_FIELDS
-from rewriter.router.vocabulary import CUES, HYPONYMS, NUMBERS, ORDINALS, STEPS, STYLES, SYNONYMS, Role
+from rewriter.router.vocabulary import (
+    CUES,
+    FAULT_OPENINGS,
+    FAULTS,
+    HYPONYMS,
+    NUMBERS,
+    ORDINALS,
+    STEPS,
+    STYLES,
+    SYNONYMS,
+    Role,
+)
 from rewriter.router.words import fold, key_of
 from vitrine.v1 import rewrite_pb2
 
@@ -112,10 +123,18 @@ def _vocabulary() -> Iterator[tuple[_Key, Meaning]]:
     for kinds in HYPONYMS.values():
         yield from ((key_of(kind), Meaning(Role.STYLE, "type", kind, kind)) for kind in kinds.split(" | "))
     for phrases, (slot, direction) in STEPS.items():
-        yield from ((key, Meaning(Role.STEP, slot, str(direction))) for key in _phrase_list(phrases))
+        said = phrases.split(" | ")[0]
+        yield from ((key, Meaning(Role.STEP, slot, str(direction), said)) for key in _phrase_list(phrases))
 
 
-_VOCABULARY: dict[_Key, Meaning] = dict(_vocabulary())
+def _faults() -> Iterator[tuple[_Key, Meaning]]:
+    """Give what may be too much: "too bright"."""
+    for slot, adjectives in FAULTS.items():
+        for opening, adjective in product(FAULT_OPENINGS, adjectives.split(" | ")):
+            yield key_of(f"{opening} {adjective}"), Meaning(Role.FAULT, slot, said=adjective)
+
+
+_VOCABULARY: dict[_Key, Meaning] = dict(_faults()) | dict(_vocabulary())
 
 
 def _synonyms(values: Mapping[str, frozenset[str]]) -> Iterator[tuple[_Key, Meaning]]:

@@ -49,6 +49,7 @@ class Role(Enum):
     THANK = auto()
     LEAVE = auto()
     SERVICE = auto()  # questions that no search answers
+    FAULT = auto()  # what is wrong with what was shown: "too bright"
 
 
 CUES: Mapping[Role, str] = MappingProxyType(
@@ -190,13 +191,40 @@ TROUSER_SCALE = ("cropped", "full-length")
 
 STEPS: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
-        "longer": ("length", 1),
-        "shorter": ("length", -1),
-        "longer sleeve | with longer sleeves": ("sleeve", 1),
-        "shorter sleeve | with shorter sleeves": ("sleeve", -1),
+        "longer | too short": ("length", 1),
+        "shorter | too long": ("length", -1),
+        "longer sleeves | with longer sleeves": ("sleeve", 1),
+        "shorter sleeves | with shorter sleeves": ("sleeve", -1),
     }
 )
-"""Phrases that move a slot's value up or down its scale."""
+"""Phrases that move a slot's value up or down its scale, the plainest first."""
+
+FAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        "colour": "bright | dark | loud | light | pale | dull | garish | gloomy | colourful | flashy | vivid | gaudy | drab "
+        "| intense | neon",
+        "pattern": "busy | patterned | plain | childish | kitschy | wild",
+        "fit": "tight | loose | baggy | wide | narrow | big | small | boxy | clingy",
+        "material": "thin | heavy | thick | itchy | shiny | stiff | scratchy | warm | sheer | rough | flimsy",
+        "style": "formal | casual | fancy | simple | boring | old-fashioned | girly | sporty | revealing | frumpy | basic",
+    }
+)
+"""What may be said to be too much, by the attribute that it finds fault with; length and price have words of their own."""
+
+FAULT_OPENINGS = ("too", "way too", "far too", "a bit too", "much too", "so", "overly", "bit too")
+
+_POSITIVE = (
+    "love lovely great perfect nice cool awesome wonderful brilliant beautiful gorgeous pretty amazing fantastic superb "
+    "stunning adorable excellent cute elegant happy delighted thank cheers"
+)
+_NEGATIVE = (
+    "hate ugly awful terrible horrible dislike boring expensive pricey dear hideous ghastly disgusting tacky disappointed "
+    "disappointing useless rubbish bad worse worst wrong annoying ugh yuck stand dreadful"
+)
+POSITIVE = frozenset(_POSITIVE.split())
+NEGATIVE = frozenset(_NEGATIVE.split())
+CONSULTING = frozenset({"recommend", "recommendation", "advice", "advise", "suit", "should"})
+"""Words, by stem, that tell a mood, and those that ask for advice."""
 
 SYNONYMS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

@@ -81,6 +81,54 @@ SORT_ORDER_PRICE_ASCENDING: SortOrder.ValueType  # 1
 SORT_ORDER_PRICE_DESCENDING: SortOrder.ValueType  # 2
 Global___SortOrder: _TypeAlias = SortOrder  # noqa: Y015
 
+class _Intent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IntentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Intent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INTENT_UNSPECIFIED: _Intent.ValueType  # 0
+    """None that a search serves: a greeting, a question about the shop."""
+    INTENT_BUY: _Intent.ValueType  # 1
+    """Wants to find something."""
+    INTENT_COMPARE: _Intent.ValueType  # 2
+    """Weighs products against each other."""
+    INTENT_CONSULT: _Intent.ValueType  # 3
+    """Wants to know or to be advised."""
+
+class Intent(_Intent, metaclass=_IntentEnumTypeWrapper):
+    """Why a shopper asks."""
+
+INTENT_UNSPECIFIED: Intent.ValueType  # 0
+"""None that a search serves: a greeting, a question about the shop."""
+INTENT_BUY: Intent.ValueType  # 1
+"""Wants to find something."""
+INTENT_COMPARE: Intent.ValueType  # 2
+"""Weighs products against each other."""
+INTENT_CONSULT: Intent.ValueType  # 3
+"""Wants to know or to be advised."""
+Global___Intent: _TypeAlias = Intent  # noqa: Y015
+
+class _Sentiment:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SentimentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sentiment.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SENTIMENT_UNSPECIFIED: _Sentiment.ValueType  # 0
+    """Neither way."""
+    SENTIMENT_POSITIVE: _Sentiment.ValueType  # 1
+    SENTIMENT_NEGATIVE: _Sentiment.ValueType  # 2
+
+class Sentiment(_Sentiment, metaclass=_SentimentEnumTypeWrapper):
+    """How a shopper speaks of what was shown, or of an attribute of it."""
+
+SENTIMENT_UNSPECIFIED: Sentiment.ValueType  # 0
+"""Neither way."""
+SENTIMENT_POSITIVE: Sentiment.ValueType  # 1
+SENTIMENT_NEGATIVE: Sentiment.ValueType  # 2
+Global___Sentiment: _TypeAlias = Sentiment  # noqa: Y015
+
 @_typing.final
 class FieldValue(_message.Message):
     """A value of a field: text for category, colour, pattern and brand; a number for price."""

@@ -5,8 +5,10 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import extension_dict as _extension_dict
 from vitrine.v1 import query_pb2 as _query_pb2
 import builtins as _builtins
 import sys
@@ -67,16 +69,22 @@ class RewriteResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REWRITE_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """What reads turns: an engine with the digest of its weights, and what stands in for it. Under one version, one request
+    is read one way, unless the rewrite names a failure.
+    """
     @_builtins.property
     def rewrite(self) -> Global___Rewrite: ...
     def __init__(
         self,
         *,
         rewrite: Global___Rewrite | None = ...,
+        model_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rewrite", b"rewrite"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rewrite", b"rewrite"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "rewrite", b"rewrite"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -161,6 +169,10 @@ class Rewrite(_message.Message):
     REPLY_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
+    SENTIMENT_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
     route: _query_pb2.Route.ValueType
     query: _builtins.str
     """The words to search by, for ROUTE_TEXT; what is wanted in full."""
@@ -173,11 +185,22 @@ class Rewrite(_message.Message):
     """0 to 1."""
     source: _builtins.str
     """The engine that decided: "router", or a model's name."""
+    intent: _query_pb2.Intent.ValueType
+    sentiment: _query_pb2.Sentiment.ValueType
+    """Of the whole turn."""
+    failure: _builtins.str
+    """Why the engine that was to decide gave no answer, such as "timeout"; empty when it did. A rewrite with a failure is not
+    to be kept: the next time the engine may answer.
+    """
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
     def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Products or pictures of the conversation that the turn speaks of; the first is the reference."""
+
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Remark]:
+        """At most 8."""
 
     def __init__(
         self,
@@ -191,11 +214,52 @@ class Rewrite(_message.Message):
         reply: _builtins.str = ...,
         confidence: _builtins.float = ...,
         source: _builtins.str = ...,
+        intent: _query_pb2.Intent.ValueType = ...,
+        sentiment: _query_pb2.Sentiment.ValueType = ...,
+        remarks: _abc.Iterable[Global___Remark] | None = ...,
+        failure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "filter", b"filter", "modification", b"modification", "query", b"query", "references", b"references", "reply", b"reply", "route", b"route", "sort", b"sort", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "failure", b"failure", "filter", b"filter", "intent", b"intent", "modification", b"modification", "query", b"query", "references", b"references", "remarks", b"remarks", "reply", b"reply", "route", b"route", "sentiment", b"sentiment", "sort", b"sort", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rewrite: _TypeAlias = Rewrite  # noqa: Y015
+
+@_typing.final
+class Remark(_message.Message):
+    """What the shopper says of an attribute: "hate stripes", "too bright", "love the colour"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    POLARITY_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """A field such as colour, or another attribute such as length; empty where the words tell none."""
+    value: _builtins.str
+    """The value spoken of: one of the facet's where the field has one, such as the colour of a product called too bright;
+    else the shopper's own word.
+    """
+    polarity: _query_pb2.Sentiment.ValueType
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        value: _builtins.str = ...,
+        polarity: _query_pb2.Sentiment.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "polarity", b"polarity", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Remark: _TypeAlias = Remark  # noqa: Y015
+
+MEANING_FIELD_NUMBER: _builtins.int
+meaning: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
+"""What a language model is told of a field that it fills; a field without it is filled by code. The JSON schema, the
+prompt and the grammar of guided decoding are made of the fields that have it.
+"""

@@ -29,6 +29,8 @@ Facets = Sequence[rewrite_pb2.Facet]
 class Gate:
     """An engine that waits until it is let through, and keeps the time that it was given."""
 
+    version = "gate-1"
+
     def __init__(self) -> None:
         self.open = asyncio.Event()
         self.arrived = asyncio.Semaphore(0)
@@ -61,6 +63,7 @@ async def test_a_turn_is_answered(facets: Facets) -> None:
         response = await stub.Rewrite(rewrite_pb2.RewriteRequest(text="red dress", facets=facets), timeout=5)
     assert response.rewrite.query == "red dress"
     assert response.rewrite.source == "router"
+    assert response.model_version == Router().version
 
 
 _TOO_MUCH = {

@@ -1,0 +1,82 @@
+"""The one definition of a rewrite: what a field of the proto must have, and what it makes of schema and prompt."""
+
+import json
+from collections.abc import Sequence
+
+import jsonschema
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+
+from rewriter.decision import SCHEMA, SYSTEM_PROMPT, Ids, parse
+from rewriter.schema import asked, choices, meaning_of, schema_of
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+OF_CODE = {"confidence", "source", "failure"}
+"""Fields that no model is asked for."""
+
+ANSWER = {
+    "route": "refine",
+    "query": "red midi dress",
+    "modification": "replace blue with red",
+    "filter": {"conditions": [], "price_over": None, "price_under": 60},
+    "sort": "price_ascending",
+    "references": ["p1"],
+    "reply": "Here it is.",
+    "intent": "consult",
+    "sentiment": "positive",
+    "remarks": [{"field": "colour", "value": "blue", "polarity": "negative"}],
+}
+"""A value for every field that a model fills; none of them is the proto's default."""
+
+
+def test_every_field_is_a_models_or_codes() -> None:
+    """A field added to Rewrite either says what a model is told of it, or is named here as one that code fills."""
+    fields = {field.name for field in rewrite_pb2.Rewrite.DESCRIPTOR.fields}
+    assert {*asked(rewrite_pb2.Rewrite.DESCRIPTOR)} == fields - OF_CODE
+    assert {*asked(rewrite_pb2.Remark.DESCRIPTOR)} == {f.name for f in rewrite_pb2.Remark.DESCRIPTOR.fields}
+
+
+def test_the_schema_asks_for_every_field() -> None:
+    """Every field is required, no other is allowed, and the schema itself is valid."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert [*SCHEMA["properties"]] == SCHEMA["required"] == [*asked(rewrite_pb2.Rewrite.DESCRIPTOR)]
+    assert SCHEMA["additionalProperties"] is False
+    jsonschema.validate(ANSWER, SCHEMA)
+    for name in ANSWER:
+        lacking = {key: value for key, value in ANSWER.items() if key != name}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(lacking, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [*rewrite_pb2.Rewrite.DESCRIPTOR.fields, *rewrite_pb2.Remark.DESCRIPTOR.fields],
+    ids=lambda field: field.full_name,
+)
+def test_the_prompt_says_what_the_proto_says(field: FieldDescriptor) -> None:
+    """Each field's meaning stands in the prompt, word for word, and names every choice of its enum."""
+    if not meaning_of(field):
+        assert field.name in OF_CODE
+        return
+    assert f"- {field.name}: {meaning_of(field)}" in SYSTEM_PROMPT
+    if field.enum_type is not None and field.name != "sort":
+        property_ = schema_of(field.containing_type)["properties"][field.name]
+        offered = set(property_["enum"]) - {"none"}
+        assert all(name in meaning_of(field) for name in offered)
+
+
+def test_every_field_of_an_answer_is_read(
+    facets: Sequence[rewrite_pb2.Facet], shown: Sequence[query_pb2.Product]
+) -> None:
+    """An answer with a value for every field gives a rewrite that has every field."""
+    request = rewrite_pb2.RewriteRequest(facets=facets, history=[rewrite_pb2.Turn(shown=shown)])
+    rewrite = parse(json.dumps(ANSWER), request, Ids.of(request), source="tiny")
+    assert {field.name for field, _ in rewrite.ListFields()} >= {*asked(rewrite_pb2.Rewrite.DESCRIPTOR)}
+    assert {field.name for field, _ in rewrite.remarks[0].ListFields()} == {
+        *asked(rewrite_pb2.Remark.DESCRIPTOR)
+    }
+
+
+def test_choices_are_the_enums_names() -> None:
+    """An enum's values are offered without their prefix; 0 is "none"."""
+    assert dict(choices(query_pb2.Intent.DESCRIPTOR)) == {"none": 0, "buy": 1, "compare": 2, "consult": 3}
