@@ -57,6 +57,7 @@ class Dependencies:
     index: VectorIndex
     administrator: IndexAdministrator
     rewriter: Rewriter | None
+    sessions: SessionStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,16 +173,12 @@ def _search_servicer(
         metrics=metrics,
         settings=_pipeline_settings(settings),
     )
-    sessions = SessionStore(
-        ttl_s=settings.session_ttl_s,
-        max_sessions=settings.max_sessions,
-        max_bytes=settings.max_session_bytes,
-    )
-    metrics.sessions.set_function(lambda: len(sessions))
-    metrics.session_bytes.set_function(lambda: sessions.size)
+    dependencies.sessions.observe(metrics)
     return SearchServicer(
         pipeline,
-        Conversations(pipeline, rewriting("converse", settings.converse_budget_ms), sessions),
+        Conversations(
+            pipeline, rewriting("converse", settings.converse_budget_ms), dependencies.sessions, metrics
+        ),
         limiter,
         rewrite_by_default=bool(settings.rewrite_by_default),
     )

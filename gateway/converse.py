@@ -5,18 +5,19 @@
 Without a rewriter in time the turn is searched as it stands and the answer says that it was degraded.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 
-from gateway.errors import Overloaded
+from gateway.errors import SessionStoreError
+from gateway.metrics import Metrics
 from gateway.model import Deadline, Route
 from gateway.query import Query, SearchResult
 from gateway.rewriting import PART as REWRITE
 from gateway.rewriting import Rewriting
 from gateway.search import SearchPipeline
-from gateway.sessions import Session, SessionStore, image_id
+from gateway.sessions import LoggedTurn, Session, SessionStore, image_id
 from gateway.understanding import InvalidRewrite, Understanding, both, must_and_wish
 from gateway.wire import product_message, rewrite_message
 from vitrine.v1 import rewrite_pb2
@@ -24,10 +25,12 @@ from vitrine.v1 import rewrite_pb2
 MAX_SHOWN = 20
 """Products of a turn that the conversation remembers."""
 
-MAX_WAITING_TURNS = 4
-"""Turns of one session that may wait for the one being answered."""
+SESSION = "session"
+"""In `degraded`: no session could begin, and the turn will not be remembered."""
 
-_RETRY_S = 0.5
+
+async def _no_picture(_: str) -> bytes:
+    return b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,8 @@ class Conversation:
 
     history: tuple[rewrite_pb2.Turn, ...] = ()
     """Oldest first."""
-    pictures: Mapping[str, bytes] = field(default_factory=dict)
-    """Earlier pictures, by id."""
+    picture: Callable[[str], Awaitable[bytes]] = _no_picture
+    """Gives an earlier picture by its id; empty where it is remembered no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +56,43 @@ TurnEvent = Understanding | SearchResult | Reply
 class Conversations:
     """Answers turns and keeps the sessions that they belong to."""
 
-    def __init__(self, pipeline: SearchPipeline, rewriting: Rewriting, sessions: SessionStore) -> None:
+    def __init__(
+        self, pipeline: SearchPipeline, rewriting: Rewriting, sessions: SessionStore, metrics: Metrics
+    ) -> None:
         self._pipeline = pipeline
         self._rewriting = rewriting
         self._sessions = sessions
+        self._metrics = metrics
 
     @asynccontextmanager
     async def session(self, session_id: str, user_id: str, deadline: Deadline) -> AsyncIterator[Session]:
         """Hold the session for a turn, a new one where the id is empty; its other turns wait.
 
+        While no session can begin, the turn is answered without one: in a session without an id.
+
         Raises:
             NotFound, PermissionDenied: the session is not there, or another user's.
             Overloaded: too many turns of it wait already, or the wait was too long.
+            SessionStoreError: the session cannot be had now.
         """
-        session = self._sessions.find(session_id, user_id) if session_id else self._sessions.begin(user_id)
-        if session.waiting >= MAX_WAITING_TURNS:
-            raise Overloaded("too many turns of this session at once", retry_after_s=_RETRY_S)
-        session.waiting += 1
-        try:
-            async with asyncio.timeout(deadline.remaining_s()):
-                await session.lock.acquire()
-        except TimeoutError:
-            raise Overloaded("another turn of this session takes long", retry_after_s=_RETRY_S) from None
-        finally:
-            session.waiting -= 1
-        try:
+        async with AsyncExitStack() as held:
+            try:
+                session = await held.enter_async_context(self._sessions.hold(session_id, user_id, deadline))
+            except SessionStoreError:
+                if session_id:
+                    raise
+                self._metrics.degraded.labels(SESSION, "unavailable").inc()
+                session = Session(id="", user_id=user_id)
             yield session
-        finally:
-            session.lock.release()
 
     async def turn_in_session(
         self, query: Query, session: Session, deadline: Deadline
     ) -> AsyncIterator[TurnEvent]:
         """Answer a turn of a session that is held, and remember it once it is answered."""
-        before = Conversation(history=tuple(session.turns), pictures=dict(session.pictures))
+        before = Conversation(
+            history=tuple(logged.turn for logged in session.turns),
+            picture=functools.partial(self._sessions.picture, session),
+        )
         turn = rewrite_pb2.Turn(
             text=query.text,
             image_id=image_id(query.image) if query.image else "",
@@ -97,8 +103,9 @@ class Conversations:
                 turn.rewrite.CopyFrom(rewrite_message(event))
             elif isinstance(event, SearchResult):
                 turn.shown.extend(product_message(hit.product) for hit in event.hits[:MAX_SHOWN])
-            yield event
-        self._sessions.record(session, turn, query.image)
+            yield event if session.id else _without_session(event)
+        if session.id:
+            await self._sessions.record(session, LoggedTurn(turn=turn), query.image)
 
     async def turn(self, query: Query, before: Conversation, deadline: Deadline) -> AsyncIterator[TurnEvent]:
         """Answer a turn after what came before it."""
@@ -107,7 +114,8 @@ class Conversations:
         planned: Query | None = query
         if understanding is not None:
             try:
-                planned = plan(understanding, query, before)
+                picture = await _referred_picture(understanding, query, before)
+                planned = plan(understanding, query, before, picture=picture)
             except InvalidRewrite:
                 self._rewriting.refuse()
                 understanding = None
@@ -138,6 +146,20 @@ class Conversations:
         )
 
 
+async def _referred_picture(understanding: Understanding, query: Query, before: Conversation) -> bytes:
+    """Give the picture that the turn speaks of: an earlier one, or else its own; empty for none."""
+    sent = {turn.image_id for turn in before.history} - {""}
+    for reference in understanding.references[:1]:
+        if reference in sent and (picture := await before.picture(reference)):
+            return picture
+    return query.image
+
+
+def _without_session(event: TurnEvent) -> TurnEvent:
+    """Say that the turn will not be remembered."""
+    return replace(event, degraded=(*event.degraded, SESSION)) if isinstance(event, SearchResult) else event
+
+
 def as_given(query: Query) -> Understanding:
     """Understand a turn as what it says by itself."""
     changes_reference = query.route in (Route.COMPOSED, Route.REFINE)
@@ -150,10 +172,12 @@ def as_given(query: Query) -> Understanding:
     )
 
 
-def plan(understanding: Understanding, query: Query, before: Conversation) -> Query | None:
+def plan(
+    understanding: Understanding, query: Query, before: Conversation, *, picture: bytes = b""
+) -> Query | None:
     """Give the query that the understanding asks for, or None when it asks for no search.
 
-    The caller's own filter always holds besides.
+    The caller's own filter always holds besides. `picture` is the one that the understanding refers to.
 
     Raises:
         InvalidRewrite: the route lacks the words or the reference that it needs.
@@ -172,7 +196,9 @@ def plan(understanding: Understanding, query: Query, before: Conversation) -> Qu
         source=understanding.source,
     )
     if understanding.route in (Route.IMAGE, Route.COMPOSED):
-        planned = replace(planned, image=_picture(understanding, query, before))
+        if not picture:
+            raise InvalidRewrite("references")
+        planned = replace(planned, image=picture)
     elif understanding.route in (Route.REFINE, Route.SIMILAR):
         planned = replace(planned, product_id=_product(understanding, query, before))
     if planned.route is not understanding.route:
@@ -188,15 +214,6 @@ def _words(understanding: Understanding, query: Query) -> str:
             return understanding.modification or understanding.query or query.text
         case _:
             return ""
-
-
-def _picture(understanding: Understanding, query: Query, before: Conversation) -> bytes:
-    for reference in understanding.references[:1]:
-        if reference in before.pictures:
-            return before.pictures[reference]
-    if query.image:
-        return query.image
-    raise InvalidRewrite("references")
 
 
 def _product(understanding: Understanding, query: Query, before: Conversation) -> str:

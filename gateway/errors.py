@@ -8,7 +8,7 @@
     ├── DeadlineExceeded    DEADLINE_EXCEEDED    the caller's time ran out
     ├── FailedPrecondition  FAILED_PRECONDITION  an operator must act first
     ├── ShuttingDown        UNAVAILABLE          this gateway ends; another one answers
-    └── DependencyError     UNAVAILABLE          Triton or Milvus did not answer
+    └── DependencyError     UNAVAILABLE          Triton, Milvus or Redis did not answer
 
 The outermost interceptor translates them; nothing else does. A late or broken rewriter is none of these:
 it degrades the answer.
@@ -103,3 +103,10 @@ class VectorIndexError(DependencyError):
 
     def __init__(self) -> None:
         super().__init__("index")
+
+
+class SessionStoreError(DependencyError):
+    """The store of sessions did not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("session store")

@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.adapters.grpc_rewriter import open_rewriter
+from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus_index import open_milvus
+from gateway.adapters.redis_sessions import open_redis_sessions
 from gateway.adapters.triton_encoder import open_triton
 from gateway.assembly import Dependencies, serving_gateway
 from gateway.logs import configure_logs, log_event
-from gateway.settings import Settings
+from gateway.sessions import SessionStore
+from gateway.settings import MEMORY, Settings
 from vitrine.process.lifecycle import metrics_endpoint, stop_signal
 
 _logger = logging.getLogger(__name__)
@@ -41,4 +44,19 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
         rewriter = (
             await stack.enter_async_context(open_rewriter(settings.rewriter)) if settings.rewriter else None
         )
-        yield Dependencies(encoder=encoder, index=index, administrator=index, rewriter=rewriter)
+        sessions = await stack.enter_async_context(open_sessions(settings))
+        yield Dependencies(
+            encoder=encoder, index=index, administrator=index, rewriter=rewriter, sessions=sessions
+        )
+
+
+@asynccontextmanager
+async def open_sessions(settings: Settings) -> AsyncIterator[SessionStore]:
+    """Open the store of sessions that the settings name."""
+    if settings.sessions == MEMORY:
+        yield memory_sessions(settings)
+        return
+    async with open_redis_sessions(
+        settings.sessions, ttl_s=settings.session_ttl_s, max_bytes_each=settings.session_bytes
+    ) as sessions:
+        yield sessions

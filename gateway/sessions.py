@@ -1,24 +1,37 @@
-"""Conversations in memory: bounded in number, bytes and age; the least recently used one makes room."""
+"""Conversations that the gateway keeps: what a session is, its bounds, and the port of the stores that hold them."""
 
 import asyncio
 import hashlib
 import secrets
-import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from gateway.errors import NotFound, PermissionDenied
+from gateway.errors import Overloaded
+from gateway.metrics import Metrics
+from gateway.model import Deadline
 from vitrine.v1 import rewrite_pb2
 
-MAX_TURNS = 20
+MAX_TURNS = 200
 """Turns that a session remembers."""
 
-MAX_PICTURES = 4
+MAX_PICTURES = 8
 """Pictures that a session remembers."""
+
+MAX_WAITING_TURNS = 4
+"""Turns of one session that may wait in one gateway for the one being answered."""
+
+RETRY_S = 0.5
 
 _ID_BYTES = 24
 """192 random bits: nobody guesses a session's id."""
+
+
+def new_session_id() -> str:
+    """Give an id that nobody guesses."""
+    return secrets.token_urlsafe(_ID_BYTES)
 
 
 def image_id(image: bytes) -> str:
@@ -26,85 +39,142 @@ def image_id(image: bytes) -> str:
     return f"image:{hashlib.sha256(image).hexdigest()[:32]}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordsVector:
+    """The embedding of a turn's words, by which the turn is found again."""
+
+    model: str
+    """Digest of the manifest of the encoders that made it: only vectors of one model are compared."""
+    data: bytes
+    """Little-endian float16, L2-normalised before it was rounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedTurn:
+    """An answered turn as a session remembers it."""
+
+    turn: rewrite_pb2.Turn
+    vector: WordsVector | None = None
+    """None where the turn had no words, or no encoder answered."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return self.turn.ByteSize() + (len(self.vector.data) if self.vector else 0)
+
+
 @dataclass(eq=False, slots=True, kw_only=True)
 class Session:
-    """One conversation; its turns are answered one after the other, under its lock."""
+    """One conversation; whoever holds it answers its turns one after the other."""
 
     id: str
     user_id: str
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    turns: deque[rewrite_pb2.Turn] = field(default_factory=lambda: deque(maxlen=MAX_TURNS))
-    pictures: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
-    size: int = 0
-    used_at: float = 0.0
-    waiting: int = 0
-    """Turns that wait for the lock."""
+    turns: deque[LoggedTurn] = field(default_factory=deque)
+    """Oldest first."""
+    pictures: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    """Sizes in bytes by id, the one that was sent last at the end."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the turns and the pictures."""
+        return sum(turn.size for turn in self.turns) + sum(self.pictures.values())
 
 
-class SessionStore:
-    """Begins, finds and grows sessions."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What a session gave up to keep within its bounds."""
 
-    def __init__(
-        self, *, ttl_s: float, max_sessions: int, max_bytes: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._ttl_s = ttl_s
-        self._max_sessions = max_sessions
-        self._max_bytes = max_bytes
-        self._clock = clock
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self.size = 0
+    turns: int
+    """The oldest ones."""
+    pictures: tuple[str, ...]
 
-    def __len__(self) -> int:
-        return len(self._sessions)
 
-    def begin(self, user_id: str) -> Session:
-        """Begin a session that answers that user alone."""
-        session = Session(id=secrets.token_urlsafe(_ID_BYTES), user_id=user_id, used_at=self._clock())
-        self._sessions[session.id] = session
-        self._make_room()
-        return session
+class SessionStore(Protocol):
+    """Begins, finds and grows sessions; another gateway may do so at the same time."""
 
-    def find(self, session_id: str, user_id: str) -> Session:
-        """Give the session.
+    def hold(self, session_id: str, user_id: str, deadline: Deadline) -> AbstractAsyncContextManager[Session]:
+        """Hold the session for a turn, a new one where the id is empty; its other turns wait, in every gateway.
 
         Raises:
             NotFound: there is none, or it was unused for too long.
             PermissionDenied: it is another user's.
+            Overloaded: too many turns of it wait already, or the wait was too long.
+            SessionStoreError: the store does not answer.
         """
-        self._expire()
-        session = self._sessions.get(session_id)
-        if session is None:
-            raise NotFound("session_id", "session")
-        if session.user_id != user_id:
-            raise PermissionDenied("session_id: the session belongs to another user")
-        session.used_at = self._clock()
-        self._sessions.move_to_end(session_id)
-        return session
+        ...
 
-    def record(self, session: Session, turn: rewrite_pb2.Turn, image: bytes) -> None:
-        """Append an answered turn and its picture, if it had one; the oldest of each make room."""
-        session.turns.append(turn)
-        if image:
-            session.pictures[turn.image_id] = image
-            session.pictures.move_to_end(turn.image_id)
-            while len(session.pictures) > MAX_PICTURES:
-                session.pictures.popitem(last=False)
-        size = sum(turn.ByteSize() for turn in session.turns) + sum(map(len, session.pictures.values()))
-        if session.id in self._sessions:
-            self.size += size - session.size
-            session.size = size
-            self._make_room()
+    async def picture(self, session: Session, picture_id: str) -> bytes:
+        """Give a picture of a session that is held; empty where it is remembered no more."""
+        ...
 
-    def _expire(self) -> None:
-        oldest = self._clock() - self._ttl_s
-        while self._sessions and next(iter(self._sessions.values())).used_at < oldest:
-            self._drop_first()
+    async def record(self, session: Session, turn: LoggedTurn, image: bytes) -> None:
+        """Append an answered turn and its picture, if it had one, to a session that is held.
 
-    def _make_room(self) -> None:
-        self._expire()
-        while len(self._sessions) > self._max_sessions or (self.size > self._max_bytes and self._sessions):
-            self._drop_first()
+        Raises:
+            Overloaded: the hold lapsed, and another turn may have been answered meanwhile; nothing was written.
+        """
+        ...
 
-    def _drop_first(self) -> None:
-        _, session = self._sessions.popitem(last=False)
-        self.size -= session.size
+    def observe(self, metrics: Metrics) -> None:
+        """Show what this process holds."""
+        ...
+
+
+def grow(session: Session, turn: LoggedTurn, image: bytes, *, max_bytes: int) -> Forgotten:
+    """Append a turn and its picture; the oldest turns, then the oldest pictures, make room. Say what had to go.
+
+    What came with this turn stays: one picture and one turn are bounded at the door.
+    """
+    session.turns.append(turn)
+    if image:
+        session.pictures[turn.turn.image_id] = len(image)
+        session.pictures.move_to_end(turn.turn.image_id)
+    turns, pictures = 0, []
+    size = session.size
+    while len(session.turns) > MAX_TURNS or (size > max_bytes and len(session.turns) > 1):
+        size -= session.turns.popleft().size
+        turns += 1
+    while len(session.pictures) > MAX_PICTURES or (size > max_bytes and len(session.pictures) > 1):
+        picture_id, length = session.pictures.popitem(last=False)
+        size -= length
+        pictures.append(picture_id)
+    return Forgotten(turns=turns, pictures=tuple(pictures))
+
+
+class TurnQueues:
+    """Lets the turns of each session through one after the other, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._users: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def turn(self, session_id: str, deadline: Deadline) -> AsyncIterator[None]:
+        """Wait for the turns before this one.
+
+        Raises:
+            Overloaded: too many wait already, or the wait was too long.
+        """
+        users = self._users.get(session_id, 0)
+        if users > MAX_WAITING_TURNS:
+            raise Overloaded("too many turns of this session at once", retry_after_s=RETRY_S)
+        lock = self._locks.setdefault(session_id, asyncio.Lock())
+        self._users[session_id] = users + 1
+        try:
+            await _acquire(lock, deadline)
+            try:
+                yield
+            finally:
+                lock.release()
+        finally:
+            self._users[session_id] -= 1
+            if not self._users[session_id]:
+                del self._users[session_id], self._locks[session_id]
+
+
+async def _acquire(lock: asyncio.Lock, deadline: Deadline) -> None:
+    try:
+        async with asyncio.timeout(deadline.remaining_s()):
+            await lock.acquire()
+    except TimeoutError:
+        raise Overloaded("another turn of this session takes long", retry_after_s=RETRY_S) from None

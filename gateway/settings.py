@@ -1,11 +1,13 @@
 """The gateway's settings: every field of `Settings` is an environment variable."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from vitrine.process.settings import InvalidSettings, read_settings, variable
 
 PREFIX = "GATEWAY_"
+MEMORY = "memory"
+_REDIS = ("redis://", "rediss://", "unix://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +63,16 @@ class Settings:
     product_cache_entries: int = 10_000
     product_cache_ttl_s: int = 60
 
+    sessions: str = field(default=MEMORY, repr=False)
+    """Where sessions are kept: "memory", this process's own, or a Redis at redis://, rediss:// or unix://, which all
+    gateways share. Its URL may hold a password."""
     session_ttl_s: int = 1_800
+    session_bytes: int = 16_000_000
+    """Of one session, its pictures included; its oldest turns and pictures make room."""
     max_sessions: int = 10_000
+    """In memory; in Redis its own limits hold."""
     max_session_bytes: int = 256_000_000
-    """Of all sessions together, their pictures included."""
+    """Of all sessions in memory together."""
 
     probe_interval_ms: int = 2_000
     probe_timeout_ms: int = 2_000
@@ -77,12 +85,16 @@ class Settings:
     """For calls in flight after that."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for setting in fields(self):
+            value = getattr(self, setting.name)
             if not isinstance(value, str) and not value >= 0:
-                raise InvalidSettings(f"{_variable(field.name)} must be a number >= 0, got {value}")
-            if field.name.endswith("_image_weight") and value > 1:
-                raise InvalidSettings(f"{_variable(field.name)} must be at most 1, got {value}")
+                raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
+            if setting.name.endswith("_image_weight") and value > 1:
+                raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
+        if self.sessions != MEMORY and not self.sessions.startswith(_REDIS):
+            raise InvalidSettings(
+                f"{_variable('sessions')} must be {MEMORY}, {', '.join(_REDIS[:-1])} or {_REDIS[-1]}"
+            )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":

@@ -16,6 +16,7 @@ import numpy as np
 from grpc import aio
 from numpy.typing import NDArray
 
+from gateway.adapters.memory_sessions import memory_sessions
 from gateway.assembly import Dependencies, serving_gateway
 from gateway.errors import DeadlineExceeded, FailedPrecondition, InvalidQuery, SearchError
 from gateway.interceptors import Edge
@@ -38,6 +39,7 @@ from gateway.model import (
     Weights,
 )
 from gateway.ports import Rewriter, RewriterUnavailable
+from gateway.sessions import SessionStore
 from gateway.settings import Settings
 from vitrine.preprocess import ImageRejected, inspect_image
 from vitrine.tensors import EMBEDDING_DIM
@@ -286,17 +288,19 @@ async def serving(
     encoder: FakeEncoder | None = None,
     index: FakeIndex | None = None,
     rewriter: Rewriter | None = None,
+    sessions: SessionStore | None = None,
     settings: Settings | None = None,
 ) -> AsyncIterator[ServedGateway]:
     """Serve a gateway over the fakes on a free port of loopback."""
     index = FakeIndex.holding(products) if index is None else index
+    settings = replace(settings or Settings(), listen="127.0.0.1:0")
     dependencies = Dependencies(
         encoder=FakeEncoder() if encoder is None else encoder,
         index=index,
         administrator=index,
         rewriter=rewriter,
+        sessions=sessions or memory_sessions(settings),
     )
-    settings = replace(settings or Settings(), listen="127.0.0.1:0")
     async with serving_gateway(settings, dependencies) as gateway:
         address = f"127.0.0.1:{gateway.port}"
         # A channel of its own: otherwise channels to equal ports of different tests share their connections.

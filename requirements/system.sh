@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sees to the system packages that no wheel carries: venv for the environment, libpython for Triton's python
-# backend, and the GL libraries that skia (which draws the procedural catalogue) is linked against.
+# backend, the GL libraries that skia (which draws the procedural catalogue) is linked against, and, where CI runs, the
+# Redis that the tests of shared sessions start; elsewhere these tests are skipped without it.
 # Installs what is missing where it may; otherwise says the one command that does, and exits 1.
 set -eu
 python=${1:?usage: system.sh PYTHON}
@@ -21,6 +22,7 @@ has_library 'libpython3\.11\.so\.1\.0' || [ -e "$("$python" -c 'import sysconfig
 has_library 'libGL\.so\.1' || missing="$missing libgl1"
 has_library 'libEGL\.so\.1' || missing="$missing libegl1"
 has_library 'libgomp\.so\.1' || missing="$missing libgomp1"
+[ -z "${CI:-}" ] || command -v redis-server >/dev/null || missing="$missing redis-server"
 [ -n "$missing" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$missing"

@@ -128,7 +128,7 @@ class SearchResponse(_message.Message):
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional work that was left out: "rewrite", the rewriter's; "wishes", what it read of colours, categories and the
-        like, which no product satisfies.
+        like, which no product satisfies; "session", the memory of a conversation: the turn will not be remembered.
         """
 
     @_builtins.property
@@ -395,6 +395,7 @@ class ConverseResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     REPLY_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
+    """Empty where the caller sent a history, or no session could begin."""
     reply: _builtins.str
     """Last: a sentence for the shopper."""
     @_builtins.property

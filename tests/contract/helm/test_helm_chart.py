@@ -31,6 +31,7 @@ EVERYTHING: dict[str, Any] = {
         "autoscaling": {"enabled": True},
         "settings": {"max_message_bytes": 12_000_000, "drain_s": 7.5, "log_level": "debug"},
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
+        "sessions": {"urlSecret": {"name": "redis"}, "port": 6380},
         "podAnnotations": {"a": "b"},
         "nodeSelector": {"pool": "cpu"},
         "tolerations": [{"key": "search", "operator": "Exists"}],
@@ -53,7 +54,7 @@ EVERYTHING: dict[str, Any] = {
 NOTHING_OPTIONAL = LEAST | {"rewriter": {"enabled": False}, "networkPolicy": {"enabled": False}}
 SETTINGS = {"gateway": gateway.settings.Settings, "rewriter": rewriter.settings.Settings}
 CHART_OWNED = {
-    "gateway": {"listen", "metrics_listen", "triton", "milvus", "rewriter"},
+    "gateway": {"listen", "metrics_listen", "triton", "milvus", "rewriter", "sessions"},
     "rewriter": {
         "listen", "metrics_listen", "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
     },
@@ -220,6 +221,25 @@ def test_a_changed_setting_rolls_the_pods(render: Any) -> None:
 
     changed = LEAST | {"gateway": {"settings": {"rewrite_budget_ms": 81}}}
     assert checksum(LEAST) == checksum(LEAST) != checksum(changed)
+
+
+def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
+    """The gateway reads GATEWAY_SESSIONS from the Secret, and its policy lets it reach the port; by default neither."""
+
+    def gateway_objects(values: dict[str, Any]) -> tuple[Any, list[Any]]:
+        found = {o["kind"]: o for o in render(values) if _is(o, {"component": "gateway"})}
+        (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+        ports = [rule["ports"][0]["port"] for rule in found["NetworkPolicy"]["spec"]["egress"]]
+        return container.get("env"), ports
+
+    variables, ports = gateway_objects(EVERYTHING)
+    assert variables == [
+        {"name": "GATEWAY_SESSIONS", "valueFrom": {"secretKeyRef": {"name": "redis", "key": "url"}}}
+    ]
+    assert 6380 in ports
+    variables, ports = gateway_objects(LEAST)
+    assert variables is None
+    assert 6379 not in ports
 
 
 def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:

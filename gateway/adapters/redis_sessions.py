@@ -1,0 +1,260 @@
+"""Sessions in Redis, so that any gateway answers any turn.
+
+Of one session, all keys in one hash slot; <v> is the version of this layout:
+
+    vitrine:session:<v>:{<id>}            hash    "user"; the sizes of its pictures, by id
+    vitrine:session:<v>:{<id>}:turns      list    turns, oldest first
+    vitrine:session:<v>:{<id>}:<picture>  string  a picture
+    vitrine:session:<v>:{<id>}:lock       string  the token of the gateway that answers a turn of it
+
+All but the lock live as long as a session may be unused; the lock as long as its turn may take.
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, WatchError
+
+from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreError
+from gateway.logs import log_event
+from gateway.metrics import Metrics
+from gateway.model import Deadline
+from gateway.sessions import (
+    RETRY_S,
+    Forgotten,
+    LoggedTurn,
+    Session,
+    TurnQueues,
+    WordsVector,
+    grow,
+    new_session_id,
+)
+from vitrine.v1 import rewrite_pb2
+
+LAYOUT = 1
+"""A gateway reads sessions of its own layout alone."""
+
+_TIMEOUT_S = 1.0
+"""Of one step; the caller's deadline may leave less."""
+
+_CONNECTIONS = 64
+_LEASE_MARGIN_S = 1.0
+"""A lock outlives its turn's deadline by this much, and no more where its gateway was killed."""
+
+_SHORTEST_POLL_S, _LONGEST_POLL_S = 0.01, 0.1
+_USER = "user"
+
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_redis_sessions(
+    url: str, *, ttl_s: float, max_bytes_each: int, timeout_s: float = _TIMEOUT_S
+) -> AsyncIterator["RedisSessions"]:
+    """Open the sessions of a Redis at redis://, rediss:// or unix://; one that is not there yet may come."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=_CONNECTIONS,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
+    )
+    async with Redis.from_pool(pool) as client:
+        yield RedisSessions(client, ttl_s=ttl_s, max_bytes_each=max_bytes_each, timeout_s=timeout_s)
+
+
+class RedisSessions:
+    """Implements gateway.sessions.SessionStore."""
+
+    def __init__(
+        self, client: "Redis", *, ttl_s: float, max_bytes_each: int, timeout_s: float = _TIMEOUT_S
+    ) -> None:
+        self._client = client
+        self._ttl_ms = int(ttl_s * 1e3)
+        self._max_bytes_each = max_bytes_each
+        self._timeout_s = timeout_s
+        self._queues = TurnQueues()
+        self._tokens: dict[str, str] = {}
+        """Of the sessions held here."""
+
+    def observe(self, metrics: Metrics) -> None:
+        """Shows nothing: the sessions are Redis's, and its own exporter counts its keys and bytes."""
+
+    @asynccontextmanager
+    async def hold(self, session_id: str, user_id: str, deadline: Deadline) -> AsyncIterator[Session]:
+        """As the port says; the lock lapses by itself soon after the deadline."""
+        new = not session_id
+        session_id = session_id or new_session_id()
+        if new:
+            await self._begin(session_id, user_id)
+        else:
+            await self._check_owner(session_id, user_id)
+        async with self._queues.turn(session_id, deadline), self._locked(session_id, deadline):
+            yield Session(id=session_id, user_id=user_id) if new else await self._load(session_id, user_id)
+
+    async def picture(self, session: Session, picture_id: str) -> bytes:
+        """As the port says."""
+        picture = await self._answer(self._client.get(_key(session.id, picture_id)))
+        return cast("bytes", picture or b"")
+
+    async def record(self, session: Session, turn: LoggedTurn, image: bytes) -> None:
+        """As the port says."""
+        forgotten = grow(session, turn, image, max_bytes=self._max_bytes_each)
+        try:
+            await self._answer(self._write(session, turn, image, forgotten))
+        except WatchError:
+            raise _lapsed() from None
+
+    async def _begin(self, session_id: str, user_id: str) -> None:
+        key = _key(session_id)
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.hset(key, _USER, user_id)
+            pipe.pexpire(key, self._ttl_ms)
+            await self._answer(pipe.execute())
+
+    async def _check_owner(self, session_id: str, user_id: str) -> None:
+        owner = await self._answer(
+            cast("Awaitable[bytes | None]", self._client.hget(_key(session_id), _USER))
+        )
+        if owner is None:
+            raise NotFound("session_id", "session")
+        if owner.decode() != user_id:
+            raise PermissionDenied("session_id: the session belongs to another user")
+
+    async def _load(self, session_id: str, user_id: str) -> Session:
+        key = _key(session_id)
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(key)
+            pipe.lrange(_key(session_id, "turns"), 0, -1)
+            fields, turns = await self._answer(pipe.execute())
+        if _USER.encode() not in fields:
+            raise NotFound("session_id", "session")  # it ended while this turn waited
+        session = Session(id=session_id, user_id=user_id, turns=deque(map(_unpacked, turns)))
+        sizes = {name.decode(): int(size) for name, size in fields.items() if name != _USER.encode()}
+        session.pictures = _in_order(session.turns, sizes)
+        await self._touch(session)
+        return session
+
+    async def _touch(self, session: Session) -> None:
+        """Let the session live on from now."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            self._keep(pipe, session)
+            await self._answer(pipe.execute())
+
+    def _keep(self, pipe: Any, session: Session) -> None:
+        for name in ("", "turns", *session.pictures):
+            pipe.pexpire(_key(session.id, name), self._ttl_ms)
+
+    async def _write(self, session: Session, turn: LoggedTurn, image: bytes, forgotten: Forgotten) -> None:
+        """Write in one transaction, if the lock is still held; WatchError if it is not."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            lock = _key(session.id, "lock")
+            await pipe.watch(lock)
+            if await pipe.get(lock) != self._tokens[session.id].encode():
+                raise WatchError
+            pipe.multi()  # type: ignore[no-untyped-call] # it has no annotations
+            pipe.rpush(_key(session.id, "turns"), _packed(turn))
+            if forgotten.turns:
+                pipe.ltrim(_key(session.id, "turns"), forgotten.turns, -1)
+            if image:
+                pipe.hset(_key(session.id), turn.turn.image_id, str(len(image)))
+                pipe.set(_key(session.id, turn.turn.image_id), image)
+            for picture_id in forgotten.pictures:
+                pipe.hdel(_key(session.id), picture_id)
+                pipe.delete(_key(session.id, picture_id))
+            self._keep(pipe, session)
+            await pipe.execute()
+
+    @asynccontextmanager
+    async def _locked(self, session_id: str, deadline: Deadline) -> AsyncIterator[None]:
+        """Keep other gateways' turns of the session out; they ask again and again, until their deadline."""
+        token, lock = secrets.token_hex(16), _key(session_id, "lock")
+        poll_s = _SHORTEST_POLL_S
+        while not await self._take(lock, token, deadline):
+            if deadline.remaining_s() <= poll_s:
+                raise Overloaded("another turn of this session takes long", retry_after_s=RETRY_S)
+            await asyncio.sleep(poll_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the askers, hides nothing
+            poll_s = min(2 * poll_s, _LONGEST_POLL_S)
+        self._tokens[session_id] = token
+        try:
+            yield
+        finally:
+            del self._tokens[session_id]
+            await self._release(lock, token)
+
+    async def _take(self, lock: str, token: str, deadline: Deadline) -> bool:
+        lease_ms = int((deadline.remaining_s() + _LEASE_MARGIN_S) * 1e3)
+        return bool(await self._answer(self._client.set(lock, token, nx=True, px=lease_ms)))
+
+    async def _release(self, lock: str, token: str) -> None:
+        """Let the next turn in; where Redis does not hear of it, the lease lapses by itself."""
+        try:
+            await self._answer(cast("Awaitable[int]", self._client.eval(_RELEASE, 1, lock, token)))
+        except SessionStoreError:
+            return
+
+    async def _answer(self, work: Awaitable[T]) -> T:
+        with _translated():
+            async with asyncio.timeout(2 * self._timeout_s):  # a connection, and an answer on it
+                return await work
+
+
+def _key(session_id: str, name: str = "") -> str:
+    key = f"vitrine:session:{LAYOUT}:{{{session_id}}}"
+    return f"{key}:{name}" if name else key
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except WatchError:
+        raise
+    except (RedisError, OSError, TimeoutError) as error:
+        log_event(_logger, logging.WARNING, "session_store_failed", error=type(error).__name__)
+        raise SessionStoreError from error
+
+
+def _lapsed() -> Overloaded:
+    return Overloaded(
+        "this turn took so long that its session was given to the next one", retry_after_s=RETRY_S
+    )
+
+
+def _in_order(turns: deque[LoggedTurn], sizes: dict[str, int]) -> OrderedDict[str, int]:
+    """Give the pictures' sizes in the order of the turns that brought them; those of forgotten turns come first."""
+    latest = {logged.turn.image_id: place for place, logged in enumerate(turns) if logged.turn.image_id}
+    return OrderedDict(sorted(sizes.items(), key=lambda item: latest.get(item[0], -1)))
+
+
+def _packed(logged: LoggedTurn) -> bytes:
+    """Give the model's name, the vector and the turn, the first two behind their lengths in two bytes each."""
+    model, data = (logged.vector.model.encode(), logged.vector.data) if logged.vector else (b"", b"")
+    parts = (len(model).to_bytes(2, "little"), model, len(data).to_bytes(2, "little"), data)
+    return b"".join(parts) + logged.turn.SerializeToString()
+
+
+def _unpacked(packed: bytes) -> LoggedTurn:
+    model, rest = _taken(packed)
+    data, rest = _taken(rest)
+    vector = WordsVector(model=model.decode(), data=data) if data else None
+    return LoggedTurn(turn=rewrite_pb2.Turn.FromString(rest), vector=vector)
+
+
+def _taken(packed: bytes) -> tuple[bytes, bytes]:
+    length = 2 + int.from_bytes(packed[:2], "little")
+    return packed[2:length], packed[length:]

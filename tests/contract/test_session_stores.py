@@ -1,0 +1,311 @@
+"""What every store of sessions promises: this process's memory and a real Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from grpc import aio
+from redis.asyncio import Redis
+
+from gateway.adapters.memory_sessions import MemorySessions
+from gateway.adapters.redis_sessions import open_redis_sessions
+from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreError
+from gateway.model import Deadline
+from gateway.sessions import MAX_PICTURES, MAX_TURNS, LoggedTurn, SessionStore, WordsVector, image_id
+from gateway.testing import FakeRewriter, ServedGateway, product, serving
+from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
+
+TTL_S = 600.0
+VECTOR = WordsVector(model="m", data=b"\x00\x3c" * 4)
+
+OpenStore = Callable[..., AbstractAsyncContextManager[SessionStore]]
+
+
+def soon() -> Deadline:
+    """Give a deadline that a loaded machine keeps."""
+    return Deadline.after(30)
+
+
+def logged(text: str, image: bytes = b"") -> LoggedTurn:
+    turn = rewrite_pb2.Turn(text=text, image_id=image_id(image) if image else "")
+    turn.shown.add(id="p1", title="red dress", price=10.0)
+    return LoggedTurn(turn=turn, vector=VECTOR)
+
+
+@pytest.fixture(params=["memory", "redis"])
+def open_store(request: pytest.FixtureRequest) -> OpenStore:
+    """Open a store of the kind."""
+    if request.param == "memory":
+        return _open_memory
+    url = request.getfixturevalue("redis_process").url
+
+    def _open_redis(ttl_s: float = TTL_S, max_bytes_each: int = 1_000_000) -> Any:
+        return open_redis_sessions(url, ttl_s=ttl_s, max_bytes_each=max_bytes_each, timeout_s=30)
+
+    return _open_redis
+
+
+@asynccontextmanager
+async def _open_memory(
+    ttl_s: float = TTL_S, max_bytes_each: int = 1_000_000
+) -> AsyncIterator[MemorySessions]:
+    yield MemorySessions(ttl_s=ttl_s, max_sessions=100, max_bytes=10**8, max_bytes_each=max_bytes_each)
+
+
+async def begun(store: SessionStore, *turns: str, user_id: str = "ann") -> str:
+    """Begin a session of these turns; give its id."""
+    async with store.hold("", user_id, soon()) as session:
+        for text in turns:
+            await store.record(session, logged(text), b"")
+        return session.id
+
+
+async def test_a_session_remembers_its_turns_and_pictures(open_store: OpenStore) -> None:
+    """What was recorded is there for the next turn: words, products, vector and picture."""
+    async with open_store() as store:
+        session_id = await begun(store, "first")
+        async with store.hold(session_id, "ann", soon()) as session:
+            await store.record(session, logged("second", b"picture"), b"picture")
+        async with store.hold(session_id, "ann", soon()) as session:
+            assert list(session.turns) == [logged("first"), logged("second", b"picture")]
+            assert dict(session.pictures) == {image_id(b"picture"): 7}
+            assert await store.picture(session, image_id(b"picture")) == b"picture"
+            assert await store.picture(session, image_id(b"never sent")) == b""
+
+
+async def test_a_session_answers_its_owner_alone(open_store: OpenStore) -> None:
+    """Another user is refused, an id that nobody was given is not found; both errors name the field."""
+    async with open_store() as store:
+        session_id = await begun(store)
+        with pytest.raises(PermissionDenied, match="session_id"):
+            await store.hold(session_id, "bob", soon()).__aenter__()
+        with pytest.raises(NotFound, match="session_id"):
+            await store.hold("guess", "ann", soon()).__aenter__()
+        async with store.hold(session_id, "ann", soon()) as session:
+            assert session.user_id == "ann"
+
+
+async def test_pictures_of_one_session_are_not_another_ones(open_store: OpenStore) -> None:
+    """A picture's id opens it in the session that it was sent to and in no other."""
+    async with open_store() as store:
+        async with store.hold("", "ann", soon()) as session:
+            await store.record(session, logged("a", b"mine"), b"mine")
+        async with store.hold("", "bob", soon()) as other:
+            assert await store.picture(other, image_id(b"mine")) == b""
+
+
+async def test_ids_carry_192_random_bits(open_store: OpenStore) -> None:
+    """No two are alike."""
+    async with open_store() as store:
+        ids = {await begun(store) for _ in range(10)}
+    assert len(ids) == 10
+    assert {len(session_id) for session_id in ids} == {32}
+
+
+async def test_an_unused_session_ends(open_store: OpenStore) -> None:
+    """After its time to live a session is not found."""
+    async with open_store(ttl_s=0.05) as store:
+        session_id = await begun(store, "first")
+        await asyncio.sleep(0.2)  # no sooner than this; later changes nothing
+        with pytest.raises(NotFound):
+            await store.hold(session_id, "ann", soon()).__aenter__()
+
+
+async def test_the_oldest_turns_make_room(open_store: OpenStore) -> None:
+    """A session keeps its last MAX_TURNS turns."""
+    async with open_store() as store:
+        session_id = await begun(store, *map(str, range(MAX_TURNS + 3)))
+        async with store.hold(session_id, "ann", soon()) as session:
+            texts = [turn.turn.text for turn in session.turns]
+    assert texts == [str(number) for number in range(3, MAX_TURNS + 3)]
+
+
+async def test_the_oldest_pictures_make_room(open_store: OpenStore) -> None:
+    """A session keeps its last MAX_PICTURES pictures; one that is sent again counts as new."""
+    pictures = [f"picture {number}".encode() for number in range(MAX_PICTURES)]
+    async with open_store() as store:
+        async with store.hold("", "ann", soon()) as session:
+            for picture in (*pictures, pictures[0], b"one more"):
+                await store.record(session, logged("x", picture), picture)
+            session_id = session.id
+        async with store.hold(session_id, "ann", soon()) as session:
+            assert list(session.pictures) == [image_id(p) for p in (*pictures[2:], pictures[0], b"one more")]
+            assert await store.picture(session, image_id(pictures[1])) == b""
+            assert await store.picture(session, image_id(pictures[0])) == pictures[0]
+
+
+async def test_bytes_of_a_session_have_a_bound(open_store: OpenStore) -> None:
+    """Old turns, then old pictures, make room; what came last stays."""
+    async with open_store(max_bytes_each=5_000) as store:
+        session_id = await begun(store, "a" * 2_000, "b" * 2_000)
+        async with store.hold(session_id, "ann", soon()) as session:
+            await store.record(session, logged("c", b"x" * 3_000), b"x" * 3_000)
+            await store.record(session, logged("d", b"y" * 4_000), b"y" * 4_000)
+        async with store.hold(session_id, "ann", soon()) as session:
+            assert [turn.turn.text for turn in session.turns] == ["d"]
+            assert list(session.pictures.values()) == [4_000]
+            assert session.size <= 5_000
+
+
+async def test_turns_of_one_session_do_not_interleave(open_store: OpenStore) -> None:
+    """Turns at once are answered one after the other, and none is lost."""
+    order: list[str] = []
+    async with open_store() as store:
+        session_id = await begun(store)
+
+        async def take(text: str) -> None:
+            async with store.hold(session_id, "ann", soon()) as session:
+                order.append(f"begin {text}")
+                await asyncio.sleep(0.01)
+                await store.record(session, logged(text), b"")
+                order.append(f"end {text}")
+
+        await asyncio.gather(*map(take, "abcd"))
+        async with store.hold(session_id, "ann", soon()) as session:
+            texts = [turn.turn.text for turn in session.turns]
+    assert sorted(texts) == [*"abcd"]
+    assert order == [f"{moment} {text}" for text in texts for moment in ("begin", "end")]
+
+
+async def test_a_turn_does_not_wait_without_end(open_store: OpenStore) -> None:
+    """A turn that waits past its deadline is told to come back, and so is one too many in the queue."""
+    async with open_store() as store:
+        session_id = await begun(store)
+        async with store.hold(session_id, "ann", soon()):
+            with pytest.raises(Overloaded):
+                await store.hold(session_id, "ann", Deadline.after(0.05)).__aenter__()
+            waiting = [asyncio.ensure_future(_pass(store, session_id)) for _ in range(4)]
+            await asyncio.sleep(0.2)
+            with pytest.raises(Overloaded, match="at once"):
+                await asyncio.wait_for(_pass(store, session_id), 30)
+        await asyncio.gather(*waiting)
+
+
+async def _pass(store: SessionStore, session_id: str) -> None:
+    async with store.hold(session_id, "ann", soon()):
+        pass
+
+
+async def test_a_cancelled_turn_lets_the_next_one_in(open_store: OpenStore) -> None:
+    """A caller that hangs up while it holds a session leaves nothing locked."""
+    async with open_store() as store:
+        session_id = await begun(store)
+        holding = asyncio.Event()
+
+        async def hold() -> None:
+            async with store.hold(session_id, "ann", soon()):
+                holding.set()
+                await asyncio.sleep(3_600)
+
+        task = asyncio.create_task(hold())
+        await holding.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.wait_for(_pass(store, session_id), 30)
+
+
+# What Redis promises besides.
+
+
+@pytest.fixture
+def redis_url(redis_process: Any) -> str:
+    """Give the address of the Redis."""
+    return str(redis_process.url)
+
+
+async def test_two_gateways_take_turns(redis_url: str) -> None:
+    """Two gateways that answer one session at once see each other's turns, whole and in one order."""
+    rewriter = FakeRewriter(
+        lambda _: rewrite_pb2.Rewrite(route=query_pb2.ROUTE_CHAT, reply="Yes."), delay_s=0.01
+    )
+    options = {"ttl_s": TTL_S, "max_bytes_each": 10**6, "timeout_s": 30.0}
+    async with (
+        open_redis_sessions(redis_url, **options) as ours,
+        open_redis_sessions(redis_url, **options) as theirs,
+        serving(products=[product("p1", "red dress")], rewriter=rewriter, sessions=ours) as first,
+        serving(products=[product("p1", "red dress")], rewriter=rewriter, sessions=theirs) as second,
+    ):
+        session_id = await _turn(first, "hello")
+        turns = [_turn(gateway, str(i), session_id) for i in range(4) for gateway in (first, second)]
+        await asyncio.gather(*turns)
+        await _turn(second, "last", session_id)
+    assert [len(request.history) for request in rewriter.requests] == list(range(10))
+    assert sorted(turn.text for turn in rewriter.requests[-1].history) == sorted(["hello", *"00112233"])
+
+
+async def _turn(gateway: ServedGateway, text: str, session_id: str = "") -> str:
+    stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+    request = search_pb2.ConverseRequest(text=text, session_id=session_id)
+    events = [event async for event in stub.Converse(request, timeout=30)]
+    return str(events[0].session_id)
+
+
+async def test_a_hold_that_lapsed_writes_nothing(redis_url: str) -> None:
+    """A turn whose lock is another's by now must not write over what that one wrote."""
+    async with (
+        open_redis_sessions(redis_url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30) as store,
+        Redis.from_url(redis_url) as client,
+    ):
+        session_id = await begun(store, "first")
+        lock = f"vitrine:session:1:{{{session_id}}}:lock"
+        async with store.hold(session_id, "ann", soon()) as session:
+            assert 30_000 < await client.pttl(lock) <= 31_000
+            await client.set(lock, "another's", px=60_000)
+            with pytest.raises(Overloaded):
+                await store.record(session, logged("late"), b"")
+        assert await client.get(lock) == b"another's"
+        assert await client.llen(f"vitrine:session:1:{{{session_id}}}:turns") == 1
+
+
+async def test_every_key_has_an_end(redis_url: str) -> None:
+    """Whatever of a session is in Redis lapses by itself."""
+    async with (
+        open_redis_sessions(redis_url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30) as store,
+        Redis.from_url(redis_url) as client,
+        store.hold("", "ann", soon()) as session,
+    ):
+        await store.record(session, logged("a", b"picture"), b"picture")
+        keys = [key async for key in client.scan_iter(f"*{{{session.id}}}*")]
+        ends = [await client.pttl(key) for key in keys]
+    assert len(keys) == 4
+    assert all(0 < end <= TTL_S * 1e3 for end in ends)
+
+
+@pytest.fixture
+async def session_id(redis_url: str) -> str:
+    """Begin a session, with all the time that it takes."""
+    async with open_redis_sessions(redis_url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30) as store:
+        return await begun(store, user_id="")
+
+
+async def test_a_redis_that_hangs_is_unavailable(redis_process: Any, session_id: str) -> None:
+    """A Redis that accepts and answers nothing costs a turn its bound, and no more; later all is well again."""
+    impatient = open_redis_sessions(redis_process.url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=0.1)
+    with redis_process.hanging():
+        async with impatient as store:
+            with pytest.raises(SessionStoreError):
+                await asyncio.wait_for(store.hold(session_id, "", soon()).__aenter__(), 30)
+    async with open_redis_sessions(
+        redis_process.url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30
+    ) as store:
+        await store.hold(session_id, "", soon()).__aenter__()
+
+
+async def test_without_redis_a_turn_says_what_is_lost(redis_process: Any, session_id: str) -> None:
+    """A turn that begins a session is answered without one; a turn that names one is UNAVAILABLE."""
+    impatient = open_redis_sessions(redis_process.url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=0.1)
+    with redis_process.hanging():
+        async with impatient as store, serving(products=[product("p1", "dress")], sessions=store) as gateway:
+            stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+            new = search_pb2.ConverseRequest(text="dress")
+            events = [event async for event in stub.Converse(new, timeout=30)]
+            named = search_pb2.ConverseRequest(text="dress", session_id=session_id)
+            with pytest.raises(aio.AioRpcError, match="session store is unavailable") as failed:
+                await anext(aiter(stub.Converse(named, timeout=30)))
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert {event.session_id for event in events} == {""}
+    assert [hit.product_id for event in events for hit in event.result.hits] == ["p1"]
+    assert [part for event in events for part in event.result.degraded] == ["session"]

@@ -1,0 +1,93 @@
+"""Sessions in memory: the bounds of all of them together."""
+
+import pytest
+
+from gateway.adapters.memory_sessions import MemorySessions
+from gateway.errors import NotFound
+from gateway.metrics import Metrics
+from gateway.model import Deadline
+from gateway.sessions import LoggedTurn
+from vitrine.v1 import rewrite_pb2
+
+
+class Clock:
+    """Time as the test sets it."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now
+
+
+def store(*, max_sessions: int = 10, max_bytes: int = 10_000, clock: Clock | None = None) -> MemorySessions:
+    return MemorySessions(
+        ttl_s=60,
+        max_sessions=max_sessions,
+        max_bytes=max_bytes,
+        max_bytes_each=10_000,
+        clock=clock or Clock(),
+    )
+
+
+async def hold(sessions: MemorySessions, session_id: str = "", picture: bytes = b"") -> str:
+    """Hold a session for a turn, with a picture if one is given; give its id."""
+    async with sessions.hold(session_id, "", Deadline.after(30)) as session:
+        if picture:
+            turn = LoggedTurn(turn=rewrite_pb2.Turn(text="a", image_id="image:1"))
+            await sessions.record(session, turn, picture)
+        return session.id
+
+
+async def test_a_session_lives_while_it_is_used() -> None:
+    """Each turn gives it its time to live anew."""
+    clock = Clock()
+    sessions = store(clock=clock)
+    session_id = await hold(sessions)
+    for clock.now in (50, 100):
+        await hold(sessions, session_id)
+    clock.now = 161
+    with pytest.raises(NotFound):
+        await hold(sessions, session_id)
+    assert len(sessions) == 0
+
+
+async def test_the_least_recently_used_session_makes_room() -> None:
+    """The number of sessions has a bound."""
+    sessions = store(max_sessions=2)
+    first, second = await hold(sessions), await hold(sessions)
+    await hold(sessions, first)
+    await hold(sessions)
+    assert len(sessions) == 2
+    with pytest.raises(NotFound):
+        await hold(sessions, second)
+
+
+async def test_bytes_of_all_sessions_have_a_bound() -> None:
+    """Pictures count; the session that was used longest ago makes room for them."""
+    sessions = store(max_bytes=5_000)
+    first, second = await hold(sessions), await hold(sessions)
+    await hold(sessions, first, b"x" * 3_000)
+    assert 3_000 < sessions.size < 3_100
+    await hold(sessions, second, b"y" * 3_000)
+    with pytest.raises(NotFound):
+        await hold(sessions, first)
+    assert 3_000 < sessions.size < 3_100
+
+
+async def test_a_session_that_made_room_during_its_turn_leaves_nothing() -> None:
+    """What is recorded of a session that is gone takes no bytes."""
+    sessions = store(max_sessions=1)
+    async with sessions.hold("", "", Deadline.after(30)) as session:
+        await hold(sessions)
+        await sessions.record(session, LoggedTurn(turn=rewrite_pb2.Turn(text="a")), b"x" * 100)
+    assert (len(sessions), sessions.size) == (1, 0)
+
+
+async def test_the_gauges_show_what_is_held() -> None:
+    """The number of sessions and their bytes are metrics."""
+    metrics, sessions = Metrics(), store()
+    sessions.observe(metrics)
+    await hold(sessions, picture=b"x" * 100)
+    assert metrics.registry.get_sample_value("vitrine_gateway_sessions") == 1
+    assert metrics.registry.get_sample_value("vitrine_gateway_session_bytes") == sessions.size > 100
