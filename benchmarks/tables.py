@@ -62,7 +62,8 @@ def load_section(name: str, document: Document, earlier: Mapping[str, Document],
 def designs_section(name: str, document: Document, plot: str) -> list[str]:
     """Give the recalls of every fusion design with the spread of its runs, then R@1 by kind of question."""
     results, budget = document["results"], document["params"]["budget"]
-    designs, test, confusions = results["designs"], results["sets"]["test"], results["served_confusions"]
+    designs, confusions = results["designs"], results["served_confusions"]
+    test = document["params"]["sets"]["test"]
     method = (
         f"{sum(test['questions'].values()):,} questions to a gallery of {test['gallery']:,} pictures. "
         f"Every trained design has {budget['steps']} steps of {4 * budget['clusters']} products, "

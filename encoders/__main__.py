@@ -8,16 +8,20 @@ import click
 
 from catalogue.splits import make_splits
 from encoders import training
-from encoders.checkpoint import CheckpointError, read_card, write_card
+from encoders.checkpoint import TOKENIZER_FILE, CheckpointError, read_card, write_card
 from encoders.comparison.neighbourhoods import make_protocol
 from encoders.comparison.training import Budget
-from encoders.environment import describe_environment
 from encoders.fashion200k import Fashion200kError
+from encoders.results import digest_of_files, is_measured, write_result
 
 WEIGHTS = Path("encoders/weights/small")
 WORK = Path("build/train")
 RESULTS = Path("benchmarks/results")
-SHEET = Path("build/quality/failures.jpg")
+SHEET = Path("docs/pictures/failures.jpg")
+
+_AGAIN = click.option(
+    "--again", is_flag=True, help="Measure even where the result holds figures of these weights and data."
+)
 
 
 @click.group()
@@ -57,7 +61,7 @@ def evaluate(weights: Path, work: Path, out: Path, seed: int) -> None:
         results = run(weights, work, seed=seed)
     except CheckpointError as error:
         raise click.ClickException(str(error)) from None
-    _write(out, {"weights": str(weights), "seed": seed}, results)
+    write_result(out, {"weights": str(weights), "seed": seed}, results)
     write_card(weights, read_card(weights) | {"figures": results})
     print(json.dumps(results, indent=2))
 
@@ -71,18 +75,29 @@ def evaluate(weights: Path, work: Path, out: Path, seed: int) -> None:
 @click.option(
     "--seeds", type=click.IntRange(1, 20), default=3, show_default=True, help="Runs of every design."
 )
-def compare(*, weights: Path, work: Path, out: Path, sheet: Path, steps: int, seeds: int) -> None:
+@_AGAIN
+def compare(
+    *, weights: Path, work: Path, out: Path, sheet: Path, steps: int, seeds: int, again: bool
+) -> None:
     """Train every fusion design on the weights' frozen towers and measure it; goes on where a run stopped."""
     from encoders.comparison import compare as comparison  # noqa: PLC0415 - the renderer loads slowly
 
     settings = comparison.Settings(seeds=tuple(range(1, seeds + 1)), budget=Budget(steps=steps))
+    split, protocol = make_splits().train, make_protocol()
     try:
-        results = comparison.compare(
-            weights, work, settings, split=make_splits().train, protocol=make_protocol(), sheet=sheet
-        )
+        params = {
+            "benchmark": "designs",
+            "weights": str(weights),
+            "weights_digest": _digest_of(weights),
+            **asdict(settings),
+            "sets": protocol.describe(),
+        }
+        if _is_measured(out, params, again=again):
+            return
+        results = comparison.compare(weights, work, settings, split=split, protocol=protocol, sheet=sheet)
     except CheckpointError as error:
         raise click.ClickException(str(error)) from None
-    _write(out, {"benchmark": "designs", "weights": str(weights), **asdict(settings)}, results)
+    write_result(out, params, results)
     for name, figures in results["designs"].items():
         means = "  ".join(
             f"{cut} {mean:5.1f} ({low:.1f}-{high:.1f})"
@@ -96,26 +111,45 @@ def compare(*, weights: Path, work: Path, out: Path, sheet: Path, steps: int, se
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="By default, in the benchmarks' results.")
-def fashion200k(*, data: Path, weights: Path, out: Path | None) -> None:
+@_AGAIN
+def fashion200k(*, data: Path, weights: Path, out: Path | None, again: bool) -> None:
     """Measure the weights by Fashion200K's protocol, on that data or on a catalogue in its layout."""
-    from encoders.evaluate_fashion200k import evaluate_fashion200k, read_benchmark  # noqa: PLC0415 - slow, as above
+    from encoders.evaluate_fashion200k import (  # noqa: PLC0415 - slow, as above
+        digest_of_data,
+        evaluate_fashion200k,
+        read_benchmark,
+    )
 
     try:
         benchmark = read_benchmark(data)
+        params = {
+            "benchmark": "fashion200k",
+            "tier": "strict",
+            "data": benchmark.data,
+            "data_digest": digest_of_data(data),
+            "weights": str(weights),
+            "weights_digest": _digest_of(weights),
+            "counts": benchmark.counts(),
+        }
+        path = out or RESULTS / f"fashion200k-{benchmark.data}.json"
+        if _is_measured(path, params, again=again):
+            return
         results = evaluate_fashion200k(weights, data, benchmark)
     except (CheckpointError, Fashion200kError) as error:
         raise click.ClickException(str(error)) from None
-    params = {"benchmark": "fashion200k", "tier": "strict", "data": benchmark.data, "weights": str(weights)}
-    path = out or RESULTS / f"fashion200k-{benchmark.data}.json"
-    _write(path, params | {"counts": benchmark.counts()}, results)
+    write_result(path, params, results)
     print(json.dumps(results, indent=2))
 
 
-def _write(path: Path, params: Mapping[str, Any], results: Mapping[str, Any]) -> None:
-    """Write a result with the environment that it was measured in."""
-    report = {"environment": describe_environment(), "params": params, "results": results}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+def _digest_of(weights: Path) -> str:
+    return digest_of_files(sorted([*weights.glob("*.safetensors"), weights / TOKENIZER_FILE]))
+
+
+def _is_measured(out: Path, params: Mapping[str, Any], *, again: bool) -> bool:
+    if again or not is_measured(out, params):
+        return False
+    print(f"{out}: measured already; --again measures anew")
+    return True
 
 
 if __name__ == "__main__":

@@ -62,19 +62,19 @@ class Changes:
     sources: Tensor
     """int64 (m,), rows of the batch."""
     positives: Tensor
-    """bool (m, n): the rows that look as the change's outcome does."""
+    """bool (m, n): the products that look as the change's outcome does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextBatch:
-    """A full text and a short query for each of n products."""
+    """A full text and a short query for each of m products, held against n."""
 
     token_ids: Tensor
-    """int64 (2n, length): n full texts, then n short queries."""
+    """int64 (2m, length): m full texts, then m short queries."""
     same: Tensor
-    """bool (n, n): the products share their caption."""
+    """bool (m, n): the products share their caption."""
     described: Tensor
-    """bool (n, n): the query of the row describes the product of the column."""
+    """bool (m, n): the query of the row describes the product of the column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +107,8 @@ def make_batch(data: TrainingSet, clusters: int, seed: int, step: int) -> Batch:
     return Batch(
         pixels=torch.from_numpy(np.stack([augmented(_picture(data, row, rng), rng) for row in rows])),
         labels=torch.from_numpy(labels),
-        texts=draw_texts(specs, labels, data.tokenizer, rng),
-        changes=draw_changes(specs, labels, data.tokenizer, rng),
+        texts=draw_texts(specs, data.tokenizer, rng),
+        changes=draw_changes(specs, data.tokenizer, rng),
     )
 
 
@@ -121,20 +121,30 @@ def draw_clusters(count: int, wanted: int, *, seed: int, step: int) -> list[int]
     return order[position * wanted : (position + 1) * wanted]
 
 
-def draw_texts(specs: Sequence[Spec], labels: Labels, tokenizer: Tokenizer, rng: random.Random) -> TextBatch:
-    """Say each product in full and in short."""
+def draw_texts(
+    specs: Sequence[Spec], tokenizer: Tokenizer, rng: random.Random, *, among: Labels | None = None
+) -> TextBatch:
+    """Say each product in full and in short; `among` are the products to hold them against, themselves by default."""
+    labels = encode_specs(specs)
+    products = labels if among is None else among
     queries = [describe(spec, rng) for spec in specs]
     texts = [describe_fully(spec, rng) for spec in specs] + [query.text for query in queries]
     named = encode_attributes(query.named for query in queries)
     return TextBatch(
         token_ids=tokenise(tokenizer, texts, rng),
-        same=torch.from_numpy(describes(labels, labels)),
-        described=torch.from_numpy(describes(named, labels)),
+        same=torch.from_numpy(describes(labels, products)),
+        described=torch.from_numpy(describes(named, products)),
     )
 
 
-def draw_changes(specs: Sequence[Spec], labels: Labels, tokenizer: Tokenizer, rng: random.Random) -> Changes:
-    """Draw one change a product, to another of its cluster, by one slot or by two."""
+def draw_changes(
+    specs: Sequence[Spec], tokenizer: Tokenizer, rng: random.Random, *, among: Labels | None = None
+) -> Changes:
+    """Draw one change a product, to another of its cluster, by one slot or by two.
+
+    `among` are the products that may be the outcome: those of `specs` by default.
+    """
+    labels = encode_specs(specs)
     sources: list[int] = []
     targets: list[int] = []
     texts: list[str] = []
@@ -146,7 +156,7 @@ def draw_changes(specs: Sequence[Spec], labels: Labels, tokenizer: Tokenizer, rn
     return Changes(
         token_ids=tokenise(tokenizer, texts, rng),
         sources=torch.tensor(sources),
-        positives=torch.from_numpy(describes(labels[targets], labels)),
+        positives=torch.from_numpy(describes(labels[targets], labels if among is None else among)),
     )
 
 

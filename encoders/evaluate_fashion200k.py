@@ -26,6 +26,7 @@ from encoders.fashion200k import (
     read_queries,
 )
 from encoders.networks import ImageEncoder
+from encoders.results import digest_of_files
 from encoders.retrieval import nearest, recalls
 from vitrine.preprocess import ImageRejected, Tokenizer, decode_image
 
@@ -73,6 +74,12 @@ def read_benchmark(root: Path) -> Benchmark:
     if benchmark.data == PUBLISHED:
         check_counts(benchmark.training_images, len(images), len(benchmark.queries))
     return benchmark
+
+
+def digest_of_data(root: Path) -> str:
+    """Name labels, queries and, of a catalogue built here, the code that drew it."""
+    files = [*(root / "labels").glob("*test*"), root / "test_queries.txt", *root.glob(_STAMP)]
+    return digest_of_files(sorted(files))
 
 
 def evaluate_fashion200k(weights: Path, root: Path, benchmark: Benchmark) -> dict[str, Scores]:

@@ -42,6 +42,16 @@ def encode_specs(specs: Sequence[Spec]) -> Labels:
 
 def describes(named: Labels, products: Labels) -> NDArray[np.bool_]:
     """Tell for each row of `named` (m) and of `products` (n) whether the product has all that is named: (m, n)."""
-    asked = named[:, None, :]
-    agrees: NDArray[np.bool_] = ((asked == ABSENT) | (asked == products[None, :, :])).all(axis=2)
+    asked = (named != ABSENT).sum(axis=1, dtype=np.float32)
+    # A matrix product counts what agrees: comparing row by row takes ten times as long for thousands of products.
+    agrees: NDArray[np.bool_] = _one_hot(named) @ _one_hot(products).T == asked[:, None]
     return agrees
+
+
+def _one_hot(labels: Labels) -> NDArray[np.float32]:
+    """Give (n, every value of every slot), with nothing where there is none."""
+    parts = [
+        column[:, None] == np.arange(len(values))
+        for column, values in zip(labels.T, SLOT_VALUES.values(), strict=True)
+    ]
+    return np.concatenate(parts, axis=1, dtype=np.float32)

@@ -1,11 +1,11 @@
 """Training in three stages: all networks together, then text and fusion encoder again on fixed pictures.
 
-The later stages are cheap, because pictures are embedded once: many more texts and changes are seen, against many
-more pictures at a time, and each encoder settles on a space that no longer moves.
+The later stages are cheap, because pictures are embedded once: many more texts and changes are seen, each against a
+picture of every product of the training set, and each encoder settles on a space that no longer moves.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Settings:
     joint_rate: float = 2e-3
     text_steps: int = 1000
     fusion_steps: int = 1200
-    fixed_clusters: int = 128
+    fixed_clusters: int = 64
     fixed_rate: float = 1e-3
     views: int = 4
     """Augmented embeddings of a picture that the later stages draw from."""
@@ -65,12 +65,13 @@ def train_text(
     scales = nn.ParameterDict({name: new_scale() for name in ("caption", "query")})
     modules = nn.ModuleDict({"text_encoder": encoders.text, "scales": scales})
     stage = new_stage("text", modules, rate=settings.fixed_rate, steps=settings.text_steps, work=work)
+    everything = range(len(data.specs))
 
     def losses_of_step(step: int) -> Losses:
         rng = generator("text", settings.seed, step)
         rows = _rows(data, settings, step)
-        texts = draw_texts([data.specs[row] for row in rows], data.labels[rows], data.tokenizer, rng)
-        return _text_losses(encoders.text, scales, texts, _draw_views(pictures, rows, rng))
+        texts = draw_texts([data.specs[row] for row in rows], data.tokenizer, rng, among=data.labels)
+        return _text_losses(encoders.text, scales, texts, _draw_views(pictures, everything, rng), rows)
 
     return run_stage(stage, lambda steps: map(losses_of_step, steps))
 
@@ -83,18 +84,19 @@ def train_fusion(
     modules = nn.ModuleDict({"fusion_encoder": encoders.fusion, "scales": nn.ParameterList([scale])})
     stage = new_stage("fusion", modules, rate=settings.fixed_rate, steps=settings.fusion_steps, work=work)
     captions = _embed_captions(encoders.text, data)
+    everything = range(len(data.specs))
 
     def losses_of_step(step: int) -> Losses:
         rng = generator("fusion", settings.seed, step)
         rows = _rows(data, settings, step)
-        changes = draw_changes([data.specs[row] for row in rows], data.labels[rows], data.tokenizer, rng)
-        shown, wanted = (_draw_views(pictures, rows, rng) for _ in range(2))
+        changes = draw_changes([data.specs[row] for row in rows], data.tokenizer, rng, among=data.labels)
+        shown, wanted = (_draw_views(pictures, drawn, rng) for drawn in (rows, everything))
         with autocast():
             composed = encoders.fusion(shown[changes.sources.to(device())], changes.token_ids.to(device()))
         positives = changes.positives.to(device())
         return {
             "image": contrastive_loss(composed, wanted, positives, scale),
-            "caption": contrastive_loss(composed, captions[rows], positives, scale),
+            "caption": contrastive_loss(composed, captions, positives, scale),
         }
 
     return run_stage(stage, lambda steps: map(losses_of_step, steps))
@@ -142,15 +144,19 @@ def _joint_losses(
     }
 
 
-def _text_losses(text: TextEncoder, scales: nn.ParameterDict, texts: TextBatch, pictures: Tensor) -> Losses:
+def _text_losses(
+    text: TextEncoder, scales: nn.ParameterDict, texts: TextBatch, pictures: Tensor, rows: list[int]
+) -> Losses:
+    """Contrast texts of these rows with every picture, and with the captions of the rows themselves."""
     same, described = texts.same.to(device()), texts.described.to(device())
     with autocast():
         captions, queries = text(texts.token_ids.to(device())).chunk(2)
     matched = contrastive_loss(captions, pictures, same, scales["caption"])
     return {
-        "caption": (matched + contrastive_loss(pictures, captions, same, scales["caption"])) / 2,
+        "caption": (matched + contrastive_loss(pictures[rows], captions, same[:, rows], scales["caption"]))
+        / 2,
         "query": contrastive_loss(queries, pictures, described, scales["query"]),
-        "title": contrastive_loss(queries, captions, described, scales["query"]) / 2,
+        "title": contrastive_loss(queries, captions, described[:, rows], scales["query"]) / 2,
     }
 
 
@@ -159,8 +165,8 @@ def _rows(data: TrainingSet, settings: Settings, step: int) -> list[int]:
     return data.cluster_rows(chosen)
 
 
-def _draw_views(pictures: Tensor, rows: list[int], rng: random.Random) -> Tensor:
-    return pictures[rows, [rng.randrange(pictures.shape[1]) for _ in rows]]
+def _draw_views(pictures: Tensor, rows: Sequence[int], rng: random.Random) -> Tensor:
+    return pictures[list(rows), rng.choices(range(pictures.shape[1]), k=len(rows))]
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from encoders.checkpoint import TOKENIZER_FILE, Encoders, load_encoders
 from encoders.comparison.designs import DESIGNS, Design
 from encoders.comparison.features import Features, frozen_features, plain_view
 from encoders.comparison.measure import Compose, Exam, Figures, spread
-from encoders.comparison.neighbourhoods import KINDS, Neighbourhoods, Protocol
+from encoders.comparison.neighbourhoods import Neighbourhoods, Protocol
 from encoders.comparison.sheet import draw_failures
 from encoders.comparison.training import Budget, Material, train_design
 from encoders.pictures import digest_of, drawn_pictures
@@ -81,10 +81,11 @@ def compare(
     for design in DESIGNS:
         designs[design.name] = _measure_design(design, bench, settings, work)
         print(f"{design.name}: {designs[design.name]['test']['mean']}", flush=True)
-    draw_failures(test, test.find(_served(encoders)), pictures, sheet)
+    found = test.find(_served(encoders))
+    draw_failures(test, found, pictures, sheet)
     return {
         "designs": designs,
-        "sets": {exam.neighbourhoods.name: _describe(exam.neighbourhoods) for exam in (validation, test)},
+        "served_confusions": test.confusions(found),
     }
 
 
@@ -185,12 +186,3 @@ def _digest(bench: Bench, settings: Settings) -> str:
         for tensor in network.state_dict().values():
             digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()[:12]
-
-
-def _describe(neighbourhoods: Neighbourhoods) -> dict[str, Any]:
-    kinds = [question.kind for question in neighbourhoods.questions]
-    return {
-        "digest": neighbourhoods.digest(),
-        "gallery": len(neighbourhoods.gallery),
-        "questions": {kind: kinds.count(kind) for kind in KINDS},
-    }

@@ -1,5 +1,6 @@
 """Recall on the questions of a neighbourhood."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from encoders.batches import edits_between
 from encoders.comparison.features import Features
 from encoders.comparison.neighbourhoods import KINDS, Neighbourhoods
 from encoders.retrieval import CUTS, nearest
@@ -87,6 +89,17 @@ class Exam:
         figures: Figures = {name: _recalls(hits[groups == name]) for name in names if (groups == name).any()}
         figures["mean"] = {cut: round(fmean(row[cut] for row in figures.values()), 2) for cut in _names()}
         return figures
+
+    def confusions(self, found: Tensor) -> dict[str, float]:
+        """Give in what a wrong first answer differs from the wanted product: percent of them, by slot."""
+        wrong = (~self.hits(found)[:, 0]).nonzero().squeeze(1).tolist()
+        gallery, questions = self.neighbourhoods.gallery, self.neighbourhoods.questions
+        counts: Counter[str] = Counter()
+        for row in wrong:
+            wanted, given = questions[row].wanted[0], gallery[int(found[row, 0])]
+            same = wanted.category == given.category
+            counts.update([edit.slot for edit in edits_between(wanted, given)] if same else ["category"])
+        return {slot: round(100 * count / len(wrong), 2) for slot, count in counts.most_common()}
 
 
 def spread(runs: Sequence[Figures]) -> Mapping[str, Mapping[str, list[float]]]:

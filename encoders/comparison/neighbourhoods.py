@@ -8,8 +8,10 @@ or in any other test set.
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from catalogue.grammar import SLOTS, Edit, Spec, caption, edited, modification_text, sample_edit, sample_spec
 from catalogue.randomness import generator
@@ -70,6 +72,15 @@ class Neighbourhoods:
             digest.update(f"{caption(question.reference)} | {question.text} | {wanted}\n".encode())
         return digest.hexdigest()[:16]
 
+    def describe(self) -> dict[str, Any]:
+        """Say how large it is, and its digest."""
+        kinds = Counter(question.kind for question in self.questions)
+        return {
+            "digest": self.digest(),
+            "gallery": len(self.gallery),
+            "questions": {kind: kinds[kind] for kind in KINDS},
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
@@ -79,6 +90,10 @@ class Protocol:
     """Centres of combinations that training has seen."""
     test: Neighbourhoods
     """Centres of combinations that training has seen, then as many that it has not; in one gallery."""
+
+    def describe(self) -> dict[str, Any]:
+        """Say of each set how large it is, and its digest."""
+        return {part.name: part.describe() for part in (self.validation, self.test)}
 
 
 def make_protocol(*, seed: int = 7, validation_centres: int = 100, test_centres: int = 600) -> Protocol:

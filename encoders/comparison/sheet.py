@@ -11,11 +11,11 @@ from catalogue.randomness import generator
 from encoders.augment import Pixels
 from encoders.comparison.measure import Exam
 
-_ROWS = 24
+_ROWS = 12
 _FOUND = 5
 _SIDE = 128
 _TEXT_WIDTH = 210
-_ROW_HEIGHT = _SIDE + 58
+_ROW_HEIGHT = _SIDE + 66
 _CELL = _SIDE + 10
 _RIGHT, _WRONG = "#2f6f4f", "#b3261e"
 
@@ -39,7 +39,7 @@ def draw_failures(exam: Exam, found: Tensor, pictures: Pixels, path: Path) -> No
         _draw_row(band, exam, row, found[row, :_FOUND].tolist(), pictures)
         sheet.paste(band, (0, position * _ROW_HEIGHT))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, quality=88)
+    sheet.save(path, quality=80)
 
 
 def _draw_row(band: Image.Image, exam: Exam, row: int, found: list[int], pictures: Pixels) -> None:
@@ -62,5 +62,5 @@ def _draw_cell(band: Image.Image, column: int, pixels: Pixels, said: str, colour
     left = _TEXT_WIDTH + column * _CELL
     draw.rectangle((left - 2, 2, left + _SIDE + 1, _SIDE + 5), fill=colour)
     band.paste(Image.fromarray(pixels).resize((_SIDE, _SIDE)), (left, 4))
-    lines = textwrap.wrap(said, 24)[:4]
+    lines = textwrap.wrap(said, 26)[:5]
     draw.multiline_text((left, _SIDE + 8), "\n".join(lines), fill=colour, font_size=10)

@@ -1,6 +1,7 @@
 """Trains one design on frozen pictures: equal steps see equal products, pictures and texts, whatever the design."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +52,20 @@ class Material:
 
     def draw_pictures(self, rows: list[int], rng: random.Random) -> Features:
         """Draw for each of these specs one view of one of its pictures."""
-        views = len(self.features.pooled) // len(self.data.pictures)
-        pictures = [
-            row * self.data.pictures_per_spec + rng.randrange(self.data.pictures_per_spec) for row in rows
-        ]
-        return self.features.take(
-            torch.tensor([rng.randrange(views) * len(self.data.pictures) + picture for picture in pictures])
+        return self.features.take(self._draw(rows, rng))
+
+    def draw_gallery(self, rng: random.Random) -> Tensor:
+        """Draw one view of one picture of every spec: float32 (specs, EMBEDDING_DIM)."""
+        return self.features.pooled[self._draw(range(len(self.data.specs)), rng)].to(device())
+
+    def _draw(self, rows: Sequence[int], rng: random.Random) -> Tensor:
+        count, pictures = len(rows), len(self.data.pictures)
+        views = rng.choices(range(len(self.features.pooled) // pictures), k=count)
+        members = rng.choices(range(self.data.pictures_per_spec), k=count)
+        return (
+            torch.tensor(views) * pictures
+            + torch.tensor(rows) * self.data.pictures_per_spec
+            + torch.tensor(members)
         )
 
 
@@ -90,18 +99,18 @@ def _train(
 def _losses(
     composer: Composer, scale: Tensor, material: Material, rows: list[int], rng: random.Random
 ) -> Losses:
-    """Contrast with pictures and captions, where every product of the wanted caption is right."""
+    """Contrast with a picture and the caption of every training product, since towers that are frozen allow it."""
     data = material.data
-    changes = draw_changes([data.specs[row] for row in rows], data.labels[rows], data.tokenizer, rng)
-    shown, wanted = (material.draw_pictures(rows, rng) for _ in range(2))
+    changes = draw_changes([data.specs[row] for row in rows], data.tokenizer, rng, among=data.labels)
+    shown, wanted = material.draw_pictures(rows, rng), material.draw_gallery(rng)
     positives = changes.positives.to(device())
-    wanted_ids = material.caption_ids[rows][changes.positives.float().argmax(dim=1)]
+    wanted_ids = material.caption_ids[changes.positives.float().argmax(dim=1)]
     with autocast():
         composed, others = composer.with_losses(
             shown, changes.token_ids.to(device()), wanted_ids.to(device())
         )
     return {
-        "image": contrastive_loss(composed, wanted.pooled, positives, scale),
-        "caption": contrastive_loss(composed, material.captions[rows].to(device()), positives, scale),
+        "image": contrastive_loss(composed, wanted, positives, scale),
+        "caption": contrastive_loss(composed, material.captions, positives, scale),
         **others,
     }

@@ -62,9 +62,13 @@ def write_designs() -> None:
             "ours": {"runs": 3, "parameters": 1_049_985, "validation": figures, "test": figures},
         },
         "served_confusions": {"accent": 61.25, "material": 20.0},
+    }
+    params = {
+        "benchmark": "designs",
+        "seeds": [1, 2, 3],
+        "budget": {"steps": 500, "clusters": 64},
         "sets": {"test": {"gallery": 21531, "questions": {"one_change": 1800, "relative": 510}}},
     }
-    params = {"benchmark": "designs", "seeds": [1, 2, 3], "budget": {"steps": 500, "clusters": 64}}
     environment = {"commit": "c-d", "processor": "A processor", "cores": 2}
     document = {"environment": environment, "params": params, "results": results}
     (RESULTS / "designs.json").write_text(json.dumps(document))

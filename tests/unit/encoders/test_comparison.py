@@ -126,6 +126,9 @@ def test_recall_counts_any_right_answer(tokenizer: Tokenizer) -> None:
     assert exam.figures(right)["mean"] == {"R@1": 100.0, "R@10": 100.0, "R@50": 100.0}
     wrong = exam.figures(exam.find(lambda reference, _: reference.pooled))
     assert wrong["one_change_iid"]["R@1"] == 0.0
+    assert exam.confusions(right) == {}
+    one_slot = exam.confusions(exam.find(lambda reference, _: reference.pooled))
+    assert sum(one_slot.values()) > 100
     assert {name.rsplit("_", 1)[0] for name in wrong if name != "mean"} == set(KINDS)
 
 
