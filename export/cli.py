@@ -3,24 +3,25 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from export.errors import ELSEWHERE, ExportError
 from export.folders import fresh_folder
-from export.model_config import Precision, Target
+from export.model_config import Precision, Target, WantedPrecision
 from export.repository import Graphs, Publication, publish
 from vitrine.tensors import ENCODERS
+
+if TYPE_CHECKING:
+    from export.to_onnx import Networks
 
 # torch and ONNX Runtime take a second to import: only the commands that need them do so, and a publication
 # that is up to date stays instant.
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_PRECISION = click.Choice(get_args(Precision))
 
 
 def _folder(*flags: str, default: str, help_: str) -> Callable[[_Command], _Command]:
@@ -58,12 +59,12 @@ def main() -> None:
 @GRAPHS
 def export_onnx(weights: Path, graphs: Path) -> None:
     """Write one ONNX graph an encoder, checked against torch, and report.json."""
-    from export.graphs import REPORT_FILE, is_graphs, make_graphs  # noqa: PLC0415 - see above
+    from export.graphs import REPORT_FILE, is_graphs, make_graphs, write_report  # noqa: PLC0415 - see above
     from export.to_onnx import load_family  # noqa: PLC0415
 
     networks = load_family(weights)
     with fresh_folder(graphs, marker=REPORT_FILE, ours=is_graphs) as fresh:
-        make_graphs(networks, fresh)
+        write_report(networks, make_graphs(networks, fresh))
     click.echo(f"wrote {len(ENCODERS)} graphs to {graphs}")
 
 
@@ -75,14 +76,17 @@ def export_onnx(weights: Path, graphs: Path) -> None:
 @click.option("--out", type=_FOLDER, help="The new graphs.  [default: GRAPHS-PRECISION]")
 def quantize(*, weights: Path, graphs: Path, work: Path, precision: Precision, out: Path | None) -> None:
     """Write the graphs in another precision, calibrated on training pictures and judged on unseen ones."""
-    from export.graphs import REPORT_FILE, convert_graphs, is_graphs  # noqa: PLC0415 - see above
+    from export.graphs import REPORT_FILE, is_graphs, reduce_graphs, write_report  # noqa: PLC0415 - see above
     from export.to_onnx import load_family  # noqa: PLC0415
 
     out = out or graphs.with_name(f"{graphs.name}-{precision}")
     networks = load_family(weights)
     with fresh_folder(out, marker=REPORT_FILE, ours=is_graphs) as fresh:
-        made = convert_graphs(networks, graphs, fresh, precision=precision, work=work)
-    click.echo(f"wrote {len(ENCODERS)} graphs to {out}; points lost: {json.dumps(made.parity['lost'])}")
+        made = reduce_graphs(networks, graphs, fresh, precision=precision, work=work)
+        write_report(networks, made)
+    click.echo(
+        f"wrote {len(ENCODERS)} graphs to {out}; points lost: {json.dumps(made.choice.quality['lost'])}"
+    )
 
 
 @main.command
@@ -94,24 +98,23 @@ def quantize(*, weights: Path, graphs: Path, work: Path, precision: Precision, o
     type=click.Path(path_type=Path, dir_okay=False),
     help="Measure recall, size and speed as well, which takes minutes, and write all of it here.",
 )
-def verify(*, weights: Path, work: Path, graphs: tuple[Path, ...], report: Path | None) -> None:
+@click.option(
+    "--adopt", is_flag=True, help="With --report: make the fastest that passes the default of `local`."
+)
+def verify(*, weights: Path, work: Path, graphs: tuple[Path, ...], report: Path | None, adopt: bool) -> None:
     """Check ONNX graphs against torch and print the figures; several --graphs are compared."""
-    from export.parity import check_parity, open_graph  # noqa: PLC0415 - see above
-    from export.report import precision_of, report_precisions  # noqa: PLC0415
+    from export.report import parity_of  # noqa: PLC0415 - see above
     from export.to_onnx import load_family  # noqa: PLC0415
 
+    if adopt and report is None:
+        raise click.UsageError("--adopt needs --report: a choice without figures is none")
     networks = load_family(weights)
     if report is None:
         for folder in graphs:
-            parity = check_parity(
-                networks, partial(open_graph, folder), precision=precision_of(networks, folder)
-            )
-            click.echo(json.dumps({name: asdict(figures) for name, figures in parity.items()}, indent=2))
-        return
-    result = report_precisions(networks, list(graphs), work=work)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"written to {report}")
+            figures = {name: asdict(parity) for name, parity in parity_of(networks, folder).items()}
+            click.echo(json.dumps(figures, indent=2))
+    else:
+        _measure(networks, list(graphs), work, report, adopt=adopt)
 
 
 @main.command
@@ -136,13 +139,19 @@ def tensorrt(*, weights: Path, graphs: Path, plans: Path, dry_run: bool) -> None
 
 @main.command("publish")
 @click.option("--target", type=click.Choice(get_args(Target)), default="local", show_default=True)
-@click.option("--precision", type=_PRECISION, default="fp32", show_default=True, help="Of the graphs.")
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(WantedPrecision)),
+    default="auto",
+    show_default=True,
+    help="Of the graphs; auto is what `verify --adopt` found best for these weights on CPUs, for `local` alone.",
+)
 @WEIGHTS
 @PLANS
 @WORK
 @click.option("--out", type=_FOLDER, required=True, help="The repository.")
 def publish_repository(
-    *, target: Target, precision: Precision, weights: Path, plans: Path, work: Path, out: Path
+    *, target: Target, precision: WantedPrecision, weights: Path, plans: Path, work: Path, out: Path
 ) -> None:
     """Assemble a model repository; does nothing when it is there and nothing has changed."""
     publication = Publication(
@@ -157,12 +166,27 @@ def publish_repository(
 
 
 def _make_graphs(publication: Publication, folder: Path, work: Path) -> Graphs:
-    from export.graphs import convert_graphs, make_graphs  # noqa: PLC0415
+    from export.graphs import make_published_graphs  # noqa: PLC0415 - see above
     from export.to_onnx import load_family  # noqa: PLC0415
 
     networks = load_family(publication.weights)
-    made = make_graphs(networks, folder)
-    if publication.precision == "fp32":
-        return made
-    converted = folder.with_name(f"{folder.name}-{publication.precision}")
-    return convert_graphs(networks, folder, converted, precision=publication.precision, work=work)
+    precision = publication.precision
+    if precision == "auto" and publication.target != "local":
+        precision = "fp32"  # what is fastest was measured on a CPU
+    return make_published_graphs(networks, folder, precision=precision, work=work)
+
+
+def _measure(networks: "Networks", graphs: list[Path], work: Path, report: Path, *, adopt: bool) -> None:
+    from export.choice import write_choice  # noqa: PLC0415 - see above
+    from export.report import chosen, report_precisions  # noqa: PLC0415
+
+    result = report_precisions(networks, graphs, work=work)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    click.echo(f"written to {report}")
+    if adopt:
+        choice = chosen(graphs, result)
+        write_choice(networks.family, choice)
+        click.echo(
+            f"`local` is served in {choice.label()}; times as fast: {json.dumps(choice.quality['faster'])}"
+        )

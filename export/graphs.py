@@ -1,22 +1,24 @@
-"""Graphs of one precision, made and judged: a folder of ONNX files with a report.json."""
+"""Graphs of one family, made and judged: a folder of ONNX files with a report.json."""
 
 import json
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from catalogue.splits import make_splits
+from export.choice import Choice, Ranges, read_choice, uniform
 from export.errors import ExportError
 from export.manifest import weights_digests
-from export.model_config import Precision
-from export.parity import check_parity, open_graph
+from export.model_config import Precision, WantedPrecision
+from export.parity import Run, check_parity, open_graph
 from export.quality import check_loss, held_out, measure_recalls
-from export.quantise import halve, quantise
+from export.quantise import calibrate, halve, quantise
 from export.repository import Graphs
 from export.samples import draw_samples
-from export.to_onnx import Networks, export_family
-from vitrine.tensors import IMAGE_ENCODER, sized
+from export.to_onnx import Networks, export_family, graph_path
+from vitrine.tensors import IMAGE_ENCODER, MAX_BATCH_SIZE, sized
 
 REPORT_FILE = "report.json"
 
@@ -33,41 +35,94 @@ def make_graphs(networks: Networks, folder: Path) -> Graphs:
     export_family(networks, folder)
     report = check_parity(networks, partial(open_graph, folder))
     parity = {name: asdict(figures) for name, figures in report.items()}
-    return _reported(networks, Graphs(folder=folder, precision="fp32", parity=parity))
+    return Graphs(folder=folder, choice=uniform("fp32"), parity=parity)
 
 
 def convert_graphs(
-    networks: Networks, graphs: Path, folder: Path, *, precision: Precision, work: Path
+    networks: Networks, graphs: Path, folder: Path, *, choice: Choice, rows: int = MAX_BATCH_SIZE
 ) -> Graphs:
-    """Write fp32 graphs in another precision, judged on products that training has not seen.
+    """Write fp32 graphs in other precisions, checked against torch on products that training has not seen.
 
     Args:
         networks: what the graphs were exported from.
         graphs: the fp32 graphs.
-        folder: where to write.
-        precision: int8, calibrated on the training split, or fp16.
-        work: keeps the pictures that recall is measured on.
+        folder: where to write; made where it is missing.
+        choice: the precision of each encoder, with the ranges of those in int8.
+        rows: to check with.
 
     Raises:
-        ExportError: a graph is missing or broken, or loses more than export.quality allows.
+        ExportError: a graph is missing or broken, or gives embeddings too far from torch's.
     """
-    family = networks.family
-    image_run = open_graph(graphs, sized(IMAGE_ENCODER, family.dimensions))
-    splits = make_splits()
-    if precision == "int8":
-        quantise(graphs, folder, draw_samples(splits.train, family, image_run, rows=CALIBRATION_ROWS))
-    else:
-        halve(graphs, folder)
-    unseen = draw_samples(splits.iid, family, image_run, rows=PARITY_ROWS)
-    report = check_parity(networks, partial(open_graph, folder), precision=precision, feeds=unseen)
-    asked = held_out(family, work)
-    recalls = {
-        each: measure_recalls({spec.name: open_graph(where, spec) for spec in networks.specs()}, asked)
-        for each, where in (("fp32", graphs), (precision, folder))
-    }
-    lost = check_loss(recalls["fp32"], recalls[precision], precision=precision)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, precision in choice.precisions.items():
+        _convert(graph_path(graphs, name), graph_path(folder, name), precision, choice.ranges.get(name))
+    unseen = draw_samples(make_splits().iid, networks.family, _image_run(networks, graphs), rows=rows)
+    open_run = partial(open_graph, folder)
+    report = check_parity(networks, open_run, precisions=choice.precisions, feeds=unseen)
     parity = {name: asdict(figures) for name, figures in report.items()}
-    return _reported(networks, Graphs(folder=folder, precision=precision, parity=parity | {"lost": lost}))
+    return Graphs(folder=folder, choice=choice, parity=parity)
+
+
+def reduce_graphs(
+    networks: Networks, graphs: Path, folder: Path, *, precision: Precision, work: Path
+) -> Graphs:
+    """Write fp32 graphs in another precision, calibrated on the training split and judged on the test splits.
+
+    Args:
+        networks: what the graphs were exported from.
+        graphs: the fp32 graphs.
+        folder: where to write; made where it is missing.
+        precision: int8 or fp16, of all encoders.
+        work: keeps the pictures that recall is measured on, whose drawing takes minutes.
+
+    Raises:
+        ExportError: as `convert_graphs` does, and where more recall is lost than export.quality allows.
+    """
+    choice = uniform(precision)
+    if precision == "int8":
+        choice = uniform(precision, ranges=_calibrated(networks, graphs))
+    made = convert_graphs(networks, graphs, folder, choice=choice, rows=PARITY_ROWS)
+    asked = held_out(networks.family, work)
+    before, after = (
+        measure_recalls({spec.name: open_graph(where, spec) for spec in networks.specs()}, asked)
+        for where in (graphs, folder)
+    )
+    lost = check_loss(before, after, precision=precision)
+    return replace(made, choice=replace(choice, quality={"lost": lost}))
+
+
+def make_published_graphs(
+    networks: Networks, folder: Path, *, precision: WantedPrecision, work: Path
+) -> Graphs:
+    """Write the graphs of a publication to the folder, or beside it.
+
+    What `verify --adopt` measured on these weights is taken as it is; a precision that was not measured is
+    calibrated and judged here.
+
+    Raises:
+        ExportError: as `make_graphs` and `reduce_graphs` do.
+    """
+    made = make_graphs(networks, folder)
+    known = read_choice(networks.family)
+    if precision == "fp32" or (precision == "auto" and known is None):
+        return made
+    converted = folder.with_name(f"{folder.name}-converted")
+    if known is not None and precision in {"auto", known.label()}:
+        return convert_graphs(networks, folder, converted, choice=known)
+    return reduce_graphs(networks, folder, converted, precision=cast(Precision, precision), work=work)
+
+
+def write_report(networks: Networks, graphs: Graphs) -> None:
+    """Write report.json beside graphs of one precision."""
+    report = {
+        "precision": graphs.choice.label(),
+        "weights": weights_digests(networks.family),
+        "parity": graphs.parity,
+        "quality": graphs.choice.quality,
+        "ranges": graphs.choice.ranges,
+    }
+    text = json.dumps(report, indent=1) + "\n"
+    (graphs.folder / REPORT_FILE).write_text(text, encoding="utf-8")
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -81,7 +136,7 @@ def read_report(folder: Path) -> dict[str, Any]:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         report = None
-    if not isinstance(report, dict) or not {"precision", "weights"} <= report.keys():
+    if not isinstance(report, dict) or not {"precision", "weights", "ranges"} <= report.keys():
         raise ExportError(f"{path}: missing or unreadable; `python -m export onnx` writes the graphs with it")
     return report
 
@@ -95,12 +150,22 @@ def is_graphs(folder: Path) -> bool:
     return True
 
 
-def _reported(networks: Networks, graphs: Graphs) -> Graphs:
-    report = {
-        "precision": graphs.precision,
-        "weights": weights_digests(networks.family),
-        "parity": graphs.parity,
+def _convert(graph: Path, out: Path, precision: Precision, ranges: Ranges | None) -> None:
+    if precision == "fp32":
+        shutil.copyfile(graph, out)
+    elif precision == "fp16":
+        halve(graph, out)
+    else:
+        quantise(graph, out, ranges or {})
+
+
+def _calibrated(networks: Networks, graphs: Path) -> dict[str, Ranges]:
+    run = _image_run(networks, graphs)
+    feeds = draw_samples(make_splits().train, networks.family, run, rows=CALIBRATION_ROWS)
+    return {
+        spec.name: calibrate(graph_path(graphs, spec.name), feeds[spec.name]) for spec in networks.specs()
     }
-    text = json.dumps(report, indent=2) + "\n"
-    (graphs.folder / REPORT_FILE).write_text(text, encoding="utf-8")
-    return graphs
+
+
+def _image_run(networks: Networks, graphs: Path) -> Run:
+    return open_graph(graphs, sized(IMAGE_ENCODER, networks.family.dimensions))

@@ -34,7 +34,10 @@ class Identity:
     family: str
     sizes: Mapping[str, Any]
     """What the networks are made of, as the family says."""
-    precision: str
+    precisions: Mapping[str, str]
+    """Of each encoder, by its name."""
+    calibration: str
+    """SHA-256 of the ranges that int8 takes its scales from; empty where no encoder is in int8."""
     embedding_dim: int
     image_size: int
     text_length: int
@@ -63,12 +66,13 @@ def open_family(weights: Path) -> Family:
         raise ExportError(str(error)) from None
 
 
-def identify(family: Family, *, precision: str, picture: Path) -> Identity:
+def identify(family: Family, *, precisions: Mapping[str, str], calibration: str, picture: Path) -> Identity:
     """Say what moves the embeddings of these weights.
 
     Args:
         family: the weights.
-        precision: of the graphs, such as fp32.
+        precisions: of the graphs, by encoder.
+        calibration: the digest of what int8 was calibrated with.
         picture: the reference picture, whose pixels stand for the preprocessing.
     """
     dimensions = family.dimensions
@@ -76,7 +80,8 @@ def identify(family: Family, *, precision: str, picture: Path) -> Identity:
     return Identity(
         family=family.name,
         sizes=family.sizes,
-        precision=precision,
+        precisions=precisions,
+        calibration=calibration,
         embedding_dim=dimensions.embedding_dim,
         image_size=dimensions.image_size,
         text_length=dimensions.text_length,

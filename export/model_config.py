@@ -15,6 +15,8 @@ from vitrine.tensors import MANIFEST_PARAMETER, ModelSpec
 
 Target = Literal["local", "onnxruntime", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]
+WantedPrecision = Literal["auto", "fp32", "fp16", "int8"]
+"""auto is what export.choice says of the weights."""
 
 CONFIG_FILE = "config.pbtxt"
 ARTEFACTS: dict[Target, str] = {"local": "model.onnx", "onnxruntime": "model.onnx", "tensorrt": "model.plan"}

@@ -2,60 +2,102 @@
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import (
+    CalibrationMethod,
+    TensorData,
+    TensorsData,
+    create_calibrator,
+    save_tensors_data,
+)
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from export.choice import Ranges
+from export.errors import ExportError
 from export.parity import Feeds
-from export.to_onnx import graph_path
-from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE
+from vitrine.tensors import MAX_BATCH_SIZE
 
 _QUANTISED = ("Conv", "MatMul", "Gemm")
 """Where the time goes. The rest stays float: layer normalisation and softmax lose more than they save."""
 
 
-def quantise(graphs: Path, folder: Path, calibration: Mapping[str, Feeds]) -> None:
-    """Write every encoder with int8 weights per channel and uint8 activations, as QuantizeLinear/DequantizeLinear.
+def calibrate(graph: Path, feeds: Feeds) -> Ranges:
+    """Give the ranges of an fp32 graph's tensors on these inputs; int8 takes its scales from them."""
+    with _prepared(graph) as prepared:
+        augmented = prepared.with_name("augmented.onnx")
+        calibrator = create_calibrator(prepared, list(_QUANTISED), augmented_model_path=str(augmented))
+        calibrator.collect_data(_Reader(feeds))
+        found = calibrator.compute_data()
+    return {name: (float(seen.lowest), float(seen.highest)) for name, seen in found.items()}
+
+
+def quantise(graph: Path, out: Path, ranges: Ranges) -> None:
+    """Write a graph with int8 weights per channel and uint8 activations, as QuantizeLinear/DequantizeLinear.
+
+    Weights keep to seven bits: two products with an unsigned byte then fit into the 16 bits in which processors
+    without VNNI add them up, so every processor gives the same embeddings.
 
     Args:
-        graphs: the fp32 graphs.
-        folder: for the int8 graphs, made where it is missing.
-        calibration: inputs of each encoder, by its name; their activations set the scales.
+        graph: the fp32 graph.
+        out: the file to write.
+        ranges: of the graph, as `calibrate` gives them.
+
+    Raises:
+        ExportError: the ranges are of another graph.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for spec in ENCODERS:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            prepared = Path(scratch) / "prepared.onnx"
-            # The exporter wrote every shape; ONNX Runtime's symbolic inference adds nothing to them.
-            quant_pre_process(graph_path(graphs, spec.name), prepared, skip_symbolic_shape=True)
+    with _prepared(graph) as prepared:
+        known = prepared.with_name("ranges.json")
+        save_tensors_data(_tensors_data(ranges), known)
+        try:
             quantize_static(
                 prepared,
-                graph_path(folder, spec.name),
-                _Reader(calibration[spec.name]),
+                out,
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
+                reduce_range=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=list(_QUANTISED),
+                calibration_cache_path=known,
             )
+        except ValueError as error:
+            raise ExportError(f"{graph}: calibrated as another graph: {error}") from None
 
 
-def halve(graphs: Path, folder: Path) -> None:
-    """Write every encoder with fp16 weights and arithmetic; inputs and outputs keep their dtypes.
+def halve(graph: Path, out: Path) -> None:
+    """Write a graph with fp16 weights and arithmetic; inputs and outputs keep their dtypes.
 
     The precision is in the graph itself, which is what strongly typed TensorRT and ONNX Runtime's CUDA provider take.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for spec in ENCODERS:
-        graph = onnx.load(graph_path(graphs, spec.name))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tells of every weight that fp16 rounds to its smallest number
-            halved = convert_float_to_float16(graph, keep_io_types=True)
-        onnx.save(halved, graph_path(folder, spec.name))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tells of every weight that fp16 rounds to its smallest number
+        halved = convert_float_to_float16(onnx.load(graph), keep_io_types=True)
+    onnx.save(halved, out)
+
+
+@contextmanager
+def _prepared(graph: Path) -> Iterator[Path]:
+    """Give the graph as quantisation wants it, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / "prepared.onnx"
+        # The exporter wrote every shape; ONNX Runtime's symbolic inference adds nothing to them.
+        quant_pre_process(graph, prepared, skip_symbolic_shape=True)
+        yield prepared
+
+
+def _tensors_data(ranges: Ranges) -> TensorsData:
+    data = {
+        name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
+        for name, (low, high) in ranges.items()
+    }
+    return TensorsData(CalibrationMethod.MinMax, data)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # its module carries no types

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from encoders.families import FAMILY, TOKENIZER_FILE, Family, open_tokenizer
+from export.choice import Choice, uniform
 from export.errors import ExportError
 from export.folders import fresh_folder
 from export.manifest import (
@@ -26,8 +27,8 @@ from export.model_config import (
     ARTEFACTS,
     CONFIG_FILE,
     Config,
-    Precision,
     Target,
+    WantedPrecision,
     read_config,
     resize,
     retarget_encoder,
@@ -63,7 +64,7 @@ class Publication:
     target: Target
     weights: Path
     out: Path
-    precision: Precision = "fp32"
+    precision: WantedPrecision = "auto"
     """Of the graphs; plans bring their own."""
     plans: Path | None = None
     """TensorRT plans; given for the target tensorrt and for no other."""
@@ -71,10 +72,10 @@ class Publication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graphs:
-    """What an export gives: a folder of artefacts and the figures of its parity."""
+    """What an export gives: a folder of artefacts, their precisions and the figures of their parity."""
 
     folder: Path
-    precision: Precision
+    choice: Choice
     parity: Mapping[str, Any]
 
 
@@ -103,7 +104,13 @@ def publish(publication: Publication, make_graphs: Callable[[Path], Graphs]) -> 
         plans = publication.plans
         graphs = _read_plans(plans, family) if plans else make_graphs(fresh.with_name("graphs"))
         identity = _assemble(fresh, publication.target, family, graphs)
-        made = {"target": publication.target, "inputs": inputs, "parity": graphs.parity, "card": family.card}
+        made = {
+            "target": publication.target,
+            "inputs": inputs,
+            "parity": graphs.parity,
+            "quality": graphs.choice.quality,
+            "card": family.card,
+        }
         _write_manifest(fresh, identity, made)
     return True
 
@@ -135,7 +142,7 @@ def _read_plans(plans: Path, family: Family) -> Graphs:
     for name, digest in stamp["plans"].items():
         if file_digest(plans / f"{name}.plan") != digest:
             raise ExportError(f"{plans / name}.plan: not the file that {PLANS_FILE} tells of")
-    return Graphs(folder=plans, precision=stamp["precision"], parity=stamp["parity"])
+    return Graphs(folder=plans, choice=uniform(stamp["precision"]), parity=stamp["parity"])
 
 
 def _intact(repository: Path, manifest: Mapping[str, Any]) -> bool:
@@ -150,7 +157,10 @@ def _files(repository: Path) -> dict[str, str]:
 
 
 def _assemble(folder: Path, target: Target, family: Family, graphs: Graphs) -> Identity:
-    identity = identify(family, precision=graphs.precision, picture=PICTURE)
+    choice = graphs.choice
+    identity = identify(
+        family, precisions=choice.precisions, calibration=choice.calibration(), picture=PICTURE
+    )
     for spec in PREPROCESSORS:
         _add_preprocessor(_model_folder(folder, spec.name), sized(spec, family.dimensions), family)
     for spec in ENCODERS:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from encoders.checkpoint import load_encoders
 from encoders.families import PRETRAINED, CheckpointError, Family
-from encoders.pretrained import load_pretrained
 from export.errors import ExportError
 from export.manifest import open_family
 from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec, TensorSpec, sized
@@ -56,6 +55,9 @@ def load_family(weights: Path) -> Networks:
     family = open_family(weights)
     try:
         if family.name in PRETRAINED:
+            # Imported here because transformers takes seconds, and our own weights do without.
+            from encoders.pretrained import load_pretrained  # noqa: PLC0415
+
             return Networks(family=family, parts=load_pretrained(family))
         return Networks(family=family, parts=load_encoders(weights).parts())
     except CheckpointError as error:

@@ -18,6 +18,7 @@ import tensorrt
 import torch
 from numpy.typing import NDArray
 
+from export.choice import uniform
 from export.errors import ELSEWHERE, ExportError
 from export.graphs import read_report
 from export.manifest import file_digest, weights_digests
@@ -45,7 +46,9 @@ def build_plans(weights: Path, graphs: Path, folder: Path) -> None:
     for spec in networks.specs():
         plan = _build(graph_path(graphs, spec.name), spec, folder / _TIMING_CACHE_FILE)
         _plan_path(folder, spec.name).write_bytes(plan)
-    report = check_parity(networks, lambda spec: _open_plan(folder, spec), precision=precision)
+    report = check_parity(
+        networks, lambda spec: _open_plan(folder, spec), precisions=uniform(precision).precisions
+    )
     stamp = {
         "precision": precision,
         "tensorrt": tensorrt.__version__,

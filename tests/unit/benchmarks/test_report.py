@@ -85,6 +85,11 @@ def write_precisions() -> None:
         },
         "encoders": {"text_encoder": {"int8": {"megabytes": 1.5, **parity}}},
         "timing": [{**case, "median_ms": 0.5, "best_ms": 0.4, "rows_per_cpu_s": 2000.0}],
+        "choice": {
+            "precisions": {"text_encoder": "int8"},
+            "faster": {"text_encoder": 1.5},
+            "lost": {"text": {"R@1": 0.25, "R@10": -0.1}},
+        },
     }
     environment = {"commit": "c-p", "processor": "A processor", "cores": 2}
     document = {"environment": environment, "params": {"parity_rows": 128}, "results": results}
@@ -137,6 +142,8 @@ def test_precisions_are_shown_with_what_they_lose() -> None:
     assert "| torch | text | 90.00 | 99.50 | - | - |" in text
     assert "| int8 | text | 90.00 | 99.50 | 0.25 | -0.10 |" in text
     assert "| text encoder | int8 | 1.50 | 0.997600 | 0.999750 | 1.000000 |" in text
+    assert "| text encoder | int8 | 1.50 |" in text
+    assert "in points of R@1 and R@10: text 0.25 and -0.10." in text
     assert "| text encoder | ONNX Runtime int8 | 0.5 ms (best 0.4), 2000/s |" in text
 
 

@@ -12,6 +12,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from encoders.checkpoint import new_encoders, save_encoders
 from encoders.networks import Sizes
+from export.choice import uniform
 from export.cli import main
 from export.errors import ExportError
 from export.repository import Graphs
@@ -77,7 +78,9 @@ class FakeExporter:
             (folder / f"{spec.name}.onnx").write_bytes(spec.name.encode())
         if self.fails:
             raise ExportError("image_encoder: cosine to torch is 0.5")
-        return Graphs(folder=folder, precision="fp32", parity={"image_encoder": {"minimum_cosine": 1.0}})
+        return Graphs(
+            folder=folder, choice=uniform("fp32"), parity={"image_encoder": {"minimum_cosine": 1.0}}
+        )
 
 
 @pytest.fixture

@@ -137,8 +137,8 @@ def test_tensorrt_knows_every_operator(published: Path, tmp_path: Path) -> None:
 def test_a_changed_normalisation_is_another_identity(tmp_path: Path) -> None:
     """Pixels that are normalised otherwise give other embeddings."""
     write_checkpoint(tmp_path, "clip")
-    before = identify(open_family(tmp_path), precision="fp32", picture=PICTURE)
+    before = identify(open_family(tmp_path), precisions={}, calibration="", picture=PICTURE)
     path = tmp_path / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "image_mean": [0, 0, 0]}))
-    after = identify(open_family(tmp_path), precision="fp32", picture=PICTURE)
+    after = identify(open_family(tmp_path), precisions={}, calibration="", picture=PICTURE)
     assert before.digest() != after.digest()
