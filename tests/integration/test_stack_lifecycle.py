@@ -152,7 +152,9 @@ async def test_killed_supervisor_is_recovered_from(own_stack: Any) -> None:
     assert own_stack.leftovers() == []
 
 
-async def search_until_refused(address: str, worker: int) -> tuple[int, grpc.aio.AioRpcError]:
+async def search_until_refused(
+    address: str, worker: int, answered: asyncio.Event
+) -> tuple[int, grpc.aio.AioRpcError]:
     """Search without pause; give how many searches were answered, and how the first one that was not ended."""
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
         stub = search_pb2_grpc.SearchServiceStub(channel)
@@ -162,6 +164,7 @@ async def search_until_refused(address: str, worker: int) -> tuple[int, grpc.aio
             except grpc.aio.AioRpcError as error:
                 return number, error
             assert len(answer.hits) == 5
+            answered.set()
     raise AssertionError
 
 
@@ -171,11 +174,15 @@ async def test_stopping_stack_answers_what_it_accepted(own_stack: Any) -> None:
     The gateway ends first, so no search misses a dependency that stopped before it.
     """
     supervisor = json.loads(own_stack.command("status", "--json").stdout)["supervisor"]
-    workers = [asyncio.create_task(search_until_refused(own_stack.gateway, n)) for n in range(8)]
-    await asyncio.sleep(1.0)
+    answered = [asyncio.Event() for _ in range(8)]
+    workers = [
+        asyncio.create_task(search_until_refused(own_stack.gateway, number, first))
+        for number, first in enumerate(answered)
+    ]
+    await asyncio.wait_for(asyncio.gather(*(first.wait() for first in answered)), 60)
     os.kill(supervisor, signal.SIGTERM)
-    for answered, error in await asyncio.gather(*workers):
-        assert answered > 0
+    for searches, error in await asyncio.gather(*workers):
+        assert searches > 0
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert re.search("shutting down|Connection refused", error.details() or "")
     await asyncio.to_thread(own_stack.down)

@@ -98,9 +98,11 @@ async def test_a_dependency_is_named_and_its_message_is_not() -> None:
 
 async def test_a_gateway_that_ends_refuses_new_calls_and_answers_old_ones() -> None:
     """UNAVAILABLE, which clients repeat elsewhere, meets whoever comes after the drain; who was in is answered."""
-    async with serving(products=PRODUCTS, encoder=FakeEncoder(delay_s=0.2)) as gateway:
+    encoder = FakeEncoder(delay_s=0.5)
+    async with serving(products=PRODUCTS, encoder=encoder) as gateway:
+        earlier = len(encoder.embed_calls)
         accepted = asyncio.create_task(search(gateway))
-        await asyncio.sleep(0.1)
+        await until(lambda: len(encoder.embed_calls) > earlier)
         gateway.edge.close()
         error = await refusal(gateway)
         assert (await accepted).hits
@@ -185,11 +187,12 @@ async def test_more_than_it_can_carry_is_refused_with_advice() -> None:
     settings = Settings(initial_concurrency=1, max_concurrency=1, max_queue=0)
     async with serving(products=PRODUCTS, encoder=encoder, settings=settings) as gateway:
         await search(gateway)
-        encoder.delay_s = 0.3
+        encoder.delay_s = 60.0
+        earlier = len(encoder.embed_calls)
         running = asyncio.create_task(search(gateway, "something new"))
-        await asyncio.sleep(0.1)
+        await until(lambda: len(encoder.embed_calls) > earlier)
         error = await refusal(gateway)
-        await running
+        running.cancel()
         shed = gateway.metrics.registry.get_sample_value(
             "vitrine_gateway_shed_total", {"reason": "queue_full"}
         )
