@@ -11,6 +11,7 @@ from encoders import training
 from encoders.checkpoint import TOKENIZER_FILE, CheckpointError, read_card, write_card
 from encoders.comparison.neighbourhoods import make_protocol
 from encoders.comparison.training import Budget
+from encoders.css import compare as css
 from encoders.fashion200k import Fashion200kError
 from encoders.results import digest_of_files, is_measured, write_result
 
@@ -105,6 +106,20 @@ def compare(
         )
         print(f"{name:15} {means}")
     print(f"failures: {sheet}")
+
+
+@main.command("css")
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "css.json", show_default=True)
+@click.option("--steps", default=css.Settings().steps, show_default=True, help="Of every design.")
+@click.option("--seeds", type=click.IntRange(1, 20), default=3, show_default=True, help="Likewise.")
+@_AGAIN
+def measure_css(*, work: Path, out: Path, steps: int, seeds: int, again: bool) -> None:
+    """Train towers and every fusion design on scenes of coloured shapes; goes on where a run stopped."""
+    settings = css.Settings(steps=steps, seeds=tuple(range(1, seeds + 1)))
+    params = {"benchmark": "css", **asdict(settings), "sets": css.describe_sets(settings)}
+    if not _is_measured(out, params, again=again):
+        write_result(out, params, css.compare(settings, work))
 
 
 @main.command()

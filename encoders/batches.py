@@ -67,14 +67,14 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextBatch:
-    """A full text and a short query for each of m products, held against n."""
+    """A full text and a short query for each of n products."""
 
     token_ids: Tensor
-    """int64 (2m, length): m full texts, then m short queries."""
+    """int64 (2n, length): n full texts, then n short queries."""
     same: Tensor
-    """bool (m, n): the products share their caption."""
+    """bool (n, n): the products share their caption."""
     described: Tensor
-    """bool (m, n): the query of the row describes the product of the column."""
+    """bool (n, n): the query of the row describes the product of the column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,19 +121,16 @@ def draw_clusters(count: int, wanted: int, *, seed: int, step: int) -> list[int]
     return order[position * wanted : (position + 1) * wanted]
 
 
-def draw_texts(
-    specs: Sequence[Spec], tokenizer: Tokenizer, rng: random.Random, *, among: Labels | None = None
-) -> TextBatch:
-    """Say each product in full and in short; `among` are the products to hold them against, themselves by default."""
+def draw_texts(specs: Sequence[Spec], tokenizer: Tokenizer, rng: random.Random) -> TextBatch:
+    """Say each product in full and in short."""
     labels = encode_specs(specs)
-    products = labels if among is None else among
     queries = [describe(spec, rng) for spec in specs]
     texts = [describe_fully(spec, rng) for spec in specs] + [query.text for query in queries]
     named = encode_attributes(query.named for query in queries)
     return TextBatch(
         token_ids=tokenise(tokenizer, texts, rng),
-        same=torch.from_numpy(describes(labels, products)),
-        described=torch.from_numpy(describes(named, products)),
+        same=torch.from_numpy(describes(labels, labels)),
+        described=torch.from_numpy(describes(named, labels)),
     )
 
 

@@ -1,7 +1,7 @@
 """What family of encoders a folder holds, and all that the family decides: dims, pixels' normalisation, tokenizer.
 
-A folder is one of ours (card.json; `python -m encoders train` writes it) or a checkpoint of CLIP or SigLIP as
-transformers saves it (config.json): whoever has weights writes no code. Nothing here imports torch.
+A folder is one of ours (card.json; `python -m encoders train` writes it) or a checkpoint of CLIP, SigLIP or BLIP-2
+as transformers saves it (config.json): whoever has weights writes no code. Nothing here imports torch.
 """
 
 import json
@@ -11,19 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
+from safetensors import SafetensorError, safe_open
 
 from vitrine.preprocess import PAD_ID
 from vitrine.tensors import ENCODERS, Dimensions
 
 FAMILY = "vitrine-small"
-PRETRAINED = ("clip", "siglip")
-"""Families of transformers, by the model_type of their config.json."""
+PRETRAINED = {"clip": "clip", "siglip": "siglip", "blip-2": "paper"}
+"""Families that transformers saves, by the model_type of their config.json."""
 
 CARD_FILE = "card.json"
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "config.json"
 PIXELS_FILE = "preprocessor_config.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+
+# What the family `paper` has beside its BLIP-2.
+RETRIEVAL_FILE = "retrieval.safetensors"
+ADAPTER_FILE = "adapter_model.safetensors"
+ADAPTER_CONFIG_FILE = "adapter_config.json"
 
 _RGB = 3
 
@@ -143,33 +149,72 @@ def _small(folder: Path) -> Family:
 def _pretrained(folder: Path) -> Family:
     path = folder / CONFIG_FILE
     stated = read_json(path)
-    name = stated.get("model_type")
-    if name not in PRETRAINED:
-        raise CheckpointError(f"{path}: a checkpoint of {name!r}; this code reads {', '.join(PRETRAINED)}")
-    weights = {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
+    name = PRETRAINED.get(str(stated.get("model_type")))
+    if name is None:
+        known = ", ".join(PRETRAINED)
+        raise CheckpointError(
+            f"{path}: a checkpoint of {stated.get('model_type')!r}; this code reads {known}"
+        )
+    weights = {file.stem: file for file in sorted(folder.glob("model*.safetensors"))}
     if not weights:
-        raise CheckpointError(f"{folder}: holds no safetensors; model.save_pretrained(...) writes them")
+        raise CheckpointError(f"{folder}: holds no model.safetensors; model.save_pretrained(...) writes it")
+    if name == "paper":
+        added = (folder / RETRIEVAL_FILE, folder / ADAPTER_FILE)
+        weights |= {file.stem: file for file in added if file.exists()}
     # Imported here because it takes seconds; it knows the sizes that a config.json leaves out.
     from transformers import AutoConfig  # noqa: PLC0415
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     mean, deviation = _normalisation(folder / PIXELS_FILE)
-    text, vision = config.text_config, config.vision_config
     return Family(
         name=name,
         folder=folder,
         card={"family": name, "config": stated},
-        sizes={"config": stated, "pixel_mean": mean, "pixel_deviation": deviation},
-        dimensions=Dimensions(
-            image_size=vision.image_size,
-            text_length=text.max_position_embeddings,
-            embedding_dim=config.projection_dim if name == "clip" else vision.hidden_size,
-        ),
+        sizes=_sizes(folder, stated) | {"pixel_mean": mean, "pixel_deviation": deviation},
+        dimensions=_paper_dimensions(folder, config) if name == "paper" else _tower_dimensions(name, config),
         weights=weights,
-        vocabulary=text.vocab_size,
+        vocabulary=config.text_config.vocab_size,
         pixel_mean=mean,
         pixel_deviation=deviation,
     )
+
+
+def _sizes(folder: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
+    adapter = folder / ADAPTER_CONFIG_FILE
+    return {"config": stated} | ({"adapter": read_json(adapter)} if adapter.exists() else {})
+
+
+def _tower_dimensions(name: str, config: Any) -> Dimensions:
+    text, vision = config.text_config, config.vision_config
+    return Dimensions(
+        image_size=vision.image_size,
+        text_length=text.max_position_embeddings,
+        embedding_dim=config.projection_dim if name == "clip" else vision.hidden_size,
+    )
+
+
+def _paper_dimensions(folder: Path, config: Any) -> Dimensions:
+    if config.text_config.model_type != "t5":
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: its language model is {config.text_config.model_type!r}; "
+            "the family paper reads 't5'"
+        )
+    path = folder / RETRIEVAL_FILE
+    if not path.exists():
+        raise CheckpointError(f"{path}: missing; training for retrieval writes it beside the BLIP-2")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            length = int((file.metadata() or {})["text_length"])
+            rows, _ = file.get_slice("embedding.weight").get_shape()
+    except (KeyError, ValueError, SafetensorError):
+        raise CheckpointError(
+            f"{path}: must hold embedding.weight, and text_length in its metadata"
+        ) from None
+    if rows % config.num_query_tokens:
+        raise CheckpointError(
+            f"{path}: gives embeddings of {rows} numbers, which {config.num_query_tokens} query tokens cannot share"
+        )
+    return Dimensions(image_size=config.vision_config.image_size, text_length=length, embedding_dim=rows)
 
 
 def _normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

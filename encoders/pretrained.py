@@ -17,22 +17,34 @@ from transformers.utils import logging
 from encoders.families import CheckpointError, Family
 
 
-class PretrainedImageEncoder(nn.Module):
-    """The vision tower with its projection, and the normalisation of pixels that it was trained with."""
+class PixelNormalisation(nn.Module):
+    """Bytes as the values that a vision tower was trained with."""
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, model: Any, family: Family) -> None:
+    def __init__(self, family: Family) -> None:
         super().__init__()
-        self.model = model
         self.register_buffer("mean", 255 * torch.tensor(family.pixel_mean))
         self.register_buffer("deviation", 255 * torch.tensor(family.pixel_deviation))
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Give float32 (n, 3, size, size) of uint8 (n, size, size, 3), RGB."""
+        normalised: Tensor = ((pixels.float() - self.mean) / self.deviation).permute(0, 3, 1, 2)
+        return normalised
+
+
+class PretrainedImageEncoder(nn.Module):
+    """The vision tower with its projection, and the normalisation of pixels that it was trained with."""
+
+    def __init__(self, model: Any, family: Family) -> None:
+        super().__init__()
+        self.model = model
+        self.normalisation = PixelNormalisation(family)
+
+    def forward(self, pixels: Tensor) -> Tensor:
         """Embed uint8 pixels (n, size, size, 3), RGB."""
-        normalised = (pixels.float() - self.mean) / self.deviation
-        features = self.model.get_image_features(pixel_values=normalised.permute(0, 3, 1, 2))
+        features = self.model.get_image_features(pixel_values=self.normalisation(pixels))
         return functional.normalize(features.pooler_output, dim=-1)
 
 
@@ -62,14 +74,29 @@ class SumFusion(nn.Module):
 
 
 def load_pretrained(family: Family) -> Mapping[str, nn.Module]:
-    """Read the networks as float32, in evaluation mode, by the names of their models in vitrine.tensors.
+    """Read the networks of CLIP or SigLIP, by the names of their models in vitrine.tensors.
+
+    Raises:
+        CheckpointError: as `read_model` does.
+    """
+    model = read_model(AutoModel, family)
+    text = PretrainedTextEncoder(model)
+    return {
+        "image_encoder": PretrainedImageEncoder(model, family),
+        "text_encoder": text,
+        "fusion_encoder": SumFusion(text),
+    }
+
+
+def read_model(model_class: Any, family: Family) -> Any:
+    """Read a model of transformers as float32, in evaluation mode.
 
     Raises:
         CheckpointError: a file is corrupt, or lacks weights that the configuration asks for.
     """
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model, found = AutoModel.from_pretrained(
+        model, found = model_class.from_pretrained(
             family.folder,
             local_files_only=True,
             use_safetensors=True,
@@ -83,10 +110,4 @@ def load_pretrained(family: Family) -> Mapping[str, nn.Module]:
         raise CheckpointError(
             f"{family.folder}: {len(lacking)} tensors are missing, the first is {lacking[0]}"
         )
-    model.eval()
-    text = PretrainedTextEncoder(model)
-    return {
-        "image_encoder": PretrainedImageEncoder(model, family),
-        "text_encoder": text,
-        "fusion_encoder": SumFusion(text),
-    }
+    return model.eval()

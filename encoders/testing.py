@@ -1,4 +1,4 @@
-"""Tiny checkpoints with random weights, as users of the families in encoders.pretrained bring them."""
+"""Tiny checkpoints with random weights, as users of the families that transformers saves bring them."""
 
 import json
 from pathlib import Path
@@ -6,16 +6,39 @@ from typing import Any, Literal
 
 import tokenizers
 import torch
+from safetensors.torch import save_file
 from tokenizers import models, pre_tokenizers, processors
-from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
+from torch import nn
+from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    CLIPConfig,
+    CLIPModel,
+    SiglipConfig,
+    SiglipModel,
+    T5Config,
+)
 
-from encoders.families import PIXELS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
+from encoders.families import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    PIXELS_FILE,
+    RETRIEVAL_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+)
+from encoders.paper import Projections
 
 IMAGE_SIZE = 32
 TEXT_LENGTH = 16
 EMBEDDING_DIM = 24
 WORDS = ("[PAD]", "[UNK]", "[BOS]", "red", "blue", "dress", "boots", "bag", "make", "it", "[EOS]")
 
+QUERIES = 4
+"""Query tokens of the Q-Former; each has its share of the embedding."""
+
+_WIDTH = 16
+_RANK = 2
 _LAYERS = {"intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 _VISION: dict[str, Any] = {**_LAYERS, "image_size": IMAGE_SIZE, "patch_size": 8}
 _TEXT: dict[str, Any] = {
@@ -28,20 +51,75 @@ _TEXT: dict[str, Any] = {
 }
 
 
-def write_checkpoint(folder: Path, family: Literal["clip", "siglip"], *, seed: int = 1) -> None:
+FamilyName = Literal["clip", "siglip", "paper"]
+FAMILIES: tuple[FamilyName, ...] = ("clip", "siglip", "paper")
+
+
+def write_checkpoint(folder: Path, family: FamilyName, *, seed: int = 1) -> None:
     """Write weights, configuration, tokenizer and normalisation, as `save_pretrained` of each does."""
     torch.manual_seed(seed)
-    if family == "clip":
-        text, vision = {**_TEXT, "hidden_size": 16}, {**_VISION, "hidden_size": 16}
-        config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=EMBEDDING_DIM)
-        CLIPModel(config).save_pretrained(folder)
-    else:
-        text, vision = ({**part, "hidden_size": EMBEDDING_DIM} for part in (_TEXT, _VISION))
-        SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
+    {"clip": _write_clip, "siglip": _write_siglip, "paper": _write_paper}[family](folder)
     normalisation = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
     (folder / PIXELS_FILE).write_text(json.dumps(normalisation), encoding="utf-8")
     (folder / TOKENIZER_CONFIG_FILE).write_text(json.dumps({"pad_token": "[PAD]"}), encoding="utf-8")
     _tokenizer().save(str(folder / TOKENIZER_FILE))
+
+
+def _write_clip(folder: Path) -> None:
+    text, vision = {**_TEXT, "hidden_size": _WIDTH}, {**_VISION, "hidden_size": _WIDTH}
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=EMBEDDING_DIM)
+    CLIPModel(config).save_pretrained(folder)
+
+
+def _write_siglip(folder: Path) -> None:
+    text, vision = ({**part, "hidden_size": EMBEDDING_DIM} for part in (_TEXT, _VISION))
+    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
+
+
+def _write_paper(folder: Path) -> None:
+    t5 = T5Config(  # type: ignore[call-arg]  # takes what every configuration takes
+        vocab_size=len(WORDS),
+        d_model=_WIDTH,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_heads=2,
+        pad_token_id=WORDS.index("[PAD]"),
+        eos_token_id=WORDS.index("[EOS]"),
+        decoder_start_token_id=WORDS.index("[PAD]"),
+    )
+    config = Blip2Config(
+        vision_config={**_VISION, "hidden_size": _WIDTH, "initializer_range": 0.5},
+        qformer_config={
+            **_LAYERS,
+            "hidden_size": _WIDTH,
+            "cross_attention_frequency": 1,
+            "initializer_range": 0.5,
+        },
+        text_config=t5.to_dict(),
+        num_query_tokens=QUERIES,
+    )
+    model = Blip2ForConditionalGeneration(config)
+    nn.init.normal_(model.query_tokens)
+    model.save_pretrained(folder)
+    projections = Projections(
+        queries=QUERIES, query_width=_WIDTH, text_width=_WIDTH, embedding_dim=EMBEDDING_DIM
+    )
+    metadata = {"family": "paper", "text_length": str(TEXT_LENGTH)}
+    save_file(projections.state_dict(), folder / RETRIEVAL_FILE, metadata)
+    _write_adapter(folder, model)
+
+
+def _write_adapter(folder: Path, model: nn.Module) -> None:
+    """Write LoRA for every query and value of the T5's attention, as peft does."""
+    tensors = {}
+    for name, _ in model.named_modules():
+        if name.startswith("language_model.") and name.endswith((".q", ".v")):
+            tensors[f"base_model.model.{name}.lora_A.weight"] = torch.randn(_RANK, _WIDTH)
+            tensors[f"base_model.model.{name}.lora_B.weight"] = torch.randn(_WIDTH, _RANK)
+    save_file(tensors, folder / ADAPTER_FILE, {"format": "pt"})
+    adapter = {"peft_type": "LORA", "r": _RANK, "lora_alpha": 1, "target_modules": ["q", "v"]}
+    (folder / ADAPTER_CONFIG_FILE).write_text(json.dumps(adapter), encoding="utf-8")
 
 
 def _tokenizer() -> tokenizers.Tokenizer:

@@ -1,7 +1,8 @@
 """Training in three stages: all networks together, then text and fusion encoder again on fixed pictures.
 
-The later stages are cheap, because pictures are embedded once: many more texts and changes are seen, each against a
-picture of every product of the training set, and each encoder settles on a space that no longer moves.
+The later stages are cheap, because pictures are embedded once: many more texts and changes are seen, against many
+more pictures at a time, changes even against every product of the training set; and each encoder settles on a space
+that no longer moves.
 """
 
 import random
@@ -37,7 +38,7 @@ class Settings:
     joint_rate: float = 2e-3
     text_steps: int = 1000
     fusion_steps: int = 1200
-    fixed_clusters: int = 64
+    fixed_clusters: int = 128
     fixed_rate: float = 1e-3
     views: int = 4
     """Augmented embeddings of a picture that the later stages draw from."""
@@ -65,13 +66,12 @@ def train_text(
     scales = nn.ParameterDict({name: new_scale() for name in ("caption", "query")})
     modules = nn.ModuleDict({"text_encoder": encoders.text, "scales": scales})
     stage = new_stage("text", modules, rate=settings.fixed_rate, steps=settings.text_steps, work=work)
-    everything = range(len(data.specs))
 
     def losses_of_step(step: int) -> Losses:
         rng = generator("text", settings.seed, step)
         rows = _rows(data, settings, step)
-        texts = draw_texts([data.specs[row] for row in rows], data.tokenizer, rng, among=data.labels)
-        return _text_losses(encoders.text, scales, texts, _draw_views(pictures, everything, rng), rows)
+        texts = draw_texts([data.specs[row] for row in rows], data.tokenizer, rng)
+        return _text_losses(encoders.text, scales, texts, _draw_views(pictures, rows, rng))
 
     return run_stage(stage, lambda steps: map(losses_of_step, steps))
 
@@ -144,19 +144,15 @@ def _joint_losses(
     }
 
 
-def _text_losses(
-    text: TextEncoder, scales: nn.ParameterDict, texts: TextBatch, pictures: Tensor, rows: list[int]
-) -> Losses:
-    """Contrast texts of these rows with every picture, and with the captions of the rows themselves."""
+def _text_losses(text: TextEncoder, scales: nn.ParameterDict, texts: TextBatch, pictures: Tensor) -> Losses:
     same, described = texts.same.to(device()), texts.described.to(device())
     with autocast():
         captions, queries = text(texts.token_ids.to(device())).chunk(2)
     matched = contrastive_loss(captions, pictures, same, scales["caption"])
     return {
-        "caption": (matched + contrastive_loss(pictures[rows], captions, same[:, rows], scales["caption"]))
-        / 2,
+        "caption": (matched + contrastive_loss(pictures, captions, same, scales["caption"])) / 2,
         "query": contrastive_loss(queries, pictures, described, scales["query"]),
-        "title": contrastive_loss(queries, captions, described[:, rows], scales["query"]) / 2,
+        "title": contrastive_loss(queries, captions, described, scales["query"]) / 2,
     }
 
 
@@ -166,7 +162,7 @@ def _rows(data: TrainingSet, settings: Settings, step: int) -> list[int]:
 
 
 def _draw_views(pictures: Tensor, rows: Sequence[int], rng: random.Random) -> Tensor:
-    return pictures[list(rows), rng.choices(range(pictures.shape[1]), k=len(rows))]
+    return pictures[list(rows), [rng.randrange(pictures.shape[1]) for _ in rows]]
 
 
 @torch.no_grad()

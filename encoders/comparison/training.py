@@ -1,8 +1,9 @@
 """Trains one design on frozen pictures: equal steps see equal products, pictures and texts, whatever the design."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ _ROWS = 512
 class Budget:
     """What every design may spend."""
 
-    steps: int = 500
+    steps: int = 600
     clusters: int = 64
     rate: float = 1e-3
 
@@ -69,31 +70,45 @@ class Material:
         )
 
 
+LossesOf = Callable[[Composer, Tensor, int, int], Losses]
+"""Gives the losses of a composer with its scale, its place among those of the design, and the step."""
+
+
 def train_design(
     design: Design, encoders: Encoders, material: Material, budget: Budget, *, seed: int, work: Path
 ) -> Composer:
     """Train the composers of a design in turn and give the last; goes on where an earlier run stopped."""
+
+    def losses_of(composer: Composer, scale: Tensor, number: int, step: int) -> Losses:
+        own = 100 * number + seed
+        chosen = draw_clusters(material.data.clusters, budget.clusters, seed=own, step=step)
+        rows = material.data.cluster_rows(chosen)
+        return _losses(composer, scale, material, rows, generator("comparison", own, step))
+
+    return train_composers(
+        design, encoders, losses_of, steps=budget.steps, rate=budget.rate, seed=seed, work=work
+    )
+
+
+def train_composers(
+    design: Design,
+    encoders: Encoders,
+    losses_of: LossesOf,
+    *,
+    steps: int,
+    rate: float,
+    seed: int,
+    work: Path,
+) -> Composer:
+    """Train the composers of a design on any losses, each with its part of the steps, and give the last."""
     torch.manual_seed(seed)
     for number, composer in enumerate(design.composers(encoders)):
+        scale = new_scale()
+        modules = nn.ModuleDict({"composer": composer, "scales": nn.ParameterList([scale])})
         name = f"{design.name}-{number}-{seed}"
-        steps = budget.steps // design.stages
-        _train(composer, material, budget, name=name, steps=steps, seed=100 * number + seed, work=work)
+        stage = new_stage(name, modules, rate=rate, steps=steps // design.stages, work=work)
+        run_stage(stage, partial(map, partial(losses_of, composer, scale, number)))
     return composer
-
-
-def _train(
-    composer: Composer, material: Material, budget: Budget, *, name: str, steps: int, seed: int, work: Path
-) -> None:
-    scale = new_scale()
-    modules = nn.ModuleDict({"composer": composer, "scales": nn.ParameterList([scale])})
-    stage = new_stage(name, modules, rate=budget.rate, steps=steps, work=work)
-
-    def losses_of_step(step: int) -> Losses:
-        chosen = draw_clusters(material.data.clusters, budget.clusters, seed=seed, step=step)
-        rows = material.data.cluster_rows(chosen)
-        return _losses(composer, scale, material, rows, generator("comparison", seed, step))
-
-    run_stage(stage, lambda steps: map(losses_of_step, steps))
 
 
 def _losses(

@@ -2,28 +2,40 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
-from encoders.families import CheckpointError, open_tokenizer, read_family
+from encoders.families import CheckpointError, Family, open_tokenizer, read_family
+from encoders.paper import load_paper
 from encoders.pretrained import load_pretrained
-from encoders.testing import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH, WORDS, write_checkpoint
+from encoders.testing import (
+    EMBEDDING_DIM,
+    FAMILIES,
+    IMAGE_SIZE,
+    TEXT_LENGTH,
+    WORDS,
+    FamilyName,
+    write_checkpoint,
+)
 from vitrine.preprocess import Tokenizer
 from vitrine.tensors import Dimensions
 
 SMALL = Path(__file__).parents[3] / "encoders/weights/small"
-NAMES: tuple[Literal["clip", "siglip"], ...] = ("clip", "siglip")
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=FAMILIES)
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A tiny checkpoint that a test may damage."""
     write_checkpoint(tmp_path, request.param)
     return tmp_path
+
+
+def load(family: Family) -> object:
+    return load_paper(family) if family.name == "paper" else load_pretrained(family)
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -46,7 +58,7 @@ def test_a_checkpoint_says_its_dimensions(checkpoint: Path) -> None:
     )
     assert family.pixel_mean == (0.48, 0.46, 0.41)
     assert family.pixel_deviation == (0.27, 0.26, 0.28)
-    assert list(family.weights) == ["model"]
+    assert set(family.weights) == {path.stem for path in checkpoint.glob("*.safetensors")}
 
 
 def test_the_tokenizer_pads_as_the_checkpoint_says(checkpoint: Path) -> None:
@@ -59,9 +71,12 @@ def test_the_tokenizer_pads_as_the_checkpoint_says(checkpoint: Path) -> None:
     assert (len(long), long[-1]) == (TEXT_LENGTH, eos)
 
 
+@pytest.mark.parametrize("name", ["clip", "siglip"])
 @torch.inference_mode()
-def test_networks_give_what_the_model_gives(checkpoint: Path) -> None:
+def test_networks_give_what_the_model_gives(tmp_path: Path, name: FamilyName) -> None:
     """Pixels are normalised as the checkpoint's own processor would, and embeddings to length one."""
+    write_checkpoint(tmp_path, name)
+    checkpoint = tmp_path
     family = read_family(checkpoint)
     parts = load_pretrained(family)
     model = AutoModel.from_pretrained(checkpoint)
@@ -83,7 +98,9 @@ def test_networks_give_what_the_model_gives(checkpoint: Path) -> None:
 def test_another_family_is_named(checkpoint: Path) -> None:
     """A checkpoint of a model that Vitrine cannot serve says what it is and what is served."""
     edit(checkpoint / "config.json", model_type="bert")
-    with pytest.raises(CheckpointError, match=r"config\.json: a checkpoint of 'bert'; .* clip, siglip"):
+    with pytest.raises(
+        CheckpointError, match=r"config\.json: a checkpoint of 'bert'; .* clip, siglip, blip-2"
+    ):
         read_family(checkpoint)
 
 
@@ -102,7 +119,7 @@ def test_a_tokenizer_of_other_weights_is_refused(checkpoint: Path) -> None:
         ("tokenizer.json", r"tokenizer\.json: missing"),
         ("preprocessor_config.json", r"preprocessor_config\.json: missing"),
         ("tokenizer_config.json", r"tokenizer_config\.json: missing"),
-        ("model.safetensors", "holds no safetensors"),
+        ("model.safetensors", "holds no model.safetensors"),
     ],
 )
 def test_a_missing_file_is_named(checkpoint: Path, name: str, message: str) -> None:
@@ -131,8 +148,9 @@ def test_corrupt_weights_are_named(checkpoint: Path) -> None:
     """A truncated file of weights is no model."""
     path = checkpoint / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100])
+    family = read_family(checkpoint)
     with pytest.raises(CheckpointError, match=str(checkpoint)):
-        load_pretrained(read_family(checkpoint))
+        load(family)
 
 
 def test_missing_tensors_are_named(checkpoint: Path) -> None:
@@ -142,4 +160,4 @@ def test_missing_tensors_are_named(checkpoint: Path) -> None:
     dropped = max(tensors)
     save_file({name: each for name, each in tensors.items() if name != dropped}, path, {"format": "pt"})
     with pytest.raises(CheckpointError, match=f"1 tensors are missing, the first is {dropped}"):
-        load_pretrained(read_family(checkpoint))
+        load(read_family(checkpoint))
