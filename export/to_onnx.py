@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders.checkpoint import load_encoders
-from encoders.families import PRETRAINED, CheckpointError, Family
+from encoders.families import FAMILY, CheckpointError, Family
 from export.errors import ExportError
 from export.manifest import open_family
 from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec, TensorSpec, sized
@@ -54,12 +54,7 @@ def load_family(weights: Path) -> Networks:
     """
     family = open_family(weights)
     try:
-        if family.name in PRETRAINED:
-            # Imported here because transformers takes seconds, and our own weights do without.
-            from encoders.pretrained import load_pretrained  # noqa: PLC0415
-
-            return Networks(family=family, parts=load_pretrained(family))
-        return Networks(family=family, parts=load_encoders(weights).parts())
+        return Networks(family=family, parts=_read_parts(family))
     except CheckpointError as error:
         raise ExportError(str(error)) from None
 
@@ -92,6 +87,19 @@ def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     _measure_after_cast(graph)
     onnx.checker.check_model(graph, full_check=True)
     return graph
+
+
+def _read_parts(family: Family) -> Mapping[str, nn.Module]:
+    if family.name == FAMILY:
+        return load_encoders(family.folder).parts()
+    # Imported here because transformers takes seconds, and our own weights do without.
+    if family.name == "paper":
+        from encoders.paper import load_paper  # noqa: PLC0415
+
+        return load_paper(family)
+    from encoders.pretrained import load_pretrained  # noqa: PLC0415
+
+    return load_pretrained(family)
 
 
 def _example(tensor: TensorSpec) -> Tensor:

@@ -3,14 +3,13 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
 
-from encoders.testing import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH, write_checkpoint
+from encoders.testing import EMBEDDING_DIM, FAMILIES, IMAGE_SIZE, TEXT_LENGTH, write_checkpoint
 from export.cli import main
 from export.errors import ExportError
 from export.manifest import identify, open_family
@@ -23,7 +22,6 @@ from vitrine.preprocess import Tokenizer
 from vitrine.tensors import IMAGE_ENCODER, MODELS, Dimensions, sized
 
 DIMENSIONS = Dimensions(image_size=IMAGE_SIZE, text_length=TEXT_LENGTH, embedding_dim=EMBEDDING_DIM)
-FAMILIES: tuple[Literal["clip", "siglip"], ...] = ("clip", "siglip")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
