@@ -14,8 +14,9 @@ from grpc_reflection.v1alpha import reflection
 from gateway.admission import AimdLimit, Limiter, QueueBounds
 from gateway.background import repeated
 from gateway.breaker import CircuitBreaker
+from gateway.budget import AdaptiveBudget
 from gateway.catalogue_servicer import CatalogueServicer
-from gateway.converse import Conversations
+from gateway.converse import Conversations, Helpers
 from gateway.facets import FacetCache
 from gateway.interceptors import DeadlineRules, Edge
 from gateway.logs import log_event
@@ -30,7 +31,8 @@ from gateway.readiness import (
     ProbeSettings,
     Readiness,
 )
-from gateway.rewriting import RewriteBudget, Rewriting
+from gateway.recall import Recall, RecallBounds
+from gateway.rewriting import RewriteUse, Rewriting
 from gateway.search import PipelineSettings, SearchPipeline
 from gateway.servicer import SearchServicer
 from gateway.sessions import SessionStore
@@ -152,12 +154,15 @@ def _search_servicer(
     limiter: Limiter,
     metrics: Metrics,
 ) -> SearchServicer:
-    def rewriting(use: str, budget_ms: int) -> Rewriting:
+    def rewriting(name: str, budget_ms: int, floor_ms: int) -> Rewriting:
         return Rewriting(
             dependencies.rewriter,
             facets,
-            budget=RewriteBudget(
-                use=use, seconds=budget_ms / 1e3, margin_s=settings.deadline_margin_ms / 1e3
+            use=RewriteUse(
+                name=name,
+                budget=AdaptiveBudget(ceiling_s=budget_ms / 1e3, floor_s=floor_ms / 1e3),
+                margin_s=settings.deadline_margin_ms / 1e3,
+                cache_entries=settings.rewrite_cache_entries,
             ),
             breaker=CircuitBreaker(
                 failures=settings.breaker_failures, cooldown_s=settings.breaker_cooldown_ms / 1e3
@@ -169,18 +174,34 @@ def _search_servicer(
         encoder=dependencies.encoder,
         index=dependencies.index,
         agreement=agreement,
-        rewriting=rewriting("search", settings.rewrite_budget_ms),
+        rewriting=rewriting("search", settings.rewrite_budget_ms, settings.rewrite_budget_floor_ms),
         metrics=metrics,
         settings=_pipeline_settings(settings),
     )
     dependencies.sessions.observe(metrics)
+    helpers = Helpers(
+        pipeline=pipeline,
+        rewriting=rewriting("converse", settings.converse_budget_ms, settings.converse_budget_floor_ms),
+        recall=Recall(pipeline, _recall_bounds(settings)),
+        facets=facets,
+        sessions=dependencies.sessions,
+        metrics=metrics,
+        head_start_s=settings.rewrite_head_start_ms / 1e3,
+    )
     return SearchServicer(
         pipeline,
-        Conversations(
-            pipeline, rewriting("converse", settings.converse_budget_ms), dependencies.sessions, metrics
-        ),
+        Conversations(helpers),
         limiter,
         rewrite_by_default=bool(settings.rewrite_by_default),
+    )
+
+
+def _recall_bounds(settings: Settings) -> RecallBounds:
+    return RecallBounds(
+        last=settings.recall_last_turns,
+        similar=settings.recall_similar_turns,
+        tokens=settings.recall_tokens,
+        timeout_s=settings.recall_timeout_ms / 1e3,
     )
 
 

@@ -38,6 +38,10 @@ class LruCache(Generic[K, V]):
         self._entries.move_to_end(key)
         return value
 
+    def forget(self, key: K) -> None:
+        """Keep the key's value no longer, if it is kept."""
+        self._entries.pop(key, None)
+
     def put(self, key: K, value: V) -> None:
         """Keep the value."""
         self._entries[key] = (self._clock(), value)
@@ -55,6 +59,9 @@ class SingleFlight(Generic[K, V]):
     def __init__(self) -> None:
         self._flights: dict[K, asyncio.Task[V]] = {}
         self._waiters: dict[asyncio.Task[V], int] = {}
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._flights
 
     async def run(self, key: K, compute: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """Give what `compute` gives, or what the computation under way for the key gives.

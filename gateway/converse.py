@@ -1,24 +1,35 @@
-"""One turn of a conversation: what was understood, then the hits, then a sentence.
+"""One turn of a conversation: what was understood, then the hits or what answers instead, then a sentence.
 
-    turn + history -> rewriter -> Understanding, checked -> Query -> SearchPipeline -> hits
+    turn + recalled turns --+-- rewriter, within its budget --> Understanding, checked --> Query --> SearchPipeline --+
+                            |                                                     +--> Comparison, Facts             +--> one of them
+                            +-- the turn as it stands, at once --> SearchPipeline ------------------------------------+
 
 Without a rewriter in time the turn is searched as it stands and the answer says that it was degraded.
 """
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from gateway.errors import SessionStoreError
+from gateway.background import running
+from gateway.comparison import MAX_PRODUCTS, Comparison, compare
+from gateway.dislikes import dislikes
+from gateway.errors import SearchError, SessionStoreError
+from gateway.facets import FacetCache
+from gateway.facts import Fact, facts_about
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Route
+from gateway.model import Deadline, Intent, Route
+from gateway.planning import Conversation, as_given, plan, referred_picture
 from gateway.query import Query, SearchResult
+from gateway.recall import PART as RECALL
+from gateway.recall import Recall
 from gateway.rewriting import PART as REWRITE
 from gateway.rewriting import Rewriting
 from gateway.search import SearchPipeline
 from gateway.sessions import LoggedTurn, Session, SessionStore, image_id
-from gateway.understanding import InvalidRewrite, Understanding, both, must_and_wish
+from gateway.understanding import InvalidRewrite, Understanding
 from gateway.wire import product_message, rewrite_message
 from vitrine.v1 import rewrite_pb2
 
@@ -29,20 +40,6 @@ SESSION = "session"
 """In `degraded`: no session could begin, and the turn will not be remembered."""
 
 
-async def _no_picture(_: str) -> bytes:
-    return b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
-    """What came before the turn."""
-
-    history: tuple[rewrite_pb2.Turn, ...] = ()
-    """Oldest first."""
-    picture: Callable[[str], Awaitable[bytes]] = _no_picture
-    """Gives an earlier picture by its id; empty where it is remembered no more."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A sentence for the shopper; empty when nobody wrote one."""
@@ -50,19 +47,44 @@ class Reply:
     text: str
 
 
-TurnEvent = Understanding | SearchResult | Reply
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the index knows of a question's words."""
+
+    facts: tuple[Fact, ...]
+
+
+TurnEvent = Understanding | SearchResult | Comparison | Facts | Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How a turn was read, and the query that it amounts to; None where it searches nothing."""
+
+    understanding: Understanding
+    query: Query | None
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Helpers:
+    """What turns are answered with."""
+
+    pipeline: SearchPipeline
+    rewriting: Rewriting
+    recall: Recall
+    facets: FacetCache
+    sessions: SessionStore
+    metrics: Metrics
+    head_start_s: float
+    """Of the rewriter before the turn is searched as it stands."""
 
 
 class Conversations:
     """Answers turns and keeps the sessions that they belong to."""
 
-    def __init__(
-        self, pipeline: SearchPipeline, rewriting: Rewriting, sessions: SessionStore, metrics: Metrics
-    ) -> None:
-        self._pipeline = pipeline
-        self._rewriting = rewriting
-        self._sessions = sessions
-        self._metrics = metrics
+    def __init__(self, helpers: Helpers) -> None:
+        self._with = helpers
 
     @asynccontextmanager
     async def session(self, session_id: str, user_id: str, deadline: Deadline) -> AsyncIterator[Session]:
@@ -77,11 +99,13 @@ class Conversations:
         """
         async with AsyncExitStack() as held:
             try:
-                session = await held.enter_async_context(self._sessions.hold(session_id, user_id, deadline))
+                session = await held.enter_async_context(
+                    self._with.sessions.hold(session_id, user_id, deadline)
+                )
             except SessionStoreError:
                 if session_id:
                     raise
-                self._metrics.degraded.labels(SESSION, "unavailable").inc()
+                self._with.metrics.degraded.labels(SESSION, "unavailable").inc()
                 session = Session(id="", user_id=user_id)
             yield session
 
@@ -90,135 +114,114 @@ class Conversations:
     ) -> AsyncIterator[TurnEvent]:
         """Answer a turn of a session that is held, and remember it once it is answered."""
         before = Conversation(
-            history=tuple(logged.turn for logged in session.turns),
-            picture=functools.partial(self._sessions.picture, session),
+            turns=tuple(session.turns), picture=functools.partial(self._with.sessions.picture, session)
         )
         turn = rewrite_pb2.Turn(
             text=query.text,
             image_id=image_id(query.image) if query.image else "",
             product_id=query.product_id,
         )
-        async for event in self.turn(query, before, deadline):
-            if isinstance(event, Understanding):
-                turn.rewrite.CopyFrom(rewrite_message(event))
-            elif isinstance(event, SearchResult):
-                turn.shown.extend(product_message(hit.product) for hit in event.hits[:MAX_SHOWN])
-            yield event if session.id else _without_session(event)
-        if session.id:
-            await self._sessions.record(session, LoggedTurn(turn=turn), query.image)
+        # Beside the answer: the search of the words as they stand makes the same embedding, and it is made once.
+        async with running(self._with.recall.vector(query.text, deadline)) as vector:
+            async for event in self.turn(query, before, deadline):
+                if isinstance(event, Understanding):
+                    turn.rewrite.CopyFrom(rewrite_message(event))
+                elif isinstance(event, SearchResult):
+                    turn.shown.extend(product_message(hit.product) for hit in event.hits[:MAX_SHOWN])
+                yield event if session.id else _without_session(event)
+            if session.id:
+                logged = LoggedTurn(turn=turn, vector=await self._with.recall.soon(vector))
+                await self._with.sessions.record(session, logged, query.image)
 
     async def turn(self, query: Query, before: Conversation, deadline: Deadline) -> AsyncIterator[TurnEvent]:
         """Answer a turn after what came before it."""
-        understanding = await self._understand(query, before, deadline)
-        degraded: tuple[str, ...] = ()
-        planned: Query | None = query
-        if understanding is not None:
-            try:
-                picture = await _referred_picture(understanding, query, before)
-                planned = plan(understanding, query, before, picture=picture)
-            except InvalidRewrite:
-                self._rewriting.refuse()
-                understanding = None
-        if understanding is None:
-            # A turn without words needs no reading, and without a rewriter none was promised.
-            degraded = (REWRITE,) if query.text and self._rewriting.offered else ()
-            understanding = as_given(query)
-        yield understanding
-        if planned is not None:
-            result = await self._pipeline.search(replace(planned, rewrite=False), deadline)
-            yield replace(result, degraded=result.degraded + degraded)
-        yield Reply(understanding.reply)
+        as_it_stands = _without_dislikes(query, before, None)
+        async with AsyncExitStack() as beside:
+            read = await beside.enter_async_context(running(self._read(query, before, deadline)))
+            await asyncio.wait([read], timeout=self._with.head_start_s)
+            raw = None
+            if not read.done():
+                search = self._with.pipeline.search(as_it_stands, deadline)
+                raw = await beside.enter_async_context(running(search))
+            reading = await read
+            yield reading.understanding
+            degraded = reading.degraded
+            if reading.query is not None:
+                result = None
+                if replace(reading.query, source=as_it_stands.source) != as_it_stands:
+                    result = await self._searched(reading, deadline)
+                    degraded += (REWRITE,) if result is None else ()
+                if result is None:
+                    result = await (raw or self._with.pipeline.search(as_it_stands, deadline))
+                yield replace(result, degraded=result.degraded + degraded)
+            else:
+                async for event in self._answers(reading.understanding, query, deadline):
+                    yield event
+            yield Reply(reading.understanding.reply)
 
-    async def _understand(
-        self, query: Query, before: Conversation, deadline: Deadline
-    ) -> Understanding | None:
-        if not query.text or not self._rewriting.offered:
+    async def _searched(self, reading: _Reading, deadline: Deadline) -> SearchResult | None:
+        """Search what was understood; None where that fails and the turn as it stands may still be answerable."""
+        assert reading.query is not None, "there is something to search"
+        try:
+            return await self._with.pipeline.search(reading.query, deadline)
+        except SearchError:
             return None
-        return await self._rewriting.read(
-            rewrite_pb2.RewriteRequest(
-                text=query.text,
-                has_image=bool(query.image),
-                product_id=query.product_id,
-                history=before.history,
-                locale=query.locale,
-            ),
-            deadline=deadline,
+
+    async def _read(self, query: Query, before: Conversation, deadline: Deadline) -> _Reading:
+        """Read a turn with the rewriter; as it stands, where it has no words or nobody reads it in time."""
+        as_it_stands = _Reading(understanding=as_given(query), query=_without_dislikes(query, before, None))
+        # A turn without words needs no reading, and without a rewriter none was promised.
+        if not query.text or not self._with.rewriting.offered:
+            return as_it_stands
+        recalled = await self._with.recall.recall(query.text, before.turns, deadline)
+        if recalled.degraded:
+            self._with.metrics.degraded.labels(RECALL, "late").inc()
+        request = rewrite_pb2.RewriteRequest(
+            text=query.text,
+            has_image=bool(query.image),
+            product_id=query.product_id,
+            history=recalled.turns,
+            locale=query.locale,
+        )
+        understanding = await self._with.rewriting.read(request, deadline=deadline)
+        if understanding is None:
+            return replace(as_it_stands, degraded=(REWRITE,))
+        try:
+            picture = await referred_picture(understanding, query, before)
+            planned = plan(understanding, query, before, picture=picture)
+        except InvalidRewrite:
+            self._with.rewriting.refuse(request)
+            return replace(as_it_stands, degraded=(REWRITE,))
+        return _Reading(
+            understanding=understanding,
+            query=None if planned is None else _without_dislikes(planned, before, understanding),
+            degraded=(RECALL,) if recalled.degraded else (),
         )
 
+    async def _answers(
+        self, understanding: Understanding, query: Query, deadline: Deadline
+    ) -> AsyncIterator[TurnEvent]:
+        """Answer what searches nothing from the index: products side by side, or what it knows of the words."""
+        consults = understanding.route is Route.CHAT and understanding.intent is Intent.CONSULT
+        if understanding.references and (consults or understanding.route is Route.COMPARE):
+            ids = tuple(dict.fromkeys(understanding.references))[:MAX_PRODUCTS]
+            if comparison := compare(await self._with.pipeline.products(ids, deadline)):
+                yield comparison
+        elif consults:
+            fields = await self._with.facets.fields(timeout_s=deadline.remaining_s())
+            count = functools.partial(self._with.pipeline.count, deadline=deadline)
+            if facts := await facts_about(query.text, fields, count):
+                yield Facts(facts)
 
-async def _referred_picture(understanding: Understanding, query: Query, before: Conversation) -> bytes:
-    """Give the picture that the turn speaks of: an earlier one, or else its own; empty for none."""
-    sent = {turn.image_id for turn in before.history} - {""}
-    for reference in understanding.references[:1]:
-        if reference in sent and (picture := await before.picture(reference)):
-            return picture
-    return query.image
+
+def _without_dislikes(query: Query, before: Conversation, understanding: Understanding | None) -> Query:
+    """Leave out of a search what the shopper found fault with up to this turn; the rewriter reads no more of it."""
+    readings = [logged.turn.rewrite for logged in before.turns]
+    if understanding is not None:
+        readings.append(rewrite_message(understanding))
+    return replace(query, disliked=dislikes(readings), rewrite=False)
 
 
 def _without_session(event: TurnEvent) -> TurnEvent:
     """Say that the turn will not be remembered."""
     return replace(event, degraded=(*event.degraded, SESSION)) if isinstance(event, SearchResult) else event
-
-
-def as_given(query: Query) -> Understanding:
-    """Understand a turn as what it says by itself."""
-    changes_reference = query.route in (Route.COMPOSED, Route.REFINE)
-    return Understanding(
-        route=query.route,
-        query="" if changes_reference else query.text,
-        modification=query.text if changes_reference else "",
-        filters=query.filters,
-        references=(query.product_id,) if query.product_id else (),
-    )
-
-
-def plan(
-    understanding: Understanding, query: Query, before: Conversation, *, picture: bytes = b""
-) -> Query | None:
-    """Give the query that the understanding asks for, or None when it asks for no search.
-
-    The caller's own filter always holds besides. `picture` is the one that the understanding refers to.
-
-    Raises:
-        InvalidRewrite: the route lacks the words or the reference that it needs.
-    """
-    if understanding.route in (Route.COMPARE, Route.CHAT):
-        return None
-    must, wishes = must_and_wish(understanding.filters)
-    planned = replace(
-        query,
-        text=_words(understanding, query),
-        image=b"",
-        product_id="",
-        filters=both(query.filters, must),
-        wishes=wishes,
-        sort=understanding.sort,
-        source=understanding.source,
-    )
-    if understanding.route in (Route.IMAGE, Route.COMPOSED):
-        if not picture:
-            raise InvalidRewrite("references")
-        planned = replace(planned, image=picture)
-    elif understanding.route in (Route.REFINE, Route.SIMILAR):
-        planned = replace(planned, product_id=_product(understanding, query, before))
-    if planned.route is not understanding.route:
-        raise InvalidRewrite("route")
-    return planned
-
-
-def _words(understanding: Understanding, query: Query) -> str:
-    match understanding.route:
-        case Route.TEXT:
-            return understanding.query or query.text
-        case Route.COMPOSED | Route.REFINE:
-            return understanding.modification or understanding.query or query.text
-        case _:
-            return ""
-
-
-def _product(understanding: Understanding, query: Query, before: Conversation) -> str:
-    reference = understanding.references[0] if understanding.references else query.product_id
-    pictures = {turn.image_id for turn in before.history}
-    if not reference or reference in pictures:
-        raise InvalidRewrite("references")
-    return reference

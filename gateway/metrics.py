@@ -58,7 +58,10 @@ class Metrics:
         self.breaker_state = self._gauge(
             "breaker_state", "0 closed, 1 half-open, 2 open.", "dependency", "use"
         )
-        self.sessions = self._gauge("sessions", "Conversations held.")
+        self.rewrite_budget = self._gauge(
+            "rewrite_budget_seconds", "Time that the rewriter gets now; it adapts.", "use"
+        )
+        self.sessions = self._gauge("sessions", "Conversations held in memory.")
         self.session_bytes = self._gauge("session_bytes", "Bytes that conversations hold.")
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
 

@@ -32,6 +32,33 @@ class Sort(Enum):
     PRICE_DESCENDING = "price_descending"
 
 
+class Intent(Enum):
+    """Why a shopper asks."""
+
+    OTHER = "other"
+    BUY = "buy"
+    COMPARE = "compare"
+    CONSULT = "consult"
+
+
+class Sentiment(Enum):
+    """How a shopper speaks of something."""
+
+    NEUTRAL = "neutral"
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What a shopper says of an attribute of what was shown."""
+
+    field: str
+    value: str
+    """Of a filter field one of its values, or empty; else the shopper's own word."""
+    polarity: Sentiment
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
     """The ranking r = text * S_text + image * S_image."""

@@ -65,6 +65,10 @@ class VectorIndex(Protocol):
         """Give the products that exist, with their embeddings, in the order of the ids."""
         ...
 
+    async def count(self, filters: Filter, *, timeout_s: float) -> int:
+        """Count the products that fulfil the condition."""
+        ...
+
     async def version(self, *, timeout_s: float) -> IndexVersion:
         """Name the current collection: cheap, asked every few seconds. FailedPrecondition when there is none."""
         ...
@@ -124,8 +128,10 @@ class IndexAdministrator(Protocol):
 class Rewriter(Protocol):
     """Reads a turn in the light of the conversation; may be late, wrong or absent."""
 
-    async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
-        """Give what the turn needs. Raises RewriterUnavailable when it cannot."""
+    async def rewrite(
+        self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
+    ) -> rewrite_pb2.RewriteResponse:
+        """Give what the turn needs, and what read it. Raises RewriterUnavailable when it cannot."""
         ...
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.model import Filter, Hit, Route, Sort, Weights
+from gateway.model import Equals, Filter, Hit, Route, Sort, Weights
 
 MAX_TEXT_LENGTH = 2_000
 """Characters of a text."""
@@ -23,6 +23,8 @@ class Query:
     """What every hit satisfies."""
     wishes: Filter | None = None
     """What every hit satisfies if any product does; the rewriter's reading of colours, categories and the like."""
+    disliked: tuple[Equals, ...] = ()
+    """What no hit has, if any product lacks all of it; what the shopper found fault with. It outlasts the wishes."""
     weights: Weights | None = None
     """None: the defaults of the route."""
     limit: int = DEFAULT_LIMIT

@@ -9,18 +9,19 @@ Every hop takes what is left of the deadline less a margin. A caller that hangs 
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
 import numpy as np
 
+from gateway.background import running
 from gateway.caches import LruCache, SingleFlight
 from gateway.calls import time_for_hop
+from gateway.dislikes import exclusion
 from gateway.errors import DependencyError, NotFound, SearchError
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Embedding, EncoderInputs, Hit, Route, Sort, StoredProduct, Weights
+from gateway.model import Deadline, Embedding, EncoderInputs, Filter, Hit, Route, Sort, StoredProduct, Weights
 from gateway.ports import Encoder, VectorIndex
 from gateway.query import Query, SearchResult, Versions
 from gateway.readiness import Agreement
@@ -28,13 +29,14 @@ from gateway.rewriting import PART as REWRITE
 from gateway.rewriting import Rewriting
 from gateway.stages import StageClock
 from gateway.understanding import Understanding, both, must_and_wish
+from vitrine.tensors import MAX_BATCH_SIZE
 from vitrine.v1 import rewrite_pb2
-
-T = TypeVar("T")
-
 
 WISHES = "wishes"
 """In `degraded`: no product satisfies what the rewriter read of facets, so the hits are the nearest without it."""
+
+DISLIKES = "dislikes"
+"""In `degraded`: every product has something that the shopper found fault with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,40 @@ class SearchPipeline:
             self._metrics.stage_seconds.labels(result.searched.route.value, stage).observe(seconds)
         return result
 
+    async def embed_texts(self, texts: Sequence[str], deadline: Deadline) -> tuple[str, list[Embedding]]:
+        """Give the digest of the encoders' manifest and an embedding, (d,), for each text.
+
+        A text that a search embeds at the same time, or did of late, costs no call; several others cost one a batch.
+        """
+        versions = await self._agreement.versions(timeout_s=self._hop(deadline))
+        queries = [Query(text=text) for text in texts]
+        if len(texts) > 1:
+            await self._embed_batches(
+                {_key(query, versions.model): query.text for query in queries}, deadline
+            )
+        return versions.model, [await self._embed(query, versions.model, deadline) for query in queries]
+
+    async def _embed_batches(self, texts: Mapping[_EmbeddingKey, str], deadline: Deadline) -> None:
+        """Embed the texts that the cache lacks, a batch a call."""
+        missing = [key for key in texts if self._embeddings.get(key) is None]
+        for start in range(0, len(missing), MAX_BATCH_SIZE):
+            keys = missing[start : start + MAX_BATCH_SIZE]
+            inputs = EncoderInputs(texts=[texts[key] for key in keys])
+            with self._asking("encoder"):
+                rows = await self._encoder.embed(inputs, timeout_s=self._hop(deadline))
+            for key, row in zip(keys, rows, strict=True):
+                self._embeddings.put(key, row)
+
+    async def products(self, ids: Sequence[str], deadline: Deadline) -> list[StoredProduct]:
+        """Give the products that exist, in the order of the ids."""
+        with self._asking("index"):
+            return await self._index.get(ids, timeout_s=self._hop(deadline))
+
+    async def count(self, filters: Filter, deadline: Deadline) -> int:
+        """Count the products that fulfil a condition."""
+        with self._asking("index"):
+            return await self._index.count(filters, timeout_s=self._hop(deadline))
+
     async def _search_rewritten(self, query: Query, deadline: Deadline) -> SearchResult:
         """Search what the rewriter makes of the query; the raw query where it is late, wrong or of the same mind.
 
@@ -111,11 +147,11 @@ class SearchPipeline:
         clock = StageClock()
         async with AsyncExitStack() as beside:
             with clock.stage("rewrite"):
-                reading = await beside.enter_async_context(_beside(self._read(query, deadline)))
+                reading = await beside.enter_async_context(running(self._read(query, deadline)))
                 await asyncio.wait([reading], timeout=self._settings.rewrite_head_start_s)
                 raw = None
                 if not reading.done():
-                    raw = await beside.enter_async_context(_beside(self._search_as_given(query, deadline)))
+                    raw = await beside.enter_async_context(running(self._search_as_given(query, deadline)))
                 rewritten = await reading
             result = None
             degraded: tuple[str, ...] = (REWRITE,) if rewritten is None else ()
@@ -154,6 +190,9 @@ class SearchPipeline:
             if not hits and query.wishes is not None:
                 query, degraded = replace(query, wishes=None), (WISHES,)
                 hits = await self._hits(query, target, weights, deadline)
+            if not hits and query.disliked:
+                query, degraded = replace(query, disliked=()), (*degraded, DISLIKES)
+                hits = await self._hits(query, target, weights, deadline)
         for hit in hits:
             if hit.product.image_embedding is not None and hit.product.text_embedding is not None:
                 self._products.put((versions.index, hit.product.id), hit.product)
@@ -172,7 +211,7 @@ class SearchPipeline:
                 target.embedding,
                 text_embedding=target.text_embedding,
                 weights=weights,
-                filters=both(query.filters, query.wishes),
+                filters=both(both(query.filters, query.wishes), exclusion(query.disliked)),
                 # One more, since the reference itself is no answer.
                 limit=query.limit + bool(query.product_id),
                 timeout_s=self._hop(deadline),
@@ -197,8 +236,7 @@ class SearchPipeline:
         self, query: Query, manifest: str, deadline: Deadline, reference: Embedding | None = None
     ) -> Embedding:
         """Give the query's embedding, (d,), from memory or by one Triton call shared by all who ask."""
-        picture = query.image if reference is None else reference.tobytes()
-        key = (manifest, hashlib.sha256(picture).hexdigest() if picture else "", query.text)
+        key = _key(query, manifest, reference)
         cached = self._embeddings.get(key)
         self._metrics.cache("embedding", hit=cached is not None)
         if cached is not None:
@@ -243,6 +281,11 @@ class SearchPipeline:
         return time_for_hop(deadline, margin_s=self._settings.margin_s)
 
 
+def _key(query: Query, manifest: str, reference: Embedding | None = None) -> _EmbeddingKey:
+    picture = query.image if reference is None else reference.tobytes()
+    return manifest, hashlib.sha256(picture).hexdigest() if picture else "", query.text
+
+
 def _rewritten(query: Query, understanding: Understanding) -> Query:
     """Give the query as it was understood; the very same where that changes nothing or has no place in one search."""
     if understanding.route is not query.route:
@@ -263,16 +306,3 @@ def _in_order(hits: list[Hit], sort: Sort) -> list[Hit]:
     if sort is Sort.SCORE:
         return hits
     return sorted(hits, key=lambda hit: hit.product.price, reverse=sort is Sort.PRICE_DESCENDING)
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Run the work beside the block; what the block has not awaited is cancelled when it ends."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # seen: abandoned work may have failed, and nobody asks

@@ -5,14 +5,18 @@ from typing import Any
 
 from grpc import aio
 
+from catalogue.product import TEXT_FIELDS
 from gateway.admission import Limiter
 from gateway.calls import current_call
-from gateway.converse import Conversation, Conversations, Reply, TurnEvent
+from gateway.comparison import Comparison
+from gateway.converse import Conversations, Facts, Reply, TurnEvent
 from gateway.door import TurnCall, read_search, read_turn
+from gateway.planning import Conversation
 from gateway.query import SearchResult
 from gateway.search import SearchPipeline
+from gateway.sessions import LoggedTurn
 from gateway.understanding import Understanding
-from gateway.wire import rewrite_message, search_message
+from gateway.wire import comparison_message, facts_message, rewrite_message, search_message
 from vitrine.v1 import search_pb2, search_pb2_grpc
 
 _Context = aio.ServicerContext[Any, Any]
@@ -57,8 +61,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         turn = await read_turn(request)
         if turn.history:
             async with self._limiter.slot(deadline):
-                events = self._conversations.turn(turn.query, Conversation(history=turn.history), deadline)
-                async for event in events:
+                before = Conversation(turns=tuple(LoggedTurn(turn=earlier) for earlier in turn.history))
+                async for event in self._conversations.turn(turn.query, before, deadline):
                     yield _turn_message(event, turn, "")
             return
         async with (
@@ -73,15 +77,35 @@ def _turn_message(event: TurnEvent, turn: TurnCall, session_id: str) -> search_p
     response = search_pb2.ConverseResponse(session_id=session_id)
     match event:
         case Understanding():
+            _note_reading(event)
             response.understood.CopyFrom(rewrite_message(event))
         case SearchResult():
             _note(event)
             response.result.CopyFrom(
                 search_message(event, fields=turn.fields, request_id=current_call().request_id)
             )
+        case Comparison():
+            response.comparison.CopyFrom(comparison_message(event))
+        case Facts(facts):
+            response.facts.CopyFrom(facts_message(facts))
         case Reply(text):
             response.reply = text
     return response
+
+
+def _note_reading(understanding: Understanding) -> None:
+    """Tell the call's log line how the turn was read; of remarks, only the catalogue's own values."""
+    current_call().notes.update(
+        route=understanding.route.value,
+        source=understanding.source,
+        intent=understanding.intent.value,
+        sentiment=understanding.sentiment.value,
+        remarks=[
+            {"field": remark.field, "value": remark.value, "polarity": remark.polarity.value}
+            for remark in understanding.remarks
+            if remark.field in TEXT_FIELDS
+        ],
+    )
 
 
 def _note(result: SearchResult) -> None:
@@ -90,6 +114,7 @@ def _note(result: SearchResult) -> None:
         route=result.searched.route.value,
         source=result.searched.source,
         hits=len(result.hits),
+        disliked=[[each.field, each.value] for each in result.searched.disliked],
         degraded=list(result.degraded),
         stages_ms={stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.stages_s.items()},
         index=result.versions.index,

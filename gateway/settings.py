@@ -7,6 +7,9 @@ from vitrine.process.settings import InvalidSettings, read_settings, variable
 
 PREFIX = "GATEWAY_"
 MEMORY = "memory"
+MAX_RECALLED_TURNS = 50
+"""What the rewriter takes."""
+
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -44,10 +47,25 @@ class Settings:
     """A search that takes longer counts as a sign of overload."""
 
     rewrite_by_default: int = 1
-    rewrite_budget_ms: int = 80
-    rewrite_head_start_ms: int = 20
-    """Before the raw query is searched beside the rewriter: one that is quicker costs no second search."""
+    rewrite_budget_ms: int = 150
+    """The most that a search waits for the rewriter: in time it waits twice the rewriter's own 95th percentile."""
+    rewrite_budget_floor_ms: int = 50
+    """The least that it waits, however quick the rewriter is; never above the budget."""
+    rewrite_head_start_ms: int = 0
+    """Before the raw query is searched beside the rewriter; over 0, a rewriter that is quicker costs no second search."""
     converse_budget_ms: int = 800
+    """As rewrite_budget_ms, for a turn: one that is misread costs its shopper more than the wait."""
+    converse_budget_floor_ms: int = 300
+    rewrite_cache_entries: int = 10_000
+    """Readings kept for turns that are asked again; of searches and of turns each."""
+    recall_last_turns: int = 10
+    """Turns of a conversation that the rewriter reads as they come; with those below at most 50."""
+    recall_similar_turns: int = 5
+    """Turns before them that it reads, the most similar ones."""
+    recall_tokens: int = 6_000
+    """Of all of them together, counted rather too high than too low."""
+    recall_timeout_ms: int = 100
+    """For the embeddings by which similar turns are found."""
     breaker_failures: int = 5
     breaker_cooldown_ms: int = 2_000
 
@@ -91,6 +109,11 @@ class Settings:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
             if setting.name.endswith("_image_weight") and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
+        if self.recall_last_turns + self.recall_similar_turns > MAX_RECALLED_TURNS:
+            raise InvalidSettings(
+                f"{_variable('recall_last_turns')} and {_variable('recall_similar_turns')} may add up to"
+                f" {MAX_RECALLED_TURNS} at most"
+            )
         if self.sessions != MEMORY and not self.sessions.startswith(_REDIS):
             raise InvalidSettings(
                 f"{_variable('sessions')} must be {MEMORY}, {', '.join(_REDIS[:-1])} or {_REDIS[-1]}"

@@ -119,9 +119,12 @@ class FakeRewriter:
     answer: Callable[[rewrite_pb2.RewriteRequest], rewrite_pb2.Rewrite]
     fails: bool = False
     delay_s: float = 0.0
+    version: str = ""
     requests: list[rewrite_pb2.RewriteRequest] = field(default_factory=list)
 
-    async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
+    async def rewrite(
+        self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
+    ) -> rewrite_pb2.RewriteResponse:
         """Give the answer; fails and dawdles as it was told to."""
         self.requests.append(request)
         if self.delay_s > timeout_s:
@@ -130,7 +133,7 @@ class FakeRewriter:
         await asyncio.sleep(self.delay_s)
         if self.fails:
             raise RewriterUnavailable
-        return self.answer(request)
+        return rewrite_pb2.RewriteResponse(rewrite=self.answer(request), model_version=self.version)
 
 
 @dataclass
@@ -206,6 +209,11 @@ class FakeIndex:
         self.get_calls += 1
         collection = await self._collection(timeout_s)
         return [collection.products[i] for i in ids if i in collection.products]
+
+    async def count(self, filters: Filter, *, timeout_s: float) -> int:
+        """Count the products that fulfil the condition."""
+        collection = await self._collection(timeout_s)
+        return sum(matches(filters, product) for product in collection.products.values())
 
     async def version(self, *, timeout_s: float) -> IndexVersion:
         """Name the collection in use."""

@@ -9,18 +9,37 @@ and known values. A violation discards the whole answer; only unknown facet valu
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from catalogue.product import TEXT_FIELDS
 from gateway.errors import InvalidQuery
 from gateway.filters import check_filter, to_model
-from gateway.model import AllOf, AnyOf, Equals, FieldSummary, Filter, Not, OneOf, Range, Route, Sort
+from gateway.model import (
+    AllOf,
+    AnyOf,
+    Equals,
+    FieldSummary,
+    Filter,
+    Intent,
+    Not,
+    OneOf,
+    Range,
+    Remark,
+    Route,
+    Sentiment,
+    Sort,
+)
 from gateway.query import MAX_TEXT_LENGTH
 from gateway.text import check_text
 from vitrine.v1 import query_pb2, rewrite_pb2
 
+T = TypeVar("T")
+
 MAX_REPLY_LENGTH = 1_000
 MAX_REFERENCES = 20
 MAX_SOURCE_LENGTH = 64
+MAX_REMARKS = 8
+MAX_REMARK_LENGTH = 128
 FACET_VALUES = 256
 """Values of one facet; a field that lists as many may hold others."""
 
@@ -37,6 +56,17 @@ SORTS: Mapping[int, Sort] = {
     query_pb2.SORT_ORDER_UNSPECIFIED: Sort.SCORE,
     query_pb2.SORT_ORDER_PRICE_ASCENDING: Sort.PRICE_ASCENDING,
     query_pb2.SORT_ORDER_PRICE_DESCENDING: Sort.PRICE_DESCENDING,
+}
+INTENTS: Mapping[int, Intent] = {
+    query_pb2.INTENT_UNSPECIFIED: Intent.OTHER,
+    query_pb2.INTENT_BUY: Intent.BUY,
+    query_pb2.INTENT_COMPARE: Intent.COMPARE,
+    query_pb2.INTENT_CONSULT: Intent.CONSULT,
+}
+SENTIMENTS: Mapping[int, Sentiment] = {
+    query_pb2.SENTIMENT_UNSPECIFIED: Sentiment.NEUTRAL,
+    query_pb2.SENTIMENT_POSITIVE: Sentiment.POSITIVE,
+    query_pb2.SENTIMENT_NEGATIVE: Sentiment.NEGATIVE,
 }
 
 
@@ -57,6 +87,9 @@ class Understanding:
     reply: str = ""
     confidence: float = 1.0
     source: str = "caller"
+    intent: Intent = Intent.OTHER
+    sentiment: Sentiment = Sentiment.NEUTRAL
+    remarks: tuple[Remark, ...] = ()
 
 
 def understand(
@@ -67,21 +100,25 @@ def understand(
     Raises:
         InvalidRewrite: it breaks a rule; says which, without quoting it.
     """
+    listed = {field.name: field.values for field in facets}
     try:
         filters = to_model(rewrite.filter) if rewrite.HasField("filter") else None
-        filters = None if filters is None else _clamp(filters, {field.name: field.values for field in facets})
+        filters = None if filters is None else _clamp(filters, listed)
         if filters is not None:
             check_filter(filters)
         return Understanding(
-            route=_route(rewrite.route),
+            route=_one_of(ROUTES, rewrite.route, "route"),
             query=check_text("query", rewrite.query, limit=MAX_TEXT_LENGTH),
             modification=check_text("modification", rewrite.modification, limit=MAX_TEXT_LENGTH),
             filters=filters,
-            sort=_sort(rewrite.sort),
+            sort=_one_of(SORTS, rewrite.sort, "sort"),
             references=_references(rewrite.references, shown),
             reply=check_text("reply", rewrite.reply, limit=MAX_REPLY_LENGTH),
             confidence=_confidence(rewrite.confidence),
             source=check_text("source", rewrite.source, limit=MAX_SOURCE_LENGTH) or "rewriter",
+            intent=_one_of(INTENTS, rewrite.intent, "intent"),
+            sentiment=_one_of(SENTIMENTS, rewrite.sentiment, "sentiment"),
+            remarks=_remarks(rewrite.remarks, listed),
         )
     except InvalidQuery as error:
         raise InvalidRewrite(error.field) from error
@@ -130,16 +167,27 @@ def _names(filters: Filter) -> set[str]:
             return {filters.field}
 
 
-def _route(value: int) -> Route:
-    if value not in ROUTES:
-        raise InvalidRewrite("route")
-    return ROUTES[value]
+def _one_of(known: Mapping[int, T], value: int, field: str) -> T:
+    if value not in known:
+        raise InvalidRewrite(field)
+    return known[value]
 
 
-def _sort(value: int) -> Sort:
-    if value not in SORTS:
-        raise InvalidRewrite("sort")
-    return SORTS[value]
+def _remarks(
+    remarks: Collection[rewrite_pb2.Remark], facets: Mapping[str, tuple[str, ...]]
+) -> tuple[Remark, ...]:
+    """Check remarks; a value of a filter field that the index does not hold is dropped, as in a filter."""
+    if len(remarks) > MAX_REMARKS:
+        raise InvalidRewrite("remarks")
+    checked = []
+    for remark in remarks:
+        field = check_text("remarks", remark.field, limit=MAX_REMARK_LENGTH)
+        value = check_text("remarks", remark.value, limit=MAX_REMARK_LENGTH)
+        if field in TEXT_FIELDS and value:
+            value = next((str(known) for known in _known(field, (value,), facets)), "")
+        polarity = _one_of(SENTIMENTS, remark.polarity, "remarks")
+        checked.append(Remark(field=field, value=value, polarity=polarity))
+    return tuple(checked)
 
 
 def _references(references: Collection[str], shown: Collection[str]) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """Values to messages."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from gateway.comparison import Comparison
+from gateway.facts import Fact
 from gateway.filters import to_proto
-from gateway.model import Hit, Route, Sort, StoredProduct, Weights
+from gateway.model import Hit, Intent, Route, Sentiment, Sort, StoredProduct, Weights
 from gateway.query import Query, SearchResult, Timings, Versions
-from gateway.understanding import ROUTES, SORTS, Understanding, both
+from gateway.understanding import INTENTS, ROUTES, SENTIMENTS, SORTS, Understanding, both
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
 
 PRODUCT_FIELDS = frozenset(field.name for field in query_pb2.Product.DESCRIPTOR.fields)
@@ -16,6 +18,12 @@ ROUTE_NUMBERS: Mapping[Route, query_pb2.Route.ValueType] = {
 }
 SORT_NUMBERS: Mapping[Sort, query_pb2.SortOrder.ValueType] = {
     sort: query_pb2.SortOrder.ValueType(number) for number, sort in SORTS.items()
+}
+INTENT_NUMBERS: Mapping[Intent, query_pb2.Intent.ValueType] = {
+    intent: query_pb2.Intent.ValueType(number) for number, intent in INTENTS.items()
+}
+SENTIMENT_NUMBERS: Mapping[Sentiment, query_pb2.Sentiment.ValueType] = {
+    sentiment: query_pb2.Sentiment.ValueType(number) for number, sentiment in SENTIMENTS.items()
 }
 
 
@@ -45,7 +53,38 @@ def rewrite_message(understanding: Understanding) -> rewrite_pb2.Rewrite:
         reply=understanding.reply,
         confidence=understanding.confidence,
         source=understanding.source,
+        intent=INTENT_NUMBERS[understanding.intent],
+        sentiment=SENTIMENT_NUMBERS[understanding.sentiment],
+        remarks=[
+            rewrite_pb2.Remark(
+                field=remark.field, value=remark.value, polarity=SENTIMENT_NUMBERS[remark.polarity]
+            )
+            for remark in understanding.remarks
+        ],
     )
+
+
+def comparison_message(comparison: Comparison) -> search_pb2.Comparison:
+    """Give a table of products."""
+    return search_pb2.Comparison(
+        products=map(product_message, comparison.products),
+        fields=[
+            search_pb2.ComparedField(field=row.field, values=row.values, equal=row.equal)
+            for row in comparison.fields
+        ],
+    )
+
+
+def facts_message(facts: Iterable[Fact]) -> search_pb2.Facts:
+    """Give what the index knows."""
+    return search_pb2.Facts(facts=map(_fact_message, facts))
+
+
+def _fact_message(fact: Fact) -> search_pb2.Fact:
+    message = search_pb2.Fact(field=fact.field, value=fact.value, products=fact.products, values=fact.values)
+    if fact.highest:
+        message.lowest, message.highest = fact.lowest, fact.highest
+    return message
 
 
 def product_message(product: StoredProduct, fields: Collection[str] = PRODUCT_FIELDS) -> query_pb2.Product:
@@ -77,6 +116,7 @@ def _searched_message(query: Query, weights: Weights) -> search_pb2.SearchedQuer
         weights=query_pb2.Weights(text=weights.text, image=weights.image),
         sort=SORT_NUMBERS[query.sort],
         source=query.source,
+        disliked=[search_pb2.Dislike(field=each.field, value=str(each.value)) for each in query.disliked],
     )
 
 

@@ -28,12 +28,13 @@ class GrpcRewriter:
     def __init__(self, stub: "rewrite_pb2_grpc.RewriteServiceAsyncStub") -> None:
         self._stub = stub
 
-    async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
+    async def rewrite(
+        self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
+    ) -> rewrite_pb2.RewriteResponse:
         """Give what the turn needs; RewriterUnavailable for every failure but lateness."""
         try:
-            response = await self._stub.Rewrite(request, timeout=timeout_s)
+            return await self._stub.Rewrite(request, timeout=timeout_s)
         except aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded("the rewriter did not answer in time") from error
             raise RewriterUnavailable from error
-        return response.rewrite

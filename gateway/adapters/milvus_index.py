@@ -155,6 +155,20 @@ class MilvusIndex:
         found = {product.id: product for product in products}
         return [found[product_id] for product_id in ids if product_id in found]
 
+    async def count(self, filters: Filter, *, timeout_s: float) -> int:
+        """As the port says."""
+
+        async def ask(collection: str, remaining_s: float) -> int:
+            return await count_rows(
+                self._connection,
+                collection,
+                expression=milvus_expression(filters),
+                consistency="Bounded",
+                timeout_s=remaining_s,
+            )
+
+        return int(await self._read(ask, timeout_s))
+
     async def version(self, *, timeout_s: float) -> IndexVersion:
         """As the port says.
 

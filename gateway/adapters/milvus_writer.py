@@ -117,13 +117,18 @@ class MilvusWriter:
 
 
 async def count_rows(
-    connection: MilvusConnection, collection: str, *, consistency: str, timeout_s: float
+    connection: MilvusConnection,
+    collection: str,
+    *,
+    expression: str = "",
+    consistency: str,
+    timeout_s: float,
 ) -> int:
-    """Count the rows of a collection."""
+    """Count the rows of a collection that fulfil the expression."""
     rows = await connection.call(
         "query",
         collection,
-        filter="",
+        filter=expression,
         output_fields=["count(*)"],
         consistency_level=consistency,
         timeout_s=timeout_s,

@@ -113,8 +113,9 @@ async def test_a_rewrite_passes_the_gateways_checks(rewriter: Rewriter) -> None:
     request = rewrite_pb2.RewriteRequest(
         text="a red dress", facets=[rewrite_pb2.Facet(field="colour", values=["red", "blue"])]
     )
-    rewrite = await rewriter.rewrite(request, timeout_s=TIMEOUT_S)
-    understanding = understand(rewrite, shown=(), facets=())
+    response = await rewriter.rewrite(request, timeout_s=TIMEOUT_S)
+    assert response.model_version
+    understanding = understand(response.rewrite, shown=(), facets=())
     assert "dress" in understanding.query
 
 

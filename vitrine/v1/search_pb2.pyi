@@ -128,7 +128,9 @@ class SearchResponse(_message.Message):
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional work that was left out: "rewrite", the rewriter's; "wishes", what it read of colours, categories and the
-        like, which no product satisfies; "session", the memory of a conversation: the turn will not be remembered.
+        like, which no product satisfies; "dislikes", what the shopper found fault with, which every product has; "recall",
+        similar turns of long ago; "session", the memory of a conversation: the turn will not
+        be remembered.
         """
 
     @_builtins.property
@@ -221,6 +223,7 @@ class SearchedQuery(_message.Message):
     WEIGHTS_FIELD_NUMBER: _builtins.int
     SORT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    DISLIKED_FIELD_NUMBER: _builtins.int
     route: _query_pb2.Route.ValueType
     text: _builtins.str
     product_id: _builtins.str
@@ -231,6 +234,10 @@ class SearchedQuery(_message.Message):
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
     def weights(self) -> _query_pb2.Weights: ...
+    @_builtins.property
+    def disliked(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dislike]:
+        """What the shopper found fault with in this turn or before, excluded besides the filter; at most 8."""
+
     def __init__(
         self,
         *,
@@ -241,14 +248,39 @@ class SearchedQuery(_message.Message):
         weights: _query_pb2.Weights | None = ...,
         sort: _query_pb2.SortOrder.ValueType = ...,
         source: _builtins.str = ...,
+        disliked: _abc.Iterable[Global___Dislike] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "product_id", b"product_id", "route", b"route", "sort", b"sort", "source", b"source", "text", b"text", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disliked", b"disliked", "filter", b"filter", "product_id", b"product_id", "route", b"route", "sort", b"sort", "source", b"source", "text", b"text", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchedQuery: _TypeAlias = SearchedQuery  # noqa: Y015
+
+@_typing.final
+class Dislike(_message.Message):
+    """A value that the shopper found fault with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    value: _builtins.str
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dislike: _TypeAlias = Dislike  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):
@@ -394,6 +426,8 @@ class ConverseResponse(_message.Message):
     UNDERSTOOD_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     REPLY_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty where the caller sent a history, or no session could begin."""
     reply: _builtins.str
@@ -406,6 +440,14 @@ class ConverseResponse(_message.Message):
     def result(self) -> Global___SearchResponse:
         """Then, unless the route searches nothing: the hits."""
 
+    @_builtins.property
+    def comparison(self) -> Global___Comparison:
+        """Instead of hits, where the turn compares products or asks about some: their attributes side by side."""
+
+    @_builtins.property
+    def facts(self) -> Global___Facts:
+        """Instead of hits, where the turn asks about the catalogue: what the index knows of it."""
+
     def __init__(
         self,
         *,
@@ -413,13 +455,147 @@ class ConverseResponse(_message.Message):
         understood: _rewrite_pb2.Rewrite | None = ...,
         result: Global___SearchResponse | None = ...,
         reply: _builtins.str = ...,
+        comparison: Global___Comparison | None = ...,
+        facts: Global___Facts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "reply", b"reply", "result", b"result", "understood", b"understood"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "event", b"event", "facts", b"facts", "reply", b"reply", "result", b"result", "understood", b"understood"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "reply", b"reply", "result", b"result", "session_id", b"session_id", "understood", b"understood"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "event", b"event", "facts", b"facts", "reply", b"reply", "result", b"result", "session_id", b"session_id", "understood", b"understood"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["understood", "result", "reply"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["understood", "result", "reply", "comparison", "facts"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___ConverseResponse: _TypeAlias = ConverseResponse  # noqa: Y015
+
+@_typing.final
+class Comparison(_message.Message):
+    """Products side by side, as the index holds them now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def products(self) -> _containers.RepeatedCompositeFieldContainer[_query_pb2.Product]:
+        """1 to 6, in the order in which the turn speaks of them."""
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedField]:
+        """At most 24."""
+
+    def __init__(
+        self,
+        *,
+        products: _abc.Iterable[_query_pb2.Product] | None = ...,
+        fields: _abc.Iterable[Global___ComparedField] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "products", b"products"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Comparison: _TypeAlias = Comparison  # noqa: Y015
+
+@_typing.final
+class ComparedField(_message.Message):
+    """One row of a comparison."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    EQUAL_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """A field of Product or one of its attributes."""
+    equal: _builtins.bool
+    """Whether all values are one."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One a product; empty where it has none."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        equal: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["equal", b"equal", "field", b"field", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedField: _TypeAlias = ComparedField  # noqa: Y015
+
+@_typing.final
+class Facts(_message.Message):
+    """What the index knows of the fields and values that a question names; at most 4."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fact]: ...
+    def __init__(
+        self,
+        *,
+        facts: _abc.Iterable[Global___Fact] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Facts: _TypeAlias = Facts  # noqa: Y015
+
+@_typing.final
+class Fact(_message.Message):
+    """About one value of a field, or about a field as a whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    LOWEST_FIELD_NUMBER: _builtins.int
+    HIGHEST_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    value: _builtins.str
+    """Empty where it is about the field."""
+    products: _builtins.int
+    """Products that have the value."""
+    lowest: _builtins.float
+    highest: _builtins.float
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The field's values, most frequent first, at most 16; the prices' least and greatest for price."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        value: _builtins.str = ...,
+        products: _builtins.int = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        lowest: _builtins.float | None = ...,
+        highest: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "highest", b"highest", "lowest", b"lowest"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "field", b"field", "highest", b"highest", "lowest", b"lowest", "products", b"products", "value", b"value", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__highest: _TypeAlias = _typing.Literal["highest"]  # noqa: Y015
+    _WhichOneofArgType__highest: _TypeAlias = _typing.Literal["_highest", b"_highest"]  # noqa: Y015
+    _WhichOneofReturnType__lowest: _TypeAlias = _typing.Literal["lowest"]  # noqa: Y015
+    _WhichOneofArgType__lowest: _TypeAlias = _typing.Literal["_lowest", b"_lowest"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__highest) -> _WhichOneofReturnType__highest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lowest) -> _WhichOneofReturnType__lowest | None: ...
+
+Global___Fact: _TypeAlias = Fact  # noqa: Y015

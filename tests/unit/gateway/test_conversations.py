@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import pytest
 from grpc import aio
 
+from gateway.ports import RewriterUnavailable
 from gateway.sessions import image_id
 from gateway.settings import Settings
-from gateway.testing import FakeEncoder, FakeRewriter, ServedGateway, product, serving
+from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, ServedGateway, product, serving
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
 
 PRODUCTS = (
@@ -174,3 +176,164 @@ async def test_the_callers_filter_holds_in_every_turn() -> None:
     async with serving(products=PRODUCTS, rewriter=rewriter) as gateway:
         turn = await take_turn(gateway, text="red dress", filter=blue)
     assert hits_of(turn) == ["p3"]
+
+
+class HangingRewriter:
+    """Fails when it is told to, and hangs until then."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+
+    async def rewrite(
+        self, _request: rewrite_pb2.RewriteRequest, *, timeout_s: float
+    ) -> rewrite_pb2.RewriteResponse:
+        """Hang, then fail."""
+        async with asyncio.timeout(timeout_s):
+            await self.told.wait()
+        raise RewriterUnavailable
+
+
+@pytest.mark.parametrize("method", ["Search", "Converse"])
+async def test_the_words_are_searched_as_they_stand_from_the_start(method: str) -> None:
+    """While the rewriter hangs the index is asked already; when it is given up, that answer is the answer."""
+    rewriter, index = HangingRewriter(), FakeIndex.holding(PRODUCTS)
+    patient = Settings(
+        converse_budget_ms=30_000,
+        rewrite_budget_ms=30_000,
+        default_deadline_ms=30_000,
+        probe_interval_ms=10**7,
+    )
+    async with serving(index=index, rewriter=rewriter, settings=patient) as gateway:
+        stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+        await stub.Search(
+            search_pb2.SearchRequest(text="x", rewrite=1), timeout=30
+        )  # after it, the probe is done
+        before = index.search_calls
+        if method == "Search":
+            call = stub.Search(search_pb2.SearchRequest(text="blue shirt", rewrite=2), timeout=30)
+            answer: asyncio.Task[Any] = asyncio.ensure_future(call)
+        else:
+            answer = asyncio.create_task(take_turn(gateway, text="blue shirt"))
+        async with asyncio.timeout(30):
+            while index.search_calls == before:  # noqa: ASYNC110 - the fake sets no event
+                await asyncio.sleep(0)
+        assert not answer.done()
+        rewriter.told.set()
+        result = (await answer) if method == "Search" else (await answer)[1].result
+    assert index.search_calls == before + 1
+    assert (result.hits[0].product_id, list(result.degraded)) == ("p3", ["rewrite"])
+
+
+async def test_what_was_understood_in_vain_falls_back() -> None:
+    """A product that is gone from the index cannot be refined: the words are searched, and the answer says so."""
+    rewriter = scripted(
+        rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="dress"),
+        rewrite_pb2.Rewrite(route=query_pb2.ROUTE_REFINE, modification="blue", references=["p1"]),
+    )
+    index = FakeIndex.holding(PRODUCTS)
+    settings = Settings(product_cache_entries=0)
+    async with serving(index=index, rewriter=rewriter, settings=settings) as gateway:
+        first = await take_turn(gateway, text="dress")
+        assert index.in_use is not None
+        await index.in_use.delete(["p1"])
+        second = await take_turn(gateway, text="blue shirt", session_id=first[0].session_id)
+    assert hits_of(second)[0] == "p3"
+    assert second[1].result.degraded == ["rewrite"]
+
+
+async def test_products_are_compared_by_the_index() -> None:
+    """A comparison is a table of the products that the turn refers to, as the index holds them now."""
+    rewriter = scripted(
+        rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red dress"),
+        rewrite_pb2.Rewrite(
+            route=query_pb2.ROUTE_COMPARE,
+            references=["p2", "p1"],
+            reply="Both.",
+            intent=query_pb2.INTENT_COMPARE,
+        ),
+    )
+    async with serving(products=PRODUCTS, rewriter=rewriter) as gateway:
+        first = await take_turn(gateway, text="red dress")
+        second = await take_turn(gateway, text="compare", session_id=first[0].session_id)
+    assert events_of(second) == ["understood", "comparison", "reply"]
+    assert second[0].understood.intent == query_pb2.INTENT_COMPARE
+    table = second[1].comparison
+    assert [each.id for each in table.products] == ["p2", "p1"]
+    rows = {row.field: (list(row.values), row.equal) for row in table.fields}
+    assert rows["price"] == (["10.00", "30.00"], False)
+    assert rows["colour"] == (["red", "red"], True)
+
+
+async def test_questions_are_answered_by_the_index() -> None:
+    """A question about a shown product gets its attributes; one about the catalogue what the index counts."""
+    consult = {"route": query_pb2.ROUTE_CHAT, "intent": query_pb2.INTENT_CONSULT, "reply": "See below."}
+    rewriter = scripted(
+        rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red dress"),
+        rewrite_pb2.Rewrite(references=["p3"], **consult),  # type: ignore[arg-type] # it names the fields
+        rewrite_pb2.Rewrite(**consult),  # type: ignore[arg-type] # likewise
+    )
+    async with serving(products=PRODUCTS, rewriter=rewriter) as gateway:
+        first = await take_turn(gateway, text="red dress")
+        second = await take_turn(gateway, text="what is the third?", session_id=first[0].session_id)
+        third = await take_turn(gateway, text="how many red things?", session_id=first[0].session_id)
+    assert [each.id for each in second[1].comparison.products] == ["p3"]
+    (fact,) = third[1].facts.facts
+    assert (fact.field, fact.value, fact.products) == ("colour", "red", 2)
+
+
+async def test_what_the_shopper_hates_is_left_out_until_it_is_forgiven() -> None:
+    """A remark excludes its value from this search and the next ones, the answer says so, and praise lifts it."""
+    red = {"field": "colour", "value": "red"}
+    rewriter = scripted(
+        rewrite_pb2.Rewrite(
+            route=query_pb2.ROUTE_TEXT,
+            query="red dress",
+            remarks=[rewrite_pb2.Remark(**red, polarity=query_pb2.SENTIMENT_NEGATIVE)],  # type: ignore[arg-type] # named
+        ),
+        rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red dress long"),
+        rewrite_pb2.Rewrite(
+            route=query_pb2.ROUTE_TEXT,
+            query="red dress",
+            remarks=[rewrite_pb2.Remark(**red, polarity=query_pb2.SENTIMENT_POSITIVE)],  # type: ignore[arg-type] # named
+        ),
+    )
+    async with serving(products=PRODUCTS, rewriter=rewriter) as gateway:
+        session_id = ""
+        turns = []
+        for text in ("too red", "longer", "red is fine after all"):
+            turns.append(await take_turn(gateway, text=text, session_id=session_id))
+            session_id = turns[-1][0].session_id
+    assert [hits_of(turn)[0] for turn in turns] == ["p3", "p3", "p1"]
+    said = [[(each.field, each.value) for each in turn[1].result.searched.disliked] for turn in turns]
+    assert said == [[("colour", "red")], [("colour", "red")], []]
+    assert turns[0][0].understood.remarks[0].value == "red"
+
+
+async def test_where_everything_is_hated_the_nearest_is_shown() -> None:
+    """Wishes give way first, then faults, and the answer says which."""
+    hates = [
+        rewrite_pb2.Remark(field="category", value="dress", polarity=query_pb2.SENTIMENT_NEGATIVE),
+    ]
+    blue = query_pb2.Filter(equals=query_pb2.Equals(field="colour", value=query_pb2.FieldValue(text="blue")))
+    rewrite = rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red dress", remarks=hates, filter=blue)
+    async with serving(products=PRODUCTS, rewriter=scripted(rewrite)) as gateway:
+        turn = await take_turn(gateway, text="not a dress")
+    assert hits_of(turn) == ["p1", "p2", "p3"]
+    assert turn[1].result.degraded == ["wishes", "dislikes"]
+    assert not turn[1].result.searched.disliked
+
+
+async def test_sessions_know_nothing_of_each_other(jpeg: bytes) -> None:
+    """Neither words nor pictures nor dislikes of one session reach another, whatever it refers to."""
+    remark = rewrite_pb2.Remark(field="colour", value="red", polarity=query_pb2.SENTIMENT_NEGATIVE)
+    rewriter = scripted(
+        rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red dress", remarks=[remark]),
+        rewrite_pb2.Rewrite(route=query_pb2.ROUTE_COMPOSED, modification="blue", references=[image_id(jpeg)]),
+    )
+    async with serving(products=PRODUCTS, rewriter=rewriter) as gateway:
+        await take_turn(gateway, image=jpeg, text="my secret picture")
+        other = await take_turn(gateway, text="red dress")
+    assert not rewriter.requests[1].history
+    assert "secret" not in str(other)
+    assert (hits_of(other)[0], other[1].result.degraded) == ("p1", ["rewrite"])
+    assert not other[1].result.searched.disliked

@@ -48,7 +48,7 @@ async def test_an_answer_is_given_as_it_is() -> None:
     """The adapter judges nothing; that is done behind it."""
     async with rewriter() as adapter:
         rewrite = await adapter.rewrite(rewrite_pb2.RewriteRequest(text="red"), timeout_s=2)
-    assert rewrite == rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red")
+    assert rewrite.rewrite == rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.breaker import CircuitBreaker
+from gateway.budget import AdaptiveBudget
 from gateway.errors import DeadlineExceeded, EncoderError, FailedPrecondition, NotFound, VectorIndexError
 from gateway.facets import FacetCache
 from gateway.metrics import Metrics
@@ -14,7 +15,7 @@ from gateway.model import Deadline, Embedding, EncoderInputs, Equals, Route, Sor
 from gateway.ports import Rewriter
 from gateway.query import Query
 from gateway.readiness import Agreement
-from gateway.rewriting import RewriteBudget, Rewriting
+from gateway.rewriting import RewriteUse, Rewriting
 from gateway.search import PipelineSettings, SearchPipeline
 from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, product
 from vitrine.v1 import query_pb2, rewrite_pb2
@@ -42,7 +43,7 @@ class Setup:
         rewriting = Rewriting(
             rewriter,
             FacetCache(self.index),
-            budget=RewriteBudget(use="search", seconds=budget_s, margin_s=0.001),
+            use=RewriteUse(name="search", budget=AdaptiveBudget(ceiling_s=budget_s), margin_s=0.001),
             breaker=self.breaker,
             metrics=self.metrics,
         )
