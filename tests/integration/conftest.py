@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,14 @@ PORT_BASE = 17_700
 PORTS_OF_A_RUN = 100
 OWN_PORTS = 50
 """Where in a run's ports those of `own_stack` begin."""
+FAMILIES_PORTS = 75
+"""Where those of `serve_models` begin."""
 
 MAX_RUNS = 8
+
+
+FEW_PRODUCTS = 48
+"""Enough for encoders whose weights are random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +91,11 @@ class RunningStack:
         """Run `python -m stack VERB` on this stack."""
         return program("stack", verb, "--state", str(self.settings.state), *options, check=check)
 
-    def index(self) -> None:
+    def index(self, *options: str) -> None:
         """Index the catalogue through the gateway; on a busy machine the command is repeated and goes on."""
+        arguments = ("index", str(self.catalogue), "--address", self.gateway, *options)
         for last in (False, False, True):
-            result = program("vitrine", "index", str(self.catalogue), "--address", self.gateway, check=last)
+            result = program("vitrine", *arguments, check=last)
             if result.returncode != WORTH_ANOTHER_TRY:
                 break
         assert result.returncode == 0, result.stderr
@@ -102,6 +109,9 @@ class RunningStack:
             self.settings.record,
         ]
         return processes + [str(path) for path in files if path.exists()]
+
+
+ServeModels = Callable[[Path], RunningStack]
 
 
 def program(module: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
@@ -202,3 +212,31 @@ def own_stack(_module_stack: RunningStack) -> RunningStack:
     """Give a stack that the test may kill and stop; it is up when the test begins."""
     _module_stack.up()
     return _module_stack
+
+
+@pytest.fixture(scope="module")
+def serve_models(run_number: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeModels]:
+    """Gives a stack of a model repository; the next repository takes over its addresses, and its index."""
+    catalogue = tmp_path_factory.mktemp("catalogue")
+    program("catalogue", "build", "--products", str(FEW_PRODUCTS), "--out", str(catalogue))
+    state = BUILD / f"test-families-{run_number}"
+    port_base = PORT_BASE + run_number * PORTS_OF_A_RUN + FAMILIES_PORTS
+
+    def serving(repository: Path) -> RunningStack:
+        settings = Settings(state=state, port_base=port_base, repository=repository)
+        return RunningStack(settings=settings, catalogue=catalogue)
+
+    nothing = serving(tmp_path_factory.mktemp("repository"))
+    nothing.down()
+    (state / "milvus.db").unlink(missing_ok=True)
+
+    def serve(repository: Path) -> RunningStack:
+        served = serving(repository)
+        served.up()
+        return served
+
+    try:
+        yield serve
+    finally:
+        nothing.down()
+    assert nothing.leftovers() == []

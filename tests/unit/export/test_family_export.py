@@ -1,6 +1,7 @@
 """A checkpoint that a user brings is exported and published with its own dims, and needs no code."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from encoders.testing import EMBEDDING_DIM, FAMILIES, IMAGE_SIZE, TEXT_LENGTH, write_checkpoint
+from encoders.testing import EMBEDDING_DIM, FAMILIES, IMAGE_SIZE, TEXT_LENGTH, FamilyName, write_checkpoint
 from export.cli import main
 from export.errors import ExportError
 from export.manifest import identify, open_family
@@ -24,15 +25,10 @@ from vitrine.tensors import IMAGE_ENCODER, MODELS, Dimensions, sized
 DIMENSIONS = Dimensions(image_size=IMAGE_SIZE, text_length=TEXT_LENGTH, embedding_dim=EMBEDDING_DIM)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(params=FAMILIES)
+def published(request: pytest.FixtureRequest, published_family: Callable[[FamilyName], Path]) -> Path:
     """A folder with a checkpoint and the repository that the command makes of it."""
-    folder = tmp_path_factory.mktemp(request.param)
-    write_checkpoint(folder / "checkpoint", request.param)
-    options = ["--checkpoint", str(folder / "checkpoint"), "--out", str(folder / "repository")]
-    result = CliRunner().invoke(main, ["publish", *options])
-    assert result.output == f"published local to {folder / 'repository'}\n"
-    return folder
+    return published_family(request.param)
 
 
 @pytest.fixture
