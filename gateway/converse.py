@@ -20,7 +20,7 @@ from gateway.errors import SearchError, SessionStoreError
 from gateway.facets import FacetCache
 from gateway.facts import Fact, facts_about
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Intent, Route
+from gateway.model import Deadline, Intent, Not, Route
 from gateway.planning import Conversation, as_given, plan, referred_picture
 from gateway.query import Query, SearchResult
 from gateway.recall import PART as RECALL
@@ -29,7 +29,7 @@ from gateway.rewriting import PART as REWRITE
 from gateway.rewriting import Rewriting
 from gateway.search import SearchPipeline
 from gateway.sessions import LoggedTurn, Session, SessionStore, image_id
-from gateway.understanding import InvalidRewrite, Understanding
+from gateway.understanding import InvalidRewrite, Understanding, without
 from gateway.wire import product_message, rewrite_message
 from vitrine.v1 import rewrite_pb2
 
@@ -219,7 +219,9 @@ def _without_dislikes(query: Query, before: Conversation, understanding: Underst
     readings = [logged.turn.rewrite for logged in before.turns]
     if understanding is not None:
         readings.append(rewrite_message(understanding))
-    return replace(query, disliked=dislikes(readings), rewrite=False)
+    disliked = dislikes(readings)
+    wishes = without(query.wishes, [Not(each) for each in disliked])
+    return replace(query, disliked=disliked, wishes=wishes, rewrite=False)
 
 
 def _without_session(event: TurnEvent) -> TurnEvent:

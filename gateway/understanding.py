@@ -131,6 +131,15 @@ def both(left: Filter | None, right: Filter | None) -> Filter | None:
     return left if left == right else AllOf((left, right))
 
 
+def without(filters: Filter | None, parts: Collection[Filter]) -> Filter | None:
+    """Take conditions out of a conjunction."""
+    left: Filter | None = None
+    for part in _conjuncts(filters):
+        if part not in parts:
+            left = both(left, part)
+    return left
+
+
 def must_and_wish(filters: Filter | None) -> tuple[Filter | None, Filter | None]:
     """Part a condition that the rewriter read: a price always holds, a facet gives way where nothing has it.
 

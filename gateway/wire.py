@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from gateway.comparison import Comparison
+from gateway.dislikes import exclusion
 from gateway.facts import Fact
 from gateway.filters import to_proto
 from gateway.model import Hit, Intent, Route, Sentiment, Sort, StoredProduct, Weights
@@ -107,7 +108,7 @@ def _hit_message(hit: Hit, fields: Collection[str]) -> search_pb2.Hit:
 
 
 def _searched_message(query: Query, weights: Weights) -> search_pb2.SearchedQuery:
-    filters = both(query.filters, query.wishes)
+    filters = both(both(query.filters, query.wishes), exclusion(query.disliked))
     return search_pb2.SearchedQuery(
         route=ROUTE_NUMBERS[query.route],
         text=query.text,

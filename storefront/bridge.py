@@ -19,6 +19,7 @@ from storefront.pictures import read_picture
 from storefront.problems import Refused, problem
 from storefront.settings import Settings
 from vitrine.client import VitrineClient, VitrineError
+from vitrine.v1.query_pb2 import Product
 from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchRequest, SearchResponse
 
 PAGE = Path(__file__).parent / "page"
@@ -92,14 +93,19 @@ class Bridge:
 
     def _line(self, event: ConverseResponse) -> bytes:
         self._note_pictures(event.result)
+        for product in event.comparison.products:
+            self._note_picture(product.id, product)
         return _encode(_as_json(event)) + b"\n"
 
     def _note_pictures(self, answer: SearchResponse) -> None:
         """Remember where the pictures lie, and take it out of the answer: the server's paths are its own."""
         for hit in answer.hits:
-            if hit.product.image_uri:
-                self.known_pictures[hit.product_id] = hit.product.image_uri
-                hit.product.ClearField("image_uri")
+            self._note_picture(hit.product_id, hit.product)
+
+    def _note_picture(self, product_id: str, product: Product) -> None:
+        if product.image_uri:
+            self.known_pictures[product_id] = product.image_uri
+            product.ClearField("image_uri")
 
 
 def page_routes() -> list[web.RouteDef]:

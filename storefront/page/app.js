@@ -78,6 +78,10 @@ async function follow(turn, signal) {
       Object.assign(turn, headingOf(turn));
       show(turn);
       scrollTo({ top: 0 });
+    } else if (event.comparison) {
+      turn.view.compared(event.comparison);
+    } else if (event.facts) {
+      turn.view.informed(event.facts.facts);
     } else if (event.reply) {
       turn.reply = event.reply;
     }

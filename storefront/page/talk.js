@@ -29,6 +29,24 @@ export class TurnView {
     this.scroll();
   }
 
+  /** Shows products side by side; a row that tells none from another is quiet. */
+  compared({ products, fields }) {
+    const names = products.map(({ id, title }) => element("th", { scope: "col" }, element("img", { src: pictureOf(id), alt: "" }), title || id));
+    const rows = fields.map(({ field, values, equal }) =>
+      element("tr", { class: equal && products.length > 1 ? "equal" : undefined }, element("th", { scope: "row" }, field), ...values.map((value) => element("td", {}, value || "–"))),
+    );
+    const head = element("thead", {}, element("tr", {}, element("td"), ...names));
+    const table = element("table", { class: "comparison" }, head, element("tbody", {}, ...rows));
+    this.node.append(element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Side by side" }, table));
+    this.scroll();
+  }
+
+  /** Shows what the index knows of the question's words. */
+  informed(facts) {
+    this.node.append(element("ul", { class: "known" }, ...facts.map((fact) => element("li", {}, told(fact)))));
+    this.scroll();
+  }
+
   /** Shows the reply, and a way back to the products. */
   answered({ reply, hits, onShow }) {
     this.reading.classList.remove("busy");
@@ -69,4 +87,10 @@ export class TurnView {
   scroll() {
     turns.scrollTop = turns.scrollHeight;
   }
+}
+
+function told({ field, value, products, values, lowest, highest }) {
+  if (value) return `${value}: ${Number(products).toLocaleString()} products`;
+  if (highest !== undefined) return `${field}: from ${lowest.toFixed(2)} to ${highest.toFixed(2)}`;
+  return `${field}: ${values.join(", ")}`;
 }

@@ -17,6 +17,9 @@ const SORTS = { SORT_ORDER_PRICE_ASCENDING: "cheapest first", SORT_ORDER_PRICE_D
 const LEFT_OUT = {
   rewrite: "The rewriter was late, so your words were searched as they are.",
   wishes: "No product has all of that; these come closest.",
+  dislikes: "Every product has something that you found fault with; these come closest.",
+  recall: "What you said long ago was not looked up in time.",
+  session: "This turn will not be remembered: the memory of conversations does not answer.",
 };
 const SKELETONS = 8;
 const results = byId("results");
@@ -160,6 +163,7 @@ function showHow(result, understood) {
     "Searched words": searched.text,
     "Searched product": searched.product_id,
     Conditions: conditions(searched.filter).map(inWords).join(", "),
+    "You found fault with": (searched.disliked ?? []).map(({ value }) => value).join(", "),
     Weights: searched.weights ? `words ${round(searched.weights.text)}, picture ${round(searched.weights.image)}` : "",
     "Read by": understood?.source ? `${understood.source}, confidence ${decimal(understood.confidence)}` : "nobody: as you said it",
     "Left out": result.degraded.join(", ") || "nothing",

@@ -18,13 +18,15 @@ from vitrine.client import VitrineClient, VitrineError
 from vitrine.commands.connection import Connection, connected, read_image, valid_text
 from vitrine.commands.tables import (
     as_json,
+    comparison_table,
     console,
     describe_degraded,
+    describe_fact,
     describe_rewrite,
     hits_table,
     printable,
 )
-from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse
+from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchResponse
 
 _HELP = """Type what you look for, and then what should be different.
   /image PATH [words]   ask with a picture
@@ -157,11 +159,23 @@ def _show(out: Console, event: ConverseResponse) -> None:
         case "understood":
             out.print(Text(describe_rewrite(event.understood), style="dim"))
         case "result":
-            out.print(hits_table(list(event.result.hits)) if event.result.hits else "nothing found")
-            if event.result.degraded:
-                out.print(Text(describe_degraded(event.result), style="yellow"))
+            _show_result(out, event.result)
+        case "comparison":
+            out.print(comparison_table(event.comparison))
+        case "facts":
+            for fact in event.facts.facts:
+                out.print(Text(describe_fact(fact)))
         case "reply":
             out.print(Text(printable(event.reply)))
+
+
+def _show_result(out: Console, result: SearchResponse) -> None:
+    out.print(hits_table(list(result.hits)) if result.hits else "nothing found")
+    if result.searched.disliked:
+        faults = ", ".join(each.value for each in result.searched.disliked)
+        out.print(Text(printable(f"without what you found fault with: {faults}"), style="dim"))
+    if result.degraded:
+        out.print(Text(describe_degraded(result), style="yellow"))
 
 
 def _show_json(event: ConverseResponse) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from vitrine.filter_text import format_filter
 from vitrine.v1.query_pb2 import Route, SortOrder, Weights
 from vitrine.v1.rewrite_pb2 import Rewrite
-from vitrine.v1.search_pb2 import Hit, SearchedQuery, SearchResponse
+from vitrine.v1.search_pb2 import Comparison, Fact, Hit, SearchedQuery, SearchResponse
 
 _WIDTH_OF_A_PIPE = 120
 
@@ -72,6 +72,8 @@ def describe_query(searched: SearchedQuery) -> str:
         parts.append(
             "cheapest first" if searched.sort == SortOrder.SORT_ORDER_PRICE_ASCENDING else "dearest first"
         )
+    if searched.disliked:
+        parts.append(f"found fault with: {', '.join(each.value for each in searched.disliked)}")
     if searched.HasField("weights"):
         parts.append(_describe_weights(searched.weights))
     if searched.source not in {"", "caller"}:
@@ -93,6 +95,28 @@ def describe_rewrite(rewrite: Rewrite) -> str:
     if condition := format_filter(rewrite.filter):
         parts.append(condition)
     return printable(" | ".join(parts))
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Give a column a product and a row a field; a row that tells no product from another is dim."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", style="dim")
+    for product in comparison.products:
+        table.add_column(Text(printable(f"{product.id}\n{product.title}")), overflow="fold")
+    for row in comparison.fields:
+        same = row.equal and len(comparison.products) > 1
+        cells = (Text(printable(value or "-")) for value in row.values)
+        table.add_row(Text(printable(row.field)), *cells, style="dim" if same else "")
+    return table
+
+
+def describe_fact(fact: Fact) -> str:
+    """Put what the index knows into a line."""
+    if fact.value:
+        return printable(f"{fact.field} {fact.value}: {fact.products:,} products")
+    if fact.HasField("highest"):
+        return printable(f"{fact.field}: from {fact.lowest:,.2f} to {fact.highest:,.2f}")
+    return printable(f"{fact.field}: {', '.join(fact.values)}")
 
 
 def hits_table(hits: list[Hit]) -> Table:

@@ -236,7 +236,7 @@ class SearchedQuery(_message.Message):
     def weights(self) -> _query_pb2.Weights: ...
     @_builtins.property
     def disliked(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dislike]:
-        """What the shopper found fault with in this turn or before, excluded besides the filter; at most 8."""
+        """What the shopper found fault with in this turn or before; the filter excludes it. At most 8."""
 
     def __init__(
         self,
