@@ -116,6 +116,7 @@ bench: setup ## Measure latency and throughput of the running stack; writes benc
 
 quality: setup ## Compare fusion designs on the committed towers, three seeds each (resumes where it stopped)
 	@$(BIN)/python -m encoders compare
+	@$(BIN)/python -m encoders css
 	@$(BIN)/python -m catalogue build --layout fashion200k --out build/fashion200k
 	@$(BIN)/python -m encoders fashion200k --data build/fashion200k
 	@$(BIN)/python -m benchmarks report

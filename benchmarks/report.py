@@ -11,7 +11,14 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
-from benchmarks.tables import Document, designs_section, encoders_section, load_section, precisions_section
+from benchmarks.tables import (
+    Document,
+    css_section,
+    designs_section,
+    encoders_section,
+    load_section,
+    precisions_section,
+)
 
 RESULTS = Path("benchmarks/results")
 DOCUMENT = Path("docs/benchmarks.md")
@@ -61,10 +68,11 @@ def _rendered() -> str:
         (name, newest), *earlier = ((path.name, document) for path, document in loads.items())
         load = load_section(name, newest, dict(earlier), _link(LOAD_PLOT))
     designs = [designs_section(path.name, _read(path), _link(DESIGNS_PLOT)) for path in _designs()]
-    encoders, fashion200k, precisions = (
+    encoders, css, fashion200k, precisions = (
         [section(path.name, _read(path)) for path in sorted(RESULTS.glob(pattern))]
         for pattern, section in (
             ("*encoders-*.json", encoders_section),
+            ("css.json", css_section),
             ("fashion200k-*.json", encoders_section),
             ("precisions-*.json", precisions_section),
         )
@@ -72,6 +80,7 @@ def _rendered() -> str:
     sections = {
         "encoders": encoders,
         "designs": designs,
+        "css": css,
         "fashion200k": fashion200k,
         "precisions": precisions,
     }

@@ -62,7 +62,8 @@ def load_section(name: str, document: Document, earlier: Mapping[str, Document],
 def designs_section(name: str, document: Document, plot: str) -> list[str]:
     """Give the recalls of every fusion design with the spread of its runs, then R@1 by kind of question."""
     results, budget = document["results"], document["params"]["budget"]
-    designs, confusions = results["designs"], results["served_confusions"]
+    designs, confusions, read = results["designs"], results["confusions"], results["read"]
+    slots = [slot for slot in read if any(slot in shares for shares in confusions.values())]
     test = document["params"]["sets"]["test"]
     method = (
         f"{sum(test['questions'].values()):,} questions to a gallery of {test['gallery']:,} pictures. "
@@ -98,12 +99,47 @@ def designs_section(name: str, document: Document, plot: str) -> list[str]:
         "",
         *_table(["design", *map(_words, kinds)], by_kind),
         "",
-        "### Where the served weights' first answer is wrong",
+        "### What wrong answers are wrong in, and what the towers see",
         "",
-        "Percent of the wrong answers that differ from the wanted product in this slot; an answer may in several.",
+        "Percent of the wrong first answers that differ from the wanted product in this slot; an answer may in several.",
+        f"Below them: how many pictures' values linear classifiers read from the embedding ({_number(read['every slot'])} percent: all values of a picture).",
         "",
-        *_table(list(confusions), [[_number(share) for share in confusions.values()]]),
+        *_table(
+            ["first answers of", *slots],
+            [
+                *(
+                    [_words(each), *(_number(shares.get(slot, 0.0)) for slot in slots)]
+                    for each, shares in confusions.items()
+                ),
+                ["read from the embedding", *(_number(read[slot]) for slot in slots)],
+            ],
+        ),
     ]
+
+
+def css_section(name: str, document: Document) -> list[str]:
+    """Give the recalls of every design on scenes of shapes, then R@1 by kind of change."""
+    results, params = document["results"], document["params"]
+    designs, oracle, test = results["designs"], results["oracle_description"], params["sets"]["test"]
+    method = (
+        f"{test['queries']:,} queries to {test['scenes']:,} scenes; towers of {params['tower_steps']} steps; "
+        f"{params['steps']} steps of {params['queries']} queries a design, and {len(params['seeds'])} seeds: "
+        "in brackets stand the lowest and the highest."
+    )
+    cuts = list(oracle)
+    kinds = [kind for kind in next(iter(designs.values()))["test"] if kind != "mean"]
+    rows = [
+        [
+            _words(each),
+            str(figures["runs"]),
+            *(_spread(figures["test"]["mean"][cut]) for cut in cuts),
+            *(_number(figures["test"][kind]["R@1"][0]) for kind in kinds),
+        ]
+        for each, figures in designs.items()
+    ]
+    rows.append(["oracle description", "1", *(_number(oracle[cut]) for cut in cuts), *("-" for _ in kinds)])
+    header = ["design", "runs", *cuts, *(f"R@1, {kind}" for kind in kinds)]
+    return [*_origin(name, document), "", method, "", *_table(header, rows)]
 
 
 def encoders_section(name: str, document: Document) -> list[str]:

@@ -6,7 +6,7 @@ as transformers saves it (config.json): whoever has weights writes no code. Noth
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,10 @@ def open_tokenizer(family: Family) -> tokenizers.Tokenizer:
     """
     path = family.folder / TOKENIZER_FILE
     content = read_json(path, way_out="AutoTokenizer.from_pretrained(...).save_pretrained(...) writes it")
-    if not isinstance(content.get("model"), dict):  # the library's own complaint has no class to catch
-        raise CheckpointError(f"{path}: no tokenizer of the library `tokenizers`: it names no model")
-    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(content))
+    try:
+        tokenizer = tokenizers.Tokenizer.from_str(json.dumps(content))
+    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+        raise CheckpointError(f"{path}: no tokenizer of the library `tokenizers`: {error}") from None
     if tokenizer.get_vocab_size() > family.vocabulary:
         raise CheckpointError(
             f"{path}: has {tokenizer.get_vocab_size():,} tokens, and the weights embed {family.vocabulary:,}: "
@@ -161,22 +162,39 @@ def _pretrained(folder: Path) -> Family:
     if name == "paper":
         added = (folder / RETRIEVAL_FILE, folder / ADAPTER_FILE)
         weights |= {file.stem: file for file in added if file.exists()}
-    # Imported here because it takes seconds; it knows the sizes that a config.json leaves out.
-    from transformers import AutoConfig  # noqa: PLC0415
-
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = _read_config(folder)
     mean, deviation = _normalisation(folder / PIXELS_FILE)
+    dimensions = _paper_dimensions(folder, config) if name == "paper" else _tower_dimensions(name, config)
     return Family(
         name=name,
         folder=folder,
         card={"family": name, "config": stated},
         sizes=_sizes(folder, stated) | {"pixel_mean": mean, "pixel_deviation": deviation},
-        dimensions=_paper_dimensions(folder, config) if name == "paper" else _tower_dimensions(name, config),
+        dimensions=_checked(path, dimensions),
         weights=weights,
         vocabulary=config.text_config.vocab_size,
         pixel_mean=mean,
         pixel_deviation=deviation,
     )
+
+
+def _read_config(folder: Path) -> Any:
+    """Read config.json with the sizes that it leaves out."""
+    # Imported here because it takes seconds.
+    from huggingface_hub.errors import StrictDataclassError  # noqa: PLC0415
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (StrictDataclassError, OSError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from None
+
+
+def _checked(path: Path, dimensions: Dimensions) -> Dimensions:
+    for name, value in asdict(dimensions).items():
+        if not isinstance(value, int) or value < 1:
+            raise CheckpointError(f"{path}: {name} must be a whole number above 0, got {value!r}")
+    return dimensions
 
 
 def _sizes(folder: Path, stated: Mapping[str, Any]) -> dict[str, Any]:

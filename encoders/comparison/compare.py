@@ -23,6 +23,7 @@ from encoders.comparison.designs import DESIGNS, Design
 from encoders.comparison.features import Features, frozen_features, plain_view
 from encoders.comparison.measure import Compose, Exam, Figures, spread
 from encoders.comparison.neighbourhoods import Neighbourhoods, Protocol
+from encoders.comparison.reading import read_attributes
 from encoders.comparison.sheet import draw_failures
 from encoders.comparison.training import Budget, Material, train_design
 from encoders.pictures import digest_of, drawn_pictures
@@ -85,7 +86,11 @@ def compare(
     draw_failures(test, found, pictures, sheet)
     return {
         "designs": designs,
-        "served_confusions": test.confusions(found),
+        "confusions": {
+            "served": test.confusions(found),
+            "oracle_caption": test.confusions(_ask_oracle(test, bench)),
+        },
+        "read": read_attributes(material, test),
     }
 
 
@@ -170,12 +175,16 @@ def _served(encoders: Encoders) -> Compose:
 
 
 def _oracle(exam: Exam, bench: Bench) -> Figures:
+    return exam.figures(_ask_oracle(exam, bench))
+
+
+def _ask_oracle(exam: Exam, bench: Bench) -> Tensor:
     """Ask with the caption of what is wanted: what these towers allow at most, since no composer knows more."""
     questions = exam.neighbourhoods.questions
     token_ids = torch.from_numpy(
         bench.material.data.tokenizer([caption(question.wanted[0]) for question in questions])
     )
-    return exam.figures(exam.find(lambda _, given: bench.encoders.text(given), token_ids))
+    return exam.find(lambda _, given: bench.encoders.text(given), token_ids)
 
 
 def _digest(bench: Bench, settings: Settings) -> str:

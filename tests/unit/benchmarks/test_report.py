@@ -13,7 +13,7 @@ from benchmarks.summary import summarise_repeats, summarise_run
 
 MARKERS = "# Title\n\nprose\n" + "".join(
     f"\n<!-- begin: {name} -->\n<!-- end: {name} -->\n"
-    for name in ("load", "encoders", "designs", "fashion200k", "precisions")
+    for name in ("load", "encoders", "designs", "css", "fashion200k", "precisions")
 )
 
 
@@ -61,7 +61,8 @@ def write_designs() -> None:
             "image_only": {"runs": 1, "validation": figures, "test": figures},
             "ours": {"runs": 3, "parameters": 1_049_985, "validation": figures, "test": figures},
         },
-        "served_confusions": {"accent": 61.25, "material": 20.0},
+        "confusions": {"served": {"accent": 61.25, "material": 20.0}, "oracle_caption": {"material": 80.0}},
+        "read": {"category": 99.5, "material": 50.25, "accent": 90.0, "every slot": 31.25},
     }
     params = {
         "benchmark": "designs",
@@ -72,6 +73,24 @@ def write_designs() -> None:
     environment = {"commit": "c-d", "processor": "A processor", "cores": 2}
     document = {"environment": environment, "params": params, "results": results}
     (RESULTS / "designs.json").write_text(json.dumps(document))
+
+
+def write_css() -> None:
+    figures = {
+        "make": {"R@1": [30.5, 30, 31]},
+        "mean": {"R@1": [41.5, 40.0, 43.0], "R@10": [90.0, 90.0, 90.0]},
+    }
+    params = {
+        "benchmark": "css", "seeds": [1, 2], "tower_steps": 600, "steps": 400, "queries": 256,
+        "sets": {"test": {"queries": 3000, "scenes": 3955}},
+    }  # fmt: skip
+    results = {
+        "designs": {"ours": {"runs": 2, "test": figures}},
+        "oracle_description": {"R@1": 91.25, "R@10": 100.0},
+    }
+    environment = {"commit": "c-s", "processor": "A processor", "cores": 2}
+    document = {"environment": environment, "params": params, "results": results}
+    (RESULTS / "css.json").write_text(json.dumps(document))
 
 
 def write_precisions() -> None:
@@ -157,7 +176,10 @@ def test_designs_are_shown_with_the_spread_of_their_runs() -> None:
     assert "| ours | 1.05 | 3 | 41.5 (40-43) | 90 | 41.5 (40-43) |" in text
     assert "| image only | - | 1 |" in text
     assert "| ours | 39.2 |" in text
-    assert "| accent | material |\n|---|---|\n| 61.2 | 20 |" in text
+    assert "| first answers of | material | accent |" in text
+    assert "| served | 20 | 61.2 |" in text
+    assert "| oracle caption | 80 | 0 |" in text
+    assert "| read from the embedding | 50.2 | 90 |" in text
     assert DESIGNS_PLOT.exists()
     assert report("--check").exit_code == 0
     write_designs()
@@ -165,10 +187,20 @@ def test_designs_are_shown_with_the_spread_of_their_runs() -> None:
     assert report("--check").exit_code == 1
 
 
+def test_scenes_of_shapes_are_shown_by_kind_of_change() -> None:
+    """A row a design with the range of its runs, its R@1 by kind, and the description itself as a query."""
+    write_css()
+    assert report().exit_code == 0
+    text = DOCUMENT.read_text()
+    assert "3,000 queries to 3,955 scenes; towers of 600 steps; 400 steps of 256 queries a design" in text
+    assert "| ours | 2 | 41.5 (40-43) | 90 | 30.5 |" in text
+    assert "| oracle description | 1 | 91.2 | 100 | - |" in text
+
+
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 5
+    assert DOCUMENT.read_text().count("No result yet.") == 6
     assert not LOAD_PLOT.exists()
 
 

@@ -1,5 +1,6 @@
 """Designs are compared on questions that none was trained on, with the same pictures and steps."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from catalogue.grammar import caption, make_spec
+from catalogue.grammar import Spec, caption, make_spec
 from catalogue.splits import is_held, make_splits
 from encoders.batches import TrainingSet, edits_between
 from encoders.checkpoint import Encoders, new_encoders
@@ -18,7 +19,9 @@ from encoders.comparison.designs import DESIGNS, Design
 from encoders.comparison.features import Features, frozen_features
 from encoders.comparison.measure import Exam, spread
 from encoders.comparison.neighbourhoods import KINDS, Protocol, make_protocol, neighbours
+from encoders.comparison.reading import read_attributes
 from encoders.comparison.training import Budget, Material, train_design
+from encoders.labels import encode_specs
 from encoders.networks import Sizes
 from encoders.vocabulary import sample_texts, train_tokenizer
 from vitrine.preprocess import Tokenizer
@@ -132,6 +135,29 @@ def test_recall_counts_any_right_answer(tokenizer: Tokenizer) -> None:
     assert {name.rsplit("_", 1)[0] for name in wrong if name != "mean"} == set(KINDS)
 
 
+def test_what_an_embedding_holds_is_read(encoders: Encoders, tokenizer: Tokenizer) -> None:
+    """Where embeddings say the category and the colour alone, those are read and the rest is guessed."""
+    part = make_protocol(validation_centres=4, test_centres=2).validation
+    data = TrainingSet.of_split(
+        make_splits(train_clusters=60, test_clusters=1, seen_clusters=1).train,
+        np.zeros((480, 1, 1, 3), np.uint8),
+        tokenizer,
+    )
+    material = Material.prepare(data, _say_colours(spec for spec in data.specs for _ in range(2)), encoders)
+    exam = Exam.prepare(part, _say_colours(spec for spec, _ in part.pictures()), tokenizer)
+    read = read_attributes(material, exam)
+    assert read["category"] == 100.0
+    assert read["colour"] > 95
+    assert read["accent"] < 30
+    assert read["every slot"] <= read["accent"]
+
+
+def _say_colours(specs: Iterable[Spec]) -> Features:
+    labels = encode_specs(list(specs))[:, :2]
+    pooled = torch.from_numpy(np.concatenate([np.eye(128)[column] for column in labels.T], axis=1)).float()
+    return Features(functional.normalize(pooled, dim=-1), torch.zeros(len(labels), 1, 1))
+
+
 def test_spread_is_over_the_runs() -> None:
     """Mean, lowest and highest of each figure."""
     runs = [{"mean": {"R@1": value}} for value in (50.0, 53.0, 56.0)]
@@ -215,5 +241,7 @@ def test_a_comparison_leaves_figures_and_a_sheet(tmp_path: Path) -> None:
         for name in ("sum", "image_only")
     )
     assert chosen >= image
+    assert set(results["confusions"]) == {"served", "oracle_caption"}
+    assert all(0 <= share <= 100 for share in results["read"].values())
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.width > 1000
