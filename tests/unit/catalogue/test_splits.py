@@ -1,8 +1,9 @@
 """Training and test sets of the procedural catalogue."""
 
+import hashlib
 from itertools import combinations
 
-from catalogue.grammar import edit_between
+from catalogue.grammar import caption, edit_between
 from catalogue.splits import CLUSTER_SIZE, Split, is_held, make_splits
 
 SPLITS = make_splits(seed=3, train_clusters=200, test_clusters=40, seen_clusters=10)
@@ -14,6 +15,25 @@ def test_sets_share_no_caption() -> None:
     assert [len(specs) for specs in sets] == [800, 160, 160]
     assert all(not (a & b) for a, b in combinations(sets, 2))
     assert set(SPLITS.seen.specs()) <= sets[0]
+
+
+def test_the_sets_are_the_committed_ones() -> None:
+    """The weights, their figures and every comparison rest on these sets: another one is another benchmark."""
+    splits = make_splits()
+    sets = (splits.train, splits.iid, splits.ood, splits.seen)
+    assert {split.name: (len(list(split.specs())), _digest(split)) for split in sets} == {
+        "train": (10400, "3a5fc6fb6e413198"),
+        "iid": (1040, "39935ea56ad9528e"),
+        "ood": (1040, "19bcfeab985f4da2"),
+        "seen": (600, "6206ba6fc2386775"),
+    }
+    unseen = [set(split.specs()) for split in sets[:3]]
+    assert all(not (a & b) for a, b in combinations(unseen, 2))
+
+
+def _digest(split: Split) -> str:
+    lines = [f"{caption(spec)}|{seed}" for spec, seed in split.pictures()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def test_held_combinations_are_in_no_training_cluster() -> None:
