@@ -154,8 +154,21 @@ def _check_history(history: Sequence[rewrite_pb2.Turn]) -> None:
     if (size := sum(turn.ByteSize() for turn in history)) > MAX_HISTORY_BYTES:
         raise InvalidQuery("history", f"at most {MAX_HISTORY_BYTES:,} bytes, got {size:,}")
     for position, turn in enumerate(history):
-        check_text(f"history[{position}].text", turn.text, limit=MAX_TEXT_LENGTH)
-        if len(turn.shown) > MAX_SHOWN:
+        _check_turn(turn, f"history[{position}]")
+
+
+def _check_turn(turn: rewrite_pb2.Turn, name: str) -> None:
+    """Hold an earlier turn to what a turn of ours keeps to: the rewriter reads it, and refuses what breaks its limits."""
+    check_text(f"{name}.text", turn.text, limit=MAX_TEXT_LENGTH)
+    for field in ("query", "modification", "reply"):
+        check_text(f"{name}.rewrite.{field}", getattr(turn.rewrite, field), limit=MAX_TEXT_LENGTH)
+    if len(turn.shown) > MAX_SHOWN:
+        raise InvalidQuery(f"{name}.shown", f"at most {MAX_SHOWN} products, got {len(turn.shown)}")
+    for field in ("image_id", "product_id"):
+        _identifier(f"{name}.{field}", getattr(turn, field), limit=MAX_ID_LENGTH)
+    for position, product in enumerate(turn.shown):
+        _identifier(f"{name}.shown[{position}].id", product.id, limit=MAX_ID_LENGTH)
+        if not math.isfinite(product.price) or product.price < 0:
             raise InvalidQuery(
-                f"history[{position}].shown", f"at most {MAX_SHOWN} products, got {len(turn.shown)}"
+                f"{name}.shown[{position}].price", f"must be a finite number >= 0, got {product.price:g}"
             )

@@ -36,6 +36,14 @@ FAMILIES_PORTS = 75
 """Where those of `serve_models` begin."""
 
 MAX_RUNS = 8
+PATIENT = (
+    "REWRITE_BUDGET",
+    "REWRITE_BUDGET_FLOOR",
+    "CONVERSE_BUDGET",
+    "CONVERSE_BUDGET_FLOOR",
+    "RECALL_TIMEOUT",
+)
+PATIENCE_MS = 10_000
 
 
 FEW_PRODUCTS = 48
@@ -80,6 +88,8 @@ class RunningStack:
         options = (
             *("--port-base", str(self.settings.port_base), "--repository", str(self.settings.repository)),
             *("--set", f"STOREFRONT_PICTURES={self.catalogue}"),
+            # A busy machine answers late, and that is not what these tests are about.
+            *(option for name in PATIENT for option in ("--set", f"GATEWAY_{name}_MS={PATIENCE_MS}")),
         )
         return self.command("up", *options).stdout
 

@@ -37,7 +37,9 @@ async def encoder(request: pytest.FixtureRequest) -> AsyncIterator[Encoder]:
 async def rewriter(request: pytest.FixtureRequest) -> AsyncIterator[Rewriter]:
     """Give each implementation of the port."""
     if request.param == "fake":
-        yield FakeRewriter(lambda turn: rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query=turn.text))
+        yield FakeRewriter(
+            lambda turn: rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query=turn.text), version="fake"
+        )
         return
     stack: Any = request.getfixturevalue("stack")
     async with open_rewriter(stack.rewriter) as real:

@@ -121,6 +121,18 @@ async def test_line_breaks_in_pasted_text_are_white_space() -> None:
         ({"history": [rewrite_pb2.Turn(text="x" * 2_001)]}, "history[0].text", "at most 2,000"),
         ({"history": [rewrite_pb2.Turn(shown=[query_pb2.Product()] * 21)]}, "history[0].shown", "at most 20"),
         ({"history": [rewrite_pb2.Turn(product_id="x" * 300_000)]}, "history", "at most 256,000 bytes"),
+        ({"history": [rewrite_pb2.Turn(text="a")] * 10_000}, "history", "at most 50 turns, got 10,000"),
+        ({"history": [rewrite_pb2.Turn(image_id="x" * 200)]}, "history[0].image_id", "at most 128"),
+        (
+            {"history": [rewrite_pb2.Turn(rewrite=rewrite_pb2.Rewrite(query="x" * 2_001))]},
+            "history[0].rewrite.query",
+            "at most 2,000",
+        ),
+        (
+            {"history": [rewrite_pb2.Turn(shown=[query_pb2.Product(price=math.nan)])]},
+            "history[0].shown[0].price",
+            "finite",
+        ),
         ({"session_id": "s" * 65}, "session_id", "at most 64"),
         ({"limit": 0}, "limit", "from 1 to 200"),
     ],
