@@ -76,13 +76,14 @@ def export_onnx(weights: Path, graphs: Path) -> None:
 @click.option("--out", type=_FOLDER, help="The new graphs.  [default: GRAPHS-PRECISION]")
 def quantize(*, weights: Path, graphs: Path, work: Path, precision: Precision, out: Path | None) -> None:
     """Write the graphs in another precision, calibrated on training pictures and judged on unseen ones."""
-    from export.graphs import REPORT_FILE, is_graphs, reduce_graphs, write_report  # noqa: PLC0415 - see above
+    from catalogue.splits import make_splits  # noqa: PLC0415 - see above
+    from export.graphs import REPORT_FILE, is_graphs, reduce_graphs, write_report  # noqa: PLC0415
     from export.to_onnx import load_family  # noqa: PLC0415
 
     out = out or graphs.with_name(f"{graphs.name}-{precision}")
     networks = load_family(weights)
     with fresh_folder(out, marker=REPORT_FILE, ours=is_graphs) as fresh:
-        made = reduce_graphs(networks, graphs, fresh, precision=precision, work=work)
+        made = reduce_graphs(networks, graphs, fresh, precision=precision, work=work, splits=make_splits())
         write_report(networks, made)
     click.echo(
         f"wrote {len(ENCODERS)} graphs to {out}; points lost: {json.dumps(made.choice.quality['lost'])}"
@@ -177,10 +178,11 @@ def _make_graphs(publication: Publication, folder: Path, work: Path) -> Graphs:
 
 
 def _measure(networks: "Networks", graphs: list[Path], work: Path, report: Path, *, adopt: bool) -> None:
-    from export.choice import write_choice  # noqa: PLC0415 - see above
+    from catalogue.splits import make_splits  # noqa: PLC0415 - see above
+    from export.choice import write_choice  # noqa: PLC0415
     from export.report import chosen, report_precisions  # noqa: PLC0415
 
-    result = report_precisions(networks, graphs, work=work)
+    result = report_precisions(networks, graphs, work=work, splits=make_splits())
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     click.echo(f"written to {report}")

@@ -6,6 +6,12 @@ ELSEWHERE = (
 )
 """What `tensorrt` says where it cannot run."""
 
+INT8_IS_FOR_CPUS = (
+    "int8 graphs are for CPUs: their activations are unsigned, and TensorRT takes none but symmetric int8; "
+    "give it fp16 graphs, which `python -m export quantize --precision fp16` writes"
+)
+"""What `tensorrt` says of a folder of int8 graphs."""
+
 
 class ExportError(Exception):
     """The export cannot be made or must not be used; the message says why and what to do."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from catalogue.splits import make_splits
+from catalogue.splits import Split, Splits, make_splits
 from export.choice import Choice, Ranges, read_choice, uniform
 from export.errors import ExportError
 from export.manifest import weights_digests
@@ -39,7 +39,13 @@ def make_graphs(networks: Networks, folder: Path) -> Graphs:
 
 
 def convert_graphs(
-    networks: Networks, graphs: Path, folder: Path, *, choice: Choice, rows: int = MAX_BATCH_SIZE
+    networks: Networks,
+    graphs: Path,
+    folder: Path,
+    *,
+    choice: Choice,
+    splits: Splits,
+    rows: int = MAX_BATCH_SIZE,
 ) -> Graphs:
     """Write fp32 graphs in other precisions, checked against torch on products that training has not seen.
 
@@ -48,6 +54,7 @@ def convert_graphs(
         graphs: the fp32 graphs.
         folder: where to write; made where it is missing.
         choice: the precision of each encoder, with the ranges of those in int8.
+        splits: of the catalogue.
         rows: to check with.
 
     Raises:
@@ -56,7 +63,7 @@ def convert_graphs(
     folder.mkdir(parents=True, exist_ok=True)
     for name, precision in choice.precisions.items():
         _convert(graph_path(graphs, name), graph_path(folder, name), precision, choice.ranges.get(name))
-    unseen = draw_samples(make_splits().iid, networks.family, _image_run(networks, graphs), rows=rows)
+    unseen = draw_samples(splits.iid, networks.family, _image_run(networks, graphs), rows=rows)
     open_run = partial(open_graph, folder)
     report = check_parity(networks, open_run, precisions=choice.precisions, feeds=unseen)
     parity = {name: asdict(figures) for name, figures in report.items()}
@@ -64,7 +71,7 @@ def convert_graphs(
 
 
 def reduce_graphs(
-    networks: Networks, graphs: Path, folder: Path, *, precision: Precision, work: Path
+    networks: Networks, graphs: Path, folder: Path, *, precision: Precision, work: Path, splits: Splits
 ) -> Graphs:
     """Write fp32 graphs in another precision, calibrated on the training split and judged on the test splits.
 
@@ -74,15 +81,18 @@ def reduce_graphs(
         folder: where to write; made where it is missing.
         precision: int8 or fp16, of all encoders.
         work: keeps the pictures that recall is measured on, whose drawing takes minutes.
+        splits: of the catalogue.
 
     Raises:
         ExportError: as `convert_graphs` does, and where more recall is lost than export.quality allows.
     """
+    for spec in networks.specs():
+        open_graph(graphs, spec)  # what is broken is said before minutes are spent
     choice = uniform(precision)
     if precision == "int8":
-        choice = uniform(precision, ranges=_calibrated(networks, graphs))
-    made = convert_graphs(networks, graphs, folder, choice=choice, rows=PARITY_ROWS)
-    asked = held_out(networks.family, work)
+        choice = uniform(precision, ranges=_calibrated(networks, graphs, splits.train))
+    made = convert_graphs(networks, graphs, folder, choice=choice, splits=splits, rows=PARITY_ROWS)
+    asked = held_out(networks.family, work, splits)
     before, after = (
         measure_recalls({spec.name: open_graph(where, spec) for spec in networks.specs()}, asked)
         for where in (graphs, folder)
@@ -102,14 +112,17 @@ def make_published_graphs(
     Raises:
         ExportError: as `make_graphs` and `reduce_graphs` do.
     """
-    made = make_graphs(networks, folder)
     known = read_choice(networks.family)
+    made = make_graphs(networks, folder)
     if precision == "fp32" or (precision == "auto" and known is None):
         return made
     converted = folder.with_name(f"{folder.name}-converted")
+    splits = make_splits()
     if known is not None and precision in {"auto", known.label()}:
-        return convert_graphs(networks, folder, converted, choice=known)
-    return reduce_graphs(networks, folder, converted, precision=cast(Precision, precision), work=work)
+        return convert_graphs(networks, folder, converted, choice=known, splits=splits)
+    return reduce_graphs(
+        networks, folder, converted, precision=cast(Precision, precision), work=work, splits=splits
+    )
 
 
 def write_report(networks: Networks, graphs: Graphs) -> None:
@@ -159,9 +172,9 @@ def _convert(graph: Path, out: Path, precision: Precision, ranges: Ranges | None
         quantise(graph, out, ranges or {})
 
 
-def _calibrated(networks: Networks, graphs: Path) -> dict[str, Ranges]:
+def _calibrated(networks: Networks, graphs: Path, train: Split) -> dict[str, Ranges]:
     run = _image_run(networks, graphs)
-    feeds = draw_samples(make_splits().train, networks.family, run, rows=CALIBRATION_ROWS)
+    feeds = draw_samples(train, networks.family, run, rows=CALIBRATION_ROWS)
     return {
         spec.name: calibrate(graph_path(graphs, spec.name), feeds[spec.name]) for spec in networks.specs()
     }

@@ -38,8 +38,8 @@ Feeds = Mapping[str, NDArray[Any]]
 Run = Callable[[Feeds], NDArray[np.float32]]
 """Gives the embeddings of up to MAX_BATCH_SIZE rows."""
 
-# What ONNX Runtime raises on a file that is no graph, or none that it runs; these errors share no base.
-_REFUSALS = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
+REFUSALS = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
+"""What ONNX Runtime raises on a file that is no graph, or none that it runs; these errors share no base."""
 
 _SEED = 20_240_415
 _BATCHES = (1, 3, MAX_BATCH_SIZE)
@@ -105,7 +105,7 @@ def open_graph(folder: Path, spec: ModelSpec) -> Run:
     options.inter_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise ExportError(f"{path}: ONNX Runtime does not open it: {error}") from None
     _check_tensors(path, session.get_inputs(), spec.inputs)
     _check_tensors(path, session.get_outputs(), spec.outputs)

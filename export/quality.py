@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from catalogue.grammar import caption, modification_text
-from catalogue.splits import make_splits
+from catalogue.splits import Splits
 from encoders.families import Family
 from encoders.pictures import drawn_pictures
 from encoders.retrieval import nearest, recalls
@@ -47,9 +47,8 @@ class HeldOut:
     """(m,), the caption that each change leads to."""
 
 
-def held_out(family: Family, work: Path, *, seed: int = 7) -> HeldOut:
+def held_out(family: Family, work: Path, splits: Splits) -> HeldOut:
     """Give the test splits; `work` keeps the drawn pictures, which take minutes the first time."""
-    splits = make_splits(seed=seed)
     pictures = [each for split in (splits.iid, splits.ood, splits.seen) for each in split.pictures()]
     numbers: dict[str, int] = {}
     captions = [numbers.setdefault(caption(spec), len(numbers)) for spec, _ in pictures]

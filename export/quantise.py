@@ -21,7 +21,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from export.choice import Ranges
 from export.errors import ExportError
-from export.parity import Feeds
+from export.parity import REFUSALS, Feeds
 from vitrine.tensors import MAX_BATCH_SIZE
 
 _QUANTISED = ("Conv", "MatMul", "Gemm")
@@ -35,7 +35,7 @@ def calibrate(graph: Path, feeds: Feeds) -> Ranges:
         calibrator = create_calibrator(prepared, list(_QUANTISED), augmented_model_path=str(augmented))
         calibrator.collect_data(_Reader(feeds))
         found = calibrator.compute_data()
-    return {name: (float(seen.lowest), float(seen.highest)) for name, seen in found.items()}
+    return {name: (float(seen.lowest.min()), float(seen.highest.max())) for name, seen in found.items()}
 
 
 def quantise(graph: Path, out: Path, ranges: Ranges) -> None:
@@ -84,11 +84,14 @@ def halve(graph: Path, out: Path) -> None:
 
 @contextmanager
 def _prepared(graph: Path) -> Iterator[Path]:
-    """Give the graph as quantisation wants it, in a folder of its own."""
+    """Give the graph as quantisation wants it, in a folder of its own; ExportError where it or the folder is bad."""
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
-        # The exporter wrote every shape; ONNX Runtime's symbolic inference adds nothing to them.
-        quant_pre_process(graph, prepared, skip_symbolic_shape=True)
+        try:
+            # The exporter wrote every shape; ONNX Runtime's symbolic inference adds nothing to them.
+            quant_pre_process(graph, prepared, skip_symbolic_shape=True)
+        except REFUSALS as error:
+            raise ExportError(f"{graph}: cannot be prepared in {scratch}: {error}") from None
         yield prepared
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from catalogue.splits import make_splits
+from catalogue.splits import Splits, make_splits
 from encoders.environment import describe_environment
 from export.choice import Choice, fastest, uniform
 from export.errors import ExportError
@@ -33,13 +33,15 @@ class _Subjects:
     networks: Networks
     graphs: Mapping[Precision, Path]
     asked: HeldOut
+    unseen: Mapping[str, Feeds]
+    """Rows of each encoder, by its name."""
 
     def run(self, name: str, precision: Precision) -> Run:
         (spec,) = (spec for spec in self.networks.specs() if spec.name == name)
         return open_graph(self.graphs[precision], spec)
 
 
-def report_precisions(networks: Networks, folders: list[Path], *, work: Path) -> Result:
+def report_precisions(networks: Networks, folders: list[Path], *, work: Path, splits: Splits) -> Result:
     """Measure every folder of graphs beside torch: parity, recall, size, latency and throughput.
 
     With fp32 among them, the fastest precision of each encoder is chosen, and what they recall together is measured.
@@ -52,7 +54,12 @@ def report_precisions(networks: Networks, folders: list[Path], *, work: Path) ->
         "load_average_1_min": round(os.getloadavg()[0], 2),
     }
     graphs = {precision_of(networks, folder): folder for folder in folders}
-    subjects = _Subjects(networks=networks, graphs=graphs, asked=held_out(networks.family, work))
+    subjects = _Subjects(
+        networks=networks,
+        graphs=graphs,
+        asked=held_out(networks.family, work, splits),
+        unseen=_unseen(networks, splits, rows=PARITY_ROWS),
+    )
     with one_thread():
         results: Result = {
             "recall": _recalls(subjects),
@@ -95,7 +102,7 @@ def parity_of(networks: Networks, folder: Path) -> Mapping[str, Parity]:
         ExportError: they are of other weights, broken, or too far from torch.
     """
     precision = precision_of(networks, folder)
-    feeds = None if precision == "fp32" else _unseen(networks, rows=MAX_BATCH_SIZE)
+    feeds = None if precision == "fp32" else _unseen(networks, make_splits(), rows=MAX_BATCH_SIZE)
     return check_parity(
         networks, partial(open_graph, folder), precisions=uniform(precision).precisions, feeds=feeds
     )
@@ -131,11 +138,12 @@ def _recall(subjects: _Subjects, reference: Mapping[str, Mapping[str, float]], c
 
 def _parities(subjects: _Subjects) -> Result:
     networks = subjects.networks
-    feeds = _unseen(networks, rows=PARITY_ROWS)
     encoders: Result = {spec.name: {} for spec in networks.specs()}
     for precision, folder in subjects.graphs.items():
         precisions = uniform(precision).precisions
-        report = check_parity(networks, partial(open_graph, folder), precisions=precisions, feeds=feeds)
+        report = check_parity(
+            networks, partial(open_graph, folder), precisions=precisions, feeds=subjects.unseen
+        )
         for name, parity in report.items():
             size = graph_path(folder, name).stat().st_size
             encoders[name][precision] = {"megabytes": round(size / 1e6, 2), **asdict(parity)}
@@ -143,13 +151,14 @@ def _parities(subjects: _Subjects) -> Result:
 
 
 def _timings(subjects: _Subjects) -> list[Result]:
-    feeds = _unseen(subjects.networks, rows=PARITY_ROWS)
     timing: list[Result] = []
     for name, network in subjects.networks.parts.items():
         runs: dict[str, Run] = {"torch eager": torch_run(network), "torch.compile": compiled_run(network)}
         runs |= {_runner(precision): subjects.run(name, precision) for precision in subjects.graphs}
         for runner, run in runs.items():
-            timing += [{"encoder": name, "runner": runner, **case} for case in time_run(run, feeds[name])]
+            timing += [
+                {"encoder": name, "runner": runner, **case} for case in time_run(run, subjects.unseen[name])
+            ]
     return timing
 
 
@@ -174,6 +183,6 @@ def _runner(precision: Precision) -> str:
     return f"ONNX Runtime {precision}"
 
 
-def _unseen(networks: Networks, *, rows: int) -> Mapping[str, Feeds]:
+def _unseen(networks: Networks, splits: Splits, *, rows: int) -> Mapping[str, Feeds]:
     image_run = torch_run(networks.parts["image_encoder"])
-    return draw_samples(make_splits().iid, networks.family, image_run, rows=rows)
+    return draw_samples(splits.iid, networks.family, image_run, rows=rows)

@@ -35,7 +35,14 @@ def write_stubs(folder: Path) -> None:
     target = folder / "tensorrt.pyi"
     if target.exists() and target.read_text(encoding="utf-8").startswith(wanted):
         return
+    stubs = _generated()
     folder.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    partial.write_text(wanted + stubs, encoding="utf-8")
+    partial.rename(target)
+
+
+def _generated() -> str:
     with tempfile.TemporaryDirectory() as scratch:
         _link_empty_libraries(Path(scratch))
         stubgen = Path(sys.executable).with_name("stubgen")
@@ -45,8 +52,7 @@ def write_stubs(folder: Path) -> None:
             check=True,
             timeout=_TIMEOUT_S,
         )
-        stubs = (Path(scratch) / "tensorrt_bindings/tensorrt.pyi").read_text(encoding="utf-8")
-    target.write_text(wanted + _mended(stubs), encoding="utf-8")
+        return _mended((Path(scratch) / "tensorrt_bindings/tensorrt.pyi").read_text(encoding="utf-8"))
 
 
 def _mended(stubs: str) -> str:

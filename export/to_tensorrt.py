@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.choice import uniform
-from export.errors import ELSEWHERE, ExportError
+from export.errors import ELSEWHERE, INT8_IS_FOR_CPUS, ExportError
 from export.graphs import read_report
 from export.manifest import file_digest, weights_digests
 from export.parity import Feeds, Run, check_parity
@@ -42,6 +42,8 @@ def build_plans(weights: Path, graphs: Path, folder: Path) -> None:
         raise ExportError(ELSEWHERE)
     networks = load_family(weights)
     precision = read_report(graphs)["precision"]
+    if precision == "int8":
+        raise ExportError(INT8_IS_FOR_CPUS)
     folder.mkdir(parents=True, exist_ok=True)
     for spec in networks.specs():
         plan = _build(graph_path(graphs, spec.name), spec, folder / _TIMING_CACHE_FILE)

@@ -114,6 +114,38 @@ def test_a_tokenizer_of_other_weights_is_refused(checkpoint: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        '{"model": {"type": "Nope"}}',
+        '{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "padding": 3}',
+    ],
+)
+def test_json_that_is_no_tokenizer_is_named(checkpoint: Path, content: str) -> None:
+    """What the library cannot read ends with the file's name and the library's reason."""
+    (checkpoint / "tokenizer.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: no tokenizer of the library"):
+        read_family(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vision_config": {"image_size": "large"}}, r"config\.json: .*image_size"),
+        ({"vision_config": {"image_size": 0}}, "image_size must be a whole number above 0, got 0"),
+        ({"text_config": 5}, r"config\.json: .*text_config"),
+    ],
+)
+def test_a_configuration_without_sense_is_named(
+    checkpoint: Path, change: dict[str, Any], message: str
+) -> None:
+    """Whatever config.json says wrongly, it is named with the field."""
+    edit(checkpoint / "config.json", **change)
+    with pytest.raises(CheckpointError, match=f"(?s){message}"):
+        read_family(checkpoint)
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         ("tokenizer.json", r"tokenizer\.json: missing"),
