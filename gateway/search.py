@@ -28,7 +28,7 @@ from gateway.readiness import Agreement
 from gateway.rewriting import PART as REWRITE
 from gateway.rewriting import Rewriting
 from gateway.stages import StageClock
-from gateway.understanding import Understanding, both, must_and_wish
+from gateway.understanding import Understanding, both, must_and_wish, only
 from vitrine.tensors import MAX_BATCH_SIZE
 from vitrine.v1 import rewrite_pb2
 
@@ -184,26 +184,28 @@ class SearchPipeline:
         versions = await self._agreement.versions(timeout_s=self._hop(deadline))
         target = await self._target(query, versions, deadline=deadline, clock=clock)
         weights = query.weights or self._settings.weights[query.route]
-        degraded: tuple[str, ...] = ()
         with clock.stage("search"):
-            hits = await self._hits(query, target, weights, deadline)
-            if not hits and query.wishes is not None:
-                query, degraded = replace(query, wishes=None), (WISHES,)
-                hits = await self._hits(query, target, weights, deadline)
-            if not hits and query.disliked:
-                query, degraded = replace(query, disliked=()), (*degraded, DISLIKES)
-                hits = await self._hits(query, target, weights, deadline)
+            hits, searched, degraded = await self._nearest(query, target, weights, deadline)
         for hit in hits:
             if hit.product.image_embedding is not None and hit.product.text_embedding is not None:
                 self._products.put((versions.index, hit.product.id), hit.product)
         return SearchResult(
             hits=tuple(_in_order(hits, query.sort)),
-            searched=query,
+            searched=searched,
             weights=weights,
             degraded=degraded,
             timings=clock.timings(),
             versions=versions,
         )
+
+    async def _nearest(
+        self, query: Query, target: _Target, weights: Weights, deadline: Deadline
+    ) -> tuple[list[Hit], Query, tuple[str, ...]]:
+        """Give the hits, the query that they are of, and what had to be left out of it to have any."""
+        for searched, left_out in _giving_way(query):
+            if hits := await self._hits(searched, target, weights, deadline):
+                return hits, searched, left_out
+        return [], searched, left_out
 
     async def _hits(self, query: Query, target: _Target, weights: Weights, deadline: Deadline) -> list[Hit]:
         with self._asking("index"):
@@ -300,6 +302,23 @@ def _rewritten(query: Query, understanding: Understanding) -> Query:
         sort=understanding.sort,
     )
     return query if rewritten == query else replace(rewritten, source=understanding.source)
+
+
+def _giving_way(query: Query) -> Iterator[tuple[Query, tuple[str, ...]]]:
+    """Give the query, then what to search where nothing is found, each with what it leaves out.
+
+    Of the wishes the category goes last, since another kind of thing is the worst answer; then what was disliked.
+    """
+    left_out: tuple[str, ...] = ()
+    yield query, left_out
+    if query.wishes is not None:
+        left_out = (WISHES,)
+        kind = only(query.wishes, {"category"})
+        if kind not in (None, query.wishes):
+            yield replace(query, wishes=kind), left_out
+        yield (query := replace(query, wishes=None)), left_out
+    if query.disliked:
+        yield replace(query, disliked=()), (*left_out, DISLIKES)
 
 
 def _in_order(hits: list[Hit], sort: Sort) -> list[Hit]:

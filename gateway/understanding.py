@@ -140,6 +140,15 @@ def without(filters: Filter | None, parts: Collection[Filter]) -> Filter | None:
     return left
 
 
+def only(filters: Filter | None, fields: Collection[str]) -> Filter | None:
+    """Give the conditions of a conjunction that speak of those fields alone."""
+    kept: Filter | None = None
+    for part in _conjuncts(filters):
+        if _names(part) <= set(fields):
+            kept = both(kept, part)
+    return kept
+
+
 def must_and_wish(filters: Filter | None) -> tuple[Filter | None, Filter | None]:
     """Part a condition that the rewriter read: a price always holds, a facet gives way where nothing has it.
 

@@ -11,7 +11,7 @@ from gateway.budget import AdaptiveBudget
 from gateway.errors import DeadlineExceeded, EncoderError, FailedPrecondition, NotFound, VectorIndexError
 from gateway.facets import FacetCache
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Embedding, EncoderInputs, Equals, Route, Sort, Weights
+from gateway.model import AllOf, Deadline, Embedding, EncoderInputs, Equals, Route, Sort, Weights
 from gateway.ports import Rewriter
 from gateway.query import Query
 from gateway.readiness import Agreement
@@ -187,6 +187,20 @@ async def test_the_callers_filter_holds_beside_the_rewriters() -> None:
     assert [hit.product.id for hit in result.hits] == ["p1", "p2"]
     assert (result.degraded, result.searched.filters) == (("wishes",), Equals("colour", "red"))
     assert result.searched.wishes is None
+
+
+async def test_the_kind_of_thing_is_the_last_wish_to_give_way() -> None:
+    """Where nothing has all that was wished for, the hits are of the category at least."""
+    setup = Setup()
+    setup.index.in_use.products["s1"] = product("s1", "red skirt", category="skirt")  # type: ignore[union-attr] # it holds products
+    blue_skirt = AllOf((Equals("category", "skirt"), Equals("colour", "blue")))
+    result = await setup.pipeline.search(Query(text="red dress", wishes=blue_skirt), Deadline.after(5))
+    assert [hit.product.id for hit in result.hits] == ["s1"]
+    assert (result.degraded, result.searched.wishes) == (("wishes",), Equals("category", "skirt"))
+    hat = AllOf((Equals("category", "hat"), Equals("colour", "red")))
+    result = await setup.pipeline.search(Query(text="red dress", wishes=hat), Deadline.after(5))
+    assert len(result.hits) == 4
+    assert (result.degraded, result.searched.wishes) == (("wishes",), None)
 
 
 async def test_a_price_that_was_read_always_holds() -> None:
