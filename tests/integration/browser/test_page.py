@@ -111,6 +111,26 @@ async def test_keyboard_alone_is_enough(tab: Any, stack: Any) -> None:
     assert await tab.value(ON_FOCUS) == "words"
 
 
+async def test_products_stand_side_by_side(tab: Any, stack: Any) -> None:
+    """A comparison is a table in the conversation, with a picture and the index's values of each product."""
+    await opened(tab, stack)
+    first = await said(tab, "red dress")
+    await said(tab, "compare the first two")
+    assert await tab.value("document.querySelectorAll('.comparison thead th').length") == 2
+    pictures = await tab.value("[...document.querySelectorAll('.comparison img')].map((image) => image.src)")
+    assert [first[0] in pictures[0], first[1] in pictures[1]] == [True, True]
+    await tab.until(
+        "[...document.querySelectorAll('.comparison img')].every((image) => image.naturalWidth > 0)"
+    )
+    rows = await tab.value(
+        "[...document.querySelectorAll('.comparison tbody th')].map((cell) => cell.textContent)"
+    )
+    assert {"category", "colour", "price", "length"} <= {*rows}
+    assert await tab.value(HITS) == first, "the products that are compared stay in the window"
+    await tab.screenshot("comparison")
+    assert tab.complaints == []
+
+
 async def test_page_fits_a_phone(tab: Any, stack: Any) -> None:
     """On a phone nothing is wider than the screen, the question stays in reach, and products stand two abreast."""
     await opened(tab, stack, width=390, height=844, dark=True)

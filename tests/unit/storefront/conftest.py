@@ -56,6 +56,15 @@ def folder(tmp_path: Path, jpeg: bytes) -> Path:
     return folder
 
 
+def read(request: rewrite_pb2.RewriteRequest) -> rewrite_pb2.Rewrite:
+    """Read "compare" as a wish to see two products side by side, and all else as words to search by."""
+    if request.text == "compare" and request.history:
+        return rewrite_pb2.Rewrite(route=query_pb2.ROUTE_COMPARE, references=["p1", "p2"])
+    return rewrite_pb2.Rewrite(
+        route=query_pb2.ROUTE_TEXT, query=request.text, reply="Here you are.", source="fake"
+    )
+
+
 @pytest.fixture
 async def bridge(folder: Path) -> AsyncIterator[MakeClient]:
     """Give a maker of clients of a bridge; keyword arguments are its settings."""
@@ -64,11 +73,7 @@ async def bridge(folder: Path) -> AsyncIterator[MakeClient]:
         product("p2", "blue plain dress", image_uri=str(folder / "../secret.jpg"), price=30.0),
         product("p/3 ?", "green hat", image_uri=f"file://{folder}/p1.jpg", price=40.0),
     ]
-    rewriter = FakeRewriter(
-        lambda request: rewrite_pb2.Rewrite(
-            route=query_pb2.ROUTE_TEXT, query=request.text, reply="Here you are.", source="fake"
-        )
-    )
+    rewriter = FakeRewriter(read)
     async with AsyncExitStack() as stack:
         gateway = await stack.enter_async_context(serving(products=products, rewriter=rewriter))
 

@@ -57,6 +57,20 @@ async def test_paths_of_the_server_stay_there(client: Client, form: MakeForm) ->
         assert "pictures" not in body
 
 
+async def test_a_comparison_reaches_the_page(client: Client, form: MakeForm) -> None:
+    """Products side by side come as rows, and where their pictures lie stays unsaid."""
+    first = await (await client.post("/converse", data=form('{"text": "dress"}'))).text()
+    session_id = json.loads(first.splitlines()[0])["session_id"]
+    turn = json.dumps({"text": "compare", "session_id": session_id})
+    body = await (await client.post("/converse", data=form(turn))).text()
+    comparison = json.loads(body.splitlines()[1])["comparison"]
+    assert [each["id"] for each in comparison["products"]] == ["p1", "p2"]
+    prices = {"field": "price", "values": ["20.00", "30.00"], "equal": False}
+    assert prices in comparison["fields"]
+    assert "pictures" not in body
+    assert (await client.get("/products/p1/picture")).status == 200
+
+
 async def test_catalogue_is_described(client: Client) -> None:
     """The page learns how many products there are and which values their fields have."""
     answer = await (await client.get("/catalogue")).json()
