@@ -171,10 +171,7 @@ def _make_graphs(publication: Publication, folder: Path, work: Path) -> Graphs:
     from export.to_onnx import load_family  # noqa: PLC0415
 
     networks = load_family(publication.weights)
-    precision = publication.precision
-    if precision == "auto" and publication.target != "local":
-        precision = "fp32"  # what is fastest was measured on a CPU
-    return make_published_graphs(networks, folder, precision=precision, work=work)
+    return make_published_graphs(networks, folder, precision=publication.precision_of_graphs, work=work)
 
 
 def _measure(networks: "Networks", graphs: list[Path], work: Path, report: Path, *, adopt: bool) -> None:

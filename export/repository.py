@@ -69,6 +69,11 @@ class Publication:
     plans: Path | None = None
     """TensorRT plans; given for the target tensorrt and for no other."""
 
+    @property
+    def precision_of_graphs(self) -> WantedPrecision:
+        """What the graphs are made in: auto speaks of CPUs, and the other targets are for GPUs."""
+        return "fp32" if self.precision == "auto" and self.target != "local" else self.precision
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graphs:

@@ -3,15 +3,17 @@
 import json
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from export.choice import uniform
 from export.errors import ExportError
-from export.manifest import file_digest, open_family, read_manifest, weights_digests
+from export.manifest import EXPORT_VERSION, file_digest, open_family, read_manifest, weights_digests
 from export.model_config import read_config
-from export.repository import PICTURE, PLANS_FILE, Publication, publish
+from export.repository import PICTURE, PLANS_FILE, Graphs, Publication, publish
 from vitrine.tensors import ENCODERS, ENSEMBLES, MANIFEST_PARAMETER, MODELS
 
 
@@ -101,6 +103,61 @@ def test_manifest_says_what_the_repository_is_made_of(weights: Path, tmp_path: P
         for path in out.rglob("*")
         if path.is_file() and path.name != "manifest.json"
     }
+
+
+def test_manifest_tells_what_the_embeddings_are_and_what_they_are_worth(
+    weights: Path, tmp_path: Path, exporter: Any
+) -> None:
+    """Family, weights, precisions, dims and export version are the identity; quality figures stand beside it."""
+    out = tmp_path / "repository"
+    quality = {"lost": {"text": {"R@1": 0.25, "R@10": 0.0}}, "faster": {"text_encoder": 1.5}}
+    ranges = {"text_encoder": {"tensor": (-1.0, 2.0)}}
+
+    def reduced(folder: Path) -> Graphs:
+        return replace(exporter(folder), choice=uniform("int8", ranges=ranges, quality=quality))
+
+    publish(local(weights, out), reduced)
+    manifest = manifest_of(out)
+    identity = manifest["identity"]
+    assert isinstance(identity, dict)
+    assert identity["family"] == "vitrine-small"
+    assert identity["weights"] == {s.name: file_digest(weights / f"{s.name}.safetensors") for s in ENCODERS}
+    assert identity["precisions"] == {spec.name: "int8" for spec in ENCODERS}
+    assert (identity["embedding_dim"], identity["image_size"], identity["text_length"]) == (256, 64, 32)
+    assert identity["export_version"] == EXPORT_VERSION
+    assert manifest["quality"] == quality
+
+
+def test_every_precision_and_calibration_is_an_identity_of_its_own(
+    weights: Path, tmp_path: Path, exporter: Any
+) -> None:
+    """Vectors of fp32, of int8 and of int8 that was calibrated otherwise never meet in one index."""
+    choices = [
+        uniform("fp32"),
+        uniform("int8", ranges={"text_encoder": {"tensor": (-1.0, 2.0)}}),
+        uniform("int8", ranges={"text_encoder": {"tensor": (-1.0, 3.0)}}),
+    ]
+    digests = set()
+    for number, choice in enumerate(choices):
+        out = tmp_path / str(number)
+        publish(local(weights, out), lambda folder, choice=choice: replace(exporter(folder), choice=choice))
+        digests.add(manifest_of(out)["digest"])
+    assert len(digests) == len(choices)
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted", "made"),
+    [
+        ("local", "auto", "auto"),
+        ("onnxruntime", "auto", "fp32"),
+        ("onnxruntime", "int8", "int8"),
+        ("local", "fp32", "fp32"),
+    ],
+)
+def test_what_is_fastest_on_a_cpu_is_the_default_of_local_alone(target: Any, wanted: Any, made: str) -> None:
+    """Other targets stay fp32 unless they are told."""
+    publication = Publication(target=target, weights=Path(), out=Path(), precision=wanted)
+    assert publication.precision_of_graphs == made
 
 
 def test_unchanged_inputs_are_published_once(weights: Path, tmp_path: Path, exporter: Any) -> None:
