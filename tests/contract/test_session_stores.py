@@ -11,10 +11,12 @@ from grpc import aio
 from redis.asyncio import Redis
 
 from gateway.adapters.memory_sessions import MemorySessions
-from gateway.adapters.redis_sessions import open_redis_sessions
+from gateway.adapters.redis_sessions import RedisSessions, open_redis_sessions
 from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreError
 from gateway.model import Deadline
+from gateway.server import open_sessions
 from gateway.sessions import MAX_PICTURES, MAX_TURNS, LoggedTurn, SessionStore, WordsVector, image_id
+from gateway.settings import Settings
 from gateway.testing import FakeRewriter, ServedGateway, product, serving
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
 
@@ -214,6 +216,13 @@ async def test_a_cancelled_turn_lets_the_next_one_in(open_store: OpenStore) -> N
 def redis_url(redis_process: Any) -> str:
     """Give the address of the Redis."""
     return str(redis_process.url)
+
+
+async def test_the_setting_chooses_the_store(redis_url: str) -> None:
+    """GATEWAY_SESSIONS is memory, or the address of a Redis."""
+    async with open_sessions(Settings()) as memory, open_sessions(Settings(sessions=redis_url)) as shared:
+        assert isinstance(memory, MemorySessions)
+        assert isinstance(shared, RedisSessions)
 
 
 async def test_two_gateways_take_turns(redis_url: str) -> None:

@@ -18,9 +18,9 @@ from gateway.errors import EncoderError, SearchError
 from gateway.logs import call_fields
 from gateway.model import Embedding, EncoderInputs
 from gateway.settings import Settings
-from gateway.testing import FakeEncoder, FakeIndex, ServedGateway, product, serving
+from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, ServedGateway, product, serving
 from vitrine.process.logs import JsonFormatter
-from vitrine.v1 import search_pb2, search_pb2_grpc
+from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
 
 PRODUCTS = (product("p1", "red dress"),)
 
@@ -249,6 +249,32 @@ async def test_one_search_leaves_one_log_line_without_the_words(caplog: pytest.L
     assert (entry["code"], entry["route"], entry["hits"]) == ("OK", "text", 1)
     assert entry["stages_ms"].keys() == answer.timings.stages_ms.keys() == {"encode", "search"}
     assert not any("secret wish" in JsonFormatter(call_fields).format(record) for record in caplog.records)
+
+
+async def test_a_turn_is_logged_as_data_without_the_words(caplog: pytest.LogCaptureFixture) -> None:
+    """The line tells how the turn was read and what it dislikes, in the catalogue's values; own words are nowhere."""
+    caplog.set_level(logging.INFO, logger="gateway")
+    hates = query_pb2.SENTIMENT_NEGATIVE
+    rewrite = rewrite_pb2.Rewrite(
+        route=query_pb2.ROUTE_TEXT,
+        query="secret query",
+        reply="secret reply",
+        intent=query_pb2.INTENT_BUY,
+        sentiment=hates,
+        remarks=[
+            rewrite_pb2.Remark(field="colour", value="red", polarity=hates),
+            rewrite_pb2.Remark(field="fit", value="secret complaint", polarity=hates),
+        ],
+    )
+    async with serving(products=PRODUCTS, rewriter=FakeRewriter(lambda _: rewrite)) as gateway:
+        stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+        [event async for event in stub.Converse(search_pb2.ConverseRequest(text="secret wish"), timeout=5)]
+    (record,) = [record for record in caplog.records if record.message == "call"]
+    entry = json.loads(JsonFormatter(call_fields).format(record))
+    assert (entry["intent"], entry["sentiment"], entry["route"]) == ("buy", "negative", "text")
+    assert entry["remarks"] == [{"field": "colour", "value": "red", "polarity": "negative"}]
+    assert entry["disliked"] == [["colour", "red"]]
+    assert not any("secret" in JsonFormatter(call_fields).format(record) for record in caplog.records)
 
 
 async def test_one_search_is_measured_once() -> None:

@@ -29,6 +29,14 @@ def test_values_are_read_with_their_types() -> None:
         ({"GATEWAY_MAX_QUEUE": "many"}, "GATEWAY_MAX_QUEUE must be int, got 'many'"),
         ({"GATEWAY_MAX_QUEUE": "-1"}, "GATEWAY_MAX_QUEUE must be a number >= 0, got -1"),
         ({"GATEWAY_DRAIN_S": "nan"}, "GATEWAY_DRAIN_S must be a number >= 0, got nan"),
+        (
+            {"GATEWAY_SESSIONS": "http://u:secret@redis"},
+            "GATEWAY_SESSIONS must be memory, redis://, rediss:// or unix://",
+        ),
+        (
+            {"GATEWAY_RECALL_LAST_TURNS": "40", "GATEWAY_RECALL_SIMILAR_TURNS": "11"},
+            "GATEWAY_RECALL_LAST_TURNS and GATEWAY_RECALL_SIMILAR_TURNS may add up to 50 at most",
+        ),
         ({"GATEWAY_TEXT_IMAGE_WEIGHT": "1.5"}, "GATEWAY_TEXT_IMAGE_WEIGHT must be at most 1, got 1.5"),
     ],
 )
@@ -37,6 +45,11 @@ def test_a_wrong_setting_is_refused_by_name(env: dict[str, str], message: str) -
     with pytest.raises(InvalidSettings) as refused:
         Settings.from_env(env)
     assert str(refused.value) == message
+
+
+def test_a_password_is_not_printed() -> None:
+    """The URL of the sessions stays out of what is printed of the settings."""
+    assert "secret" not in repr(Settings(sessions="redis://u:secret@redis:6379/0"))
 
 
 def test_every_setting_can_be_set() -> None:
