@@ -24,6 +24,8 @@ CARD_FILE = "card.json"
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "config.json"
 PIXELS_FILE = "preprocessor_config.json"
+PROCESSOR_FILE = "processor_config.json"
+"""Holds what PIXELS_FILE does where transformers 5 saved a processor with its tokenizer."""
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 
 # What the family `paper` has beside its BLIP-2.
@@ -163,7 +165,7 @@ def _pretrained(folder: Path) -> Family:
         added = (folder / RETRIEVAL_FILE, folder / ADAPTER_FILE)
         weights |= {file.stem: file for file in added if file.exists()}
     config = _read_config(folder)
-    mean, deviation = _normalisation(folder / PIXELS_FILE)
+    mean, deviation = _normalisation(folder)
     dimensions = _paper_dimensions(folder, config) if name == "paper" else _tower_dimensions(name, config)
     return Family(
         name=name,
@@ -235,8 +237,13 @@ def _paper_dimensions(folder: Path, config: Any) -> Dimensions:
     return Dimensions(image_size=config.vision_config.image_size, text_length=length, embedding_dim=rows)
 
 
-def _normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    stated = read_json(path)
+def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    path = folder / PIXELS_FILE
+    if (folder / PROCESSOR_FILE).exists() and not path.exists():
+        path = folder / PROCESSOR_FILE
+        stated = read_json(path).get("image_processor") or {}
+    else:
+        stated = read_json(path)
     values = [stated.get(name) for name in ("image_mean", "image_std")]
     for value in values:
         if not isinstance(value, list) or len(value) != _RGB:

@@ -176,6 +176,18 @@ def test_a_normalisation_of_other_channels_is_refused(checkpoint: Path) -> None:
         read_family(checkpoint)
 
 
+def test_a_saved_processor_gives_the_normalisation(checkpoint: Path) -> None:
+    """transformers 5 saves it inside of processor_config.json."""
+    path = checkpoint / "preprocessor_config.json"
+    stated = json.loads(path.read_text())
+    path.unlink()
+    (checkpoint / "processor_config.json").write_text(json.dumps({"image_processor": stated}))
+    assert read_family(checkpoint).pixel_mean == (0.48, 0.46, 0.41)
+    (checkpoint / "processor_config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"processor_config\.json: must give image_mean"):
+        read_family(checkpoint)
+
+
 def test_corrupt_weights_are_named(checkpoint: Path) -> None:
     """A truncated file of weights is no model."""
     path = checkpoint / "model.safetensors"
