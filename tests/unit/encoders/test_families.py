@@ -177,7 +177,7 @@ def test_a_normalisation_of_other_channels_is_refused(checkpoint: Path) -> None:
 
 
 def test_a_saved_processor_gives_the_normalisation(checkpoint: Path) -> None:
-    """transformers 5 saves it inside of processor_config.json."""
+    """Transformers 5 saves it inside of processor_config.json."""
     path = checkpoint / "preprocessor_config.json"
     stated = json.loads(path.read_text())
     path.unlink()
