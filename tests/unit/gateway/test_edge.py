@@ -266,7 +266,8 @@ async def test_a_turn_is_logged_as_data_without_the_words(caplog: pytest.LogCapt
             rewrite_pb2.Remark(field="fit", value="secret complaint", polarity=hates),
         ],
     )
-    async with serving(products=PRODUCTS, rewriter=FakeRewriter(lambda _: rewrite)) as gateway:
+    products = [*PRODUCTS, product("p9", "dress", colour="blue")]
+    async with serving(products=products, rewriter=FakeRewriter(lambda _: rewrite)) as gateway:
         stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
         [event async for event in stub.Converse(search_pb2.ConverseRequest(text="secret wish"), timeout=5)]
     (record,) = [record for record in caplog.records if record.message == "call"]
