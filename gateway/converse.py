@@ -137,7 +137,8 @@ class Conversations:
         """Answer a turn after what came before it."""
         as_it_stands = _without_dislikes(query, before, None)
         async with AsyncExitStack() as beside:
-            read = await beside.enter_async_context(running(self._read(query, before, deadline)))
+            reads = self._read(query, as_it_stands, before=before, deadline=deadline)
+            read = await beside.enter_async_context(running(reads))
             await asyncio.wait([read], timeout=self._with.head_start_s)
             raw = None
             if not read.done():
@@ -145,34 +146,42 @@ class Conversations:
                 raw = await beside.enter_async_context(running(search))
             reading = await read
             yield reading.understanding
-            degraded = reading.degraded
-            if reading.query is not None:
-                result = None
-                if replace(reading.query, source=as_it_stands.source) != as_it_stands:
-                    result = await self._searched(reading, deadline)
-                    degraded += (REWRITE,) if result is None else ()
-                if result is None:
-                    result = await (raw or self._with.pipeline.search(as_it_stands, deadline))
-                yield replace(result, degraded=result.degraded + degraded)
-            else:
+            if reading.query is None:
                 async for event in self._answers(reading.understanding, query, deadline):
                     yield event
+            else:
+                yield await self._found(reading, as_it_stands, raw, deadline=deadline)
             yield Reply(reading.understanding.reply)
 
-    async def _searched(self, reading: _Reading, deadline: Deadline) -> SearchResult | None:
-        """Search what was understood; None where that fails and the turn as it stands may still be answerable."""
+    async def _found(
+        self,
+        reading: _Reading,
+        as_it_stands: Query,
+        raw: asyncio.Task[SearchResult] | None,
+        *,
+        deadline: Deadline,
+    ) -> SearchResult:
+        """Search what was understood; where that is nothing new, or fails, the turn as it stands is the answer."""
         assert reading.query is not None, "there is something to search"
-        try:
-            return await self._with.pipeline.search(reading.query, deadline)
-        except SearchError:
-            return None
+        degraded = reading.degraded
+        if replace(reading.query, source=as_it_stands.source) != as_it_stands:
+            try:
+                result = await self._with.pipeline.search(reading.query, deadline)
+                return replace(result, degraded=result.degraded + degraded)
+            except SearchError:
+                # The shopper's own words may still be answerable, and must not suffer.
+                degraded += (REWRITE,)
+        result = await (raw or self._with.pipeline.search(as_it_stands, deadline))
+        return replace(result, degraded=result.degraded + degraded)
 
-    async def _read(self, query: Query, before: Conversation, deadline: Deadline) -> _Reading:
+    async def _read(
+        self, query: Query, as_it_stands: Query, *, before: Conversation, deadline: Deadline
+    ) -> _Reading:
         """Read a turn with the rewriter; as it stands, where it has no words or nobody reads it in time."""
-        as_it_stands = _Reading(understanding=as_given(query), query=_without_dislikes(query, before, None))
+        unread = _Reading(understanding=as_given(query), query=as_it_stands)
         # A turn without words needs no reading, and without a rewriter none was promised.
         if not query.text or not self._with.rewriting.offered:
-            return as_it_stands
+            return unread
         recalled = await self._with.recall.recall(query.text, before.turns, deadline)
         if recalled.degraded:
             self._with.metrics.degraded.labels(RECALL, "late").inc()
@@ -185,13 +194,13 @@ class Conversations:
         )
         understanding = await self._with.rewriting.read(request, deadline=deadline)
         if understanding is None:
-            return replace(as_it_stands, degraded=(REWRITE,))
+            return replace(unread, degraded=(REWRITE,))
         try:
             picture = await referred_picture(understanding, query, before)
             planned = plan(understanding, query, before, picture=picture)
         except InvalidRewrite:
             self._with.rewriting.refuse(request)
-            return replace(as_it_stands, degraded=(REWRITE,))
+            return replace(unread, degraded=(REWRITE,))
         return _Reading(
             understanding=understanding,
             query=None if planned is None else _without_dislikes(planned, before, understanding),

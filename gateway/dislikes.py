@@ -5,7 +5,7 @@ excluded from that search and those after it, until the shopper praises the valu
 category. Nothing but the log of readings is needed, so a caller that keeps the history itself is served alike.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from catalogue.product import MAX_VALUE_LENGTH, TEXT_FIELDS
 from gateway.model import AllOf, Equals, Filter, Not
@@ -14,15 +14,18 @@ from vitrine.v1 import query_pb2, rewrite_pb2
 MAX_DISLIKES = 8
 """Values that are excluded at once; the latest ones count."""
 
+MAX_READINGS = 50
+"""Readings that are looked back at; what was blamed before them is forgiven."""
+
 Value = tuple[str, str]
 """A field and one of its values."""
 
 
-def dislikes(readings: Iterable[rewrite_pb2.Rewrite]) -> tuple[Equals, ...]:
+def dislikes(readings: Sequence[rewrite_pb2.Rewrite]) -> tuple[Equals, ...]:
     """Give what is excluded after turns that were read so, oldest first."""
     blamed: dict[Value, None] = {}
     topic: frozenset[Value] = frozenset()
-    for reading in readings:
+    for reading in readings[-MAX_READINGS:]:
         wanted = frozenset(_wanted(reading.filter))
         categories = frozenset(value for value in wanted if value[0] == "category")
         if topic and categories and topic.isdisjoint(categories):

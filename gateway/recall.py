@@ -119,7 +119,7 @@ def token_count(turn: rewrite_pb2.Turn) -> int:
     """Count the tokens of a turn as a language model would read it, rather too many than too few."""
     rewrite = turn.rewrite
     texts = (turn.text, rewrite.query, rewrite.modification, rewrite.reply, *map(_described, turn.shown))
-    return sum(map(tokens_of, texts))
+    return tokens_of(" ".join(texts))
 
 
 def tokens_of(text: str) -> int:

@@ -56,11 +56,12 @@ class LoggedTurn:
     turn: rewrite_pb2.Turn
     vector: WordsVector | None = None
     """None where the turn had no words, or no encoder answered."""
+    size: int = field(init=False, compare=False)
+    """Bytes that it takes; counted once, for sessions add them up at every turn."""
 
-    @property
-    def size(self) -> int:
-        """Bytes that it takes."""
-        return self.turn.ByteSize() + (len(self.vector.data) if self.vector else 0)
+    def __post_init__(self) -> None:
+        size = self.turn.ByteSize() + (len(self.vector.data) if self.vector else 0)
+        object.__setattr__(self, "size", size)
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
