@@ -106,11 +106,12 @@ def understand(
         filters = None if filters is None else _clamp(filters, listed)
         if filters is not None:
             check_filter(filters)
+        remarks = _remarks(rewrite.remarks, listed)
         return Understanding(
             route=_one_of(ROUTES, rewrite.route, "route"),
             query=check_text("query", rewrite.query, limit=MAX_TEXT_LENGTH),
             modification=check_text("modification", rewrite.modification, limit=MAX_TEXT_LENGTH),
-            filters=filters,
+            filters=_not_blamed(filters, remarks),
             sort=_one_of(SORTS, rewrite.sort, "sort"),
             references=_references(rewrite.references, shown),
             reply=check_text("reply", rewrite.reply, limit=MAX_REPLY_LENGTH),
@@ -118,7 +119,7 @@ def understand(
             source=check_text("source", rewrite.source, limit=MAX_SOURCE_LENGTH) or "rewriter",
             intent=_one_of(INTENTS, rewrite.intent, "intent"),
             sentiment=_one_of(SENTIMENTS, rewrite.sentiment, "sentiment"),
-            remarks=_remarks(rewrite.remarks, listed),
+            remarks=remarks,
         )
     except InvalidQuery as error:
         raise InvalidRewrite(error.field) from error
@@ -218,6 +219,24 @@ def _confidence(value: float) -> float:
     if not math.isfinite(value) or not 0 <= value <= 1:
         raise InvalidRewrite("confidence")
     return value
+
+
+def _not_blamed(filters: Filter | None, remarks: Collection[Remark]) -> Filter | None:
+    """Drop the wishes for values that this very turn finds fault with: they were kept from an earlier one."""
+    blamed = {(each.field, each.value) for each in remarks if each.polarity is Sentiment.NEGATIVE}
+    if not blamed:
+        return filters
+    kept: Filter | None = None
+    for part in _conjuncts(filters):
+        match part:
+            case Equals(field, value) if (field, value) in blamed:
+                continue
+            case OneOf(field, values):
+                left = tuple(value for value in values if (field, value) not in blamed)
+                kept = both(kept, OneOf(field, left)) if left else kept
+            case _:
+                kept = both(kept, part)
+    return kept
 
 
 def _clamp(node: Filter, facets: Mapping[str, tuple[str, ...]]) -> Filter | None:

@@ -5,7 +5,20 @@ import math
 import pytest
 
 from gateway.filters import to_proto
-from gateway.model import AllOf, AnyOf, Equals, FieldSummary, Filter, Not, OneOf, Range, Route, Sort
+from gateway.model import (
+    AllOf,
+    AnyOf,
+    Equals,
+    FieldSummary,
+    Filter,
+    Intent,
+    Not,
+    OneOf,
+    Range,
+    Route,
+    Sentiment,
+    Sort,
+)
 from gateway.understanding import InvalidRewrite, Understanding, both, must_and_wish, understand
 from vitrine.v1 import query_pb2, rewrite_pb2
 
@@ -61,6 +74,11 @@ def test_a_sound_answer_is_taken_over() -> None:
         ({"source": "x" * 65}, "source"),
         ({"confidence": math.nan}, "confidence"),
         ({"confidence": 1.5}, "confidence"),
+        ({"intent": 99}, "intent"),
+        ({"sentiment": 99}, "sentiment"),
+        ({"remarks": [rewrite_pb2.Remark()] * 9}, "remarks"),
+        ({"remarks": [rewrite_pb2.Remark(field="fit", value="x" * 129)]}, "remarks"),
+        ({"remarks": [rewrite_pb2.Remark(polarity=99)]}, "remarks"),  # type: ignore[arg-type] # a newer rewriter's
         ({"filter": to_proto(Equals("secret", "x"))}, "filter.equals.field"),
         ({"filter": to_proto(Range(field="price", minimum=2.0, maximum=1.0))}, "filter.range.minimum"),
         ({"filter": query_pb2.Filter()}, "filter"),
@@ -110,3 +128,38 @@ def test_prices_hold_and_facets_are_wishes() -> None:
     assert must_and_wish(None) == (None, None)
     assert must_and_wish(Not(red)) == (None, Not(red))
     assert must_and_wish(AllOf((red, AllOf((cheap, either))))) == (AllOf((cheap, either)), red)
+
+
+def hates(field: str, value: str) -> rewrite_pb2.Remark:
+    return rewrite_pb2.Remark(field=field, value=value, polarity=query_pb2.SENTIMENT_NEGATIVE)
+
+
+def test_remarks_are_taken_over_in_the_catalogues_spelling() -> None:
+    """A value of a filter field that the index does not hold is dropped, other words stay as they were said."""
+    read_ = read(
+        intent=query_pb2.INTENT_BUY,
+        sentiment=query_pb2.SENTIMENT_NEGATIVE,
+        remarks=[hates("colour", "NAVY blue"), hates("colour", "mauve"), hates("fit", "tight")],
+    )
+    assert (read_.intent, read_.sentiment) == (Intent.BUY, Sentiment.NEGATIVE)
+    assert [(each.field, each.value) for each in read_.remarks] == [
+        ("colour", "navy Blue"), ("colour", ""), ("fit", "tight"),
+    ]  # fmt: skip
+    assert {each.polarity for each in read_.remarks} == {Sentiment.NEGATIVE}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left"),
+    [
+        (Equals("colour", "red"), None),
+        (Not(Equals("colour", "red")), Not(Equals("colour", "red"))),
+        (OneOf("colour", ("red", "navy Blue")), OneOf("colour", ("navy Blue",))),
+        (
+            AllOf((Equals("colour", "red"), Equals("brand", "brand 1"), Range(field="price", maximum=9.0))),
+            AllOf((Equals("brand", "brand 1"), Range(field="price", maximum=9.0))),
+        ),
+    ],
+)
+def test_what_a_turn_finds_fault_with_it_does_not_wish_for(wanted: Filter, left: Filter | None) -> None:
+    """Too red, said of red dresses: the red that was kept from before is no wish any more."""
+    assert read(filter=to_proto(wanted), remarks=[hates("colour", "red")]).filters == left
