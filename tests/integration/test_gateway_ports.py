@@ -110,6 +110,12 @@ async def test_the_manifest_has_a_name(encoder: Encoder) -> None:
     assert await encoder.manifest(timeout_s=TIMEOUT_S) == manifest
 
 
+async def test_the_length_of_the_embeddings_is_told(encoder: Encoder) -> None:
+    """An index is made for rows of that length."""
+    (row,) = await encoder.embed(EncoderInputs(texts=["red dress"]), timeout_s=TIMEOUT_S)
+    assert await encoder.embedding_dim(timeout_s=TIMEOUT_S) == len(row)
+
+
 async def test_a_rewrite_passes_the_gateways_checks(rewriter: Rewriter) -> None:
     """A plain turn gives an answer that the gateway can use."""
     request = rewrite_pb2.RewriteRequest(
