@@ -11,6 +11,15 @@ from typing import Any
 import pytest
 from grpc import aio
 
+from gateway.adapters.grpc_rewriter import open_rewriter
+from gateway.adapters.milvus_index import open_milvus
+from gateway.adapters.triton_encoder import open_triton
+from gateway.settings import Settings as GatewaySettings
+from gateway.testing import serving
+from rewriter.metrics import Metrics
+from rewriter.router.engine import Router
+from rewriter.server import serving as serving_rewriter
+from rewriter.settings import Settings as RewriterSettings
 from vitrine.filter_text import format_filter
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
 
@@ -201,6 +210,50 @@ async def test_what_is_hated_stays_away(talk: Talk) -> None:
         assert "striped" not in without.values("pattern")
         assert "not pattern=striped" in format_filter(without.result.searched.filter)
         assert without.values("category") == {"dress"}
+
+
+@pytest.fixture
+async def talk_with_rules(stack: Any) -> AsyncIterator[Talk]:
+    """Begin a conversation with a gateway on the real encoders and index whose turns the rules read."""
+    settings = RewriterSettings(listen="127.0.0.1:0", engine="router", drain_s=0, grace_s=0)
+    patient = GatewaySettings(converse_budget_ms=30_000, converse_budget_floor_ms=30_000)
+    async with (
+        serving_rewriter(settings, Router(), Metrics()) as rewriter,
+        open_rewriter(f"127.0.0.1:{rewriter.port}") as adapter,
+        open_triton(stack.triton) as encoder,
+        open_milvus(stack.milvus) as index,
+        serving(encoder=encoder, index=index, rewriter=adapter, settings=patient) as gateway,
+    ):
+        yield Talk(search_pb2_grpc.SearchServiceStub(gateway.channel))
+
+
+async def test_a_fault_acts_until_it_is_forgiven(talk_with_rules: Talk) -> None:
+    """What is too bright loses its colour in this search and the next; who asks for it again gets it again."""
+    talk = talk_with_rules
+    red = await talk.say("red dresses")
+    assert red.values("colour") == {"red"}
+    for words in ("too bright", "under 80"):
+        other = await talk.say(words)
+        assert other.values("category") == {"dress"}
+        assert "red" not in other.values("colour")
+        assert [(each.field, each.value) for each in other.result.searched.disliked] == [("colour", "red")]
+        assert "not colour=red" in format_filter(other.result.searched.filter)
+    again = await talk.say("show me red ones")
+    assert again.values("colour") == {"red"}
+    assert not again.result.searched.disliked
+
+
+async def test_a_fault_is_forgotten_with_its_topic(talk_with_rules: Talk) -> None:
+    """Stripes that are hated of dresses are no matter of shoes, and then of dresses no more."""
+    talk = talk_with_rules
+    await talk.say("a striped dress")
+    hated = await talk.say("hate stripes")
+    assert [(each.field, each.value) for each in hated.result.searched.disliked] == [("pattern", "striped")]
+    assert "striped" not in hated.values("pattern")
+    assert hated.understood.sentiment == query_pb2.SENTIMENT_NEGATIVE
+    shoes = await talk.say("black shoes please")
+    assert shoes.values("category") == {"shoes"}
+    assert not shoes.result.searched.disliked
 
 
 def piped(stack: Any, lines: Collection[str], *options: str) -> str:
