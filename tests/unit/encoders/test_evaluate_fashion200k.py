@@ -17,8 +17,8 @@ def data(tmp_path: Path) -> Path:
     return root
 
 
-def evaluate(data: Path, out: Path) -> Result:
-    return CliRunner().invoke(main, ["fashion200k", "--data", str(data), "--out", str(out)])
+def evaluate(data: Path, out: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["fashion200k", "--data", str(data), "--out", str(out), *options])
 
 
 def test_a_catalogue_in_the_layout_is_measured(data: Path, tmp_path: Path) -> None:
@@ -39,6 +39,23 @@ def test_a_catalogue_in_the_layout_is_measured(data: Path, tmp_path: Path) -> No
     beside = written["results"]["beside_it"]
     assert beside["text_to_image"]["queries"] == 8
     assert beside["image_to_another_of_its_caption"]["queries"] == 24
+
+
+def test_what_is_measured_is_measured_again_only_for_other_data(data: Path, tmp_path: Path) -> None:
+    """A second run leaves the result alone; one of fewer queries, or one that is told to, does not."""
+    out = tmp_path / "result.json"
+    assert evaluate(data, out).exit_code == 0
+    written = json.loads(out.read_text())
+    out.write_text(json.dumps(written | {"results": {}}))
+    assert evaluate(data, out).output == f"{out}: measured already; --again measures anew\n"
+    assert json.loads(out.read_text())["results"] == {}
+    assert evaluate(data, out, "--again").exit_code == 0
+    assert json.loads(out.read_text())["results"] == written["results"]
+    queries = data / "test_queries.txt"
+    queries.write_text("".join(queries.read_text().splitlines(keepends=True)[:-1]))
+    assert evaluate(data, out).exit_code == 0
+    measured = json.loads(out.read_text())["params"]["counts"]["queries"]
+    assert measured == written["params"]["counts"]["queries"] - 1
 
 
 def test_other_data_must_have_the_published_counts(data: Path, tmp_path: Path) -> None:
