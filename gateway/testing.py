@@ -46,6 +46,15 @@ from vitrine.tensors import EMBEDDING_DIM
 from vitrine.v1 import rewrite_pb2
 
 MANIFEST = "manifest-of-the-fakes"
+PATIENT = Settings(
+    rewrite_budget_ms=30_000,
+    rewrite_budget_floor_ms=30_000,
+    converse_budget_ms=30_000,
+    converse_budget_floor_ms=30_000,
+    recall_timeout_ms=30_000,
+)
+"""On a busy machine a fake is late too, and few tests are about that."""
+
 TEXT_FIELDS = ("category", "colour", "pattern", "brand")
 
 
@@ -299,9 +308,9 @@ async def serving(
     sessions: SessionStore | None = None,
     settings: Settings | None = None,
 ) -> AsyncIterator[ServedGateway]:
-    """Serve a gateway over the fakes on a free port of loopback."""
+    """Serve a gateway over the fakes on a free port of loopback; without settings, one that is patient with the rewriter."""
     index = FakeIndex.holding(products) if index is None else index
-    settings = replace(settings or Settings(), listen="127.0.0.1:0")
+    settings = replace(settings or PATIENT, listen="127.0.0.1:0")
     dependencies = Dependencies(
         encoder=FakeEncoder() if encoder is None else encoder,
         index=index,

@@ -269,6 +269,18 @@ async def test_a_hold_that_lapsed_writes_nothing(redis_url: str) -> None:
         assert await client.llen(f"vitrine:session:1:{{{session_id}}}:turns") == 1
 
 
+async def test_a_connection_that_redis_closed_is_made_anew(redis_url: str) -> None:
+    """A Redis that was restarted, or that closed what was idle, costs no turn."""
+    async with (
+        open_redis_sessions(redis_url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30) as store,
+        Redis.from_url(redis_url) as client,
+    ):
+        session_id = await begun(store, "first")
+        await client.client_kill_filter(_type="normal", skipme=True)
+        async with store.hold(session_id, "ann", soon()) as session:
+            assert len(session.turns) == 1
+
+
 async def test_every_key_has_an_end(redis_url: str) -> None:
     """Whatever of a session is in Redis lapses by itself."""
     async with (

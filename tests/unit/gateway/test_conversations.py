@@ -309,6 +309,16 @@ async def test_what_the_shopper_hates_is_left_out_until_it_is_forgiven() -> None
     assert turns[0][0].understood.remarks[0].value == "red"
 
 
+async def test_a_history_remembers_what_was_hated() -> None:
+    """A caller that keeps the history itself gets the same: the log of readings is all that it takes."""
+    remark = rewrite_pb2.Remark(field="colour", value="red", polarity=query_pb2.SENTIMENT_NEGATIVE)
+    history = [rewrite_pb2.Turn(text="too red", rewrite=rewrite_pb2.Rewrite(remarks=[remark]))]
+    rewriter = scripted(rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red dress"))
+    async with serving(products=PRODUCTS, rewriter=rewriter) as gateway:
+        turn = await take_turn(gateway, text="longer", history=history)
+    assert hits_of(turn) == ["p3"]
+
+
 async def test_where_everything_is_hated_the_nearest_is_shown() -> None:
     """Wishes give way first, then faults, and the answer says which."""
     hates = [
