@@ -262,7 +262,6 @@ async def test_without_an_index_readers_are_told_what_helps(index: Index) -> Non
     for call in (
         lambda: _search(index),
         lambda: index.get(["p"], timeout_s=TIMEOUT_S),
-        lambda: index.count(Equals("colour", "red"), timeout_s=TIMEOUT_S),
         lambda: index.describe(timeout_s=TIMEOUT_S),
         lambda: index.version(timeout_s=TIMEOUT_S),
     ):
