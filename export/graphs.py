@@ -119,9 +119,9 @@ def make_published_graphs(
     converted = folder.with_name(f"{folder.name}-converted")
     splits = make_splits()
     if known is not None and precision in {"auto", known.label()}:
-        return convert_graphs(networks, folder, converted, choice=known, splits=splits)
+        return convert_graphs(networks, made.folder, converted, choice=known, splits=splits)
     return reduce_graphs(
-        networks, folder, converted, precision=cast(Precision, precision), work=work, splits=splits
+        networks, made.folder, converted, precision=cast(Precision, precision), work=work, splits=splits
     )
 
 

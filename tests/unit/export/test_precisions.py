@@ -22,6 +22,7 @@ from export.parity import Feeds, open_graph, torch_run
 from export.quality import HeldOut, check_loss, held_out, measure_recalls
 from export.quantise import calibrate, quantise
 from export.report import chosen, parity_of, report_precisions
+from export.repository import Graphs
 from export.samples import draw_samples
 from export.timing import BATCHES, time_run
 from export.to_onnx import Networks, graph_path, load_family
@@ -268,14 +269,24 @@ def test_a_damaged_choice_is_named(write_weights: Any, content: str) -> None:
         read_choice(family)
 
 
-def test_what_was_adopted_is_published(write_weights: Any, ranges: Mapping[str, Any], tmp_path: Path) -> None:
-    """Auto takes the choice with its ranges, without calibrating anything; fp32 stays to be had."""
-    networks = load_family(write_weights(1))
+def test_what_was_adopted_is_published(
+    write_weights: Any,
+    graphs: Path,
+    ranges: Mapping[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Auto takes the choice with its ranges, and calibrates and judges nothing; without a choice it is fp32."""
+    exported = Graphs(folder=graphs, choice=uniform("fp32"), parity={})
+    monkeypatch.setattr("export.graphs.make_graphs", lambda *_: exported)  # of equal weights, and in seconds
+    networks, work = load_family(write_weights(1)), tmp_path / "work"
+    assert make_published_graphs(networks, tmp_path / "a", precision="auto", work=work) is exported
     write_choice(networks.family, uniform("int8", ranges=ranges))
-    made = make_published_graphs(networks, tmp_path / "a", precision="auto", work=tmp_path / "work")
+    made = make_published_graphs(networks, tmp_path / "a", precision="auto", work=work)
     assert made.choice == uniform("int8", ranges=ranges)
     assert TensorProto.INT8 in weight_types(graph_path(made.folder, "fusion_encoder"))
-    assert not (tmp_path / "work").exists()
+    assert not work.exists()
+    assert make_published_graphs(networks, tmp_path / "b", precision="fp32", work=work) is exported
 
 
 def test_adopting_without_a_report_is_refused(weights: Path) -> None:
