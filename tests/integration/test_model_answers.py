@@ -104,7 +104,7 @@ async def gateway(model: Model) -> AsyncIterator[ServedGateway]:
         drain_s=0,
         grace_s=0,
     )
-    patient = GatewaySettings(converse_budget_ms=3_000, converse_budget_floor_ms=3_000)
+    patient = GatewaySettings(converse_budget_ms=6_000, converse_budget_floor_ms=6_000)
     async with (
         open_engine(engine_settings, metrics) as engine,
         serving_rewriter(engine_settings, engine, metrics) as server,

@@ -1,7 +1,7 @@
 """Conversations through a gateway on loopback, over fakes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -178,6 +178,16 @@ async def test_the_callers_filter_holds_in_every_turn() -> None:
     assert hits_of(turn) == ["p3"]
 
 
+SERVING = "vitrine_gateway_serving"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for the condition."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.001)
+
+
 class HangingRewriter:
     """Fails when it is told to, and hangs until then."""
 
@@ -214,9 +224,7 @@ async def test_the_words_are_searched_as_they_stand_from_the_start(method: str) 
             answer: asyncio.Task[Any] = asyncio.ensure_future(call)
         else:
             answer = asyncio.create_task(take_turn(gateway, text="blue shirt"))
-        async with asyncio.timeout(30):
-            while index.search_calls == before:  # noqa: ASYNC110 - the fake sets no event
-                await asyncio.sleep(0)
+        await until(lambda: index.search_calls > before)
         assert not answer.done()
         rewriter.told.set()
         result = (await answer) if method == "Search" else (await answer)[1].result
