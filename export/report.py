@@ -47,13 +47,16 @@ def report_precisions(networks: Networks, folders: list[Path], *, work: Path, sp
     With fp32 among them, the fastest precision of each encoder is chosen, and what they recall together is measured.
 
     Raises:
-        ExportError: a folder is of other weights, or a graph is broken or loses too much.
+        ExportError: a folder is of other weights or of the precision of another, or a graph is broken or loses too
+            much.
     """
     environment = describe_environment() | {
         "onnxruntime": version("onnxruntime"),
         "load_average_1_min": round(os.getloadavg()[0], 2),
     }
     graphs = {precision_of(networks, folder): folder for folder in folders}
+    if len(graphs) < len(folders):
+        raise ExportError(f"two of {', '.join(map(str, folders))} are of one precision; name one of each")
     subjects = _Subjects(
         networks=networks,
         graphs=graphs,

@@ -9,6 +9,7 @@ Importing this module needs TensorRT. Elsewhere its types are checked (export.te
 """
 
 import json
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -55,11 +56,18 @@ def build_plans(weights: Path, graphs: Path, folder: Path) -> None:
         "precision": precision,
         "tensorrt": tensorrt.__version__,
         "gpu": torch.cuda.get_device_name(),
+        "driver": _driver(),
         "weights": weights_digests(networks.family),
         "plans": {spec.name: file_digest(_plan_path(folder, spec.name)) for spec in ENCODERS},
         "parity": {name: asdict(parity) for name, parity in report.items()},
     }
     (folder / PLANS_FILE).write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
+
+
+def _driver() -> str:
+    """Give the version of the GPU's driver, a line for each GPU."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
 
 def _plan_path(folder: Path, name: str) -> Path:

@@ -246,6 +246,14 @@ def test_a_report_has_all_and_speaks_for_a_choice(
     assert choice.quality["faster"] == {"image_encoder": 1.0, "text_encoder": 1.0, "fusion_encoder": 1.0}
 
 
+def test_two_folders_of_one_precision_are_refused(
+    networks: Networks, graphs: Path, few: Splits, work: Path
+) -> None:
+    """A table has one row for each."""
+    with pytest.raises(ExportError, match="are of one precision; name one of each"):
+        report_precisions(networks, [graphs, graphs], work=work, splits=few)
+
+
 def test_a_choice_is_of_its_weights_alone(write_weights: Any, ranges: Mapping[str, Any]) -> None:
     """It is read as it was written, and not at all beside other weights."""
     family = open_family(write_weights(3))
