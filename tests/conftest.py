@@ -1,6 +1,14 @@
-"""What tests of several kinds share: checkpoints of every family, exported and published once a session."""
+"""What tests of several kinds share: checkpoints of every family, exported and published once a session; a Redis."""
 
-from collections.abc import Callable
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +37,42 @@ def published_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any]
         return made[name]
 
     return publish
+
+
+@pytest.fixture(scope="session")
+def redis_process() -> Iterator["RedisProcess"]:
+    """Run a Redis on a socket in a folder of its own."""
+    server = shutil.which("redis-server")
+    if server is None:
+        assert not os.environ.get("CI"), "CI installs redis-server (requirements/system.sh)"
+        pytest.skip("no redis-server on this machine: apt-get install redis-server")
+    folder = Path(tempfile.mkdtemp(prefix="vitrine-"))
+    options = ("--port", "0", "--unixsocket", str(folder / "s"), "--save", "", "--dir", str(folder))
+    process = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "s").exists():
+            assert process.poll() is None and time.monotonic() < deadline, "Redis did not start"  # noqa: PT018 - one wait
+            time.sleep(0.02)
+        yield RedisProcess(url=f"unix://{folder / 's'}", process=process)
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisProcess:
+    """A Redis that runs."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let it accept and answer nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -10,7 +9,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,42 +65,3 @@ def _milvus_lite() -> Iterator[str]:
         process.kill()
         process.wait()
         shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
-def redis_process() -> Iterator["RedisProcess"]:
-    """Run a Redis on a socket in a folder of its own."""
-    server = shutil.which("redis-server")
-    if server is None:
-        assert not os.environ.get("CI"), "CI installs redis-server (requirements/system.sh)"
-        pytest.skip("no redis-server on this machine: apt-get install redis-server")
-    folder = Path(tempfile.mkdtemp(prefix="vitrine-"))
-    options = ("--port", "0", "--unixsocket", str(folder / "s"), "--save", "", "--dir", str(folder))
-    process = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while not (folder / "s").exists():
-            assert process.poll() is None and time.monotonic() < deadline, "Redis did not start"  # noqa: PT018 - one wait
-            time.sleep(0.02)
-        yield RedisProcess(url=f"unix://{folder / 's'}", process=process)
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder)
-
-
-@dataclass(frozen=True, slots=True)
-class RedisProcess:
-    """A Redis that runs."""
-
-    url: str
-    process: "subprocess.Popen[bytes]"
-
-    @contextmanager
-    def hanging(self) -> Iterator[None]:
-        """Let it accept and answer nothing."""
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)

@@ -212,3 +212,27 @@ async def test_a_late_rewriter_costs_its_budget_and_no_more(stack: Any) -> None:
     assert all(answer.degraded == ["rewrite"] and len(answer.hits) == 3 for answer in answers)
     fastest = min(answer.timings.total_ms for answer in answers)
     assert 100 <= fastest < 2_000  # and not the minute for which it hangs
+
+
+async def test_a_conversation_outlives_its_gateway(stack: Any, redis_process: Any) -> None:
+    """With its sessions in Redis, a gateway that takes over from one that was killed goes on where that one stopped."""
+    port = free_port()
+    env = address_settings(stack, port) | {
+        "GATEWAY_REWRITER": stack.rewriter,
+        "GATEWAY_SESSIONS": redis_process.url,
+        "GATEWAY_CONVERSE_BUDGET_MS": "10000",
+    }
+    session_id, shown = "", []
+    for words in ("red dresses", "cheaper than the first one"):
+        async with gateway_process(**env) as process, connected(port) as channel:
+            await until_status(channel, health_pb2.HealthCheckResponse.SERVING)
+            stub = search_pb2_grpc.SearchServiceStub(channel)
+            request = search_pb2.ConverseRequest(text=words, session_id=session_id, limit=5)
+            events = [event async for event in stub.Converse(request, timeout=TIMEOUT_S)]
+            process.kill()
+            await process.wait()
+        session_id = events[0].session_id
+        shown.append([hit.product for event in events for hit in event.result.hits])
+    before, after = shown
+    assert {product.colour for product in after} == {"red"}
+    assert max(product.price for product in after) < before[0].price
