@@ -50,7 +50,7 @@ export function showAnswer({ result, title, reference, understood }, { onLike, o
   byId("title").textContent = title;
   fill(byId("reference"), reference);
   fill(byId("chips"), ...chips(searched, onWithout));
-  fill(byId("note"), result.degraded.map((part) => LEFT_OUT[part] ?? `Left out: ${part}.`).join(" "));
+  fill(byId("note"), [...result.degraded.map((part) => LEFT_OUT[part] ?? `Left out: ${part}.`), ...faults(searched)].join(" "));
   byId("cards").replaceChildren(...hits.map((hit) => card(hit, onLike)));
   fill(byId("nothing"), hits.length ? "" : nothing(searched));
   byId("more").hidden = !onMore;
@@ -74,6 +74,11 @@ export function markChosen(productId) {
     each.classList.toggle("chosen", chosen);
     each.querySelector(".like")?.setAttribute("aria-pressed", String(chosen));
   }
+}
+
+/** Says what is left out because the shopper did not like it. */
+function faults({ disliked = [] }) {
+  return disliked.length ? [`Without what you found fault with: ${disliked.map(({ value }) => value).join(", ")}.`] : [];
 }
 
 function chips(searched, onWithout) {
@@ -163,7 +168,6 @@ function showHow(result, understood) {
     "Searched words": searched.text,
     "Searched product": searched.product_id,
     Conditions: conditions(searched.filter).map(inWords).join(", "),
-    "You found fault with": (searched.disliked ?? []).map(({ value }) => value).join(", "),
     Weights: searched.weights ? `words ${round(searched.weights.text)}, picture ${round(searched.weights.image)}` : "",
     "Read by": understood?.source ? `${understood.source}, confidence ${decimal(understood.confidence)}` : "nobody: as you said it",
     "Left out": result.degraded.join(", ") || "nothing",
