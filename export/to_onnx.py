@@ -23,6 +23,9 @@ from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec, TensorSpec, siz
 OPSET = 20
 """Inside what ONNX Runtime 1.31 and the parser of TensorRT (opsets 9 to 25 in release 11) read."""
 
+LARGEST_GRAPH = 2**31 - 1
+"""Bytes that one ONNX file holds, weights included: the limit of its format."""
+
 _DTYPES = {"UINT8": torch.uint8, "INT64": torch.int64, "FP32": torch.float32}
 
 # The exporter reports every package that it knows and does not find.
@@ -60,7 +63,18 @@ def load_family(weights: Path) -> Networks:
 
 
 def export_family(networks: Networks, folder: Path) -> None:
-    """Write `<name>.onnx` for each encoder, making the folder where it is missing."""
+    """Write `<name>.onnx` for each encoder, making the folder where it is missing.
+
+    Raises:
+        ExportError: the weights of one exceed LARGEST_GRAPH; said before anything is exported.
+    """
+    for name, network in networks.parts.items():
+        size = sum(4 * weight.numel() for weight in network.parameters())
+        if size > LARGEST_GRAPH:
+            raise ExportError(
+                f"{networks.family.folder}: {name} has {size:,} bytes of weights in fp32, "
+                f"and one ONNX file holds {LARGEST_GRAPH:,}"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     for spec in networks.specs():
         onnx.save(export_graph(networks.parts[spec.name], spec), graph_path(folder, spec.name))
