@@ -11,7 +11,7 @@ from catalogue.randomness import generator
 from encoders.augment import Pixels
 from encoders.comparison.measure import Exam
 
-_ROWS = 12
+_ROWS = 10
 _FOUND = 5
 _SIDE = 128
 _TEXT_WIDTH = 210
@@ -39,7 +39,7 @@ def draw_failures(exam: Exam, found: Tensor, pictures: Pixels, path: Path) -> No
         _draw_row(band, exam, row, found[row, :_FOUND].tolist(), pictures)
         sheet.paste(band, (0, position * _ROW_HEIGHT))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, quality=80)
+    sheet.save(path, quality=68)
 
 
 def _draw_row(band: Image.Image, exam: Exam, row: int, found: list[int], pictures: Pixels) -> None:
