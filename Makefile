@@ -38,7 +38,7 @@ demo: setup ## Do the main job: build, start, index, search; leaves the service 
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 	@$(BIN)/python -m stack up
-	@$(BIN)/vitrine index $(CATALOGUE)
+	@$(BIN)/vitrine index --rebuild-if-stale $(CATALOGUE)
 	@$(BIN)/vitrine tour --queries $(CATALOGUE)/queries --out build/demo
 	@echo "the page to look at: http://127.0.0.1:7730/"
 

@@ -21,6 +21,9 @@ from vitrine.commands.tables import print_json, printable
 @click.option(
     "--rebuild", is_flag=True, help="Build a new index of this catalogue alone and swap it in at the end."
 )
+@click.option(
+    "--rebuild-if-stale", is_flag=True, help="Do so only where other encoders made the index that is there."
+)
 @click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
     "--address", default=DEFAULT_ADDRESS, envvar="VITRINE_ADDRESS", show_default=True, show_envvar=True
@@ -32,7 +35,9 @@ from vitrine.commands.tables import print_json, printable
     show_default=True,
     help="Seconds that the whole may take.",
 )
-def index(*, path: Path, rebuild: bool, want_json: bool, address: str, timeout: float) -> None:
+def index(
+    *, path: Path, rebuild: bool, rebuild_if_stale: bool, want_json: bool, address: str, timeout: float
+) -> None:
     """Index the catalogue at PATH.
 
     PATH is a CSV, TSV, JSONL or Parquet file beside its pictures, the folder of one, or a folder in Fashion200K's
@@ -44,7 +49,13 @@ def index(*, path: Path, rebuild: bool, want_json: bool, address: str, timeout: 
     report = Report()
     try:
         catalogue = open_catalogue(path)
-        _send(Connection(address, timeout), catalogue, report, rebuild=rebuild)
+        _send(
+            Connection(address, timeout),
+            catalogue,
+            report,
+            rebuild=rebuild,
+            rebuild_if_stale=rebuild_if_stale,
+        )
     except CatalogueError as error:
         raise Failure(str(error)) from error
     except OSError as error:
@@ -58,7 +69,14 @@ def index(*, path: Path, rebuild: bool, want_json: bool, address: str, timeout: 
         raise Failure(f"{path}: no product could be indexed")
 
 
-def _send(connection: Connection, catalogue: OpenCatalogue, report: Report, *, rebuild: bool) -> None:
+def _send(
+    connection: Connection,
+    catalogue: OpenCatalogue,
+    report: Report,
+    *,
+    rebuild: bool,
+    rebuild_if_stale: bool,
+) -> None:
     columns = (TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
         *columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal
@@ -71,6 +89,7 @@ def _send(connection: Connection, catalogue: OpenCatalogue, report: Report, *, r
                 catalogue,
                 report,
                 rebuild=rebuild,
+                rebuild_if_stale=rebuild_if_stale,
                 timeout_s=connection.timeout_s,
                 progress=lambda done: bar.update(task, completed=done),
             )

@@ -79,6 +79,7 @@ async def send_catalogue(
     report: Report,
     *,
     rebuild: bool,
+    rebuild_if_stale: bool = False,
     timeout_s: float,
     progress: Callable[[int], None],
 ) -> None:
@@ -94,6 +95,7 @@ async def send_catalogue(
     answers = client.upsert(
         _products(catalogue, report),
         rebuild=rebuild,
+        rebuild_if_stale=rebuild_if_stale,
         source=source_digest(catalogue.source),
         timeout_s=timeout_s,
     )

@@ -130,8 +130,8 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     ) -> AsyncGenerator[catalogue_pb2.UpsertProductsResponse, None]:
         first = await anext(requests, None)
         options = first.options if first is not None and first.HasField("options") else None
-        rebuild = options is not None and options.rebuild
         manifest = await self._encoder.manifest(timeout_s=_MANIFEST_TIMEOUT_S)
+        rebuild = options is not None and await self._rebuilds(options, manifest)
         dim = await self._encoder.embedding_dim(timeout_s=_MANIFEST_TIMEOUT_S)
         async with AsyncExitStack() as held:
             if options is not None and rebuild:
@@ -156,6 +156,15 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 rejected=tally.rejected,
                 index=writer.version.collection,
             )
+
+    async def _rebuilds(self, options: catalogue_pb2.UpsertOptions, manifest: str) -> bool:
+        if options.rebuild or not options.rebuild_if_stale:
+            return options.rebuild
+        try:
+            version = await self._index.version(timeout_s=_time_left())
+        except FailedPrecondition:  # there is none yet; if it is damaged, whoever writes to it says so
+            return False
+        return version.manifest != manifest
 
     async def _hold_rebuild(self, held: AsyncExitStack) -> None:
         if self._rebuilding.locked():

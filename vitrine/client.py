@@ -136,15 +136,18 @@ class VitrineClient:
         products: AsyncIterable[catalogue_pb2.ProductInput],
         *,
         rebuild: bool = False,
+        rebuild_if_stale: bool = False,
         source: str = "",
         timeout_s: float = UPSERT_TIMEOUT_S,
     ) -> AsyncIterator[catalogue_pb2.UpsertProductsResponse]:
         """Write products as they are yielded; each answer says what is durable by then.
 
-        With `rebuild` the products make a new index that replaces the old one at the end; `source` names the
-        stream, so that a rebuild that was cut off is resumed. What `products` raises is raised here.
+        With `rebuild` the products make a new index that replaces the old one at the end; `rebuild_if_stale` does so
+        only where other encoders made the old one. `source` names the stream, so that a rebuild that was cut off is resumed. What `products` raises is raised here.
         """
-        options = catalogue_pb2.UpsertOptions(rebuild=rebuild, source=source)
+        options = catalogue_pb2.UpsertOptions(
+            rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, source=source
+        )
         answers = stream_products(self.address, options, products, timeout_s=timeout_s)
         try:
             async with aclosing(answers):

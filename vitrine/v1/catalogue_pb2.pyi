@@ -55,19 +55,23 @@ class UpsertOptions(_message.Message):
 
     REBUILD_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    REBUILD_IF_STALE_FIELD_NUMBER: _builtins.int
     rebuild: _builtins.bool
     """Build a new index from this stream alone and swap it in when the stream ends; readers see the old one until then."""
     source: _builtins.str
     """Names the source, so that a rebuild that was cut off is resumed instead of begun again."""
+    rebuild_if_stale: _builtins.bool
+    """Rebuild where other encoders than those that serve now made the index; add and update where the same did."""
     def __init__(
         self,
         *,
         rebuild: _builtins.bool = ...,
         source: _builtins.str = ...,
+        rebuild_if_stale: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild", "rebuild_if_stale", b"rebuild_if_stale", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

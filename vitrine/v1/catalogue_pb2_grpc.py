@@ -63,7 +63,7 @@ class CatalogueServiceServicer:
 
     def UpsertProducts(self, request_iterator, context):
         """Writes products. Every answer acknowledges what is durable by then, so a broken stream tells how far it got.
-        The initial metadata comes when the stream is accepted; a client keeps at most 160 products unacknowledged.
+        The initial metadata comes when the stream is accepted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,7 @@ class CatalogueServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CatalogueServiceAsyncStub: ...
     UpsertProducts: _grpc.StreamStreamMultiCallable[_catalogue_pb2.UpsertProductsRequest, _catalogue_pb2.UpsertProductsResponse]
     """Writes products. Every answer acknowledges what is durable by then, so a broken stream tells how far it got.
-    The initial metadata comes when the stream is accepted; a client keeps at most 160 products unacknowledged.
+    The initial metadata comes when the stream is accepted.
     """
     DeleteProducts: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.DeleteProductsRequest, _catalogue_pb2.DeleteProductsResponse]
     GetProduct: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.GetProductRequest, _catalogue_pb2.GetProductResponse]
@@ -48,7 +48,7 @@ class CatalogueServiceAsyncStub(CatalogueServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     UpsertProducts: _aio.StreamStreamMultiCallable[_catalogue_pb2.UpsertProductsRequest, _catalogue_pb2.UpsertProductsResponse]  # type: ignore[assignment]
     """Writes products. Every answer acknowledges what is durable by then, so a broken stream tells how far it got.
-    The initial metadata comes when the stream is accepted; a client keeps at most 160 products unacknowledged.
+    The initial metadata comes when the stream is accepted.
     """
     DeleteProducts: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.DeleteProductsRequest, _catalogue_pb2.DeleteProductsResponse]  # type: ignore[assignment]
     GetProduct: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.GetProductRequest, _catalogue_pb2.GetProductResponse]  # type: ignore[assignment]
@@ -64,7 +64,7 @@ class CatalogueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_catalogue_pb2.UpsertProductsResponse], _abc.AsyncIterator[_catalogue_pb2.UpsertProductsResponse]]:
         """Writes products. Every answer acknowledges what is durable by then, so a broken stream tells how far it got.
-        The initial metadata comes when the stream is accepted; a client keeps at most 160 products unacknowledged.
+        The initial metadata comes when the stream is accepted.
         """
 
     @_abc_1.abstractmethod

@@ -219,6 +219,18 @@ async def test_other_encoders_are_refused_until_a_rebuild(jpeg: bytes) -> None:
     assert index.in_use.version.manifest == "m2"
 
 
+async def test_a_stale_index_is_rebuilt_where_that_is_asked_for(jpeg: bytes) -> None:
+    """Where other encoders made the index the stream replaces it; where the same did, it adds to it."""
+    if_stale = Request(options=catalogue_pb2.UpsertOptions(rebuild_if_stale=True, source="test"))
+    index = FakeIndex.holding([product("old", "an old product")])
+    async with serving(index=index, encoder=FakeEncoder(digest="m2")) as gateway:
+        await send(gateway, [if_stale, upsert("a", jpeg)])
+        assert index.in_use is not None
+        assert (index.in_use.version.manifest, set(index.in_use.products)) == ("m2", {"a"})
+        await send(gateway, [if_stale, upsert("b", jpeg)])
+        assert set(index.in_use.products) == {"a", "b"}
+
+
 async def test_encoders_exchanged_during_a_rebuild_stop_it(jpeg: bytes) -> None:
     """Vectors of two encoders never become one index."""
     encoder = FakeEncoder()
