@@ -23,7 +23,9 @@ from rewriter.router.prices import PriceRange
 from rewriter.schema import asked, choices, lines_of, schema_of
 from vitrine.v1 import query_pb2, rewrite_pb2
 
-MAX_PROMPT_TURNS = 6
+MAX_PROMPT_TURNS = 20
+"""The latest; the gateway sends those that matter."""
+
 MAX_PROMPT_PRODUCTS = 20
 MAX_PROMPT_VALUES = 64
 """Values of a facet that the prompt lists, the most frequent first."""

@@ -36,7 +36,7 @@ class Settings:
     openai_api_key: str = field(default="", repr=False)
     openai_api_key_file: str = ""
     """A file that holds the key; excludes openai_api_key."""
-    openai_max_tokens: int = 256
+    openai_max_tokens: int = 384
     openai_connections: int = 16
     """Calls to the server at once; a turn beyond them goes to the rules."""
 

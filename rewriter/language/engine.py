@@ -17,14 +17,16 @@ from rewriter.language.resolve import resolve
 from rewriter.language.tokens import MAX_PROMPT_TOKENS, PromptTooLong, Tokens
 from rewriter.router.lexicon import Lexicon, LexiconCache
 from rewriter.router.memory import Memory, remember
+from rewriter.router.talk import TALK
+from rewriter.router.words import stem
 from vitrine.v1 import rewrite_pb2
 
 WEIGHTS = Path(__file__).parent.parent / "weights" / "small"
 _FILES = ("tokenizer.json", "decoder.onnx")
 _MAX_ANSWER_TOKENS = 192
 _DOUBTED = frozenset({Act.GREET, Act.SERVICE})
-"""Small talk that the rules judge where it holds a word that nobody knows: it may be the very thing that is wanted, and
-a search in vain costs less than a search that is not made."""
+"""Small talk that the rules judge where it may be the very thing that is wanted: a search in vain costs less than one
+that is not made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,7 @@ class LanguageModel:
         lexicon, memory = self.lexicons.get(request.facets), remember(request.history)
         turn = _marked(request.text, lexicon)
         plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
-        unknown = any(mark.startswith("W") for mark in plan.uses)
-        if certainty < self.least_certainty or (unknown and plan.act in _DOUBTED):
+        if certainty < self.least_certainty or (plan.act in _DOUBTED and _may_be_a_thing(turn)):
             raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")
         rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
         if broken := violation(rewrite, request):
@@ -95,6 +96,13 @@ async def open_language_model(
         )
     finally:
         batcher.close()
+
+
+def _may_be_a_thing(turn: MarkedTurn) -> bool:
+    """Say whether the turn holds words that nobody knows, and none of small talk or of a shop's business."""
+    unknown = [piece.tag.surface for piece in turn.pieces if piece.text.startswith("W") and piece.marked]
+    spoken = {stem(word) for piece in turn.pieces for word in piece.tag.surface.split(" ")}
+    return bool(unknown) and TALK.isdisjoint(spoken)
 
 
 def _digest(weights: Path) -> str:

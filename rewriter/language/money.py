@@ -17,7 +17,7 @@ _SPANISH = (
     r"|entre|desde|partir|unos|alrededor|sobre|gast\w*|pag\w*|cuest\w*|precio\w*|tengo|pasar|de \d+ a \d+"
 )
 _CHINESE = r"以下|以上|以内|之内|之间|左右|上下|低于|高于|少于|多于|小于|大于|不到|不超过|超过|最多|最少|最高|最低|至少|顶多"
-_CHINESE_MONEY = r"|预算|价|元|块|钱|便宜|贵|大概|差不多|只有|到|至|和|封顶"
+_CHINESE_MONEY = r"|预算|价|元|块|钱|便宜|贵|大概|差不多|只有|到|至|和|封顶|\d\s?起"
 _KOREAN = r"미만|이하|이상|이내|초과|사이|까지|부터|에서|안쪽|밑으로|아래로|넘|예산|최대|최소|정도|쯤|약|내외|달러|원|싼|저렴|비싼|가격"
 
 _MONEY = re.compile(

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from rewriter.schema import NONE, choices
+from vitrine.v1 import query_pb2
+
 MAX_REFERENCES = 4
 
 
@@ -29,6 +32,10 @@ class Act(StrEnum):
     """Asks what a shown product is."""
     DEFINE = "define"
     """Asks what a term means."""
+    STOCK = "stock"
+    """Asks what the catalogue holds."""
+    ADVISE = "advise"
+    """Asks what to think of shown products, or which to take."""
     GREET = "greet"
     THANK = "thank"
     LEAVE = "leave"
@@ -44,6 +51,8 @@ class Use(StrEnum):
     AVOID = "avoid"
     OLD = "old"
     """What the reference has and is to lose."""
+    ALLOW = "allow"
+    """What was avoided and is welcome again."""
     NAME = "name"
     """A part of a shown product's description."""
     DROP = "drop"
@@ -66,6 +75,10 @@ class Money(StrEnum):
     BETWEEN = "between"
 
 
+INTENTS = choices(query_pb2.Intent.DESCRIPTOR)
+SENTIMENTS = choices(query_pb2.Sentiment.DESCRIPTOR)
+"""The choices of the rewrite's own fields, by their names."""
+
 POSITIONS = (*range(1, 11), -1, -2, -3)
 
 
@@ -79,6 +92,10 @@ class Plan:
     uses: Mapping[str, Use]
     """By mark, in the order of the turn."""
     money: Money = Money.NONE
+    intent: str = NONE
+    """One of INTENTS."""
+    sentiment: str = NONE
+    """One of SENTIMENTS."""
 
     def to_json(self) -> str:
         """Write the plan as the model is to."""
@@ -87,6 +104,8 @@ class Plan:
             "refs": [str(position) for position in self.positions],
             "uses": {mark: use.value for mark, use in self.uses.items()},
             "money": self.money.value,
+            "intent": self.intent,
+            "sentiment": self.sentiment,
         }
         return json.dumps(answer, separators=(",", ":"))
 
@@ -99,6 +118,8 @@ def read_plan(text: str) -> Plan:
         positions=tuple(int(position) for position in answer["refs"]),
         uses={mark: Use(use) for mark, use in answer["uses"].items()},
         money=Money(answer["money"]),
+        intent=answer["intent"],
+        sentiment=answer["sentiment"],
     )
 
 
@@ -118,6 +139,8 @@ def plan_schema(marks: Sequence[str]) -> dict[str, Any]:
             "additionalProperties": False,
         },
         "money": {"enum": [money.value for money in Money]},
+        "intent": {"enum": [*INTENTS]},
+        "sentiment": {"enum": [*SENTIMENTS]},
     }
     return {
         "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"},

@@ -77,6 +77,15 @@ _NAMES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         # steps along a scale
         "longer": ("más largo*|mas largo*", "长一点|更长", "더 긴|더 길게"),
         "shorter": ("más corto*|mas corto*", "短一点|更短", "더 짧은|더 짧게"),
+        # what is wrong with what was shown
+        "too bright": ("demasiado brillante+|muy llamativo*|demasiado llamativo*", "太亮|太鲜艳|太艳", "너무 밝아요|너무 밝은|너무 튀어요|너무 화려해요"),
+        "too dark": ("demasiado oscuro*|muy oscuro*", "太暗|太深", "너무 어두워요|너무 어두운|너무 칙칙해요"),
+        "too busy": ("demasiado recargado*|muy recargado*", "太花|太花哨|图案太多", "너무 복잡해요|무늬가 너무 많아요"),
+        "too tight": ("demasiado estrecho*|me aprieta|muy estrecho*", "太紧", "너무 꽉 껴요|너무 작아요|너무 타이트해요"),
+        "too loose": ("demasiado ancho*|muy ancho*|me queda grande", "太松|太宽|太肥", "너무 커요|너무 헐렁해요"),
+        "too thin": ("demasiado fino*|muy fino*", "太薄", "너무 얇아요"),
+        "too heavy": ("demasiado pesado*|muy pesado*", "太厚|太重", "너무 두꺼워요|너무 무거워요"),
+        "too formal": ("demasiado formal|muy formal", "太正式", "너무 격식 있어요|너무 정장 같아요"),
         # what shoppers add of their own
         "wedding": ("boda|bodas", "婚礼", "결혼식"),
         "party": ("fiesta|fiestas", "派对|聚会", "파티"),
@@ -87,6 +96,8 @@ _NAMES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "pockets": ("bolsillos", "口袋", "주머니"),
     }
 )  # fmt: skip
+
+FAULTS_ABROAD = tuple(value for value in _NAMES if value.startswith("too "))
 
 SCRIPTS = MappingProxyType({"zh": 1, "ko": 2})
 SPANISH = 0

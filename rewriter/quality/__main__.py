@@ -41,8 +41,9 @@ def main(**options: Any) -> None:
     for name, result in report["results"].items():
         print(name)
         for part, scored in result["slices"].items():
+            opinions = "".join(f"  {name} {share:.3f}" for name, share in scored["opinions"].items())
             print(
-                f"  {part:<11} route {scored['route']:.3f}  exact {scored['exact']:.3f}  of {scored['cases']}"
+                f"  {part:<11} route {scored['route']:.3f}  exact {scored['exact']:.3f}{opinions}  of {scored['cases']}"
             )
         for timing in result.get("latency", ()):
             print("  " + "  ".join(f"{key} {value}" for key, value in timing.items()))
@@ -81,7 +82,7 @@ async def _open(options: Mapping[str, Any], stack: AsyncExitStack) -> dict[str, 
                 url=options["openai_url"],
                 api_key="",
                 model=options["openai_model"],
-                max_tokens=256,
+                max_tokens=Settings().openai_max_tokens,
                 connections=_AT_ONCE,
             )
         )

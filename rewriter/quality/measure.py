@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import cycle, islice
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rewriter.engine import Engine, EngineError
-from rewriter.quality.turns import Case, Expected
+from rewriter.quality.turns import Case, Expected, Opinion
 from vitrine.v1 import rewrite_pb2
 
 TIMEOUT_S = 30.0
@@ -39,6 +39,11 @@ class Reading:
     def exact(self) -> bool:
         """Whether everything is."""
         return self.rewrite is not None and self.case.expected.matches(Expected.of(self.rewrite))
+
+    def agrees(self, part: str) -> bool:
+        """Whether that part of the opinion is right: "intent", "sentiment" or "remarks"."""
+        given = Opinion.of(self.rewrite) if self.rewrite is not None else None
+        return given is not None and getattr(given, part) == getattr(self.case.opinion, part)
 
 
 async def read_cases(engine: Engine, cases: Sequence[Case], *, title: str, at_once: int) -> list[Reading]:
@@ -67,9 +72,17 @@ def score(readings: Sequence[Reading]) -> dict[str, Any]:
         "cases": len(readings),
         "route": _share(sum(reading.routed for reading in readings), len(readings)),
         "exact": _share(sum(reading.exact for reading in readings), len(readings)),
+        "opinions": _opinions(readings),
         "failures": dict(Counter(reading.failure for reading in readings if reading.failure)),
         "worst": {kind: f"{count} of {total[kind]}" for kind, count in wrong.most_common(_WORST)},
     }
+
+
+def _opinions(readings: Sequence[Reading]) -> dict[str, float]:
+    """Give the shares of turns whose intent, sentiment and remarks are right, among those that say what is."""
+    known = [reading for reading in readings if reading.case.opinion is not None]
+    parts = [field.name for field in fields(Opinion)] if known else []
+    return {part: _share(sum(reading.agrees(part) for reading in known), len(known)) for part in parts}
 
 
 async def time_engine(engine: Engine, cases: Sequence[Case], *, requests: int) -> list[dict[str, float]]:

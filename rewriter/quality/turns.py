@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from google.protobuf.descriptor import EnumDescriptor
+
 from catalogue.grammar import BRANDS, CATEGORIES, COLOURS, PATTERNS
+from rewriter.schema import choices
 from rewriter.training.samples import Sampler
 from vitrine.filter_text import format_filter
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 WRITTEN = Path(__file__).parent / "turns.txt"
+OPINIONS = Path(__file__).parent / "opinions.txt"
 
 _FACETS = tuple(
     rewrite_pb2.Facet(field=field, values=values)
@@ -22,6 +26,11 @@ _FACETS = tuple(
         ("brand", BRANDS),
     )
 )
+_SIGNS = {
+    query_pb2.SENTIMENT_UNSPECIFIED: "",
+    query_pb2.SENTIMENT_POSITIVE: "+",
+    query_pb2.SENTIMENT_NEGATIVE: "-",
+}
 _REFERRING = frozenset(
     {"change", "change_named", "narrow", "similar_named", "cheaper_named", "compare", "picture_back"}
 )
@@ -62,6 +71,27 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a turn says beside the wish."""
+
+    intent: str
+    sentiment: str
+    remarks: frozenset[str]
+    """Each as "-colour=blue"."""
+
+    @classmethod
+    def of(cls, rewrite: rewrite_pb2.Rewrite) -> "Opinion":
+        """Read a rewrite."""
+        return cls(
+            _name(query_pb2.Intent.DESCRIPTOR, rewrite.intent),
+            _name(query_pb2.Sentiment.DESCRIPTOR, rewrite.sentiment),
+            frozenset(
+                f"{_SIGNS[remark.polarity]}{remark.field}={remark.value}" for remark in rewrite.remarks
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """A request with what is expected of it."""
 
@@ -70,17 +100,19 @@ class Case:
     kind: str
     """The group or the state that it is of."""
     language: str
+    opinion: Opinion | None = None
+    """Where the turn was written or drawn with one."""
 
 
-def written_cases() -> list[Case]:
+def written_cases(path: Path = WRITTEN) -> list[Case]:
     """Read the turns written by hand."""
     cases = []
-    for line in WRITTEN.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
-        state, language, text, route, query, conditions, references, sort = (
-            *(part.strip() for part in line.split(" |")), "", "", "", "",
-        )[:8]  # fmt: skip
+        state, language, text, route, query, conditions, references, sort, *opinion = (
+            *(part.strip() for part in line.split(" |")), *[""] * 8,
+        )[:11]  # fmt: skip
         request = _request(state)
         request.text = text
         name = f"SORT_ORDER_{sort.upper()}" if sort else "SORT_ORDER_UNSPECIFIED"
@@ -91,7 +123,7 @@ def written_cases() -> list[Case]:
             tuple(references.split()),
             query_pb2.SortOrder.Value(name),
         )
-        cases.append(Case(request, expected, state, language))
+        cases.append(Case(request, expected, state, language, _opinion(*opinion)))
     return cases
 
 
@@ -100,12 +132,13 @@ def drawn_cases(sampler: Sampler, count: int) -> list[Case]:
     cases = []
     for _ in range(count):
         sample = sampler.draw()
-        cases.append(Case(sample.request, Expected.of(sample.rewrite), sample.group, sample.language))
+        expected, opinion = Expected.of(sample.rewrite), Opinion.of(sample.rewrite)
+        cases.append(Case(sample.request, expected, sample.group, sample.language, opinion))
     return cases
 
 
 def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
-    """Give every slice: held-out fillers, held-out phrasings, both, other tongues, references, and those by hand."""
+    """Give every slice: held-out fillers, held-out phrasings, both, other tongues, references, and those written by hand."""
     others = ("es", "zh", "ko")
 
     def draw(number: int, *, phrases: bool, words: bool, languages: tuple[str, ...] = ("en",)) -> list[Case]:
@@ -122,8 +155,17 @@ def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
             "languages": draw(3, phrases=True, words=True, languages=others),
             "references": drawn_cases(referring, count),
             "written": written_cases(),
+            "opinions": written_cases(OPINIONS),
         }
     )
+
+
+def _opinion(intent: str, sentiment: str, remarks: str) -> Opinion | None:
+    return Opinion(intent, sentiment, frozenset(filter(None, remarks.split("; ")))) if intent else None
+
+
+def _name(enum: EnumDescriptor, number: int) -> str:
+    return next(name for name, value in choices(enum).items() if value == number)
 
 
 def _request(state: str) -> rewrite_pb2.RewriteRequest:

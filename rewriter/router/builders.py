@@ -14,6 +14,9 @@ from rewriter.router.situation import Situation
 from rewriter.router.vocabulary import GLOSSARY
 from vitrine.v1 import query_pb2, rewrite_pb2
 
+_MAX_ADVISED = 4
+"""Products that one advice speaks of."""
+
 _MAX_TERMS = 2
 """Terms that one reply explains."""
 
@@ -49,6 +52,14 @@ def defined(situation: Situation) -> rewrite_pb2.Rewrite:
 def described(product: query_pb2.Product) -> rewrite_pb2.Rewrite:
     """Say what a shown product is."""
     return chat(replies.described(product), references=[product.id], confidence=0.7)
+
+
+def advised(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """Answer for the products that the turn asks advice on: those that are named, else those shown; None for none."""
+    products = _distinct(situation.pointed or situation.memory.shown)[:_MAX_ADVISED]
+    if not products:
+        return None
+    return chat(replies.advice(products), references=[product.id for product in products], confidence=0.7)
 
 
 def compared(situation: Situation) -> rewrite_pb2.Rewrite:
@@ -128,7 +139,10 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
 
 
 def searched(situation: Situation, query: str) -> rewrite_pb2.Rewrite | None:
-    """Search by words without the conversation, but for the budget of the same kind; None without a word."""
+    """Search by words without the conversation, but for the budget of the same kind; None without a word.
+
+    A product that is named, as in "boots that go with the first dress", is a reference and no part of the search.
+    """
     reading = situation.reading
     if not any(character.isalnum() for character in query):
         return None
@@ -139,6 +153,7 @@ def searched(situation: Situation, query: str) -> rewrite_pb2.Rewrite | None:
         query=query,
         conditions=merge(budget, conditions_of(reading, reading.price)),
         sort=situation.sort,
+        references=[situation.pointed[0].id] if situation.pointed else (),
         reply=replies.searching(query, reading.price),
         confidence=0.85 if reading.category else 0.6 if reading.wanted else 0.4,
     )

@@ -51,7 +51,7 @@ def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2
         reading,
         situation.values(situation.reference),
         intent=intent_of(rewrite, request.text, reading),
-        sentiment=sentiment_of(request.text, reading),
+        sentiment=sentiment_of(rewrite, request.text, reading),
     )
 
 

@@ -59,6 +59,15 @@ def merge(earlier: Iterable[Filter], new: Sequence[Filter]) -> list[Filter]:
     return merged
 
 
+def lifted(conditions: Iterable[Filter], allowed: Collection[tuple[str, str]]) -> list[Filter]:
+    """Take back the exclusions of those values, each a field with a text."""
+    return [
+        condition
+        for condition in conditions
+        if not (_is_negation(condition) and _pairs_of(condition) and _pairs_of(condition) <= {*allowed})
+    ]
+
+
 def joined(conditions: Sequence[Filter]) -> Filter | None:
     """Give the filter that every condition makes together; None for none."""
     if len(conditions) <= 1:

@@ -28,6 +28,8 @@ class Memory:
     """How the latest turn that searched was read, with the picture's id where the turn brought one."""
     shown: Sequence[query_pb2.Product]
     """What the latest turn that showed anything showed, in order."""
+    shelves: Sequence[Sequence[query_pb2.Product]]
+    """What each turn showed, the latest first."""
     known: Mapping[str, query_pb2.Product]
     """Every product that was shown."""
     reference: str
@@ -51,6 +53,7 @@ def remember(history: Sequence[rewrite_pb2.Turn]) -> Memory:
     return Memory(
         last=_with_picture(last) if last is not None else None,
         shown=shown,
+        shelves=[list(turn.shown) for turn in reversed(history) if turn.shown],
         known=known,
         reference=next((product.id for product in shown if product.id), spoken_of),
         picture=_latest([turn.image_id for turn in history]) or "",

@@ -4,11 +4,17 @@ from collections.abc import Iterator, Mapping
 
 from catalogue.product import TEXT_FIELDS
 from rewriter.limits import MAX_REMARKS
+from rewriter.router.moods import asks_advice, mood_of
 from rewriter.router.reading import Reading
 from rewriter.router.tagging import VALUES, Use
-from rewriter.router.vocabulary import CONSULTING, NEGATIVE, POSITIVE, Role
-from rewriter.router.words import fold, split_words, stem
+from rewriter.router.vocabulary import Role
 from vitrine.v1 import query_pb2, rewrite_pb2
+
+_SENTIMENTS = {
+    -1: query_pb2.SENTIMENT_NEGATIVE,
+    0: query_pb2.SENTIMENT_UNSPECIFIED,
+    1: query_pb2.SENTIMENT_POSITIVE,
+}
 
 
 def add_opinions(
@@ -30,30 +36,25 @@ def intent_of(rewrite: rewrite_pb2.Rewrite, text: str, reading: Reading) -> quer
     """Say by rules why the shopper asks."""
     if rewrite.route == query_pb2.ROUTE_COMPARE:
         return query_pb2.INTENT_COMPARE
-    if reading.has(Role.DEFINE) or not CONSULTING.isdisjoint(_stems(text)):
+    if reading.has(Role.DEFINE) or asks_advice(text):
         return query_pb2.INTENT_CONSULT
     if rewrite.route == query_pb2.ROUTE_CHAT:
         return query_pb2.INTENT_CONSULT if rewrite.references else query_pb2.INTENT_UNSPECIFIED
     return query_pb2.INTENT_BUY
 
 
-def sentiment_of(text: str, reading: Reading) -> query_pb2.Sentiment.ValueType:
-    """Say by rules in which mood the shopper speaks; a fault outweighs praise."""
-    words = _stems(text)
-    if reading.has(Role.FAULT) or not NEGATIVE.isdisjoint(words):
+def sentiment_of(rewrite: rewrite_pb2.Rewrite, text: str, reading: Reading) -> query_pb2.Sentiment.ValueType:
+    """Say by rules in which mood the shopper speaks; a fault outweighs praise, and thanks for an answer are praise."""
+    if reading.has(Role.FAULT):
         return query_pb2.SENTIMENT_NEGATIVE
-    praised = reading.has(Role.THANK) or not POSITIVE.isdisjoint(words)
-    return query_pb2.SENTIMENT_POSITIVE if praised else query_pb2.SENTIMENT_UNSPECIFIED
-
-
-def _stems(text: str) -> frozenset[str]:
-    return frozenset(map(stem, split_words(fold(text))))
+    thanks = rewrite.route == query_pb2.ROUTE_CHAT and reading.has(Role.THANK)
+    return _SENTIMENTS[mood_of(text) or int(thanks)]
 
 
 def _remarks(
     reading: Reading, reference: Mapping[str, str], sentiment: query_pb2.Sentiment.ValueType
 ) -> Iterator[rewrite_pb2.Remark]:
-    """Give a remark for each fault that is found, and for each value that the mood speaks of.
+    """Give a remark for each fault that is found, each value that is welcome again, and each that the mood speaks of.
 
     A fault is one of the reference: "too bright" blames the colour that it has.
     """
@@ -67,5 +68,8 @@ def _remarks(
             if tag.slot in TEXT_FIELDS and value not in reading.lexicon.values.get(tag.slot, ()):
                 value = ""
             yield rewrite_pb2.Remark(field=tag.slot, value=value, polarity=query_pb2.SENTIMENT_NEGATIVE)
+        elif tag.role in VALUES and tag.use is Use.ALLOWED:
+            welcome = query_pb2.SENTIMENT_POSITIVE
+            yield rewrite_pb2.Remark(field=tag.slot, value=tag.meaning.value, polarity=welcome)
         elif tag.role in VALUES and tag.use in spoken:
             yield rewrite_pb2.Remark(field=tag.slot, value=tag.meaning.value, polarity=sentiment)

@@ -49,6 +49,11 @@ class Reading:
         return self._used(Use.OLD) + tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot in wanted)
 
     @property
+    def allowed(self) -> tuple[Tag, ...]:
+        """The values that are welcome again."""
+        return self._used(Use.ALLOWED)
+
+    @property
     def category(self) -> str:
         """The category that is asked for, by its name or by a kind of it; empty for none."""
         kinds = (self.lexicon.kinds.get(tag.meaning.said, "") for tag in self.wanted if tag.slot == "type")

@@ -12,6 +12,7 @@ GREETING = "Hello! Say what you are looking for, or show me a picture."
 THANKS = "You are welcome. Tell me if you would like to see something else."
 FAREWELL = "Goodbye!"
 SERVICE = "I can only help to find products: say what you are looking for."
+STOCK = "Say what you are looking for, and I show what there is."
 NOTHING_SAID = "Say what you are looking for, or show me a picture."
 START_AFRESH = "All right, let us start afresh. What are you looking for?"
 UNKNOWN_TERM = "I cannot explain that, but I can look for it: say what you would like to see."
@@ -43,6 +44,17 @@ def described(product: query_pb2.Product) -> str:
     """Describe a product that was shown."""
     maker = f" by {product.brand}" if product.brand else ""
     return f"This is {quote(product.title)}{maker} at {product.price:.2f}."
+
+
+def advice(products: Sequence[query_pb2.Product]) -> str:
+    """Say what is known of products, for a shopper who asks what to think of them."""
+    text = f"What I know of them: {'; '.join(map(_facts, products))}."
+    return text if len(text) <= MAX_REPLY_LENGTH else f"{text[: MAX_REPLY_LENGTH - 1]}…"
+
+
+def _facts(product: query_pb2.Product) -> str:
+    maker = f" by {product.brand}" if product.brand else ""
+    return f"{quote(product.title)}{maker} at {product.price:.2f}"
 
 
 def comparison(products: Sequence[query_pb2.Product]) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rewriter.router.filters import Filter, conditions_of, merge, price_of, split
+from rewriter.router.filters import Filter, conditions_of, lifted, merge, price_of, split
 from rewriter.router.lexicon import Lexicon
 from rewriter.router.memory import Memory
 from rewriter.router.prices import PriceRange
@@ -49,7 +49,8 @@ class Situation:
     @property
     def earlier(self) -> list[Filter]:
         """The conditions of the conversation that still hold."""
-        return _earlier(self.memory, self.lexicon)
+        allowed = {(tag.slot, tag.meaning.value) for tag in self.reading.allowed}
+        return lifted(_earlier(self.memory, self.lexicon), allowed)
 
     @property
     def category(self) -> str:

@@ -19,6 +19,7 @@ class Use(Enum):
     WANTED = auto()
     UNWANTED = auto()
     OLD = auto()  # what the reference has and is to lose
+    ALLOWED = auto()  # was excluded and is welcome again
     NAMED = auto()  # a part of a product's description: "the blue one"
 
 
@@ -43,8 +44,12 @@ class Tag:
 
 def tag_text(text: str, lexicon: Lexicon) -> tuple[Tag, ...]:
     """Tag folded text: longest phrase first, then accents, negations and replacements by their neighbours."""
-    tags = tuple(look_up(split_words(text), lexicon))
-    for refine in (mark_accents, _mark_unwanted, _mark_old, _mark_replaced):
+    return mark_uses(mark_accents(tuple(look_up(split_words(text), lexicon))))
+
+
+def mark_uses(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+    """Mark what is not wanted, and what gives way to something else, by the words around it."""
+    for refine in (_mark_unwanted, _mark_old, _mark_replaced):
         tags = refine(tags)
     return tags
 

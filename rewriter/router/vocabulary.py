@@ -62,7 +62,8 @@ CUES: Mapping[Role, str] = MappingProxyType(
         "| available | buy | shopping for | to buy | help | maybe | perhaps | bit | a bit | a little | kind of "
         "| sort of | now | then | too | as well | i prefer | prefer | rather have | how about | what about | should "
         "| it's | its | that's | they | come | yes | yeah | hey there | colour | color | pattern | brand | version "
-        "| what | whatever | ideally | if possible | am | will | was | by the way | btw",
+        "| what | whatever | ideally | if possible | am | will | was | by the way | btw | i spotted | spotted this | spotted that "
+        "| spotted it | spotted one",
         Role.GLUE: "than | for | of | to | on | at | by | from | as | into | my | your",
         Role.ARTICLE: "the | a | an",
         Role.JOIN: "and | or | , | ; | nor | plus",
@@ -212,19 +213,6 @@ FAULTS: Mapping[str, str] = MappingProxyType(
 """What may be said to be too much, by the attribute that it finds fault with; length and price have words of their own."""
 
 FAULT_OPENINGS = ("too", "way too", "far too", "a bit too", "much too", "so", "overly", "bit too")
-
-_POSITIVE = (
-    "love lovely great perfect nice cool awesome wonderful brilliant beautiful gorgeous pretty amazing fantastic superb "
-    "stunning adorable excellent cute elegant happy delighted thank cheers"
-)
-_NEGATIVE = (
-    "hate ugly awful terrible horrible dislike boring expensive pricey dear hideous ghastly disgusting tacky disappointed "
-    "disappointing useless rubbish bad worse worst wrong annoying ugh yuck stand dreadful"
-)
-POSITIVE = frozenset(_POSITIVE.split())
-NEGATIVE = frozenset(_NEGATIVE.split())
-CONSULTING = frozenset({"recommend", "recommendation", "advice", "advise", "suit", "should"})
-"""Words, by stem, that tell a mood, and those that ask for advice."""
 
 SYNONYMS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

@@ -21,7 +21,7 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 @click.option("--seed", default=1, show_default=True)
-@click.option("--shards", default=10, show_default=True, help=f"Of {_SHARD} samples each.")
+@click.option("--shards", default=30, show_default=True, help=f"Of {_SHARD} samples each.")
 def sample(out: Path, work: Path, seed: int, shards: int) -> None:
     """Learn the tokenizer and draw the samples; what is there already stays."""
     from rewriter.language.tokens import Tokens  # noqa: PLC0415 - so that --help is quick
@@ -43,7 +43,7 @@ def sample(out: Path, work: Path, seed: int, shards: int) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 @click.option("--seed", default=1, show_default=True)
-@click.option("--minutes", default=25.0, show_default=True, help="Of training, over all runs.")
+@click.option("--minutes", default=35.0, show_default=True, help="Of training, over all runs.")
 def train(out: Path, work: Path, seed: int, minutes: float) -> None:
     """Train on the samples; goes on where an earlier run stopped."""
     from rewriter.training.train import Settings  # noqa: PLC0415 - torch loads slowly

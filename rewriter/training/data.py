@@ -53,9 +53,8 @@ def train_tokenizer(texts: Iterator[str], path: Path) -> None:
 def texts_of(samples: Sequence[Sample], sampler: Sampler) -> Iterator[str]:
     """Give the plain words of the prompts, and the answers."""
     for sample in samples:
-        parts = _prompt(sample, sampler)
-        yield " ".join(text for text, special in parts if not special)
         if sample.plan is not None:
+            yield " ".join(text for text, special in _prompt(sample, sampler) if not special)
             yield sample.plan.to_json()
 
 

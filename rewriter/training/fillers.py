@@ -7,8 +7,8 @@ from functools import cache
 from types import MappingProxyType
 
 from catalogue.grammar import BRANDS, CATEGORIES, COLOURS, PATTERNS, SLOTS
-from rewriter.language.tongues import SCRIPTS, SPANISH, names_of
-from rewriter.router.vocabulary import GLOSSARY, HYPONYMS, STEPS, STYLES, SYNONYMS
+from rewriter.language.tongues import FAULTS_ABROAD, SCRIPTS, SPANISH, names_of
+from rewriter.router.vocabulary import FAULT_OPENINGS, FAULTS, GLOSSARY, HYPONYMS, STEPS, STYLES, SYNONYMS
 from vitrine.v1 import rewrite_pb2
 
 COLUMNS: Mapping[str, int] = MappingProxyType({"es": SPANISH, **SCRIPTS})
@@ -24,13 +24,41 @@ _KNOWN_FIELDS: Mapping[int, tuple[str, ...]] = MappingProxyType(
 )
 """The fields of those catalogues that have but some."""
 
+_THINGS = (
+    "sofa lamp necklace ring watch umbrella guitar belt scarf gloves tie socks table chair laptop phone-case mug blanket curtains "
+    "bracelet earrings wallet suitcase bikini pyjamas sunglasses tent bicycle rug mirror candle notebook pillow apron poncho "
+    "headphones camera tablet printer keyboard mouse monitor speaker charger battery torch toaster oven fridge kettle-bell bottle "
+    "plate bowl fork knife spoon pan pot lid towel sponge broom bucket ladder hammer drill nail screw paint brush easel piano "
+    "violin drum flute trumpet skates surfboard helmet racket ball net kite puzzle doll robot-toy crayons stickers balloon card "
+    "perfume soap shampoo lipstick mascara razor comb toothbrush cream vitamins tea coffee chocolate cheese wine honey bread "
+    "tights leggings-set stockings bra underwear nightgown kimono tuxedo suit waistcoat overalls dungarees jumpsuit raincoat "
+    "wellies anklet choker brooch-pin hairband crown wig mask costume cape uniform lab-coat mittens earmuffs shawl veil bow-tie "
+    "braces handkerchief parasol cane pram cot high-chair stroller crib diaper bib bookcase desk drawer wardrobe mattress bed duvet "
+    "cushion carpet wallpaper clock fan heater radio television console game phone router cable plant flowerpot seeds spade hose"
+)
 _UNKNOWN = {
-    False: ("sofa", "lamp", "necklace", "ring", "watch", "umbrella", "guitar", "belt", "scarf", "gloves", "tie", "socks", "table",
-            "chair", "laptop", "phone case", "mug", "blanket", "curtains", "bracelet", "earrings", "wallet", "suitcase", "bikini",
-            "pyjamas", "sunglasses", "tent", "bicycle", "rug", "mirror", "candle", "notebook", "pillow", "apron", "poncho"),
+    False: tuple(thing.replace("-", " ") for thing in _THINGS.split()),
     True: ("kettle", "swimsuit", "bathrobe", "brooch", "skateboard", "vase", "bookshelf", "slippers", "cufflinks", "tablecloth"),
 }  # fmt: skip
 """Things that no catalogue here has."""
+
+_ADJECTIVES = (
+    "warm elegant comfortable cosy vintage oversized lightweight waterproof breathable classic modern trendy chic bohemian retro "
+    "sporty casual formal stylish sexy thick thin soft stretchy glittery shiny sparkly fluffy heavy big small large tall petite "
+    "handmade organic sustainable designer luxury everyday basic smart loose tight backless strapless asymmetric ruffled "
+    "embroidered metallic transparent ribbed padded lined foldable reversible adjustable romantic playful minimalist bold preppy "
+    "flowing fitted structured roomy sturdy delicate crisp faded distressed quirky timeless rustic nautical tropical"
+)
+_QUALITIES = {
+    False: tuple(_ADJECTIVES.split()),
+    True: ("festive", "gothic", "airy", "rugged", "regal", "slouchy"),
+}
+"""How shoppers describe what no lexicon knows."""
+
+_DESCRIBED = {
+    False: ("wireless", "wooden", "electric", "folding", "garden", "kitchen", "baby", "golden", "antique", "waterproof", "tiny", "huge", "round"),
+    True: ("glass", "inflatable", "vintage"),
+}  # fmt: skip
 
 _HELD: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -49,7 +77,11 @@ _ADDED = {
         "for a wedding", "for a party", "for the office", "for work", "for summer", "for the beach", "for my sister",
         "with pockets", "with gold details", "for winter", "for dancing", "for travelling", "for a christening",
         "with a bow", "with ruffles", "for school", "for a date", "for running", "with embroidery", "for rainy days",
-        "with laces", "with a belt", "for hiking",
+        "with laces", "with a belt", "for hiking", "for my uncle", "for a baptism", "for halloween", "for my honeymoon",
+        "for a picnic", "for easter", "for the theatre", "for hot days", "for cold nights", "for long walks", "for the gym",
+        "for cycling", "for a garden party", "for teenagers", "for the rain", "for sailing", "for every day", "for going out",
+        "with a print", "with tassels", "with beads", "with studs", "with a strap", "with a lining", "with a collar", "with cut-outs",
+        "with puffed shoulders", "with a high waist", "in my size", "in a size small", "to dance in", "to wear to church",
     ),
     True: (
         "for a funeral", "for graduation", "for the opera", "with sequins", "with fringes", "for a cruise", "for yoga",
@@ -150,8 +182,13 @@ class Fillers:
         return self.say(rng, "category", category)
 
     def say_unknown(self, rng: random.Random) -> str:
-        """Name a thing that the catalogue lacks."""
-        return rng.choice(_UNKNOWN[self.held])
+        """Name a thing that the catalogue lacks, with what describes it now and then."""
+        described = f"{rng.choice(_DESCRIBED[self.held])} " if rng.random() < 0.35 else ""
+        return described + rng.choice(_UNKNOWN[self.held])
+
+    def say_quality(self, rng: random.Random) -> str:
+        """Say what no lexicon knows of a thing: "warm"."""
+        return rng.choice(_QUALITIES[self.held])
 
     def say_with(self, rng: random.Random, slots: Mapping[str, Sequence[str]]) -> str:
         """Say a value of the category as a thing that a product has: "with long sleeves"."""
@@ -192,6 +229,14 @@ class Fillers:
         """Name a term that may need explaining."""
         known = [term for term in GLOSSARY if self._surfaces("term", term)]
         return self.say(rng, "term", rng.choice(self.values("term", known)))
+
+    def say_fault(self, rng: random.Random) -> str:
+        """Say what is wrong with what was shown: "too bright"."""
+        if self.language != "en":
+            return rng.choice(names_of(rng.choice(FAULTS_ABROAD), COLUMNS[self.language]))
+        adjectives = [adjective for known in FAULTS.values() for adjective in known.split(" | ")]
+        held = [adjective for number, adjective in enumerate(adjectives) if (number % 5 == 0) is self.held]
+        return f"{rng.choice(FAULT_OPENINGS)} {rng.choice(held)}"
 
     def say_position(self, rng: random.Random, position: int) -> str:
         """Say a position: "the second"; -1 is the last."""

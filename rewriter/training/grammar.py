@@ -2,91 +2,29 @@
 
 import random
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 
 from rewriter.language.marks import Piece, mark_turn
 from rewriter.language.plan import Act, Money, Use
 from rewriter.router.lexicon import Lexicon
 from rewriter.router.memory import Memory
+from rewriter.router.moods import asks_advice, mood_of
+from rewriter.schema import NONE
 from rewriter.training.fillers import Fillers, slots_of
+from rewriter.training.groups import BARE, GROUPS, INTENTS, phrases
 from vitrine.v1 import query_pb2, rewrite_pb2
-
-PHRASES = Path(__file__).parent / "phrases"
-LANGUAGES = ("en", "es", "zh", "ko")
 
 _PART = re.compile(r"\{(\w+)\}")
 _COUNTED = re.compile(r"\b(first|last) (two|three)\b|dos primeros|前两个|처음 두 개")
 _WITHOUT_SPACES = frozenset({"zh"})
+_FIRST = re.compile(r"\{(KIND|ORD|DIGIT|NAME|pick|ordinal|named|cual|na|geu)\}")
+"""What names a product goes before what it is to become."""
 
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A kind of turn: what it does, when it can be said, how often."""
-
-    act: Act
-    states: str
-    """Letters of the states: f(irst), t(ext), d (product), p(icture), i(mage), x (pointed)."""
-    weight: float
-    money: Money = Money.NONE
-
-
-GROUPS: Mapping[str, Group] = MappingProxyType(
-    {
-        "search": Group(Act.SEARCH, "ftdp", 5),
-        "instead": Group(Act.SEARCH, "tdp", 3),
-        "change": Group(Act.CHANGE, "tdpx", 9),
-        "change_named": Group(Act.CHANGE, "tdp", 7),
-        "narrow": Group(Act.NARROW, "tdp", 7),
-        "price": Group(Act.NARROW, "tdp", 0.6, Money.UNDER),
-        "price_upto": Group(Act.NARROW, "tdp", 1.2, Money.UP_TO),
-        "price_over": Group(Act.NARROW, "tdp", 0.4, Money.OVER),
-        "price_from": Group(Act.NARROW, "tdp", 0.4, Money.FROM),
-        "price_about": Group(Act.NARROW, "tdp", 0.4, Money.ABOUT),
-        "price_between": Group(Act.NARROW, "tdp", 0.5, Money.BETWEEN),
-        "cheaper": Group(Act.NARROW, "tdpx", 2, Money.CHEAPER),
-        "cheaper_named": Group(Act.SIMILAR, "tdp", 1.2, Money.CHEAPER),
-        "dearer": Group(Act.NARROW, "tdp", 0.6, Money.DEARER),
-        "cheapest": Group(Act.NARROW, "tdp", 0.6, Money.CHEAPEST),
-        "dearest": Group(Act.NARROW, "tdp", 0.4, Money.DEAREST),
-        "similar": Group(Act.SIMILAR, "tdpx", 1.5),
-        "similar_named": Group(Act.SIMILAR, "tdp", 3),
-        "picture": Group(Act.PICTURE, "i", 4),
-        "picture_change": Group(Act.PICTURE, "i", 9),
-        "picture_back": Group(Act.PICTURE, "p", 5),
-        "compare": Group(Act.COMPARE, "tdp", 2.5),
-        "describe": Group(Act.DESCRIBE, "tdp", 1.5),
-        "define": Group(Act.DEFINE, "ftdp", 1.2),
-        "greet": Group(Act.GREET, "ft", 0.6),
-        "thank": Group(Act.THANK, "tdp", 0.8),
-        "leave": Group(Act.LEAVE, "td", 0.5),
-        "service": Group(Act.SERVICE, "ftdp", 1.2),
-        "reset": Group(Act.RESET, "tdp", 0.5),
-    }
-)
-STATE_LETTERS = MappingProxyType(
-    {"first": "f", "text": "t", "product": "d", "picture": "p", "image": "i", "pointed": "x"}
-)
-_BARE = frozenset({"greet", "thank", "leave", "service", "reset", "define", "describe", "compare"})
-"""Groups to which nothing is added."""
-
+_MARKER = re.compile(r"^([-+?=]) ")
+_MARKERS = MappingProxyType({"+": "positive", "-": "negative", "=": NONE})
 _RANGES = ("price", "price_upto", "price_over", "price_from", "price_about", "price_between")
-
-
-@cache
-def phrases(language: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
-    """Read the parts of a tongue from its files, each with its phrases for training and those held out."""
-    parts: dict[str, dict[str, list[str]]] = {}
-    for path in sorted(PHRASES.glob(f"{language}*.toml")):
-        for name, lists in tomllib.loads(path.read_text(encoding="utf-8")).items():
-            known = parts.setdefault(name, {})
-            for half, listed in lists.items():
-                known.setdefault(half, []).extend(listed)
-    return MappingProxyType(parts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,12 +50,17 @@ class Draft:
     taken: set[str] = field(default_factory=set)
     said: set[str] = field(default_factory=set)
     """Slots that a wish has named."""
+    markers: set[str] = field(default_factory=set)
+    """Those of the phrases that were chosen."""
 
     def phrase(self, part: str) -> str:
         """Choose a phrase of the part and fill it."""
         known = phrases(self.fillers.language)[part]
         choices = (known.get("held") or known["train"]) if self.held else known["train"]
-        return self.fill(self.rng.choice(choices))
+        template = self.rng.choice(choices)
+        if marker := _MARKER.match(template):
+            self.markers.add(marker[1])
+        return self.fill(_MARKER.sub("", template))
 
     def fill(self, template: str) -> str:
         """Fill the parts of a template, the old value before the new one."""
@@ -125,14 +68,26 @@ class Draft:
             self.positions += _counted(counted)
         if "{GONE}" in template:
             template = template.replace("{GONE}", self.gone())
+        template = _FIRST.sub(lambda match: self._part(match[1]), template)
         if "{O}" in template:
             template = template.replace("{O}", self._old())
-        while "{NAME}" in template:
-            template = template.replace("{NAME}", self._name(), 1)
         return _PART.sub(lambda match: self._part(match[1]), template)
 
     def _part(self, name: str) -> str:
         return _FILL[name](self) if name.isupper() else self.phrase(name)
+
+    def sentiment(self, act: Act, text: str) -> str:
+        """Give the mood of the turn: as its phrases are marked, else as its words say."""
+        for marker in ("-", "+", "="):
+            if marker in self.markers:
+                return _MARKERS[marker]
+        return "positive" if act is Act.THANK else (NONE, "positive", "negative")[mood_of(text)]
+
+    def intent(self, act: Act, text: str) -> str:
+        """Give why the turn is said."""
+        intent = INTENTS.get(act, "buy")
+        advised = "?" in self.markers or asks_advice(text)
+        return "consult" if advised and intent == "buy" else intent
 
     def mean(self, surface: str, use: Use) -> str:
         """Note what the marked words of a surface are for."""
@@ -173,7 +128,7 @@ class Draft:
         self.slot = slot
         return self.mean(self.fillers.say(self.rng, slot, value), Use.OLD)
 
-    def _name(self) -> str:
+    def say_name(self) -> str:
         """Describe a shown product by what tells it from those before it."""
         known = self.lexicon.values.keys() >= {"category", "colour", "pattern"}
         shown = list(self.memory.shown) if known else []
@@ -190,6 +145,14 @@ class Draft:
                 self.reference = product
                 return self.mean(self._described(product, self.rng.choice(telling)), Use.NAME)
         return self._position_words()
+
+    def say_kind(self) -> str:
+        """Name the category of the product that was named last."""
+        shown = self.memory.shown
+        category = self.reference.category or (shown[0].category if shown else "dress")
+        if not self.fillers.values("category", [category]):
+            return ""
+        return self.mean(self.fillers.say(self.rng, "category", category), Use.NAME)
 
     def _described(self, product: query_pb2.Product, slot: str) -> str:
         """Say a product by one of its values, with its category or without."""
@@ -210,15 +173,16 @@ class Draft:
         return _plural(self.fillers.say(self.rng, "category", self.left), self.rng, self.fillers.language)
 
     def _position_words(self) -> str:
-        return f"{self.fillers.say_position(self.rng, self.draw_position())} one"
+        position = self.fillers.say_position(self.rng, self.draw_position())
+        return position + {"en": " one", "zh": "个", "ko": " 거"}.get(self.fillers.language, "")
 
-    def draw_position(self) -> int:
-        """Choose a product among those shown that was not yet named; note it."""
+    def draw_position(self, *, last: bool = True) -> int:
+        """Choose a product among those shown that was not yet named, the last one as such now and then; note it."""
         count = len(self.memory.shown)
         named = {place if place > 0 else count + 1 + place for place in self.positions}
         free = [place for place in range(1, min(5, count) + 1) if place not in named]
         place = self.rng.choice(free or [1])
-        if place == count and self.rng.random() < 0.4:
+        if last and place == count and self.rng.random() < 0.4:
             place = -1
         self.positions.append(place)
         self.reference = self.memory.shown[place - 1 if place > 0 else place]
@@ -248,6 +212,8 @@ def _item(draft: Draft) -> str:
     noun = fillers.say_unknown(rng) if lacking else fillers.say_noun(rng, category)
     noun = draft.mean(_plural(noun, rng, fillers.language), Use.WANT)
     before = [draft.wanted() for _ in range(rng.choice((0, 1, 1, 2, 2, 3)))]
+    if fillers.language == "en" and rng.random() < 0.2:
+        before.insert(rng.randint(0, len(before)), draft.mean(fillers.say_quality(rng), Use.WANT))
     after = []
     if rng.random() < 0.15:
         after.append(draft.mean(fillers.say_added(rng), Use.WANT))
@@ -318,7 +284,11 @@ _FILL: Mapping[str, Callable[[Draft], str]] = MappingProxyType(
         "XB": lambda draft: _brand(draft, Use.AVOID),
         "NUM": _amount,
         "ORD": lambda draft: draft.fillers.say_position(draft.rng, draft.draw_position()),
-        "DIGIT": lambda draft: str(abs(draft.draw_position())) if draft.memory.shown else "1",
+        "DIGIT": lambda draft: str(draft.draw_position(last=False)),
+        "NAME": lambda draft: draft.say_name(),
+        "KIND": lambda draft: draft.say_kind(),
+        "AGAIN": lambda draft: draft.mean(draft.fillers.say_avoided(draft.rng), Use.ALLOW),
+        "FAULT": lambda draft: draft.fillers.say_fault(draft.rng),
         "OWN": lambda draft: draft.mean(draft.fillers.say_added(draft.rng), Use.WANT),
         "OWNADJ": lambda draft: draft.mean(draft.fillers.say_compared(draft.rng), Use.WANT),
         "TERM": lambda draft: draft.mean(draft.fillers.say_term(draft.rng), Use.WANT),
@@ -335,9 +305,12 @@ def compose(draft: Draft, group: str) -> tuple[str, Money]:
             core = _spaced(draft, core, _item(draft))
     else:
         core = draft.phrase(group)
-    if group not in _BARE and money is Money.NONE:
+    if group not in BARE and money is Money.NONE:
         core, money = _added(draft, group, core)
-    return _surrounded(draft, core), money
+    markers = {*draft.markers}
+    words = _surrounded(draft, core)
+    draft.markers = markers  # what stands around a turn says nothing of its mood
+    return words, money
 
 
 def _added(draft: Draft, group: str, core: str) -> tuple[str, Money]:

@@ -11,11 +11,12 @@ from rewriter.router.lexicon import Lexicon, LexiconCache
 from rewriter.router.memory import Memory, remember
 from rewriter.training.conversations import converse, draw_state
 from rewriter.training.fillers import Fillers, catalogues
-from rewriter.training.grammar import GROUPS, STATE_LETTERS, Draft, compose, key_of, phrases
+from rewriter.training.grammar import Draft, compose, key_of
+from rewriter.training.groups import GROUPS, STATE_LETTERS, phrases
 from rewriter.training.noise import disturb
 from vitrine.v1 import query_pb2, rewrite_pb2
 
-_LANGUAGE_WEIGHTS = {"en": 0.64, "es": 0.14, "zh": 0.11, "ko": 0.11}
+_LANGUAGE_WEIGHTS = {"en": 0.6, "es": 0.14, "zh": 0.13, "ko": 0.13}
 _ATTEMPTS = 50
 
 
@@ -73,7 +74,7 @@ class Sampler:
             turn = mark_turn(text, lexicon)
         except TooManyMarks:
             return None
-        plan = _plan(draft, group, turn, money, memory)
+        plan = _plan(draft, group, turn, money, text)
         if plan is None:
             return None
         rewrite = rewrite_pb2.Rewrite()
@@ -81,7 +82,7 @@ class Sampler:
             rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
         if rng.random() < self.noise:
             request.text = disturb(text, rng)
-            plan = self._disturbed_plan(draft, group, money, request, lexicon)
+            plan = self._disturbed_plan(draft, group, money, request, text)
         return Sample(request=request, group=group, language=language, plan=plan, rewrite=rewrite)
 
     def _draft(
@@ -101,13 +102,13 @@ class Sampler:
         )
 
     def _disturbed_plan(
-        self, draft: Draft, group: str, money: Money, request: rewrite_pb2.RewriteRequest, lexicon: Lexicon
+        self, draft: Draft, group: str, money: Money, request: rewrite_pb2.RewriteRequest, text: str
     ) -> Plan | None:
         try:
-            turn = mark_turn(request.text, lexicon)
+            turn = mark_turn(request.text, draft.lexicon)
         except TooManyMarks:
             return None
-        return _plan(draft, group, turn, money, draft.memory)
+        return _plan(draft, group, turn, money, text)
 
 
 def _draw_group(rng: random.Random, state: str, language: str, allowed: frozenset[str]) -> str:
@@ -119,8 +120,11 @@ def _draw_group(rng: random.Random, state: str, language: str, allowed: frozense
     return rng.choices([*weights], [*weights.values()])[0] if weights else ""
 
 
-def _plan(draft: Draft, group: str, turn: MarkedTurn, money: Money, memory: Memory) -> Plan | None:
-    """Give the plan of a turn by what its words were drawn for; None where one of them is lost."""
+def _plan(draft: Draft, group: str, turn: MarkedTurn, money: Money, text: str) -> Plan | None:
+    """Give the plan of a turn by what its words were drawn for; None where one of them is lost.
+
+    The text is the turn's before any noise.
+    """
     meant: dict[str, list[Use]] = defaultdict(list)
     for key, use in draft.meant:
         meant[key].append(use)
@@ -133,17 +137,21 @@ def _plan(draft: Draft, group: str, turn: MarkedTurn, money: Money, memory: Memo
         return None
     spoken = turn.price is not None or not turn.amounts
     ranged = money not in {Money.NONE, Money.CHEAPER, Money.DEARER, Money.CHEAPEST, Money.DEAREST}
+    act = _act(draft, group, uses)
     return Plan(
-        act=_act(draft, group, uses, memory),
+        act=act,
         positions=tuple(dict.fromkeys(draft.positions)),
         uses=uses,
         money=Money.NONE if ranged and spoken else money,
+        intent=draft.intent(act, text),
+        sentiment=draft.sentiment(act, text),
     )
 
 
-def _act(draft: Draft, group: str, uses: dict[str, Use], memory: Memory) -> Act:
+def _act(draft: Draft, group: str, uses: dict[str, Use]) -> Act:
     """Give what the turn does: a wish after a search around a product or a picture changes that reference."""
     act = GROUPS[group].act
-    around = memory.last is not None and memory.last.route != query_pb2.ROUTE_TEXT
+    last = draft.memory.last
+    around = last is not None and last.route != query_pb2.ROUTE_TEXT
     wishes = any(use is Use.WANT and not mark.startswith("B") for mark, use in uses.items())
     return Act.CHANGE if group == "narrow" and around and wishes and draft.memory.reference else act

@@ -147,6 +147,45 @@ async def test_what_nobody_knows_is_searched(facets: Facets, text: str) -> None:
     assert rewrite.route == query_pb2.ROUTE_TEXT
 
 
+@pytest.mark.parametrize("text", ["how do i pay", "where is my parcel", "are you a robot"])
+async def test_small_talk_is_not_searched(facets: Facets, text: str) -> None:
+    """A question about the shop is answered, though the catalogue knows none of its words."""
+    async with open_engine(Settings(engine="model"), Metrics()) as engine:
+        rewrite = await engine.rewrite(rewrite_pb2.RewriteRequest(text=text, facets=facets), timeout_s=10.0)
+    assert (rewrite.route, rewrite.intent) == (query_pb2.ROUTE_CHAT, query_pb2.INTENT_UNSPECIFIED)
+
+
+OPINIONS = (
+    ("red dresses", "INTENT_BUY", "SENTIMENT_UNSPECIFIED", []),
+    ("compare the first two", "INTENT_COMPARE", "SENTIMENT_UNSPECIFIED", []),
+    ("what is a midi?", "INTENT_CONSULT", "SENTIMENT_UNSPECIFIED", []),
+    ("how much is the second one?", "INTENT_CONSULT", "SENTIMENT_UNSPECIFIED", []),
+    ("what colours do you have?", "INTENT_CONSULT", "SENTIMENT_UNSPECIFIED", []),
+    ("hate stripes", "INTENT_BUY", "SENTIMENT_NEGATIVE", [("pattern", "striped")]),
+    ("too bright", "INTENT_BUY", "SENTIMENT_NEGATIVE", [("colour", "blue")]),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "sentiment", "remarks"), OPINIONS, ids=[text for text, *_ in OPINIONS]
+)
+async def test_the_model_reads_what_the_shopper_thinks(
+    model: LanguageModel,
+    facets: Facets,
+    shown: Products,
+    *,
+    text: str,
+    intent: str,
+    sentiment: str,
+    remarks: list[tuple[str, str]],
+) -> None:
+    """Why the shopper asks, in which mood, and what is found fault with come out beside the wish."""
+    rewrite = await model.rewrite(after_dresses(text, facets, shown), timeout_s=10.0)
+    assert query_pb2.Intent.Name(rewrite.intent) == intent
+    assert query_pb2.Sentiment.Name(rewrite.sentiment) == sentiment
+    assert [(remark.field, remark.value) for remark in rewrite.remarks] == remarks
+
+
 class _Stuck:
     """A network whose step takes its time."""
 

@@ -113,3 +113,112 @@ def test_the_plan_says_what_a_number_bounds(
     request = after_dresses("qwert £50", facets, shown)
     rewrite = resolved(Plan(act=Act.NARROW, uses={"W1": Use.DROP}, money=money), request)
     assert format_filter(rewrite.filter.all_of.filters[-1]) == expected
+
+
+def test_what_is_welcome_again_is_no_longer_excluded(facets: Facets, shown: Products) -> None:
+    """After "no stripes", "stripes are fine after all" lifts the exclusion, asks for no stripes, and praises them."""
+    lexicon = build_lexicon(facets)
+    request = after_dresses("no stripes", facets, shown)
+    without = decide(request, lexicon)
+    assert "not pattern=striped" in format_filter(without.filter)
+    request.history.append(rewrite_pb2.Turn(text=request.text, rewrite=without, shown=shown))
+    request.text = "stripes are fine after all"
+    uses = dict.fromkeys(mark_turn(request.text, lexicon).marks, Use.DROP) | {"P1": Use.ALLOW}
+    plan = Plan(act=Act.NARROW, uses=uses)
+    rewrite = resolved(plan, request)
+    assert format_filter(rewrite.filter) == "category=dress and price<100"
+    assert [(remark.value, remark.polarity) for remark in rewrite.remarks] == [
+        ("striped", query_pb2.SENTIMENT_POSITIVE)
+    ]
+
+
+@pytest.mark.parametrize("named", [Use.NAME, Use.WANT])
+def test_positions_count_among_the_category_that_is_named(
+    named: Use, facets: Facets, shown: Products
+) -> None:
+    """After dresses and then shoes, "the first dress" is the first of the dresses, whatever the plan takes "dress" for."""
+    request = after_dresses("go back to the first dress and show boots that go with it", facets, shown)
+    boots = query_pb2.Product(
+        id="s1", title="brown leather boots", category="shoes", colour="brown", price=90
+    )
+    searched = rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="boots")
+    request.history.append(rewrite_pb2.Turn(text="boots", rewrite=searched, shown=[boots]))
+    turn = mark_turn(request.text, build_lexicon(facets))
+    uses = dict.fromkeys(turn.marks, Use.DROP) | {"N1": named, "K1": Use.WANT}
+    rewrite = resolved(Plan(act=Act.SEARCH, positions=(1,), uses=uses, intent="buy"), request)
+    assert (rewrite.route, rewrite.query) == (query_pb2.ROUTE_TEXT, "boots")
+    assert format_filter(rewrite.filter) == "category=shoes"
+    assert list(rewrite.references) == ["b1"], "what the boots are to go with"
+
+
+def test_advice_is_asked_about_what_was_shown(facets: Facets, shown: Products) -> None:
+    """A question for advice searches nothing and names the products that it is about; without any, it is a search."""
+    asked = Plan(act=Act.ADVISE, uses={"W1": Use.DROP}, intent="consult")
+    rewrite = resolved(asked, after_dresses("recommend", facets, shown))
+    assert (rewrite.route, list(rewrite.references)) == (query_pb2.ROUTE_CHAT, ["b1", "r2", "n3"])
+    assert rewrite.intent == query_pb2.INTENT_CONSULT
+    assert "red floral sleeveless mini dress by Next at 45.00" in rewrite.reply
+    first = rewrite_pb2.RewriteRequest(text="recommend", facets=facets)
+    assert resolved(asked, first).route == query_pb2.ROUTE_TEXT
+
+
+def test_a_question_about_the_stock_names_no_product(facets: Facets, shown: Products) -> None:
+    """What the catalogue holds is the gateway's to say: nothing is searched and nothing referred to."""
+    request = after_dresses("how many red dresses", facets, shown)
+    turn = mark_turn(request.text, build_lexicon(facets))
+    rewrite = resolved(
+        Plan(act=Act.STOCK, uses=dict.fromkeys(turn.marks, Use.WANT), intent="consult"), request
+    )
+    assert (rewrite.route, list(rewrite.references)) == (query_pb2.ROUTE_CHAT, [])
+    assert rewrite.intent == query_pb2.INTENT_CONSULT
+
+
+def test_a_fault_is_blamed_on_what_the_reference_has(facets: Facets, shown: Products) -> None:
+    """A turn of "too bright" keeps the search and its filter, and remarks on the colour of the first product."""
+    request = after_dresses("too bright", facets, shown)
+    rewrite = resolved(Plan(act=Act.NARROW, uses={}, intent="buy", sentiment="negative"), request)
+    assert (rewrite.route, rewrite.query) == (query_pb2.ROUTE_TEXT, "dress")
+    assert format_filter(rewrite.filter) == "category=dress and price<100"
+    blamed = rewrite_pb2.Remark(field="colour", value="blue", polarity=query_pb2.SENTIMENT_NEGATIVE)
+    assert list(rewrite.remarks) == [blamed]
+
+
+def test_the_plans_opinions_are_the_rewrites() -> None:
+    """The choices of intent and sentiment are those of the proto's enums, by name."""
+    schema = plan_schema([])["properties"]
+    assert schema["intent"]["enum"] == ["none", "buy", "compare", "consult"]
+    assert schema["sentiment"]["enum"] == ["none", "positive", "negative"]
+
+
+@pytest.mark.parametrize(
+    ("text", "uses", "expected"),
+    [
+        ("checked skirt but no pink", {"P1": Use.WANT, "N1": Use.WANT, "C1": Use.WANT}, "not colour=pink"),
+        ("checked skirt but no pink", {"P1": Use.WANT, "N1": Use.WANT, "C1": Use.DROP}, ""),
+        ("the same except in red", {"C1": Use.WANT}, "colour=red"),
+    ],
+)
+def test_what_not_governs_is_no_wish(text: str, uses: dict[str, Use], expected: str, shown: Products) -> None:
+    """The words overrule a plan that wishes for what they exclude; "except" alone excludes nothing."""
+    facets = [
+        rewrite_pb2.Facet(field="category", values=["skirt", "dress"]),
+        rewrite_pb2.Facet(field="colour", values=["pink", "red", "blue"]),
+        rewrite_pb2.Facet(field="pattern", values=["checked"]),
+    ]
+    rewrite = resolved(Plan(act=Act.SEARCH, uses=uses), after_dresses(text, facets, shown))
+    colours = [part for part in format_filter(rewrite.filter).split(" and ") if "colour" in part]
+    assert colours == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "route"),
+    [("without sleeves", query_pb2.ROUTE_REFINE), ("sleeveless ones", query_pb2.ROUTE_TEXT)],
+)
+def test_a_style_alone_changes_the_product_in_mind(
+    text: str, route: query_pb2.Route.ValueType, facets: Facets, shown: Products
+) -> None:
+    """No filter knows a style: it changes the first product, unless the turn speaks of ones that have it."""
+    plan = Plan(act=Act.NARROW, uses={"S1": Use.WANT})
+    rewrite = resolved(plan, after_dresses(text, facets, shown))
+    assert rewrite.route == route
+    assert "sleeveless" in rewrite.query

@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
+from rewriter.checks import violation
 from rewriter.decision import SCHEMA, SYSTEM_PROMPT, Ids, parse
 from rewriter.schema import asked, choices, meaning_of, schema_of
 from vitrine.v1 import query_pb2, rewrite_pb2
@@ -80,3 +81,23 @@ def test_every_field_of_an_answer_is_read(
 def test_choices_are_the_enums_names() -> None:
     """An enum's values are offered without their prefix; 0 is "none"."""
     assert dict(choices(query_pb2.Intent.DESCRIPTOR)) == {"none": 0, "buy": 1, "compare": 2, "consult": 3}
+
+
+@pytest.mark.parametrize(
+    ("remarks", "broken"),
+    [
+        ([rewrite_pb2.Remark(field="colour", value="blue")], ""),
+        ([rewrite_pb2.Remark(field="colour")], ""),
+        ([rewrite_pb2.Remark(field="fit", value="tight")], ""),
+        ([rewrite_pb2.Remark(field="colour", value="mauve")], "remarks: a value that the facets lack"),
+        ([rewrite_pb2.Remark(value="x" * 129)], "remarks: too long"),
+        ([rewrite_pb2.Remark(field="fit", value="tight")] * 9, "remarks: too many"),
+    ],
+)
+def test_remarks_are_held_to_the_facets_and_the_limits(
+    remarks: Sequence[rewrite_pb2.Remark], broken: str, facets: Sequence[rewrite_pb2.Facet]
+) -> None:
+    """A remark on a field of the facets names one of its values or none; others are words, and all are bounded."""
+    request = rewrite_pb2.RewriteRequest(text="hm", facets=facets)
+    rewrite = rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="dress", remarks=remarks)
+    assert violation(rewrite, request) == broken
