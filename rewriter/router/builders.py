@@ -120,8 +120,8 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
     last, reading = situation.memory.last, situation.reading
     if last is None:
         return None
-    route = query_pb2.ROUTE_TEXT if reading.category else last.route
-    references = [] if route == query_pb2.ROUTE_TEXT else _still_known(situation, last.references)
+    route = query_pb2.ROUTE_TEXT if reading.category else _carried_route(last)
+    references = _still_known(situation, route, last.references)
     query = edited_query(last.query, reading)
     if not (query if route == query_pb2.ROUTE_TEXT else references):
         return alike(situation) if situation.reference else None
@@ -169,9 +169,22 @@ def _distinct(products: Iterable[query_pb2.Product]) -> list[query_pb2.Product]:
     return list({product.id: product for product in products if product.id}.values())
 
 
-def _still_known(situation: Situation, references: Iterable[str]) -> list[str]:
-    """Keep the references that the conversation still holds."""
+def _carried_route(last: rewrite_pb2.Rewrite) -> query_pb2.Route.ValueType:
+    """Give the route of the last search, which the history may tell wrongly: without a change there is none to repeat."""
+    unchanged = {
+        query_pb2.ROUTE_COMPOSED: query_pb2.ROUTE_IMAGE,
+        query_pb2.ROUTE_REFINE: query_pb2.ROUTE_SIMILAR,
+    }
+    return last.route if last.modification.strip() else unchanged.get(last.route, last.route)
+
+
+def _still_known(
+    situation: Situation, route: query_pb2.Route.ValueType, references: Iterable[str]
+) -> list[str]:
+    """Keep the references that the conversation still holds, and that a search of that kind may start from."""
     memory = situation.memory
-    return [
-        reference for reference in references if reference in memory.known or reference in memory.pictures
-    ]
+    if route == query_pb2.ROUTE_TEXT:
+        return []
+    pictured = route in {query_pb2.ROUTE_IMAGE, query_pb2.ROUTE_COMPOSED}
+    known = memory.pictures if pictured else memory.known
+    return [reference for reference in references if reference in known]

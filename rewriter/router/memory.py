@@ -76,9 +76,10 @@ def _spoken_of(turn: rewrite_pb2.Turn) -> str:
 
 
 def _with_picture(turn: rewrite_pb2.Turn) -> rewrite_pb2.Rewrite:
-    """Give the turn's rewrite; a picture that came with the turn is now one of the conversation, by its id."""
+    """Give the turn's rewrite; the picture that a search by picture came with is now the conversation's, by its id."""
     rewrite = rewrite_pb2.Rewrite()
     rewrite.CopyFrom(turn.rewrite)
-    if turn.image_id and turn.image_id not in rewrite.references:
+    pictured = turn.rewrite.route in {query_pb2.ROUTE_IMAGE, query_pb2.ROUTE_COMPOSED}
+    if pictured and turn.image_id and turn.image_id not in rewrite.references:
         rewrite.references.insert(0, turn.image_id)
     return rewrite

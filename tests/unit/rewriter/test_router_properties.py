@@ -3,6 +3,7 @@
 import string
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +103,19 @@ requests = st.builds(
     history=st.lists(turns, max_size=3),
     facets=st.sampled_from([FACETS, FACETS[:1], []]),
 )
+
+
+@pytest.mark.parametrize("route", query_pb2.Route.values())
+@pytest.mark.parametrize("references", [[], ["a1"], ["i1"], ["never-shown"]])
+@pytest.mark.parametrize("text", ["by price", "under 50", "longer", "red", "compare them"])
+def test_a_history_told_wrongly_gets_a_valid_rewrite(
+    route: query_pb2.Route.ValueType, references: list[str], text: str
+) -> None:
+    """A turn whose rewrite lacks what its route needs, or names the wrong kind of thing, is never repeated as it is."""
+    wrong = rewrite_pb2.Rewrite(route=route, references=references)
+    turn = rewrite_pb2.Turn(image_id="i1", product_id="a1", rewrite=wrong)
+    request = rewrite_pb2.RewriteRequest(text=text, history=[turn])
+    assert violation(decide(request, build_lexicon([])), request) == ""
 
 
 @settings(max_examples=200, deadline=None)
