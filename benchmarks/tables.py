@@ -123,8 +123,7 @@ def css_section(name: str, document: Document) -> list[str]:
     designs, oracle, test = results["designs"], results["oracle_description"], params["sets"]["test"]
     method = (
         f"{test['queries']:,} queries to {test['scenes']:,} scenes; towers of {params['tower_steps']} steps; "
-        f"{params['steps']} steps of {params['queries']} queries a design, and {len(params['seeds'])} seeds: "
-        "in brackets stand the lowest and the highest."
+        f"{params['steps']} steps of {params['queries']} queries a design; {_seeds(params['seeds'])}"
     )
     cuts = list(oracle)
     kinds = [kind for kind in next(iter(designs.values()))["test"] if kind != "mean"]
@@ -140,6 +139,12 @@ def css_section(name: str, document: Document) -> list[str]:
     rows.append(["oracle description", "1", *(_number(oracle[cut]) for cut in cuts), *("-" for _ in kinds)])
     header = ["design", "runs", *cuts, *(f"R@1, {kind}" for kind in kinds)]
     return [*_origin(name, document), "", method, "", *_table(header, rows)]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return "one seed, so small differences may be luck."
+    return f"{len(seeds)} seeds: in brackets stand the lowest and the highest."
 
 
 def encoders_section(name: str, document: Document) -> list[str]:

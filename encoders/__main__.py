@@ -112,7 +112,9 @@ def compare(
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "css.json", show_default=True)
 @click.option("--steps", default=css.Settings().steps, show_default=True, help="Of every design.")
-@click.option("--seeds", type=click.IntRange(1, 20), default=3, show_default=True, help="Likewise.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 20), default=1, show_default=True, help="Runs of every design."
+)
 @_AGAIN
 def measure_css(*, work: Path, out: Path, steps: int, seeds: int, again: bool) -> None:
     """Train towers and every fusion design on scenes of coloured shapes; goes on where a run stopped."""
