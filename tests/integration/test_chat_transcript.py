@@ -173,6 +173,29 @@ async def test_a_question_is_answered_without_a_search(talk: Talk) -> None:
     assert after.values("colour") == {"navy"}
 
 
+async def test_an_earlier_product_is_spoken_of_again(talk: Talk) -> None:
+    """After another search the first dress is still known; the boots are what is looked for."""
+    dresses = await talk.say("a red dress")
+    await talk.say("show me boots")
+    back = await talk.say("go back to the first dress and show boots that go with it")
+    assert list(back.understood.references) == [dresses.products[0].id]
+    assert back.values("category") == {"shoes"}
+    assert back.products[0].attributes["type"] == "boots"
+
+
+async def test_the_index_answers_what_it_knows(talk: Talk) -> None:
+    """Which values there are, how many products have one, and what a shown product costs: all of it the index's own."""
+    colours = await talk.say("what colours do you have?")
+    assert (colours.route, colours.understood.intent) == ("chat", query_pb2.INTENT_CONSULT)
+    (fact,) = colours.facts
+    assert (fact.field, {"red", "navy"} <= {*fact.values}) == ("colour", True)
+    second = (await talk.say("red dresses")).products[1]
+    price = await talk.say("how much is the second one?")
+    assert list(price.understood.references) == [second.id]
+    assert [each.id for each in price.comparison.products] == [second.id]
+    assert f"{second.price:.2f}" in price.reply
+
+
 async def test_a_picture_is_changed_by_words(talk: Talk, picture: bytes) -> None:
     """A picture alone finds its like; with words it starts from the picture and finds others."""
     alone = await talk.say(image=picture)
@@ -202,7 +225,7 @@ async def test_a_correction_a_topic_change_and_a_picture_of_before(talk: Talk, p
 
 
 async def test_what_is_hated_stays_away(talk: Talk) -> None:
-    """Stripes that are hated are not among the hits, and not among those of the next turn."""
+    """Stripes that are hated are not among the hits nor those of the next turn, until they are fine after all."""
     striped = await talk.say("a striped dress")
     assert striped.values("pattern") == {"striped"}
     for words in ("hate stripes", "in red"):
@@ -210,6 +233,10 @@ async def test_what_is_hated_stays_away(talk: Talk) -> None:
         assert "striped" not in without.values("pattern")
         assert "not pattern=striped" in format_filter(without.result.searched.filter)
         assert without.values("category") == {"dress"}
+        assert [each.value for each in without.result.searched.disliked] == ["striped"]
+    fine = await talk.say("stripes are fine after all")
+    assert not fine.result.searched.disliked
+    assert "striped" not in format_filter(fine.result.searched.filter)
 
 
 @pytest.fixture

@@ -131,6 +131,18 @@ async def test_products_stand_side_by_side(tab: Any, stack: Any) -> None:
     assert tab.complaints == []
 
 
+async def test_what_is_hated_is_left_out_and_said(tab: Any, stack: Any) -> None:
+    """A fault is a condition beside the hits, and a sentence; a question about the stock is answered in the talk."""
+    await opened(tab, stack)
+    await said(tab, "a striped dress")
+    await said(tab, "hate stripes")
+    assert await tab.value(text_of("#note")) == "Without what you found fault with: striped."
+    assert "not striped" in await tab.value(text_of("#chips"))
+    await said(tab, "what colours do you have?")
+    assert "colour: " in await tab.value(text_of(".known"))
+    assert tab.complaints == []
+
+
 async def test_page_fits_a_phone(tab: Any, stack: Any) -> None:
     """On a phone nothing is wider than the screen, the question stays in reach, and products stand two abreast."""
     await opened(tab, stack, width=390, height=844, dark=True)
