@@ -114,7 +114,7 @@ bench: setup ## Measure latency and throughput of the running stack; writes benc
 	@$(BIN)/python -m benchmarks load
 	@$(BIN)/python -m benchmarks report
 
-quality: setup ## Compare fusion designs on the committed towers, three seeds each (resumes where it stopped)
+quality: setup ## Compare fusion designs on the committed towers and on scenes of shapes; Fashion200K's protocol (resumes where it stopped)
 	@$(BIN)/python -m encoders compare
 	@$(BIN)/python -m encoders css
 	@$(BIN)/python -m catalogue build --layout fashion200k --out build/fashion200k
