@@ -44,8 +44,10 @@ class Memory:
 
 def remember(history: Sequence[rewrite_pb2.Turn]) -> Memory:
     """Read the turns, oldest first."""
-    shown = _latest([list(turn.shown) for turn in history]) or []
-    known = {product.id: product for turn in history for product in turn.shown if product.id}
+    # A product without an id cannot be referred to.
+    shelves = [[product for product in turn.shown if product.id] for turn in history]
+    shown = _latest(shelves) or []
+    known = {product.id: product for shelf in shelves for product in shelf}
     pointed = {turn.product_id for turn in history}
     spoken_of = _latest([id_ for id_ in map(_spoken_of, history) if id_ in pointed or id_ in known]) or ""
     last = next((turn for turn in reversed(history) if turn.rewrite.route in SEARCHES), None)
@@ -53,9 +55,9 @@ def remember(history: Sequence[rewrite_pb2.Turn]) -> Memory:
     return Memory(
         last=_with_picture(last) if last is not None else None,
         shown=shown,
-        shelves=[list(turn.shown) for turn in reversed(history) if turn.shown],
+        shelves=[shelf for shelf in reversed(shelves) if shelf],
         known=known,
-        reference=next((product.id for product in shown if product.id), spoken_of),
+        reference=shown[0].id if shown else spoken_of,
         picture=_latest([turn.image_id for turn in history]) or "",
         pictures={turn.image_id for turn in history if turn.image_id},
         compared=[id_ for id_ in history[-1].rewrite.references if id_ in known] if compares else [],
