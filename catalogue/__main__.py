@@ -5,6 +5,7 @@ import click
 
 from catalogue.build import BuildError, BuildSettings, build_catalogue
 from catalogue.layouts import LAYOUTS
+from catalogue.splits import make_splits, table
 
 
 @click.group()
@@ -34,6 +35,13 @@ def build(*, out: Path, products: int, seed: int, layout: str, processes: int) -
         raise click.ClickException(str(error)) from error
     done = f"built in {time.monotonic() - start:.0f} s" if built else "up to date"
     click.echo(f"catalogue: {out}: {done}")
+
+
+@main.command()
+def splits() -> None:
+    """Print the training and test sets as tab-separated lines."""
+    for line in table(make_splits()):
+        click.echo(line)
 
 
 main(prog_name="python -m catalogue")

@@ -3,6 +3,9 @@
 A cluster is a spec with neighbours that differ from it by one word of the caption: hard negatives for training,
 and source and target of composed queries. Combinations of category, colour and pattern (or material, where a
 category has no pattern) that `is_held` names are in no training cluster, so `ood` asks for what was never seen.
+
+splits.tsv.gz beside this file holds them as `python -m catalogue splits` prints them, for whoever wants to train or
+measure on the same sets without this code.
 """
 
 import random
@@ -10,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from catalogue.grammar import Edit, Spec, edit_between, edited, sample_edit, sample_spec
+from catalogue.grammar import Edit, Spec, caption, edit_between, edited, sample_edit, sample_spec
 from catalogue.randomness import generator
 
 HELD_PERCENT = 15
@@ -81,6 +84,16 @@ def make_splits(
         ood=Split("ood", ood, range(100, 103)),
         seen=Split("seen", seen, range(200, 203)),
     )
+
+
+def table(splits: Splits) -> Iterator[str]:
+    """Give the sets as lines of split, cluster, seeds of the pictures and caption, with tabs between, after a header."""
+    yield "split\tcluster\tseeds\tcaption"
+    for split in (splits.train, splits.iid, splits.ood, splits.seen):
+        seeds = ",".join(map(str, split.picture_seeds))
+        for number, cluster in enumerate(split.clusters):
+            for spec in cluster.specs:
+                yield f"{split.name}\t{number}\t{seeds}\t{caption(spec)}"
 
 
 def is_held(spec: Spec) -> bool:

@@ -1,10 +1,14 @@
 """Training and test sets of the procedural catalogue."""
 
+import gzip
 import hashlib
 from itertools import combinations
+from pathlib import Path
 
 from catalogue.grammar import caption, edit_between
-from catalogue.splits import CLUSTER_SIZE, Split, is_held, make_splits
+from catalogue.splits import CLUSTER_SIZE, Split, is_held, make_splits, table
+
+SPLITS_FILE = Path(__file__).parents[3] / "catalogue/splits.tsv.gz"
 
 SPLITS = make_splits(seed=3, train_clusters=200, test_clusters=40, seen_clusters=10)
 
@@ -29,6 +33,12 @@ def test_the_sets_are_the_committed_ones() -> None:
     }
     unseen = [set(split.specs()) for split in sets[:3]]
     assert all(not (a & b) for a, b in combinations(unseen, 2))
+
+
+def test_the_committed_file_holds_the_sets() -> None:
+    """Whoever reads the file trains and measures on what this code draws."""
+    committed = gzip.decompress(SPLITS_FILE.read_bytes()).decode().splitlines()
+    assert committed == list(table(make_splits()))
 
 
 def _digest(split: Split) -> str:
