@@ -7,7 +7,7 @@ says why by INTERNAL ("Internal error from Core"), because a write failed; the t
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Self
 
 import grpc
@@ -28,12 +28,15 @@ async def stream_products(
         grpc.RpcError: the service refused or is not there; it is a grpc.Call too, with the status.
         Exception: whatever `products` raised, after the call was cancelled.
     """
-    requests = _Requests(_requests(options, products), asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    requests = _Requests(_requests(options, products), loop)
+    # Its own: the loop's threads are few, and `products` may need one.
+    waiting = ThreadPoolExecutor(1, "product-stream")
     with grpc.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel:
         call = catalogue_pb2_grpc.CatalogueServiceStub(channel).UpsertProducts(requests, timeout=timeout_s)
         requests.call.set_result(call)
         try:
-            while (answer := await asyncio.to_thread(next, call, None)) is not None:
+            while (answer := await loop.run_in_executor(waiting, next, call, None)) is not None:
                 yield answer
         except grpc.RpcError:
             if requests.failure:
@@ -42,6 +45,7 @@ async def stream_products(
         finally:
             requests.close()
             call.cancel()
+            waiting.shutdown(wait=False)
 
 
 async def _requests(

@@ -3,6 +3,7 @@
 Each design owns a copy of the trained text encoder and may tune it; what it adds begins untrained.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -17,12 +18,12 @@ _SCALE = EMBEDDING_DIM**0.5
 """Brings the entries of a unit vector to unit variance."""
 
 
-class Composer(nn.Module):
+class Composer(nn.Module, ABC):
     """A design that is trained."""
 
+    @abstractmethod
     def forward(self, reference: Features, token_ids: Tensor) -> Tensor:
         """Embed n references with int64 token ids (n, length): float32 (n, EMBEDDING_DIM), L2-normalised."""
-        raise NotImplementedError
 
     def with_losses(
         self, reference: Features, token_ids: Tensor, wanted_ids: Tensor
