@@ -11,14 +11,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from gateway.admission import AimdLimit, Limiter, QueueBounds
+from gateway.api.catalogue_servicer import CatalogueServicer
+from gateway.api.search_servicer import SearchServicer
 from gateway.background import repeated
-from gateway.breaker import CircuitBreaker
-from gateway.budget import AdaptiveBudget
-from gateway.catalogue_servicer import CatalogueServicer
-from gateway.converse import Conversations, Helpers
-from gateway.facets import FacetCache
-from gateway.interceptors import DeadlineRules, Edge
+from gateway.conversation.history import Recall, RecallBounds
+from gateway.conversation.sessions import SessionStore
+from gateway.conversation.turns import Conversations, Helpers
+from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Route, Weights
@@ -31,12 +30,13 @@ from gateway.readiness import (
     ProbeSettings,
     Readiness,
 )
-from gateway.recall import Recall, RecallBounds
-from gateway.rewriting import RewriteUse, Rewriting
-from gateway.search import PipelineSettings, SearchPipeline
-from gateway.servicer import SearchServicer
-from gateway.sessions import SessionStore
+from gateway.retrieval.admission import AimdLimit, Limiter, QueueBounds
+from gateway.retrieval.pipeline import PipelineSettings, SearchPipeline
 from gateway.settings import Settings
+from gateway.understanding.breaker import CircuitBreaker
+from gateway.understanding.budget import AdaptiveBudget
+from gateway.understanding.facets import FacetCache
+from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.v1 import catalogue_pb2_grpc, search_pb2_grpc
 
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.calls import find_call
+from gateway.context import find_call
 from vitrine.process import logs
 from vitrine.process.logs import log_event
 

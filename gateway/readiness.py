@@ -15,7 +15,7 @@ from gateway.errors import FailedPrecondition, Overloaded, SearchError
 from gateway.logs import log_event
 from gateway.model import EncoderInputs, Weights
 from gateway.ports import Encoder, VectorIndex
-from gateway.query import Versions
+from gateway.retrieval.query import Versions
 
 SEARCH_SERVICE = "vitrine.v1.SearchService"
 CATALOGUE_SERVICE = "vitrine.v1.CatalogueService"

@@ -8,14 +8,14 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from gateway.adapters.grpc_rewriter import open_rewriter
 from gateway.adapters.memory_sessions import memory_sessions
-from gateway.adapters.milvus_index import open_milvus
+from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.redis_sessions import open_redis_sessions
-from gateway.adapters.triton_encoder import open_triton
+from gateway.adapters.rewriter import open_rewriter
+from gateway.adapters.triton import open_triton
 from gateway.assembly import Dependencies, serving_gateway
+from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
-from gateway.sessions import SessionStore
 from gateway.settings import MEMORY, Settings
 from vitrine.process.lifecycle import metrics_endpoint, stop_signal
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.assembly import Dependencies, serving_gateway
+from gateway.conversation.sessions import SessionStore
+from gateway.edge.interceptors import Edge
 from gateway.errors import DeadlineExceeded, FailedPrecondition, InvalidQuery, SearchError
-from gateway.interceptors import Edge
 from gateway.metrics import Metrics
 from gateway.model import (
     AllOf,
@@ -39,7 +40,6 @@ from gateway.model import (
     Weights,
 )
 from gateway.ports import Rewriter, RewriterUnavailable
-from gateway.sessions import SessionStore
 from gateway.settings import Settings
 from vitrine.preprocess import ImageRejected, inspect_image
 from vitrine.tensors import EMBEDDING_DIM

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from catalogue.product import TEXT_FIELDS
 from rewriter import limits
-from rewriter.router.filters import is_known
+from rewriter.nlu.conditions import is_known
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 

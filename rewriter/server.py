@@ -14,11 +14,11 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
-from rewriter.chat_completions import open_chat_completions
-from rewriter.engine import Engine
-from rewriter.fallback import Fallback
+from rewriter.engines.chat.completions import open_chat_completions
+from rewriter.engines.fallback import Fallback
+from rewriter.engines.port import Engine
+from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
-from rewriter.router.engine import Router
 from rewriter.servicer import RewriteServicer
 from rewriter.settings import Settings
 from vitrine.process.lifecycle import metrics_endpoint, stop_signal
@@ -69,7 +69,7 @@ def _open_model(settings: Settings) -> AbstractAsyncContextManager[Engine]:
     """Open the model that the settings name."""
     if settings.engine == "model":
         # Loaded on demand: the router and a remote server need neither ONNX Runtime nor the tokenizer.
-        from rewriter.language.engine import open_language_model  # noqa: PLC0415
+        from rewriter.engines.model.engine import open_language_model  # noqa: PLC0415
 
         return open_language_model(
             rows=settings.model_rows,

@@ -14,7 +14,7 @@ from grpc import aio
 from grpc_status import rpc_status
 
 from rewriter.checks import InvalidRequest, check_request
-from rewriter.engine import Engine, EngineError
+from rewriter.engines.port import Engine, EngineError
 from rewriter.metrics import Metrics
 from vitrine.process.logs import log_event
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc

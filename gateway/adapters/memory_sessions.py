@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from gateway.conversation.sessions import LoggedTurn, Session, TurnQueues, grow, new_session_id
 from gateway.errors import NotFound, PermissionDenied
 from gateway.metrics import Metrics
 from gateway.model import Deadline
-from gateway.sessions import LoggedTurn, Session, TurnQueues, grow, new_session_id
 from gateway.settings import Settings
 
 
@@ -32,7 +32,7 @@ class _Kept:
 
 
 class MemorySessions:
-    """Implements gateway.sessions.SessionStore."""
+    """Implements gateway.conversation.sessions.SessionStore."""
 
     def __init__(
         self,

@@ -24,11 +24,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, WatchError
 
-from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreError
-from gateway.logs import log_event
-from gateway.metrics import Metrics
-from gateway.model import Deadline
-from gateway.sessions import (
+from gateway.conversation.sessions import (
     RETRY_S,
     Forgotten,
     LoggedTurn,
@@ -38,6 +34,10 @@ from gateway.sessions import (
     grow,
     new_session_id,
 )
+from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreError
+from gateway.logs import log_event
+from gateway.metrics import Metrics
+from gateway.model import Deadline
 from vitrine.v1 import rewrite_pb2
 
 LAYOUT = 1
@@ -78,7 +78,7 @@ async def open_redis_sessions(
 
 
 class RedisSessions:
-    """Implements gateway.sessions.SessionStore."""
+    """Implements gateway.conversation.sessions.SessionStore."""
 
     def __init__(
         self, client: "Redis", *, ttl_s: float, max_bytes_each: int, timeout_s: float = _TIMEOUT_S

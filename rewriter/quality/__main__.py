@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from rewriter.chat_completions import open_chat_completions
-from rewriter.engine import Engine
+from rewriter.engines.chat.completions import open_chat_completions
+from rewriter.engines.fallback import Fallback
+from rewriter.engines.model.engine import WEIGHTS, open_language_model
+from rewriter.engines.port import Engine
+from rewriter.engines.rules.engine import Router
 from rewriter.environment import describe_environment
-from rewriter.fallback import Fallback
-from rewriter.language.engine import WEIGHTS, open_language_model
 from rewriter.quality.measure import read_cases, score, time_engine
 from rewriter.quality.turns import Case, slices
-from rewriter.router.engine import Router
 from rewriter.settings import Settings
 
 RESULT = Path("benchmarks/results/rewrite-quality.json")

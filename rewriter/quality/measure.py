@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rewriter.engine import Engine, EngineError
+from rewriter.engines.port import Engine, EngineError
 from rewriter.quality.turns import Case, Expected, Opinion
 from vitrine.v1 import rewrite_pb2
 

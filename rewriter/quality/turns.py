@@ -9,7 +9,7 @@ from types import MappingProxyType
 from google.protobuf.descriptor import EnumDescriptor
 
 from catalogue.grammar import BRANDS, CATEGORIES, COLOURS, PATTERNS
-from rewriter.schema import choices
+from rewriter.answer_schema import choices
 from rewriter.training.samples import Sampler
 from vitrine.filter_text import format_filter
 from vitrine.v1 import query_pb2, rewrite_pb2

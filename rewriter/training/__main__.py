@@ -24,7 +24,7 @@ def main() -> None:
 @click.option("--shards", default=30, show_default=True, help=f"Of {_SHARD} samples each.")
 def sample(out: Path, work: Path, seed: int, shards: int) -> None:
     """Learn the tokenizer and draw the samples; what is there already stays."""
-    from rewriter.language.tokens import Tokens  # noqa: PLC0415 - so that --help is quick
+    from rewriter.engines.model.tokens import Tokens  # noqa: PLC0415 - so that --help is quick
 
     tokenizer = out / "tokenizer.json"
     if not tokenizer.exists():

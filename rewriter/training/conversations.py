@@ -4,8 +4,8 @@ import random
 from collections.abc import Sequence
 
 from catalogue.grammar import brand_and_price, caption, sample_spec
-from rewriter.router.decide import decide
-from rewriter.router.lexicon import Lexicon
+from rewriter.engines.rules.decide import decide
+from rewriter.nlu.lexicon import Lexicon
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 STATES = ("first", "text", "product", "picture", "image", "pointed")

@@ -13,11 +13,11 @@ from llguidance import numpy as masks
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
-from rewriter.language.marks import mark_turn
-from rewriter.language.plan import Plan
-from rewriter.language.prompt import prompt_of, tokens_of_prompts
-from rewriter.language.tokens import Tokens
-from rewriter.router.memory import remember
+from rewriter.engines.model.placeholders import mark_turn
+from rewriter.engines.model.plan import Plan
+from rewriter.engines.model.prompt import prompt_of, tokens_of_prompts
+from rewriter.engines.model.tokens import Tokens
+from rewriter.nlu.dialogue_state import remember
 from rewriter.training.samples import Sample, Sampler
 
 VOCABULARY = 3_072

@@ -7,8 +7,8 @@ from functools import cache
 from types import MappingProxyType
 
 from catalogue.grammar import BRANDS, CATEGORIES, COLOURS, PATTERNS, SLOTS
-from rewriter.language.tongues import FAULTS_ABROAD, SCRIPTS, SPANISH, names_of
-from rewriter.router.vocabulary import FAULT_OPENINGS, FAULTS, GLOSSARY, HYPONYMS, STEPS, STYLES, SYNONYMS
+from rewriter.nlu.languages import FAULTS_ABROAD, SCRIPTS, SPANISH, names_of
+from rewriter.nlu.vocabulary import FAULT_OPENINGS, FAULTS, GLOSSARY, HYPONYMS, STEPS, STYLES, SYNONYMS
 from vitrine.v1 import rewrite_pb2
 
 COLUMNS: Mapping[str, int] = MappingProxyType({"es": SPANISH, **SCRIPTS})

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from rewriter.language.marks import Piece, mark_turn
-from rewriter.language.plan import Act, Money, Use
-from rewriter.router.lexicon import Lexicon
-from rewriter.router.memory import Memory
-from rewriter.router.moods import asks_advice, mood_of
-from rewriter.schema import NONE
+from rewriter.answer_schema import NONE
+from rewriter.engines.model.placeholders import Piece, mark_turn
+from rewriter.engines.model.plan import Act, Money, Use
+from rewriter.nlu.dialogue_state import Memory
+from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.moods import asks_advice, mood_of
 from rewriter.training.fillers import Fillers, slots_of
 from rewriter.training.groups import BARE, GROUPS, INTENTS, phrases
 from vitrine.v1 import query_pb2, rewrite_pb2

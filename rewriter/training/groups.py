@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from rewriter.language.plan import Act, Money
-from rewriter.schema import NONE
+from rewriter.answer_schema import NONE
+from rewriter.engines.model.plan import Act, Money
 
 PHRASES = Path(__file__).parent / "phrases"
 LANGUAGES = ("en", "es", "zh", "ko")

@@ -4,11 +4,11 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from rewriter.language.marks import MarkedTurn, TooManyMarks, mark_turn
-from rewriter.language.plan import MAX_REFERENCES, Act, Money, Plan, Use
-from rewriter.language.resolve import resolve
-from rewriter.router.lexicon import Lexicon, LexiconCache
-from rewriter.router.memory import Memory, remember
+from rewriter.engines.model.placeholders import MarkedTurn, TooManyMarks, mark_turn
+from rewriter.engines.model.plan import MAX_REFERENCES, Act, Money, Plan, Use
+from rewriter.engines.model.resolve import resolve
+from rewriter.nlu.dialogue_state import Memory, remember
+from rewriter.nlu.lexicon import Lexicon, LexiconCache
 from rewriter.training.conversations import converse, draw_state
 from rewriter.training.fillers import Fillers, catalogues
 from rewriter.training.grammar import Draft, compose, key_of

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from rewriter.language.tokens import Tokens
+from rewriter.engines.model.tokens import Tokens
 from rewriter.training.data import Example, read_shards
 from rewriter.training.network import Decoder, Shape
 

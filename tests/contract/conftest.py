@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.milvus_index import MilvusIndex, open_milvus
+from gateway.adapters.milvus.index import MilvusIndex, open_milvus
 from gateway.testing import FakeIndex
 
 

@@ -15,8 +15,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.adapters.milvus_index import open_milvus
-from gateway.adapters.milvus_scan import PAGE_ROWS
+from gateway.adapters.milvus.index import open_milvus
+from gateway.adapters.milvus.scan import PAGE_ROWS
 from gateway.errors import DeadlineExceeded, FailedPrecondition
 from gateway.model import (
     AllOf,

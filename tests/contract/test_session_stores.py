@@ -12,10 +12,17 @@ from redis.asyncio import Redis
 
 from gateway.adapters.memory_sessions import MemorySessions
 from gateway.adapters.redis_sessions import RedisSessions, open_redis_sessions
+from gateway.conversation.sessions import (
+    MAX_PICTURES,
+    MAX_TURNS,
+    LoggedTurn,
+    SessionStore,
+    WordsVector,
+    image_id,
+)
 from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreError
 from gateway.model import Deadline
 from gateway.server import open_sessions
-from gateway.sessions import MAX_PICTURES, MAX_TURNS, LoggedTurn, SessionStore, WordsVector, image_id
 from gateway.settings import Settings
 from gateway.testing import FakeRewriter, ServedGateway, product, serving
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from gateway.recall import tokens_of
+from gateway.conversation.history import tokens_of
 
 REWRITER = Path(__file__).parents[2] / "rewriter"
 

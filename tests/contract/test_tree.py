@@ -10,9 +10,9 @@ GENERATED = ("_pb2.py", "_pb2_grpc.py")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 BROAD_HANDLERS = {
-    "gateway/interceptors.py",  # the outermost interceptor
+    "gateway/edge/interceptors.py",  # the outermost interceptor
     "gateway/background.py",  # the supervisor of background tasks
-    "rewriter/language/batcher.py",  # the supervisor of the decoding thread
+    "rewriter/engines/model/batcher.py",  # the supervisor of the decoding thread
     "encoders/families.py",  # the library `tokenizers` raises nothing narrower
 }
 

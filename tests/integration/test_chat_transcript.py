@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from grpc import aio
 
-from gateway.adapters.grpc_rewriter import open_rewriter
-from gateway.adapters.milvus_index import open_milvus
-from gateway.adapters.triton_encoder import open_triton
+from gateway.adapters.milvus.index import open_milvus
+from gateway.adapters.rewriter import open_rewriter
+from gateway.adapters.triton import open_triton
 from gateway.settings import Settings as GatewaySettings
 from gateway.testing import serving
+from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
-from rewriter.router.engine import Router
 from rewriter.server import serving as serving_rewriter
 from rewriter.settings import Settings as RewriterSettings
 from vitrine.filter_text import format_filter

@@ -19,8 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from gateway.adapters.memory_sessions import memory_sessions
-from gateway.adapters.milvus_index import open_milvus
-from gateway.adapters.triton_encoder import open_triton
+from gateway.adapters.milvus.index import open_milvus
+from gateway.adapters.triton import open_triton
 from gateway.assembly import Dependencies, serving_gateway
 from gateway.errors import FailedPrecondition
 from gateway.settings import Settings

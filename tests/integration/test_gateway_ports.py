@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gateway.adapters.grpc_rewriter import open_rewriter
-from gateway.adapters.triton_encoder import open_triton
+from gateway.adapters.rewriter import open_rewriter
+from gateway.adapters.triton import open_triton
 from gateway.errors import DeadlineExceeded, InvalidQuery
 from gateway.model import EncoderInputs
 from gateway.ports import Encoder, Rewriter
 from gateway.testing import FakeEncoder, FakeRewriter
-from gateway.understanding import understand
+from gateway.understanding.validation import understand
 from vitrine.tensors import EMBEDDING_DIM
 from vitrine.v1 import query_pb2, rewrite_pb2
 

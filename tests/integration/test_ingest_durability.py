@@ -21,8 +21,8 @@ from grpc import aio
 from PIL import Image
 
 from gateway.adapters.memory_sessions import memory_sessions
-from gateway.adapters.milvus_index import MilvusIndex, open_milvus
-from gateway.adapters.milvus_schema import with_keys
+from gateway.adapters.milvus.index import MilvusIndex, open_milvus
+from gateway.adapters.milvus.schema import with_keys
 from gateway.assembly import Dependencies, serving_gateway
 from gateway.errors import FailedPrecondition, VectorIndexError
 from gateway.model import Hit, Weights

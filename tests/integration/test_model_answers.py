@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from gateway.adapters.grpc_rewriter import open_rewriter
+from gateway.adapters.rewriter import open_rewriter
 from gateway.settings import Settings as GatewaySettings
 from gateway.testing import ServedGateway, product, serving
 from rewriter.metrics import Metrics

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.admission import AimdLimit, Limiter, QueueBounds
 from gateway.errors import DeadlineExceeded, InvalidQuery, Overloaded
 from gateway.model import Deadline
+from gateway.retrieval.admission import AimdLimit, Limiter, QueueBounds
 
 
 def limiter(*, initial: int = 1, maximum: int = 10, queue: int = 1, wait_s: float = 0.05) -> Limiter:

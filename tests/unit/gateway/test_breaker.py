@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.breaker import BreakerOpen, BreakerState, CircuitBreaker
+from gateway.understanding.breaker import BreakerOpen, BreakerState, CircuitBreaker
 
 
 class DependencyFailedError(Exception):

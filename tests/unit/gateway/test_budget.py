@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.budget import FEWEST, WINDOW, WINDOW_S, AdaptiveBudget
+from gateway.understanding.budget import FEWEST, WINDOW, WINDOW_S, AdaptiveBudget
 
 
 class Clock:

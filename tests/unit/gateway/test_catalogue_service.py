@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2
 from grpc import aio
 from grpc_status import rpc_status
 
-from gateway.catalogue_servicer import MAX_DELETED, MAX_STREAMS
+from gateway.api.catalogue_servicer import MAX_DELETED, MAX_STREAMS
 from gateway.testing import MANIFEST, FakeEncoder, FakeIndex, ServedGateway, product, serving
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.comparison import MAX_FIELDS, MAX_PRODUCTS, ComparedField, compare
-from gateway.facts import MAX_FACTS, Fact, facts_about
+from gateway.conversation.catalogue_qa import MAX_FACTS, Fact, facts_about
+from gateway.conversation.comparison import MAX_FIELDS, MAX_PRODUCTS, ComparedField, compare
 from gateway.model import Equals, FieldSummary, Filter
 from gateway.testing import product
 

@@ -8,8 +8,8 @@ import grpc
 import pytest
 from grpc import aio
 
+from gateway.conversation.sessions import image_id
 from gateway.ports import RewriterUnavailable
-from gateway.sessions import image_id
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, ServedGateway, product, serving
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.decoding import decode
+from gateway.edge.decoding import decode
 from gateway.errors import InvalidQuery
 from vitrine.v1 import query_pb2, search_pb2
 

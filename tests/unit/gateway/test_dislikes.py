@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.dislikes import MAX_DISLIKES, dislikes, exclusion
+from gateway.conversation.exclusions import MAX_DISLIKES, dislikes, exclusion
 from gateway.model import AllOf, Equals, Not
 from vitrine.v1 import query_pb2, rewrite_pb2
 

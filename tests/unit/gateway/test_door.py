@@ -5,11 +5,11 @@ import math
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from gateway.door import read_search, read_turn
+from gateway.api.requests import read_search, read_turn
+from gateway.api.responses import PRODUCT_FIELDS
 from gateway.errors import InvalidQuery
 from gateway.model import Equals, Route, Weights
-from gateway.query import Query
-from gateway.wire import PRODUCT_FIELDS
+from gateway.retrieval.query import Query
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
 
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from gateway.adapters.grpc_rewriter import GrpcRewriter, open_rewriter
+from gateway.adapters.rewriter import GrpcRewriter, open_rewriter
 from gateway.errors import DeadlineExceeded
 from gateway.ports import RewriterUnavailable
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from gateway import ingest as module
 from gateway.errors import DeadlineExceeded, EncoderError, Overloaded, VectorIndexError
-from gateway.ingest import Outcome, Refusal, Submission, digest, ingest
+from gateway.indexing import ingest as module
+from gateway.indexing.ingest import Outcome, Refusal, Submission, digest, ingest
 from gateway.model import Embedding, EncoderInputs, IndexVersion, StoredProduct
 from gateway.testing import FakeCollection, FakeEncoder
 from vitrine.tensors import EMBEDDING_DIM, MAX_BATCH_SIZE

@@ -3,10 +3,10 @@
 import pytest
 
 from gateway.adapters.memory_sessions import MemorySessions
+from gateway.conversation.sessions import LoggedTurn
 from gateway.errors import NotFound
 from gateway.metrics import Metrics
 from gateway.model import Deadline
-from gateway.sessions import LoggedTurn
 from vitrine.v1 import rewrite_pb2
 
 

@@ -9,7 +9,7 @@ import pytest
 from grpc.aio import AioRpcError, Metadata
 from pymilvus import MilvusException
 
-from gateway.adapters.milvus_connection import MilvusConnection, MilvusError
+from gateway.adapters.milvus.connection import MilvusConnection, MilvusError
 from gateway.errors import DeadlineExceeded, VectorIndexError
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.milvus_expression import decode_text, encode_text, milvus_expression
+from gateway.adapters.milvus.expression import decode_text, encode_text, milvus_expression
 from gateway.model import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range
 
 

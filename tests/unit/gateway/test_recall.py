@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from gateway.conversation.history import RecallBounds, choose, token_count, tokens_of
+from gateway.conversation.sessions import LoggedTurn
 from gateway.model import Embedding
-from gateway.recall import RecallBounds, choose, token_count, tokens_of
-from gateway.sessions import LoggedTurn
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder, FakeRewriter, ServedGateway, product, serving
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc

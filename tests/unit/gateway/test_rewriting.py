@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.breaker import CircuitBreaker
-from gateway.budget import AdaptiveBudget
-from gateway.facets import FacetCache
 from gateway.metrics import Metrics
 from gateway.model import Deadline
 from gateway.ports import Rewriter
-from gateway.rewriting import RewriteUse, Rewriting
 from gateway.testing import FakeIndex, FakeRewriter, product
-from gateway.understanding import Understanding
+from gateway.understanding.breaker import CircuitBreaker
+from gateway.understanding.budget import AdaptiveBudget
+from gateway.understanding.facets import FacetCache
+from gateway.understanding.rewriting import RewriteUse, Rewriting
+from gateway.understanding.validation import Understanding
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 SOUND = rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red dress", source="fake")

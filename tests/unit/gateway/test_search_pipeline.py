@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.breaker import CircuitBreaker
-from gateway.budget import AdaptiveBudget
 from gateway.errors import DeadlineExceeded, EncoderError, FailedPrecondition, NotFound, VectorIndexError
-from gateway.facets import FacetCache
 from gateway.metrics import Metrics
 from gateway.model import AllOf, Deadline, Embedding, EncoderInputs, Equals, Route, Sort, Weights
 from gateway.ports import Rewriter
-from gateway.query import Query
 from gateway.readiness import Agreement
-from gateway.rewriting import RewriteUse, Rewriting
-from gateway.search import PipelineSettings, SearchPipeline
+from gateway.retrieval.pipeline import PipelineSettings, SearchPipeline
+from gateway.retrieval.query import Query
 from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, product
+from gateway.understanding.breaker import CircuitBreaker
+from gateway.understanding.budget import AdaptiveBudget
+from gateway.understanding.facets import FacetCache
+from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 PRODUCTS = (

@@ -12,7 +12,7 @@ from grpc import aio
 from tritonclient.grpc import service_pb2 as triton_pb2
 from tritonclient.grpc import service_pb2_grpc as triton_grpc
 
-from gateway.adapters.triton_encoder import TritonEncoder, open_triton
+from gateway.adapters.triton import TritonEncoder, open_triton
 from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
 from gateway.model import Embedding, EncoderInputs
 from vitrine.tensors import EMBEDDING_DIM, MANIFEST_PARAMETER, MAX_BATCH_SIZE

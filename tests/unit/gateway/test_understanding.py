@@ -19,7 +19,7 @@ from gateway.model import (
     Sentiment,
     Sort,
 )
-from gateway.understanding import InvalidRewrite, Understanding, both, must_and_wish, understand
+from gateway.understanding.validation import InvalidRewrite, Understanding, both, must_and_wish, understand
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 FACETS = (

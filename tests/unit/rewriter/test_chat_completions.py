@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from rewriter.chat_completions import MAX_ANSWER_BYTES, ChatCompletions, open_chat_completions
-from rewriter.decision import SCHEMA, SYSTEM_PROMPT
-from rewriter.engine import EngineError, Failure
-from rewriter.fallback import Fallback
-from rewriter.router.engine import Router
+from rewriter.engines.chat.completions import MAX_ANSWER_BYTES, ChatCompletions, open_chat_completions
+from rewriter.engines.chat.prompt import SCHEMA, SYSTEM_PROMPT
+from rewriter.engines.fallback import Fallback
+from rewriter.engines.port import EngineError, Failure
+from rewriter.engines.rules.engine import Router
 from vitrine.filter_text import format_filter
 from vitrine.v1 import query_pb2, rewrite_pb2
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from rewriter.checks import violation
-from rewriter.language.marks import TooManyMarks, mark_turn
-from rewriter.language.plan import Act, Money, Plan, Use
-from rewriter.language.prompt import prompt_of, tokens_of_prompts
-from rewriter.language.resolve import resolve
-from rewriter.language.tokens import Tokens
+from rewriter.engines.model.placeholders import TooManyMarks, mark_turn
+from rewriter.engines.model.plan import Act, Money, Plan, Use
+from rewriter.engines.model.prompt import prompt_of, tokens_of_prompts
+from rewriter.engines.model.resolve import resolve
+from rewriter.engines.model.tokens import Tokens
+from rewriter.engines.rules.decide import decide
 from rewriter.limits import MAX_REPLY_LENGTH, MAX_TEXT_LENGTH
-from rewriter.router.decide import decide
-from rewriter.router.lexicon import build_lexicon
-from rewriter.router.memory import remember
+from rewriter.nlu.dialogue_state import remember
+from rewriter.nlu.lexicon import build_lexicon
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 ATTACKS = [

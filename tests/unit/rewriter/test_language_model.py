@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from rewriter.checks import violation
-from rewriter.engine import EngineError, Failure
-from rewriter.language.batcher import Batcher, Expired, Refused
-from rewriter.language.decoder import Decoder
-from rewriter.language.engine import WEIGHTS, LanguageModel, open_language_model
-from rewriter.language.plan import read_plan
-from rewriter.language.tokens import Tokens
+from rewriter.engines.model.batcher import Batcher, Expired, Refused
+from rewriter.engines.model.decoder import Decoder
+from rewriter.engines.model.engine import WEIGHTS, LanguageModel, open_language_model
+from rewriter.engines.model.plan import read_plan
+from rewriter.engines.model.tokens import Tokens
+from rewriter.engines.port import EngineError, Failure
+from rewriter.engines.rules.decide import decide
 from rewriter.metrics import Metrics
-from rewriter.router.decide import decide
-from rewriter.router.lexicon import build_lexicon
+from rewriter.nlu.lexicon import build_lexicon
 from rewriter.server import open_engine
 from rewriter.settings import Settings
 from vitrine.v1 import query_pb2, rewrite_pb2

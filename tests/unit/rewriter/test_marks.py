@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from rewriter.language.marks import MAX_OF_A_KIND, TooManyMarks, mark_turn
-from rewriter.router.lexicon import build_lexicon
+from rewriter.engines.model.placeholders import MAX_OF_A_KIND, TooManyMarks, mark_turn
+from rewriter.nlu.lexicon import build_lexicon
 from vitrine.v1 import rewrite_pb2
 
 Facets = Sequence[rewrite_pb2.Facet]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import rewriter.training
-from rewriter.language.marks import mark_turn
-from rewriter.language.money import speaks_of_money
-from rewriter.router.lexicon import LexiconCache
-from rewriter.router.words import fold
+from rewriter.engines.model.placeholders import mark_turn
+from rewriter.nlu.lexicon import LexiconCache
+from rewriter.nlu.money import speaks_of_money
+from rewriter.nlu.words import fold
 
 PHRASES = Path(rewriter.training.__file__).parent / "phrases"
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from rewriter.checks import violation
-from rewriter.router.decide import decide
-from rewriter.router.lexicon import build_lexicon
+from rewriter.engines.rules.decide import decide
+from rewriter.nlu.lexicon import build_lexicon
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 Facets = Sequence[rewrite_pb2.Facet]

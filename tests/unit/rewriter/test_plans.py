@@ -7,12 +7,12 @@ import jsonschema
 import pytest
 
 from rewriter.checks import violation
-from rewriter.language.marks import mark_turn
-from rewriter.language.plan import Act, Money, Plan, Use, plan_schema, read_plan
-from rewriter.language.resolve import resolve
-from rewriter.router.decide import decide
-from rewriter.router.lexicon import build_lexicon
-from rewriter.router.memory import remember
+from rewriter.engines.model.placeholders import mark_turn
+from rewriter.engines.model.plan import Act, Money, Plan, Use, plan_schema, read_plan
+from rewriter.engines.model.resolve import resolve
+from rewriter.engines.rules.decide import decide
+from rewriter.nlu.dialogue_state import remember
+from rewriter.nlu.lexicon import build_lexicon
 from vitrine.filter_text import format_filter
 from vitrine.v1 import query_pb2, rewrite_pb2
 

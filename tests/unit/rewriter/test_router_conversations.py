@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from rewriter.checks import violation
-from rewriter.router.decide import decide
-from rewriter.router.lexicon import build_lexicon
+from rewriter.engines.rules.decide import decide
+from rewriter.nlu.lexicon import build_lexicon
 from vitrine.filter_text import format_filter
 from vitrine.v1 import query_pb2, rewrite_pb2
 

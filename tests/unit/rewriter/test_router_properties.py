@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from rewriter import limits
 from rewriter.checks import check_request, violation
-from rewriter.router.decide import decide
-from rewriter.router.lexicon import build_lexicon
-from rewriter.router.vocabulary import CUES, ORDINALS, STYLES, SYNONYMS
+from rewriter.engines.rules.decide import decide
+from rewriter.nlu.lexicon import build_lexicon
+from rewriter.nlu.vocabulary import CUES, ORDINALS, STYLES, SYNONYMS
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 _FACET_VALUES = {

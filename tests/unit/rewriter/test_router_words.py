@@ -6,12 +6,12 @@ import pytest
 
 from catalogue.grammar import SLOTS, Edit, modification_text
 from rewriter import limits
-from rewriter.router.decide import decide
-from rewriter.router.filters import is_known, one_of
-from rewriter.router.lexicon import LexiconCache, build_lexicon
-from rewriter.router.prices import PriceRange, take_price
-from rewriter.router.reading import read
-from rewriter.router.words import fold, stem
+from rewriter.engines.rules.decide import decide
+from rewriter.nlu.conditions import is_known, one_of
+from rewriter.nlu.lexicon import LexiconCache, build_lexicon
+from rewriter.nlu.prices import PriceRange, take_price
+from rewriter.nlu.reading import read
+from rewriter.nlu.words import fold, stem
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 

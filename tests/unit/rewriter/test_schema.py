@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
+from rewriter.answer_schema import asked, choices, meaning_of, schema_of
 from rewriter.checks import violation
-from rewriter.decision import SCHEMA, SYSTEM_PROMPT, Ids, parse
-from rewriter.schema import asked, choices, meaning_of, schema_of
+from rewriter.engines.chat.prompt import SCHEMA, SYSTEM_PROMPT, Ids, parse
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 OF_CODE = {"confidence", "source", "failure"}

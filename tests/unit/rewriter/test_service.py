@@ -14,9 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from rewriter import limits
-from rewriter.engine import Engine, EngineError, Failure
+from rewriter.engines.port import Engine, EngineError, Failure
+from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
-from rewriter.router.engine import Router
 from rewriter.server import SERVICE, open_engine, serving
 from rewriter.settings import Settings
 from vitrine.process.logs import JsonFormatter

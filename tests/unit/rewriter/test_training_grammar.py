@@ -9,10 +9,10 @@ import pytest
 
 from catalogue.grammar import CATEGORIES, COLOURS, PATTERNS
 from rewriter.checks import violation
-from rewriter.language.marks import mark_turn
-from rewriter.language.plan import Use
+from rewriter.engines.model.placeholders import mark_turn
+from rewriter.engines.model.plan import Use
+from rewriter.nlu.lexicon import LexiconCache
 from rewriter.quality.turns import OPINIONS, slices, written_cases
-from rewriter.router.lexicon import LexiconCache
 from rewriter.training.fillers import Fillers, catalogues, held_of
 from rewriter.training.groups import GROUPS, LANGUAGES, phrases
 from rewriter.training.samples import Sampler

@@ -1,0 +1,90 @@
+"""A small collection of our own, of keys and values: what Milvus itself cannot remember about collections."""
+
+from typing import Any
+
+import numpy as np
+from pymilvus import DataType, MilvusClient
+
+from gateway.adapters.milvus.connection import COLLECTION_NOT_FOUND, MilvusConnection, MilvusError
+from gateway.adapters.milvus.expression import literal
+
+_MAX_LENGTH = 512
+
+# Milvus keeps no collection without a vector.
+_VECTOR = "unused"
+_DIM = 2
+
+
+class MilvusLedger:
+    """Keeps values under keys; readers see the old value or the new one, and never none in between.
+
+    An upsert would not do: Milvus Lite deletes the old row before it inserts the new one. So every value is a row
+    of its own with a number that grows, the highest one counts, and the lower ones are deleted after it is written.
+    """
+
+    def __init__(self, connection: MilvusConnection, *, name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    async def read(self, key: str, *, timeout_s: float) -> str | None:
+        """Give the value, or None."""
+        rows = await self._rows(key, timeout_s)
+        return max(rows)[1] if rows else None
+
+    async def write(self, key: str, value: str, *, timeout_s: float) -> None:
+        """Keep the value; durable when this returns."""
+        rows = await self._rows(key, timeout_s)
+        number = max(rows)[0] + 1 if rows else 0
+        row = {
+            "id": f"{key}/{number}",
+            "key": key,
+            "number": number,
+            "value": value,
+            _VECTOR: np.zeros(_DIM, np.float32),
+        }
+        try:
+            await self._call("insert", [row], timeout_s=timeout_s)
+        except MilvusError as error:
+            if error.milvus_code != COLLECTION_NOT_FOUND:
+                raise
+            await self._call("create_collection", **_schema(), timeout_s=timeout_s)
+            await self._call("insert", [row], timeout_s=timeout_s)
+        if rows:
+            older = f"key == {literal(key)} and number < {number}"
+            await self._call("delete", filter=older, timeout_s=timeout_s)
+
+    async def forget(self, key: str, *, timeout_s: float) -> None:
+        """Keep the key no longer."""
+        if await self._rows(key, timeout_s):
+            await self._call("delete", filter=f"key == {literal(key)}", timeout_s=timeout_s)
+
+    async def _rows(self, key: str, timeout_s: float) -> list[tuple[int, str]]:
+        """Give the numbers and values of the key."""
+        try:
+            rows = await self._call(
+                "query",
+                filter=f"key == {literal(key)}",
+                output_fields=["number", "value"],
+                # Rare, and never on the path of a search: the newest value is worth the wait.
+                consistency_level="Strong",
+                timeout_s=timeout_s,
+            )
+        except MilvusError as error:
+            if error.milvus_code == COLLECTION_NOT_FOUND:
+                return []
+            raise
+        return [(row["number"], row["value"]) for row in rows]
+
+    async def _call(self, method: str, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
+        return await self._connection.call(method, self._name, *args, timeout_s=timeout_s, **kwargs)
+
+
+def _schema() -> dict[str, Any]:
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    for field in ("id", "key", "value"):
+        schema.add_field(field, DataType.VARCHAR, is_primary=field == "id", max_length=_MAX_LENGTH)
+    schema.add_field("number", DataType.INT64)
+    schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=_DIM)
+    index = MilvusClient.prepare_index_params()
+    index.add_index(_VECTOR, index_type="FLAT", metric_type="IP")
+    return {"schema": schema, "index_params": index}

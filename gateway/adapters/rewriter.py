@@ -1,0 +1,40 @@
+"""The rewriter over gRPC, on loopback or in the next pod."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+from grpc import aio
+
+from gateway.adapters.channels import CHANNEL_OPTIONS
+from gateway.errors import DeadlineExceeded
+from gateway.ports import RewriterUnavailable
+from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
+
+_MAX_ANSWER = [("grpc.max_receive_message_length", 64_000)]
+"""What a rewriter says is short; more than this is none."""
+
+
+@asynccontextmanager
+async def open_rewriter(address: str) -> AsyncIterator["GrpcRewriter"]:
+    """Open the rewriter; one that is not there yet is connected to when it comes."""
+    async with aio.insecure_channel(address, options=[*CHANNEL_OPTIONS, *_MAX_ANSWER]) as channel:
+        yield GrpcRewriter(rewrite_pb2_grpc.RewriteServiceStub(channel))
+
+
+class GrpcRewriter:
+    """Implements gateway.ports.Rewriter."""
+
+    def __init__(self, stub: "rewrite_pb2_grpc.RewriteServiceAsyncStub") -> None:
+        self._stub = stub
+
+    async def rewrite(
+        self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
+    ) -> rewrite_pb2.RewriteResponse:
+        """Give what the turn needs; RewriterUnavailable for every failure but lateness."""
+        try:
+            return await self._stub.Rewrite(request, timeout=timeout_s)
+        except aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise DeadlineExceeded("the rewriter did not answer in time") from error
+            raise RewriterUnavailable from error

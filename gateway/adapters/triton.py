@@ -1,0 +1,156 @@
+"""Triton's ensembles as the encoder: tritonclient's messages over a plain channel of grpc.aio.
+
+tritonclient's own client object costs more CPU a call and turns status codes into strings. Cancelling the awaiting
+task cancels the inference, also while it is queued. The timeout travels twice: as the call's deadline, and as
+Triton's request timeout, which frees the queue.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+from grpc import aio
+from tritonclient.grpc import service_pb2 as triton_pb2
+from tritonclient.grpc import service_pb2_grpc as triton_grpc
+
+from gateway.adapters.channels import CHANNEL_OPTIONS
+from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
+from gateway.logs import log_event
+from gateway.model import Embedding, EncoderInputs
+from vitrine.tensors import (
+    EMBED_COMPOSED,
+    EMBED_IMAGE,
+    EMBED_REFINED,
+    EMBED_TEXT,
+    ENSEMBLES,
+    MANIFEST_PARAMETER,
+    MAX_BATCH_SIZE,
+    ModelSpec,
+)
+
+# Batches of pictures are large.
+_UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+# Triton answers UNAVAILABLE to a full queue, to a request that outlived its time in the queue, and when it is not
+# there; only its words tell these apart.
+_QUEUE_FULL = "maximum queue size"
+_QUEUE_EXPIRED = "timeout expired"
+_RETRY_S = 0.1
+
+_IMAGE_REASON = "image: "
+"""Before the reason, in an error of the image_decode model."""
+
+_logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_triton(address: str) -> AsyncIterator["TritonEncoder"]:
+    """Open the encoder; a server that is not there yet is connected to when it comes."""
+    async with aio.insecure_channel(address, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
+        yield TritonEncoder(triton_grpc.GRPCInferenceServiceStub(channel))
+
+
+class TritonEncoder:
+    """Implements gateway.ports.Encoder."""
+
+    def __init__(self, stub: triton_grpc.GRPCInferenceServiceStub) -> None:
+        self._stub = stub
+
+    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
+        """Give one row for each row of the inputs, of which there are 1 to MAX_BATCH_SIZE."""
+        ensemble = _ensemble(inputs)
+        request = _infer_request(ensemble, inputs, timeout_s)
+        try:
+            response = await self._stub.ModelInfer(request, timeout=timeout_s)
+        except aio.AioRpcError as error:
+            raise _translated(error, ensemble) from error
+        (raw,) = response.raw_output_contents
+        return np.frombuffer(raw, "<f4").reshape(response.outputs[0].shape)
+
+    async def manifest(self, *, timeout_s: float) -> str:
+        """Give the digest that every ensemble carries; EncoderError while they differ, as between two deployments."""
+        digests = {await self._manifest_of(ensemble, timeout_s) for ensemble in ENSEMBLES}
+        if len(digests) != 1 or "" in digests:
+            log_event(_logger, logging.WARNING, "ensembles_differ", manifests=sorted(digests))
+            raise EncoderError
+        return digests.pop()
+
+    async def embedding_dim(self, *, timeout_s: float) -> int:
+        """Give the length of the embeddings, which is that of every ensemble's output."""
+        config = await self._config(EMBED_TEXT, timeout_s)
+        dim: int = config.output[0].dims[0]
+        return dim
+
+    async def _manifest_of(self, ensemble: ModelSpec, timeout_s: float) -> str:
+        config = await self._config(ensemble, timeout_s)
+        digest: str = config.parameters[MANIFEST_PARAMETER].string_value
+        return digest
+
+    async def _config(self, ensemble: ModelSpec, timeout_s: float) -> Any:
+        try:
+            response = await self._stub.ModelConfig(
+                triton_pb2.ModelConfigRequest(name=ensemble.name), timeout=timeout_s
+            )
+        except aio.AioRpcError as error:
+            raise _translated(error, ensemble) from error
+        return response.config
+
+
+def _ensemble(inputs: EncoderInputs) -> ModelSpec:
+    given = (inputs.texts is not None, inputs.images is not None, inputs.references is not None)
+    match given:
+        case (True, False, False):
+            return EMBED_TEXT
+        case (False, True, False):
+            return EMBED_IMAGE
+        case (True, True, False):
+            return EMBED_COMPOSED
+        case (True, False, True):
+            return EMBED_REFINED
+        case _:
+            raise ValueError(f"no ensemble takes these inputs: texts, images, references = {given}")
+
+
+def _infer_request(
+    ensemble: ModelSpec, inputs: EncoderInputs, timeout_s: float
+) -> triton_pb2.ModelInferRequest:
+    columns = {
+        "text": None if inputs.texts is None else [text.encode() for text in inputs.texts],
+        "image": inputs.images,
+        "reference_embedding": inputs.references,
+    }
+    request = triton_pb2.ModelInferRequest(model_name=ensemble.name)
+    request.parameters["timeout"].int64_param = max(1, int(timeout_s * 1e6))
+    for tensor in ensemble.inputs:
+        column = columns[tensor.name]
+        assert column is not None, "the ensemble was chosen by what is given"
+        if not 1 <= len(column) <= MAX_BATCH_SIZE:
+            raise ValueError(f"1 to {MAX_BATCH_SIZE} rows fit into one call, got {len(column)}")
+        shape = column.shape if isinstance(column, np.ndarray) else (len(column), 1)
+        request.inputs.add(name=tensor.name, datatype=tensor.dtype, shape=shape)
+        request.raw_input_contents.append(_serialised(column))
+    return request
+
+
+def _serialised(column: Sequence[bytes] | Embedding) -> bytes:
+    """Give a column as Triton reads it: float32 rows, or strings each after its length, all little-endian."""
+    if isinstance(column, np.ndarray):
+        return column.astype("<f4", copy=False).tobytes()
+    return b"".join(len(value).to_bytes(4, "little") + value for value in column)
+
+
+def _translated(error: aio.AioRpcError, ensemble: ModelSpec) -> SearchError:
+    code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED or _QUEUE_EXPIRED in details:
+        return DeadlineExceeded("the encoder did not answer in time")
+    if code is grpc.StatusCode.UNAVAILABLE and _QUEUE_FULL in details:
+        return Overloaded("the encoder's queue is full", retry_after_s=_RETRY_S)
+    if code is grpc.StatusCode.INVALID_ARGUMENT and _IMAGE_REASON in details:
+        return InvalidQuery("image", details.partition(_IMAGE_REASON)[2])
+    log_event(
+        _logger, logging.WARNING, "encoder_failed", model=ensemble.name, code=code.name, details=details
+    )
+    return EncoderError()

@@ -1,0 +1,1 @@
+"""Requests to values, values to messages, and the two services."""

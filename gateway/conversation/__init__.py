@@ -1,0 +1,1 @@
+"""Turns, sessions, and what answers instead of a search."""

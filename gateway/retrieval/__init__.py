@@ -1,0 +1,1 @@
+"""From a query to its hits, as a list of stages."""

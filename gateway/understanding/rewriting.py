@@ -1,0 +1,167 @@
+"""Asking the rewriter: within a budget, behind a breaker and a cache, and never at the cost of the search."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from gateway.caches import LruCache, SingleFlight
+from gateway.context import time_for_hop
+from gateway.errors import DeadlineExceeded
+from gateway.metrics import Metrics
+from gateway.model import Deadline, FieldSummary
+from gateway.ports import Rewriter, RewriterUnavailable
+from gateway.understanding.breaker import BreakerOpen, CircuitBreaker
+from gateway.understanding.budget import AdaptiveBudget
+from gateway.understanding.facets import FacetCache
+from gateway.understanding.validation import InvalidRewrite, Understanding, understand
+from vitrine.v1 import rewrite_pb2
+
+PART = "rewrite"
+"""The name of this work in `degraded`."""
+
+CACHE_TTL_S = 300.0
+"""For so long a rewriter that was exchanged may still be quoted, where nothing new is asked of it."""
+
+_Key = tuple[str, str, str, bytes]
+"""The model's version, the words, the locale, and the digest of what they were read in the light of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteUse:
+    """What one use of the rewriter may cost."""
+
+    name: str
+    """Names it in the metrics: "search" or "converse"."""
+    budget: AdaptiveBudget
+    margin_s: float
+    cache_entries: int = 1_000
+
+
+class Rewriting:
+    """Gives what a turn means, or nothing when the rewriter is late, broken or wrong.
+
+    Each use has its own, and so its own breaker: too late for a search may be early for a conversation.
+    Equal turns in equal conversations are read once: turns at the same time share one call, and later ones are
+    answered from memory, unless the rewriter says that its engine had failed.
+    """
+
+    def __init__(
+        self,
+        rewriter: Rewriter | None,
+        facets: FacetCache,
+        *,
+        use: RewriteUse,
+        breaker: CircuitBreaker,
+        metrics: Metrics,
+    ) -> None:
+        self._rewriter = rewriter
+        self._facets = facets
+        self._breaker = breaker
+        self._metrics = metrics
+        self._use = use
+        self._version = ""
+        """Of the model that answered last; only its own readings are quoted."""
+        self._readings = LruCache[_Key, Understanding](use.cache_entries, ttl_s=CACHE_TTL_S)
+        self._flights = SingleFlight[_Key, Understanding]()
+        metrics.breaker_state.labels("rewriter", use.name).set_function(lambda: breaker.state)
+        metrics.rewrite_budget.labels(use.name).set_function(use.budget.seconds)
+
+    @property
+    def offered(self) -> bool:
+        """Whether there is a rewriter at all; where there is none, nothing is degraded by its absence."""
+        return self._rewriter is not None
+
+    async def read(self, request: rewrite_pb2.RewriteRequest, *, deadline: Deadline) -> Understanding | None:
+        """Give the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
+        try:
+            left_s = time_for_hop(deadline, margin_s=self._use.margin_s)
+            budget = Deadline.after(min(self._use.budget.seconds(), left_s))
+            facets = await self._facets.fields(timeout_s=budget.remaining_s())
+            request.facets.extend(_facet(field) for field in facets if field.values)
+            return await self._remembered(request, facets, budget)
+        except (TimeoutError, DeadlineExceeded):
+            reason = "late"
+        except BreakerOpen:
+            reason = "breaker"
+        except RewriterUnavailable:
+            reason = "unavailable"
+        except InvalidRewrite:
+            reason = "invalid"
+        self._count(reason)
+        return None
+
+    def refuse(self, request: rewrite_pb2.RewriteRequest) -> None:
+        """Count an understanding that turned out to be of no use for its turn, and forget it."""
+        self._readings.forget(_key(self._version, request))
+        self._count("invalid")
+
+    def _count(self, reason: str) -> None:
+        self._metrics.degraded.labels(PART, reason).inc()
+
+    async def _remembered(
+        self, request: rewrite_pb2.RewriteRequest, facets: tuple[FieldSummary, ...], budget: Deadline
+    ) -> Understanding:
+        """Give the understanding from memory, from a call under way for an equal turn, or by a call."""
+        key = _key(self._version, request)
+        reading = self._readings.get(key)
+        outcome = "hit" if reading is not None else "shared" if key in self._flights else "miss"
+        self._metrics.cache_lookups.labels(PART, outcome).inc()
+        if reading is not None:
+            return reading
+        # Who made the call gives it up in time, so that its lateness is noted; who joined one waits no longer either.
+        async with asyncio.timeout(budget.remaining_s() if outcome == "shared" else None):
+            return await self._flights.run(key, lambda: self._ask(request, facets, budget.remaining_s()))
+
+    async def _ask(
+        self, request: rewrite_pb2.RewriteRequest, facets: tuple[FieldSummary, ...], timeout_s: float
+    ) -> Understanding:
+        assert self._rewriter is not None, "the caller asks `offered` first"
+        failures = (RewriterUnavailable, DeadlineExceeded, TimeoutError)
+        with self._breaker.attempt(*failures), self._metrics.dependency("rewriter"), self._timed(timeout_s):
+            # The budget is kept here too: what is optional may not cost more because an adapter dawdles.
+            async with asyncio.timeout(timeout_s):
+                response = await self._rewriter.rewrite(request, timeout_s=timeout_s)
+        understanding = understand(response.rewrite, shown=referable(request), facets=facets)
+        self._version = response.model_version
+        if response.model_version and not response.rewrite.failure:
+            self._readings.put(_key(response.model_version, request), understanding)
+        return understanding
+
+    @contextmanager
+    def _timed(self, timeout_s: float) -> Iterator[None]:
+        """Tell the budget how long a call took; one whose caller had little time left proves nothing by its lateness."""
+        started = time.perf_counter()
+        try:
+            yield
+        except (TimeoutError, DeadlineExceeded):
+            if 2 * timeout_s >= self._use.budget.seconds():
+                self._use.budget.observe(timeout_s, late=True)
+            raise
+        else:
+            self._use.budget.observe(time.perf_counter() - started)
+
+
+def referable(request: rewrite_pb2.RewriteRequest) -> frozenset[str]:
+    """Give the ids that an answer to this request may refer to: what the conversation showed or brought."""
+    ids = {request.product_id}
+    for turn in request.history:
+        ids.update((turn.image_id, turn.product_id))
+        ids.update(product.id for product in turn.shown)
+    return frozenset(ids - {""})
+
+
+def _key(version: str, request: rewrite_pb2.RewriteRequest) -> _Key:
+    """Give the key of a turn: equal keys are read alike."""
+    state = rewrite_pb2.RewriteRequest()
+    state.CopyFrom(request)
+    state.ClearField("text")
+    state.ClearField("locale")
+    digest = hashlib.sha256(state.SerializeToString(deterministic=True)).digest()
+    return version, request.text.casefold(), request.locale.casefold(), digest
+
+
+def _facet(field: FieldSummary) -> rewrite_pb2.Facet:
+    return rewrite_pb2.Facet(field=field.name, values=field.values)

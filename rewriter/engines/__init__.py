@@ -1,0 +1,1 @@
+"""What reads turns: rules, the embedded model, or a chat server."""

@@ -1,0 +1,1 @@
+"""A chat-completions server as the engine."""

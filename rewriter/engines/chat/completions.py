@@ -1,0 +1,102 @@
+"""The engine behind an OpenAI-compatible server: vLLM, llama.cpp, TGI, SGLang or a hosted one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from rewriter.engines.chat.prompt import SCHEMA, Ids, messages, parse
+from rewriter.engines.port import EngineError, Failure
+from vitrine.v1 import rewrite_pb2
+
+MAX_ANSWER_BYTES = 64 * 1024
+
+
+class ChatCompletions:
+    """Asks for one JSON object per turn; at most `connections` turns at once, the next one fails as busy."""
+
+    def __init__(self, client: httpx.AsyncClient, *, model: str, max_tokens: int, connections: int) -> None:
+        self._client = client
+        self._model = model
+        self._max_tokens = max_tokens
+        self._free = connections
+
+    @property
+    def version(self) -> str:
+        """Name the model; which weights the server has under that name, it alone knows."""
+        return self._model
+
+    async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
+        """Give the model's reading of the turn; raises EngineError when there is no valid one in time."""
+        if self._free <= 0:
+            raise EngineError(Failure.BUSY)
+        ids = Ids.of(request)
+        self._free -= 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._ask(messages(request, ids))
+        except TimeoutError:
+            raise EngineError(Failure.TIMEOUT) from None
+        except httpx.HTTPError as error:
+            raise EngineError(Failure.UNREACHABLE, type(error).__name__) from error
+        finally:
+            self._free += 1
+        return parse(_content(answer), request, ids, source=self._model)
+
+    async def _ask(self, prompt: list[dict[str, str]]) -> bytes:
+        """Send the prompt and read the answer, up to the limit."""
+        body = {
+            "model": self._model,
+            "messages": prompt,
+            "temperature": 0,
+            "max_tokens": self._max_tokens,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "rewrite", "strict": True, "schema": SCHEMA},
+            },
+        }
+        async with self._client.stream("POST", "chat/completions", json=body) as response:
+            if response.status_code != httpx.codes.OK:
+                raise EngineError(Failure.STATUS, str(response.status_code))
+            answer = bytearray()
+            async for chunk in response.aiter_bytes():
+                answer += chunk
+                if len(answer) > MAX_ANSWER_BYTES:
+                    raise EngineError(Failure.TOO_LONG, f"over {MAX_ANSWER_BYTES} bytes")
+            return bytes(answer)
+
+
+@asynccontextmanager
+async def open_chat_completions(
+    *, url: str, api_key: str, model: str, max_tokens: int, connections: int
+) -> AsyncIterator[ChatCompletions]:
+    """Hold the connections to the server whose API begins at the URL."""
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    # No timeout of httpx: the whole call has one, and httpx would only bound the gaps between its parts.
+    async with httpx.AsyncClient(
+        base_url=url,
+        headers=headers,
+        limits=limits,
+        timeout=None,  # noqa: S113 - as said above
+        trust_env=False,
+    ) as client:
+        yield ChatCompletions(client, model=model, max_tokens=max_tokens, connections=connections)
+
+
+def _content(answer: bytes) -> str:
+    """Take the message out of the server's answer; one that was cut off is none."""
+    try:
+        body: Any = json.loads(answer)
+    except ValueError:
+        raise EngineError(Failure.NOT_JSON, "the server's own answer") from None
+    match body:
+        case {"choices": [{"finish_reason": "length"}, *_]}:
+            raise EngineError(Failure.TOO_LONG, "finish_reason=length")
+        case {"choices": [{"message": {"content": str(content)}}, *_]}:
+            return content
+        case _:
+            raise EngineError(Failure.SCHEMA, "the server's own answer")

@@ -1,0 +1,123 @@
+"""The embedded model behind the engine's port, alone or together with the router."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rewriter.checks import violation
+from rewriter.engines.model.batcher import Batcher, Expired, Overlong, Refused
+from rewriter.engines.model.decoder import Decoder
+from rewriter.engines.model.placeholders import MAX_WORDS, MarkedTurn, TooManyMarks, mark_turn
+from rewriter.engines.model.plan import Act, Plan, read_plan
+from rewriter.engines.model.prompt import prompt_of
+from rewriter.engines.model.resolve import resolve
+from rewriter.engines.model.tokens import MAX_PROMPT_TOKENS, PromptTooLong, Tokens
+from rewriter.engines.port import EngineError, Failure
+from rewriter.nlu.dialogue_state import Memory, remember
+from rewriter.nlu.lexicon import Lexicon, LexiconCache
+from rewriter.nlu.small_talk import TALK
+from rewriter.nlu.words import stem
+from vitrine.v1 import rewrite_pb2
+
+WEIGHTS = Path(__file__).parents[2] / "weights" / "small"
+_FILES = ("tokenizer.json", "decoder.onnx")
+_MAX_ANSWER_TOKENS = 192
+_DOUBTED = frozenset({Act.GREET, Act.SERVICE})
+"""Small talk that the rules judge where it may be the very thing that is wanted: a search in vain costs less than one
+that is not made."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """Reads turns by the embedded model; what it is less certain of than `least_certainty` fails as UNSURE."""
+
+    tokens: Tokens
+    batcher: Batcher
+    lexicons: LexiconCache
+    name: str
+    version: str
+    """The name with the digest of the weights."""
+    least_certainty: float
+
+    async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
+        """Give the model's reading of the turn; raises EngineError when there is no valid one in time."""
+        lexicon, memory = self.lexicons.get(request.facets), remember(request.history)
+        turn = _marked(request.text, lexicon)
+        plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
+        if certainty < self.least_certainty or (plan.act in _DOUBTED and _may_be_a_thing(turn)):
+            raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")
+        rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
+        if broken := violation(rewrite, request):
+            raise EngineError(Failure.INVALID, broken)
+        rewrite.source = self.name
+        rewrite.confidence = certainty
+        return rewrite
+
+    async def _plan(
+        self,
+        request: rewrite_pb2.RewriteRequest,
+        turn: MarkedTurn,
+        memory: Memory,
+        lexicon: Lexicon,
+        timeout_s: float,
+    ) -> tuple[Plan, float]:
+        """Ask the model for the turn's plan; give it with the least probability of a choice."""
+        try:
+            prompt = self.tokens.encode(prompt_of(request, turn, memory, lexicon))
+            answer = await self.batcher.answer(prompt, self.tokens.matcher(turn.marks), timeout_s=timeout_s)
+        except (PromptTooLong, Overlong):
+            raise EngineError(Failure.TOO_LONG) from None
+        except Refused:
+            raise EngineError(Failure.BUSY) from None
+        except Expired:
+            raise EngineError(Failure.TIMEOUT) from None
+        return read_plan(self.tokens.decode(answer.tokens)), answer.certainty
+
+
+@asynccontextmanager
+async def open_language_model(
+    *, weights: Path = WEIGHTS, rows: int, waiting: int, least_certainty: float
+) -> AsyncIterator[LanguageModel]:
+    """Load the model and run it until the end."""
+    tokens = Tokens(weights / "tokenizer.json")
+    decoder = Decoder(weights / "decoder.onnx", rows=rows, length=MAX_PROMPT_TOKENS + _MAX_ANSWER_TOKENS)
+    batcher = Batcher(decoder, end=tokens.end, size=tokens.size, waiting=waiting)
+    try:
+        name = f"model-{weights.name}"
+        yield LanguageModel(
+            tokens=tokens,
+            batcher=batcher,
+            lexicons=LexiconCache(),
+            name=name,
+            version=f"{name}-{_digest(weights)}",
+            least_certainty=least_certainty,
+        )
+    finally:
+        batcher.close()
+
+
+def _may_be_a_thing(turn: MarkedTurn) -> bool:
+    """Say whether the turn holds words that nobody knows, and none of small talk or of a shop's business."""
+    unknown = [piece.tag.surface for piece in turn.pieces if piece.text.startswith("W") and piece.marked]
+    spoken = {stem(word) for piece in turn.pieces for word in piece.tag.surface.split(" ")}
+    return bool(unknown) and TALK.isdisjoint(spoken)
+
+
+def _digest(weights: Path) -> str:
+    """Give what tells these weights from others."""
+    state = hashlib.blake2b(digest_size=6)
+    for name in _FILES:
+        state.update((weights / name).read_bytes())
+    return state.hexdigest()
+
+
+def _marked(text: str, lexicon: Lexicon) -> MarkedTurn:
+    """Mark a turn; one of more words than the model was made for fails before any work is done on it."""
+    if len(text) > MAX_WORDS * 8 or len(text.split()) > MAX_WORDS:
+        raise EngineError(Failure.TOO_LONG)
+    try:
+        return mark_turn(text, lexicon)
+    except TooManyMarks:
+        raise EngineError(Failure.TOO_LONG) from None

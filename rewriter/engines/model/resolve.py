@@ -1,0 +1,289 @@
+"""A plan made into a rewrite, by the parts that the router is made of.
+
+The plan is a model's opinion. What it may do is bounded here: positions that were not shown name nothing, a change
+needs something to change, a turn with a picture starts from it, and every value comes from the lexicon.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from rewriter.engines.model.placeholders import MarkedTurn, Piece, is_plural
+from rewriter.engines.model.plan import INTENTS, SENTIMENTS, Act, Money, Plan, Use
+from rewriter.nlu.dialogue_context import Situation
+from rewriter.nlu.dialogue_state import Memory
+from rewriter.nlu.edits import shorten
+from rewriter.nlu.lexicon import Lexicon, Meaning
+from rewriter.nlu.prices import NEAR, PriceRange
+from rewriter.nlu.reading import Reading, fits, positions_of
+from rewriter.nlu.sentiments import add_opinions, sentiment_of
+from rewriter.nlu.tagging import VALUES, Tag, mark_uses
+from rewriter.nlu.tagging import Use as TagUse
+from rewriter.nlu.vocabulary import Role
+from rewriter.replies import sentences as replies
+from rewriter.replies.answers import chat
+from rewriter.replies.builders import (
+    advised,
+    alike,
+    changed,
+    compared,
+    constrained,
+    defined,
+    described,
+    pictured,
+    searched,
+    silent,
+)
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+_USES: Mapping[Use, TagUse] = {
+    Use.WANT: TagUse.WANTED,
+    Use.AVOID: TagUse.UNWANTED,
+    Use.OLD: TagUse.OLD,
+    Use.NAME: TagUse.NAMED,
+    Use.ALLOW: TagUse.ALLOWED,
+    Use.DROP: TagUse.NAMED,
+}
+_CUES: Mapping[Money, Role] = {
+    Money.CHEAPER: Role.CHEAPER,
+    Money.DEARER: Role.DEARER,
+    Money.CHEAPEST: Role.CHEAPEST,
+    Money.DEAREST: Role.DEAREST,
+}
+_SMALL_TALK: Mapping[Act, str] = {
+    Act.GREET: replies.GREETING,
+    Act.THANK: replies.THANKS,
+    Act.LEAVE: replies.FAREWELL,
+    Act.SERVICE: replies.SERVICE,
+    Act.RESET: replies.START_AFRESH,
+    Act.STOCK: replies.STOCK,
+}
+_KEPT = frozenset(
+    {
+        Role.GLUE,
+        Role.ARTICLE,
+        Role.IN,
+        Role.WITH,
+        Role.JOIN,
+        Role.POINT,
+        Role.NOT,
+        Role.RESET,
+        Role.SAME,
+        Role.FAULT,
+        Role.ONE,
+    }
+)
+"""Cues that stay: what binds words of the shopper's own, and what says whether a search goes on."""
+
+_RULED = frozenset({TagUse.UNWANTED, TagUse.OLD})
+_CLASSIFIERS = frozenset("个件款双条")
+"""What stands in Chinese between a position and a noun."""
+
+_VAGUE = frozenset({"except"})
+"""Words that exclude in one turn and change in another: "all except red", "the same except in red"."""
+
+_PICTURED = frozenset({Act.SEARCH, Act.CHANGE, Act.NARROW, Act.SIMILAR, Act.DESCRIBE})
+
+
+def resolve(
+    plan: Plan,
+    turn: MarkedTurn,
+    request: rewrite_pb2.RewriteRequest,
+    *,
+    memory: Memory,
+    lexicon: Lexicon,
+) -> rewrite_pb2.Rewrite:
+    """Give the rewrite that the plan of the turn amounts to."""
+    plan = _with_kinds_named(plan, turn)
+    pointed = _pointed(plan, turn, memory, lexicon)
+    tags = _tags(plan, turn, names=bool(pointed))
+    reading = Reading(tags=tags, price=turn.price or _price(plan.money, turn.amounts), lexicon=lexicon)
+    situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
+    rewrite = _built(plan, situation)
+    return add_opinions(
+        rewrite,
+        reading,
+        situation.values(situation.reference),
+        intent=query_pb2.Intent.ValueType(INTENTS[plan.intent]),
+        sentiment=query_pb2.Sentiment.ValueType(SENTIMENTS[plan.sentiment])
+        or sentiment_of(rewrite, request.text, reading),
+    )
+
+
+def _built(plan: Plan, situation: Situation) -> rewrite_pb2.Rewrite:
+    """Let the builder of the plan's act answer; what it cannot do is a search."""
+    if plan.act in _SMALL_TALK:
+        return chat(_SMALL_TALK[plan.act], confidence=0.9)
+    pictured = situation.request.has_image and plan.act in _PICTURED
+    act = Act.PICTURE if pictured else plan.act
+    return _BUILDERS[act](situation) or _search(situation) or silent()
+
+
+def _with_kinds_named(plan: Plan, turn: MarkedTurn) -> Plan:
+    """Give the plan in which a position with a category right after it, "the first dress", names a product."""
+    pieces = [piece for piece in turn.pieces if piece.tag.surface not in _CLASSIFIERS]
+    kinds = {
+        piece.text: int(before.tag.meaning.value)
+        for before, piece in pairwise(pieces)
+        if before.tag.role is Role.ORDINAL and piece.marked and piece.tag.slot == "category"
+    }
+    named = {
+        mark: Use.NAME for mark, use in plan.uses.items() if mark in kinds and use in {Use.WANT, Use.DROP}
+    }
+    return replace(plan, uses={**plan.uses, **named}, positions=plan.positions or (*kinds.values(),))
+
+
+def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> Sequence[query_pb2.Product]:
+    """Find the products that the plan names: by position among those shown last, else by description among all."""
+    named = [
+        piece.tag
+        for piece in turn.pieces
+        if piece.marked and plan.uses[piece.text] is Use.NAME and _is_value(piece)
+    ]
+    shown = _shelf(named, memory)
+    if positioned := [shown[place] for place in _places(plan, turn, len(shown))]:
+        return positioned
+    shown = memory.shown
+    products = (*shown, *reversed([*memory.known.values()]))
+    if plan.act is Act.COMPARE:
+        wholes = [[tag] for tag in named if tag.slot != "category"]
+    else:
+        wholes = [named] if named and not _speaks_of_many(plan, turn) else []
+    matches = (next((p for p in products if fits(p, whole, lexicon)), None) for whole in wholes)
+    return [match for match in matches if match is not None]
+
+
+def _speaks_of_many(plan: Plan, turn: MarkedTurn) -> bool:
+    """Say whether all that names products is a category in the plural: "the dresses" are no one product."""
+    named = [piece for piece in turn.pieces if piece.marked and plan.uses[piece.text] is Use.NAME]
+    return all(is_plural(piece) for piece in named)
+
+
+def _shelf(named: Sequence[Tag], memory: Memory) -> Sequence[query_pb2.Product]:
+    """Give what positions count among: what was shown last of the category that is named, or at all."""
+    category = next((tag.meaning.value for tag in named if tag.slot == "category"), "")
+    shelves = (
+        [product for product in shelf if product.category == category] for shelf in memory.shelves if category
+    )
+    return next(filter(None, shelves), memory.shown)
+
+
+def _places(plan: Plan, turn: MarkedTurn, shown: int) -> Sequence[int]:
+    """Give the places, from 0, that the plan names; which ones they are, the words tell better where they can."""
+    if not plan.positions:
+        return ()
+    if said := positions_of([piece.tag for piece in turn.pieces], shown):
+        return said
+    places = [place - 1 if place > 0 else shown + place for place in plan.positions]
+    return [place for place in dict.fromkeys(places) if 0 <= place < shown]
+
+
+def _is_value(piece: Piece) -> bool:
+    return piece.tag.role in VALUES
+
+
+def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
+    """Give the turn's tags as the plan means them; what names no product is a wish after all."""
+    ruled = mark_uses(
+        tuple(_as_filler(piece.tag) if piece.tag.surface in _VAGUE else piece.tag for piece in turn.pieces)
+    )
+    tags = [
+        _as_meant(piece, plan.uses, ruled=tag.use, names=names) if piece.marked else _as_cue(piece.tag)
+        for piece, tag in zip(turn.pieces, ruled, strict=True)
+    ]
+    if plan.money in _CUES:
+        tags.append(Tag("", Meaning(_CUES[plan.money])))
+    return tuple(tags)
+
+
+def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bool) -> Tag:
+    """Give a mark's tag with its use; a word that is beside the point becomes a filler.
+
+    What "not" or "instead of" governs is no wish, whatever the plan says.
+    """
+    use = uses[piece.text]
+    if _is_value(piece) and ruled in _RULED and use in {Use.WANT, Use.AVOID, Use.OLD}:
+        return replace(piece.tag, use=ruled)
+    if use is Use.NAME and not names:
+        use = Use.WANT
+    if _is_value(piece):
+        return replace(piece.tag, use=_USES[use])
+    return piece.tag if use is Use.WANT else _as_filler(piece.tag)
+
+
+def _as_cue(tag: Tag) -> Tag:
+    """Keep what binds words together; the plan says the rest."""
+    return tag if tag.role in _KEPT else _as_filler(tag)
+
+
+def _as_filler(tag: Tag) -> Tag:
+    return replace(tag, meaning=Meaning(Role.FILLER))
+
+
+def _price(money: Money, amounts: Sequence[float]) -> PriceRange | None:
+    """Give the interval that the plan makes of the turn's numbers; None for none."""
+    if not amounts or money not in _RANGES:
+        return None
+    return _RANGES[money](min(amounts), max(amounts))
+
+
+_RANGES: Mapping[Money, Callable[[float, float], PriceRange]] = {
+    Money.UNDER: lambda low, _: PriceRange(maximum=low, exclusive_maximum=True),
+    Money.UP_TO: lambda low, _: PriceRange(maximum=low),
+    Money.OVER: lambda low, _: PriceRange(minimum=low, exclusive_minimum=True),
+    Money.FROM: lambda low, _: PriceRange(minimum=low),
+    Money.ABOUT: lambda low, _: PriceRange(minimum=low * (1 - NEAR), maximum=low * (1 + NEAR)),
+    Money.BETWEEN: lambda low, high: PriceRange(minimum=low, maximum=high),
+}
+
+
+def _search(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    return searched(situation, shorten(situation.reading.query or " ".join(situation.request.text.split())))
+
+
+def _change(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    return changed(situation) if situation.reference else None
+
+
+def _narrow(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A condition on what was searched; on a product that this very turn points at, a search around that one.
+
+    A style is no condition, for no filter knows it: "without sleeves" changes the product in mind, as the rules have it;
+    "sleeveless ones" speaks of more than that one.
+    """
+    reading = situation.reading
+    styles = bool(reading.wanted) and all(tag.role is Role.STYLE for tag in reading.wanted)
+    detail = styles and bool(situation.reference) and not reading.has(Role.ONE)
+    return changed(situation) if situation.target or detail else constrained(situation)
+
+
+def _similar(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    return alike(situation) if situation.reference else None
+
+
+def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    if situation.request.has_image:
+        return pictured(situation, "")
+    return pictured(situation, situation.memory.picture) if situation.memory.picture else None
+
+
+def _describe(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    product = situation.memory.known.get(situation.reference)
+    return described(product) if product is not None else None
+
+
+def _advise(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    return advised(situation) or _search(situation)
+
+
+_BUILDERS: Mapping[Act, Callable[[Situation], rewrite_pb2.Rewrite | None]] = {
+    Act.SEARCH: _search,
+    Act.CHANGE: _change,
+    Act.NARROW: _narrow,
+    Act.SIMILAR: _similar,
+    Act.PICTURE: _picture,
+    Act.COMPARE: compared,
+    Act.DESCRIBE: _describe,
+    Act.DEFINE: defined,
+    Act.ADVISE: _advise,
+}

@@ -1,0 +1,154 @@
+"""The table of rules that says what a turn does; the first rule that answers decides."""
+
+from collections.abc import Callable, Mapping
+
+from rewriter.nlu.dialogue_context import Situation
+from rewriter.nlu.dialogue_state import remember
+from rewriter.nlu.edits import modification, shorten
+from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.reading import point_at, read
+from rewriter.nlu.sentiments import add_opinions, intent_of, sentiment_of
+from rewriter.nlu.vocabulary import Role
+from rewriter.replies import sentences as replies
+from rewriter.replies.answers import chat
+from rewriter.replies.builders import (
+    alike,
+    changed,
+    compared,
+    constrained,
+    defined,
+    described,
+    pictured,
+    refined,
+    searched,
+    silent,
+    terms_of,
+)
+from vitrine.v1 import rewrite_pb2
+
+_SMALL_TALK: Mapping[Role, str] = {
+    Role.SERVICE: replies.SERVICE,
+    Role.GREET: replies.GREETING,
+    Role.THANK: replies.THANKS,
+    Role.LEAVE: replies.FAREWELL,
+}
+_CHANGE_CUES = (Role.SAME, Role.MAKE, Role.REPLACE, Role.STEP, Role.BUT, Role.IN, Role.WITH, Role.COMPARATIVE)
+"""Cues that a turn says how the product in mind should differ."""
+_PRICE_CUES = (Role.CHEAPER, Role.DEARER, Role.CHEAPEST, Role.DEAREST)
+
+_Rule = Callable[[Situation], rewrite_pb2.Rewrite | None]
+
+
+def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite:
+    """Read the turn and give the answer of the first rule that has one."""
+    memory = remember(request.history)
+    reading, pointed = point_at(read(request.text, lexicon), memory.shown)
+    situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
+    answers = (rule(situation) for rule in _RULES)
+    rewrite = next(rewrite for rewrite in answers if rewrite is not None)
+    return add_opinions(
+        rewrite,
+        reading,
+        situation.values(situation.reference),
+        intent=intent_of(rewrite, request.text, reading),
+        sentiment=sentiment_of(rewrite, request.text, reading),
+    )
+
+
+def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A picture, this turn's own or the one that its words name, alone or with words that change it."""
+    own = situation.request.has_image
+    asks = situation.reading.has(Role.PICTURE) and not situation.target
+    named = situation.memory.picture if asks else ""
+    return pictured(situation, "" if own else named) if own or named else None
+
+
+def _definition(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A question for the meaning of a term, or for what a shown product is."""
+    reading = situation.reading
+    if not reading.has(Role.DEFINE, Role.WHICH, Role.COMPARE) or reading.has(*_PRICE_CUES, Role.STEP):
+        return None
+    if reading.has(Role.DEFINE) or (reading.has(Role.COMPARE) and len(terms_of(situation)) > 1):
+        return defined(situation)
+    asked = situation.target or (situation.memory.reference if reading.has(Role.POINT) else "")
+    product = situation.memory.known.get(asked)
+    if product is None or reading.has(Role.COMPARE) or reading.wanted:
+        return None
+    return described(product)
+
+
+def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """Shown products side by side."""
+    reading = situation.reading
+    asks = reading.has(Role.COMPARE) or (reading.has(Role.WHICH) and reading.has(*_PRICE_CUES, Role.STEP))
+    several = len(situation.pointed) > 1 and not reading.wanted
+    return compared(situation) if asks or several else None
+
+
+def _small_talk(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """Courtesies, questions about the shop, and turns that give up what was searched."""
+    reading = situation.reading
+    asks = reading.has(*_PRICE_CUES, Role.SIMILAR, Role.STEP, Role.COMPARATIVE, Role.FAULT)
+    if asks or reading.wanted or reading.unwanted or reading.price or situation.target:
+        return None
+    role = next((role for role in _SMALL_TALK if reading.has(role)), None)
+    if role is not None and (role is Role.SERVICE or not reading.words):
+        return chat(_SMALL_TALK[role], confidence=0.9)
+    return (
+        chat(replies.START_AFRESH, confidence=0.8) if reading.has(Role.RESET) and not reading.words else None
+    )
+
+
+def _pointed_product(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A product that this turn points at: its look-alikes, or what it becomes by the change."""
+    return changed(situation) if situation.target else None
+
+
+def _change(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A change to the product in mind: "same but in red", "without sleeves", "longer"; or that product itself."""
+    reading = situation.reading
+    if not situation.reference or situation.opens_topic or situation.restates_kind:
+        return None
+    if reading.has(Role.SIMILAR, Role.POINT, Role.SAME) and not _asks_anything(situation):
+        return alike(situation)
+    detail = any(tag.role is Role.STYLE for tag in reading.wanted) and not reading.has(Role.ONE)
+    if not (detail or reading.old or reading.has(*_CHANGE_CUES) or situation.follows_reference):
+        return None
+    change = modification(reading, situation.values(situation.reference))
+    return refined(situation, change) if change else None
+
+
+def _constraint(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A condition more on what was searched last: "under 50", "only red ones", "no stripes", "no, the skirt"."""
+    apart = situation.opens_topic or situation.restates_kind or bool(situation.reading.words)
+    return None if apart or not _asks_anything(situation) else constrained(situation)
+
+
+def _search(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """Words that stand for themselves."""
+    return searched(situation, shorten(situation.reading.query or " ".join(situation.request.text.split())))
+
+
+def _silence(_: Situation) -> rewrite_pb2.Rewrite:
+    """Nothing that could be searched."""
+    return silent()
+
+
+_RULES: tuple[_Rule, ...] = (
+    _picture,
+    _definition,
+    _comparison,
+    _small_talk,
+    _pointed_product,
+    _change,
+    _constraint,
+    _search,
+    _silence,
+)
+
+
+def _asks_anything(situation: Situation) -> bool:
+    """Say whether the turn holds a wish, an exclusion, a price or words of the shopper's own."""
+    reading = situation.reading
+    said = reading.wanted or reading.unwanted or reading.price or reading.words
+    return bool(said) or reading.has(*_PRICE_CUES, Role.STEP, Role.FAULT)

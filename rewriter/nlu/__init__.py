@@ -1,0 +1,1 @@
+"""Natural language understanding: words to values, conditions and references."""

@@ -1,0 +1,208 @@
+"""A turn sorted into wishes: what is wanted, what is not, at what price, and which products it speaks of."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.prices import PriceRange, take_price
+from rewriter.nlu.tagging import VALUES, Tag, Use, tag_text
+from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.words import fold, stem
+from vitrine.v1 import query_pb2
+
+_CONNECTORS = frozenset({Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.JOIN, Role.POINT, Role.NOT})
+"""Roles whose words stay in a query only before a word of the shopper's own: "for a wedding"."""
+
+_OPENING = frozenset({Role.WITH, Role.NOT, Role.IN})
+_OWN_WORDS = frozenset({Role.WORD, Role.STEP, Role.COMPARATIVE, Role.NUMBER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One turn, read by itself."""
+
+    tags: tuple[Tag, ...]
+    price: PriceRange | None
+    lexicon: Lexicon
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The roles that occur."""
+        return frozenset(tag.role for tag in self.tags)
+
+    @property
+    def wanted(self) -> tuple[Tag, ...]:
+        """The values that are asked for."""
+        return self._used(Use.WANTED)
+
+    @property
+    def unwanted(self) -> tuple[Tag, ...]:
+        """The values that are excluded; a value of the same slot that is asked for instead excludes enough."""
+        wanted = {tag.slot for tag in self.wanted}
+        return tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot not in wanted)
+
+    @property
+    def old(self) -> tuple[Tag, ...]:
+        """The values that give way to others: "red instead of blue", "red, not blue"."""
+        wanted = {tag.slot for tag in self.wanted}
+        return self._used(Use.OLD) + tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot in wanted)
+
+    @property
+    def allowed(self) -> tuple[Tag, ...]:
+        """The values that are welcome again."""
+        return self._used(Use.ALLOWED)
+
+    @property
+    def category(self) -> str:
+        """The category that is asked for, by its name or by a kind of it; empty for none."""
+        kinds = (self.lexicon.kinds.get(tag.meaning.said, "") for tag in self.wanted if tag.slot == "type")
+        names = (tag.meaning.value for tag in self.wanted if tag.slot == "category")
+        return next((name for name in (*names, *kinds) if name), "")
+
+    @property
+    def words(self) -> str:
+        """The shopper's own words that the lexicon does not know, with what binds them; empty for none."""
+        kept = _kept(self.tags, leading=True)
+        return " ".join(surface for tag, surface in kept if tag.role not in VALUES | {Role.STEP})
+
+    @property
+    def query(self) -> str:
+        """What is wanted, as a query says it: styles before the noun, other words where they stood."""
+        kept = [(tag, surface) for tag, surface in _kept(self.tags) if tag.slot != "brand"]
+        head = next((tag for tag, _ in kept if tag.slot in {"category", "type"}), None)
+        if head is None:
+            return " ".join(surface for _, surface in kept)
+        position = next(position for position, (tag, _) in enumerate(kept) if tag is head)
+        before, after = kept[:position], kept[position + 1 :]
+        styles = [
+            item for item in after if item[0].role in VALUES and item[0].slot not in {"accent", "category"}
+        ]
+        rest = [item for item in after if item not in styles and item[0].slot != "category"]
+        return " ".join(surface for _, surface in (*before, *styles, kept[position], *rest))
+
+    def without_head(self) -> "Reading":
+        """Give the reading without the category or kind that it asks for."""
+        kept = tuple(tag for tag in self.tags if tag.slot not in {"category", "type"})
+        return replace(self, tags=kept)
+
+    def has(self, *roles: Role) -> bool:
+        """Say whether one of the roles occurs."""
+        return not self.roles.isdisjoint(roles)
+
+    def _used(self, use: Use) -> tuple[Tag, ...]:
+        return tuple(tag for tag in self.tags if tag.role in VALUES and tag.use is use)
+
+
+def read(text: str, lexicon: Lexicon) -> Reading:
+    """Read the shopper's words."""
+    price, rest = take_price(fold(text))
+    return Reading(tags=tag_text(rest, lexicon), price=price, lexicon=lexicon)
+
+
+def values_of(product: query_pb2.Product, lexicon: Lexicon) -> Mapping[str, str]:
+    """Say what a product has in each slot: its typed fields and attributes, then what its title says."""
+    values = {name: value for name, value in product.attributes.items() if value}
+    for field in ("category", "colour", "pattern", "brand"):
+        if getattr(product, field):
+            values[field] = getattr(product, field)
+    for said in tag_text(fold(product.title), lexicon):
+        if said.role in VALUES:
+            values.setdefault(said.slot, said.meaning.value)
+    return values
+
+
+def point_at(
+    reading: Reading, products: Sequence[query_pb2.Product]
+) -> tuple[Reading, tuple[query_pb2.Product, ...]]:
+    """Find the shown products that the turn names by position or description: "the last one", "the blue dress".
+
+    Gives the reading with the describing values marked, so that none of them is taken for a wish.
+    """
+    if not products:
+        return reading, ()
+    positions = positions_of(reading.tags, len(products))
+    if positions:
+        return reading, tuple(products[position] for position in positions)
+    for start, end in _descriptions(reading.tags):
+        described = [tag for tag in reading.tags[start:end] if tag.role in VALUES]
+        match = next((product for product in products if fits(product, described, reading.lexicon)), None)
+        if match is not None:
+            named = tuple(
+                replace(tag, use=Use.NAMED) if start <= position < end else tag
+                for position, tag in enumerate(reading.tags)
+            )
+            return replace(reading, tags=named), (match,)
+    return reading, ()
+
+
+def _kept(tags: Sequence[Tag], *, leading: bool = False) -> list[tuple[Tag, str]]:
+    """Give the tags that a query keeps and how it says them.
+
+    Connectors stay before a word of the shopper's own; at the very beginning only where that is asked for, and then
+    only those that change its meaning: "without pockets".
+    """
+    kept: list[tuple[Tag, str]] = []
+    pending: list[tuple[Tag, str]] = []
+    for current in tags:
+        if current.role in VALUES:
+            pending = []
+            if current.use is Use.WANTED:
+                kept.append((current, current.meaning.said))
+        elif current.role in _OWN_WORDS:
+            if current.role is Role.STEP:
+                pending = []
+            opening = [item for item in pending if leading and item[0].role in _OPENING]
+            kept += [*(pending if kept else opening), (current, current.surface)]
+            pending = []
+        elif current.role in _CONNECTORS and current.surface not in {",", ";"}:
+            pending.append((current, current.surface))
+    return kept
+
+
+def positions_of(tags: Sequence[Tag], shown: int) -> list[int]:
+    """Give the positions, from 0, that ordinals name: "the second", "the first two", "compare 1 and 3"."""
+    positions: list[int] = []
+    compares = any(current.role is Role.COMPARE for current in tags)
+    for current, following in zip_longest(tags, tags[1:]):
+        if current.role is Role.ORDINAL:
+            ordinal = int(current.meaning.value)
+            count = int(following.meaning.value) if following and following.role is Role.NUMBER else 1
+            first = ordinal - 1 if ordinal > 0 else shown - count
+            positions += range(first, first + count)
+        elif compares and current.surface.isdecimal():
+            positions.append(int(current.surface) - 1)
+    return [position for position in dict.fromkeys(positions) if 0 <= position < shown]
+
+
+def _descriptions(tags: Sequence[Tag]) -> list[tuple[int, int]]:
+    """Give the spans of "the" or "that" with values after it: the first of them may describe a product."""
+    spans: list[tuple[int, int]] = []
+    for start, current in enumerate(tags):
+        if current.surface in {"the", "that", "this", "no the"}:
+            end = start + 1
+            while end < len(tags) and _describes(tags[end]):
+                end += 1
+            if end > start + 1:
+                spans.append((start + 1, end))
+    return spans
+
+
+def _describes(current: Tag) -> bool:
+    """Say whether the value may describe one product; "the dresses" speaks of no one in particular."""
+    plural = current.slot == "category" and stem(current.surface) != current.surface
+    return (
+        current.role in VALUES
+        and current.use is Use.WANTED
+        and not (plural and current.surface != current.meaning.said)
+    )
+
+
+def fits(product: query_pb2.Product, described: Collection[Tag], lexicon: Lexicon) -> bool:
+    """Say whether the product has every value."""
+    values = values_of(product, lexicon)
+    return all(
+        tag.meaning.value == values.get(tag.slot)
+        or (tag.slot == "type" and tag.meaning.said in fold(product.title))
+        for tag in described
+    )

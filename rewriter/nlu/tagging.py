@@ -1,0 +1,139 @@
+"""A turn as tags: each word or phrase with what it does, first by the lexicon, then by its neighbours."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from rewriter.nlu.lexicon import Lexicon, Meaning
+from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.words import split_words, stem
+
+VALUES = frozenset({Role.VALUE, Role.STYLE})
+_BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.POINT, Role.ONE})
+"""Roles that may stand between "not" or "instead of" and the value that it governs."""
+
+
+class Use(Enum):
+    """How the shopper means a value."""
+
+    WANTED = auto()
+    UNWANTED = auto()
+    OLD = auto()  # what the reference has and is to lose
+    ALLOWED = auto()  # was excluded and is welcome again
+    NAMED = auto()  # a part of a product's description: "the blue one"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One word or phrase of a turn."""
+
+    surface: str
+    meaning: Meaning
+    use: Use = Use.WANTED
+
+    @property
+    def role(self) -> Role:
+        """What the phrase does."""
+        return self.meaning.role
+
+    @property
+    def slot(self) -> str:
+        """The slot of a value."""
+        return self.meaning.slot
+
+
+def tag_text(text: str, lexicon: Lexicon) -> tuple[Tag, ...]:
+    """Tag folded text: longest phrase first, then accents, negations and replacements by their neighbours."""
+    return mark_uses(mark_accents(tuple(look_up(split_words(text), lexicon))))
+
+
+def mark_uses(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+    """Mark what is not wanted, and what gives way to something else, by the words around it."""
+    for refine in (_mark_unwanted, _mark_old, _mark_replaced):
+        tags = refine(tags)
+    return tags
+
+
+def look_up(words: Sequence[str], lexicon: Lexicon) -> Iterable[Tag]:
+    """Give the tag of each word or phrase, the longest phrase first; uses are not yet marked."""
+    stems = [stem(word) for word in words]
+    position = 0
+    while position < len(words):
+        meaning, length = lexicon.longest(stems, position)
+        yield Tag(" ".join(words[position : position + length]), meaning or Meaning(Role.WORD))
+        position += length
+
+
+def mark_accents(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+    """Make "yellow accents" one style, so that its colour is not taken for the product's."""
+    marked: list[Tag] = []
+    for current in tags:
+        before = marked[-1] if marked else None
+        if current.role is Role.ACCENT and before is not None and before.slot == "colour":
+            said = before.meaning.said
+            marked[-1] = Tag(
+                f"{before.surface} {current.surface}",
+                Meaning(Role.STYLE, "accent", said, f"with {said} accents"),
+            )
+        else:
+            marked.append(current)
+    return tuple(marked)
+
+
+def _mark_unwanted(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+    """Mark the values that "not", "no" or "without" governs: "no black or white", "anything but floral"."""
+    return _mark_governed(tags, Role.NOT, Use.UNWANTED)
+
+
+def _mark_old(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+    """Mark the value after "instead of" as what the reference has."""
+    return _mark_governed(tags, Role.INSTEAD_OF, Use.OLD)
+
+
+def _mark_governed(tags: tuple[Tag, ...], governor: Role, use: Use) -> tuple[Tag, ...]:
+    """Give `use` to the run of values after each governor, with what may stand between."""
+    marked = list(tags)
+    for start, current in enumerate(tags):
+        if current.role is governor:
+            for position in _governed(tags, start + 1):
+                marked[position] = replace(marked[position], use=use)
+    return tuple(marked)
+
+
+def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
+    """Give the positions of the values that follow: those of one slot, joined by "or", "nor" or "and".
+
+    Commas alone join nothing: "not red, blue" asks for blue, "no red, blue or green" for none of them.
+    """
+    positions: list[int] = []
+    joins: set[str] = set()
+    for position in range(start, len(tags)):
+        current = tags[position]
+        if current.role in VALUES and current.slot == tags[(positions or [position])[0]].slot:
+            positions.append(position)
+        elif current.role is Role.JOIN and positions:
+            joins.add(current.surface)
+        elif current.role not in (_BEFORE_VALUE if not positions else {Role.ARTICLE}):
+            break
+    return positions if joins - {",", ";"} else positions[:1]
+
+
+def _mark_replaced(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+    """Mark what stands between "replace" and "with" as old: "change the stripes to dots"."""
+    start = _find(tags, 0, lambda current: current.role is Role.REPLACE)
+    end = _find(
+        tags,
+        start + 1,
+        lambda current: current.role in {Role.WITH, Role.IN} or current.surface in {"to", "for", "by"},
+    )
+    if start == len(tags) or end == len(tags):
+        return tags
+    return tuple(
+        replace(current, use=Use.OLD) if start < position < end and current.role in VALUES else current
+        for position, current in enumerate(tags)
+    )
+
+
+def _find(tags: Sequence[Tag], start: int, wanted: Callable[[Tag], bool]) -> int:
+    """Give the first position from `start` that is wanted, or the length for none."""
+    return next((position for position in range(start, len(tags)) if wanted(tags[position])), len(tags))

@@ -1,0 +1,1 @@
+"""Rewrites and sentences made of what was understood."""

@@ -1,0 +1,38 @@
+"""Rewrites put together from their parts, each signed by the router."""
+
+from collections.abc import Sequence
+
+from rewriter.nlu.conditions import Filter, joined
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+SOURCE = "router"
+
+
+def answer(
+    route: query_pb2.Route.ValueType,
+    *,
+    query: str = "",
+    modification: str = "",
+    conditions: Sequence[Filter] = (),
+    sort: query_pb2.SortOrder.ValueType = query_pb2.SORT_ORDER_UNSPECIFIED,
+    references: Sequence[str] = (),
+    reply: str,
+    confidence: float,
+) -> rewrite_pb2.Rewrite:
+    """Give a rewrite for the route; the conditions hold together."""
+    return rewrite_pb2.Rewrite(
+        route=route,
+        query=query,
+        modification=modification,
+        filter=joined(conditions),
+        sort=sort,
+        references=references,
+        reply=reply,
+        confidence=confidence,
+        source=SOURCE,
+    )
+
+
+def chat(reply: str, *, references: Sequence[str] = (), confidence: float) -> rewrite_pb2.Rewrite:
+    """Give a rewrite that searches nothing."""
+    return answer(query_pb2.ROUTE_CHAT, reply=reply, references=references, confidence=confidence)

@@ -1,0 +1,190 @@
+"""Rewrites made of a situation, once it is known what the turn does; whoever decides that calls these.
+
+Confidences order the answers by how seldom they misread a turn; they are no probabilities.
+"""
+
+from collections.abc import Iterable
+
+from rewriter.limits import MAX_REFERENCES
+from rewriter.nlu.conditions import conditions_of, merge
+from rewriter.nlu.dialogue_context import Situation
+from rewriter.nlu.edits import edited_query, modification, shorten
+from rewriter.nlu.vocabulary import GLOSSARY
+from rewriter.replies import sentences as replies
+from rewriter.replies.answers import answer, chat
+from vitrine.v1 import query_pb2, rewrite_pb2
+
+_MAX_ADVISED = 4
+"""Products that one advice speaks of."""
+
+_MAX_TERMS = 2
+"""Terms that one reply explains."""
+
+
+def pictured(situation: Situation, picture_id: str) -> rewrite_pb2.Rewrite:
+    """Search by a picture, alone or with words that change it; no id means the turn's own."""
+    reading = situation.reading
+    change = modification(reading.without_head(), {})
+    return answer(
+        query_pb2.ROUTE_COMPOSED if change else query_pb2.ROUTE_IMAGE,
+        query=shorten(reading.query),
+        modification=change,
+        conditions=conditions_of(reading, reading.price),
+        sort=situation.sort,
+        references=(picture_id,) if picture_id else (),
+        reply=replies.changing("the picture", change) if change else replies.LIKE_PICTURE,
+        confidence=0.8,
+    )
+
+
+def terms_of(situation: Situation) -> list[str]:
+    """Explain the terms that the turn names and the glossary knows."""
+    wanted = situation.reading.wanted
+    return [GLOSSARY[tag.meaning.said] for tag in wanted if tag.meaning.said in GLOSSARY]
+
+
+def defined(situation: Situation) -> rewrite_pb2.Rewrite:
+    """Explain the terms that the turn asks about, or say that they are unknown."""
+    known = " ".join(dict.fromkeys(terms_of(situation)[:_MAX_TERMS]))
+    return chat(known or replies.UNKNOWN_TERM, confidence=0.8 if known else 0.5)
+
+
+def described(product: query_pb2.Product) -> rewrite_pb2.Rewrite:
+    """Say what a shown product is."""
+    return chat(replies.described(product), references=[product.id], confidence=0.7)
+
+
+def advised(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """Answer for the products that the turn asks advice on: those that are named, else those shown; None for none."""
+    products = _distinct(situation.pointed or situation.memory.shown)[:_MAX_ADVISED]
+    if not products:
+        return None
+    return chat(replies.advice(products), references=[product.id for product in products], confidence=0.7)
+
+
+def compared(situation: Situation) -> rewrite_pb2.Rewrite:
+    """Set products side by side: those that are named, those compared before, or the first two."""
+    memory = situation.memory
+    earlier = [memory.known[product_id] for product_id in memory.compared]
+    choices = map(_distinct, (situation.pointed, earlier, memory.shown[:2]))
+    products = next((choice for choice in choices if len(choice) > 1), [])[:MAX_REFERENCES]
+    if not products:
+        return chat(replies.NOTHING_TO_COMPARE, confidence=0.8)
+    return answer(
+        query_pb2.ROUTE_COMPARE,
+        references=[product.id for product in products],
+        reply=replies.comparison(products),
+        confidence=0.85,
+    )
+
+
+def changed(situation: Situation) -> rewrite_pb2.Rewrite:
+    """Search from the product in mind as the turn changes it, or for its look-alikes where it changes nothing."""
+    change = modification(situation.reading, situation.values(situation.reference))
+    return refined(situation, change) if change else alike(situation)
+
+
+def refined(situation: Situation, change: str) -> rewrite_pb2.Rewrite:
+    """Search from the product in mind, changed; the conversation's conditions stay where the turn sets no others."""
+    product = situation.product(situation.reference)
+    last = situation.memory.last
+    base = product.title or (last.query if last is not None else "")
+    return answer(
+        query_pb2.ROUTE_REFINE,
+        query=edited_query(base, situation.reading, situation.values(product.id)),
+        modification=change,
+        conditions=situation.conditions_around(product.id),
+        sort=situation.sort,
+        references=[product.id],
+        reply=replies.changing(product.title or "that product", change),
+        confidence=0.85 if situation.target else 0.75,
+    )
+
+
+def alike(situation: Situation) -> rewrite_pb2.Rewrite:
+    """Search the look-alikes of the product in mind."""
+    product = situation.product(situation.reference)
+    return answer(
+        query_pb2.ROUTE_SIMILAR,
+        query=shorten(product.title),
+        conditions=situation.conditions_around(product.id),
+        sort=situation.sort,
+        references=[product.id],
+        reply=replies.alike(product.title or "that product"),
+        confidence=0.85 if situation.target else 0.6,
+    )
+
+
+def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """Search what was searched last, under a condition more; None where nothing was."""
+    last, reading = situation.memory.last, situation.reading
+    if last is None:
+        return None
+    route = query_pb2.ROUTE_TEXT if reading.category else _carried_route(last)
+    references = _still_known(situation, route, last.references)
+    query = edited_query(last.query, reading)
+    if not (query if route == query_pb2.ROUTE_TEXT else references):
+        return alike(situation) if situation.reference else None
+    price = situation.price_around(situation.memory.reference)
+    return answer(
+        route,
+        query=query,
+        modification=shorten(last.modification) if references else "",
+        conditions=merge(situation.earlier, conditions_of(reading, price)),
+        sort=situation.sort or last.sort,
+        references=references,
+        reply=replies.searching(query or "products like that", price),
+        confidence=0.8,
+    )
+
+
+def searched(situation: Situation, query: str) -> rewrite_pb2.Rewrite | None:
+    """Search by words without the conversation, but for the budget of the same kind; None without a word.
+
+    A product that is named, as in "boots that go with the first dress", is a reference and no part of the search.
+    """
+    reading = situation.reading
+    if not any(character.isalnum() for character in query):
+        return None
+    same_kind = bool(reading.category) and not situation.opens_topic
+    budget = [c for c in situation.earlier if same_kind and c.WhichOneof("node") == "range"]
+    return answer(
+        query_pb2.ROUTE_TEXT,
+        query=query,
+        conditions=merge(budget, conditions_of(reading, reading.price)),
+        sort=situation.sort,
+        references=[situation.pointed[0].id] if situation.pointed else (),
+        reply=replies.searching(query, reading.price),
+        confidence=0.85 if reading.category else 0.6 if reading.wanted else 0.4,
+    )
+
+
+def silent() -> rewrite_pb2.Rewrite:
+    """Answer a turn that says nothing."""
+    return chat(replies.NOTHING_SAID, confidence=0.6)
+
+
+def _distinct(products: Iterable[query_pb2.Product]) -> list[query_pb2.Product]:
+    """Give each product that has an id once."""
+    return list({product.id: product for product in products if product.id}.values())
+
+
+def _carried_route(last: rewrite_pb2.Rewrite) -> query_pb2.Route.ValueType:
+    """Give the route of the last search, which the history may tell wrongly: without a change there is none to repeat."""
+    unchanged = {
+        query_pb2.ROUTE_COMPOSED: query_pb2.ROUTE_IMAGE,
+        query_pb2.ROUTE_REFINE: query_pb2.ROUTE_SIMILAR,
+    }
+    return last.route if last.modification.strip() else unchanged.get(last.route, last.route)
+
+
+def _still_known(
+    situation: Situation, route: query_pb2.Route.ValueType, references: Iterable[str]
+) -> list[str]:
+    """Keep the references that the conversation still holds, and that a search of that kind may start from."""
+    memory = situation.memory
+    if route == query_pb2.ROUTE_TEXT:
+        return []
+    pictured = route in {query_pb2.ROUTE_IMAGE, query_pb2.ROUTE_COMPOSED}
+    known = memory.pictures if pictured else memory.known
+    return [reference for reference in references if reference in known]
