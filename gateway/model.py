@@ -8,28 +8,11 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Schema
+
 Embedding = NDArray[np.float32]
 """L2-normalised float32: (d,) for one row, (n, d) for several; d is what the encoders that are served give."""
-
-
-class Route(Enum):
-    """What a query was understood to be."""
-
-    TEXT = "text"
-    IMAGE = "image"
-    COMPOSED = "composed"
-    REFINE = "refine"
-    SIMILAR = "similar"
-    COMPARE = "compare"
-    CHAT = "chat"
-
-
-class Sort(Enum):
-    """The order of the hits."""
-
-    SCORE = "score"
-    PRICE_ASCENDING = "price_ascending"
-    PRICE_DESCENDING = "price_descending"
 
 
 class Intent(Enum):
@@ -67,55 +50,12 @@ class Weights:
     image: float
 
 
-@dataclass(frozen=True, slots=True)
-class Equals:
-    """The field holds the value."""
-
-    field: str
-    value: str | float
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """The field holds one of the values."""
-
-    field: str
-    values: tuple[str | float, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """The number lies in the interval; None leaves a side open."""
+class Sort:
+    """An order of the hits by a field; products without a value come last, both ways."""
 
     field: str
-    minimum: float | None = None
-    maximum: float | None = None
-    exclusive_minimum: bool = False
-    exclusive_maximum: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Every part holds."""
-
-    parts: "tuple[Filter, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """One part holds at least."""
-
-    parts: "tuple[Filter, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The part does not hold."""
-
-    part: "Filter"
-
-
-Filter = Equals | OneOf | Range | AllOf | AnyOf | Not
+    descending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,31 +89,55 @@ class EncoderInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredProduct:
-    """A product as the index holds it, with the two halves of its vector where they were asked for."""
+    """A product as the index holds it, with its vectors where they were asked for."""
 
-    id: str
-    title: str
-    category: str
-    colour: str
-    pattern: str
-    brand: str
-    price: float
-    image_uri: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    product: Product
     digest: str = ""
-    """Of everything that was indexed, the picture's bytes included: equal digests need no new embedding."""
-    image_embedding: Embedding | None = field(default=None, repr=False)
+    """Of everything that was indexed, the pictures' bytes included: equal digests need no new writing."""
+    vectors_digest: str = ""
+    """Of what was encoded, and by which encoders: equal digests need no new embedding."""
+    image_embeddings: Embedding | None = field(default=None, repr=False)
+    """One row a picture, (n, d), in the order of the pictures; (0, d) for a product without one. A hit of a search
+    has the row of the picture that matched alone."""
     text_embedding: Embedding | None = field(default=None, repr=False)
+    """(d,); all zero for a product without words."""
+
+    @property
+    def id(self) -> str:
+        """Return the product's id."""
+        return self.product.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDigests:
+    """What a collection holds of a product, by its digests."""
+
+    digest: str
+    vectors_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One answer: score = weights.text * text_score + weights.image * image_score."""
+    """One answer: score = weights.text * text_score + weights.image * image_score + the signals by their shares."""
 
     product: StoredProduct
     score: float
     text_score: float
     image_score: float
+    image_index: int = 0
+    """Which picture matched, from 0."""
+    signals: Mapping[str, float] = field(default_factory=dict)
+    """Ranking signals by name, each from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The best products of a look-up, in a total order: a smaller pool is the beginning of a larger one."""
+
+    hits: tuple[Hit, ...]
+    complete: bool
+    """Whether every product that satisfies the conditions is there, or, where the pool is sorted by a field, whether
+    all of them took part in the order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,17 +148,25 @@ class IndexVersion:
     manifest: str
     """Digest of the manifest of the encoders that made its vectors."""
     embedding_dim: int
+    schema: Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSummary:
-    """What the index holds of one filter field."""
+    """What the index holds of one field that is filtered or counted."""
 
     name: str
     values: tuple[str, ...] = ()
-    """For text: most frequent first, at most 256."""
-    minimum: float = 0.0
-    maximum: float = 0.0
+    """Of keywords: as the catalogue writes them, most frequent first, at most 256; of a boolean "true" and "false"."""
+    counts: tuple[int, ...] = ()
+    """How many products have each value."""
+    more_values: bool = False
+    """Whether there are more values than are listed."""
+    minimum: float | None = None
+    maximum: float | None = None
+    """Of numbers; None where no product has one."""
+    products: int = 0
+    """How many products have the field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,3 +176,7 @@ class IndexSummary:
     version: IndexVersion
     products: int
     fields: tuple[FieldSummary, ...]
+    """In the schema's order: every field that is filtered or counted."""
+    words: Mapping[str, int] = field(default_factory=dict)
+    """How many products have each token of the fields that are searched by their words (`vitrine.domain.lexical`); at
+    most 100,000 tokens."""

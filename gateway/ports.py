@@ -4,28 +4,35 @@ Every call takes the seconds that it may last, raises DeadlineExceeded when they
 DependencyError of its service when that fails.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from gateway.model import (
     Embedding,
     EncoderInputs,
-    Filter,
-    Hit,
+    FieldSummary,
     IndexSummary,
     IndexVersion,
+    Pool,
+    Sort,
+    StoredDigests,
     StoredProduct,
     Weights,
 )
+from vitrine.domain.filters import Filter
+from vitrine.domain.schema import Schema
 from vitrine.tensors import EMBEDDING_DIM
 from vitrine.v1 import rewrite_pb2
+
+MAX_POOL = 1_000
+"""Products of one look-up."""
 
 
 class Encoder(Protocol):
     """Turns words and pictures into embeddings: one Triton call."""
 
     async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
-        """Give one L2-normalised row of float32 for each row of the inputs.
+        """Return one L2-normalised row of float32 for each row of the inputs.
 
         Raises:
             InvalidQuery: a picture cannot be decoded; names the field `image` and the reason.
@@ -33,16 +40,20 @@ class Encoder(Protocol):
         ...
 
     async def manifest(self, *, timeout_s: float) -> str:
-        """Give the digest of the manifest of the models that are served."""
+        """Return the digest of the manifest of the models that are served."""
         ...
 
     async def embedding_dim(self, *, timeout_s: float) -> int:
-        """Give the length of the embeddings of the models that are served."""
+        """Return the length of the embeddings of the models that are served."""
         ...
 
 
 class VectorIndex(Protocol):
-    """Reads the current collection."""
+    """Reads the current collection.
+
+    Filters are those that `vitrine.domain.filters.fitted` returns for the schema of the collection, and mean what
+    `vitrine.domain.filters.matches` says.
+    """
 
     async def search(
         self,
@@ -52,21 +63,36 @@ class VectorIndex(Protocol):
         weights: Weights,
         filters: Filter | None,
         limit: int,
+        words: Sequence[str] = (),
+        sort: Sort | None = None,
         timeout_s: float,
-    ) -> list[Hit]:
-        """Give the best products by weights.text * S_text + weights.image * S_image: one exact ANN call.
+    ) -> Pool:
+        """Return the best products by weights.text * S_text + weights.image * S_image, then by id, exactly.
 
-        `embedding` asks the image half, and the text half too unless `text_embedding` does.
+        `embedding` asks the image half, and the text half too unless `text_embedding` does. Of a product with several
+        pictures the one that scores highest counts. With `words`, only products that have one of these tokens
+        (`vitrine.domain.lexical`) are ranked. `limit` is 1 to MAX_POOL.
+
+        With `sort` the products come in the order of the field, then by score, then by id, those without a value
+        last. Where more than MAX_POOL products satisfy the filters, a number orders all of them if there are
+        filters; otherwise the MAX_POOL best by score are ordered, and the pool is not complete.
+
         The answer comes from one collection, never from two, also while an index is being swapped.
         """
         ...
 
     async def get(self, ids: Sequence[str], *, timeout_s: float) -> list[StoredProduct]:
-        """Give the products that exist, with their embeddings, in the order of the ids."""
+        """Return the products that exist, with the vectors of all their pictures, in the order of the ids."""
         ...
 
     async def count(self, filters: Filter, *, timeout_s: float) -> int:
         """Count the products that fulfil the condition."""
+        ...
+
+    async def facets(
+        self, filters: Filter | None, fields: Sequence[str], *, timeout_s: float
+    ) -> tuple[FieldSummary, ...]:
+        """Count the values of fields over all products that fulfil the condition, in the order of the fields."""
         ...
 
     async def version(self, *, timeout_s: float) -> IndexVersion:
@@ -74,7 +100,7 @@ class VectorIndex(Protocol):
         ...
 
     async def describe(self, *, timeout_s: float) -> IndexSummary:
-        """Say what the current collection is and holds. Raises FailedPrecondition when there is none."""
+        """Describe the current collection and what it holds. Raises FailedPrecondition when there is none."""
         ...
 
 
@@ -83,24 +109,28 @@ class CollectionWriter(Protocol):
 
     version: IndexVersion
 
-    async def digests(self, ids: Sequence[str]) -> dict[str, str]:
-        """Give the digests of those products that the collection holds."""
+    async def digests(self, ids: Sequence[str]) -> Mapping[str, StoredDigests]:
+        """Return the digests of those products that the collection holds."""
+        ...
+
+    async def vectors(self, ids: Sequence[str]) -> Mapping[str, StoredProduct]:
+        """Return those products that the collection holds, with the vectors of all their pictures."""
         ...
 
     async def upsert(self, products: Sequence[StoredProduct]) -> None:
-        """Write products with both embeddings; durable when this returns."""
+        """Write products with all their vectors, in the place of what was there; durable when this returns."""
         ...
 
     async def delete(self, ids: Sequence[str]) -> int:
-        """Delete products, at most 1,000 at a time; give how many there were."""
+        """Delete products, at most 1,000 at a time; return how many there were."""
         ...
 
     async def retain(self, ids: Collection[str]) -> int:
-        """Delete every product but these; give how many there were."""
+        """Delete every product but these; return how many there were."""
         ...
 
     async def seal(self) -> int:
-        """Record how many products there are, which opening the collection verifies; give the number.
+        """Record how many products there are, which opening the collection verifies; return the number.
 
         When this returns, readers see every write before it.
         """
@@ -110,14 +140,26 @@ class CollectionWriter(Protocol):
 class IndexAdministrator(Protocol):
     """Opens collections for writing and swaps the one that readers use."""
 
-    async def current(self, manifest: str, *, embedding_dim: int = EMBEDDING_DIM) -> CollectionWriter:
-        """Open the collection in use, made empty on first use; FailedPrecondition when its manifest differs."""
+    async def current(
+        self, manifest: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
+    ) -> CollectionWriter:
+        """Open the collection in use, made empty on first use with the schema, or fashion where none is given.
+
+        A schema that differs from the collection's in names of columns, labels or question words, or only adds fields
+        that are neither encoded nor searched by their words, becomes the collection's.
+
+        Raises:
+            FailedPrecondition: its manifest differs, or the schema differs in a way that needs a rebuild; says which.
+        """
         ...
 
     async def build(
-        self, manifest: str, source: str, *, embedding_dim: int = EMBEDDING_DIM
+        self, manifest: str, source: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
     ) -> CollectionWriter:
-        """Open a new collection for a rebuild, or the unfinished one of the same manifest and source."""
+        """Open a new collection for a rebuild, or the unfinished one of the same manifest, source and schema.
+
+        Without a schema it has that of the collection in use, or fashion where there is none.
+        """
         ...
 
     async def promote(self, version: IndexVersion) -> None:
@@ -131,7 +173,7 @@ class Rewriter(Protocol):
     async def rewrite(
         self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
     ) -> rewrite_pb2.RewriteResponse:
-        """Give what the turn needs, and what read it. Raises RewriterUnavailable when it cannot."""
+        """Return what the turn needs, and what read it. Raises RewriterUnavailable when it cannot."""
         ...
 
 

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from vitrine.v1 import query_pb2 as _query_pb2
+from vitrine.v1 import schema_pb2 as _schema_pb2
 from vitrine.v1 import search_pb2 as _search_pb2
 import builtins as _builtins
 import sys
@@ -56,22 +57,32 @@ class UpsertOptions(_message.Message):
     REBUILD_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     REBUILD_IF_STALE_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
     rebuild: _builtins.bool
     """Build a new index from this stream alone and swap it in when the stream ends; readers see the old one until then."""
     source: _builtins.str
     """Names the source, so that a rebuild that was cut off is resumed instead of begun again."""
     rebuild_if_stale: _builtins.bool
-    """Rebuild where other encoders than those that serve now made the index; add and update where the same did."""
+    """Rebuild where other encoders than those that serve now made the index, or another schema; add and update where the
+    same did.
+    """
+    @_builtins.property
+    def schema(self) -> _schema_pb2.CatalogueSchema:
+        """The catalogue's schema; absent: that of the index, or the fashion schema where there is none yet. One that differs
+        from the index's needs a rebuild, unless it only adds fields that are neither encoded nor searched by their words.
+        """
+
     def __init__(
         self,
         *,
         rebuild: _builtins.bool = ...,
         source: _builtins.str = ...,
         rebuild_if_stale: _builtins.bool = ...,
+        schema: _schema_pb2.CatalogueSchema | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild", "rebuild_if_stale", b"rebuild_if_stale", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild", "rebuild_if_stale", b"rebuild_if_stale", "schema", b"schema", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -83,19 +94,25 @@ class ProductInput(_message.Message):
 
     PRODUCT_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    MORE_IMAGES_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
-    """The encoded picture."""
+    """The encoded picture; empty for a product that has none. Without one the product needs words to be found by."""
     @_builtins.property
     def product(self) -> _query_pb2.Product: ...
+    @_builtins.property
+    def more_images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Further pictures, at most 7; each finds the product too."""
+
     def __init__(
         self,
         *,
         product: _query_pb2.Product | None = ...,
         image: _builtins.bytes = ...,
+        more_images: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "more_images", b"more_images", "product", b"product"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -110,6 +127,9 @@ class UpsertProductsResponse(_message.Message):
     REJECTED_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     INDEX_FIELD_NUMBER: _builtins.int
+    WITHOUT_IMAGE_FIELD_NUMBER: _builtins.int
+    WITHOUT_WORDS_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
     written: _builtins.int
     """Products of this stream that are durable now."""
     unchanged: _builtins.int
@@ -118,6 +138,12 @@ class UpsertProductsResponse(_message.Message):
     """Products of this stream that were refused."""
     index: _builtins.str
     """Set in the last answer: the index that readers use now."""
+    without_image: _builtins.int
+    """Products of this stream without a picture: their words alone find them."""
+    without_words: _builtins.int
+    """Products of this stream without words: their pictures alone find them."""
+    cut: _builtins.int
+    """Products of this stream whose words are longer than what the encoder reads: the rest is kept, and not encoded."""
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductError]:
         """Refusals since the last answer."""
@@ -130,10 +156,13 @@ class UpsertProductsResponse(_message.Message):
         rejected: _builtins.int = ...,
         errors: _abc.Iterable[Global___ProductError] | None = ...,
         index: _builtins.str = ...,
+        without_image: _builtins.int = ...,
+        without_words: _builtins.int = ...,
+        cut: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "index", b"index", "rejected", b"rejected", "unchanged", b"unchanged", "written", b"written"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "errors", b"errors", "index", b"index", "rejected", b"rejected", "unchanged", b"unchanged", "without_image", b"without_image", "without_words", b"without_words", "written", b"written"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -274,6 +303,7 @@ class DescribeResponse(_message.Message):
     PRODUCTS_FIELD_NUMBER: _builtins.int
     EMBEDDING_DIM_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
     products: _builtins.int
     embedding_dim: _builtins.int
     """Length of one half of a product's vector."""
@@ -281,6 +311,8 @@ class DescribeResponse(_message.Message):
     def versions(self) -> _search_pb2.Versions: ...
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldDescription]: ...
+    @_builtins.property
+    def schema(self) -> _schema_pb2.CatalogueSchema: ...
     def __init__(
         self,
         *,
@@ -288,10 +320,11 @@ class DescribeResponse(_message.Message):
         products: _builtins.int = ...,
         embedding_dim: _builtins.int = ...,
         fields: _abc.Iterable[Global___FieldDescription] | None = ...,
+        schema: _schema_pb2.CatalogueSchema | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_dim", b"embedding_dim", "fields", b"fields", "products", b"products", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_dim", b"embedding_dim", "fields", b"fields", "products", b"products", "schema", b"schema", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -299,7 +332,7 @@ Global___DescribeResponse: _TypeAlias = DescribeResponse  # noqa: Y015
 
 @_typing.final
 class FieldDescription(_message.Message):
-    """A field that filters may name."""
+    """A field that filters may name, with what the index holds of it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -312,25 +345,35 @@ class FieldDescription(_message.Message):
         TYPE_UNSPECIFIED: FieldDescription._Type.ValueType  # 0
         TYPE_TEXT: FieldDescription._Type.ValueType  # 1
         TYPE_NUMBER: FieldDescription._Type.ValueType  # 2
+        TYPE_BOOLEAN: FieldDescription._Type.ValueType  # 3
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper): ...
     TYPE_UNSPECIFIED: FieldDescription.Type.ValueType  # 0
     TYPE_TEXT: FieldDescription.Type.ValueType  # 1
     TYPE_NUMBER: FieldDescription.Type.ValueType  # 2
+    TYPE_BOOLEAN: FieldDescription.Type.ValueType  # 3
 
     NAME_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     MINIMUM_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    MORE_VALUES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     type: Global___FieldDescription.Type.ValueType
     minimum: _builtins.float
     """For a number: its range in the index."""
     maximum: _builtins.float
+    more_values: _builtins.bool
+    """Whether the field has more values than are listed."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For text: its values, most frequent first, at most 256."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How many products have each of `values`."""
 
     def __init__(
         self,
@@ -340,10 +383,12 @@ class FieldDescription(_message.Message):
         values: _abc.Iterable[_builtins.str] | None = ...,
         minimum: _builtins.float = ...,
         maximum: _builtins.float = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        more_values: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["maximum", b"maximum", "minimum", b"minimum", "name", b"name", "type", b"type", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "maximum", b"maximum", "minimum", b"minimum", "more_values", b"more_values", "name", b"name", "type", b"type", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,39 +24,49 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16vitrine/v1/query.proto\x12\nvitrine.v1\"6\n\nFieldValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x42\x06\n\x04kind\"\xfb\x01\n\x06\x46ilter\x12$\n\x06\x65quals\x18\x01 \x01(\x0b\x32\x12.vitrine.v1.EqualsH\x00\x12#\n\x06one_of\x18\x02 \x01(\x0b\x32\x11.vitrine.v1.OneOfH\x00\x12\"\n\x05range\x18\x03 \x01(\x0b\x32\x11.vitrine.v1.RangeH\x00\x12(\n\x06\x61ll_of\x18\x04 \x01(\x0b\x32\x16.vitrine.v1.FilterListH\x00\x12(\n\x06\x61ny_of\x18\x05 \x01(\x0b\x32\x16.vitrine.v1.FilterListH\x00\x12&\n\x08negation\x18\x06 \x01(\x0b\x32\x12.vitrine.v1.FilterH\x00\x42\x06\n\x04node\"1\n\nFilterList\x12#\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x12.vitrine.v1.Filter\">\n\x06\x45quals\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.vitrine.v1.FieldValue\">\n\x05OneOf\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12&\n\x06values\x18\x02 \x03(\x0b\x32\x16.vitrine.v1.FieldValue\"\x90\x01\n\x05Range\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x14\n\x07minimum\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x19\n\x11\x65xclusive_minimum\x18\x04 \x01(\x08\x12\x19\n\x11\x65xclusive_maximum\x18\x05 \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum\"&\n\x07Weights\x12\x0c\n\x04text\x18\x01 \x01(\x01\x12\r\n\x05image\x18\x02 \x01(\x01\"\xf4\x01\n\x07Product\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x0e\n\x06\x63olour\x18\x04 \x01(\t\x12\x0f\n\x07pattern\x18\x05 \x01(\t\x12\r\n\x05\x62rand\x18\x06 \x01(\t\x12\r\n\x05price\x18\x07 \x01(\x01\x12\x11\n\timage_uri\x18\x08 \x01(\t\x12\x37\n\nattributes\x18\t \x03(\x0b\x32#.vitrine.v1.Product.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x9b\x01\n\x05Route\x12\x15\n\x11ROUTE_UNSPECIFIED\x10\x00\x12\x0e\n\nROUTE_TEXT\x10\x01\x12\x0f\n\x0bROUTE_IMAGE\x10\x02\x12\x12\n\x0eROUTE_COMPOSED\x10\x03\x12\x10\n\x0cROUTE_REFINE\x10\x04\x12\x11\n\rROUTE_SIMILAR\x10\x05\x12\x11\n\rROUTE_COMPARE\x10\x06\x12\x0e\n\nROUTE_CHAT\x10\x07*h\n\tSortOrder\x12\x1a\n\x16SORT_ORDER_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSORT_ORDER_PRICE_ASCENDING\x10\x01\x12\x1f\n\x1bSORT_ORDER_PRICE_DESCENDING\x10\x02*X\n\x06Intent\x12\x16\n\x12INTENT_UNSPECIFIED\x10\x00\x12\x0e\n\nINTENT_BUY\x10\x01\x12\x12\n\x0eINTENT_COMPARE\x10\x02\x12\x12\n\x0eINTENT_CONSULT\x10\x03*V\n\tSentiment\x12\x19\n\x15SENTIMENT_UNSPECIFIED\x10\x00\x12\x16\n\x12SENTIMENT_POSITIVE\x10\x01\x12\x16\n\x12SENTIMENT_NEGATIVE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16vitrine/v1/query.proto\x12\nvitrine.v1\")\n\x04Sort\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\ndescending\x18\x02 \x01(\x08\"p\n\nFieldValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\x11\n\x07\x62oolean\x18\x03 \x01(\x08H\x00\x12%\n\x05texts\x18\x04 \x01(\x0b\x32\x14.vitrine.v1.TextListH\x00\x42\x06\n\x04kind\"\x1a\n\x08TextList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xfb\x01\n\x06\x46ilter\x12$\n\x06\x65quals\x18\x01 \x01(\x0b\x32\x12.vitrine.v1.EqualsH\x00\x12#\n\x06one_of\x18\x02 \x01(\x0b\x32\x11.vitrine.v1.OneOfH\x00\x12\"\n\x05range\x18\x03 \x01(\x0b\x32\x11.vitrine.v1.RangeH\x00\x12(\n\x06\x61ll_of\x18\x04 \x01(\x0b\x32\x16.vitrine.v1.FilterListH\x00\x12(\n\x06\x61ny_of\x18\x05 \x01(\x0b\x32\x16.vitrine.v1.FilterListH\x00\x12&\n\x08negation\x18\x06 \x01(\x0b\x32\x12.vitrine.v1.FilterH\x00\x42\x06\n\x04node\"1\n\nFilterList\x12#\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x12.vitrine.v1.Filter\">\n\x06\x45quals\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.vitrine.v1.FieldValue\">\n\x05OneOf\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12&\n\x06values\x18\x02 \x03(\x0b\x32\x16.vitrine.v1.FieldValue\"\x90\x01\n\x05Range\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x14\n\x07minimum\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x19\n\x11\x65xclusive_minimum\x18\x04 \x01(\x08\x12\x19\n\x11\x65xclusive_maximum\x18\x05 \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum\"\x89\x01\n\x07Weights\x12\x0c\n\x04text\x18\x01 \x01(\x01\x12\r\n\x05image\x18\x02 \x01(\x01\x12\x31\n\x07signals\x18\x03 \x03(\x0b\x32 .vitrine.v1.Weights.SignalsEntry\x1a.\n\x0cSignalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x8f\x03\n\x07Product\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x0e\n\x06\x63olour\x18\x04 \x01(\t\x12\x0f\n\x07pattern\x18\x05 \x01(\t\x12\r\n\x05\x62rand\x18\x06 \x01(\t\x12\x12\n\x05price\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\timage_uri\x18\x08 \x01(\t\x12\x37\n\nattributes\x18\t \x03(\x0b\x32#.vitrine.v1.Product.AttributesEntry\x12/\n\x06\x66ields\x18\n \x03(\x0b\x32\x1f.vitrine.v1.Product.FieldsEntry\x12\x12\n\nimage_uris\x18\x0b \x03(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x45\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.vitrine.v1.FieldValue:\x02\x38\x01\x42\x08\n\x06_price*\x9b\x01\n\x05Route\x12\x15\n\x11ROUTE_UNSPECIFIED\x10\x00\x12\x0e\n\nROUTE_TEXT\x10\x01\x12\x0f\n\x0bROUTE_IMAGE\x10\x02\x12\x12\n\x0eROUTE_COMPOSED\x10\x03\x12\x10\n\x0cROUTE_REFINE\x10\x04\x12\x11\n\rROUTE_SIMILAR\x10\x05\x12\x11\n\rROUTE_COMPARE\x10\x06\x12\x0e\n\nROUTE_CHAT\x10\x07*X\n\x06Intent\x12\x16\n\x12INTENT_UNSPECIFIED\x10\x00\x12\x0e\n\nINTENT_BUY\x10\x01\x12\x12\n\x0eINTENT_COMPARE\x10\x02\x12\x12\n\x0eINTENT_CONSULT\x10\x03*V\n\tSentiment\x12\x19\n\x15SENTIMENT_UNSPECIFIED\x10\x00\x12\x16\n\x12SENTIMENT_POSITIVE\x10\x01\x12\x16\n\x12SENTIMENT_NEGATIVE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vitrine.v1.query_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_WEIGHTS_SIGNALSENTRY']._loaded_options = None
+  _globals['_WEIGHTS_SIGNALSENTRY']._serialized_options = b'8\001'
   _globals['_PRODUCT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_ROUTE']._serialized_start=962
-  _globals['_ROUTE']._serialized_end=1117
-  _globals['_SORTORDER']._serialized_start=1119
-  _globals['_SORTORDER']._serialized_end=1223
-  _globals['_INTENT']._serialized_start=1225
-  _globals['_INTENT']._serialized_end=1313
-  _globals['_SENTIMENT']._serialized_start=1315
-  _globals['_SENTIMENT']._serialized_end=1401
-  _globals['_FIELDVALUE']._serialized_start=38
-  _globals['_FIELDVALUE']._serialized_end=92
-  _globals['_FILTER']._serialized_start=95
-  _globals['_FILTER']._serialized_end=346
-  _globals['_FILTERLIST']._serialized_start=348
-  _globals['_FILTERLIST']._serialized_end=397
-  _globals['_EQUALS']._serialized_start=399
-  _globals['_EQUALS']._serialized_end=461
-  _globals['_ONEOF']._serialized_start=463
-  _globals['_ONEOF']._serialized_end=525
-  _globals['_RANGE']._serialized_start=528
-  _globals['_RANGE']._serialized_end=672
-  _globals['_WEIGHTS']._serialized_start=674
-  _globals['_WEIGHTS']._serialized_end=712
-  _globals['_PRODUCT']._serialized_start=715
-  _globals['_PRODUCT']._serialized_end=959
-  _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_start=910
-  _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_end=959
+  _globals['_PRODUCT_FIELDSENTRY']._loaded_options = None
+  _globals['_PRODUCT_FIELDSENTRY']._serialized_options = b'8\001'
+  _globals['_ROUTE']._serialized_start=1346
+  _globals['_ROUTE']._serialized_end=1501
+  _globals['_INTENT']._serialized_start=1503
+  _globals['_INTENT']._serialized_end=1591
+  _globals['_SENTIMENT']._serialized_start=1593
+  _globals['_SENTIMENT']._serialized_end=1679
+  _globals['_SORT']._serialized_start=38
+  _globals['_SORT']._serialized_end=79
+  _globals['_FIELDVALUE']._serialized_start=81
+  _globals['_FIELDVALUE']._serialized_end=193
+  _globals['_TEXTLIST']._serialized_start=195
+  _globals['_TEXTLIST']._serialized_end=221
+  _globals['_FILTER']._serialized_start=224
+  _globals['_FILTER']._serialized_end=475
+  _globals['_FILTERLIST']._serialized_start=477
+  _globals['_FILTERLIST']._serialized_end=526
+  _globals['_EQUALS']._serialized_start=528
+  _globals['_EQUALS']._serialized_end=590
+  _globals['_ONEOF']._serialized_start=592
+  _globals['_ONEOF']._serialized_end=654
+  _globals['_RANGE']._serialized_start=657
+  _globals['_RANGE']._serialized_end=801
+  _globals['_WEIGHTS']._serialized_start=804
+  _globals['_WEIGHTS']._serialized_end=941
+  _globals['_WEIGHTS_SIGNALSENTRY']._serialized_start=895
+  _globals['_WEIGHTS_SIGNALSENTRY']._serialized_end=941
+  _globals['_PRODUCT']._serialized_start=944
+  _globals['_PRODUCT']._serialized_end=1343
+  _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_start=1213
+  _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_end=1262
+  _globals['_PRODUCT_FIELDSENTRY']._serialized_start=1264
+  _globals['_PRODUCT_FIELDSENTRY']._serialized_end=1333
 # @@protoc_insertion_point(module_scope)

@@ -61,26 +61,6 @@ ROUTE_CHAT: Route.ValueType  # 7
 """Nothing is searched; the reply is the answer."""
 Global___Route: _TypeAlias = Route  # noqa: Y015
 
-class _SortOrder:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _SortOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortOrder.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    SORT_ORDER_UNSPECIFIED: _SortOrder.ValueType  # 0
-    """By score, best first."""
-    SORT_ORDER_PRICE_ASCENDING: _SortOrder.ValueType  # 1
-    SORT_ORDER_PRICE_DESCENDING: _SortOrder.ValueType  # 2
-
-class SortOrder(_SortOrder, metaclass=_SortOrderEnumTypeWrapper):
-    """The order of the hits."""
-
-SORT_ORDER_UNSPECIFIED: SortOrder.ValueType  # 0
-"""By score, best first."""
-SORT_ORDER_PRICE_ASCENDING: SortOrder.ValueType  # 1
-SORT_ORDER_PRICE_DESCENDING: SortOrder.ValueType  # 2
-Global___SortOrder: _TypeAlias = SortOrder  # noqa: Y015
-
 class _Intent:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -130,34 +110,90 @@ SENTIMENT_NEGATIVE: Sentiment.ValueType  # 2
 Global___Sentiment: _TypeAlias = Sentiment  # noqa: Y015
 
 @_typing.final
+class Sort(_message.Message):
+    """An order of the hits: by a field that the schema sorts by. Products without a value come last, both ways."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    descending: _builtins.bool
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        descending: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descending", b"descending", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sort: _TypeAlias = Sort  # noqa: Y015
+
+@_typing.final
 class FieldValue(_message.Message):
-    """A value of a field: text for category, colour, pattern and brand; a number for price."""
+    """A value of a field, by the field's kind: a text for a keyword or a text, a number for a number or money, texts for
+    several keywords. A condition names one value: a keyword of several is a text.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
+    BOOLEAN_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     number: _builtins.float
+    boolean: _builtins.bool
+    @_builtins.property
+    def texts(self) -> Global___TextList: ...
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         number: _builtins.float = ...,
+        boolean: _builtins.bool = ...,
+        texts: Global___TextList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "number", b"number", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["boolean", b"boolean", "kind", b"kind", "number", b"number", "text", b"text", "texts", b"texts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "number", b"number", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boolean", b"boolean", "kind", b"kind", "number", b"number", "text", b"text", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "number"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "number", "boolean", "texts"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___FieldValue: _TypeAlias = FieldValue  # noqa: Y015
 
 @_typing.final
+class TextList(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextList: _TypeAlias = TextList  # noqa: Y015
+
+@_typing.final
 class Filter(_message.Message):
-    """A condition on a product's typed fields, a tree of at most 8 levels and 256 values."""
+    """A condition on the fields that the catalogue's schema filters, a tree of at most 8 levels and 256 values. Keywords
+    are equal in any case and Unicode form. A missing value satisfies no condition on a number, nor the opposite of one;
+    the exclusion of a keyword holds for a product that has none.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -308,23 +344,51 @@ Global___Range: _TypeAlias = Range  # noqa: Y015
 
 @_typing.final
 class Weights(_message.Message):
-    """The ranking r = text * S_text + image * S_image; each weight is finite, not negative, and their sum is over 0."""
+    """The ranking r = text * S_text + image * S_image + the shares of the signals; text and image are finite and not
+    negative, and their sum is over 0.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class SignalsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TEXT_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    SIGNALS_FIELD_NUMBER: _builtins.int
     text: _builtins.float
     image: _builtins.float
+    @_builtins.property
+    def signals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Shares of ranking signals by name, such as "lexical"; in answers only, a server's setting."""
+
     def __init__(
         self,
         *,
         text: _builtins.float = ...,
         image: _builtins.float = ...,
+        signals: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "signals", b"signals", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -332,7 +396,10 @@ Global___Weights: _TypeAlias = Weights  # noqa: Y015
 
 @_typing.final
 class Product(_message.Message):
-    """A product as the index holds it."""
+    """A product as the index holds it. `fields` has every field of the catalogue's schema that the product has. The
+    others repeat those of them that most catalogues have: title, category, brand and price by their roles in the schema,
+    colour and pattern by their names. A writer may use either; where both are given, `fields` counts.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -356,6 +423,27 @@ class Product(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class FieldsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___FieldValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___FieldValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
@@ -365,6 +453,8 @@ class Product(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     IMAGE_URI_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    IMAGE_URIS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """1 to 128 characters, unique in a catalogue."""
     title: _builtins.str
@@ -373,12 +463,22 @@ class Product(_message.Message):
     pattern: _builtins.str
     brand: _builtins.str
     price: _builtins.float
-    """In the catalogue's currency, finite, not negative."""
+    """In the catalogue's currency, finite, not negative; absent where the product has none."""
     image_uri: _builtins.str
-    """Where a picture can be had: a file path or a URL. The service never fetches it."""
+    """Where the first picture can be had: a file path or a URL. The service never fetches it."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Whatever else the catalogue knows; returned, not filtered."""
+        """Whatever else the catalogue knows; returned, not filtered. At most 64."""
+
+    @_builtins.property
+    def fields(self) -> _containers.MessageMap[_builtins.str, Global___FieldValue]:
+        """By name of the schema's field; what the product lacks is absent. Texts up to 32,768 bytes, keywords up to 512
+        characters, at most 64 keywords a field.
+        """
+
+    @_builtins.property
+    def image_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where all of its pictures can be had, the first one foremost; at most 8."""
 
     def __init__(
         self,
@@ -389,14 +489,18 @@ class Product(_message.Message):
         colour: _builtins.str = ...,
         pattern: _builtins.str = ...,
         brand: _builtins.str = ...,
-        price: _builtins.float = ...,
+        price: _builtins.float | None = ...,
         image_uri: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        fields: _abc.Mapping[_builtins.str, Global___FieldValue] | None = ...,
+        image_uris: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "brand", b"brand", "category", b"category", "colour", b"colour", "id", b"id", "image_uri", b"image_uri", "pattern", b"pattern", "price", b"price", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "attributes", b"attributes", "brand", b"brand", "category", b"category", "colour", b"colour", "fields", b"fields", "id", b"id", "image_uri", b"image_uri", "image_uris", b"image_uris", "pattern", b"pattern", "price", b"price", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
+    _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
 
 Global___Product: _TypeAlias = Product  # noqa: Y015

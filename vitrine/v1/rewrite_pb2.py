@@ -22,55 +22,29 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 from vitrine.v1 import query_pb2 as vitrine_dot_v1_dot_query__pb2
+from vitrine.v1 import schema_pb2 as vitrine_dot_v1_dot_schema__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vitrine/v1/rewrite.proto\x12\nvitrine.v1\x1a google/protobuf/descriptor.proto\x1a\x16vitrine/v1/query.proto\"\x9b\x01\n\x0eRewriteRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\thas_image\x18\x02 \x01(\x08\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12!\n\x07history\x18\x04 \x03(\x0b\x32\x10.vitrine.v1.Turn\x12!\n\x06\x66\x61\x63\x65ts\x18\x05 \x03(\x0b\x32\x11.vitrine.v1.Facet\x12\x0e\n\x06locale\x18\x06 \x01(\t\"N\n\x0fRewriteResponse\x12$\n\x07rewrite\x18\x01 \x01(\x0b\x32\x13.vitrine.v1.Rewrite\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"&\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\x84\x01\n\x04Turn\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12$\n\x07rewrite\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Rewrite\x12\"\n\x05shown\x18\x05 \x03(\x0b\x32\x13.vitrine.v1.Product\"\x9f\x0c\n\x07Rewrite\x12\x9b\x02\n\x05route\x18\x01 \x01(\x0e\x32\x11.vitrine.v1.RouteB\xf8\x01\xa2\xce\x18\xf3\x01text: search by words; image: by the picture alone; composed: by a picture and a change to it; refine: by a product and a change to it; similar: products like one product; compare: set shown products side by side; chat: answer without a search\x12^\n\x05query\x18\x02 \x01(\tBO\xa2\xce\x18Kwhat is wanted now, in full, as a short product description; empty for chat\x12\x7f\n\x0cmodification\x18\x03 \x01(\tBi\xa2\xce\x18\x65\x66or composed and refine the change to the reference, as \"replace A with B\" or \"make it B\"; else empty\x12\xae\x02\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.FilterB\x89\x02\xa2\xce\x18\x84\x02\x63onditions: values that must hold, or with `exclude` must not, copied from `values`, with those of the conversation that still apply; price_over and price_under: prices that must be exceeded or not be reached, or null; cheaper means under the reference\'s price\x12P\n\x04sort\x18\x05 \x01(\x0e\x32\x15.vitrine.v1.SortOrderB+\xa2\xce\x18\'the order of the hits; none: best first\x12\x88\x01\n\nreferences\x18\x06 \x03(\tBt\xa2\xce\x18pids from `products` or `pictures` that the turn speaks of, the reference first; empty for the turn\'s own picture\x12\x35\n\x05reply\x18\x07 \x01(\tB&\xa2\xce\x18\"one short sentence for the shopper\x12\x12\n\nconfidence\x18\x08 \x01(\x01\x12\x0e\n\x06source\x18\t \x01(\t\x12\xb1\x01\n\x06intent\x18\n \x01(\x0e\x32\x12.vitrine.v1.IntentB\x8c\x01\xa2\xce\x18\x87\x01\x62uy: wants to find something; compare: weighs products against each other; consult: wants to know or to be advised; none: anything else\x12s\n\tsentiment\x18\x0b \x01(\x0e\x32\x15.vitrine.v1.SentimentBI\xa2\xce\x18\x45how the shopper speaks of what was shown: positive, negative, or none\x12r\n\x07remarks\x18\x0c \x03(\x0b\x32\x12.vitrine.v1.RemarkBM\xa2\xce\x18Iattributes of what was shown that the shopper praises or finds fault with\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\"\x83\x02\n\x06Remark\x12_\n\x05\x66ield\x18\x01 \x01(\tBP\xa2\xce\x18Lcategory, colour, pattern, brand, another attribute such as length, or empty\x12U\n\x05value\x18\x02 \x01(\tBF\xa2\xce\x18\x42the value spoken of, from `values` where the field is one of those\x12\x41\n\x08polarity\x18\x03 \x01(\x0e\x32\x15.vitrine.v1.SentimentB\x18\xa2\xce\x18\x14positive or negative2T\n\x0eRewriteService\x12\x42\n\x07Rewrite\x12\x1a.vitrine.v1.RewriteRequest\x1a\x1b.vitrine.v1.RewriteResponse:0\n\x07meaning\x12\x1d.google.protobuf.FieldOptions\x18\xe4\x89\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vitrine/v1/rewrite.proto\x12\nvitrine.v1\x1a\x16vitrine/v1/query.proto\x1a\x17vitrine/v1/schema.proto\"\xc8\x01\n\x0eRewriteRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\thas_image\x18\x02 \x01(\x08\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12!\n\x07history\x18\x04 \x03(\x0b\x32\x10.vitrine.v1.Turn\x12!\n\x06\x66\x61\x63\x65ts\x18\x05 \x03(\x0b\x32\x11.vitrine.v1.Facet\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12+\n\x06schema\x18\x07 \x01(\x0b\x32\x1b.vitrine.v1.CatalogueSchema\"N\n\x0fRewriteResponse\x12$\n\x07rewrite\x18\x01 \x01(\x0b\x32\x13.vitrine.v1.Rewrite\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"&\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\x96\x01\n\x04Turn\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12$\n\x07rewrite\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Rewrite\x12\"\n\x05shown\x18\x05 \x03(\x0b\x32\x13.vitrine.v1.Product\x12\x10\n\x08position\x18\x06 \x01(\x05\"\xf3\x02\n\x07Rewrite\x12 \n\x05route\x18\x01 \x01(\x0e\x32\x11.vitrine.v1.Route\x12\r\n\x05query\x18\x02 \x01(\t\x12\x14\n\x0cmodification\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12\x1e\n\x04sort\x18\x0e \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x0c\n\x04more\x18\x0f \x01(\x08\x12\x12\n\nreferences\x18\x06 \x03(\t\x12\r\n\x05reply\x18\x07 \x01(\t\x12\x12\n\nconfidence\x18\x08 \x01(\x01\x12\x0e\n\x06source\x18\t \x01(\t\x12\"\n\x06intent\x18\n \x01(\x0e\x32\x12.vitrine.v1.Intent\x12(\n\tsentiment\x18\x0b \x01(\x0e\x32\x15.vitrine.v1.Sentiment\x12#\n\x07remarks\x18\x0c \x03(\x0b\x32\x12.vitrine.v1.Remark\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\tJ\x04\x08\x05\x10\x06\"O\n\x06Remark\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\'\n\x08polarity\x18\x03 \x01(\x0e\x32\x15.vitrine.v1.Sentiment2T\n\x0eRewriteService\x12\x42\n\x07Rewrite\x12\x1a.vitrine.v1.RewriteRequest\x1a\x1b.vitrine.v1.RewriteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vitrine.v1.rewrite_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['route']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['route']._serialized_options = b'\242\316\030\363\001text: search by words; image: by the picture alone; composed: by a picture and a change to it; refine: by a product and a change to it; similar: products like one product; compare: set shown products side by side; chat: answer without a search'
-  _globals['_REWRITE'].fields_by_name['query']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['query']._serialized_options = b'\242\316\030Kwhat is wanted now, in full, as a short product description; empty for chat'
-  _globals['_REWRITE'].fields_by_name['modification']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['modification']._serialized_options = b'\242\316\030efor composed and refine the change to the reference, as \"replace A with B\" or \"make it B\"; else empty'
-  _globals['_REWRITE'].fields_by_name['filter']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['filter']._serialized_options = b'\242\316\030\204\002conditions: values that must hold, or with `exclude` must not, copied from `values`, with those of the conversation that still apply; price_over and price_under: prices that must be exceeded or not be reached, or null; cheaper means under the reference\'s price'
-  _globals['_REWRITE'].fields_by_name['sort']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['sort']._serialized_options = b'\242\316\030\'the order of the hits; none: best first'
-  _globals['_REWRITE'].fields_by_name['references']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['references']._serialized_options = b'\242\316\030pids from `products` or `pictures` that the turn speaks of, the reference first; empty for the turn\'s own picture'
-  _globals['_REWRITE'].fields_by_name['reply']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['reply']._serialized_options = b'\242\316\030\"one short sentence for the shopper'
-  _globals['_REWRITE'].fields_by_name['intent']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['intent']._serialized_options = b'\242\316\030\207\001buy: wants to find something; compare: weighs products against each other; consult: wants to know or to be advised; none: anything else'
-  _globals['_REWRITE'].fields_by_name['sentiment']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['sentiment']._serialized_options = b'\242\316\030Ehow the shopper speaks of what was shown: positive, negative, or none'
-  _globals['_REWRITE'].fields_by_name['remarks']._loaded_options = None
-  _globals['_REWRITE'].fields_by_name['remarks']._serialized_options = b'\242\316\030Iattributes of what was shown that the shopper praises or finds fault with'
-  _globals['_REMARK'].fields_by_name['field']._loaded_options = None
-  _globals['_REMARK'].fields_by_name['field']._serialized_options = b'\242\316\030Lcategory, colour, pattern, brand, another attribute such as length, or empty'
-  _globals['_REMARK'].fields_by_name['value']._loaded_options = None
-  _globals['_REMARK'].fields_by_name['value']._serialized_options = b'\242\316\030Bthe value spoken of, from `values` where the field is one of those'
-  _globals['_REMARK'].fields_by_name['polarity']._loaded_options = None
-  _globals['_REMARK'].fields_by_name['polarity']._serialized_options = b'\242\316\030\024positive or negative'
-  _globals['_REWRITEREQUEST']._serialized_start=99
-  _globals['_REWRITEREQUEST']._serialized_end=254
-  _globals['_REWRITERESPONSE']._serialized_start=256
-  _globals['_REWRITERESPONSE']._serialized_end=334
-  _globals['_FACET']._serialized_start=336
-  _globals['_FACET']._serialized_end=374
-  _globals['_TURN']._serialized_start=377
-  _globals['_TURN']._serialized_end=509
-  _globals['_REWRITE']._serialized_start=512
-  _globals['_REWRITE']._serialized_end=2079
-  _globals['_REMARK']._serialized_start=2082
-  _globals['_REMARK']._serialized_end=2341
-  _globals['_REWRITESERVICE']._serialized_start=2343
-  _globals['_REWRITESERVICE']._serialized_end=2427
+  _globals['_REWRITEREQUEST']._serialized_start=90
+  _globals['_REWRITEREQUEST']._serialized_end=290
+  _globals['_REWRITERESPONSE']._serialized_start=292
+  _globals['_REWRITERESPONSE']._serialized_end=370
+  _globals['_FACET']._serialized_start=372
+  _globals['_FACET']._serialized_end=410
+  _globals['_TURN']._serialized_start=413
+  _globals['_TURN']._serialized_end=563
+  _globals['_REWRITE']._serialized_start=566
+  _globals['_REWRITE']._serialized_end=937
+  _globals['_REMARK']._serialized_start=939
+  _globals['_REMARK']._serialized_end=1018
+  _globals['_REWRITESERVICE']._serialized_start=1020
+  _globals['_REWRITESERVICE']._serialized_end=1104
 # @@protoc_insertion_point(module_scope)

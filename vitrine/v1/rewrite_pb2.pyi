@@ -5,11 +5,10 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
-from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import extension_dict as _extension_dict
 from vitrine.v1 import query_pb2 as _query_pb2
+from vitrine.v1 import schema_pb2 as _schema_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -31,6 +30,7 @@ class RewriteRequest(_message.Message):
     HISTORY_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The shopper's words, untrusted."""
     has_image: _builtins.bool
@@ -46,6 +46,10 @@ class RewriteRequest(_message.Message):
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
         """The values that filters may use."""
 
+    @_builtins.property
+    def schema(self) -> _schema_pb2.CatalogueSchema:
+        """The catalogue's schema; absent: the fashion schema that ships."""
+
     def __init__(
         self,
         *,
@@ -55,10 +59,11 @@ class RewriteRequest(_message.Message):
         history: _abc.Iterable[Global___Turn] | None = ...,
         facets: _abc.Iterable[Global___Facet] | None = ...,
         locale: _builtins.str = ...,
+        schema: _schema_pb2.CatalogueSchema | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["facets", b"facets", "has_image", b"has_image", "history", b"history", "locale", b"locale", "product_id", b"product_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facets", b"facets", "has_image", b"has_image", "history", b"history", "locale", b"locale", "product_id", b"product_id", "schema", b"schema", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -92,7 +97,7 @@ Global___RewriteResponse: _TypeAlias = RewriteResponse  # noqa: Y015
 
 @_typing.final
 class Facet(_message.Message):
-    """The values of a typed field that the index holds, most frequent first, at most 256."""
+    """The values of a field that the index holds, most frequent first, at most 256; of a boolean, none."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -126,11 +131,14 @@ class Turn(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     REWRITE_FIELD_NUMBER: _builtins.int
     SHOWN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     image_id: _builtins.str
     """The session's id of the turn's picture; empty without one."""
     product_id: _builtins.str
     """The product that the turn pointed at; empty without one."""
+    position: _builtins.int
+    """Hits of the turn's search that were shown up to here, those of earlier pages included."""
     @_builtins.property
     def rewrite(self) -> Global___Rewrite: ...
     @_builtins.property
@@ -145,10 +153,11 @@ class Turn(_message.Message):
         product_id: _builtins.str = ...,
         rewrite: Global___Rewrite | None = ...,
         shown: _abc.Iterable[_query_pb2.Product] | None = ...,
+        position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rewrite", b"rewrite"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "product_id", b"product_id", "rewrite", b"rewrite", "shown", b"shown", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "position", b"position", "product_id", b"product_id", "rewrite", b"rewrite", "shown", b"shown", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,6 +174,7 @@ class Rewrite(_message.Message):
     MODIFICATION_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     SORT_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     REFERENCES_FIELD_NUMBER: _builtins.int
     REPLY_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
@@ -178,7 +188,8 @@ class Rewrite(_message.Message):
     """The words to search by, for ROUTE_TEXT; what is wanted in full."""
     modification: _builtins.str
     """The change to the reference, for ROUTE_COMPOSED and ROUTE_REFINE."""
-    sort: _query_pb2.SortOrder.ValueType
+    more: _builtins.bool
+    """The next page of the search before this turn; route, words and conditions are that search's."""
     reply: _builtins.str
     """A sentence for the shopper."""
     confidence: _builtins.float
@@ -195,6 +206,10 @@ class Rewrite(_message.Message):
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
+    def sort(self) -> _query_pb2.Sort:
+        """The order of the hits; absent: by score."""
+
+    @_builtins.property
     def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Products or pictures of the conversation that the turn speaks of; the first is the reference."""
 
@@ -209,7 +224,8 @@ class Rewrite(_message.Message):
         query: _builtins.str = ...,
         modification: _builtins.str = ...,
         filter: _query_pb2.Filter | None = ...,
-        sort: _query_pb2.SortOrder.ValueType = ...,
+        sort: _query_pb2.Sort | None = ...,
+        more: _builtins.bool = ...,
         references: _abc.Iterable[_builtins.str] | None = ...,
         reply: _builtins.str = ...,
         confidence: _builtins.float = ...,
@@ -219,9 +235,9 @@ class Rewrite(_message.Message):
         remarks: _abc.Iterable[Global___Remark] | None = ...,
         failure: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "failure", b"failure", "filter", b"filter", "intent", b"intent", "modification", b"modification", "query", b"query", "references", b"references", "remarks", b"remarks", "reply", b"reply", "route", b"route", "sentiment", b"sentiment", "sort", b"sort", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "failure", b"failure", "filter", b"filter", "intent", b"intent", "modification", b"modification", "more", b"more", "query", b"query", "references", b"references", "remarks", b"remarks", "reply", b"reply", "route", b"route", "sentiment", b"sentiment", "sort", b"sort", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -257,9 +273,3 @@ class Remark(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Remark: _TypeAlias = Remark  # noqa: Y015
-
-MEANING_FIELD_NUMBER: _builtins.int
-meaning: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
-"""What a language model is told of a field that it fills; a field without it is filled by code. The JSON schema, the
-prompt and the grammar of guided decoding are made of the fields that have it.
-"""

@@ -27,47 +27,55 @@ from vitrine.v1 import query_pb2 as vitrine_dot_v1_dot_query__pb2
 from vitrine.v1 import rewrite_pb2 as vitrine_dot_v1_dot_rewrite__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17vitrine/v1/search.proto\x12\nvitrine.v1\x1a google/protobuf/field_mask.proto\x1a\x16vitrine/v1/query.proto\x1a\x18vitrine/v1/rewrite.proto\"\xae\x02\n\rSearchRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\x05image\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x12\n\x05limit\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12*\n\x06\x66ields\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12(\n\x07rewrite\x18\x08 \x01(\x0e\x32\x17.vitrine.v1.RewriteMode\x12\x0e\n\x06locale\x18\t \x01(\t\x12\x0f\n\x07user_id\x18\n \x01(\tB\x08\n\x06_imageB\x08\n\x06_limit\"\xd0\x01\n\x0eSearchResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.vitrine.v1.Hit\x12+\n\x08searched\x18\x02 \x01(\x0b\x32\x19.vitrine.v1.SearchedQuery\x12\x10\n\x08\x64\x65graded\x18\x03 \x03(\t\x12$\n\x07timings\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Timings\x12&\n\x08versions\x18\x05 \x01(\x0b\x32\x14.vitrine.v1.Versions\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"u\n\x03Hit\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12%\n\x05parts\x18\x03 \x01(\x0b\x32\x16.vitrine.v1.ScoreParts\x12$\n\x07product\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Product\")\n\nScoreParts\x12\x0c\n\x04text\x18\x01 \x01(\x01\x12\r\n\x05image\x18\x02 \x01(\x01\"\xf9\x01\n\rSearchedQuery\x12 \n\x05route\x18\x01 \x01(\x0e\x32\x11.vitrine.v1.Route\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12#\n\x04sort\x18\x06 \x01(\x0e\x32\x15.vitrine.v1.SortOrder\x12\x0e\n\x06source\x18\x07 \x01(\t\x12%\n\x08\x64isliked\x18\x08 \x03(\x0b\x32\x13.vitrine.v1.Dislike\"\'\n\x07\x44islike\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x82\x01\n\x07Timings\x12\x10\n\x08total_ms\x18\x01 \x01(\x01\x12\x34\n\tstages_ms\x18\x02 \x03(\x0b\x32!.vitrine.v1.Timings.StagesMsEntry\x1a/\n\rStagesMsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"(\n\x08Versions\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\t\"\xbd\x02\n\x0f\x43onverseRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\x05image\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nproduct_id\x18\x04 \x01(\t\x12\"\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x06 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x12\n\x05limit\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12*\n\x06\x66ields\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0e\n\x06locale\x18\t \x01(\t\x12!\n\x07history\x18\n \x03(\x0b\x32\x10.vitrine.v1.Turn\x12\x0f\n\x07user_id\x18\x0b \x01(\tB\x08\n\x06_imageB\x08\n\x06_limit\"\xeb\x01\n\x10\x43onverseResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12)\n\nunderstood\x18\x02 \x01(\x0b\x32\x13.vitrine.v1.RewriteH\x00\x12,\n\x06result\x18\x03 \x01(\x0b\x32\x1a.vitrine.v1.SearchResponseH\x00\x12\x0f\n\x05reply\x18\x04 \x01(\tH\x00\x12,\n\ncomparison\x18\x05 \x01(\x0b\x32\x16.vitrine.v1.ComparisonH\x00\x12\"\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x11.vitrine.v1.FactsH\x00\x42\x07\n\x05\x65vent\"^\n\nComparison\x12%\n\x08products\x18\x01 \x03(\x0b\x32\x13.vitrine.v1.Product\x12)\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x19.vitrine.v1.ComparedField\"=\n\rComparedField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\r\n\x05\x65qual\x18\x03 \x01(\x08\"(\n\x05\x46\x61\x63ts\x12\x1f\n\x05\x66\x61\x63ts\x18\x01 \x03(\x0b\x32\x10.vitrine.v1.Fact\"\x88\x01\n\x04\x46\x61\x63t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x10\n\x08products\x18\x03 \x01(\x03\x12\x0e\n\x06values\x18\x04 \x03(\t\x12\x13\n\x06lowest\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07highest\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_lowestB\n\n\x08_highest*X\n\x0bRewriteMode\x12\x1c\n\x18REWRITE_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10REWRITE_MODE_OFF\x10\x01\x12\x15\n\x11REWRITE_MODE_AUTO\x10\x02\x32\x99\x01\n\rSearchService\x12?\n\x06Search\x12\x19.vitrine.v1.SearchRequest\x1a\x1a.vitrine.v1.SearchResponse\x12G\n\x08\x43onverse\x12\x1b.vitrine.v1.ConverseRequest\x1a\x1c.vitrine.v1.ConverseResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17vitrine/v1/search.proto\x12\nvitrine.v1\x1a google/protobuf/field_mask.proto\x1a\x16vitrine/v1/query.proto\x1a\x18vitrine/v1/rewrite.proto\"\xf2\x02\n\rSearchRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\x05image\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x12\n\x05limit\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12*\n\x06\x66ields\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12(\n\x07rewrite\x18\x08 \x01(\x0e\x32\x17.vitrine.v1.RewriteMode\x12\x0e\n\x06locale\x18\t \x01(\t\x12\x0f\n\x07user_id\x18\n \x01(\t\x12\x1e\n\x04sort\x18\x0b \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x12\n\npage_token\x18\x0c \x01(\t\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\r \x03(\tB\x08\n\x06_imageB\x08\n\x06_limit\"\x92\x02\n\x0eSearchResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.vitrine.v1.Hit\x12+\n\x08searched\x18\x02 \x01(\x0b\x32\x19.vitrine.v1.SearchedQuery\x12\x10\n\x08\x64\x65graded\x18\x03 \x03(\t\x12$\n\x07timings\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Timings\x12&\n\x08versions\x18\x05 \x01(\x0b\x32\x14.vitrine.v1.Versions\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\x12\'\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x17.vitrine.v1.FacetCounts\"\xaf\x01\n\x0b\x46\x61\x63\x65tCounts\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12&\n\x06values\x18\x02 \x03(\x0b\x32\x16.vitrine.v1.FacetValue\x12\x13\n\x0bmore_values\x18\x03 \x01(\x08\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08products\x18\x06 \x01(\x03\x42\n\n\x08_minimumB\n\n\x08_maximum\"-\n\nFacetValue\x12\r\n\x05value\x18\x01 \x01(\t\x12\x10\n\x08products\x18\x02 \x01(\x03\"\x8a\x01\n\x03Hit\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12%\n\x05parts\x18\x03 \x01(\x0b\x32\x16.vitrine.v1.ScoreParts\x12$\n\x07product\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Product\x12\x13\n\x0bimage_index\x18\x05 \x01(\x05\"\x8f\x01\n\nScoreParts\x12\x0c\n\x04text\x18\x01 \x01(\x01\x12\r\n\x05image\x18\x02 \x01(\x01\x12\x34\n\x07signals\x18\x03 \x03(\x0b\x32#.vitrine.v1.ScoreParts.SignalsEntry\x1a.\n\x0cSignalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xfa\x01\n\rSearchedQuery\x12 \n\x05route\x18\x01 \x01(\x0e\x32\x11.vitrine.v1.Route\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x1e\n\x04sort\x18\t \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x0e\n\x06source\x18\x07 \x01(\t\x12%\n\x08\x64isliked\x18\x08 \x03(\x0b\x32\x13.vitrine.v1.DislikeJ\x04\x08\x06\x10\x07\"\'\n\x07\x44islike\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x82\x01\n\x07Timings\x12\x10\n\x08total_ms\x18\x01 \x01(\x01\x12\x34\n\tstages_ms\x18\x02 \x03(\x0b\x32!.vitrine.v1.Timings.StagesMsEntry\x1a/\n\rStagesMsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"(\n\x08Versions\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\t\"\xbd\x02\n\x0f\x43onverseRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\x05image\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nproduct_id\x18\x04 \x01(\t\x12\"\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x06 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x12\n\x05limit\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12*\n\x06\x66ields\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0e\n\x06locale\x18\t \x01(\t\x12!\n\x07history\x18\n \x03(\x0b\x32\x10.vitrine.v1.Turn\x12\x0f\n\x07user_id\x18\x0b \x01(\tB\x08\n\x06_imageB\x08\n\x06_limit\"\xeb\x01\n\x10\x43onverseResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12)\n\nunderstood\x18\x02 \x01(\x0b\x32\x13.vitrine.v1.RewriteH\x00\x12,\n\x06result\x18\x03 \x01(\x0b\x32\x1a.vitrine.v1.SearchResponseH\x00\x12\x0f\n\x05reply\x18\x04 \x01(\tH\x00\x12,\n\ncomparison\x18\x05 \x01(\x0b\x32\x16.vitrine.v1.ComparisonH\x00\x12\"\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x11.vitrine.v1.FactsH\x00\x42\x07\n\x05\x65vent\"^\n\nComparison\x12%\n\x08products\x18\x01 \x03(\x0b\x32\x13.vitrine.v1.Product\x12)\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x19.vitrine.v1.ComparedField\"L\n\rComparedField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\r\n\x05\x65qual\x18\x03 \x01(\x08\x12\r\n\x05label\x18\x04 \x01(\t\"(\n\x05\x46\x61\x63ts\x12\x1f\n\x05\x66\x61\x63ts\x18\x01 \x03(\x0b\x32\x10.vitrine.v1.Fact\"\x88\x01\n\x04\x46\x61\x63t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x10\n\x08products\x18\x03 \x01(\x03\x12\x0e\n\x06values\x18\x04 \x03(\t\x12\x13\n\x06lowest\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07highest\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_lowestB\n\n\x08_highest*X\n\x0bRewriteMode\x12\x1c\n\x18REWRITE_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10REWRITE_MODE_OFF\x10\x01\x12\x15\n\x11REWRITE_MODE_AUTO\x10\x02\x32\x99\x01\n\rSearchService\x12?\n\x06Search\x12\x19.vitrine.v1.SearchRequest\x1a\x1a.vitrine.v1.SearchResponse\x12G\n\x08\x43onverse\x12\x1b.vitrine.v1.ConverseRequest\x1a\x1c.vitrine.v1.ConverseResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vitrine.v1.search_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SCOREPARTS_SIGNALSENTRY']._loaded_options = None
+  _globals['_SCOREPARTS_SIGNALSENTRY']._serialized_options = b'8\001'
   _globals['_TIMINGS_STAGESMSENTRY']._loaded_options = None
   _globals['_TIMINGS_STAGESMSENTRY']._serialized_options = b'8\001'
-  _globals['_REWRITEMODE']._serialized_start=2167
-  _globals['_REWRITEMODE']._serialized_end=2255
+  _globals['_REWRITEMODE']._serialized_start=2667
+  _globals['_REWRITEMODE']._serialized_end=2755
   _globals['_SEARCHREQUEST']._serialized_start=124
-  _globals['_SEARCHREQUEST']._serialized_end=426
-  _globals['_SEARCHRESPONSE']._serialized_start=429
-  _globals['_SEARCHRESPONSE']._serialized_end=637
-  _globals['_HIT']._serialized_start=639
-  _globals['_HIT']._serialized_end=756
-  _globals['_SCOREPARTS']._serialized_start=758
-  _globals['_SCOREPARTS']._serialized_end=799
-  _globals['_SEARCHEDQUERY']._serialized_start=802
-  _globals['_SEARCHEDQUERY']._serialized_end=1051
-  _globals['_DISLIKE']._serialized_start=1053
-  _globals['_DISLIKE']._serialized_end=1092
-  _globals['_TIMINGS']._serialized_start=1095
-  _globals['_TIMINGS']._serialized_end=1225
-  _globals['_TIMINGS_STAGESMSENTRY']._serialized_start=1178
-  _globals['_TIMINGS_STAGESMSENTRY']._serialized_end=1225
-  _globals['_VERSIONS']._serialized_start=1227
-  _globals['_VERSIONS']._serialized_end=1267
-  _globals['_CONVERSEREQUEST']._serialized_start=1270
-  _globals['_CONVERSEREQUEST']._serialized_end=1587
-  _globals['_CONVERSERESPONSE']._serialized_start=1590
-  _globals['_CONVERSERESPONSE']._serialized_end=1825
-  _globals['_COMPARISON']._serialized_start=1827
-  _globals['_COMPARISON']._serialized_end=1921
-  _globals['_COMPAREDFIELD']._serialized_start=1923
-  _globals['_COMPAREDFIELD']._serialized_end=1984
-  _globals['_FACTS']._serialized_start=1986
-  _globals['_FACTS']._serialized_end=2026
-  _globals['_FACT']._serialized_start=2029
-  _globals['_FACT']._serialized_end=2165
-  _globals['_SEARCHSERVICE']._serialized_start=2258
-  _globals['_SEARCHSERVICE']._serialized_end=2411
+  _globals['_SEARCHREQUEST']._serialized_end=494
+  _globals['_SEARCHRESPONSE']._serialized_start=497
+  _globals['_SEARCHRESPONSE']._serialized_end=771
+  _globals['_FACETCOUNTS']._serialized_start=774
+  _globals['_FACETCOUNTS']._serialized_end=949
+  _globals['_FACETVALUE']._serialized_start=951
+  _globals['_FACETVALUE']._serialized_end=996
+  _globals['_HIT']._serialized_start=999
+  _globals['_HIT']._serialized_end=1137
+  _globals['_SCOREPARTS']._serialized_start=1140
+  _globals['_SCOREPARTS']._serialized_end=1283
+  _globals['_SCOREPARTS_SIGNALSENTRY']._serialized_start=1237
+  _globals['_SCOREPARTS_SIGNALSENTRY']._serialized_end=1283
+  _globals['_SEARCHEDQUERY']._serialized_start=1286
+  _globals['_SEARCHEDQUERY']._serialized_end=1536
+  _globals['_DISLIKE']._serialized_start=1538
+  _globals['_DISLIKE']._serialized_end=1577
+  _globals['_TIMINGS']._serialized_start=1580
+  _globals['_TIMINGS']._serialized_end=1710
+  _globals['_TIMINGS_STAGESMSENTRY']._serialized_start=1663
+  _globals['_TIMINGS_STAGESMSENTRY']._serialized_end=1710
+  _globals['_VERSIONS']._serialized_start=1712
+  _globals['_VERSIONS']._serialized_end=1752
+  _globals['_CONVERSEREQUEST']._serialized_start=1755
+  _globals['_CONVERSEREQUEST']._serialized_end=2072
+  _globals['_CONVERSERESPONSE']._serialized_start=2075
+  _globals['_CONVERSERESPONSE']._serialized_end=2310
+  _globals['_COMPARISON']._serialized_start=2312
+  _globals['_COMPARISON']._serialized_end=2406
+  _globals['_COMPAREDFIELD']._serialized_start=2408
+  _globals['_COMPAREDFIELD']._serialized_end=2484
+  _globals['_FACTS']._serialized_start=2486
+  _globals['_FACTS']._serialized_end=2526
+  _globals['_FACT']._serialized_start=2529
+  _globals['_FACT']._serialized_end=2665
+  _globals['_SEARCHSERVICE']._serialized_start=2758
+  _globals['_SEARCHSERVICE']._serialized_end=2911
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,9 @@ class SearchRequest(_message.Message):
     REWRITE_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """At most 2,000 characters."""
     image: _builtins.bytes
@@ -71,6 +74,8 @@ class SearchRequest(_message.Message):
     """BCP 47, such as "en-GB"."""
     user_id: _builtins.str
     """An opaque id of the shopper."""
+    page_token: _builtins.str
+    """`next_page_token` of the answer to the same request: what comes after its hits."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
@@ -80,6 +85,14 @@ class SearchRequest(_message.Message):
     @_builtins.property
     def fields(self) -> _field_mask_pb2.FieldMask:
         """Fields of Product to fill in; all where absent."""
+
+    @_builtins.property
+    def sort(self) -> _query_pb2.Sort:
+        """Absent: by score, or as the rewriter reads the words."""
+
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields to count the values of, over all products that satisfy the filter; at most 64."""
 
     def __init__(
         self,
@@ -94,10 +107,13 @@ class SearchRequest(_message.Message):
         rewrite: Global___RewriteMode.ValueType = ...,
         locale: _builtins.str = ...,
         user_id: _builtins.str = ...,
+        sort: _query_pb2.Sort | None = ...,
+        page_token: _builtins.str = ...,
+        facets: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "product_id", b"product_id", "rewrite", b"rewrite", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "page_token", b"page_token", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__image: _TypeAlias = _typing.Literal["image"]  # noqa: Y015
     _WhichOneofArgType__image: _TypeAlias = _typing.Literal["_image", b"_image"]  # noqa: Y015
@@ -120,23 +136,32 @@ class SearchResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last one."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]: ...
     @_builtins.property
     def searched(self) -> Global___SearchedQuery: ...
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional work that was left out: "rewrite", the rewriter's; "wishes", what it read of colours, categories and the
-        like, which no product satisfies; "dislikes", what the shopper found fault with, which every product has; "recall",
-        similar turns of long ago; "session", the memory of a conversation: the turn will not
-        be remembered.
+        """What was left out: "rewrite", the rewriter's work; "wishes", what it read of colours, categories and the like, which
+        no product satisfies; "dislikes", what the shopper found fault with, which every product has; "recall", similar
+        turns of long ago; "session", the memory of a conversation: the turn will not be remembered; "words", the end of a
+        text that is longer than what the encoder reads; "pool", more products satisfy the conditions than were ordered;
+        "lexical", exact matches of the words.
         """
 
     @_builtins.property
     def timings(self) -> Global___Timings: ...
     @_builtins.property
     def versions(self) -> Global___Versions: ...
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetCounts]:
+        """One for each field that was asked for, in that order."""
+
     def __init__(
         self,
         *,
@@ -146,14 +171,88 @@ class SearchResponse(_message.Message):
         timings: Global___Timings | None = ...,
         versions: Global___Versions | None = ...,
         request_id: _builtins.str = ...,
+        next_page_token: _builtins.str = ...,
+        facets: _abc.Iterable[Global___FacetCounts] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "hits", b"hits", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "facets", b"facets", "hits", b"hits", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class FacetCounts(_message.Message):
+    """The values of a field among all products that satisfy the query's filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    MORE_VALUES_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    more_values: _builtins.bool
+    """Whether there are more values than are listed."""
+    minimum: _builtins.float
+    """For a number: its range; absent where no product has one."""
+    maximum: _builtins.float
+    products: _builtins.int
+    """Products that have the field."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetValue]:
+        """Most frequent first, at most 256."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        values: _abc.Iterable[Global___FacetValue] | None = ...,
+        more_values: _builtins.bool = ...,
+        minimum: _builtins.float | None = ...,
+        maximum: _builtins.float | None = ...,
+        products: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "field", b"field", "maximum", b"maximum", "minimum", b"minimum", "more_values", b"more_values", "products", b"products", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
+    _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015
+    _WhichOneofReturnType__minimum: _TypeAlias = _typing.Literal["minimum"]  # noqa: Y015
+    _WhichOneofArgType__minimum: _TypeAlias = _typing.Literal["_minimum", b"_minimum"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maximum) -> _WhichOneofReturnType__maximum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
+
+Global___FacetCounts: _TypeAlias = FacetCounts  # noqa: Y015
+
+@_typing.final
+class FacetValue(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """As the catalogue writes it; "true" or "false" for a boolean."""
+    products: _builtins.int
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        products: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FacetValue: _TypeAlias = FacetValue  # noqa: Y015
 
 @_typing.final
 class Hit(_message.Message):
@@ -163,9 +262,12 @@ class Hit(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    IMAGE_INDEX_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     score: _builtins.float
-    """weights.text * parts.text + weights.image * parts.image."""
+    """weights.text * parts.text + weights.image * parts.image + the sum of each signal times its share."""
+    image_index: _builtins.int
+    """Which of the product's pictures matched, from 0; 0 too where it has none."""
     @_builtins.property
     def parts(self) -> Global___ScoreParts: ...
     @_builtins.property
@@ -177,10 +279,11 @@ class Hit(_message.Message):
         score: _builtins.float = ...,
         parts: Global___ScoreParts | None = ...,
         product: _query_pb2.Product | None = ...,
+        image_index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "product", b"product"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "product", b"product", "product_id", b"product_id", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_index", b"image_index", "parts", b"parts", "product", b"product", "product_id", b"product_id", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,23 +291,48 @@ Global___Hit: _TypeAlias = Hit  # noqa: Y015
 
 @_typing.final
 class ScoreParts(_message.Message):
-    """Cosine similarities of the query with the two halves of a product's vector."""
-
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SignalsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     TEXT_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    SIGNALS_FIELD_NUMBER: _builtins.int
     text: _builtins.float
+    """Cosine similarities of the query with the two halves of a product's vector; 0 for a half that it lacks."""
     image: _builtins.float
+    @_builtins.property
+    def signals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Ranking signals by name, each from 0 to 1: "lexical", how much of the query's rare words the product has exactly."""
+
     def __init__(
         self,
         *,
         text: _builtins.float = ...,
         image: _builtins.float = ...,
+        signals: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "signals", b"signals", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,13 +355,16 @@ class SearchedQuery(_message.Message):
     route: _query_pb2.Route.ValueType
     text: _builtins.str
     product_id: _builtins.str
-    sort: _query_pb2.SortOrder.ValueType
     source: _builtins.str
     """Who decided the words: "caller", or the rewriter's engine."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
     def weights(self) -> _query_pb2.Weights: ...
+    @_builtins.property
+    def sort(self) -> _query_pb2.Sort:
+        """Absent: by score."""
+
     @_builtins.property
     def disliked(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dislike]:
         """What the shopper found fault with in this turn or before; the filter excludes it. At most 8."""
@@ -246,11 +377,11 @@ class SearchedQuery(_message.Message):
         product_id: _builtins.str = ...,
         filter: _query_pb2.Filter | None = ...,
         weights: _query_pb2.Weights | None = ...,
-        sort: _query_pb2.SortOrder.ValueType = ...,
+        sort: _query_pb2.Sort | None = ...,
         source: _builtins.str = ...,
         disliked: _abc.Iterable[Global___Dislike] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["disliked", b"disliked", "filter", b"filter", "product_id", b"product_id", "route", b"route", "sort", b"sort", "source", b"source", "text", b"text", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
@@ -507,10 +638,13 @@ class ComparedField(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     EQUAL_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """A field of Product or one of its attributes."""
+    """A field of the schema or one of the products' attributes."""
     equal: _builtins.bool
     """Whether all values are one."""
+    label: _builtins.str
+    """What to call it in the caller's language."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One a product; empty where it has none."""
@@ -521,10 +655,11 @@ class ComparedField(_message.Message):
         field: _builtins.str = ...,
         values: _abc.Iterable[_builtins.str] | None = ...,
         equal: _builtins.bool = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["equal", b"equal", "field", b"field", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["equal", b"equal", "field", b"field", "label", b"label", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

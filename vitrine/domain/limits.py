@@ -1,0 +1,101 @@
+"""Every limit of the API, once. The comments of the protos and the messages of refusals quote these."""
+
+# Products
+MAX_ID_LENGTH = 128
+"""Characters of a product's id."""
+MAX_TITLE_LENGTH = 1_000
+"""Characters of a title."""
+MAX_KEYWORD_LENGTH = 512
+"""Characters of a keyword; the longest category paths of merchant feeds have some 300."""
+MAX_KEYWORDS = 64
+"""Keywords of one list."""
+MAX_TEXT_BYTES = 32_768
+"""Bytes of a text field, UTF-8."""
+MAX_URI_LENGTH = 2_048
+"""Characters of the address of a picture."""
+MAX_ATTRIBUTES = 64
+"""Attributes of a product beside the fields of the schema."""
+MAX_ATTRIBUTE_NAME_LENGTH = 128
+"""Characters of an attribute's name."""
+MAX_FIELDS_BYTES = 60_000
+"""Bytes of all fields of a product together, as JSON; Milvus keeps 65,536 in one column."""
+MAX_ATTRIBUTES_BYTES = 60_000
+"""Bytes of all attributes of a product together, as JSON."""
+MAX_PICTURES = 8
+"""Pictures of a product."""
+
+# Schemas
+MAX_SCHEMA_FIELDS = 64
+"""Fields of a schema."""
+MAX_FIELD_NAME_LENGTH = 48
+"""Characters of a field's name."""
+MAX_COLUMN_NAMES = 64
+"""Names of columns by which a field is known."""
+MAX_LABEL_LENGTH = 64
+"""Characters of a field's label and of each of its question words."""
+MAX_QUESTION_WORDS = 32
+"""Question words of a field in one language."""
+MAX_LANGUAGES = 32
+"""Languages of a field's labels."""
+MAX_SCHEMA_BYTES = 60_000
+"""Bytes of a schema, as JSON."""
+
+# Facets
+MAX_FACET_VALUES = 256
+"""Values of a facet that are listed, most frequent first."""
+MAX_COUNTED_VALUES = 100_000
+"""Distinct values of a field that are counted; beyond them only values that are known already."""
+MAX_FACETS = 64
+"""Facets of one request."""
+
+# Queries
+MAX_QUERY_LENGTH = 2_000
+"""Characters of the words of a query."""
+MAX_HITS = 200
+"""Hits of one page."""
+DEFAULT_HITS = 10
+MAX_POSITION = 1_000
+"""The last hit that pages reach, counted from 1."""
+MAX_WEIGHT = 1_000.0
+"""Weight of one half of a product's vector: far from where float32 overflows, and nobody means more."""
+MAX_PAGE_TOKEN_LENGTH = 512
+"""Characters of a page token."""
+MAX_USER_ID_LENGTH = 128
+MAX_SESSION_ID_LENGTH = 64
+
+# Filters
+MAX_FILTER_LEVELS = 8
+"""Height of a filter's tree; a single condition has one level."""
+MAX_FILTER_VALUES = 256
+"""Values and bounds of a whole filter. Every condition has one at least, so this bounds the conditions too."""
+MAX_FILTER_BYTES = 600_000
+"""MAX_FILTER_VALUES values of the greatest length fit; more is refused before it is walked."""
+
+# Conversations
+MAX_HISTORY_TURNS = 50
+"""Earlier turns that a request may bring."""
+MAX_HISTORY_BYTES = 256_000
+MAX_SHOWN = 20
+"""Products that one turn remembers."""
+MAX_REPLY_LENGTH = 1_000
+"""Characters of a sentence for the shopper."""
+MAX_REFERENCES = 20
+"""Products or pictures that a turn may speak of."""
+MAX_REMARKS = 8
+"""Remarks of a turn."""
+MAX_REMARK_LENGTH = 128
+"""Characters of a remark's field and of its value."""
+MAX_EXCLUSIONS = 8
+"""Values that a conversation excludes at once; the latest ones count."""
+MAX_SOURCE_LENGTH = 64
+"""Characters of the name of what read a turn."""
+MAX_COMPARED_PRODUCTS = 6
+MAX_COMPARED_FIELDS = 24
+MAX_FACTS = 4
+MAX_FACT_VALUES = 16
+
+# Indexing
+MAX_DELETED = 1_000
+"""Products that one DeleteProducts may name."""
+MAX_CATALOGUE_SOURCE_LENGTH = 256
+"""Characters of the name of a stream of products."""

@@ -1,0 +1,253 @@
+"""The domain's values as messages of vitrine.v1, both ways.
+
+What is read here is held against no limit yet: `filters.check_limits`, `product.check_product` and the schema's own
+rules do that.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+from vitrine.domain import limits
+from vitrine.domain.errors import InvalidValue
+from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Scalar
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Field, Kind, Role, Schema, SchemaError
+from vitrine.domain.values import Value
+from vitrine.v1 import query_pb2, schema_pb2
+
+_KINDS: Mapping[Kind, schema_pb2.FieldKind.ValueType] = {
+    kind: schema_pb2.FieldKind.Value(f"FIELD_KIND_{kind.name}") for kind in Kind
+}
+_ROLES: Mapping[Role, schema_pb2.FieldRole.ValueType] = {
+    role: schema_pb2.FieldRole.Value(f"FIELD_ROLE_{role.name}") for role in Role
+}
+_KIND_OF = {number: kind for kind, number in _KINDS.items()}
+_ROLE_OF = {number: role for role, number in _ROLES.items()}
+
+_LEGACY_ROLES: Mapping[str, Role] = {
+    "title": Role.TITLE,
+    "category": Role.CATEGORY,
+    "brand": Role.BRAND,
+    "price": Role.PRICE,
+}
+_LEGACY_NAMES = ("colour", "pattern")
+
+
+def schema_message(schema: Schema) -> schema_pb2.CatalogueSchema:
+    """Return the message of a schema."""
+    return schema_pb2.CatalogueSchema(
+        name=schema.name, currency=schema.currency, fields=[_field_message(each) for each in schema]
+    )
+
+
+def read_schema_message(message: schema_pb2.CatalogueSchema) -> Schema:
+    """Read a schema; SchemaError names the field that breaks a rule."""
+    if message.ByteSize() > limits.MAX_SCHEMA_BYTES:
+        raise SchemaError("", f"at most {limits.MAX_SCHEMA_BYTES:,} bytes, got {message.ByteSize():,}")
+    return Schema(
+        name=message.name,
+        currency=message.currency,
+        fields=tuple(_read_field(each) for each in message.fields),
+    )
+
+
+def filter_message(node: Filter) -> query_pb2.Filter:
+    """Return the message that reads as the tree."""
+    match node:
+        case Equals(field, value):
+            return query_pb2.Filter(equals=query_pb2.Equals(field=field, value=value_message(value)))
+        case OneOf(field, values):
+            listed = [value_message(value) for value in values]
+            return query_pb2.Filter(one_of=query_pb2.OneOf(field=field, values=listed))
+        case Range():
+            return query_pb2.Filter(
+                range=query_pb2.Range(
+                    field=node.field,
+                    minimum=node.minimum,
+                    maximum=node.maximum,
+                    exclusive_minimum=node.exclusive_minimum,
+                    exclusive_maximum=node.exclusive_maximum,
+                )
+            )
+        case AllOf(parts):
+            return query_pb2.Filter(all_of=query_pb2.FilterList(filters=map(filter_message, parts)))
+        case AnyOf(parts):
+            return query_pb2.Filter(any_of=query_pb2.FilterList(filters=map(filter_message, parts)))
+        case Not(part):
+            return query_pb2.Filter(negation=filter_message(part))
+        case _:
+            assert_never(node)
+
+
+def read_filter(message: query_pb2.Filter) -> Filter:
+    """Read a filter.
+
+    Raises:
+        InvalidValue: it is too long to be walked, or has an empty node or value.
+    """
+    if (size := message.ByteSize()) > limits.MAX_FILTER_BYTES:
+        raise InvalidValue(
+            "filter",
+            f"at most {limits.MAX_FILTER_VALUES} values and {limits.MAX_FILTER_BYTES:,} bytes, got {size:,} bytes",
+        )
+    return _read_filter(message, "filter")
+
+
+def value_message(value: Value) -> query_pb2.FieldValue:
+    """Return the message of a value."""
+    match value:
+        case bool():
+            return query_pb2.FieldValue(boolean=value)
+        case str():
+            return query_pb2.FieldValue(text=value)
+        case tuple():
+            return query_pb2.FieldValue(texts=query_pb2.TextList(values=value))
+        case _:
+            return query_pb2.FieldValue(number=value)
+
+
+def read_value(message: query_pb2.FieldValue, path: str) -> Value:
+    """Read a value; InvalidValue where the message is empty."""
+    match message.WhichOneof("kind"):
+        case "text":
+            return message.text
+        case "number":
+            return message.number
+        case "boolean":
+            return message.boolean
+        case "texts":
+            return tuple(message.texts.values)
+        case _:
+            raise InvalidValue(path, "must hold a text, a number, true or false, or texts")
+
+
+def product_message(product: Product, schema: Schema) -> query_pb2.Product:
+    """Return the message of a product, the fields of old clients filled in."""
+    message = query_pb2.Product(
+        id=product.id,
+        image_uri=product.image_uris[0] if product.image_uris else "",
+        image_uris=product.image_uris,
+        attributes=product.attributes,
+        fields={name: value_message(value) for name, value in product.values.items()},
+    )
+    for name, owner in _legacy_fields(schema):
+        value = product.values.get(owner.name)
+        if isinstance(value, float) if name == "price" else isinstance(value, str):
+            setattr(message, name, value)
+    return message
+
+
+def read_product(message: query_pb2.Product, schema: Schema) -> Product:
+    """Read a product; what `fields` lacks is taken from the fields of old clients.
+
+    Raises:
+        InvalidValue: an old field is given that the schema has no field for, or a value is empty.
+    """
+    values: dict[str, Value] = {
+        name: read_value(value, name[: limits.MAX_FIELD_NAME_LENGTH])
+        for name, value in message.fields.items()
+    }
+    owners = dict(_legacy_fields(schema))
+    for name in (*_LEGACY_ROLES, *_LEGACY_NAMES):
+        given = message.HasField("price") if name == "price" else bool(getattr(message, name))
+        if not given:
+            continue
+        if name not in owners:
+            raise InvalidValue(name, f"the schema {schema.name!r} has no such field; use `fields`")
+        values.setdefault(owners[name].name, getattr(message, name))
+    uris = tuple(message.image_uris) or ((message.image_uri,) if message.image_uri else ())
+    return Product(id=message.id, values=values, attributes=dict(message.attributes), image_uris=uris)
+
+
+def _legacy_fields(schema: Schema) -> Iterator[tuple[str, Field]]:
+    """Yield the fields of vitrine.v1.Product that old clients read, each with the schema's field that it repeats."""
+    for name, role in _LEGACY_ROLES.items():
+        if (owner := schema.role(role)) is not None:
+            yield name, owner
+    for name in _LEGACY_NAMES:
+        owner = schema.by_name.get(name)
+        if owner is not None and owner.kind is Kind.KEYWORD:
+            yield name, owner
+
+
+def _field_message(each: Field) -> schema_pb2.CatalogueField:
+    return schema_pb2.CatalogueField(
+        name=each.name,
+        kind=_KINDS[each.kind],
+        role=_ROLES[each.role] if each.role is not None else schema_pb2.FIELD_ROLE_UNSPECIFIED,
+        columns=each.columns,
+        filter=each.filter,
+        facet=each.facet,
+        sort=each.sort,
+        lexical=each.lexical,
+        encoded=each.encoded,
+        labels=each.labels,
+        questions={language: query_pb2.TextList(values=words) for language, words in each.questions.items()},
+    )
+
+
+def _read_field(message: schema_pb2.CatalogueField) -> Field:
+    path = f"fields.{message.name[: limits.MAX_FIELD_NAME_LENGTH]}"
+    if message.kind not in _KIND_OF:
+        raise SchemaError(f"{path}.kind", f"must be one of {', '.join(Kind)}, got {message.kind}")
+    if message.role and message.role not in _ROLE_OF:
+        raise SchemaError(f"{path}.role", f"must be one of {', '.join(Role)}, got {message.role}")
+    return Field(
+        name=message.name,
+        kind=_KIND_OF[message.kind],
+        role=_ROLE_OF.get(message.role),
+        columns=tuple(message.columns),
+        filter=message.filter,
+        facet=message.facet,
+        sort=message.sort,
+        lexical=message.lexical,
+        encoded=message.encoded,
+        labels=dict(message.labels),
+        questions={language: tuple(words.values) for language, words in message.questions.items()},
+    )
+
+
+def _read_filter(message: query_pb2.Filter, path: str) -> Filter:
+    kind = message.WhichOneof("node")
+    match kind:
+        case "equals":
+            return Equals(message.equals.field, _read_scalar(message.equals.value, f"{path}.equals.value"))
+        case "one_of":
+            values = enumerate(message.one_of.values)
+            return OneOf(
+                message.one_of.field,
+                tuple(_read_scalar(value, f"{path}.one_of.values[{i}]") for i, value in values),
+            )
+        case "range":
+            return _read_range(message.range)
+        case "all_of":
+            return AllOf(_read_list(message.all_of, f"{path}.all_of"))
+        case "any_of":
+            return AnyOf(_read_list(message.any_of, f"{path}.any_of"))
+        case "negation":
+            return Not(_read_filter(message.negation, f"{path}.negation"))
+        case None:
+            raise InvalidValue(path, "must hold a condition")
+        case _:
+            assert_never(kind)
+
+
+def _read_list(message: query_pb2.FilterList, path: str) -> tuple[Filter, ...]:
+    return tuple(_read_filter(part, f"{path}.filters[{i}]") for i, part in enumerate(message.filters))
+
+
+def _read_scalar(message: query_pb2.FieldValue, path: str) -> Scalar:
+    value = read_value(message, path)
+    if isinstance(value, tuple):
+        raise InvalidValue(path, "must be one value")
+    return value
+
+
+def _read_range(message: query_pb2.Range) -> Range:
+    return Range(
+        field=message.field,
+        minimum=message.minimum if message.HasField("minimum") else None,
+        maximum=message.maximum if message.HasField("maximum") else None,
+        exclusive_minimum=message.exclusive_minimum,
+        exclusive_maximum=message.exclusive_maximum,
+    )
