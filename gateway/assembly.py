@@ -14,29 +14,33 @@ from grpc_reflection.v1alpha import reflection
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.background import repeated
-from gateway.conversation.history import Recall, RecallBounds
+from gateway.conversation.conversations import Conversations
+from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
-from gateway.conversation.turns import Conversations, Helpers
+from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.logs import log_event
 from gateway.metrics import Metrics
-from gateway.model import Route, Weights
+from gateway.model import Deadline, FieldSummary, Weights
 from gateway.ports import Encoder, IndexAdministrator, Rewriter, VectorIndex
 from gateway.readiness import (
     CATALOGUE_SERVICE,
     OVERALL,
     SEARCH_SERVICE,
-    Agreement,
     ProbeSettings,
     Readiness,
 )
 from gateway.retrieval.admission import AimdLimit, Limiter, QueueBounds
-from gateway.retrieval.pipeline import PipelineSettings, SearchPipeline
+from gateway.retrieval.compatibility import Compatibility
+from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
+from gateway.retrieval.signals import LEXICAL
+from gateway.retrieval.summary import CatalogueSummary
 from gateway.settings import Settings
 from gateway.understanding.breaker import CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
-from gateway.understanding.facets import FacetCache
 from gateway.understanding.rewriting import RewriteUse, Rewriting
+from vitrine.domain.routes import Route
+from vitrine.domain.schema import Schema
 from vitrine.v1 import catalogue_pb2_grpc, search_pb2_grpc
 
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -86,43 +90,57 @@ class Gateway:
 async def serving_gateway(settings: Settings, dependencies: Dependencies) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
-    limiter = _limiter(settings, metrics)
-    agreement = Agreement(dependencies.encoder, dependencies.index)
-    facets = FacetCache(dependencies.index)
+    compatibility = Compatibility(dependencies.encoder, dependencies.index)
+    summary = CatalogueSummary(dependencies.index)
     edge = Edge(_deadline_rules(settings), metrics)
     server = aio.server(
         interceptors=[edge],
         options=_server_options(settings),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
-    servicer = _search_servicer(
-        settings, dependencies, agreement=agreement, facets=facets, limiter=limiter, metrics=metrics
+    retrieval = Retrieval(
+        encoder=dependencies.encoder,
+        index=dependencies.index,
+        compatibility=compatibility,
+        summary=summary,
+        limiter=_limiter(settings, metrics),
+        metrics=metrics,
+        settings=_retrieval_settings(settings),
     )
-    search_pb2_grpc.add_SearchServiceServicer_to_server(servicer, server)
-    catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(
-        CatalogueServicer(dependencies.index, dependencies.administrator, dependencies.encoder), server
+    search_pb2_grpc.add_SearchServiceServicer_to_server(
+        _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics), server
     )
+    catalogue = CatalogueServicer(
+        dependencies.index,
+        dependencies.administrator,
+        dependencies.encoder,
+        retrieval.products,
+        margin_s=settings.deadline_margin_ms / 1e3,
+    )
+    catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(catalogue, server)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
         services = (SEARCH_SERVICE, CATALOGUE_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(services, server)
     port = server.add_insecure_port(settings.listen)
-    readiness = await _readiness(settings, dependencies, agreement=agreement, health=health, metrics=metrics)
+    readiness = await _readiness(
+        settings, dependencies, compatibility=compatibility, health=health, metrics=metrics
+    )
     await server.start()
     try:
         async with repeated("probe", readiness.probe, interval_s=settings.probe_interval_ms / 1e3):
             yield Gateway(server=server, edge=edge, port=port, health=health, metrics=metrics)
     finally:
         await server.stop(None)
-        await facets.close()
+        await summary.close()
 
 
 async def _readiness(
     settings: Settings,
     dependencies: Dependencies,
     *,
-    agreement: Agreement,
+    compatibility: Compatibility,
     health: health_aio.HealthServicer,
     metrics: Metrics,
 ) -> Readiness:
@@ -137,7 +155,7 @@ async def _readiness(
     return Readiness(
         dependencies.encoder,
         dependencies.index,
-        agreement,
+        compatibility,
         settings=ProbeSettings(
             timeout_s=settings.probe_timeout_ms / 1e3, failures=max(1, settings.probe_failures)
         ),
@@ -146,18 +164,16 @@ async def _readiness(
 
 
 def _search_servicer(
-    settings: Settings,
-    dependencies: Dependencies,
-    *,
-    agreement: Agreement,
-    facets: FacetCache,
-    limiter: Limiter,
-    metrics: Metrics,
+    settings: Settings, dependencies: Dependencies, *, retrieval: Retrieval, metrics: Metrics
 ) -> SearchServicer:
+    async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
+        catalogue = await retrieval.catalogue(deadline)
+        return catalogue.schema, catalogue.fields
+
     def rewriting(name: str, budget_ms: int, floor_ms: int) -> Rewriting:
         return Rewriting(
             dependencies.rewriter,
-            facets,
+            describe,
             use=RewriteUse(
                 name=name,
                 budget=AdaptiveBudget(ceiling_s=budget_ms / 1e3, floor_s=floor_ms / 1e3),
@@ -170,34 +186,32 @@ def _search_servicer(
             metrics=metrics,
         )
 
-    pipeline = SearchPipeline(
-        encoder=dependencies.encoder,
-        index=dependencies.index,
-        agreement=agreement,
-        rewriting=rewriting("search", settings.rewrite_budget_ms, settings.rewrite_budget_floor_ms),
-        metrics=metrics,
-        settings=_pipeline_settings(settings),
-    )
     dependencies.sessions.observe(metrics)
-    helpers = Helpers(
-        pipeline=pipeline,
-        rewriting=rewriting("converse", settings.converse_budget_ms, settings.converse_budget_floor_ms),
-        recall=Recall(pipeline, _recall_bounds(settings)),
-        facets=facets,
-        sessions=dependencies.sessions,
-        metrics=metrics,
-        head_start_s=settings.rewrite_head_start_ms / 1e3,
+    history = History(retrieval, _history_bounds(settings))
+    turns = Turns(
+        TurnDependencies(
+            retrieval=retrieval,
+            search_rewriting=rewriting(
+                "search", settings.rewrite_budget_ms, settings.rewrite_budget_floor_ms
+            ),
+            turn_rewriting=rewriting(
+                "converse", settings.converse_budget_ms, settings.converse_budget_floor_ms
+            ),
+            history=history,
+            metrics=metrics,
+            head_start_s=settings.rewrite_head_start_ms / 1e3,
+        )
     )
     return SearchServicer(
-        pipeline,
-        Conversations(helpers),
-        limiter,
+        turns,
+        Conversations(turns, history, dependencies.sessions, metrics),
         rewrite_by_default=bool(settings.rewrite_by_default),
+        shares=_shares(settings),
     )
 
 
-def _recall_bounds(settings: Settings) -> RecallBounds:
-    return RecallBounds(
+def _history_bounds(settings: Settings) -> HistoryBounds:
+    return HistoryBounds(
         last=settings.recall_last_turns,
         similar=settings.recall_similar_turns,
         tokens=settings.recall_tokens,
@@ -205,7 +219,7 @@ def _recall_bounds(settings: Settings) -> RecallBounds:
     )
 
 
-def _pipeline_settings(settings: Settings) -> PipelineSettings:
+def _retrieval_settings(settings: Settings) -> RetrievalSettings:
     image_weights = {
         Route.TEXT: settings.text_image_weight,
         Route.IMAGE: settings.image_image_weight,
@@ -213,14 +227,18 @@ def _pipeline_settings(settings: Settings) -> PipelineSettings:
         Route.REFINE: settings.refine_image_weight,
         Route.SIMILAR: settings.similar_image_weight,
     }
-    return PipelineSettings(
+    return RetrievalSettings(
         weights={route: Weights(text=1 - image, image=image) for route, image in image_weights.items()},
-        rewrite_head_start_s=settings.rewrite_head_start_ms / 1e3,
+        shares=_shares(settings),
         margin_s=settings.deadline_margin_ms / 1e3,
         embedding_cache_entries=settings.embedding_cache_entries,
         product_cache_entries=settings.product_cache_entries,
         product_cache_ttl_s=settings.product_cache_ttl_s,
     )
+
+
+def _shares(settings: Settings) -> dict[str, float]:
+    return {LEXICAL: settings.lexical_share}
 
 
 def _limiter(settings: Settings, metrics: Metrics) -> Limiter:

@@ -7,6 +7,9 @@ from typing import Any
 from gateway.errors import DeadlineExceeded
 from gateway.model import Deadline
 
+REQUEST_ID_HEADER = "x-request-id"
+"""The metadata that carries a request's id, from its caller to every hop."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -24,12 +27,12 @@ _current: ContextVar[Call] = ContextVar("call")
 
 
 def current_call() -> Call:
-    """Give the call that this task answers; LookupError outside of one."""
+    """Return the call that this task answers; LookupError outside of one."""
     return _current.get()
 
 
 def find_call() -> Call | None:
-    """Give the call that this task answers, or None outside of one."""
+    """Return the call that this task answers, or None outside of one."""
     return _current.get(None)
 
 
@@ -38,8 +41,20 @@ def enter_call(call: Call) -> None:
     _current.set(call)
 
 
+def request_id() -> str:
+    """Return the id of the call that this task answers; empty outside of one."""
+    call = find_call()
+    return call.request_id if call is not None else ""
+
+
+def hop_metadata() -> tuple[tuple[str, str], ...]:
+    """Return the metadata that a call to another service takes along: the request's id."""
+    identity = request_id()
+    return ((REQUEST_ID_HEADER, identity),) if identity else ()
+
+
 def time_for_hop(deadline: Deadline, *, margin_s: float) -> float:
-    """Give the seconds that a hop may take: what is left, less a margin in which its failure can be told.
+    """Return the seconds that a hop may take: what is left, less a margin in which its failure can be told.
 
     Raises:
         DeadlineExceeded: nothing is left.

@@ -7,6 +7,7 @@
     ├── Overloaded          RESOURCE_EXHAUSTED   refused at the door; no work was done
     ├── DeadlineExceeded    DEADLINE_EXCEEDED    the caller's time ran out
     ├── FailedPrecondition  FAILED_PRECONDITION  an operator must act first
+    ├── Aborted             ABORTED              overtaken by a change; begin again
     ├── ShuttingDown        UNAVAILABLE          this gateway ends; another one answers
     └── DependencyError     UNAVAILABLE          Triton, Milvus or Redis did not answer
 
@@ -14,7 +15,12 @@ The outermost interceptor translates them; nothing else does. A late or broken r
 it degrades the answer.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import grpc
+
+from vitrine.domain.errors import InvalidValue
 
 
 class SearchError(Exception):
@@ -23,15 +29,21 @@ class SearchError(Exception):
     code = grpc.StatusCode.INTERNAL
 
 
-class InvalidQuery(SearchError):  # noqa: N818 - named as callers know it
+class InvalidQuery(SearchError, InvalidValue):  # noqa: N818 - named as callers know it
     """A field of the request breaks its limit."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
+
+@contextmanager
+def as_invalid_query() -> Iterator[None]:
+    """Turn an InvalidValue of the domain into the InvalidQuery that callers see."""
+    try:
+        yield
+    except InvalidQuery:
+        raise
+    except InvalidValue as error:
+        raise InvalidQuery(error.field, error.reason) from None
 
 
 class NotFound(SearchError):  # noqa: N818
@@ -70,6 +82,12 @@ class FailedPrecondition(SearchError):  # noqa: N818
     """The service cannot do this until an operator acts; the message says what."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class Aborted(SearchError):  # noqa: N818
+    """What the call builds on was changed by another; the message says where to begin again."""
+
+    code = grpc.StatusCode.ABORTED
 
 
 class ShuttingDown(SearchError):  # noqa: N818

@@ -38,8 +38,10 @@ class Remark:
 
     field: str
     value: str
-    """Of a filter field one of its values, or empty; else the shopper's own word."""
+    """A catalogue value if `field` is a filter field (may be empty); otherwise the shopper's own word."""
     polarity: Sentiment
+    of_catalogue: bool = False
+    """Whether `field` is a filter field, so that the value is none of the shopper's words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,16 @@ class EncoderInputs:
     images: Sequence[bytes] | None = None
     references: Embedding | None = None
     """Stored image embeddings, (n, d)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """What an ensemble answers."""
+
+    rows: Embedding
+    """(n, d)."""
+    cut: tuple[bool, ...] = ()
+    """Whether each text was longer than what the encoder reads; empty where the inputs hold no texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from gateway.model import (
+    Embedded,
     Embedding,
     EncoderInputs,
     FieldSummary,
@@ -31,8 +32,8 @@ MAX_POOL = 1_000
 class Encoder(Protocol):
     """Turns words and pictures into embeddings: one Triton call."""
 
-    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
-        """Return one L2-normalised row of float32 for each row of the inputs.
+    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
+        """Return one L2-normalised row of float32 for each row of the inputs, and which texts were cut.
 
         Raises:
             InvalidQuery: a picture cannot be decoded; names the field `image` and the reason.

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from vitrine.domain.limits import MAX_HISTORY_TURNS
 from vitrine.process.settings import InvalidSettings, read_settings, variable
 
 PREFIX = "GATEWAY_"
 MEMORY = "memory"
-MAX_RECALLED_TURNS = 50
-"""What the rewriter takes."""
-
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -44,17 +42,18 @@ class Settings:
     max_queue: int = 64
     max_queue_wait_ms: int = 200
     latency_target_ms: int = 500
-    """A search that takes longer counts as a sign of overload."""
+    """Encoding and look-up of one search; one that takes longer counts as a sign of overload. The rewriter's time is
+    not in it."""
 
     rewrite_by_default: int = 1
     rewrite_budget_ms: int = 150
-    """The most that a search waits for the rewriter: in time it waits twice the rewriter's own 95th percentile."""
+    """Upper bound on the wait for the rewriter; the actual wait adapts to twice its recent 95th percentile."""
     rewrite_budget_floor_ms: int = 50
     """The least that it waits, however quick the rewriter is; never above the budget."""
     rewrite_head_start_ms: int = 0
     """Before the raw query is searched beside the rewriter; over 0, a rewriter that is quicker costs no second search."""
     converse_budget_ms: int = 800
-    """As rewrite_budget_ms, for a turn: one that is misread costs its shopper more than the wait."""
+    """Same bound for Converse; higher, because a wrong answer costs more than a slow one."""
     converse_budget_floor_ms: int = 300
     rewrite_cache_entries: int = 10_000
     """Readings kept for turns that are asked again; of searches and of turns each."""
@@ -76,6 +75,9 @@ class Settings:
     composed_image_weight: float = 0.5
     refine_image_weight: float = 0.5
     similar_image_weight: float = 0.5
+    lexical_share: float = 1.0
+    """What a product that has all rare words of a query exactly gains in score: at 1 it comes first, since the vectors
+    tell products apart by less; 0 leaves exact matches out."""
 
     embedding_cache_entries: int = 10_000
     product_cache_entries: int = 10_000
@@ -109,10 +111,10 @@ class Settings:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
             if setting.name.endswith("_image_weight") and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
-        if self.recall_last_turns + self.recall_similar_turns > MAX_RECALLED_TURNS:
+        if self.recall_last_turns + self.recall_similar_turns > MAX_HISTORY_TURNS:
             raise InvalidSettings(
                 f"{_variable('recall_last_turns')} and {_variable('recall_similar_turns')} may add up to"
-                f" {MAX_RECALLED_TURNS} at most"
+                f" {MAX_HISTORY_TURNS} at most"
             )
         if self.sessions != MEMORY and not self.sessions.startswith(_REDIS):
             raise InvalidSettings(

@@ -39,19 +39,23 @@ class TritonPythonModel:
 
     def _respond(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
         try:
-            return pb_utils.InferenceResponse([self._prepared(request, name) for name in self._inputs])
+            prepared = [tensor for name in self._inputs for tensor in self._prepared(request, name)]
+            return pb_utils.InferenceResponse(prepared)
         except ImageRejected as error:
-            return _invalid(f"image: {error.reason}")
+            return _invalid(request, f"image: {error.reason}")
         except UnicodeDecodeError:
-            return _invalid("text: is not valid UTF-8")
+            return _invalid(request, "text: is not valid UTF-8")
 
-    def _prepared(self, request: pb_utils.InferenceRequest, name: str) -> pb_utils.Tensor:
+    def _prepared(self, request: pb_utils.InferenceRequest, name: str) -> list[pb_utils.Tensor]:
         values = pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()
         if name == "image":
             pixels = [decode_image(data, size=self._image_size) for data in values]
-            return pb_utils.Tensor("pixels", np.stack(pixels))
-        return pb_utils.Tensor("token_ids", self._tokenizer([data.decode() for data in values]))
+            return [pb_utils.Tensor("pixels", np.stack(pixels))]
+        token_ids, cut = self._tokenizer.encode([data.decode() for data in values])
+        return [pb_utils.Tensor("token_ids", token_ids), pb_utils.Tensor("text_cut", cut[:, np.newaxis])]
 
 
-def _invalid(message: str) -> pb_utils.InferenceResponse:
+def _invalid(request: pb_utils.InferenceRequest, message: str) -> pb_utils.InferenceResponse:
+    """Refuse a request, and leave its id in the server's log, where the gateway's can be found beside it."""
+    pb_utils.Logger.log_info(f"request {request.request_id() or '-'} refused: {message}")
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))

@@ -141,8 +141,14 @@ class Tokenizer:
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Gives (n, length) int64 token ids; of an empty text, padding and what the tokenizer puts around texts."""
+        token_ids, _ = self.encode(texts)
+        return token_ids
+
+    def encode(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Gives the token ids, (n, length), and whether each text had more of them than fit, (n,)."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))
-        return np.array([e.ids for e in encodings], dtype=np.int64).reshape(-1, self.length)
+        token_ids = np.array([e.ids for e in encodings], dtype=np.int64).reshape(-1, self.length)
+        return token_ids, np.array([bool(e.overflowing) for e in encodings], dtype=np.bool_)
 
 
 def _read_header(data: bytes) -> ImageHeader:
@@ -222,7 +228,7 @@ def _read_webp_header(data: bytes) -> ImageHeader:
     """RFC 9649: the first chunk is VP8X (extended), VP8L (lossless) or VP8 (lossy)."""
     kind = data[12:16]
     if kind == b"VP8X":
-        if data[20] & _WEBP_ANIMATION_FLAG:
+        if data[20] & _WEBP_ANIMATION_FLAG and _webp_frames(data) != 1:
             raise ImageRejected("is animated; send a single picture")
         width = 1 + int.from_bytes(data[24:27], "little")
         height = 1 + int.from_bytes(data[27:30], "little")
@@ -234,6 +240,18 @@ def _read_webp_header(data: bytes) -> ImageHeader:
     else:
         raise ImageRejected("is truncated or damaged")
     return ImageHeader("WEBP", width, height)
+
+
+def _webp_frames(data: bytes) -> int:
+    """Counts the frames (chunks ANMF) of a file that may be animated; a single one is a still picture."""
+    frames, offset = 0, 12
+    for _ in range(MAX_SECTIONS):
+        if offset + 8 > len(data):
+            return frames
+        kind, length = data[offset : offset + 4], int.from_bytes(data[offset + 4 : offset + 8], "little")
+        frames += kind == b"ANMF"
+        offset += 8 + length + length % 2
+    raise ImageRejected(f"has more than {MAX_SECTIONS:,} sections")
 
 
 def _check_agreement(image: Image.Image, header: ImageHeader) -> None:
@@ -248,7 +266,7 @@ def _to_pixels(image: Image.Image, side: int) -> NDArray[np.uint8]:
     # the DCT then does most of the shrinking, and one filtered resize the rest.
     image.draft(None, (2 * size[0], 2 * size[1]))
     small = _resizable(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    upright = _on_white(_rotated(small))
+    upright = _on_white(_rotated(small, like=image))
     square = Image.new("RGB", (side, side), _WHITE)
     square.paste(upright, ((side - upright.width) // 2, (side - upright.height) // 2))
     return np.array(square, dtype=np.uint8)
@@ -269,8 +287,10 @@ def _resizable(image: Image.Image) -> Image.Image:
     return image if image.mode in {"RGB", "L", "CMYK"} else image.convert("RGB")
 
 
-def _rotated(image: Image.Image) -> Image.Image:
+def _rotated(image: Image.Image, *, like: Image.Image) -> Image.Image:
+    """Turns the picture as the metadata of the file says; a change of mode may have dropped them on the way."""
     try:
+        image.getexif().update(like.getexif())
         return ImageOps.exif_transpose(image)
     except _DECODER_ERRORS:
         return image  # broken metadata is no reason to refuse a sound picture

@@ -20,7 +20,7 @@ EMBEDDING_DIM = 256
 MAX_BATCH_SIZE = 32
 """Rows that one execution of any model may carry."""
 
-Dtype = Literal["BYTES", "UINT8", "INT64", "FP32"]
+Dtype = Literal["BYTES", "BOOL", "UINT8", "INT64", "FP32"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,7 @@ def sized(spec: ModelSpec, dimensions: Dimensions) -> ModelSpec:
     """Give the model with the dims of a family: every dtype carries one kind of value."""
     shapes: dict[Dtype, tuple[int, ...]] = {
         "BYTES": (1,),
+        "BOOL": (1,),
         "UINT8": (dimensions.image_size, dimensions.image_size, 3),
         "INT64": (dimensions.text_length,),
         "FP32": (dimensions.embedding_dim,),
@@ -72,11 +73,13 @@ _TEXT = TensorSpec("text", "BYTES", (1,))
 _PIXELS = TensorSpec("pixels", "UINT8", (IMAGE_SIZE, IMAGE_SIZE, 3))
 _TOKEN_IDS = TensorSpec("token_ids", "INT64", (TEXT_LENGTH,))
 _REFERENCE = TensorSpec("reference_embedding", "FP32", (EMBEDDING_DIM,))
-_EMBEDDING = TensorSpec("embedding", "FP32", (EMBEDDING_DIM,))
+EMBEDDING = TensorSpec("embedding", "FP32", (EMBEDDING_DIM,))
+TEXT_CUT = TensorSpec("text_cut", "BOOL", (1,))
+"""Whether a text is longer than what the encoder reads."""
 
 IMAGE_DECODE = ModelSpec("image_decode", (_IMAGE,), (_PIXELS,))
-TEXT_TOKENIZE = ModelSpec("text_tokenize", (_TEXT,), (_TOKEN_IDS,))
-QUERY_PREPARE = ModelSpec("query_prepare", (_IMAGE, _TEXT), (_PIXELS, _TOKEN_IDS))
+TEXT_TOKENIZE = ModelSpec("text_tokenize", (_TEXT,), (_TOKEN_IDS, TEXT_CUT))
+QUERY_PREPARE = ModelSpec("query_prepare", (_IMAGE, _TEXT), (_PIXELS, _TOKEN_IDS, TEXT_CUT))
 IMAGE_ENCODER = ModelSpec(
     "image_encoder", (_PIXELS,), (TensorSpec("image_embedding", "FP32", (EMBEDDING_DIM,)),)
 )
@@ -89,16 +92,16 @@ FUSION_ENCODER = ModelSpec(
     (TensorSpec("composed_embedding", "FP32", (EMBEDDING_DIM,)),),
 )
 
-EMBED_TEXT = ModelSpec("embed_text", (_TEXT,), (_EMBEDDING,), ("text_tokenize", "text_encoder"))
-EMBED_IMAGE = ModelSpec("embed_image", (_IMAGE,), (_EMBEDDING,), ("image_decode", "image_encoder"))
+EMBED_TEXT = ModelSpec("embed_text", (_TEXT,), (EMBEDDING, TEXT_CUT), ("text_tokenize", "text_encoder"))
+EMBED_IMAGE = ModelSpec("embed_image", (_IMAGE,), (EMBEDDING,), ("image_decode", "image_encoder"))
 EMBED_COMPOSED = ModelSpec(
     "embed_composed",
     (_IMAGE, _TEXT),
-    (_EMBEDDING,),
+    (EMBEDDING, TEXT_CUT),
     ("query_prepare", "image_encoder", "fusion_encoder"),
 )
 EMBED_REFINED = ModelSpec(
-    "embed_refined", (_REFERENCE, _TEXT), (_EMBEDDING,), ("text_tokenize", "fusion_encoder")
+    "embed_refined", (_REFERENCE, _TEXT), (EMBEDDING, TEXT_CUT), ("text_tokenize", "fusion_encoder")
 )
 
 PREPROCESSORS = (IMAGE_DECODE, TEXT_TOKENIZE, QUERY_PREPARE)

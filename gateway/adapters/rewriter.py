@@ -7,6 +7,7 @@ import grpc
 from grpc import aio
 
 from gateway.adapters.channels import CHANNEL_OPTIONS
+from gateway.context import hop_metadata
 from gateway.errors import DeadlineExceeded
 from gateway.ports import RewriterUnavailable
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
@@ -33,7 +34,7 @@ class GrpcRewriter:
     ) -> rewrite_pb2.RewriteResponse:
         """Give what the turn needs; RewriterUnavailable for every failure but lateness."""
         try:
-            return await self._stub.Rewrite(request, timeout=timeout_s)
+            return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
         except aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded("the rewriter did not answer in time") from error

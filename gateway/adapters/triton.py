@@ -17,17 +17,20 @@ from tritonclient.grpc import service_pb2 as triton_pb2
 from tritonclient.grpc import service_pb2_grpc as triton_grpc
 
 from gateway.adapters.channels import CHANNEL_OPTIONS
+from gateway.context import hop_metadata, request_id
 from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
 from gateway.logs import log_event
-from gateway.model import Embedding, EncoderInputs
+from gateway.model import Embedded, Embedding, EncoderInputs
 from vitrine.tensors import (
     EMBED_COMPOSED,
     EMBED_IMAGE,
     EMBED_REFINED,
     EMBED_TEXT,
+    EMBEDDING,
     ENSEMBLES,
     MANIFEST_PARAMETER,
     MAX_BATCH_SIZE,
+    TEXT_CUT,
     ModelSpec,
 )
 
@@ -59,16 +62,21 @@ class TritonEncoder:
     def __init__(self, stub: triton_grpc.GRPCInferenceServiceStub) -> None:
         self._stub = stub
 
-    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
+    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
         """Give one row for each row of the inputs, of which there are 1 to MAX_BATCH_SIZE."""
         ensemble = _ensemble(inputs)
         request = _infer_request(ensemble, inputs, timeout_s)
         try:
-            response = await self._stub.ModelInfer(request, timeout=timeout_s)
+            response = await self._stub.ModelInfer(request, timeout=timeout_s, metadata=hop_metadata())
         except aio.AioRpcError as error:
             raise _translated(error, ensemble) from error
-        (raw,) = response.raw_output_contents
-        return np.frombuffer(raw, "<f4").reshape(response.outputs[0].shape)
+        outputs = {
+            output.name: (output.shape, raw)
+            for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+        }
+        shape, raw = outputs[EMBEDDING.name]
+        _, cut = outputs.get(TEXT_CUT.name, ((), b""))
+        return Embedded(rows=np.frombuffer(raw, "<f4").reshape(shape), cut=tuple(map(bool, cut)))
 
     async def manifest(self, *, timeout_s: float) -> str:
         """Give the digest that every ensemble carries; EncoderError while they differ, as between two deployments."""
@@ -122,7 +130,7 @@ def _infer_request(
         "image": inputs.images,
         "reference_embedding": inputs.references,
     }
-    request = triton_pb2.ModelInferRequest(model_name=ensemble.name)
+    request = triton_pb2.ModelInferRequest(model_name=ensemble.name, id=request_id())
     request.parameters["timeout"].int64_param = max(1, int(timeout_s * 1e6))
     for tensor in ensemble.inputs:
         column = columns[tensor.name]

@@ -1,43 +1,33 @@
 """vitrine.v1.CatalogueService: writes and describes the index."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from grpc import aio
 
-from catalogue.product import (
-    MAX_ID_LENGTH,
-    MAX_URI_LENGTH,
-    TEXT_FIELDS,
-    InvalidProductError,
-    Product,
-)
 from gateway.api.images import check_image
 from gateway.api.responses import product_message, versions_message
 from gateway.context import current_call, time_for_hop
-from gateway.errors import FailedPrecondition, InvalidQuery, NotFound, Overloaded
-from gateway.indexing.ingest import Outcome, Refusal, Submission, ingest
-from gateway.model import IndexSummary, StoredProduct
+from gateway.errors import FailedPrecondition, InvalidQuery, NotFound, Overloaded, as_invalid_query
+from gateway.indexing.encoding import Refusal, Submission
+from gateway.indexing.ingest import Outcome, ingest
+from gateway.model import FieldSummary, IndexSummary
 from gateway.ports import CollectionWriter, Encoder, IndexAdministrator, VectorIndex
+from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Versions
-from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2
-
-MAX_DELETED = 1_000
-"""Products that one DeleteProducts may name."""
-
-MAX_SOURCE_LENGTH = 256
-MAX_ATTRIBUTES_BYTES = 60_000
-"""Of a product's attributes as JSON: just below what Milvus keeps in one field."""
+from vitrine.domain import limits
+from vitrine.domain.errors import InvalidValue
+from vitrine.domain.messages import read_product, read_schema_message, schema_message
+from vitrine.domain.product import check_id, check_product
+from vitrine.domain.schema import NUMBER_KINDS, Kind, Schema, changes
+from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc
 
 MAX_STREAMS = 4
 """Ingests at once; each may hold some tens of megabytes."""
 
-_MARGIN_S = 0.005
 _MANIFEST_TIMEOUT_S = 5.0
 
 _Context = aio.ServicerContext[Any, Any]
@@ -50,6 +40,9 @@ class _Tally:
     written: int = 0
     unchanged: int = 0
     rejected: int = 0
+    without_image: int = 0
+    without_words: int = 0
+    cut: int = 0
     kept: set[str] = field(default_factory=set)
     """Ids of a rebuild that belong to the new index."""
 
@@ -57,8 +50,18 @@ class _Tally:
 class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     """Answers CatalogueService; one process at a time should write an index."""
 
-    def __init__(self, index: VectorIndex, administrator: IndexAdministrator, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        index: VectorIndex,
+        administrator: IndexAdministrator,
+        encoder: Encoder,
+        products: ProductLookup,
+        *,
+        margin_s: float,
+    ) -> None:
         self._index = index
+        self._products = products
+        self._margin_s = margin_s
         self._administrator = administrator
         self._encoder = encoder
         self._streams = 0
@@ -89,32 +92,37 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         """Delete products; those that are not there do not count."""
         del context
         ids = list(dict.fromkeys(request.product_ids))
-        if not 1 <= len(request.product_ids) <= MAX_DELETED:
+        if not 1 <= len(request.product_ids) <= limits.MAX_DELETED:
             raise InvalidQuery(
-                "product_ids", f"must be 1 to {MAX_DELETED:,}, got {len(request.product_ids):,}"
+                "product_ids", f"must be 1 to {limits.MAX_DELETED:,}, got {len(request.product_ids):,}"
             )
         for i, product_id in enumerate(ids):
-            _check_id(f"product_ids[{i}]", product_id)
+            with as_invalid_query():
+                check_id(f"product_ids[{i}]", product_id)
         # Its own manifest: nothing is embedded, so the encoders need not agree or even run.
-        version = await self._index.version(timeout_s=_time_left())
+        version = await self._index.version(timeout_s=self._time_left())
         writer = await self._administrator.current(version.manifest, embedding_dim=version.embedding_dim)
-        return catalogue_pb2.DeleteProductsResponse(deleted=await writer.delete(ids))
+        deleted = await writer.delete(ids)
+        self._products.forget(ids, version.collection)
+        return catalogue_pb2.DeleteProductsResponse(deleted=deleted)
 
     async def GetProduct(  # noqa: N802
         self, request: catalogue_pb2.GetProductRequest, context: _Context
     ) -> catalogue_pb2.GetProductResponse:
         """Give a product and its embeddings; NotFound when it is not there."""
         del context
-        _check_id("product_id", request.product_id)
-        found = await self._index.get([request.product_id], timeout_s=_time_left())
+        with as_invalid_query():
+            check_id("product_id", request.product_id)
+        version = await self._index.version(timeout_s=self._time_left())
+        found = await self._index.get([request.product_id], timeout_s=self._time_left())
         if not found:
             raise NotFound("product_id", f"product {request.product_id!r}")
         (product,) = found
-        assert product.image_embedding is not None
+        assert product.image_embeddings is not None
         assert product.text_embedding is not None
         return catalogue_pb2.GetProductResponse(
-            product=product_message(product),
-            image_embedding=product.image_embedding.astype("<f4").tobytes(),
+            product=product_message(product.product, version.schema),
+            image_embedding=product.image_embeddings[:1].astype("<f4").tobytes(),
             text_embedding=product.text_embedding.astype("<f4").tobytes(),
         )
 
@@ -123,48 +131,53 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     ) -> catalogue_pb2.DescribeResponse:
         """Say what readers use now and which values filters may name."""
         del request, context
-        return _description(await self._index.describe(timeout_s=_time_left()))
+        return _description(await self._index.describe(timeout_s=self._time_left()))
 
     async def _upsert(
         self, requests: AsyncIterator[catalogue_pb2.UpsertProductsRequest], context: _Context
     ) -> AsyncGenerator[catalogue_pb2.UpsertProductsResponse, None]:
         first = await anext(requests, None)
         options = first.options if first is not None and first.HasField("options") else None
+        schema = _schema(options)
         manifest = await self._encoder.manifest(timeout_s=_MANIFEST_TIMEOUT_S)
-        rebuild = options is not None and await self._rebuilds(options, manifest)
+        rebuild = options is not None and await self._rebuilds(options, manifest, schema)
         dim = await self._encoder.embedding_dim(timeout_s=_MANIFEST_TIMEOUT_S)
         async with AsyncExitStack() as held:
             if options is not None and rebuild:
                 await self._hold_rebuild(held)
-                writer = await self._administrator.build(manifest, _source(options), embedding_dim=dim)
+                writer = await self._administrator.build(
+                    manifest, _source(options), schema, embedding_dim=dim
+                )
             else:
-                writer = await self._administrator.current(manifest, embedding_dim=dim)
+                writer = await self._administrator.current(manifest, schema, embedding_dim=dim)
             # Clients that wait for this before they send products read the status of a stream that is refused;
             # one that sends meanwhile may get an error of its own transport instead.
             await context.send_initial_metadata(())
             tally = _Tally()
-            items = _read_items(None if options is not None else first, requests)
+            items = _read_items(None if options is not None else first, requests, writer.version.schema)
             outcomes = await held.enter_async_context(
                 aclosing(ingest(items, encoder=self._encoder, writer=writer))
             )
             async for outcome in outcomes:
+                self._products.forget(outcome.written, writer.version.collection)
                 yield _acknowledgement(tally, outcome, rebuild=rebuild)
             await (self._promote(writer, tally) if rebuild else writer.seal())
-            yield catalogue_pb2.UpsertProductsResponse(
-                written=tally.written,
-                unchanged=tally.unchanged,
-                rejected=tally.rejected,
-                index=writer.version.collection,
-            )
+            yield _counts(tally, index=writer.version.collection)
 
-    async def _rebuilds(self, options: catalogue_pb2.UpsertOptions, manifest: str) -> bool:
+    async def _rebuilds(
+        self, options: catalogue_pb2.UpsertOptions, manifest: str, schema: Schema | None
+    ) -> bool:
         if options.rebuild or not options.rebuild_if_stale:
             return options.rebuild
         try:
-            version = await self._index.version(timeout_s=_time_left())
+            version = await self._index.version(timeout_s=self._time_left())
         except FailedPrecondition:  # there is none yet; if it is damaged, whoever writes to it says so
             return False
-        return version.manifest != manifest
+        stale = schema is not None and bool(changes(version.schema, schema).breaking)
+        return version.manifest != manifest or stale
+
+    def _time_left(self) -> float:
+        return time_for_hop(current_call().deadline, margin_s=self._margin_s)
 
     async def _hold_rebuild(self, held: AsyncExitStack) -> None:
         if self._rebuilding.locked():
@@ -187,71 +200,59 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
 async def _read_items(
     first: catalogue_pb2.UpsertProductsRequest | None,
     rest: AsyncIterator[catalogue_pb2.UpsertProductsRequest],
+    schema: Schema,
 ) -> AsyncIterator[Submission | Refusal]:
     if first is not None:
-        yield await _read_item(first)
+        yield await _read_item(first, schema)
     async for request in rest:
-        yield await _read_item(request)
+        yield await _read_item(request, schema)
 
 
-async def _read_item(request: catalogue_pb2.UpsertProductsRequest) -> Submission | Refusal:
+async def _read_item(request: catalogue_pb2.UpsertProductsRequest, schema: Schema) -> Submission | Refusal:
     if request.HasField("options"):
         raise InvalidQuery("options", "must be in the first message")
     if not request.HasField("product"):
         raise InvalidQuery("part", "must hold options or a product")
     message = request.product.product
     try:
-        _check_product(message)
-        await check_image(request.product.image)
-    except (InvalidProductError, InvalidQuery) as error:
-        return Refusal(product_id=message.id[:MAX_ID_LENGTH], field=error.field, reason=error.reason)
-    product = StoredProduct(
-        id=message.id,
-        title=message.title,
-        price=message.price,
-        image_uri=message.image_uri,
-        attributes=dict(message.attributes),
-        **{name: getattr(message, name) for name in TEXT_FIELDS},
-    )
-    return Submission(product=product, image=request.product.image)
+        product = read_product(message, schema)
+        check_product(product, schema)
+        images = await _images(request.product)
+    except InvalidValue as error:
+        return Refusal(product_id=message.id[: limits.MAX_ID_LENGTH], field=error.field, reason=error.reason)
+    return Submission(product=product, images=images)
 
 
-def _check_product(message: query_pb2.Product) -> None:
-    """Hold a product against the rules of its type and of what the index keeps."""
-    attributes = dict(message.attributes)
-    Product(
-        id=message.id,
-        title=message.title,
-        image=Path(),
-        price=message.price,
-        attributes=attributes,
-        **{name: getattr(message, name) for name in TEXT_FIELDS},
-    )
-    _check_id("id", message.id)
-    if len(message.image_uri) > MAX_URI_LENGTH:
+async def _images(product: catalogue_pb2.ProductInput) -> tuple[bytes, ...]:
+    """Check the pictures of a product by their headers; raises InvalidQuery."""
+    if len(product.more_images) >= limits.MAX_PICTURES:
         raise InvalidQuery(
-            "image_uri", f"at most {MAX_URI_LENGTH:,} characters, got {len(message.image_uri):,}"
+            "more_images", f"at most {limits.MAX_PICTURES - 1}, got {len(product.more_images)}"
         )
-    if "\0" in message.image_uri or any("\0" in name for name in attributes):
-        raise InvalidQuery("attributes" if attributes else "image_uri", "must not hold a NUL character")
-    if (size := len(json.dumps(attributes, ensure_ascii=False).encode())) > MAX_ATTRIBUTES_BYTES:
-        raise InvalidQuery("attributes", f"at most {MAX_ATTRIBUTES_BYTES:,} bytes as JSON, got {size:,}")
+    if not product.image and product.more_images:
+        raise InvalidQuery("image", "must not be empty where there are more images")
+    if not product.image:
+        return ()
+    await check_image(product.image)
+    for position, image in enumerate(product.more_images):
+        await check_image(image, field=f"more_images[{position}]")
+    return (product.image, *product.more_images)
 
 
-def _check_id(field_name: str, product_id: str) -> None:
-    """Refuse what no search could name either."""
-    if not product_id:
-        raise InvalidQuery(field_name, "must not be empty")
-    if len(product_id) > MAX_ID_LENGTH:
-        raise InvalidQuery(field_name, f"at most {MAX_ID_LENGTH} characters, got {len(product_id):,}")
-    if not product_id.isprintable():
-        raise InvalidQuery(field_name, "must not hold control characters")
+def _schema(options: catalogue_pb2.UpsertOptions | None) -> Schema | None:
+    if options is None or not options.HasField("schema"):
+        return None
+    try:
+        return read_schema_message(options.schema)
+    except InvalidValue as error:
+        raise InvalidQuery(f"options.schema.{error.field}".rstrip("."), error.reason) from None
 
 
 def _source(options: catalogue_pb2.UpsertOptions) -> str:
-    if len(options.source) > MAX_SOURCE_LENGTH:
+    if len(options.source) > limits.MAX_CATALOGUE_SOURCE_LENGTH:
         raise InvalidQuery(
-            "options.source", f"at most {MAX_SOURCE_LENGTH} characters, got {len(options.source):,}"
+            "options.source",
+            f"at most {limits.MAX_CATALOGUE_SOURCE_LENGTH} characters, got {len(options.source):,}",
         )
     return options.source
 
@@ -262,40 +263,58 @@ def _acknowledgement(
     tally.written += len(outcome.written)
     tally.unchanged += len(outcome.unchanged)
     tally.rejected += len(outcome.refusals)
+    tally.without_image += outcome.without_image
+    tally.without_words += outcome.without_words
+    tally.cut += outcome.cut
     if rebuild:
         tally.kept.update(outcome.written, outcome.unchanged)
     current_call().notes.update(written=tally.written, unchanged=tally.unchanged, rejected=tally.rejected)
+    response = _counts(tally)
+    response.errors.extend(
+        catalogue_pb2.ProductError(product_id=refusal.product_id, field=refusal.field, reason=refusal.reason)
+        for refusal in outcome.refusals
+    )
+    return response
+
+
+def _counts(tally: _Tally, *, index: str = "") -> catalogue_pb2.UpsertProductsResponse:
     return catalogue_pb2.UpsertProductsResponse(
         written=tally.written,
         unchanged=tally.unchanged,
         rejected=tally.rejected,
-        errors=[
-            catalogue_pb2.ProductError(
-                product_id=refusal.product_id, field=refusal.field, reason=refusal.reason
-            )
-            for refusal in outcome.refusals
-        ],
+        without_image=tally.without_image,
+        without_words=tally.without_words,
+        cut=tally.cut,
+        index=index,
     )
 
 
 def _description(summary: IndexSummary) -> catalogue_pb2.DescribeResponse:
-    kinds = catalogue_pb2.FieldDescription
+    version = summary.version
     return catalogue_pb2.DescribeResponse(
-        versions=versions_message(Versions(model=summary.version.manifest, index=summary.version.collection)),
+        versions=versions_message(
+            Versions(model=version.manifest, index=version.collection, schema=version.schema)
+        ),
         products=summary.products,
-        embedding_dim=summary.version.embedding_dim,
-        fields=[
-            catalogue_pb2.FieldDescription(
-                name=described.name,
-                type=kinds.TYPE_TEXT if described.name in TEXT_FIELDS else kinds.TYPE_NUMBER,
-                values=described.values,
-                minimum=described.minimum,
-                maximum=described.maximum,
-            )
-            for described in summary.fields
-        ],
+        embedding_dim=version.embedding_dim,
+        fields=[_field_description(field, version.schema) for field in summary.fields],
+        schema=schema_message(version.schema),
     )
 
 
-def _time_left() -> float:
-    return time_for_hop(current_call().deadline, margin_s=_MARGIN_S)
+def _field_description(summary: FieldSummary, schema: Schema) -> catalogue_pb2.FieldDescription:
+    types = catalogue_pb2.FieldDescription
+    kind = schema.by_name[summary.name].kind
+    return types(
+        name=summary.name,
+        type=types.TYPE_NUMBER
+        if kind in NUMBER_KINDS
+        else types.TYPE_BOOLEAN
+        if kind is Kind.BOOLEAN
+        else types.TYPE_TEXT,
+        values=summary.values,
+        counts=summary.counts,
+        more_values=summary.more_values,
+        minimum=summary.minimum or 0.0,
+        maximum=summary.maximum or 0.0,
+    )

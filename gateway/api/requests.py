@@ -6,28 +6,22 @@ Each refusal names the field and its limit.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from catalogue.product import MAX_ID_LENGTH
 from gateway.api.images import check_image
 from gateway.api.responses import PRODUCT_FIELDS
-from gateway.errors import InvalidQuery
-from gateway.filters import to_model
-from gateway.model import Filter, Weights
-from gateway.retrieval.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_TEXT_LENGTH, Query
+from gateway.errors import InvalidQuery, as_invalid_query
+from gateway.model import Sort, Weights
+from gateway.retrieval.pages import read_sort
+from gateway.retrieval.query import Query
 from gateway.texts import check_text
+from vitrine.domain import limits
+from vitrine.domain.filters import Filter, check_limits
+from vitrine.domain.messages import read_filter
+from vitrine.domain.product import check_identifier
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
-
-MAX_WEIGHT = 1_000.0
-"""Far from where float32 overflows, and nobody means more."""
-
-MAX_USER_ID_LENGTH = 128
-MAX_SESSION_ID_LENGTH = 64
-MAX_HISTORY_TURNS = 50
-MAX_HISTORY_BYTES = 256_000
-MAX_SHOWN = 20
 
 # Long enough for every registered BCP 47 tag.
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
@@ -58,6 +52,12 @@ class TurnCall:
 async def read_search(request: search_pb2.SearchRequest, *, rewrite_by_default: bool) -> SearchCall:
     """Check a search; raises InvalidQuery."""
     query = await _read_query(request, rewrite=_rewrite_mode(request.rewrite, default=rewrite_by_default))
+    query = replace(
+        query,
+        sort=_sort(request.sort) if request.HasField("sort") else None,
+        page_token=_page_token(request.page_token),
+        facets=_facets(request.facets),
+    )
     return SearchCall(query=query, fields=_fields(request.fields))
 
 
@@ -69,7 +69,7 @@ async def read_turn(request: search_pb2.ConverseRequest) -> TurnCall:
     return TurnCall(
         query=await _read_query(request, rewrite=True),
         fields=_fields(request.fields),
-        session_id=_identifier("session_id", request.session_id, limit=MAX_SESSION_ID_LENGTH),
+        session_id=_identifier("session_id", request.session_id, limit=limits.MAX_SESSION_ID_LENGTH),
         history=tuple(request.history),
     )
 
@@ -77,21 +77,22 @@ async def read_turn(request: search_pb2.ConverseRequest) -> TurnCall:
 async def _read_query(
     request: search_pb2.SearchRequest | search_pb2.ConverseRequest, *, rewrite: bool
 ) -> Query:
-    text = check_text("text", request.text, limit=MAX_TEXT_LENGTH)
-    product_id = _identifier("product_id", request.product_id, limit=MAX_ID_LENGTH)
+    text = check_text("text", request.text, limit=limits.MAX_QUERY_LENGTH)
+    product_id = _identifier("product_id", request.product_id, limit=limits.MAX_ID_LENGTH)
     if request.HasField("image") and product_id:
         raise InvalidQuery("product_id", "excludes image: give one reference")
     if not (text or product_id or request.HasField("image")):
         raise InvalidQuery("text", "must not be empty where neither image nor product_id is given")
     query = Query(
         text=text,
+        typed=text,
         image=request.image,
         product_id=product_id,
         filters=_filters(request),
         weights=_weights(request.weights) if request.HasField("weights") else None,
-        limit=_limit(request.limit) if request.HasField("limit") else DEFAULT_LIMIT,
+        limit=_limit(request.limit) if request.HasField("limit") else limits.DEFAULT_HITS,
         locale=_locale(request.locale),
-        user_id=_identifier("user_id", request.user_id, limit=MAX_USER_ID_LENGTH),
+        user_id=_identifier("user_id", request.user_id, limit=limits.MAX_USER_ID_LENGTH),
         rewrite=rewrite,
     )
     if request.HasField("image"):
@@ -100,22 +101,43 @@ async def _read_query(
 
 
 def _filters(request: search_pb2.SearchRequest | search_pb2.ConverseRequest) -> Filter | None:
-    return to_model(request.filter) if request.HasField("filter") else None
+    if not request.HasField("filter"):
+        return None
+    with as_invalid_query():
+        node = read_filter(request.filter)
+        check_limits(node)
+    return node
+
+
+def _sort(sort: query_pb2.Sort) -> Sort:
+    return read_sort(
+        query_pb2.Sort(field=_identifier("sort.field", sort.field, limit=_SHORT), descending=sort.descending)
+    )
+
+
+def _page_token(token: str) -> str:
+    return _identifier("page_token", token, limit=limits.MAX_PAGE_TOKEN_LENGTH)
+
+
+def _facets(names: Sequence[str]) -> tuple[str, ...]:
+    if len(names) > limits.MAX_FACETS:
+        raise InvalidQuery("facets", f"at most {limits.MAX_FACETS}, got {len(names):,}")
+    return tuple(
+        dict.fromkeys(_identifier(f"facets[{i}]", name, limit=_SHORT) for i, name in enumerate(names))
+    )
 
 
 def _identifier(field: str, value: str, *, limit: int) -> str:
-    if len(value) > limit:
-        raise InvalidQuery(field, f"at most {limit} characters, got {len(value):,}")
-    if not value.isprintable():
-        raise InvalidQuery(field, "must not hold control characters")
+    with as_invalid_query():
+        check_identifier(field, value, limit=limit)
     return value
 
 
 def _weights(weights: query_pb2.Weights) -> Weights:
     for name, value in (("text", weights.text), ("image", weights.image)):
-        if not math.isfinite(value) or not 0 <= value <= MAX_WEIGHT:
+        if not math.isfinite(value) or not 0 <= value <= limits.MAX_WEIGHT:
             raise InvalidQuery(
-                f"weights.{name}", f"must be a number from 0 to {MAX_WEIGHT:,.0f}, got {value:g}"
+                f"weights.{name}", f"must be a number from 0 to {limits.MAX_WEIGHT:,.0f}, got {value:g}"
             )
     if weights.text + weights.image <= 0:
         raise InvalidQuery("weights", "must add up to more than 0")
@@ -123,8 +145,8 @@ def _weights(weights: query_pb2.Weights) -> Weights:
 
 
 def _limit(limit: int) -> int:
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidQuery("limit", f"must be from 1 to {MAX_LIMIT}, got {limit}")
+    if not 1 <= limit <= limits.MAX_HITS:
+        raise InvalidQuery("limit", f"must be from 1 to {limits.MAX_HITS}, got {limit}")
     return limit
 
 
@@ -149,25 +171,29 @@ def _rewrite_mode(mode: int, *, default: bool) -> bool:
 
 
 def _check_history(history: Sequence[rewrite_pb2.Turn]) -> None:
-    if len(history) > MAX_HISTORY_TURNS:
-        raise InvalidQuery("history", f"at most {MAX_HISTORY_TURNS} turns, got {len(history):,}")
-    if (size := sum(turn.ByteSize() for turn in history)) > MAX_HISTORY_BYTES:
-        raise InvalidQuery("history", f"at most {MAX_HISTORY_BYTES:,} bytes, got {size:,}")
+    if len(history) > limits.MAX_HISTORY_TURNS:
+        raise InvalidQuery("history", f"at most {limits.MAX_HISTORY_TURNS} turns, got {len(history):,}")
+    if (size := sum(turn.ByteSize() for turn in history)) > limits.MAX_HISTORY_BYTES:
+        raise InvalidQuery("history", f"at most {limits.MAX_HISTORY_BYTES:,} bytes, got {size:,}")
     for position, turn in enumerate(history):
         _check_turn(turn, f"history[{position}]")
 
 
 def _check_turn(turn: rewrite_pb2.Turn, name: str) -> None:
-    """Hold an earlier turn to what a turn of ours keeps to: the rewriter reads it, and refuses what breaks its limits."""
-    check_text(f"{name}.text", turn.text, limit=MAX_TEXT_LENGTH)
+    """Hold an earlier turn to what a turn of ours keeps to; the rewriter refuses what breaks its limits."""
+    if not 0 <= turn.position <= limits.MAX_POSITION:
+        raise InvalidQuery(
+            f"{name}.position", f"must be from 0 to {limits.MAX_POSITION:,}, got {turn.position}"
+        )
+    check_text(f"{name}.text", turn.text, limit=limits.MAX_QUERY_LENGTH)
     for field in ("query", "modification", "reply"):
-        check_text(f"{name}.rewrite.{field}", getattr(turn.rewrite, field), limit=MAX_TEXT_LENGTH)
-    if len(turn.shown) > MAX_SHOWN:
-        raise InvalidQuery(f"{name}.shown", f"at most {MAX_SHOWN} products, got {len(turn.shown)}")
+        check_text(f"{name}.rewrite.{field}", getattr(turn.rewrite, field), limit=limits.MAX_QUERY_LENGTH)
+    if len(turn.shown) > limits.MAX_SHOWN:
+        raise InvalidQuery(f"{name}.shown", f"at most {limits.MAX_SHOWN} products, got {len(turn.shown)}")
     for field in ("image_id", "product_id"):
-        _identifier(f"{name}.{field}", getattr(turn, field), limit=MAX_ID_LENGTH)
+        _identifier(f"{name}.{field}", getattr(turn, field), limit=limits.MAX_ID_LENGTH)
     for position, product in enumerate(turn.shown):
-        _identifier(f"{name}.shown[{position}].id", product.id, limit=MAX_ID_LENGTH)
+        _identifier(f"{name}.shown[{position}].id", product.id, limit=limits.MAX_ID_LENGTH)
         if not math.isfinite(product.price) or product.price < 0:
             raise InvalidQuery(
                 f"{name}.shown[{position}].price", f"must be a finite number >= 0, got {product.price:g}"

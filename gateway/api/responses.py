@@ -1,123 +1,129 @@
-"""Values to messages."""
+"""Values to messages of vitrine.v1."""
 
 from collections.abc import Collection, Iterable, Mapping
 
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
-from gateway.conversation.exclusions import exclusion
-from gateway.filters import to_proto
-from gateway.model import Hit, Intent, Route, Sentiment, Sort, StoredProduct, Weights
+from gateway.model import FieldSummary, Hit, Weights
+from gateway.retrieval.pages import page_token, sort_message
 from gateway.retrieval.query import Query, SearchResult, Timings, Versions
-from gateway.understanding.validation import INTENTS, ROUTES, SENTIMENTS, SORTS, Understanding, both
-from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
+from gateway.understanding.validation import ROUTE_NUMBERS
+from vitrine.domain import messages
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Schema
+from vitrine.v1 import query_pb2, search_pb2
 
 PRODUCT_FIELDS = frozenset(field.name for field in query_pb2.Product.DESCRIPTOR.fields)
 """What a field mask may name."""
 
-ROUTE_NUMBERS: Mapping[Route, query_pb2.Route.ValueType] = {
-    route: query_pb2.Route.ValueType(number) for number, route in ROUTES.items()
-}
-SORT_NUMBERS: Mapping[Sort, query_pb2.SortOrder.ValueType] = {
-    sort: query_pb2.SortOrder.ValueType(number) for number, sort in SORTS.items()
-}
-INTENT_NUMBERS: Mapping[Intent, query_pb2.Intent.ValueType] = {
-    intent: query_pb2.Intent.ValueType(number) for number, intent in INTENTS.items()
-}
-SENTIMENT_NUMBERS: Mapping[Sentiment, query_pb2.Sentiment.ValueType] = {
-    sentiment: query_pb2.Sentiment.ValueType(number) for number, sentiment in SENTIMENTS.items()
-}
-
 
 def search_message(
-    result: SearchResult, *, fields: Collection[str], request_id: str
+    result: SearchResult,
+    *,
+    request: Query,
+    fields: Collection[str],
+    request_id: str,
+    shares: Mapping[str, float],
 ) -> search_pb2.SearchResponse:
-    """Give the answer of a search, its products with those fields alone."""
+    """Return the answer of a search, its products with those fields alone."""
+    searched = result.searched
+    schema = result.versions.schema
+    following = searched.offset + searched.limit
     return search_pb2.SearchResponse(
-        hits=[_hit_message(hit, fields) for hit in result.hits],
-        searched=_searched_message(result.searched, result.weights),
+        hits=[_hit_message(hit, schema, fields) for hit in result.hits],
+        searched=_searched_message(searched, result.weights, shares),
         degraded=result.degraded,
         timings=_timings_message(result.timings),
         versions=versions_message(result.versions),
         request_id=request_id,
+        next_page_token=page_token(request, searched, result.versions, offset=following)
+        if result.more
+        else "",
+        facets=map(facet_message, result.facets),
     )
 
 
-def rewrite_message(understanding: Understanding) -> rewrite_pb2.Rewrite:
-    """Give what a turn was understood to ask for."""
-    return rewrite_pb2.Rewrite(
-        route=ROUTE_NUMBERS[understanding.route],
-        query=understanding.query,
-        modification=understanding.modification,
-        filter=None if understanding.filters is None else to_proto(understanding.filters),
-        sort=SORT_NUMBERS[understanding.sort],
-        references=understanding.references,
-        reply=understanding.reply,
-        confidence=understanding.confidence,
-        source=understanding.source,
-        intent=INTENT_NUMBERS[understanding.intent],
-        sentiment=SENTIMENT_NUMBERS[understanding.sentiment],
-        remarks=[
-            rewrite_pb2.Remark(
-                field=remark.field, value=remark.value, polarity=SENTIMENT_NUMBERS[remark.polarity]
-            )
-            for remark in understanding.remarks
+def facet_message(summary: FieldSummary) -> search_pb2.FacetCounts:
+    """Return the counts of a field's values."""
+    return search_pb2.FacetCounts(
+        field=summary.name,
+        values=[
+            search_pb2.FacetValue(value=value, products=count)
+            for value, count in zip(summary.values, summary.counts, strict=True)
         ],
+        more_values=summary.more_values,
+        minimum=summary.minimum,
+        maximum=summary.maximum,
+        products=summary.products,
     )
 
 
 def comparison_message(comparison: Comparison) -> search_pb2.Comparison:
-    """Give a table of products."""
+    """Return a table of products."""
     return search_pb2.Comparison(
-        products=map(product_message, comparison.products),
+        products=[product_message(each.product, comparison.schema) for each in comparison.products],
         fields=[
-            search_pb2.ComparedField(field=row.field, values=row.values, equal=row.equal)
+            search_pb2.ComparedField(field=row.field, label=row.label, values=row.values, equal=row.equal)
             for row in comparison.fields
         ],
     )
 
 
 def facts_message(facts: Iterable[Fact]) -> search_pb2.Facts:
-    """Give what the index knows."""
-    return search_pb2.Facts(facts=map(_fact_message, facts))
-
-
-def _fact_message(fact: Fact) -> search_pb2.Fact:
-    message = search_pb2.Fact(field=fact.field, value=fact.value, products=fact.products, values=fact.values)
-    if fact.highest:
-        message.lowest, message.highest = fact.lowest, fact.highest
-    return message
-
-
-def product_message(product: StoredProduct, fields: Collection[str] = PRODUCT_FIELDS) -> query_pb2.Product:
-    """Give a product with those fields alone."""
-    return query_pb2.Product(**{name: getattr(product, name) for name in fields})
-
-
-def versions_message(versions: Versions) -> search_pb2.Versions:
-    """Give what answered."""
-    return search_pb2.Versions(model=versions.model, index=versions.index)
-
-
-def _hit_message(hit: Hit, fields: Collection[str]) -> search_pb2.Hit:
-    return search_pb2.Hit(
-        product_id=hit.product.id,
-        score=hit.score,
-        parts=search_pb2.ScoreParts(text=hit.text_score, image=hit.image_score),
-        product=product_message(hit.product, fields),
+    """Return what the index knows."""
+    return search_pb2.Facts(
+        facts=[
+            search_pb2.Fact(
+                field=fact.field,
+                value=fact.value,
+                products=fact.products,
+                values=fact.values,
+                lowest=fact.lowest,
+                highest=fact.highest,
+            )
+            for fact in facts
+        ]
     )
 
 
-def _searched_message(query: Query, weights: Weights) -> search_pb2.SearchedQuery:
-    filters = both(both(query.filters, query.wishes), exclusion(query.disliked))
+def product_message(
+    product: Product, schema: Schema, fields: Collection[str] = PRODUCT_FIELDS
+) -> query_pb2.Product:
+    """Return a product with those fields of its message alone."""
+    message = messages.product_message(product, schema)
+    for name in PRODUCT_FIELDS.difference(fields):
+        message.ClearField(name)  # type: ignore[arg-type] # it is one of the message's names
+    return message
+
+
+def versions_message(versions: Versions) -> search_pb2.Versions:
+    """Return what answered."""
+    return search_pb2.Versions(model=versions.model, index=versions.index)
+
+
+def _hit_message(hit: Hit, schema: Schema, fields: Collection[str]) -> search_pb2.Hit:
+    return search_pb2.Hit(
+        product_id=hit.product.id,
+        score=hit.score,
+        parts=search_pb2.ScoreParts(text=hit.text_score, image=hit.image_score, signals=hit.signals),
+        product=product_message(hit.product.product, schema, fields),
+        image_index=hit.image_index,
+    )
+
+
+def _searched_message(
+    query: Query, weights: Weights, shares: Mapping[str, float]
+) -> search_pb2.SearchedQuery:
+    filters = query.conditions
     return search_pb2.SearchedQuery(
         route=ROUTE_NUMBERS[query.route],
         text=query.text,
         product_id=query.product_id,
-        filter=None if filters is None else to_proto(filters),
-        weights=query_pb2.Weights(text=weights.text, image=weights.image),
-        sort=SORT_NUMBERS[query.sort],
+        filter=None if filters is None else messages.filter_message(filters),
+        weights=query_pb2.Weights(text=weights.text, image=weights.image, signals=shares),
+        sort=None if query.sort is None else sort_message(query.sort),
         source=query.source,
-        disliked=[search_pb2.Dislike(field=each.field, value=str(each.value)) for each in query.disliked],
+        disliked=[search_pb2.Dislike(field=each.field, value=str(each.value)) for each in query.excluded],
     )
 
 

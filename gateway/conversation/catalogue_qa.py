@@ -1,4 +1,4 @@
-"""What the catalogue itself knows of the words of a question: values, how many products have them, prices.
+"""Answers from the catalogue: its values, how many products have them, the ranges of its numbers.
 
 A language model knows nothing of this catalogue, so none of this comes from one.
 """
@@ -7,19 +7,11 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.model import Equals, FieldSummary, Filter
-
-MAX_FACTS = 4
-MAX_VALUES = 16
-"""Values of a field that a fact lists, the most frequent first."""
-
-_NAMES = {
-    "category": "categor(y|ies)|kinds?",
-    "colour": "colou?rs?",
-    "pattern": "patterns?",
-    "brand": "brands?",
-}
-_PRICE = "prices?|costs?|expensive|cheap"
+from gateway.model import FieldSummary
+from vitrine.domain import limits
+from vitrine.domain.filters import Equals, Filter
+from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Schema
+from vitrine.domain.values import fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,39 +21,61 @@ class Fact:
     field: str
     value: str = ""
     products: int = 0
-    """Products that have the value."""
+    """Products that have the value, or the field."""
     values: tuple[str, ...] = ()
     """Of the field, where it is asked for as a whole."""
-    lowest: float = 0.0
-    highest: float = 0.0
-    """Of the field price."""
+    lowest: float | None = None
+    highest: float | None = None
+    """Of a field of numbers."""
 
 
 async def facts_about(
-    words: str, fields: Sequence[FieldSummary], count: Callable[[Filter], Awaitable[int]]
+    words: str, schema: Schema, fields: Sequence[FieldSummary], count: Callable[[Filter], Awaitable[int]]
 ) -> tuple[Fact, ...]:
-    """Give what the index knows of the fields and values that a question names in the catalogue's own words."""
+    """Return what the index knows of the fields and values that a question names in the catalogue's own words."""
+    folded = fold(words)
+    named = [*_named_values(folded, schema, fields)][: limits.MAX_FACTS]
     facts = [
-        Fact(field=field, value=value, products=await count(Equals(field, value)))
-        for field, value in [*_named_values(words, fields)][:MAX_FACTS]
+        Fact(field=field, value=value, products=await count(Equals(field, value))) for field, value in named
     ]
-    facts += [_about(field) for field in fields if _is_named(field.name, words)]
-    return tuple(facts[:MAX_FACTS])
-
-
-def _named_values(words: str, fields: Sequence[FieldSummary]) -> Iterator[tuple[str, str]]:
     for field in fields:
+        owner = schema.by_name.get(field.name)
+        if owner is not None and _is_named(owner, folded):
+            facts.append(_about(owner, field, await _holders(owner, count)))
+    return tuple(facts[: limits.MAX_FACTS])
+
+
+async def _holders(owner: Field, count: Callable[[Filter], Awaitable[int]]) -> int:
+    """Count the products for which a boolean is true; of other fields the values tell enough."""
+    return await count(Equals(owner.name, value=True)) if owner.kind is Kind.BOOLEAN and owner.filter else 0
+
+
+def _named_values(words: str, schema: Schema, fields: Sequence[FieldSummary]) -> Iterator[tuple[str, str]]:
+    for field in fields:
+        owner = schema.filtered.get(field.name)
+        if owner is None or owner.kind not in KEYWORD_KINDS:
+            continue
         for value in field.values:
-            spelling = re.escape(value).replace(r"\-", "[- ]").replace(r"\ ", "[- ]")
-            if re.search(rf"\b{spelling}(e?s)?\b", words, re.IGNORECASE):
+            spelling = re.escape(fold(value)).replace(r"\-", "[- ]").replace(r"\ ", "[- ]")
+            if re.search(rf"(?<!\w){spelling}(e?s)?(?!\w)", words):
                 yield field.name, value
 
 
-def _is_named(field: str, words: str) -> bool:
-    return bool(re.search(rf"\b({_NAMES.get(field, _PRICE)})\b", words, re.IGNORECASE))
+def _is_named(owner: Field, words: str) -> bool:
+    asked_by = (word for word in map(fold, owner.asked_by) if word)
+    return any(re.search(_pattern(word), words) for word in asked_by)
 
 
-def _about(field: FieldSummary) -> Fact:
+def _pattern(word: str) -> str:
+    # Scripts without spaces between words know no word's edge.
+    return rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word)
+
+
+def _about(owner: Field, field: FieldSummary, products: int) -> Fact:
     return Fact(
-        field=field.name, values=field.values[:MAX_VALUES], lowest=field.minimum, highest=field.maximum
+        field=field.name,
+        products=products,
+        values=field.values[: limits.MAX_FACT_VALUES] if owner.kind in KEYWORD_KINDS else (),
+        lowest=field.minimum,
+        highest=field.maximum,
     )

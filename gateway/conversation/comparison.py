@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from catalogue.product import TEXT_FIELDS
 from gateway.model import StoredProduct
+from vitrine.domain import limits
+from vitrine.domain.schema import Field, Kind, Role, Schema
+from vitrine.domain.values import fold, shown
 
-MAX_PRODUCTS = 6
-"""Products that fit beside each other."""
-
-MAX_FIELDS = 24
-"""Rows: the fields of every product, then the catalogue's own attributes."""
+_NOT_COMPARED = frozenset({Role.TITLE, Role.DESCRIPTION, Role.URL})
+"""Roles of fields that tell products apart without comparing them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +17,14 @@ class ComparedField:
     """One row."""
 
     field: str
+    label: str
     values: tuple[str, ...]
     """One a product; empty where it has none."""
 
     @property
     def equal(self) -> bool:
         """Whether it tells no product from another."""
-        return len(set(self.values)) == 1
+        return len(set(map(fold, self.values))) == 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +33,33 @@ class Comparison:
 
     products: tuple[StoredProduct, ...]
     fields: tuple[ComparedField, ...]
+    schema: Schema
 
 
-def compare(products: Sequence[StoredProduct]) -> Comparison | None:
+def compare(products: Sequence[StoredProduct], schema: Schema, *, language: str = "en") -> Comparison | None:
     """Set products side by side, in their order; None for none. Rows that no product fills are left out."""
-    columns = tuple(products[:MAX_PRODUCTS])
+    columns = tuple(products[: limits.MAX_COMPARED_PRODUCTS])
     if not columns:
         return None
-    names = dict.fromkeys(name for product in columns for name in sorted(product.attributes))
+    attributes = dict.fromkeys(name for each in columns for name in sorted(each.product.attributes))
     rows = [
-        *((name, [str(getattr(product, name)) for product in columns]) for name in TEXT_FIELDS),
-        ("price", [f"{product.price:.2f}" for product in columns]),
-        *((name, [product.attributes.get(name, "") for product in columns]) for name in names),
+        *(
+            (owner.name, owner.label(language), [_cell(each, owner) for each in columns])
+            for owner in schema.stored
+            if owner.role not in _NOT_COMPARED
+        ),
+        *((name, name, [each.product.attributes.get(name, "") for each in columns]) for name in attributes),
     ]
-    fields = [ComparedField(field=name, values=tuple(values)) for name, values in rows if any(values)]
-    return Comparison(products=columns, fields=tuple(fields[:MAX_FIELDS]))
+    fields = [
+        ComparedField(field=name, label=label, values=tuple(values))
+        for name, label, values in rows
+        if any(values)
+    ]
+    return Comparison(products=columns, fields=tuple(fields[: limits.MAX_COMPARED_FIELDS]), schema=schema)
+
+
+def _cell(stored: StoredProduct, owner: Field) -> str:
+    value = stored.product.values.get(owner.name)
+    if owner.kind is Kind.MONEY and isinstance(value, float):
+        return f"{value:.2f}"
+    return shown(value)

@@ -1,60 +1,58 @@
-"""What a shopper found fault with, kept for the rest of the conversation.
+"""Attribute values that the shopper rejected; they are excluded from later searches.
 
-"Hate stripes" and "too bright" are remarks of their turn's reading. Each value of a filter field that they blame is
-excluded from that search and those after it, until the shopper praises the value, asks for it, or turns to another
-category. Nothing but the log of readings is needed, so a caller that keeps the history itself is served alike.
+"hate stripes" and "too bright" become remarks on values of the catalogue; each value is excluded from that search and
+those after it, until the shopper praises the value, asks for it, or turns to another category. Nothing but the log of
+readings is needed, so a caller that keeps the history itself is served alike.
 """
 
 from collections.abc import Iterator, Sequence
 
-from catalogue.product import MAX_VALUE_LENGTH, TEXT_FIELDS
-from gateway.model import AllOf, Equals, Filter, Not
+from vitrine.domain import limits
+from vitrine.domain.filters import Equals
+from vitrine.domain.schema import KEYWORD_KINDS, Role, Schema
 from vitrine.v1 import query_pb2, rewrite_pb2
-
-MAX_DISLIKES = 8
-"""Values that are excluded at once; the latest ones count."""
-
-MAX_READINGS = 50
-"""Readings that are looked back at; what was blamed before them is forgiven."""
 
 Value = tuple[str, str]
 """A field and one of its values."""
 
 
-def dislikes(readings: Sequence[rewrite_pb2.Rewrite]) -> tuple[Equals, ...]:
-    """Give what is excluded after turns that were read so, oldest first."""
-    blamed: dict[Value, None] = {}
+def exclusions(readings: Sequence[rewrite_pb2.Rewrite], schema: Schema) -> tuple[Equals, ...]:
+    """Return what is excluded after turns that were read so, oldest first.
+
+    Only the last MAX_HISTORY_TURNS readings count; older rejections expire.
+    """
+    category = schema.role(Role.CATEGORY)
+    rejected: dict[Value, None] = {}
     topic: frozenset[Value] = frozenset()
-    for reading in readings[-MAX_READINGS:]:
+    for reading in readings[-limits.MAX_HISTORY_TURNS :]:
         wanted = frozenset(_wanted(reading.filter))
-        categories = frozenset(value for value in wanted if value[0] == "category")
+        categories = frozenset(
+            value for value in wanted if category is not None and value[0] == category.name
+        )
         if topic and categories and topic.isdisjoint(categories):
-            blamed.clear()
+            rejected.clear()
         topic = categories or topic
-        for value in (*wanted, *_said(reading, query_pb2.SENTIMENT_POSITIVE)):
-            blamed.pop(value, None)
-        for value in _said(reading, query_pb2.SENTIMENT_NEGATIVE):
+        for value in (*wanted, *_said(reading, schema, query_pb2.SENTIMENT_POSITIVE)):
+            rejected.pop(value, None)
+        for value in _said(reading, schema, query_pb2.SENTIMENT_NEGATIVE):
             if value not in wanted:
-                blamed.pop(value, None)
-                blamed[value] = None
-    return tuple(Equals(field, value) for field, value in [*blamed][-MAX_DISLIKES:])
+                rejected.pop(value, None)
+                rejected[value] = None
+    return tuple(Equals(field, value) for field, value in [*rejected][-limits.MAX_EXCLUSIONS :])
 
 
-def exclusion(disliked: tuple[Equals, ...]) -> Filter | None:
-    """Give the condition that none of them holds; None for none."""
-    parts = tuple(Not(each) for each in disliked)
-    return AllOf(parts) if len(parts) > 1 else parts[0] if parts else None
-
-
-def _said(reading: rewrite_pb2.Rewrite, polarity: query_pb2.Sentiment.ValueType) -> Iterator[Value]:
+def _said(
+    reading: rewrite_pb2.Rewrite, schema: Schema, polarity: query_pb2.Sentiment.ValueType
+) -> Iterator[Value]:
     for remark in reading.remarks:
-        known = remark.field in TEXT_FIELDS and 0 < len(remark.value) <= MAX_VALUE_LENGTH
-        if remark.polarity == polarity and known:
+        owner = schema.filtered.get(remark.field)
+        known = owner is not None and owner.kind in KEYWORD_KINDS
+        if remark.polarity == polarity and known and 0 < len(remark.value) <= limits.MAX_KEYWORD_LENGTH:
             yield remark.field, remark.value
 
 
 def _wanted(node: query_pb2.Filter) -> Iterator[Value]:
-    """Give the values that a condition asks for; what it excludes and what it says of prices is not wanted."""
+    """Yield the values that a condition asks for; what it excludes and what it says of numbers is not wanted."""
     match node.WhichOneof("node"):
         case "equals":
             yield node.equals.field, node.equals.value.text

@@ -1,4 +1,4 @@
-"""Which earlier turns a turn is read in the light of: the last ones as they are, and the most similar ones before them.
+"""Chooses the earlier turns that are sent to the rewriter: the last N and the most similar older ones.
 
 All within a budget of tokens, in the order in which they were said. Similarity is that of the turns' words, by the
 text encoder that also answers searches.
@@ -14,7 +14,7 @@ import numpy as np
 from gateway.conversation.sessions import LoggedTurn, WordsVector
 from gateway.errors import SearchError
 from gateway.model import Deadline, Embedding
-from gateway.retrieval.pipeline import SearchPipeline
+from gateway.retrieval.pipeline import Retrieval
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 PART = "recall"
@@ -26,8 +26,8 @@ _TOKENS = re.compile(r"[A-Za-z]{1,2}|[!-@\[-`{-~]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecallBounds:
-    """How much of a conversation a turn is read in the light of."""
+class HistoryBounds:
+    """How much of a conversation is sent to the rewriter."""
 
     last: int
     """Turns that are taken as they come."""
@@ -40,7 +40,7 @@ class RecallBounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class ChosenTurns:
     """The turns to read a turn by, oldest first."""
 
     turns: tuple[rewrite_pb2.Turn, ...]
@@ -48,11 +48,11 @@ class Recalled:
     """Whether the similar ones are missing, because no encoder answered in time."""
 
 
-class Recall:
+class History:
     """Chooses earlier turns, and embeds words for it."""
 
-    def __init__(self, pipeline: SearchPipeline, bounds: RecallBounds) -> None:
-        self._pipeline = pipeline
+    def __init__(self, retrieval: Retrieval, bounds: HistoryBounds) -> None:
+        self._retrieval = retrieval
         self._bounds = bounds
 
     async def vector(self, words: str, deadline: Deadline) -> WordsVector | None:
@@ -60,7 +60,7 @@ class Recall:
         if not words:
             return None
         try:
-            model, (embedding,) = await self._pipeline.embed_texts([words], deadline)
+            model, (embedding,) = await self._retrieval.embed_texts([words], deadline)
         except SearchError:
             return None
         return WordsVector(model=model, data=embedding.astype("<f2").tobytes())
@@ -70,7 +70,7 @@ class Recall:
         done, _ = await asyncio.wait([vector], timeout=self._bounds.timeout_s)
         return vector.result() if done else None
 
-    async def recall(self, words: str, turns: Sequence[LoggedTurn], deadline: Deadline) -> Recalled:
+    async def choose(self, words: str, turns: Sequence[LoggedTurn], deadline: Deadline) -> ChosenTurns:
         """Choose among the turns before this one."""
         earlier = turns[: max(0, len(turns) - self._bounds.last)]
         degraded, similarity = False, np.zeros(len(earlier), np.float32)
@@ -80,22 +80,22 @@ class Recall:
                     similarity = await self._similarity(words, earlier, deadline)
             except (TimeoutError, SearchError):
                 degraded, earlier = True, ()
-        chosen = choose(turns, similarity[: len(earlier)], self._bounds)
-        return Recalled(tuple(turns[position].turn for position in chosen), degraded)
+        chosen = within_budget(turns, similarity[: len(earlier)], self._bounds)
+        return ChosenTurns(tuple(turns[position].turn for position in chosen), degraded)
 
     async def _similarity(self, words: str, turns: Sequence[LoggedTurn], deadline: Deadline) -> Embedding:
         """Give the cosine similarity of the turns' words with these, (n,); 0 for turns without words."""
-        model, (own,) = await self._pipeline.embed_texts([words], deadline)
+        model, (own,) = await self._retrieval.embed_texts([words], deadline)
         known = [_remembered(turn.vector, model) for turn in turns]
         missing = [i for i, turn in enumerate(turns) if known[i] is None and turn.turn.text]
         if missing:
-            _, embeddings = await self._pipeline.embed_texts([turns[i].turn.text for i in missing], deadline)
+            _, embeddings = await self._retrieval.embed_texts([turns[i].turn.text for i in missing], deadline)
             for i, embedding in zip(missing, embeddings, strict=True):
                 known[i] = embedding
         return np.array([0.0 if each is None else float(each @ own) for each in known], np.float32)
 
 
-def choose(turns: Sequence[LoggedTurn], similarity: Embedding, bounds: RecallBounds) -> list[int]:
+def within_budget(turns: Sequence[LoggedTurn], similarity: Embedding, bounds: HistoryBounds) -> list[int]:
     """Give the positions of the turns to read, in order; `similarity` is that of the oldest turns.
 
     The last turns come first to the budget, the latest foremost; then the similar ones, the most similar foremost, of
@@ -129,7 +129,11 @@ def tokens_of(text: str) -> int:
 
 
 def _described(product: query_pb2.Product) -> str:
-    return f"{product.title} {product.category} {product.colour} {product.pattern} {product.brand} {product.price:.2f}"
+    if not product.fields:  # as an older client keeps its history
+        return f"{product.title} {product.category} {product.colour} {product.pattern} {product.brand} {product.price:.2f}"
+    values = product.fields.values()
+    words = [value.text for value in values] + [word for value in values for word in value.texts.values]
+    return " ".join(words) + " 00000.00" * sum(value.HasField("number") for value in values)
 
 
 def _remembered(vector: WordsVector | None, model: str) -> Embedding | None:

@@ -4,9 +4,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from gateway.conversation.sessions import LoggedTurn
-from gateway.model import Route
 from gateway.retrieval.query import Query
-from gateway.understanding.validation import InvalidRewrite, Understanding, both, must_and_wish
+from gateway.understanding.validation import ROUTES as ROUTES_OF_REWRITES
+from gateway.understanding.validation import InvalidRewrite, Understanding
+from vitrine.domain import limits
+from vitrine.domain.filters import both, hard_and_soft
+from vitrine.domain.routes import ROUTES, Route
+from vitrine.domain.schema import Schema
 
 
 async def _no_picture(_: str) -> bytes:
@@ -24,7 +28,7 @@ class Conversation:
 
 
 async def referred_picture(understanding: Understanding, query: Query, before: Conversation) -> bytes:
-    """Give the picture that the turn speaks of: an earlier one, or else its own; empty for none."""
+    """Return the image that the turn refers to: an earlier one if referenced, else its own; b"" if none."""
     sent = _pictures(before)
     for reference in understanding.references[:1]:
         if reference in sent and (picture := await before.picture(reference)):
@@ -33,49 +37,69 @@ async def referred_picture(understanding: Understanding, query: Query, before: C
 
 
 def as_given(query: Query) -> Understanding:
-    """Understand a turn as what it says by itself."""
+    """Return the understanding of a turn that nobody reads: what it says by itself."""
     changes_reference = query.route in (Route.COMPOSED, Route.REFINE)
     return Understanding(
         route=query.route,
         query="" if changes_reference else query.text,
         modification=query.text if changes_reference else "",
         filters=query.filters,
+        sort=query.sort,
         references=(query.product_id,) if query.product_id else (),
     )
 
 
 def plan(
-    understanding: Understanding, query: Query, before: Conversation, *, picture: bytes = b""
+    understanding: Understanding, query: Query, before: Conversation, schema: Schema, *, picture: bytes = b""
 ) -> Query | None:
-    """Give the query that the understanding asks for, or None when it asks for no search.
+    """Return the query that the understanding asks for, or None when it asks for no search.
 
     The caller's own filter always holds besides. `picture` is the one that the understanding refers to.
 
     Raises:
         InvalidRewrite: the route lacks the words or the reference that it needs.
     """
-    if understanding.route in (Route.COMPARE, Route.CHAT):
+    needs = ROUTES[understanding.route]
+    if not needs.searches:
         return None
-    must, wishes = must_and_wish(understanding.filters)
+    hard, soft = hard_and_soft(understanding.filters, schema)
     planned = replace(
         query,
         text=_words(understanding, query),
         image=b"",
         product_id="",
-        filters=both(query.filters, must),
-        wishes=wishes,
-        sort=understanding.sort,
+        filters=both(query.filters, hard),
+        soft_filters=soft,
+        # An order that the caller asks for goes before one that the words were read as.
+        sort=query.sort or understanding.sort,
         source=understanding.source,
     )
-    if understanding.route in (Route.IMAGE, Route.COMPOSED):
+    if needs.image:
         if not picture:
             raise InvalidRewrite("references")
         planned = replace(planned, image=picture)
-    elif understanding.route in (Route.REFINE, Route.SIMILAR):
+    elif needs.product:
         planned = replace(planned, product_id=_product(understanding, query, before))
     if planned.route is not understanding.route:
         raise InvalidRewrite("route")
-    return planned
+    return _continued(planned, before) if understanding.more else planned
+
+
+def _continued(query: Query, before: Conversation) -> Query:
+    """Return the query as the next page of the search before this turn."""
+    searches = [logged.turn for logged in before.turns if _searched(logged)]
+    position = searches[-1].position if searches else 0
+    first = next((turn for turn in reversed(searches) if not turn.rewrite.more), None)
+    return replace(
+        query,
+        offset=min(max(0, position), limits.MAX_POSITION - 1),
+        typed=first.text if first is not None else query.text,
+    )
+
+
+def _searched(logged: LoggedTurn) -> bool:
+    route = ROUTES_OF_REWRITES.get(logged.turn.rewrite.route)
+    return route is not None and ROUTES[route].searches
 
 
 def _words(understanding: Understanding, query: Query) -> str:
@@ -96,5 +120,5 @@ def _product(understanding: Understanding, query: Query, before: Conversation) -
 
 
 def _pictures(before: Conversation) -> set[str]:
-    """Give the ids of the pictures that were sent."""
+    """Return the ids of the pictures that were sent."""
     return {logged.turn.image_id for logged in before.turns} - {""}

@@ -1,43 +1,42 @@
-"""One turn of a conversation: what was understood, then the hits or what answers instead, then a sentence.
+"""Turns: what was understood, then the hits or what answers instead, then a sentence. A search is a turn without a conversation.
 
-    turn + recalled turns --+-- rewriter, within its budget --> Understanding, checked --> Query --> SearchPipeline --+
-                            |                                                     +--> Comparison, Facts             +--> one of them
-                            +-- the turn as it stands, at once --> SearchPipeline ------------------------------------+
+    turn + earlier turns --+-- rewriter, within its budget --> Understanding, checked --> Query --> Retrieval --+
+                           |                                                    +--> Comparison, Facts          +--> one of them
+                           +-- the turn as it stands, after a head start --> Retrieval -------------------------+
 
-Without a rewriter in time the turn is searched as it stands and the answer says that it was degraded.
+Without a rewriter in time the turn is searched as it stands and the answer says that it was degraded. The limiter sits
+round each retrieval, so that no slot is held while the rewriter is waited for.
 """
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
-from gateway.api.responses import product_message, rewrite_message
 from gateway.background import running
 from gateway.conversation.catalogue_qa import Fact, facts_about
-from gateway.conversation.comparison import MAX_PRODUCTS, Comparison, compare
-from gateway.conversation.exclusions import dislikes
-from gateway.conversation.history import PART as RECALL
-from gateway.conversation.history import Recall
+from gateway.conversation.comparison import Comparison, compare
+from gateway.conversation.exclusions import exclusions
+from gateway.conversation.history import PART as HISTORY
+from gateway.conversation.history import History
 from gateway.conversation.planning import Conversation, as_given, plan, referred_picture
-from gateway.conversation.sessions import LoggedTurn, Session, SessionStore, image_id
-from gateway.errors import SearchError, SessionStoreError
+from gateway.errors import SearchError
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Intent, Not, Route
-from gateway.retrieval.pipeline import SearchPipeline
+from gateway.model import Deadline, Intent
+from gateway.retrieval.clock import StageClock
+from gateway.retrieval.pages import page_of
+from gateway.retrieval.pipeline import Retrieval
 from gateway.retrieval.query import Query, SearchResult
-from gateway.understanding.facets import FacetCache
 from gateway.understanding.rewriting import PART as REWRITE
 from gateway.understanding.rewriting import Rewriting
-from gateway.understanding.validation import InvalidRewrite, Understanding, without
+from gateway.understanding.validation import InvalidRewrite, Understanding, rewrite_message
+from vitrine.domain import limits
+from vitrine.domain.filters import Not, without
+from vitrine.domain.routes import Route
+from vitrine.domain.schema import Schema
 from vitrine.v1 import rewrite_pb2
-
-MAX_SHOWN = 20
-"""Products of a turn that the conversation remembers."""
-
-SESSION = "session"
-"""In `degraded`: no session could begin, and the turn will not be remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ TurnEvent = Understanding | SearchResult | Comparison | Facts | Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
+class Reading:
     """How a turn was read, and the query that it amounts to; None where it searches nothing."""
 
     understanding: Understanding
@@ -67,172 +66,190 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Helpers:
+class TurnDependencies:
     """What turns are answered with."""
 
-    pipeline: SearchPipeline
-    rewriting: Rewriting
-    recall: Recall
-    facets: FacetCache
-    sessions: SessionStore
+    retrieval: Retrieval
+    search_rewriting: Rewriting
+    turn_rewriting: Rewriting
+    history: History
     metrics: Metrics
     head_start_s: float
-    """Of the rewriter before the turn is searched as it stands."""
+    """Wait for the rewriter before the turn is searched as it stands, in seconds."""
 
 
-class Conversations:
-    """Answers turns and keeps the sessions that they belong to."""
+class Turns:
+    """Answers searches and turns."""
 
-    def __init__(self, helpers: Helpers) -> None:
-        self._with = helpers
+    def __init__(self, dependencies: TurnDependencies) -> None:
+        self._with = dependencies
 
-    @asynccontextmanager
-    async def session(self, session_id: str, user_id: str, deadline: Deadline) -> AsyncIterator[Session]:
-        """Hold the session for a turn, a new one where the id is empty; its other turns wait.
-
-        While no session can begin, the turn is answered without one: in a session without an id.
+    async def search(self, query: Query, deadline: Deadline) -> SearchResult:
+        """Answer a search: a turn that nothing came before and that always searches.
 
         Raises:
-            NotFound, PermissionDenied: the session is not there, or another user's.
-            Overloaded: too many turns of it wait already, or the wait was too long.
-            SessionStoreError: the session cannot be had now.
+            Aborted: the page that it asks for is of an index that was replaced.
+            SearchError: as `Retrieval.search`.
         """
-        async with AsyncExitStack() as held:
-            try:
-                session = await held.enter_async_context(
-                    self._with.sessions.hold(session_id, user_id, deadline)
-                )
-            except SessionStoreError:
-                if session_id:
-                    raise
-                self._with.metrics.degraded.labels(SESSION, "unavailable").inc()
-                session = Session(id="", user_id=user_id)
-            yield session
-
-    async def turn_in_session(
-        self, query: Query, session: Session, deadline: Deadline
-    ) -> AsyncIterator[TurnEvent]:
-        """Answer a turn of a session that is held, and remember it once it is answered."""
-        before = Conversation(
-            turns=tuple(session.turns), picture=functools.partial(self._with.sessions.picture, session)
-        )
-        turn = rewrite_pb2.Turn(
-            text=query.text,
-            image_id=image_id(query.image) if query.image else "",
-            product_id=query.product_id,
-        )
-        # Beside the answer: the search of the words as they stand makes the same embedding, and it is made once.
-        async with running(self._with.recall.vector(query.text, deadline)) as vector:
-            async for event in self.turn(query, before, deadline):
-                if isinstance(event, Understanding):
-                    turn.rewrite.CopyFrom(rewrite_message(event))
-                elif isinstance(event, SearchResult):
-                    turn.shown.extend(product_message(hit.product) for hit in event.hits[:MAX_SHOWN])
-                yield event if session.id else _without_session(event)
-            if session.id:
-                logged = LoggedTurn(turn=turn, vector=await self._with.recall.soon(vector))
-                await self._with.sessions.record(session, logged, query.image)
+        retrieval = self._with.retrieval
+        if query.page_token:
+            return await retrieval.search(page_of(query, await retrieval.versions(deadline)), deadline)
+        if not (query.rewrite and query.text and self._with.search_rewriting.offered):
+            return await retrieval.search(query, deadline)
+        reads = self._read_search(query, deadline)
+        async with AsyncExitStack() as beside:
+            clock = StageClock()
+            reading, raw = await self._read_beside(beside, reads, query, deadline=deadline, clock=clock)
+            return await self._found(reading, query, raw, deadline=deadline, clock=clock)
 
     async def turn(self, query: Query, before: Conversation, deadline: Deadline) -> AsyncIterator[TurnEvent]:
         """Answer a turn after what came before it."""
-        as_it_stands = _without_dislikes(query, before, None)
+        schema = (await self._with.retrieval.catalogue(deadline)).schema
+        as_it_stands = _without_exclusions(query, before, None, schema)
         async with AsyncExitStack() as beside:
-            reads = self._read(query, as_it_stands, before=before, deadline=deadline)
-            read = await beside.enter_async_context(running(reads))
-            await asyncio.wait([read], timeout=self._with.head_start_s)
-            raw = None
-            if not read.done():
-                search = self._with.pipeline.search(as_it_stands, deadline)
-                raw = await beside.enter_async_context(running(search))
-            reading = await read
+            clock = StageClock()
+            reads = self._read_turn(query, as_it_stands, before=before, deadline=deadline)
+            reading, raw = await self._read_beside(
+                beside, reads, as_it_stands, deadline=deadline, clock=clock
+            )
             yield reading.understanding
             if reading.query is None:
                 async for event in self._answers(reading.understanding, query, deadline):
                     yield event
             else:
-                yield await self._found(reading, as_it_stands, raw, deadline=deadline)
+                yield await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
             yield Reply(reading.understanding.reply)
+
+    async def _read_beside(
+        self,
+        beside: AsyncExitStack,
+        reads: Coroutine[Any, Any, Reading],
+        as_it_stands: Query,
+        *,
+        deadline: Deadline,
+        clock: StageClock,
+    ) -> tuple[Reading, asyncio.Task[SearchResult] | None]:
+        """Wait for a reading; past its head start the turn as it stands is searched beside it."""
+        with clock.stage(REWRITE):
+            read = await beside.enter_async_context(running(reads))
+            await asyncio.wait([read], timeout=self._with.head_start_s)
+            raw = None
+            if not read.done():
+                search = self._with.retrieval.search(as_it_stands, deadline)
+                raw = await beside.enter_async_context(running(search))
+            return await read, raw
 
     async def _found(
         self,
-        reading: _Reading,
+        reading: Reading,
         as_it_stands: Query,
         raw: asyncio.Task[SearchResult] | None,
         *,
         deadline: Deadline,
+        clock: StageClock,
     ) -> SearchResult:
-        """Search what was understood; where that is nothing new, or fails, the turn as it stands is the answer."""
+        """Search the interpreted query; if it equals the raw one or fails, return the raw results."""
         assert reading.query is not None, "there is something to search"
-        degraded = reading.degraded
+        degraded, result = reading.degraded, None
         if replace(reading.query, source=as_it_stands.source) != as_it_stands:
             try:
-                result = await self._with.pipeline.search(reading.query, deadline)
-                return replace(result, degraded=result.degraded + degraded)
+                result = await self._with.retrieval.search(reading.query, deadline)
             except SearchError:
                 # The shopper's own words may still be answerable, and must not suffer.
                 degraded += (REWRITE,)
-        result = await (raw or self._with.pipeline.search(as_it_stands, deadline))
-        return replace(result, degraded=result.degraded + degraded)
+        if result is None:
+            result = await (raw or self._with.retrieval.search(as_it_stands, deadline))
+        clock.add(result.timings)
+        return replace(
+            result,
+            degraded=tuple(dict.fromkeys(result.degraded + degraded)),
+            timings=clock.timings(),
+        )
 
-    async def _read(
-        self, query: Query, as_it_stands: Query, *, before: Conversation, deadline: Deadline
-    ) -> _Reading:
-        """Read a turn with the rewriter; as it stands, where it has no words or nobody reads it in time."""
-        unread = _Reading(understanding=as_given(query), query=as_it_stands)
-        # A turn without words needs no reading, and without a rewriter none was promised.
-        if not query.text or not self._with.rewriting.offered:
+    async def _read_search(self, query: Query, deadline: Deadline) -> Reading:
+        """Read the words of a search; as it stands, where the words change nothing or have no place in one search."""
+        unread = Reading(understanding=as_given(query), query=query)
+        request = rewrite_pb2.RewriteRequest(
+            text=query.text, has_image=bool(query.image), product_id=query.product_id, locale=query.locale
+        )
+        understanding = await self._with.search_rewriting.read(request, deadline=deadline)
+        if understanding is None:
+            return replace(unread, degraded=(REWRITE,))
+        if understanding.route is not query.route:
             return unread
-        recalled = await self._with.recall.recall(query.text, before.turns, deadline)
-        if recalled.degraded:
-            self._with.metrics.degraded.labels(RECALL, "late").inc()
+        reading = await self._planned(understanding, query, Conversation(), deadline)
+        if reading is None:
+            self._with.search_rewriting.refuse(request)
+            return replace(unread, degraded=(REWRITE,))
+        return reading
+
+    async def _read_turn(
+        self, query: Query, as_it_stands: Query, *, before: Conversation, deadline: Deadline
+    ) -> Reading:
+        """Read a turn with the rewriter; as it stands, where it has no words or nobody reads it in time."""
+        unread = Reading(understanding=as_given(query), query=as_it_stands)
+        # A turn without words needs no reading, and without a rewriter none was promised.
+        if not query.text or not self._with.turn_rewriting.offered:
+            return unread
+        chosen = await self._with.history.choose(query.text, before.turns, deadline)
+        if chosen.degraded:
+            self._with.metrics.degraded.labels(HISTORY, "late").inc()
         request = rewrite_pb2.RewriteRequest(
             text=query.text,
             has_image=bool(query.image),
             product_id=query.product_id,
-            history=recalled.turns,
+            history=chosen.turns,
             locale=query.locale,
         )
-        understanding = await self._with.rewriting.read(request, deadline=deadline)
+        understanding = await self._with.turn_rewriting.read(request, deadline=deadline)
         if understanding is None:
             return replace(unread, degraded=(REWRITE,))
+        reading = await self._planned(understanding, query, before, deadline)
+        if reading is None:
+            self._with.turn_rewriting.refuse(request)
+            return replace(unread, degraded=(REWRITE,))
+        return replace(reading, degraded=(HISTORY,) if chosen.degraded else ())
+
+    async def _planned(
+        self, understanding: Understanding, query: Query, before: Conversation, deadline: Deadline
+    ) -> Reading | None:
+        """Return the reading that an understanding amounts to; None where it lacks what its route needs."""
+        schema = (await self._with.retrieval.catalogue(deadline)).schema
         try:
             picture = await referred_picture(understanding, query, before)
-            planned = plan(understanding, query, before, picture=picture)
+            planned = plan(understanding, query, before, schema, picture=picture)
         except InvalidRewrite:
-            self._with.rewriting.refuse(request)
-            return replace(unread, degraded=(REWRITE,))
-        return _Reading(
-            understanding=understanding,
-            query=None if planned is None else _without_dislikes(planned, before, understanding),
-            degraded=(RECALL,) if recalled.degraded else (),
-        )
+            return None
+        if planned is not None:
+            planned = _without_exclusions(planned, before, understanding, schema)
+        return Reading(understanding=understanding, query=planned)
 
     async def _answers(
         self, understanding: Understanding, query: Query, deadline: Deadline
     ) -> AsyncIterator[TurnEvent]:
         """Answer what searches nothing from the index: products side by side, or what it knows of the words."""
+        retrieval = self._with.retrieval
         consults = understanding.route is Route.CHAT and understanding.intent is Intent.CONSULT
         if understanding.references and (consults or understanding.route is Route.COMPARE):
-            ids = tuple(dict.fromkeys(understanding.references))[:MAX_PRODUCTS]
-            if comparison := compare(await self._with.pipeline.products(ids, deadline)):
+            ids = tuple(dict.fromkeys(understanding.references))[: limits.MAX_COMPARED_PRODUCTS]
+            schema = (await retrieval.catalogue(deadline)).schema
+            language = query.locale.partition("-")[0].lower() or "en"
+            if comparison := compare(await retrieval.stored(ids, deadline), schema, language=language):
                 yield comparison
         elif consults:
-            fields = await self._with.facets.fields(timeout_s=deadline.remaining_s())
-            count = functools.partial(self._with.pipeline.count, deadline=deadline)
-            if facts := await facts_about(query.text, fields, count):
+            catalogue = await retrieval.catalogue(deadline)
+            count = functools.partial(retrieval.count, deadline=deadline)
+            if facts := await facts_about(query.text, catalogue.schema, catalogue.fields, count):
                 yield Facts(facts)
 
 
-def _without_dislikes(query: Query, before: Conversation, understanding: Understanding | None) -> Query:
-    """Leave out of a search what the shopper found fault with up to this turn; the rewriter reads no more of it."""
+def _without_exclusions(
+    query: Query, before: Conversation, understanding: Understanding | None, schema: Schema
+) -> Query:
+    """Leave out of a search what the shopper rejected up to this turn; the rewriter reads no more of it."""
     readings = [logged.turn.rewrite for logged in before.turns]
     if understanding is not None:
         readings.append(rewrite_message(understanding))
-    disliked = dislikes(readings)
-    wishes = without(query.wishes, [Not(each) for each in disliked])
-    return replace(query, disliked=disliked, wishes=wishes, rewrite=False)
-
-
-def _without_session(event: TurnEvent) -> TurnEvent:
-    """Say that the turn will not be remembered."""
-    return replace(event, degraded=(*event.degraded, SESSION)) if isinstance(event, SearchResult) else event
+    excluded = exclusions(readings, schema)
+    soft = without(query.soft_filters, [Not(each) for each in excluded])
+    return replace(query, excluded=excluded, soft_filters=soft, rewrite=False)

@@ -21,7 +21,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped] # it has no py
 from grpc import aio
 from grpc_status import rpc_status
 
-from gateway.context import Call, enter_call
+from gateway.context import REQUEST_ID_HEADER, Call, enter_call
 from gateway.edge.decoding import decode
 from gateway.edge.statuses import internal_status, rich_status
 from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
@@ -29,8 +29,6 @@ from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
 from vitrine.v1 import catalogue_pb2, search_pb2
-
-REQUEST_ID_HEADER = "x-request-id"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SERVICES: dict[str, ServiceDescriptor] = {

@@ -1,10 +1,11 @@
 """Products into a collection: batch by batch, each embedded and written unless the collection holds it already.
 
-    submissions -> batches -> digests known? -> pictures, then titles embedded -> written -> outcome
+    submissions -> batches -> digests known? -> pictures, then words embedded -> written -> outcome
 
 A few batches are under way at once, so that Triton has something to batch; their outcomes come in order, and the
 next batch is read only when there is room for it. Whoever is cut off begins again from the start: what was written
-is recognised by its digest and costs one look-up a batch.
+is recognised by its digest and costs one look-up a batch. A product of which only fields changed that are not encoded,
+such as its price, keeps its vectors.
 """
 
 import asyncio
@@ -15,11 +16,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded
-from gateway.model import Embedding, EncoderInputs, StoredProduct
+from gateway.indexing.encoding import Refusal, Submission, encode
+from gateway.model import IndexVersion, StoredDigests, StoredProduct
 from gateway.ports import CollectionWriter, Encoder
+from vitrine.domain.product import encoded_text
+from vitrine.domain.schema import Schema
 from vitrine.tensors import MAX_BATCH_SIZE
 
 MAX_BATCH_BYTES = 16_000_000
@@ -32,29 +33,6 @@ limits of a batch, at 120 MB of pictures."""
 LINGER_S = 0.1
 """A batch that is not full waits this long for its next product."""
 
-EMBED_TIMEOUT_S = 30.0
-
-# Searches go first: an ingest that finds the encoder's queue full, or that waited in it for too long, pauses and
-# asks again. A busy machine makes an ingest slower and does not end it.
-_RETRY_PAUSES_S = (0.2, 0.8, 3.2, 12.8)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """A product to be written, its picture and fields checked at the door."""
-
-    product: StoredProduct
-    image: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A product that is not written, with the field that breaks a rule."""
-
-    product_id: str
-    field: str
-    reason: str
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -65,6 +43,10 @@ class Outcome:
     unchanged: tuple[str, ...] = ()
     """Ids of products that the collection held already, exactly so."""
     refusals: tuple[Refusal, ...] = ()
+    without_image: int = 0
+    without_words: int = 0
+    cut: int = 0
+    """Products whose words are longer than what the encoder reads, of those that were encoded."""
 
 
 @dataclass(slots=True)
@@ -85,7 +67,7 @@ class _Batch:
             self.refusals.append(item)
             return
         self.submissions[item.product.id] = item
-        self.image_bytes += len(item.image)
+        self.image_bytes += item.image_bytes
 
     def shares_a_product_with(self, other: "_Batch") -> bool:
         return bool(self.submissions.keys() & other.submissions.keys())
@@ -167,22 +149,27 @@ async def ingest(
 
 
 def digest(submission: Submission, manifest: str) -> str:
-    """Give the SHA-256 of everything that is indexed: the fields, the picture and the encoders."""
+    """Return the SHA-256 of everything that is indexed: the fields, the pictures and the encoders."""
     product = submission.product
     identity = [
         manifest,
         product.id,
-        product.title,
-        product.category,
-        product.colour,
-        product.pattern,
-        product.brand,
-        product.price,
-        product.image_uri,
+        sorted(product.values.items()),
         sorted(product.attributes.items()),
-        hashlib.sha256(submission.image).hexdigest(),
+        product.image_uris,
+        _image_digests(submission),
     ]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def vectors_digest(submission: Submission, manifest: str, schema: Schema) -> str:
+    """Return the SHA-256 of everything that is encoded: the words, the pictures and the encoders."""
+    identity = [manifest, encoded_text(submission.product, schema), _image_digests(submission)]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def _image_digests(submission: Submission) -> list[str]:
+    return [hashlib.sha256(image).hexdigest() for image in submission.images]
 
 
 async def _with_pauses(
@@ -218,77 +205,55 @@ async def _write(
     submissions = list(batch.submissions.values())
     if not submissions:
         return Outcome(refusals=tuple(batch.refusals))
-    digests = await asyncio.to_thread(_digests, submissions, writer.version.manifest)
+    digests = await asyncio.to_thread(_digests, submissions, writer.version)
     known = await writer.digests(list(digests))
     changed = [item for item in submissions if known.get(item.product.id) != digests[item.product.id]]
-    products, refusals = await _embed(changed, encoder)
+    repriced = [
+        item for item in changed if _vectors(known.get(item.product.id)) == _vectors(digests[item.product.id])
+    ]
+    kept = await _with_kept_vectors(repriced, writer)
+    encoded = await encode([item for item in changed if item.product.id not in kept], encoder, writer.version)
+    products = [*kept.values(), *encoded.products]
     if products:
-        await writer.upsert([replace(product, digest=digests[product.id]) for product in products])
+        await writer.upsert([_signed(product, digests[product.id]) for product in products])
+    indexed = [item for item in submissions if item.product.id not in encoded.refused]
     return Outcome(
         written=tuple(product.id for product in products),
-        unchanged=tuple(product_id for product_id in digests if known.get(product_id) == digests[product_id]),
-        refusals=(*batch.refusals, *refusals),
+        unchanged=tuple(i for i in digests if known.get(i) == digests[i]),
+        refusals=(*batch.refusals, *encoded.refusals),
+        without_image=sum(not item.images for item in indexed),
+        without_words=sum(not encoded_text(item.product, writer.version.schema) for item in indexed),
+        cut=encoded.cut,
     )
 
 
-def _digests(submissions: Sequence[Submission], manifest: str) -> dict[str, str]:
-    return {item.product.id: digest(item, manifest) for item in submissions}
+def _digests(submissions: Sequence[Submission], version: IndexVersion) -> dict[str, StoredDigests]:
+    return {
+        item.product.id: StoredDigests(
+            digest=digest(item, version.manifest),
+            vectors_digest=vectors_digest(item, version.manifest, version.schema),
+        )
+        for item in submissions
+    }
 
 
-async def _embed(
-    submissions: Sequence[Submission], encoder: Encoder
-) -> tuple[list[StoredProduct], list[Refusal]]:
-    """Give the products with both embeddings, and a refusal for each whose picture cannot be decoded."""
-    pictures = await _embed_pictures(submissions, encoder)
-    refusals = [
-        Refusal(product_id=item.product.id, field="image", reason=picture.reason)
-        for item, picture in zip(submissions, pictures, strict=True)
-        if isinstance(picture, InvalidQuery)
-    ]
-    pairs = [
-        (item.product, picture)
-        for item, picture in zip(submissions, pictures, strict=True)
-        if not isinstance(picture, InvalidQuery)
-    ]
-    if not pairs:
-        return [], refusals
-    titles = await _ask(encoder, EncoderInputs(texts=[product.title for product, _ in pairs]))
-    products = [
-        replace(product, image_embedding=picture, text_embedding=title)
-        for (product, picture), title in zip(pairs, titles, strict=True)
-    ]
-    return products, refusals
+def _vectors(digests: StoredDigests | None) -> str | None:
+    return None if digests is None else digests.vectors_digest
 
 
-async def _embed_pictures(
-    submissions: Sequence[Submission], encoder: Encoder
-) -> list[Embedding | InvalidQuery]:
-    """Give the embedding of each picture, or why it has none; a batch that is refused is halved until that is known."""
+def _signed(product: StoredProduct, digests: StoredDigests) -> StoredProduct:
+    return replace(product, digest=digests.digest, vectors_digest=digests.vectors_digest)
+
+
+async def _with_kept_vectors(
+    submissions: Sequence[Submission], writer: CollectionWriter
+) -> dict[str, StoredProduct]:
+    """Return the products with the vectors that the collection has of them."""
     if not submissions:
-        return []
-    try:
-        return list(await _ask(encoder, EncoderInputs(images=[item.image for item in submissions])))
-    except InvalidQuery as error:
-        if len(submissions) == 1:
-            return [error]
-    middle = len(submissions) // 2
-    return [
-        *await _embed_pictures(submissions[:middle], encoder),
-        *await _embed_pictures(submissions[middle:], encoder),
-    ]
-
-
-async def _ask(encoder: Encoder, inputs: EncoderInputs) -> Embedding:
-    for pause_s in _RETRY_PAUSES_S:
-        try:
-            return await _ask_once(encoder, inputs)
-        except (DeadlineExceeded, Overloaded, EncoderError):
-            await asyncio.sleep(pause_s)
-    return await _ask_once(encoder, inputs)
-
-
-async def _ask_once(encoder: Encoder, inputs: EncoderInputs) -> Embedding:
-    rows = await encoder.embed(inputs, timeout_s=EMBED_TIMEOUT_S)
-    if not np.isfinite(rows).all():
-        raise EncoderError
-    return rows
+        return {}
+    stored = await writer.vectors([item.product.id for item in submissions])
+    return {
+        item.product.id: replace(stored[item.product.id], product=item.product)
+        for item in submissions
+        if item.product.id in stored
+    }

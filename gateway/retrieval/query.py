@@ -1,15 +1,13 @@
-"""What a caller asks and what a search gives."""
+"""What a caller asks and what a search returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.model import Equals, Filter, Hit, Route, Sort, Weights
-
-MAX_TEXT_LENGTH = 2_000
-"""Characters of a text."""
-
-MAX_LIMIT = 200
-DEFAULT_LIMIT = 10
+from gateway.model import FieldSummary, Hit, Sort, Weights
+from vitrine.domain import limits
+from vitrine.domain.filters import Equals, Filter, both, exclusion
+from vitrine.domain.routes import Route, route_of
+from vitrine.domain.schema import Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,29 +19,38 @@ class Query:
     product_id: str = ""
     filters: Filter | None = None
     """What every hit satisfies."""
-    wishes: Filter | None = None
+    soft_filters: Filter | None = None
     """What every hit satisfies if any product does; the rewriter's reading of colours, categories and the like."""
-    disliked: tuple[Equals, ...] = ()
-    """What no hit has, if any product lacks all of it; what the shopper found fault with. It outlasts the wishes."""
+    excluded: tuple[Equals, ...] = ()
+    """What no hit has, if any product lacks all of it; what the shopper found fault with. It outlasts the soft filters."""
     weights: Weights | None = None
     """None: the defaults of the route."""
-    limit: int = DEFAULT_LIMIT
-    sort: Sort = Sort.SCORE
+    limit: int = limits.DEFAULT_HITS
+    offset: int = 0
+    """Hits before the first one: those of the pages before."""
+    sort: Sort | None = None
+    """None: by score."""
+    facets: tuple[str, ...] = ()
+    """Fields to count the values of."""
     locale: str = ""
     user_id: str = ""
     rewrite: bool = False
     """Whether the rewriter may read the words."""
+    page_token: str = ""
     source: str = "caller"
     """Who decided the words: the caller, or the rewriter's engine."""
+    typed: str = ""
+    """The caller's own words, by which products are matched exactly; those of `text` where it is empty."""
 
     @property
     def route(self) -> Route:
-        """The encoder that answers what was given."""
-        if self.image:
-            return Route.COMPOSED if self.text else Route.IMAGE
-        if self.product_id:
-            return Route.REFINE if self.text else Route.SIMILAR
-        return Route.TEXT
+        """Return the route: what the query is made of decides it."""
+        return route_of(words=bool(self.text), image=bool(self.image), product=bool(self.product_id))
+
+    @property
+    def conditions(self) -> Filter | None:
+        """Return everything that the hits must satisfy."""
+        return both(both(self.filters, self.soft_filters), exclusion(self.excluded))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +63,11 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """What answered: the encoders' manifest and the collection of the index."""
+    """What answered: the encoders' manifest, the collection of the index, and the schema of its products."""
 
     model: str
     index: str
+    schema: Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +76,11 @@ class SearchResult:
 
     hits: tuple[Hit, ...]
     searched: Query
-    """The query after rewriting."""
+    """The query after rewriting and relaxing."""
     weights: Weights
     degraded: tuple[str, ...]
     timings: Timings
     versions: Versions
+    facets: tuple[FieldSummary, ...] = ()
+    more: bool = False
+    """Whether there are hits after these."""

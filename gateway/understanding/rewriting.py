@@ -3,30 +3,42 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.caches import LruCache, SingleFlight
 from gateway.context import time_for_hop
-from gateway.errors import DeadlineExceeded
+from gateway.errors import DeadlineExceeded, SearchError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary
 from gateway.ports import Rewriter, RewriterUnavailable
 from gateway.understanding.breaker import BreakerOpen, CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
-from gateway.understanding.facets import FacetCache
 from gateway.understanding.validation import InvalidRewrite, Understanding, understand
+from vitrine.domain.messages import schema_message
+from vitrine.domain.schema import KEYWORD_KINDS, Schema
 from vitrine.v1 import rewrite_pb2
 
 PART = "rewrite"
 """The name of this work in `degraded`."""
 
 CACHE_TTL_S = 300.0
-"""For so long a rewriter that was exchanged may still be quoted, where nothing new is asked of it."""
+"""Cached answers of a replaced rewriter may be served for this long."""
+
+Describe = Callable[[Deadline], Awaitable[tuple[Schema, tuple[FieldSummary, ...]]]]
+"""Returns the schema of the index and what it holds of its fields, within the time."""
 
 _Key = tuple[str, str, str, bytes]
 """The model's version, the words, the locale, and the digest of what they were read in the light of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalogue:
+    """What a rewrite is held against."""
+
+    schema: Schema
+    fields: tuple[FieldSummary, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +63,14 @@ class Rewriting:
     def __init__(
         self,
         rewriter: Rewriter | None,
-        facets: FacetCache,
+        describe: Describe,
         *,
         use: RewriteUse,
         breaker: CircuitBreaker,
         metrics: Metrics,
     ) -> None:
         self._rewriter = rewriter
-        self._facets = facets
+        self._describe = describe
         self._breaker = breaker
         self._metrics = metrics
         self._use = use
@@ -79,14 +91,15 @@ class Rewriting:
         try:
             left_s = time_for_hop(deadline, margin_s=self._use.margin_s)
             budget = Deadline.after(min(self._use.budget.seconds(), left_s))
-            facets = await self._facets.fields(timeout_s=budget.remaining_s())
-            request.facets.extend(_facet(field) for field in facets if field.values)
-            return await self._remembered(request, facets, budget)
+            schema, fields = await self._describe(budget)
+            request.schema.CopyFrom(schema_message(schema))
+            request.facets.extend(_facets(schema, fields))
+            return await self._remembered(request, _Catalogue(schema, fields), budget)
         except (TimeoutError, DeadlineExceeded):
             reason = "late"
         except BreakerOpen:
             reason = "breaker"
-        except RewriterUnavailable:
+        except (RewriterUnavailable, SearchError):
             reason = "unavailable"
         except InvalidRewrite:
             reason = "invalid"
@@ -102,7 +115,7 @@ class Rewriting:
         self._metrics.degraded.labels(PART, reason).inc()
 
     async def _remembered(
-        self, request: rewrite_pb2.RewriteRequest, facets: tuple[FieldSummary, ...], budget: Deadline
+        self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, budget: Deadline
     ) -> Understanding:
         """Give the understanding from memory, from a call under way for an equal turn, or by a call."""
         key = _key(self._version, request)
@@ -113,10 +126,10 @@ class Rewriting:
             return reading
         # Who made the call gives it up in time, so that its lateness is noted; who joined one waits no longer either.
         async with asyncio.timeout(budget.remaining_s() if outcome == "shared" else None):
-            return await self._flights.run(key, lambda: self._ask(request, facets, budget.remaining_s()))
+            return await self._flights.run(key, lambda: self._ask(request, catalogue, budget.remaining_s()))
 
     async def _ask(
-        self, request: rewrite_pb2.RewriteRequest, facets: tuple[FieldSummary, ...], timeout_s: float
+        self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, timeout_s: float
     ) -> Understanding:
         assert self._rewriter is not None, "the caller asks `offered` first"
         failures = (RewriterUnavailable, DeadlineExceeded, TimeoutError)
@@ -124,7 +137,12 @@ class Rewriting:
             # The budget is kept here too: what is optional may not cost more because an adapter dawdles.
             async with asyncio.timeout(timeout_s):
                 response = await self._rewriter.rewrite(request, timeout_s=timeout_s)
-        understanding = understand(response.rewrite, shown=referable(request), facets=facets)
+        understanding = understand(
+            response.rewrite,
+            shown=referable(request),
+            fields=catalogue.fields,
+            schema=catalogue.schema,
+        )
         self._version = response.model_version
         if response.model_version and not response.rewrite.failure:
             self._readings.put(_key(response.model_version, request), understanding)
@@ -132,7 +150,7 @@ class Rewriting:
 
     @contextmanager
     def _timed(self, timeout_s: float) -> Iterator[None]:
-        """Tell the budget how long a call took; one whose caller had little time left proves nothing by its lateness."""
+        """Tell the budget how long a call took; ignore timeouts caused by a deadline shorter than half the budget."""
         started = time.perf_counter()
         try:
             yield
@@ -163,5 +181,9 @@ def _key(version: str, request: rewrite_pb2.RewriteRequest) -> _Key:
     return version, request.text.casefold(), request.locale.casefold(), digest
 
 
-def _facet(field: FieldSummary) -> rewrite_pb2.Facet:
-    return rewrite_pb2.Facet(field=field.name, values=field.values)
+def _facets(schema: Schema, fields: tuple[FieldSummary, ...]) -> Iterator[rewrite_pb2.Facet]:
+    """Yield the keywords that conditions may name."""
+    for field in fields:
+        owner = schema.filtered.get(field.name)
+        if owner is not None and owner.kind in KEYWORD_KINDS and field.values:
+            yield rewrite_pb2.Facet(field=field.name, values=field.values)

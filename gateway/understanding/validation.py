@@ -7,56 +7,37 @@ and known values. A violation discards the whole answer; only unknown facet valu
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from catalogue.product import TEXT_FIELDS
-from gateway.errors import InvalidQuery
-from gateway.filters import check_filter, to_model
-from gateway.model import (
+from gateway.model import FieldSummary, Intent, Remark, Sentiment, Sort
+from gateway.texts import check_text
+from vitrine.domain import limits
+from vitrine.domain.errors import InvalidValue
+from vitrine.domain.filters import (
     AllOf,
     AnyOf,
     Equals,
-    FieldSummary,
     Filter,
-    Intent,
     Not,
     OneOf,
     Range,
-    Remark,
-    Route,
-    Sentiment,
-    Sort,
+    Scalar,
+    both,
+    check_limits,
+    conjuncts,
+    fitted,
 )
-from gateway.retrieval.query import MAX_TEXT_LENGTH
-from gateway.texts import check_text
+from vitrine.domain.messages import filter_message, read_filter
+from vitrine.domain.routes import Route
+from vitrine.domain.schema import KEYWORD_KINDS, Schema
+from vitrine.domain.values import fold
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 T = TypeVar("T")
 
-MAX_REPLY_LENGTH = 1_000
-MAX_REFERENCES = 20
-MAX_SOURCE_LENGTH = 64
-MAX_REMARKS = 8
-MAX_REMARK_LENGTH = 128
-FACET_VALUES = 256
-"""Values of one facet; a field that lists as many may hold others."""
-
-ROUTES: Mapping[int, Route] = {
-    query_pb2.ROUTE_TEXT: Route.TEXT,
-    query_pb2.ROUTE_IMAGE: Route.IMAGE,
-    query_pb2.ROUTE_COMPOSED: Route.COMPOSED,
-    query_pb2.ROUTE_REFINE: Route.REFINE,
-    query_pb2.ROUTE_SIMILAR: Route.SIMILAR,
-    query_pb2.ROUTE_COMPARE: Route.COMPARE,
-    query_pb2.ROUTE_CHAT: Route.CHAT,
-}
-SORTS: Mapping[int, Sort] = {
-    query_pb2.SORT_ORDER_UNSPECIFIED: Sort.SCORE,
-    query_pb2.SORT_ORDER_PRICE_ASCENDING: Sort.PRICE_ASCENDING,
-    query_pb2.SORT_ORDER_PRICE_DESCENDING: Sort.PRICE_DESCENDING,
-}
+ROUTES: Mapping[int, Route] = {query_pb2.Route.Value(f"ROUTE_{route.name}"): route for route in Route}
 INTENTS: Mapping[int, Intent] = {
     query_pb2.INTENT_UNSPECIFIED: Intent.OTHER,
     query_pb2.INTENT_BUY: Intent.BUY,
@@ -67,6 +48,11 @@ SENTIMENTS: Mapping[int, Sentiment] = {
     query_pb2.SENTIMENT_UNSPECIFIED: Sentiment.NEUTRAL,
     query_pb2.SENTIMENT_POSITIVE: Sentiment.POSITIVE,
     query_pb2.SENTIMENT_NEGATIVE: Sentiment.NEGATIVE,
+}
+ROUTE_NUMBERS = {route: query_pb2.Route.ValueType(number) for number, route in ROUTES.items()}
+INTENT_NUMBERS = {intent: query_pb2.Intent.ValueType(number) for number, intent in INTENTS.items()}
+SENTIMENT_NUMBERS = {
+    sentiment: query_pb2.Sentiment.ValueType(number) for number, sentiment in SENTIMENTS.items()
 }
 
 
@@ -82,7 +68,7 @@ class Understanding:
     query: str = ""
     modification: str = ""
     filters: Filter | None = None
-    sort: Sort = Sort.SCORE
+    sort: Sort | None = None
     references: tuple[str, ...] = ()
     reply: str = ""
     confidence: float = 1.0
@@ -90,100 +76,81 @@ class Understanding:
     intent: Intent = Intent.OTHER
     sentiment: Sentiment = Sentiment.NEUTRAL
     remarks: tuple[Remark, ...] = ()
+    more: bool = False
+    """The next page of the search before."""
 
 
 def understand(
-    rewrite: rewrite_pb2.Rewrite, *, shown: Collection[str], facets: tuple[FieldSummary, ...]
+    rewrite: rewrite_pb2.Rewrite, *, shown: Collection[str], fields: tuple[FieldSummary, ...], schema: Schema
 ) -> Understanding:
     """Check a rewrite; `shown` holds the ids of products and pictures that it may refer to.
 
     Raises:
         InvalidRewrite: it breaks a rule; says which, without quoting it.
     """
-    listed = {field.name: field.values for field in facets}
+    known = {field.name: field for field in fields}
     try:
-        filters = to_model(rewrite.filter) if rewrite.HasField("filter") else None
-        filters = None if filters is None else _clamp(filters, listed)
-        if filters is not None:
-            check_filter(filters)
-        remarks = _remarks(rewrite.remarks, listed)
+        remarks = _remarks(rewrite.remarks, known, schema)
         return Understanding(
             route=_one_of(ROUTES, rewrite.route, "route"),
-            query=check_text("query", rewrite.query, limit=MAX_TEXT_LENGTH),
-            modification=check_text("modification", rewrite.modification, limit=MAX_TEXT_LENGTH),
-            filters=_not_blamed(filters, remarks),
-            sort=_one_of(SORTS, rewrite.sort, "sort"),
+            query=check_text("query", rewrite.query, limit=limits.MAX_QUERY_LENGTH),
+            modification=check_text("modification", rewrite.modification, limit=limits.MAX_QUERY_LENGTH),
+            filters=_without_blamed(_filters(rewrite, known, schema), remarks),
+            sort=_sort(rewrite, schema),
             references=_references(rewrite.references, shown),
-            reply=check_text("reply", rewrite.reply, limit=MAX_REPLY_LENGTH),
+            reply=check_text("reply", rewrite.reply, limit=limits.MAX_REPLY_LENGTH),
             confidence=_confidence(rewrite.confidence),
-            source=check_text("source", rewrite.source, limit=MAX_SOURCE_LENGTH) or "rewriter",
+            source=check_text("source", rewrite.source, limit=limits.MAX_SOURCE_LENGTH) or "rewriter",
             intent=_one_of(INTENTS, rewrite.intent, "intent"),
             sentiment=_one_of(SENTIMENTS, rewrite.sentiment, "sentiment"),
             remarks=remarks,
+            more=rewrite.more,
         )
-    except InvalidQuery as error:
+    except InvalidValue as error:
         raise InvalidRewrite(error.field) from error
 
 
-def both(left: Filter | None, right: Filter | None) -> Filter | None:
-    """Join two conditions that must both hold; None holds always."""
-    if left is None or right is None:
-        return left or right
-    return left if left == right else AllOf((left, right))
+def rewrite_message(understanding: Understanding) -> rewrite_pb2.Rewrite:
+    """Return the message of what a turn was understood to ask for."""
+    sort = understanding.sort
+    return rewrite_pb2.Rewrite(
+        route=ROUTE_NUMBERS[understanding.route],
+        query=understanding.query,
+        modification=understanding.modification,
+        filter=None if understanding.filters is None else filter_message(understanding.filters),
+        sort=None if sort is None else query_pb2.Sort(field=sort.field, descending=sort.descending),
+        references=understanding.references,
+        reply=understanding.reply,
+        confidence=understanding.confidence,
+        source=understanding.source,
+        intent=INTENT_NUMBERS[understanding.intent],
+        sentiment=SENTIMENT_NUMBERS[understanding.sentiment],
+        remarks=[
+            rewrite_pb2.Remark(
+                field=remark.field, value=remark.value, polarity=SENTIMENT_NUMBERS[remark.polarity]
+            )
+            for remark in understanding.remarks
+        ],
+        more=understanding.more,
+    )
 
 
-def without(filters: Filter | None, parts: Collection[Filter]) -> Filter | None:
-    """Take conditions out of a conjunction."""
-    left: Filter | None = None
-    for part in _conjuncts(filters):
-        if part not in parts:
-            left = both(left, part)
-    return left
+def _filters(
+    rewrite: rewrite_pb2.Rewrite, known: Mapping[str, FieldSummary], schema: Schema
+) -> Filter | None:
+    if not rewrite.HasField("filter"):
+        return None
+    node = read_filter(rewrite.filter)
+    check_limits(node)
+    return _clamp(fitted(node, schema), known)
 
 
-def only(filters: Filter | None, fields: Collection[str]) -> Filter | None:
-    """Give the conditions of a conjunction that speak of those fields alone."""
-    kept: Filter | None = None
-    for part in _conjuncts(filters):
-        if _names(part) <= set(fields):
-            kept = both(kept, part)
-    return kept
-
-
-def must_and_wish(filters: Filter | None) -> tuple[Filter | None, Filter | None]:
-    """Part a condition that the rewriter read: a price always holds, a facet gives way where nothing has it.
-
-    The words that a facet was read from rank by themselves; a price stands in no picture and no title.
-    """
-    must: Filter | None = None
-    wish: Filter | None = None
-    for part in _conjuncts(filters):
-        if _names(part) <= set(TEXT_FIELDS):
-            wish = both(wish, part)
-        else:
-            must = both(must, part)
-    return must, wish
-
-
-def _conjuncts(filters: Filter | None) -> Iterator[Filter]:
-    match filters:
-        case None:
-            return
-        case AllOf(parts):
-            for part in parts:
-                yield from _conjuncts(part)
-        case _:
-            yield filters
-
-
-def _names(filters: Filter) -> set[str]:
-    match filters:
-        case AllOf(parts) | AnyOf(parts):
-            return {name for part in parts for name in _names(part)}
-        case Not(part):
-            return _names(part)
-        case _:
-            return {filters.field}
+def _sort(rewrite: rewrite_pb2.Rewrite, schema: Schema) -> Sort | None:
+    if not rewrite.HasField("sort"):
+        return None
+    if rewrite.sort.field not in schema.sorted_by:
+        raise InvalidRewrite("sort")
+    return Sort(field=rewrite.sort.field, descending=rewrite.sort.descending)
 
 
 def _one_of(known: Mapping[int, T], value: int, field: str) -> T:
@@ -193,24 +160,25 @@ def _one_of(known: Mapping[int, T], value: int, field: str) -> T:
 
 
 def _remarks(
-    remarks: Collection[rewrite_pb2.Remark], facets: Mapping[str, tuple[str, ...]]
+    remarks: Collection[rewrite_pb2.Remark], known: Mapping[str, FieldSummary], schema: Schema
 ) -> tuple[Remark, ...]:
-    """Check remarks; a value of a filter field that the index does not hold is dropped, as in a filter."""
-    if len(remarks) > MAX_REMARKS:
+    """Check remarks; a keyword that the index does not hold is dropped, as in a filter."""
+    if len(remarks) > limits.MAX_REMARKS:
         raise InvalidRewrite("remarks")
     checked = []
     for remark in remarks:
-        field = check_text("remarks", remark.field, limit=MAX_REMARK_LENGTH)
-        value = check_text("remarks", remark.value, limit=MAX_REMARK_LENGTH)
-        if field in TEXT_FIELDS and value:
-            value = next((str(known) for known in _known(field, (value,), facets)), "")
+        field = check_text("remarks", remark.field, limit=limits.MAX_REMARK_LENGTH)
+        value = check_text("remarks", remark.value, limit=limits.MAX_REMARK_LENGTH)
+        owner = schema.filtered.get(field)
+        if owner is not None and owner.kind in KEYWORD_KINDS and value:
+            value = next((str(spelt) for spelt in _known(field, (value,), known)), "")
         polarity = _one_of(SENTIMENTS, remark.polarity, "remarks")
-        checked.append(Remark(field=field, value=value, polarity=polarity))
+        checked.append(Remark(field=field, value=value, polarity=polarity, of_catalogue=owner is not None))
     return tuple(checked)
 
 
 def _references(references: Collection[str], shown: Collection[str]) -> tuple[str, ...]:
-    if len(references) > MAX_REFERENCES or any(reference not in shown for reference in references):
+    if len(references) > limits.MAX_REFERENCES or any(reference not in shown for reference in references):
         raise InvalidRewrite("references")
     return tuple(references)
 
@@ -221,13 +189,13 @@ def _confidence(value: float) -> float:
     return value
 
 
-def _not_blamed(filters: Filter | None, remarks: Collection[Remark]) -> Filter | None:
-    """Drop the wishes for values that this very turn finds fault with: they were kept from an earlier one."""
+def _without_blamed(filters: Filter | None, remarks: Collection[Remark]) -> Filter | None:
+    """Drop carried-over conditions on values that this turn rejects."""
     blamed = {(each.field, each.value) for each in remarks if each.polarity is Sentiment.NEGATIVE}
     if not blamed:
         return filters
     kept: Filter | None = None
-    for part in _conjuncts(filters):
+    for part in conjuncts(filters):
         match part:
             case Equals(field, value) if (field, value) in blamed:
                 continue
@@ -239,36 +207,35 @@ def _not_blamed(filters: Filter | None, remarks: Collection[Remark]) -> Filter |
     return kept
 
 
-def _clamp(node: Filter, facets: Mapping[str, tuple[str, ...]]) -> Filter | None:
+def _clamp(node: Filter, known: Mapping[str, FieldSummary]) -> Filter | None:
     """Drop the values that the index does not hold, and the conditions that hold no value then."""
     match node:
         case Equals(field, value):
-            known = _known(field, (value,), facets)
-            return Equals(field, known[0]) if known else None
+            spelt = _known(field, (value,), known)
+            return Equals(field, spelt[0]) if spelt else None
         case OneOf(field, values):
-            known = _known(field, values, facets)
-            return OneOf(field, known) if known else None
+            spelt = _known(field, values, known)
+            return OneOf(field, spelt) if spelt else None
         case Range():
             return node
         case Not(part):
-            inner = _clamp(part, facets)
+            inner = _clamp(part, known)
             return None if inner is None else Not(inner)
         case AllOf(parts) | AnyOf(parts):
-            kept = tuple(kept for part in parts if (kept := _clamp(part, facets)) is not None)
+            kept = tuple(kept for part in parts if (kept := _clamp(part, known)) is not None)
             if len(kept) < 2:  # noqa: PLR2004 - one condition needs no conjunction
                 return kept[0] if kept else None
             return type(node)(kept)
 
 
-def _known(
-    field: str, values: tuple[str | float, ...], facets: Mapping[str, tuple[str, ...]]
-) -> tuple[str | float, ...]:
-    """Give the values in the catalogue's spelling; numbers and values of unlisted fields are the filter's concern."""
-    listed = facets.get(field, ())
-    spelling = {value.casefold(): value for value in listed}
-    open_ended = len(listed) >= FACET_VALUES
-    known = (
-        value if isinstance(value, float) else spelling.get(value.casefold(), value if open_ended else None)
+def _known(field: str, values: tuple[Scalar, ...], known: Mapping[str, FieldSummary]) -> tuple[Scalar, ...]:
+    """Return the values in the catalogue's spelling; numbers, booleans and fields with more values than are listed stay."""
+    summary = known.get(field)
+    listed = () if summary is None else summary.values
+    spelling = {fold(value): value for value in reversed(listed)}
+    open_ended = summary is not None and summary.more_values
+    spelt = (
+        spelling.get(fold(value), value if open_ended else None) if isinstance(value, str) else value
         for value in values
     )
-    return tuple(value for value in known if value is not None)
+    return tuple(value for value in spelt if value is not None)

@@ -58,7 +58,7 @@ MAX_POSITION = 1_000
 """The last hit that pages reach, counted from 1."""
 MAX_WEIGHT = 1_000.0
 """Weight of one half of a product's vector: far from where float32 overflows, and nobody means more."""
-MAX_PAGE_TOKEN_LENGTH = 512
+MAX_PAGE_TOKEN_LENGTH = 12_000
 """Characters of a page token."""
 MAX_USER_ID_LENGTH = 128
 MAX_SESSION_ID_LENGTH = 64

@@ -183,6 +183,50 @@ class SearchResponse(_message.Message):
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
 
 @_typing.final
+class PageToken(_message.Message):
+    """What a page token holds; for the service's own use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    request: _builtins.bytes
+    index: _builtins.str
+    offset: _builtins.int
+    text: _builtins.str
+    product_id: _builtins.str
+    source: _builtins.str
+    @_builtins.property
+    def filter(self) -> _query_pb2.Filter: ...
+    @_builtins.property
+    def sort(self) -> _query_pb2.Sort: ...
+    def __init__(
+        self,
+        *,
+        request: _builtins.bytes = ...,
+        index: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        text: _builtins.str = ...,
+        product_id: _builtins.str = ...,
+        filter: _query_pb2.Filter | None = ...,
+        sort: _query_pb2.Sort | None = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "sort", b"sort"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "index", b"index", "offset", b"offset", "product_id", b"product_id", "request", b"request", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PageToken: _TypeAlias = PageToken  # noqa: Y015
+
+@_typing.final
 class FacetCounts(_message.Message):
     """The values of a field among all products that satisfy the query's filter."""
 

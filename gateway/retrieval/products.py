@@ -1,0 +1,59 @@
+"""Products by their ids, those that were shown of late from memory."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+
+from gateway.caches import LruCache
+from gateway.context import time_for_hop
+from gateway.errors import NotFound
+from gateway.metrics import Metrics
+from gateway.model import Deadline, Hit, StoredProduct
+from gateway.ports import VectorIndex
+
+
+class ProductLookup:
+    """Looks products up; whoever writes in this process says so with `forget`."""
+
+    def __init__(
+        self,
+        index: VectorIndex,
+        *,
+        entries: int,
+        ttl_s: float,
+        margin_s: float,
+        metrics: Metrics,
+        asking: Callable[[str], AbstractContextManager[None]],
+    ) -> None:
+        self._index = index
+        self._margin_s = margin_s
+        self._metrics = metrics
+        self._asking = asking
+        self._cache = LruCache[tuple[str, str], StoredProduct](entries, ttl_s=ttl_s)
+
+    async def product(self, product_id: str, collection: str, deadline: Deadline) -> StoredProduct:
+        """Return a product with its vectors; NotFound where there is none."""
+        cached = self._cache.get((collection, product_id))
+        self._metrics.cache("product", hit=cached is not None)
+        if cached is not None:
+            return cached
+        found = await self.products([product_id], deadline)
+        if not found:
+            raise NotFound("product_id", f"product {product_id!r}")
+        self._cache.put((collection, product_id), found[0])
+        return found[0]
+
+    async def products(self, ids: Sequence[str], deadline: Deadline) -> list[StoredProduct]:
+        """Return the products that exist, in the order of the ids."""
+        with self._asking("index"):
+            return await self._index.get(ids, timeout_s=time_for_hop(deadline, margin_s=self._margin_s))
+
+    def remember(self, hits: Iterable[Hit], collection: str) -> None:
+        """Keep the products of hits whose first picture matched: a change to one of them costs no look-up."""
+        for hit in hits:
+            if hit.image_index == 0 and hit.product.image_embeddings is not None:
+                self._cache.put((collection, hit.product.id), hit.product)
+
+    def forget(self, ids: Iterable[str], collection: str) -> None:
+        """Keep products no longer: they were written or deleted."""
+        for product_id in ids:
+            self._cache.forget((collection, product_id))

@@ -1,0 +1,253 @@
+"""The stages of a search, in the order of `gateway.retrieval.pipeline`.
+
+    compatible -> encode -> look up a pool -> relax -> rerank -> page -> count facets
+
+Each is a function that takes the search as it stands and returns it one step further; what a stage needs of the world
+is in `Tools`. A new ranking signal is one more rerank stage.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+from gateway.context import time_for_hop
+from gateway.errors import InvalidQuery, as_invalid_query
+from gateway.model import Deadline, Embedding, FieldSummary, Hit, Pool, Weights
+from gateway.ports import MAX_POOL, VectorIndex
+from gateway.retrieval.clock import StageClock
+from gateway.retrieval.compatibility import Compatibility
+from gateway.retrieval.embeddings import QueryEmbeddings
+from gateway.retrieval.products import ProductLookup
+from gateway.retrieval.query import Query, Versions
+from gateway.retrieval.signals import CANDIDATES, LEXICAL, rare_words, with_lexical
+from gateway.retrieval.summary import CatalogueSummary
+from vitrine.domain import limits
+from vitrine.domain.filters import Filter, both, exclusion, fitted, only
+from vitrine.domain.routes import ROUTES, Route
+from vitrine.domain.schema import Role, Schema
+
+SOFT_FILTERS = "wishes"
+"""In `degraded`: no product satisfies what the rewriter read of keywords, so the hits are the nearest without it."""
+
+EXCLUSIONS = "dislikes"
+"""In `degraded`: every product has something that the shopper found fault with."""
+
+WORDS = "words"
+"""In `degraded`: the words are longer than what the encoder reads."""
+
+POOL = "pool"
+"""In `degraded`: more products satisfy the conditions than were put into order."""
+
+LEXICAL_WAIT_S = 0.05
+"""Longest wait for what is known of the catalogue's words; without it exact matches are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A search on its way."""
+
+    query: Query
+    deadline: Deadline
+    clock: StageClock
+    versions: Versions | None = None
+    weights: Weights
+    image_target: Embedding | None = None
+    """What the image half of the products' vectors is asked, (d,)."""
+    text_target: Embedding | None = None
+    """What the text half is asked, (d,)."""
+    pool: Pool | None = None
+    hits: tuple[Hit, ...] = ()
+    """Of the page."""
+    more: bool = False
+    degraded: tuple[str, ...] = ()
+    facets: tuple[FieldSummary, ...] = ()
+
+    @property
+    def schema(self) -> Schema:
+        """Return the schema of the index."""
+        assert self.versions is not None, "compatible comes first"
+        return self.versions.schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What the stages need."""
+
+    index: VectorIndex
+    compatibility: Compatibility
+    embeddings: QueryEmbeddings
+    products: ProductLookup
+    summary: CatalogueSummary
+    asking: Callable[[str], AbstractContextManager[None]]
+    """Times a call to a dependency by its name and notes its failure."""
+    shares: Mapping[str, float]
+    """Shares of the ranking signals by name."""
+    margin_s: float
+
+
+async def compatible(search: Search, tools: Tools) -> Search:
+    """Find out which encoders and index answer, and hold the query against the index's schema.
+
+    Raises:
+        FailedPrecondition: they were not made for each other.
+        InvalidQuery: a condition, sort or facet names what the schema lacks.
+    """
+    versions = await tools.compatibility.versions(timeout_s=_hop(search, tools))
+    return replace(search, versions=versions, query=fit_query(search.query, versions.schema))
+
+
+def fit_query(query: Query, schema: Schema) -> Query:
+    """Return the query with its conditions of the schema's kinds; InvalidQuery where the schema lacks what it names."""
+    if query.sort is not None and query.sort.field not in schema.sorted_by:
+        known = ", ".join(schema.sorted_by) or "none"
+        raise InvalidQuery("sort.field", f"{query.sort.field[:64]!r} cannot be sorted by; these can: {known}")
+    for position, name in enumerate(query.facets):
+        if name not in schema.facets:
+            known = ", ".join(schema.facets) or "none"
+            raise InvalidQuery(f"facets[{position}]", f"{name[:64]!r} is no facet; these are: {known}")
+    if query.filters is None:
+        return query
+    with as_invalid_query():
+        return replace(query, filters=fitted(query.filters, schema))
+
+
+async def encode(search: Search, tools: Tools) -> Search:
+    """Embed what the query is made of; the look-alikes of a product need no embedding but its own."""
+    query, versions = search.query, search.versions
+    assert versions is not None, "compatible comes first"
+    reference = None
+    if query.product_id:
+        with search.clock.stage("lookup"):
+            product = await tools.products.product(query.product_id, versions.index, search.deadline)
+        assert product.image_embeddings is not None, "products come with their vectors"
+        assert product.text_embedding is not None, "products come with their vectors"
+        # A product without a picture is compared by its words alone, one without words by its picture.
+        reference = product.image_embeddings[0] if len(product.image_embeddings) else product.text_embedding
+        if ROUTES[query.route].ensemble is None:
+            words = product.text_embedding if product.text_embedding.any() else reference
+            return replace(search, image_target=reference, text_target=words)
+    with search.clock.stage("encode"):
+        embedding = await tools.embeddings.embed(query, versions.model, search.deadline, reference)
+    return replace(
+        search,
+        image_target=embedding.vector,
+        text_target=embedding.vector,
+        degraded=(*search.degraded, WORDS) if embedding.cut else search.degraded,
+    )
+
+
+async def look_up(search: Search, tools: Tools) -> Search:
+    """Take the best products of the index that satisfy every condition, as many as the page needs."""
+    query = search.query
+    # One more than the page has, to know of a next one; one more where the reference itself is no answer.
+    wanted = query.offset + query.limit + 1 + bool(query.product_id)
+    pool = await _ask(search, tools, query.conditions, limit=min(wanted, MAX_POOL))
+    return replace(search, pool=pool)
+
+
+async def add_exact_matches(search: Search, tools: Tools) -> Search:
+    """Bring products with a rare word of the query into the pool, and rank by how many of those words each has."""
+    query = search.query
+    share = tools.shares[LEXICAL]
+    if not query.text or query.route is not Route.TEXT or query.sort is not None or share <= 0:
+        return search
+    assert search.versions is not None, "compatible comes first"
+    assert search.pool is not None, "the pool is looked up first"
+    summary = await tools.summary.of(
+        search.versions.index, timeout_s=min(LEXICAL_WAIT_S, _hop(search, tools))
+    )
+    if summary is None:
+        return replace(search, degraded=(*search.degraded, LEXICAL))
+    words = rare_words(query.typed or query.text, summary)
+    if not words:
+        return search
+    # What a rewriter read of the words must not hide the product that they name.
+    conditions = both(query.filters, exclusion(query.excluded))
+    matching = await _ask(search, tools, conditions, limit=CANDIDATES, words=tuple(word for word, _ in words))
+    hits = {hit.product.id: hit for hit in (*search.pool.hits, *matching.hits)}
+    ranked = sorted((with_lexical(hit, words, search.schema, share) for hit in hits.values()), key=rank)
+    return replace(search, pool=Pool(hits=tuple(ranked), complete=search.pool.complete))
+
+
+async def relax(search: Search, tools: Tools) -> Search:
+    """Give soft filters up, and then exclusions, where no product satisfies them."""
+    for query, left_out in relaxations(search.query, search.schema):
+        if _found(search):
+            break
+        search = await look_up(replace(search, query=query, degraded=(*search.degraded, left_out)), tools)
+    return replace(search, degraded=tuple(dict.fromkeys(search.degraded)))
+
+
+async def page(search: Search, tools: Tools) -> Search:  # noqa: ARG001 - every stage takes the tools
+    """Cut the page out of the pool."""
+    query, pool = search.query, search.pool
+    assert pool is not None, "the pool is looked up first"
+    hits = [hit for hit in pool.hits if hit.product.id != query.product_id]
+    end = query.offset + query.limit
+    # Sorted by a field, products beyond the pool may come before some that are in it.
+    degraded = () if pool.complete or query.sort is None else (POOL,)
+    return replace(
+        search,
+        hits=tuple(hits[query.offset : end]),
+        more=len(hits) > end and end < limits.MAX_POSITION,
+        degraded=(*search.degraded, *degraded),
+    )
+
+
+async def count_facets(search: Search, tools: Tools) -> Search:
+    """Count the values of the facets that the query asks for, over all products that satisfy its conditions."""
+    if not search.query.facets:
+        return search
+    with search.clock.stage("facets"), tools.asking("index"):
+        counted = await tools.index.facets(
+            search.query.conditions, search.query.facets, timeout_s=_hop(search, tools)
+        )
+    return replace(search, facets=counted)
+
+
+def relaxations(query: Query, schema: Schema) -> Iterator[tuple[Query, str]]:
+    """Yield what to search where nothing is found, each with what it leaves out.
+
+    Of the soft filters the category goes last, since another kind of thing is the worst answer; then the exclusions.
+    """
+    if query.soft_filters is not None:
+        category = schema.role(Role.CATEGORY)
+        kind = only(query.soft_filters, {category.name}) if category is not None else None
+        if kind not in (None, query.soft_filters):
+            yield replace(query, soft_filters=kind), SOFT_FILTERS
+        query = replace(query, soft_filters=None)
+        yield query, SOFT_FILTERS
+    if query.excluded:
+        yield replace(query, excluded=()), EXCLUSIONS
+
+
+def rank(hit: Hit) -> tuple[float, str]:
+    """Return the key of the total order: the best score first, then the id."""
+    return -round(hit.score, 9), hit.product.id
+
+
+def _found(search: Search) -> bool:
+    """Whether the pool has a hit; the reference itself is none."""
+    hits = () if search.pool is None else search.pool.hits
+    return any(hit.product.id != search.query.product_id for hit in hits)
+
+
+async def _ask(
+    search: Search, tools: Tools, conditions: Filter | None, *, limit: int, words: tuple[str, ...] = ()
+) -> Pool:
+    assert search.image_target is not None, "encode comes first"
+    with search.clock.stage("lexical" if words else "search"), tools.asking("index"):
+        return await tools.index.search(
+            search.image_target,
+            text_embedding=search.text_target,
+            weights=search.weights,
+            filters=conditions,
+            limit=limit,
+            words=words,
+            sort=search.query.sort,
+            timeout_s=_hop(search, tools),
+        )
+
+
+def _hop(search: Search, tools: Tools) -> float:
+    return time_for_hop(search.deadline, margin_s=tools.margin_s)
