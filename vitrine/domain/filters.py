@@ -331,4 +331,7 @@ def _fit_value(owner: Field, value: Scalar, path: str) -> Scalar:
         return said
     if isinstance(value, bool):
         raise InvalidValue(path, f"must be a text, since {owner.name} is one")
-    return number_text(value) if isinstance(value, float) else value
+    text = number_text(value) if isinstance(value, float) else value
+    if not fold(text):
+        raise InvalidValue(path, "must not be empty")
+    return text

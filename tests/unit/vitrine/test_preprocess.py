@@ -135,6 +135,26 @@ def test_exif_orientation_equals_the_rotated_picture(kind: str, orientation: int
     assert np.abs(turned.astype(int) - upright.astype(int)).mean() < 1.0
 
 
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """Give the picture in a mode; Pillow itself makes no greyscale of 16 bits."""
+    if mode != "I;16":
+        return picture.convert(mode)
+    return Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_orientation_survives_every_mode(mode: str) -> None:
+    """A picture of any depth, with a palette or alpha, is turned as its metadata say."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = in_mode(quadrants(256, 192), mode)
+    upright = in_mode(quadrants(256, 192).rotate(270, expand=True), mode)
+    turned = decode_image(encoded(picture, "PNG", exif=exif))
+    difference = np.abs(turned.astype(int) - decode_image(encoded(upright, "PNG")).astype(int))
+    # Dithering to one bit depends on where it begins.
+    assert difference.mean() < (12.0 if mode == "1" else 1.0)
+
+
 def test_greyscale_becomes_rgb() -> None:
     """A grey picture has three equal channels."""
     pixels = decode_image(encoded(Image.new("L", (64, 64), 90), "JPEG"))
@@ -208,6 +228,25 @@ def test_animations_are_refused(kind: str) -> None:
     """An animated PNG or WebP is told from a still one by its header."""
     data = encoded(quadrants(), kind, save_all=True, append_images=[Image.new("RGB", (256, 256))])
     assert rejection(data) == "is animated; send a single picture"
+
+
+def webp_of_one_frame(*, chunks: int = 1) -> bytes:
+    """A still picture in a container that may be animated, its frame there so many times."""
+    still = encoded(quadrants(64, 64), "WEBP", lossless=True)[12:]
+    size = (63).to_bytes(3, "little")
+    frame = bytes(6) + size + size + (100).to_bytes(3, "little") + b"\0" + still
+    anmf = b"ANMF" + len(frame).to_bytes(4, "little") + frame
+    head = b"VP8X" + (10).to_bytes(4, "little") + b"\x02\0\0\0" + size + size
+    body = b"WEBP" + head + b"ANIM" + (6).to_bytes(4, "little") + bytes(6) + anmf * chunks
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def test_a_webp_of_one_frame_is_a_still_picture() -> None:
+    """A container that may be animated holds a picture where it has one frame; two are refused, and so is none."""
+    still = decode_image(encoded(quadrants(64, 64), "WEBP", lossless=True))
+    np.testing.assert_array_equal(decode_image(webp_of_one_frame()), still)
+    assert rejection(webp_of_one_frame(chunks=2)) == "is animated; send a single picture"
+    assert rejection(webp_of_one_frame(chunks=0)) == "is animated; send a single picture"
 
 
 def test_over_the_limit_of_bytes() -> None:

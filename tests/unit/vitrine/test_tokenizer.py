@@ -44,3 +44,10 @@ def test_no_text_and_empty_text(tokenizer: Tokenizer) -> None:
     """No texts give no rows; an empty text is all padding."""
     assert tokenizer([]).shape == (0, TEXT_LENGTH)
     assert (tokenizer([""]) == PAD_ID).all()
+
+
+def test_a_text_that_is_cut_is_told(tokenizer: Tokenizer) -> None:
+    """A text that fills every place is whole; one word more is cut."""
+    token_ids, cut = tokenizer.encode(["red", "red " * TEXT_LENGTH, "red " * (TEXT_LENGTH + 1)])
+    assert token_ids.shape == (3, TEXT_LENGTH)
+    assert cut.tolist() == [False, False, True]
