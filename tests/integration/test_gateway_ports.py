@@ -72,16 +72,16 @@ def all_kinds(rows: int) -> list[EncoderInputs]:
 async def test_rows_are_unit_vectors_alone_and_in_a_batch(encoder: Encoder) -> None:
     """Every kind of input gives float32 rows of length 1; row 0 is the same alone as among others."""
     for many, alone in zip(all_kinds(5), all_kinds(1), strict=True):
-        rows = await encoder.embed(many, timeout_s=TIMEOUT_S)
+        rows = (await encoder.embed(many, timeout_s=TIMEOUT_S)).rows
         assert (rows.shape, rows.dtype) == ((5, EMBEDDING_DIM), np.float32)
         assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(5), abs=1e-3)
-        row = (await encoder.embed(alone, timeout_s=TIMEOUT_S))[0]
+        row = (await encoder.embed(alone, timeout_s=TIMEOUT_S)).rows[0]
         assert float(row @ rows[0]) == pytest.approx(1.0, abs=1e-4)
 
 
 async def test_different_words_differ(encoder: Encoder) -> None:
     """Two texts have two embeddings."""
-    red, blue = await encoder.embed(EncoderInputs(texts=["red dress", "blue shoes"]), timeout_s=TIMEOUT_S)
+    red, blue = (await encoder.embed(EncoderInputs(texts=["red dress", "blue shoes"]), timeout_s=TIMEOUT_S)).rows
     assert float(red @ blue) < 0.999
 
 
@@ -100,7 +100,7 @@ async def test_time_that_is_up_is_told_as_such(encoder: Encoder) -> None:
         encoder.delay_s = 0.05
     with pytest.raises(DeadlineExceeded):
         await encoder.embed(EncoderInputs(texts=["red dress"]), timeout_s=1e-4)
-    assert len(await encoder.embed(EncoderInputs(texts=["red dress"]), timeout_s=TIMEOUT_S)) == 1
+    assert len((await encoder.embed(EncoderInputs(texts=["red dress"]), timeout_s=TIMEOUT_S)).rows) == 1
 
 
 async def test_the_manifest_has_a_name(encoder: Encoder) -> None:
@@ -112,7 +112,7 @@ async def test_the_manifest_has_a_name(encoder: Encoder) -> None:
 
 async def test_the_length_of_the_embeddings_is_told(encoder: Encoder) -> None:
     """An index is made for rows of that length."""
-    (row,) = await encoder.embed(EncoderInputs(texts=["red dress"]), timeout_s=TIMEOUT_S)
+    (row,) = (await encoder.embed(EncoderInputs(texts=["red dress"]), timeout_s=TIMEOUT_S)).rows
     assert await encoder.embedding_dim(timeout_s=TIMEOUT_S) == len(row)
 
 

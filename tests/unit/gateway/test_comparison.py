@@ -1,13 +1,15 @@
 """Products side by side, and what the index knows of a question's words."""
 
-from dataclasses import replace
-
 import pytest
 
-from gateway.conversation.catalogue_qa import MAX_FACTS, Fact, facts_about
-from gateway.conversation.comparison import MAX_FIELDS, MAX_PRODUCTS, ComparedField, compare
-from gateway.model import Equals, FieldSummary, Filter
-from gateway.testing import product
+from gateway.conversation.catalogue_qa import Fact, facts_about
+from gateway.conversation.comparison import ComparedField, compare
+from gateway.model import FieldSummary, StoredProduct
+from vitrine.domain.filters import Equals, Filter
+from vitrine.domain.limits import MAX_COMPARED_FIELDS, MAX_COMPARED_PRODUCTS, MAX_FACTS
+from vitrine.domain.product import Product
+from vitrine.domain.schema_files import parse_schema, shipped_schema
+from vitrine.domain.values import Value
 
 FIELDS = (
     FieldSummary(name="category", values=("dress", "shoes")),
@@ -17,31 +19,67 @@ FIELDS = (
 )
 
 
+def stored(product_id: str, *, attributes: dict[str, str] | None = None, **values: Value) -> StoredProduct:
+    return StoredProduct(
+        product=Product(id=product_id, values={"title": "a dress", **values}, attributes=attributes or {})
+    )
+
+
 def test_fields_are_set_side_by_side() -> None:
     """A row a field with a value a product; what is equal is marked, what nobody has is left out."""
-    first = replace(product("p1", "a", brand="", price=12.5), attributes={"length": "midi"})
-    second = replace(product("p2", "b", brand="", price=9, colour="blue"), attributes={"fit": "slim"})
-    comparison = compare([first, second])
+    first = stored("p1", category="dress", colour="red", price=12.5, attributes={"length": "midi"})
+    second = stored("p2", category="DRESS", colour="blue", attributes={"fit": "slim"})
+    comparison = compare([first, second], shipped_schema(), language="es")
     assert comparison is not None
     assert [each.id for each in comparison.products] == ["p1", "p2"]
     assert comparison.fields == (
-        ComparedField(field="category", values=("dress", "dress")),
-        ComparedField(field="colour", values=("red", "blue")),
-        ComparedField(field="pattern", values=("plain", "plain")),
-        ComparedField(field="price", values=("12.50", "9.00")),
-        ComparedField(field="length", values=("midi", "")),
-        ComparedField(field="fit", values=("", "slim")),
+        ComparedField(field="category", label="categoría", values=("dress", "DRESS")),
+        ComparedField(field="colour", label="color", values=("red", "blue")),
+        ComparedField(field="price", label="precio", values=("12.50", "")),
+        ComparedField(field="length", label="length", values=("midi", "")),
+        ComparedField(field="fit", label="fit", values=("", "slim")),
     )
-    assert [row.equal for row in comparison.fields] == [True, False, True, False, False, False]
+    assert [row.equal for row in comparison.fields] == [True, False, False, False, False]
 
 
 def test_a_table_has_bounds() -> None:
     """A few products and rows fit; of no product there is no table."""
-    attributes = {str(number): "x" for number in range(100)}
-    comparison = compare([replace(product(str(number), "a"), attributes=attributes) for number in range(20)])
+    attributes = {str(number): "x" for number in range(64)}
+    comparison = compare([stored(str(i), attributes=attributes) for i in range(20)], shipped_schema())
     assert comparison is not None
-    assert (len(comparison.products), len(comparison.fields)) == (MAX_PRODUCTS, MAX_FIELDS)
-    assert compare([]) is None
+    assert (len(comparison.products), len(comparison.fields)) == (MAX_COMPARED_PRODUCTS, MAX_COMPARED_FIELDS)
+    assert compare([], shipped_schema()) is None
+
+
+def test_every_kind_of_field_is_compared() -> None:
+    """Lists, booleans and numbers are shown as people read them; titles and descriptions are no rows."""
+    schema = parse_schema(
+        """
+        name = "grocery"
+        [fields.id]
+        kind = "keyword"
+        role = "id"
+        [fields.title]
+        kind = "text"
+        role = "title"
+        [fields.about]
+        kind = "text"
+        role = "description"
+        [fields.tags]
+        kind = "keywords"
+        [fields.organic]
+        kind = "boolean"
+        labels = { en = "organic" }
+        [fields.weight]
+        kind = "number"
+        """
+    )
+    tea = stored("t", about="a tea", tags=("vegan", "hot"), organic=False, weight=250.0)
+    comparison = compare([tea], schema)
+    assert comparison is not None
+    assert [(row.field, row.values) for row in comparison.fields] == [
+        ("tags", ("vegan, hot",)), ("organic", ("no",)), ("weight", ("250",)),
+    ]  # fmt: skip
 
 
 async def count(condition: Filter) -> int:
@@ -66,10 +104,10 @@ async def count(condition: Filter) -> int:
 )  # fmt: skip
 async def test_facts_are_the_indexs_own(words: str, facts: list[Fact]) -> None:
     """Values that a question names are counted, fields are listed, and nothing else is said."""
-    assert list(await facts_about(words, FIELDS, count)) == facts
+    assert list(await facts_about(words, shipped_schema(), FIELDS, count)) == facts
 
 
 async def test_facts_have_a_bound() -> None:
     """A question that names everything is answered with a few facts."""
     words = "dress shoes red navy polka-dot plain colours patterns prices"
-    assert len(await facts_about(words, FIELDS, count)) == MAX_FACTS
+    assert len(await facts_about(words, shipped_schema(), FIELDS, count)) == MAX_FACTS

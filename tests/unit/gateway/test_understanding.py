@@ -4,27 +4,17 @@ import math
 
 import pytest
 
-from gateway.filters import to_proto
-from gateway.model import (
-    AllOf,
-    AnyOf,
-    Equals,
-    FieldSummary,
-    Filter,
-    Intent,
-    Not,
-    OneOf,
-    Range,
-    Route,
-    Sentiment,
-    Sort,
-)
-from gateway.understanding.validation import InvalidRewrite, Understanding, both, must_and_wish, understand
+from gateway.model import FieldSummary, Intent, Sentiment, Sort
+from gateway.understanding.validation import InvalidRewrite, Understanding, rewrite_message, understand
+from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range
+from vitrine.domain.messages import filter_message
+from vitrine.domain.routes import Route
+from vitrine.domain.schema_files import shipped_schema
 from vitrine.v1 import query_pb2, rewrite_pb2
 
-FACETS = (
+FIELDS = (
     FieldSummary(name="colour", values=("red", "navy Blue")),
-    FieldSummary(name="brand", values=tuple(f"brand {number}" for number in range(256))),
+    FieldSummary(name="brand", values=tuple(f"brand {number}" for number in range(256)), more_values=True),
     FieldSummary(name="price", minimum=1, maximum=90),
 )
 
@@ -32,7 +22,7 @@ FACETS = (
 def read(**fields: object) -> Understanding:
     values = {"route": query_pb2.ROUTE_TEXT, "query": "dress", **fields}
     rewrite = rewrite_pb2.Rewrite(**values)  # type: ignore[arg-type] # the cases name the fields
-    return understand(rewrite, shown={"p1", "image:1"}, facets=FACETS)
+    return understand(rewrite, shown={"p1", "image:1"}, fields=FIELDS, schema=shipped_schema())
 
 
 def test_a_sound_answer_is_taken_over() -> None:
@@ -41,8 +31,8 @@ def test_a_sound_answer_is_taken_over() -> None:
         route=query_pb2.ROUTE_REFINE,
         query="",
         modification="in red",
-        filter=to_proto(Range(field="price", maximum=50.0)),
-        sort=query_pb2.SORT_ORDER_PRICE_ASCENDING,
+        filter=filter_message(Range(field="price", maximum=50.0)),
+        sort=query_pb2.Sort(field="price"),
         references=["p1"],
         reply="Cheaper ones.",
         confidence=0.5,
@@ -51,7 +41,7 @@ def test_a_sound_answer_is_taken_over() -> None:
         route=Route.REFINE,
         modification="in red",
         filters=Range(field="price", maximum=50.0),
-        sort=Sort.PRICE_ASCENDING,
+        sort=Sort(field="price"),
         references=("p1",),
         reply="Cheaper ones.",
         confidence=0.5,
@@ -64,7 +54,8 @@ def test_a_sound_answer_is_taken_over() -> None:
     [
         ({"route": query_pb2.ROUTE_UNSPECIFIED}, "route"),
         ({"route": 99}, "route"),
-        ({"sort": 99}, "sort"),
+        ({"sort": query_pb2.Sort(field="colour")}, "sort"),
+        ({"sort": query_pb2.Sort()}, "sort"),
         ({"references": ["p2"]}, "references"),
         ({"references": ["p1"] * 21}, "references"),
         ({"query": "x" * 2_001}, "query"),
@@ -79,8 +70,8 @@ def test_a_sound_answer_is_taken_over() -> None:
         ({"remarks": [rewrite_pb2.Remark()] * 9}, "remarks"),
         ({"remarks": [rewrite_pb2.Remark(field="fit", value="x" * 129)]}, "remarks"),
         ({"remarks": [rewrite_pb2.Remark(polarity=99)]}, "remarks"),  # type: ignore[arg-type] # a newer rewriter's
-        ({"filter": to_proto(Equals("secret", "x"))}, "filter.equals.field"),
-        ({"filter": to_proto(Range(field="price", minimum=2.0, maximum=1.0))}, "filter.range.minimum"),
+        ({"filter": filter_message(Equals("secret", "x"))}, "filter.equals.field"),
+        ({"filter": filter_message(Range(field="price", minimum=2.0, maximum=1.0))}, "filter.range.minimum"),
         ({"filter": query_pb2.Filter()}, "filter"),
     ],
 )
@@ -110,24 +101,23 @@ def test_a_violation_discards_the_answer(fields: dict[str, object], rule: str) -
 )
 def test_values_are_clamped_to_the_catalogue(given: Filter, kept: Filter | None) -> None:
     """Known values take the catalogue's spelling, unknown ones are dropped unless the list of them was cut off."""
-    assert read(filter=to_proto(given)).filters == kept
+    assert read(filter=filter_message(given)).filters == kept
 
 
-def test_conditions_are_joined() -> None:
-    """Two conditions must both hold; one alone stays itself."""
-    red, cheap = Equals("colour", "red"), Range(field="price", maximum=9.0)
-    assert both(red, cheap) == AllOf((red, cheap))
-    assert both(red, None) == both(None, red) == both(red, red) == red
-    assert both(None, None) is None
-
-
-def test_prices_hold_and_facets_are_wishes() -> None:
-    """A condition is parted at its conjunctions; what names a price anywhere holds as a whole."""
-    red, cheap = Equals("colour", "red"), Range(field="price", maximum=9.0)
-    either = AnyOf((red, cheap))
-    assert must_and_wish(None) == (None, None)
-    assert must_and_wish(Not(red)) == (None, Not(red))
-    assert must_and_wish(AllOf((red, AllOf((cheap, either))))) == (AllOf((cheap, either)), red)
+def test_an_understanding_survives_the_log_of_a_session() -> None:
+    """Written as a message and read again, it is the same."""
+    understanding = read(
+        filter=filter_message(Equals("colour", "red")),
+        sort=query_pb2.Sort(field="price", descending=True),
+        remarks=[hates("fit", "tight")],
+        more=True,
+        source="router",
+        confidence=1.0,
+    )
+    assert (
+        understand(rewrite_message(understanding), shown=(), fields=FIELDS, schema=shipped_schema())
+        == understanding
+    )
 
 
 def hates(field: str, value: str) -> rewrite_pb2.Remark:
@@ -162,4 +152,4 @@ def test_remarks_are_taken_over_in_the_catalogues_spelling() -> None:
 )
 def test_what_a_turn_finds_fault_with_it_does_not_wish_for(wanted: Filter, left: Filter | None) -> None:
     """Too red, said of red dresses: the red that was kept from before is no wish any more."""
-    assert read(filter=to_proto(wanted), remarks=[hates("colour", "red")]).filters == left
+    assert read(filter=filter_message(wanted), remarks=[hates("colour", "red")]).filters == left

@@ -8,8 +8,10 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from gateway.api.requests import read_search, read_turn
 from gateway.api.responses import PRODUCT_FIELDS
 from gateway.errors import InvalidQuery
-from gateway.model import Equals, Route, Weights
+from gateway.model import Sort, Weights
 from gateway.retrieval.query import Query
+from vitrine.domain.filters import Equals
+from vitrine.domain.routes import Route
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
 
 
@@ -32,12 +34,16 @@ async def test_a_full_request_is_read(jpeg: bytes) -> None:
             rewrite=search_pb2.REWRITE_MODE_AUTO,
             locale="en-GB",
             user_id="u-1",
+            sort=query_pb2.Sort(field="price", descending=True),
+            page_token="abc",
+            facets=["colour", "brand", "colour"],
         ),
         rewrite_by_default=False,
     )
     assert call.fields == {"title", "price"}
     assert call.query == Query(
         text="café dress",
+        typed="café dress",
         image=jpeg,
         filters=Equals("colour", "red"),
         weights=Weights(text=0.25, image=0.75),
@@ -45,6 +51,9 @@ async def test_a_full_request_is_read(jpeg: bytes) -> None:
         locale="en-GB",
         user_id="u-1",
         rewrite=True,
+        sort=Sort(field="price", descending=True),
+        page_token="abc",
+        facets=("colour", "brand"),
     )
 
 
@@ -96,6 +105,11 @@ def test_what_is_given_chooses_the_route(request_: Query, route: Route) -> None:
         ({"image": b"GIF89a"}, "image", "JPEG, PNG or WebP"),
         ({"text": "a", "rewrite": 9}, "rewrite", "9 is no RewriteMode"),
         ({"text": "a", "filter": query_pb2.Filter()}, "filter", "must hold a condition"),
+        ({"text": "a", "sort": query_pb2.Sort(field="x" * 65)}, "sort.field", "at most 64 characters, got 65"),
+        ({"text": "a", "page_token": "x" * 12_001}, "page_token", "at most 12000 characters, got 12,001"),
+        ({"text": "a", "page_token": "x\n"}, "page_token", "control characters"),
+        ({"text": "a", "facets": [str(i) for i in range(65)]}, "facets", "at most 64, got 65"),
+        ({"text": "a", "facets": ["x" * 65]}, "facets[0]", "at most 64 characters, got 65"),
     ],
 )
 async def test_a_breach_is_refused_with_field_and_limit(

@@ -1,9 +1,11 @@
-"""What a shopper found fault with."""
+"""Values that a shopper rejected."""
 
 import pytest
 
-from gateway.conversation.exclusions import MAX_DISLIKES, dislikes, exclusion
-from gateway.model import AllOf, Equals, Not
+from gateway.conversation.exclusions import exclusions
+from vitrine.domain.filters import Equals
+from vitrine.domain.limits import MAX_EXCLUSIONS
+from vitrine.domain.schema_files import shipped_schema
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 LIKES = query_pb2.SENTIMENT_POSITIVE
@@ -26,14 +28,18 @@ def said(
     return rewrite_pb2.Rewrite(remarks=[remark], filter=wants(**wanted))
 
 
+def excluded(readings: list[rewrite_pb2.Rewrite]) -> tuple[Equals, ...]:
+    return exclusions(readings, shipped_schema())
+
+
 HATES_STRIPES = said("pattern", "striped", HATES)
 STRIPES = Equals("pattern", "striped")
 
 
 def test_a_fault_is_remembered() -> None:
     """Turns that say nothing of it change nothing."""
-    assert dislikes([HATES_STRIPES]) == (STRIPES,)
-    assert dislikes([HATES_STRIPES, rewrite_pb2.Rewrite(filter=wants(colour="red"))]) == (STRIPES,)
+    assert excluded([HATES_STRIPES]) == (STRIPES,)
+    assert excluded([HATES_STRIPES, rewrite_pb2.Rewrite(filter=wants(colour="red"))]) == (STRIPES,)
 
 
 @pytest.mark.parametrize(
@@ -52,20 +58,20 @@ def test_a_fault_is_remembered() -> None:
 def test_it_is_forgiven(later: rewrite_pb2.Rewrite) -> None:
     """Praise of the value, or a wish for it, lifts it; and only that one."""
     red = said("colour", "red", HATES)
-    assert dislikes([HATES_STRIPES, red, later]) == (Equals("colour", "red"),)
+    assert excluded([HATES_STRIPES, red, later]) == (Equals("colour", "red"),)
 
 
 def test_another_category_is_another_topic() -> None:
     """Faults of the dresses are not the shoes'; the same category again changes nothing."""
     dress = said("pattern", "striped", HATES, category="dress")
-    assert dislikes([dress, rewrite_pb2.Rewrite(filter=wants(category="dress", colour="red"))]) == (STRIPES,)
-    assert dislikes([dress, rewrite_pb2.Rewrite(filter=wants(category="shoes"))]) == ()
+    assert excluded([dress, rewrite_pb2.Rewrite(filter=wants(category="dress", colour="red"))]) == (STRIPES,)
+    assert excluded([dress, rewrite_pb2.Rewrite(filter=wants(category="shoes"))]) == ()
 
 
 def test_what_is_excluded_is_not_wanted() -> None:
     """A condition that says "not striped" is no wish for stripes."""
-    excluded = query_pb2.Filter(negation=wants(pattern="striped"))
-    assert dislikes([HATES_STRIPES, rewrite_pb2.Rewrite(filter=excluded)]) == (STRIPES,)
+    negation = query_pb2.Filter(negation=wants(pattern="striped"))
+    assert excluded([HATES_STRIPES, rewrite_pb2.Rewrite(filter=negation)]) == (STRIPES,)
 
 
 @pytest.mark.parametrize(
@@ -73,18 +79,12 @@ def test_what_is_excluded_is_not_wanted() -> None:
 )
 def test_what_no_filter_knows_excludes_nothing(field: str, value: str) -> None:
     """Other attributes, and words that no value can be, are for the log alone."""
-    assert dislikes([said(field, value, HATES)]) == ()
+    assert excluded([said(field, value, HATES)]) == ()
 
 
 def test_there_is_a_bound() -> None:
     """The latest count."""
-    remarks = [said("colour", str(number), HATES) for number in range(MAX_DISLIKES + 3)]
-    assert dislikes(remarks) == tuple(Equals("colour", str(number)) for number in range(3, MAX_DISLIKES + 3))
-
-
-def test_none_of_them_may_hold() -> None:
-    """The condition is the conjunction of their opposites."""
-    red = Equals("colour", "red")
-    assert exclusion(()) is None
-    assert exclusion((red,)) == Not(red)
-    assert exclusion((red, STRIPES)) == AllOf((Not(red), Not(STRIPES)))
+    remarks = [said("colour", str(number), HATES) for number in range(MAX_EXCLUSIONS + 3)]
+    assert excluded(remarks) == tuple(
+        Equals("colour", str(number)) for number in range(3, MAX_EXCLUSIONS + 3)
+    )
