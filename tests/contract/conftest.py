@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +17,98 @@ import pytest
 
 from gateway.adapters.milvus.index import MilvusIndex, open_milvus
 from gateway.testing import FakeIndex
+from vitrine.domain.schema import Schema
+from vitrine.domain.schema_files import parse_schema
+
+_BASE = """
+name = "every kind"
+currency = "EUR"
+[fields.sku]
+kind = "keyword"
+role = "id"
+[fields.title]
+kind = "text"
+role = "title"
+[fields.brand]
+kind = "keyword"
+role = "brand"
+sort = true
+[fields.tags]
+kind = "keywords"
+[fields.price]
+kind = "money"
+role = "price"
+[fields.stars]
+kind = "number"
+facet = true
+[fields.sale]
+kind = "boolean"
+[fields.care]
+kind = "text"
+"""
+
+_LATER = """
+[fields.size]
+kind = "keyword"
+sort = true
+[fields.labels]
+kind = "keywords"
+[fields.weight]
+kind = "number"
+facet = true
+[fields.used]
+kind = "boolean"
+[fields.remark]
+kind = "text"
+lexical = false
+"""
+
+
+@pytest.fixture(scope="session")
+def base_schema() -> Schema:
+    """A schema with fields of every kind."""
+    return parse_schema(_BASE)
+
+
+@pytest.fixture(scope="session")
+def later_schema() -> Schema:
+    """The same with more fields of every kind, which an index can take on as it stands."""
+    return parse_schema(_BASE + _LATER)
 
 
 @pytest.fixture(
     scope="module", params=["fake", "lite", pytest.param("server", marks=pytest.mark.milvus_server)]
 )
 def open_index(request: pytest.FixtureRequest) -> Iterator[Callable[[], Any]]:
-    """Open an empty index of the engine."""
+    """Open an empty index of the engine; `max_pool` may be said."""
     if request.param == "fake":
         yield _open_fake
         return
     if request.param == "lite":
         with _milvus_lite() as uri:
-            yield lambda: _open_milvus(uri)
+            yield partial(_open_milvus, uri)
         return
     uri = os.environ.get("VITRINE_TEST_MILVUS", "skip: runs by `python tests/contract/milvus_server.py`")
     if uri.startswith("skip: "):
         pytest.skip(uri.removeprefix("skip: "))
-    yield lambda: _open_milvus(uri)
+    yield partial(_open_milvus, uri)
 
 
 @asynccontextmanager
-async def _open_fake() -> AsyncIterator[FakeIndex]:
-    yield FakeIndex()
+async def _open_fake(**options: int) -> AsyncIterator[FakeIndex]:
+    yield FakeIndex(**options)
 
 
 @asynccontextmanager
-async def _open_milvus(uri: str) -> AsyncIterator[MilvusIndex]:
-    async with open_milvus(uri, name=f"t{uuid.uuid4().hex[:12]}", write_timeout_s=120.0) as index:
+async def _open_milvus(uri: str, **options: int) -> AsyncIterator[MilvusIndex]:
+    name = f"t{uuid.uuid4().hex[:12]}"
+    async with open_milvus(uri, name=name, write_timeout_s=120.0, **options) as index:
         yield index
 
 
 @contextmanager
 def _milvus_lite() -> Iterator[str]:
-    """Run Milvus Lite on a socket in a folder of its own; give its URI."""
+    """Run Milvus Lite on a socket in a folder of its own; yield its URI."""
     folder = Path(tempfile.mkdtemp(prefix="vitrine-"))
     socket = folder / "s"
     process = subprocess.Popen(

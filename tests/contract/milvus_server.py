@@ -91,7 +91,8 @@ def _listens(server: "subprocess.Popen[bytes]") -> bool:
 
 
 def _run_tests(uri: str, arguments: list[str]) -> int:
-    selection = [str(Path(__file__).with_name("test_index_contract.py")), "-m", "milvus_server", *arguments]
+    files = sorted(map(str, Path(__file__).parent.glob("test_index_*.py")))
+    selection = [*files, "-m", "milvus_server", *arguments]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *selection],
         cwd=ROOT,

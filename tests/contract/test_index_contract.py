@@ -1,9 +1,8 @@
-"""What every index promises, held against the fake, Milvus Lite and the real server alike.
+"""What every index promises of search, reads and writes: held against the fake, Milvus Lite and the real server alike.
 
 The server's cases need `python tests/contract/milvus_server.py`, which runs them where the server can be run.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -12,27 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from gateway.adapters.milvus.index import open_milvus
-from gateway.adapters.milvus.scan import PAGE_ROWS
 from gateway.errors import DeadlineExceeded, FailedPrecondition
-from gateway.model import (
-    AllOf,
-    AnyOf,
-    Embedding,
-    Equals,
-    Filter,
-    Hit,
-    IndexVersion,
-    Not,
-    OneOf,
-    Range,
-    StoredProduct,
-    Weights,
-)
-from gateway.testing import FakeIndex, matches
+from gateway.model import Embedding, Hit, Pool, StoredDigests, StoredProduct, Weights
+from gateway.testing import FakeIndex, stored
+from vitrine.domain.filters import Equals
+from vitrine.domain.lexical import product_tokens
+from vitrine.domain.schema_files import shipped_schema
+from vitrine.domain.values import fold
 from vitrine.tensors import EMBEDDING_DIM
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,11 +26,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TIMEOUT_S = 20.0
 EVEN = Weights(text=0.5, image=0.5)
 SPECIAL = (
-    "plain", "", 'quo"te', "apos'trophe", "back\\slash", "trail\\", '\\"', "new\nline", "\r", "tab\tx", "\x01\x1f\x7f",
-    "é", "e\u0301", "日本", "\U0001f600", "\u2028", "%", "100%22", "%like%_", "a and b or not (c)", "{x}", "--", "/*",
-    '" or price > 0 or brand == "', "' or '1'='1", "\\u0041", "\\n", " lead", "trail ", "[1, 2]", "NULL", "true",
+    "plain", 'quo"te', "apos'trophe", "back\\slash", "trail\\", '\\"', "new\nline", "tab\tx", "\x01\x1f\x7f", "é",
+    "日本", "\U0001f600", "%", "100%22", "%like%_", "%/1", "a and b or not (c)", "{x}", "--", "/*", "\\u0041", "~0/~1",
+    '" or price > 0 or brand == "', "' or '1'='1", " lead", "trail ", "[1, 2]", "NULL", "true", "Upper", "ß",
 )  # fmt: skip
 PRICES = (0.0, 0.1, 0.30000000000000004, 1.0, 10.0, 99.99, 1e15, 1e-5, 1e300, 5e-324)
+PAGE_ROWS = 1_000
 
 Index = Any
 """VectorIndex and IndexAdministrator in one."""
@@ -56,31 +43,31 @@ def _units(rng: np.random.Generator, rows: int) -> Embedding:
     return units
 
 
-def _products(count: int, *, seed: int = 0, tag: str = "p") -> list[StoredProduct]:
-    """Give products whose fields hold every special value."""
-    rng = np.random.default_rng(seed)
-    images, texts = _units(rng, count), _units(rng, count)
-    return [
-        StoredProduct(
-            id=f"{tag}{i:04d}-{SPECIAL[i % len(SPECIAL)]}",
-            title=f"title {SPECIAL[-i % len(SPECIAL)]}",
-            category=SPECIAL[i % len(SPECIAL)],
-            colour=SPECIAL[i // 3 % len(SPECIAL)],
-            pattern="striped" if i % 4 == 0 else "",
-            brand=f"brand {i % 7}",
-            price=PRICES[i % len(PRICES)],
-            image_uri=f"pictures/{i}.jpg",
-            attributes={SPECIAL[i % len(SPECIAL)] or "empty": SPECIAL[-i % len(SPECIAL)]},
-            digest=f"{i:064d}",
-            image_embedding=images[i],
-            text_embedding=texts[i],
-        )
-        for i in range(count)
-    ]
+def _product(i: int, image: Embedding, text: Embedding) -> StoredProduct:
+    special = SPECIAL[i % len(SPECIAL)]
+    product = stored(
+        f"p{i:04d}-{special}",
+        title=f"title {SPECIAL[-i % len(SPECIAL)]}",
+        category=special if i % 5 else None,
+        brand=f"Brand {i % 7}" if i % 2 else f"BRAND {i % 7}",
+        pattern="striped" if i % 4 == 0 else None,
+        price=PRICES[i % len(PRICES)] if i % 3 else None,
+        image_uris=[f"pictures/{i}.jpg"],
+        attributes={special: SPECIAL[-i % len(SPECIAL)]},
+        image_embeddings=image[None],
+        text_embedding=text,
+    )
+    return replace(product, digest=f"{i:064d}")
+
+
+def _products(count: int) -> list[StoredProduct]:
+    """Return products whose fields hold every special value."""
+    rng = np.random.default_rng(0)
+    vectors = zip(_units(rng, count), _units(rng, count), strict=True)
+    return [_product(i, image, text) for i, (image, text) in enumerate(vectors)]
 
 
 PRODUCTS = _products(PAGE_ROWS + 100)
-SAMPLE = PRODUCTS[: 4 * len(SPECIAL)]
 BY_ID = {product.id: product for product in PRODUCTS}
 QUERY, OTHER_QUERY = _units(np.random.default_rng(1), 2)
 
@@ -104,25 +91,18 @@ async def filled(open_index: Callable[[], Any]) -> AsyncIterator[Index]:
         yield opened
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def sampled(open_index: Callable[[], Any]) -> AsyncIterator[Index]:
-    """An index of SAMPLE, to be read only."""
-    async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(open_index())
-        writer = await opened.current("m1")
-        await writer.upsert(SAMPLE)
-        assert await writer.seal() == len(SAMPLE)
-        yield opened
-
-
-async def _search(index: Index, **changes: Any) -> list[Hit]:
+async def _pool(index: Index, embedding: Embedding = QUERY, **changes: Any) -> Pool:
     asked = {"weights": EVEN, "filters": None, "limit": 10, "timeout_s": TIMEOUT_S, **changes}
-    hits: list[Hit] = await index.search(asked.pop("embedding", QUERY), **asked)
-    return hits
+    pool: Pool = await index.search(embedding, **asked)
+    return pool
 
 
-async def _ids(index: Index, filters: Filter | None) -> list[str]:
-    return sorted(hit.product.id for hit in await _search(index, filters=filters, limit=len(PRODUCTS)))
+async def _search(index: Index, embedding: Embedding = QUERY, **changes: Any) -> tuple[Hit, ...]:
+    return (await _pool(index, embedding, **changes)).hits
+
+
+async def _ids(index: Index, embedding: Embedding = QUERY, **changes: Any) -> list[str]:
+    return [hit.product.id for hit in await _search(index, embedding, **changes)]
 
 
 def _exact(image: Embedding, text: Embedding, weights: Weights) -> list[tuple[float, str]]:
@@ -130,13 +110,20 @@ def _exact(image: Embedding, text: Embedding, weights: Weights) -> list[tuple[fl
     scored = [
         (
             weights.text * float(np.dot(product.text_embedding.astype(float), text))
-            + weights.image * float(np.dot(product.image_embedding.astype(float), image)),
+            + weights.image * float(np.dot(product.image_embeddings[0].astype(float), image)),
             product.id,
         )
         for product in PRODUCTS
-        if product.image_embedding is not None and product.text_embedding is not None
+        if product.image_embeddings is not None and product.text_embedding is not None
     ]
     return sorted(scored, reverse=True)
+
+
+def _assert_same(left: StoredProduct, right: StoredProduct) -> None:
+    bare = {"image_embeddings": None, "text_embedding": None}
+    assert replace(left, **bare) == replace(right, **bare)
+    np.testing.assert_array_equal(left.image_embeddings, right.image_embeddings)
+    np.testing.assert_array_equal(left.text_embedding, right.text_embedding)
 
 
 @pytest.mark.parametrize("weights", [EVEN, Weights(text=1.0, image=0.0), Weights(text=0.0, image=3.0)])
@@ -148,21 +135,22 @@ async def test_search_is_the_exact_weighted_sum(
     hits = await _search(filled, weights=weights, text_embedding=text, limit=20)
     expected = _exact(QUERY, QUERY if text is None else text, weights)[:20]
     assert [hit.product.id for hit in hits] == [product_id for _, product_id in expected]
-    assert [hit.score for hit in hits] == pytest.approx([score for score, _ in expected], abs=1e-6)
+    assert [hit.score for hit in hits] == pytest.approx([score for score, _ in expected], abs=1e-8)
     for hit in hits:
         assert hit.score == pytest.approx(weights.text * hit.text_score + weights.image * hit.image_score)
-        assert hit.image_score == pytest.approx(
-            float(BY_ID[hit.product.id].image_embedding @ QUERY), abs=1e-6
-        )
+        (image,) = BY_ID[hit.product.id].image_embeddings
+        assert hit.image_score == pytest.approx(float(image @ QUERY), abs=1e-6)
 
 
 async def test_hits_carry_the_whole_product(filled: Index) -> None:
-    """Every field of a hit, attributes and both embeddings included, is what was written."""
-    for hit in await _search(filled, limit=100):
+    """Every field of a hit, attributes and both halves of its vector included, is what was written."""
+    pool = await _pool(filled, limit=100)
+    assert not pool.complete
+    for hit in pool.hits:
         _assert_same(hit.product, BY_ID[hit.product.id])
 
 
-async def test_get_gives_what_was_written_in_the_order_asked(filled: Index) -> None:
+async def test_get_returns_what_was_written_in_the_order_asked(filled: Index) -> None:
     """Products come back unharmed whatever their ids and fields hold; unknown ones are left out."""
     wanted = [PRODUCTS[i].id for i in range(2 * len(SPECIAL), 0, -1)]
     found = await filled.get([wanted[0], "unknown", *wanted[1:]], timeout_s=TIMEOUT_S)
@@ -172,89 +160,109 @@ async def test_get_gives_what_was_written_in_the_order_asked(filled: Index) -> N
     assert await filled.get([], timeout_s=TIMEOUT_S) == []
 
 
-def _assert_same(left: StoredProduct, right: StoredProduct) -> None:
-    assert replace(left, image_embedding=None, text_embedding=None) == replace(
-        right, image_embedding=None, text_embedding=None
+async def test_equal_scores_are_ordered_by_id_whatever_the_limit(index: Index) -> None:
+    """Of 60 products with one picture and one title, and a few others, a smaller limit is the beginning of a larger."""
+    equal = [stored(f"{i * 37 % 60:02d}", title="red dress", images=[b"one"]) for i in range(60)]
+    better = [stored(f"z{i}", title="red dress", images=[f"{i}".encode()]) for i in range(3)]
+    writer = await index.current("m1")
+    await writer.upsert([*equal, *better])
+    await writer.seal()
+    query = better[0].image_embeddings[0]
+    everything = await _pool(index, query, limit=63)
+    assert everything.complete
+    in_order = sorted(everything.hits, key=lambda hit: (-round(hit.score, 9), hit.product.id))
+    assert list(everything.hits) == in_order
+    assert [h.product.id for h in in_order if not h.product.id.startswith("z")] == [
+        f"{i:02d}" for i in range(60)
+    ]
+    for limit in range(1, 63):
+        pool = await _pool(index, query, limit=limit)
+        assert [hit.product.id for hit in pool.hits] == [hit.product.id for hit in in_order[:limit]]
+        assert [hit.score for hit in pool.hits] == [hit.score for hit in in_order[:limit]]
+        assert not pool.complete
+
+
+async def test_a_product_is_found_by_each_of_its_pictures(index: Index) -> None:
+    """The picture that matches best counts, is named, and is the one in the hit; the product is there once."""
+    many = stored("many", title="dress", images=[b"front", b"back", b"side"], image_uris=["f", "b", "s"])
+    others = [stored(f"p{i}", title="dress", images=[f"{i}".encode(), b"box"]) for i in range(20)]
+    writer = await index.current("m1")
+    await writer.upsert([*others, many])
+    assert await writer.seal() == 21
+    for i, embedding in enumerate(many.image_embeddings):
+        first, *rest = await _search(index, embedding, weights=Weights(text=0.0, image=1.0), limit=21)
+        assert (first.product.id, first.image_index) == ("many", i)
+        np.testing.assert_array_equal(first.product.image_embeddings, embedding[None])
+        assert first.product.product.image_uris == ("f", "b", "s")
+        assert len({hit.product.id for hit in rest}) == 20
+    (whole,) = await index.get(["many"], timeout_s=TIMEOUT_S)
+    _assert_same(whole, many)
+    boxes = await _search(index, others[0].image_embeddings[1], limit=3, text_embedding=QUERY)
+    assert [(hit.product.id, hit.image_index) for hit in boxes] == [("p0", 1), ("p1", 1), ("p10", 1)]
+    assert (await index.describe(timeout_s=TIMEOUT_S)).products == 21
+
+
+async def test_a_new_version_leaves_none_of_the_old_pictures(index: Index) -> None:
+    """A product written again with fewer pictures, or none, is found by those that it has now alone."""
+    writer = await index.current("m1")
+    before = stored("p", title="dress", images=[b"front", b"back", b"side"])
+    image_only = Weights(text=0.0, image=1.0)
+    for images in ([b"back"], [], [b"new", b"front"]):
+        await writer.upsert([before])
+        after = stored("p", title="dress", images=images)
+        await writer.upsert([stored("p", title="lost"), after])
+        assert await writer.seal() == 1
+        (whole,) = await index.get(["p"], timeout_s=TIMEOUT_S)
+        _assert_same(whole, after)
+        for embedding in before.image_embeddings:
+            (hit,) = await _search(index, embedding, weights=image_only)
+            best = max((float(each @ embedding) for each in after.image_embeddings), default=0.0)
+            assert hit.score == pytest.approx(best, abs=1e-6)
+    assert await writer.delete(["p"]) == 1
+    assert await _search(index) == ()
+
+
+async def test_products_without_a_picture_or_without_words(index: Index) -> None:
+    """What is missing scores nothing and comes back as missing; either half alone finds its product."""
+    wordless = stored("wordless", images=[b"picture"])
+    pictureless = stored("pictureless", title="red dress", images=[])
+    writer = await index.current("m1")
+    await writer.upsert([wordless, pictureless])
+    await writer.seal()
+    first, second = await _search(index, pictureless.text_embedding)
+    assert (first.product.id, first.image_score, first.image_index) == ("pictureless", 0.0, 0)
+    assert first.product.image_embeddings.shape == (0, EMBEDDING_DIM)
+    assert (second.product.id, second.text_score) == ("wordless", 0.0)
+    for product in await index.get(["wordless", "pictureless"], timeout_s=TIMEOUT_S):
+        _assert_same(product, {"wordless": wordless, "pictureless": pictureless}[product.id])
+
+
+async def test_words_let_only_products_through_that_have_one_of_them(filled: Index) -> None:
+    """Tokens of ids, brands and titles restrict the ranking to their products, under filters too."""
+    schema = shipped_schema()
+    tokens = {product.id: product_tokens(product.product, schema) for product in PRODUCTS}
+    for words in (["p0007-\U0001f600"], ["brand 3"], ["日本", 'quo"te'], [fold(PRODUCTS[5].id), "unknown"]):
+        expected = sorted(i for i, held in tokens.items() if not set(words).isdisjoint(held))
+        pool = await _pool(filled, words=words, limit=1_000)
+        assert sorted(hit.product.id for hit in pool.hits) == expected
+        assert pool.complete
+    striped = [p.id for p in PRODUCTS if "brand 3" in tokens[p.id] and "pattern" in p.product.values]
+    assert (
+        sorted(await _ids(filled, words=["brand 3"], filters=Equals("pattern", "striped"), limit=1_000))
+        == striped
     )
-    np.testing.assert_array_equal(left.image_embedding, right.image_embedding)
-    np.testing.assert_array_equal(left.text_embedding, right.text_embedding)
+    assert await _ids(filled, words=["unknown"]) == []
 
 
-_texts = st.tuples(
-    st.sampled_from(["category", "colour", "pattern", "brand"]),
-    st.sampled_from([*SPECIAL, "striped", "brand 3"]) | st.text(max_size=64),
-)
-_prices = st.sampled_from(PRICES) | st.floats(allow_nan=False, allow_infinity=False)
-_conditions = st.one_of(
-    _texts.map(lambda pair: Equals(*pair)),
-    st.builds(Equals, st.just("price"), _prices),
-    st.builds(
-        OneOf,
-        st.sampled_from(["category", "colour"]),
-        st.lists(st.sampled_from(SPECIAL) | st.text(max_size=64), min_size=1, max_size=12).map(tuple),
-    ),
-    st.builds(OneOf, st.just("price"), st.lists(_prices, min_size=1, max_size=12).map(tuple)),
-    st.builds(
-        Range,
-        field=st.just("price"),
-        minimum=_prices,
-        maximum=st.none() | _prices,
-        exclusive_minimum=st.booleans(),
-        exclusive_maximum=st.booleans(),
-    ),
-)
-_filters = st.recursive(
-    _conditions,
-    lambda inner: st.one_of(
-        st.builds(AllOf, st.lists(inner, min_size=1, max_size=4).map(tuple)),
-        st.builds(AnyOf, st.lists(inner, min_size=1, max_size=4).map(tuple)),
-        st.builds(Not, inner),
-    ),
-    max_leaves=12,
-)
-
-
-@given(node=_filters)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-async def test_a_filter_lets_the_very_products_through_that_fulfil_it(sampled: Index, node: Filter) -> None:
-    """Any tree of conditions over any values selects the same products as the same tree evaluated in Python."""
-    assert await _ids(sampled, node) == sorted(product.id for product in SAMPLE if matches(node, product))
-
-
-@pytest.mark.parametrize("value", SPECIAL)
-async def test_special_characters_match_literally(sampled: Index, value: str) -> None:
-    """Quotes, operators, escapes and line breaks in a value are just that value."""
-    expected = sorted(product.id for product in SAMPLE if product.category == value)
-    assert expected
-    assert await _ids(sampled, Equals("category", value)) == expected
-    assert await sampled.count(Equals("category", value), timeout_s=TIMEOUT_S) == len(expected)
-    assert await _ids(sampled, OneOf("category", (value,))) == expected
-    assert len(await _ids(sampled, Not(Equals("category", value)))) == len(SAMPLE) - len(expected)
-
-
-async def test_the_largest_filters_are_answered(sampled: Index) -> None:
-    """256 conditions side by side, 256 values in one, and eight levels are within every engine's limits."""
-    wide = AnyOf(tuple(Equals("price", float(i)) for i in range(256)))
-    listed = OneOf("price", tuple(float(i) for i in range(256)))
-    expected = sorted(product.id for product in SAMPLE if product.price in {0.0, 1.0, 10.0})
-    assert await _ids(sampled, wide) == await _ids(sampled, listed) == expected
-    deep: Filter = Equals("brand", "brand 0")
-    for _ in range(7):
-        deep = AllOf((deep, *(Range(field="price", minimum=0.0) for _ in range(30))))
-    assert await _ids(sampled, deep) == sorted(p.id for p in SAMPLE if p.brand == "brand 0")
-
-
-async def test_describe_summarises_every_product(filled: Index) -> None:
-    """Counts, values by frequency without the empty one, and the range of prices cover more than one page of rows."""
+async def test_describe_counts_words_by_the_products_that_have_them(filled: Index) -> None:
+    """Each token comes with how many products have it."""
     summary = await filled.describe(timeout_s=TIMEOUT_S)
-    fields = {field.name: field for field in summary.fields}
-    assert summary.products == len(PRODUCTS)
-    assert summary.version == await filled.version(timeout_s=TIMEOUT_S)
-    assert (summary.version.manifest, summary.version.embedding_dim) == ("m1", EMBEDDING_DIM)
-    assert fields["pattern"].values == ("striped",)
-    assert fields["brand"].values == tuple(f"brand {i}" for i in range(7))
-    assert set(fields["category"].values) == set(SPECIAL) - {""}
-    assert (fields["price"].minimum, fields["price"].maximum) == (min(PRICES), max(PRICES))
+    assert (summary.products, summary.version) == (len(PRODUCTS), await filled.version(timeout_s=TIMEOUT_S))
+    expected: dict[str, int] = {}
+    for product in PRODUCTS:
+        for token in product_tokens(product.product, shipped_schema()):
+            expected[token] = expected.get(token, 0) + 1
+    assert summary.words == expected
 
 
 async def test_without_an_index_readers_are_told_what_helps(index: Index) -> None:
@@ -262,6 +270,7 @@ async def test_without_an_index_readers_are_told_what_helps(index: Index) -> Non
     for call in (
         lambda: _search(index),
         lambda: index.get(["p"], timeout_s=TIMEOUT_S),
+        lambda: index.facets(None, ["colour"], timeout_s=TIMEOUT_S),
         lambda: index.describe(timeout_s=TIMEOUT_S),
         lambda: index.version(timeout_s=TIMEOUT_S),
     ):
@@ -272,119 +281,52 @@ async def test_without_an_index_readers_are_told_what_helps(index: Index) -> Non
 async def test_writes_replace_and_delete_by_id(index: Index) -> None:
     """An upsert replaces the product of its id, a deletion takes exactly the ids it names, attacks included."""
     writer = await index.current("m1")
-    first, second, third = _products(3)
-    hostile = replace(third, id="x') OR ('1'='1")
+    first = stored("first%/1", title="a", images=[b"1", b"2"])
+    second, hostile = stored("first", title="b"), stored("x') OR ('1'='1", title="c", images=[b"3", b"4"])
     await writer.upsert([first, second, hostile])
-    await writer.upsert([replace(first, title="newer", digest="d2")])
+    newer = replace(stored("first%/1", title="newer", images=[b"1"]), digest="d2", vectors_digest="v2")
+    await writer.upsert([newer])
     assert await writer.seal() == 3
-    assert await writer.digests([first.id, "unknown", hostile.id]) == {
-        first.id: "d2",
-        hostile.id: hostile.digest,
+    assert await writer.digests([newer.id, "unknown", hostile.id]) == {
+        newer.id: StoredDigests(digest="d2", vectors_digest="v2"),
+        hostile.id: StoredDigests(digest=hostile.digest, vectors_digest=hostile.vectors_digest),
     }
-    (read,) = await index.get([first.id], timeout_s=TIMEOUT_S)
-    assert read.title == "newer"
-    assert (await index.describe(timeout_s=TIMEOUT_S)).products == 3
+    kept = await writer.vectors([newer.id, "unknown", hostile.id])
+    assert set(kept) == {newer.id, hostile.id}
+    _assert_same(kept[newer.id], newer)
+    _assert_same(kept[hostile.id], hostile)
 
     assert await writer.delete([hostile.id, "unknown", "' or '1'='1"]) == 1
-    assert [p.id for p in await index.get([first.id, second.id, hostile.id], timeout_s=TIMEOUT_S)] == [
-        first.id,
+    assert [p.id for p in await index.get([newer.id, second.id, hostile.id], timeout_s=TIMEOUT_S)] == [
+        newer.id,
         second.id,
     ]
     assert await writer.delete([hostile.id]) == 0
     assert await writer.retain([second.id, "unknown"]) == 1
-    assert [hit.product.id for hit in await _search(index)] == [second.id]
+    assert await _ids(index) == [second.id]
+    assert await writer.seal() == 1
 
 
-async def test_describe_follows_a_write(index: Index) -> None:
-    """A product that changes no count changes the summary all the same."""
+async def test_long_texts_and_many_values_are_kept_whole(index: Index) -> None:
+    """A description of 32 kB, eight pictures and the longest keywords come back as they were written."""
+    description = ("Ein schönes 'Kleid' \\ \"rot\" \t" * 2_000).encode()[:32_768].decode(errors="ignore")
+    product = stored(
+        "x" * 128,
+        title="t" * 1_000,
+        description=description,
+        category='"\U0001f600' * 256,
+        colour="\ufdfa" * 512,  # folded, it is 18 times as long
+        images=[f"{i}".encode() for i in range(8)],
+        image_uris=[f"{i}" * 2_048 for i in range(8)],
+        attributes={"long": "é" * 25_000},
+    )
     writer = await index.current("m1")
-    (product,) = _products(1)
-    for brand in ("before", "after"):
-        await writer.upsert([replace(product, brand=brand)])
-        await writer.seal()
-        fields = (await index.describe(timeout_s=TIMEOUT_S)).fields
-        assert [field.values for field in fields if field.name == "brand"] == [(brand,)]
-
-
-async def test_encoders_of_another_manifest_may_not_write(index: Index) -> None:
-    """The collection in use takes vectors of its own encoders only."""
-    await index.current("m1")
-    with pytest.raises(FailedPrecondition, match="vitrine index --rebuild"):
-        await index.current("m2")
-
-
-async def test_an_unfinished_build_is_resumed_by_its_manifest_and_source(index: Index) -> None:
-    """The same rebuild finds what it had written; another one begins anew."""
-    products = _products(3)
-    begun = await index.build("m1", "source")
-    await begun.upsert(products)
-    await begun.seal()
-    resumed = await index.build("m1", "source")
-    assert resumed.version == begun.version
-    assert set(await resumed.digests([product.id for product in products])) == {p.id for p in products}
-    for manifest, source in (("m1", "other"), ("m2", "other")):
-        other = await index.build(manifest, source)
-        assert await other.digests([product.id for product in products]) == {}
-
-
-async def test_readers_never_see_a_swap(index: Index) -> None:
-    """While indexes are built and swapped, every answer is complete and all of it from one of them."""
-    products = 40
-    versions: dict[str, IndexVersion] = {}
-
-    async def rebuild(tag: str) -> None:
-        writer = await index.build("m1", tag)
-        await writer.upsert(_products(products, tag=tag))
-        versions[tag] = writer.version
-        await index.promote(writer.version)
-
-    answers: list[set[str]] = []
-    done = asyncio.Event()
-
-    async def read() -> None:
-        while not done.is_set():
-            hits = await _search(index, limit=2 * products)
-            assert len(hits) == products
-            answers.append({hit.product.id[0] for hit in hits})
-            await asyncio.sleep(0.001)
-
-    await rebuild("a")
-    readers = [asyncio.create_task(read()) for _ in range(4)]
-
-    await asyncio.sleep(0.1)
-    for tag in "bc":
-        await rebuild(tag)
-        assert await index.version(timeout_s=TIMEOUT_S) == versions[tag]
-        assert {hit.product.id[0] for hit in await _search(index)} == {tag}
-        await asyncio.sleep(0.1)
-    done.set()
-    await asyncio.gather(*readers)
-    assert len(answers) > 8
-    assert all(len(tags) == 1 for tags in answers)
-    assert set.union(*answers) == set("abc")
-
-
-async def test_a_reader_of_another_process_follows_the_swap(open_index: Callable[[], Any]) -> None:
-    """An index opened elsewhere answers in full from the old collection or the new one, and soon from the new."""
-    async with open_index() as index:
-        if isinstance(index, FakeIndex):
-            pytest.skip("the fake lives in one process")
-        collections = index._collections
-        writer = await index.build("m1", "a")
-        await writer.upsert(_products(5, tag="a"))
-        await index.promote(writer.version)
-        uri = index._connection._client._config.uri
-        async with open_milvus(uri, name=collections._prefix) as reader:
-            assert {hit.product.id[0] for hit in await _search(reader)} == {"a"}
-            for tag in "bc":
-                writer = await index.build("m1", tag)
-                await writer.upsert(_products(5, tag=tag))
-                await index.promote(writer.version)
-                hits = await _search(reader)
-                assert len(hits) == 5
-                assert len({hit.product.id[0] for hit in hits}) == 1
-            await asyncio.sleep(1.1)
-            assert {hit.product.id[0] for hit in await _search(reader)} == {"c"}
+    await writer.upsert([product])
+    (read,) = await index.get([product.id], timeout_s=TIMEOUT_S)
+    _assert_same(read, product)
+    for name in ("category", "colour"):
+        (hit,) = await _search(index, filters=Equals(name, product.product.values[name]))
+        assert hit.product.product.values["description"] == description
 
 
 async def test_a_timeout_is_kept(filled: Index) -> None:

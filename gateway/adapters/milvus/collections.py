@@ -3,35 +3,57 @@
     products_0a1b2c3d_000007    prefix, the manifest's first characters, a number that grows
 
 The number tells their order: the one in use is what the pointer names, a lower number is one that was in use before,
-a higher one a rebuild that was not finished. Nothing else needs to be remembered.
+a higher one a rebuild that was not finished. Beside that, a ledger keeps the schema of a collection where it has
+become another than that which the collection was made with.
 """
 
+import asyncio
+import logging
 import re
 from hashlib import sha256
 
+from pymilvus.milvus_client.index import IndexParams
+
 from gateway.adapters.milvus.connection import COLLECTION_NOT_FOUND, MilvusConnection, MilvusError
+from gateway.adapters.milvus.layout import (
+    Layout,
+    NoLayoutError,
+    collection_schema,
+    read_description,
+    read_schema_text,
+    scalar_indexes,
+    vector_index,
+    write_schema,
+)
 from gateway.adapters.milvus.ledger import MilvusLedger
 from gateway.adapters.milvus.pointer import Pointer, find_pointer
-from gateway.adapters.milvus.schema import product_schema, read_version, vector_index
-from gateway.adapters.milvus.writer import count_rows
-from gateway.errors import FailedPrecondition
-from gateway.model import Deadline, IndexVersion
+from gateway.adapters.milvus.reading import Reading
+from gateway.errors import DeadlineExceeded, FailedPrecondition
+from gateway.logs import log_event
+from gateway.model import Deadline
+from vitrine.domain.schema import Schema
 
 REBUILD = "run `vitrine index --rebuild PATH`"
+
+_MAX_SCHEMA_VALUE_BYTES = 65_535
+
+_logger = logging.getLogger(__name__)
 
 
 class MilvusCollections:
     """Finds, makes and drops the collections of the index whose names begin with the prefix."""
 
-    def __init__(self, connection: MilvusConnection, ledger: MilvusLedger, *, prefix: str) -> None:
+    def __init__(self, connection: MilvusConnection, *, prefix: str) -> None:
+        self.ledger = MilvusLedger(connection, name=f"{prefix}_ledger")
+        """Keeps how many products a collection was sealed with, by its name."""
+        self._schemas = MilvusLedger(connection, name=f"{prefix}_schemas", max_bytes=_MAX_SCHEMA_VALUE_BYTES)
         self._connection = connection
-        self._ledger = ledger
         self._prefix = prefix
         self._name = re.compile(rf"{re.escape(prefix)}_[0-9a-f]{{8}}_(\d{{6,}})")
         self._pointer: Pointer | None = None
 
     async def in_use(self, *, timeout_s: float) -> str | None:
-        """Give the name of the collection that readers use, or None before the first."""
+        """Return the name of the collection that readers use, or None before the first."""
         deadline = Deadline.after(timeout_s)
         pointer = await self._find_pointer(deadline)
         return await pointer.read(timeout_s=deadline.remaining_s())
@@ -42,92 +64,141 @@ class MilvusCollections:
         pointer = await self._find_pointer(deadline)
         await pointer.write(collection, timeout_s=deadline.remaining_s())
 
-    async def verified(self, collection: str, *, timeout_s: float) -> IndexVersion:
-        """Give the collection's identity after holding it against what it must be, and load it.
+    async def layout(self, collection: str, *, timeout_s: float) -> Layout:
+        """Return the collection's identity and layout, with the schema that it has now.
 
         Raises:
-            FailedPrecondition: it is not there, has no identity, or lacks products that it was sealed with; says
-                what helps.
+            FailedPrecondition: it is not there, or was not made by this version; says what helps.
         """
         deadline = Deadline.after(timeout_s)
-        version, _ = await self._identity(collection, deadline)
+        try:
+            described = await self._connection.call(
+                "describe_collection", collection, timeout_s=deadline.remaining_s()
+            )
+            layout = read_description(collection, described["description"])
+        except MilvusError as error:
+            if error.milvus_code != COLLECTION_NOT_FOUND:
+                raise
+            raise FailedPrecondition(f"index {collection} is gone: {REBUILD}") from error
+        except NoLayoutError as error:
+            raise FailedPrecondition(f"index {collection} {error}: {REBUILD}") from None
+        schema = await self._schemas.read(collection, timeout_s=deadline.remaining_s())
+        return layout if schema is None else layout.with_schema(read_schema_text(schema))
+
+    async def refreshed(self, layout: Layout, *, timeout_s: float) -> Layout:
+        """Return the layout with the schema that the collection has now: one cheap call, asked again and again."""
+        schema = await self._schemas.read(layout.collection, timeout_s=timeout_s, consistency="Session")
+        return layout if schema is None else layout.with_schema(read_schema_text(schema))
+
+    async def adopt(self, layout: Layout, schema: Schema, *, timeout_s: float) -> Layout:
+        """Make the schema the collection's; its new fields must be such as need no column."""
+        await self._schemas.write(layout.collection, write_schema(schema), timeout_s=timeout_s)
+        return layout.with_schema(schema)
+
+    async def verified(self, collection: str, *, timeout_s: float) -> Layout:
+        """Return the collection's layout after holding it against what it must be, and load it.
+
+        Raises:
+            FailedPrecondition: it is not there, was not made by this version, or lacks products that it was sealed
+                with; says what helps.
+        """
+        deadline = Deadline.after(timeout_s)
+        layout = await self.layout(collection, timeout_s=deadline.remaining_s())
         await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
-        sealed = int(await self._ledger.read(collection, timeout_s=deadline.remaining_s()) or 0)
-        count = await count_rows(
-            self._connection, collection, consistency="Strong", timeout_s=deadline.remaining_s()
-        )
-        if count < sealed:
+        sealed = int(await self.ledger.read(collection, timeout_s=deadline.remaining_s()) or 0)
+        reading = Reading(connection=self._connection, layout=layout, deadline=deadline, consistency="Strong")
+        if (count := await reading.count()) < sealed:
             raise FailedPrecondition(
                 f"index {collection} holds {count:,} products and was sealed with {sealed:,}: its data is damaged;"
                 f" restore it, or {REBUILD}"
             )
-        return version
+        return layout
 
-    async def unfinished(self, manifest: str, source: str, *, timeout_s: float) -> IndexVersion | None:
-        """Give the rebuild of that manifest and source that was not finished; drop every other unused collection."""
+    async def unfinished(
+        self, manifest: str, source: str, schema: Schema, *, timeout_s: float
+    ) -> Layout | None:
+        """Return the rebuild of that manifest, source and schema that was not finished; drop every other unused one."""
         deadline = Deadline.after(timeout_s)
         in_use = await self.in_use(timeout_s=deadline.remaining_s())
         resumed = None
         for collection in await self._list(deadline):
             if collection == in_use:
                 continue
-            version = await self._resumable(collection, manifest, source, deadline)
-            if version is not None and resumed is None and self._number(collection) > self._number(in_use):
-                resumed = version
+            layout = await self._readable(collection, deadline)
+            wanted = (manifest, source, schema.digest)
+            if (
+                layout is not None
+                and (layout.version.manifest, layout.source, layout.version.schema.digest) == wanted
+                and resumed is None
+                and self._number(collection) > self._number(in_use)
+            ):
+                resumed = layout
                 continue
-            await self._connection.call("drop_collection", collection, timeout_s=deadline.remaining_s())
-            await self._ledger.forget(collection, timeout_s=deadline.remaining_s())
+            await self._drop(collection, deadline)
+        if resumed is not None:
+            # Whoever made it may have been killed before it was ready.
+            await self._make_ready(resumed, deadline)
         return resumed
 
     async def create(
-        self, manifest: str, source: str, *, embedding_dim: int, timeout_s: float
-    ) -> IndexVersion:
+        self, manifest: str, source: str, schema: Schema, *, embedding_dim: int, timeout_s: float
+    ) -> Layout:
         """Make a new, empty collection."""
         deadline = Deadline.after(timeout_s)
         number = max(map(self._number, await self._list(deadline)), default=0) + 1
         # A manifest is any text; a collection's name is not.
         collection = f"{self._prefix}_{sha256(manifest.encode()).hexdigest()[:8]}_{number:06d}"
+        made = collection_schema(schema, manifest=manifest, source=source, embedding_dim=embedding_dim)
         await self._connection.call(
             "create_collection",
             collection,
-            schema=product_schema(manifest=manifest, source=source, embedding_dim=embedding_dim),
-            index_params=vector_index(),
+            schema=made,
             consistency_level="Bounded",
             timeout_s=deadline.remaining_s(),
         )
-        # A collection of that name may have been dropped behind our back, and its seal be left.
-        await self._ledger.write(collection, "0", timeout_s=deadline.remaining_s())
-        return IndexVersion(collection=collection, manifest=manifest, embedding_dim=embedding_dim)
+        layout = read_description(collection, made.description)
+        await self._make_ready(layout, deadline)
+        # A collection of that name may have been dropped behind our back, and what was kept of it be left.
+        await self._schemas.forget(collection, timeout_s=deadline.remaining_s())
+        await self.ledger.write(collection, "0", timeout_s=deadline.remaining_s())
+        return layout
+
+    async def _make_ready(self, layout: Layout, deadline: Deadline) -> None:
+        """Make the indexes and load the collection; what is there already is left as it is."""
+        collection = layout.collection
+        await asyncio.gather(
+            self._connection.call(
+                "create_index", collection, vector_index(), timeout_s=deadline.remaining_s()
+            ),
+            *(self._try_index(collection, each, deadline) for each in scalar_indexes(layout.created_with)),
+        )
+        await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
+
+    async def _try_index(self, collection: str, index: IndexParams, deadline: Deadline) -> None:
+        """Make an index that speeds conditions up where the engine has it."""
+        try:
+            await self._connection.call("create_index", collection, index, timeout_s=deadline.remaining_s())
+        except (MilvusError, DeadlineExceeded) as error:
+            log_event(_logger, logging.DEBUG, "scalar_index_refused", collection=collection, error=str(error))
+
+    async def _drop(self, collection: str, deadline: Deadline) -> None:
+        await self._connection.call("drop_collection", collection, timeout_s=deadline.remaining_s())
+        await self.ledger.forget(collection, timeout_s=deadline.remaining_s())
+        await self._schemas.forget(collection, timeout_s=deadline.remaining_s())
 
     async def _find_pointer(self, deadline: Deadline) -> Pointer:
         if self._pointer is None:
             self._pointer = await find_pointer(
-                self._connection, self._ledger, alias=self._prefix, timeout_s=deadline.remaining_s()
+                self._connection, self.ledger, alias=self._prefix, timeout_s=deadline.remaining_s()
             )
         return self._pointer
 
-    async def _resumable(
-        self, collection: str, manifest: str, source: str, deadline: Deadline
-    ) -> IndexVersion | None:
-        """Give the collection's identity where it is of that manifest and source."""
+    async def _readable(self, collection: str, deadline: Deadline) -> Layout | None:
+        """Return the collection's layout, or None: what cannot be read cannot be resumed."""
         try:
-            version, its_source = await self._identity(collection, deadline)
+            return await self.layout(collection, timeout_s=deadline.remaining_s())
         except FailedPrecondition:
-            return None  # what cannot be read cannot be resumed
-        return version if (version.manifest, its_source) == (manifest, source) else None
-
-    async def _identity(self, collection: str, deadline: Deadline) -> tuple[IndexVersion, str]:
-        try:
-            described = await self._connection.call(
-                "describe_collection", collection, timeout_s=deadline.remaining_s()
-            )
-            return read_version(collection, described["description"])
-        except MilvusError as error:
-            if error.milvus_code != COLLECTION_NOT_FOUND:
-                raise
-            raise FailedPrecondition(f"index {collection} is gone: {REBUILD}") from error
-        except ValueError:
-            raise FailedPrecondition(f"collection {collection} is none of Vitrine's: {REBUILD}") from None
+            return None
 
     async def _list(self, deadline: Deadline) -> list[str]:
         names = await self._connection.call("list_collections", timeout_s=deadline.remaining_s())

@@ -13,7 +13,6 @@ from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.logs import log_event
 
 COLLECTION_NOT_FOUND = 100
-COLLECTION_NOT_LOADED = 101
 ALIAS_NOT_FOUND = 1600
 
 # One more try after 10 ms mends a connection that broke; whoever needs more has a deadline of his own.
@@ -51,14 +50,22 @@ class MilvusConnection:
             MilvusError: it refused, or was not reached.
         """
         try:
-            async with asyncio.timeout(timeout_s), self._slots:
+            async with within(timeout_s), self._slots:
                 return await getattr(self._client, method)(*args, retry_times=_RETRIES, **kwargs)
-        except TimeoutError:
-            raise DeadlineExceeded("the index did not answer in time") from None
         except MilvusException as error:
             raise _translated(method, error.code) from error
         except grpc.RpcError as error:
             raise _translated(method, error.code()) from error
+
+
+@asynccontextmanager
+async def within(timeout_s: float) -> AsyncIterator[None]:
+    """Raise DeadlineExceeded where what is inside lasts longer."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded("the index did not answer in time") from None
 
 
 @asynccontextmanager

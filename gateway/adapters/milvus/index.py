@@ -1,58 +1,52 @@
-"""The index on Milvus: one collection, one vector a product, one exact call a search.
+"""The index on Milvus: one collection a generation, one row a picture, one exact call a search.
 
-A product's vector is (image half | text half) and a query's (weights.image * q | weights.text * q_text), so that
+A row's vector is (image half | text half) and a query's (weights.image * q | weights.text * q_text), so that
 their inner product is the ranking r = weights.text * S_text + weights.image * S_image.
 
-The same calls serve Milvus Lite 2.5 and the servers since 2.3; what they do not share is in milvus_pointer.py and
-milvus_expression.py.
+The same calls serve Milvus Lite 2.5 and the servers since 2.3; what they do not share is in pointer.py and
+expression.py.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from gateway.adapters.milvus.collections import REBUILD, MilvusCollections
-from gateway.adapters.milvus.connection import MilvusConnection, connect
-from gateway.adapters.milvus.expression import encode_text, milvus_expression
-from gateway.adapters.milvus.ledger import MilvusLedger
-from gateway.adapters.milvus.scan import summarise
-from gateway.adapters.milvus.schema import ID, PRODUCT_FIELDS, VECTOR, take_vectors, to_product, with_keys
-from gateway.adapters.milvus.writer import SCAN_TIMEOUT_S, MilvusWriter, count_rows
-from gateway.errors import DeadlineExceeded, FailedPrecondition, VectorIndexError
+from gateway.adapters.milvus.connection import MilvusConnection, connect, within
+from gateway.adapters.milvus.counts import Counts, State
+from gateway.adapters.milvus.expression import conjunction, filter_expression, words_expression
+from gateway.adapters.milvus.layout import Layout
+from gateway.adapters.milvus.ranking import Query, rank, to_hits
+from gateway.adapters.milvus.reading import Reading
+from gateway.adapters.milvus.sorting import rank_sorted
+from gateway.adapters.milvus.writer import MilvusWriter
+from gateway.errors import FailedPrecondition, VectorIndexError
 from gateway.model import (
     Deadline,
     Embedding,
     FieldSummary,
-    Filter,
-    Hit,
     IndexSummary,
     IndexVersion,
+    Pool,
+    Sort,
     StoredProduct,
     Weights,
 )
+from gateway.ports import MAX_POOL
+from vitrine.domain.filters import Filter
+from vitrine.domain.schema import Schema, changes
+from vitrine.domain.schema_files import shipped_schema
 from vitrine.tensors import EMBEDDING_DIM
 
 POINTER_TTL_S = 1.0
-"""Age at which the pointer is read anew. Until then a reader may answer from the collection that was in use before,
-in full; it is kept for that."""
-
-SUMMARY_TTL_S = 300.0
-"""Age at which the fields are summarised anew, though neither a write here nor the number of products asks for it."""
+"""Age at which pointer and schema are read anew. Until then a reader may answer from the collection that was in use
+before, in full; it is kept for that."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Summary:
-    fields: tuple[FieldSummary, ...]
-    made_at: float
-    made_of: tuple[str, int, int]
-    """The collection, its number of products and the writes of this process to it."""
 
 
 @asynccontextmanager
@@ -63,15 +57,17 @@ async def open_milvus(
     token: str = "",
     max_concurrency: int = 32,
     write_timeout_s: float = 30.0,
+    max_pool: int = MAX_POOL,
 ) -> AsyncIterator["MilvusIndex"]:
     """Open the index of that name at a pymilvus URI, `http://host:19530` or `unix:/path`.
 
     Nothing is asked of the server yet: it may come later, and calls raise VectorIndexError until it does.
     `name` is the alias, or the pointer's key, and begins the names of the collections. `max_concurrency` bounds the
-    calls under way; what exceeds it waits here, within its own timeout.
+    calls under way; what exceeds it waits here, within its own timeout. `max_pool` bounds the products that are
+    ordered by a field at once.
     """
     async with connect(uri, token=token, max_concurrency=max_concurrency) as connection:
-        index = MilvusIndex(connection, name=name, write_timeout_s=write_timeout_s)
+        index = MilvusIndex(connection, name=name, write_timeout_s=write_timeout_s, max_pool=max_pool)
         try:
             yield index
         finally:
@@ -81,23 +77,22 @@ async def open_milvus(
 class MilvusIndex:
     """Obeys `gateway.ports.VectorIndex` and `gateway.ports.IndexAdministrator`."""
 
-    def __init__(self, connection: MilvusConnection, *, name: str, write_timeout_s: float) -> None:
+    def __init__(
+        self, connection: MilvusConnection, *, name: str, write_timeout_s: float, max_pool: int = MAX_POOL
+    ) -> None:
         self._connection = connection
-        self._ledger = MilvusLedger(connection, name=f"{name}_ledger")
-        self._collections = MilvusCollections(connection, self._ledger, prefix=name)
+        self._collections = MilvusCollections(connection, prefix=name)
         self._write_timeout_s = write_timeout_s
-        self._version: IndexVersion | None = None
-        self._version_read_at = float("-inf")
-        self._version_lock = asyncio.Lock()
+        self._max_pool = max_pool
+        self._layout: Layout | None = None
+        self._layout_read_at = float("-inf")
+        self._layout_lock = asyncio.Lock()
         self._writers: dict[str, MilvusWriter] = {}
-        self._summary: _Summary | None = None
-        self._summarising: asyncio.Task[_Summary] | None = None
+        self._counts = Counts(connection)
 
     async def close(self) -> None:
         """Stop what is still being computed."""
-        if self._summarising is not None:
-            self._summarising.cancel()
-            await asyncio.wait([self._summarising])
+        await self._counts.close()
 
     async def search(
         self,
@@ -107,67 +102,58 @@ class MilvusIndex:
         weights: Weights,
         filters: Filter | None,
         limit: int,
+        words: Sequence[str] = (),
+        sort: Sort | None = None,
         timeout_s: float,
-    ) -> list[Hit]:
+    ) -> Pool:
         """As the port says; the hits carry both halves of their vectors."""
         text = embedding if text_embedding is None else text_embedding
-        vector = np.concatenate([weights.image * embedding, weights.text * text]).astype(np.float32)
+        query = Query(image=embedding.astype(np.float64), text=text.astype(np.float64), weights=weights)
 
-        async def ask(collection: str, remaining_s: float) -> Any:
-            return await self._connection.call(
-                "search",
-                collection,
-                data=[vector],
-                anns_field=VECTOR,
-                filter="" if filters is None else milvus_expression(filters),
-                limit=limit,
-                output_fields=list(PRODUCT_FIELDS),
-                search_params={"metric_type": "IP"},
-                consistency_level="Bounded",
-                timeout_s=remaining_s,
+        async def look_up(reading: Reading) -> Pool:
+            expression = conjunction(
+                "" if filters is None else filter_expression(filters, reading.layout),
+                words_expression(words) if words else "",
             )
+            if sort is None:
+                ranking = await rank(reading, query, expression=expression, limit=limit, documents=True)
+            else:
+                ranking = await rank_sorted(
+                    reading,
+                    query,
+                    expression=expression,
+                    filtered=filters is not None,
+                    sort=sort,
+                    limit=limit,
+                    max_pool=self._max_pool,
+                )
+            return Pool(hits=await to_hits(reading, ranking.candidates), complete=ranking.complete)
 
-        (found,) = await self._read(ask, timeout_s)
-        vectors = take_vectors(found)
-        hits = [
-            _hit(to_product(row[ID], row["entity"], vector), embedding, text, weights)
-            for row, vector in zip(found, vectors, strict=True)
-        ]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.product.id))
+        return await self._read(look_up, timeout_s)
 
     async def get(self, ids: Sequence[str], *, timeout_s: float) -> list[StoredProduct]:
         """As the port says; a caller in this process sees his own writes."""
         if not ids:
             return []
-
-        async def ask(collection: str, remaining_s: float) -> Any:
-            return await self._connection.call(
-                "query",
-                collection,
-                filter=with_keys(map(encode_text, ids)),
-                output_fields=[ID, *PRODUCT_FIELDS],
-                consistency_level="Session",
-                timeout_s=remaining_s,
-            )
-
-        rows = await self._read(ask, timeout_s)
-        products = (to_product(row[ID], row, np.asarray(row[VECTOR], np.float32)) for row in rows)
-        found = {product.id: product for product in products}
+        found = await self._read(lambda reading: reading.products(ids), timeout_s, consistency="Session")
         return [found[product_id] for product_id in ids if product_id in found]
 
     async def count(self, filters: Filter, *, timeout_s: float) -> int:
         """As the port says."""
+        return await self._read(
+            lambda reading: reading.count(filter_expression(filters, reading.layout)), timeout_s
+        )
 
-        async def ask(collection: str, remaining_s: float) -> int:
-            return await count_rows(
-                self._connection,
-                collection,
-                expression=milvus_expression(filters),
-                consistency="Bounded",
-                timeout_s=remaining_s,
-            )
+    async def facets(
+        self, filters: Filter | None, fields: Sequence[str], *, timeout_s: float
+    ) -> tuple[FieldSummary, ...]:
+        """As the port says; kept for a minute, or until a write here or another number of products."""
 
-        return int(await self._read(ask, timeout_s))
+        async def count(reading: Reading) -> tuple[FieldSummary, ...]:
+            state = await self._state(reading)
+            return await self._counts.facets(reading, state, filters=filters, names=fields)
+
+        return await self._read(count, timeout_s)
 
     async def version(self, *, timeout_s: float) -> IndexVersion:
         """As the port says.
@@ -175,139 +161,152 @@ class MilvusIndex:
         Raises:
             FailedPrecondition: there is no index yet, or it was not made for this gateway, or is damaged.
         """
-        deadline = Deadline.after(timeout_s)
-        async with self._within(deadline), self._version_lock:
-            if time.monotonic() - self._version_read_at < POINTER_TTL_S and self._version is not None:
-                return self._version
-            return await self._read_version(deadline)
+        return (await self._current_layout(Deadline.after(timeout_s))).version
 
     async def describe(self, *, timeout_s: float) -> IndexSummary:
         """As the port says; the summary of the fields is kept until something speaks for another."""
         deadline = Deadline.after(timeout_s)
-        version = await self.version(timeout_s=deadline.remaining_s())
-        products = await count_rows(
-            self._connection,
-            version.collection,
-            consistency="Bounded",
-            timeout_s=deadline.remaining_s(),
+        layout = await self._current_layout(deadline)
+        state = await self._state(Reading(connection=self._connection, layout=layout, deadline=deadline))
+        summary = await self._counts.summary(layout, state, deadline=deadline)
+        return IndexSummary(
+            version=layout.version, products=state.products, fields=summary.fields, words=summary.words
         )
-        fields = await self._fields(version, products, deadline)
-        return IndexSummary(version=version, products=products, fields=fields)
 
-    async def current(self, manifest: str, *, embedding_dim: int = EMBEDDING_DIM) -> MilvusWriter:
+    async def current(
+        self, manifest: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
+    ) -> MilvusWriter:
         """As the port says."""
         deadline = Deadline.after(self._write_timeout_s)
         if await self._collections.in_use(timeout_s=deadline.remaining_s()) is None:
             created = await self._collections.create(
-                manifest, "", embedding_dim=embedding_dim, timeout_s=deadline.remaining_s()
+                manifest,
+                "",
+                schema or shipped_schema(),
+                embedding_dim=embedding_dim,
+                timeout_s=deadline.remaining_s(),
             )
             await self._collections.put_in_use(created.collection, timeout_s=deadline.remaining_s())
-            await self._forget_version()
-        version = await self.version(timeout_s=deadline.remaining_s())
-        if version.manifest != manifest:
+            await self._forget_layout()
+        layout = await self._current_layout(deadline)
+        if layout.version.manifest != manifest:
             raise FailedPrecondition(
-                f"encoders {version.manifest[:12]} made the index {version.collection}, and {manifest[:12]} serve"
-                f" now: {REBUILD}"
+                f"encoders {layout.version.manifest[:12]} made the index {layout.collection}, and {manifest[:12]}"
+                f" serve now: {REBUILD}"
             )
-        return self._writer(version)
+        return self._writer(await self._adopted(layout, schema, deadline))
 
-    async def build(self, manifest: str, source: str, *, embedding_dim: int = EMBEDDING_DIM) -> MilvusWriter:
+    async def build(
+        self, manifest: str, source: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
+    ) -> MilvusWriter:
         """As the port says; drops the collection that was in use before the current one, and other unfinished ones."""
         deadline = Deadline.after(self._write_timeout_s)
-        version = await self._collections.unfinished(manifest, source, timeout_s=deadline.remaining_s())
-        if version is None:
-            version = await self._collections.create(
-                manifest, source, embedding_dim=embedding_dim, timeout_s=deadline.remaining_s()
+        schema = schema or await self._schema_in_use(deadline)
+        layout = await self._collections.unfinished(
+            manifest, source, schema, timeout_s=deadline.remaining_s()
+        )
+        if layout is None:
+            layout = await self._collections.create(
+                manifest, source, schema, embedding_dim=embedding_dim, timeout_s=deadline.remaining_s()
             )
-        return self._writer(version)
+        elif layout.version.schema != schema:
+            layout = await self._collections.adopt(layout, schema, timeout_s=deadline.remaining_s())
+        return self._writer(layout)
 
     async def promote(self, version: IndexVersion) -> None:
         """As the port says."""
         # Nothing is lost without it; but a server searches what it has flushed with less work.
         await self._connection.call("flush", version.collection, timeout_s=self._write_timeout_s)
-        await self._writer(version).seal()
+        writer = self._writer(
+            await self._collections.layout(version.collection, timeout_s=self._write_timeout_s)
+        )
+        await writer.seal()
         await self._collections.put_in_use(version.collection, timeout_s=self._write_timeout_s)
-        await self._forget_version()
-        self._writers = {version.collection: self._writer(version)}
+        await self._forget_layout()
+        self._writers = {version.collection: writer}
 
-    def _writer(self, version: IndexVersion) -> MilvusWriter:
-        if version.collection not in self._writers:
-            self._writers[version.collection] = MilvusWriter(
-                self._connection, self._ledger, version=version, timeout_s=self._write_timeout_s
+    def _writer(self, layout: Layout) -> MilvusWriter:
+        if layout.collection not in self._writers:
+            self._writers[layout.collection] = MilvusWriter(
+                self._connection, self._collections.ledger, layout=layout, timeout_s=self._write_timeout_s
             )
-        return self._writers[version.collection]
+        self._writers[layout.collection].use(layout)
+        return self._writers[layout.collection]
 
-    async def _read(self, ask: Callable[[str, float], Awaitable[T]], timeout_s: float) -> T:
-        """Ask the collection in use; once more where the failure has to do with its being swapped."""
-        deadline = Deadline.after(timeout_s)
-        version = await self.version(timeout_s=deadline.remaining_s())
-        try:
-            return await ask(version.collection, deadline.remaining_s())
-        except VectorIndexError:
-            await self._forget_version()
-            moved = await self.version(timeout_s=deadline.remaining_s())
-            if moved.collection == version.collection:
-                raise
-            return await ask(moved.collection, deadline.remaining_s())
+    async def _adopted(self, layout: Layout, schema: Schema | None, deadline: Deadline) -> Layout:
+        """Return the layout after a schema that the collection can take on as it stands has become its own."""
+        if schema is None or schema == layout.version.schema:
+            return layout
+        # Another process may have given it a field within the last moments.
+        layout = await self._collections.layout(layout.collection, timeout_s=deadline.remaining_s())
+        if (difference := changes(layout.version.schema, schema)).breaking:
+            raise FailedPrecondition(
+                f"the schema of the index {layout.collection} has changed: {difference}: {REBUILD}"
+            )
+        adopted = await self._collections.adopt(layout, schema, timeout_s=deadline.remaining_s())
+        await self._forget_layout()
+        return adopted
 
-    async def _read_version(self, deadline: Deadline) -> IndexVersion:
+    async def _schema_in_use(self, deadline: Deadline) -> Schema:
+        """Return the schema of the collection in use, or fashion where there is none that can be read."""
         collection = await self._collections.in_use(timeout_s=deadline.remaining_s())
         if collection is None:
-            self._version = None
+            return shipped_schema()
+        try:
+            layout = await self._collections.layout(collection, timeout_s=deadline.remaining_s())
+        except FailedPrecondition:
+            return shipped_schema()
+        return layout.version.schema
+
+    async def _state(self, reading: Reading) -> State:
+        return State(
+            collection=reading.layout.collection,
+            schema=reading.layout.version.schema.digest,
+            products=await reading.count(),
+            writes=self._writers[reading.layout.collection].writes
+            if reading.layout.collection in self._writers
+            else 0,
+        )
+
+    async def _read(
+        self, ask: Callable[[Reading], Awaitable[T]], timeout_s: float, *, consistency: str = "Bounded"
+    ) -> T:
+        """Ask the collection in use; once more where the failure has to do with its being swapped."""
+        deadline = Deadline.after(timeout_s)
+
+        def reading(layout: Layout) -> Reading:
+            return Reading(
+                connection=self._connection, layout=layout, deadline=deadline, consistency=consistency
+            )
+
+        layout = await self._current_layout(deadline)
+        try:
+            return await ask(reading(layout))
+        except VectorIndexError:
+            await self._forget_layout()
+            moved = await self._current_layout(deadline)
+            if moved.collection == layout.collection:
+                raise
+            return await ask(reading(moved))
+
+    async def _current_layout(self, deadline: Deadline) -> Layout:
+        async with within(deadline.remaining_s()), self._layout_lock:
+            if self._layout is None or time.monotonic() - self._layout_read_at >= POINTER_TTL_S:
+                self._layout = await self._read_layout(deadline)
+                self._layout_read_at = time.monotonic()
+            return self._layout
+
+    async def _read_layout(self, deadline: Deadline) -> Layout:
+        known = self._layout
+        collection = await self._collections.in_use(timeout_s=deadline.remaining_s())
+        if collection is None:
+            self._layout = None
             raise FailedPrecondition("there is no index yet: run `vitrine index PATH`")
-        if self._version is None or self._version.collection != collection:
-            self._version = await self._collections.verified(collection, timeout_s=deadline.remaining_s())
-        self._version_read_at = time.monotonic()
-        return self._version
+        if known is not None and known.collection == collection:
+            return await self._collections.refreshed(known, timeout_s=deadline.remaining_s())
+        return await self._collections.verified(collection, timeout_s=deadline.remaining_s())
 
-    async def _forget_version(self) -> None:
+    async def _forget_layout(self) -> None:
         """Make the next reader read the pointer and verify what it names: the server may have come back with less."""
-        async with self._version_lock:  # a reading under way must not bring the old one back
-            self._version = None
-
-    async def _fields(
-        self, version: IndexVersion, products: int, deadline: Deadline
-    ) -> tuple[FieldSummary, ...]:
-        made_of = (version.collection, products, self._writer(version).writes)
-        summary = self._summary
-        if (
-            summary is None
-            or summary.made_of != made_of
-            or time.monotonic() - summary.made_at > SUMMARY_TTL_S
-        ):
-            # It outlives a caller that cannot wait: the next one finds it further on, or done.
-            if self._summarising is None:
-                self._summarising = asyncio.create_task(self._summarise(made_of))
-            async with self._within(deadline):
-                summary = await asyncio.shield(self._summarising)
-        return summary.fields
-
-    async def _summarise(self, made_of: tuple[str, int, int]) -> _Summary:
-        try:
-            fields = await summarise(self._connection, made_of[0], deadline=Deadline.after(SCAN_TIMEOUT_S))
-            self._summary = _Summary(fields=fields, made_at=time.monotonic(), made_of=made_of)
-            return self._summary
-        finally:
-            self._summarising = None
-
-    @asynccontextmanager
-    async def _within(self, deadline: Deadline) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(deadline.remaining_s()):
-                yield
-        except TimeoutError:
-            raise DeadlineExceeded("the index did not answer in time") from None
-
-
-def _hit(product: StoredProduct, embedding: Embedding, text_embedding: Embedding, weights: Weights) -> Hit:
-    """Give the hit: its parts are computed from the vector that came with it."""
-    assert product.text_embedding is not None
-    assert product.image_embedding is not None
-    text_score = float(product.text_embedding @ text_embedding)
-    image_score = float(product.image_embedding @ embedding)
-    return Hit(
-        product=product,
-        score=weights.text * text_score + weights.image * image_score,
-        text_score=text_score,
-        image_score=image_score,
-    )
+        async with self._layout_lock:  # a reading under way must not bring the old one back
+            self._layout = None

@@ -8,7 +8,7 @@ from pymilvus import DataType, MilvusClient
 from gateway.adapters.milvus.connection import COLLECTION_NOT_FOUND, MilvusConnection, MilvusError
 from gateway.adapters.milvus.expression import literal
 
-_MAX_LENGTH = 512
+_MAX_BYTES = 512
 
 # Milvus keeps no collection without a vector.
 _VECTOR = "unused"
@@ -22,13 +22,19 @@ class MilvusLedger:
     of its own with a number that grows, the highest one counts, and the lower ones are deleted after it is written.
     """
 
-    def __init__(self, connection: MilvusConnection, *, name: str) -> None:
+    def __init__(self, connection: MilvusConnection, *, name: str, max_bytes: int = _MAX_BYTES) -> None:
         self._connection = connection
         self._name = name
+        self._max_bytes = max_bytes
+        """Bytes of a value."""
 
-    async def read(self, key: str, *, timeout_s: float) -> str | None:
-        """Give the value, or None."""
-        rows = await self._rows(key, timeout_s)
+    async def read(self, key: str, *, timeout_s: float, consistency: str = "Strong") -> str | None:
+        """Return the value, or None.
+
+        A weaker consistency than the default spares a server's wait for its own clock, some tenths of a second; it
+        returns what this process wrote, and what others wrote a little later.
+        """
+        rows = await self._rows(key, timeout_s, consistency)
         return max(rows)[1] if rows else None
 
     async def write(self, key: str, value: str, *, timeout_s: float) -> None:
@@ -47,7 +53,7 @@ class MilvusLedger:
         except MilvusError as error:
             if error.milvus_code != COLLECTION_NOT_FOUND:
                 raise
-            await self._call("create_collection", **_schema(), timeout_s=timeout_s)
+            await self._call("create_collection", **_schema(self._max_bytes), timeout_s=timeout_s)
             await self._call("insert", [row], timeout_s=timeout_s)
         if rows:
             older = f"key == {literal(key)} and number < {number}"
@@ -58,15 +64,14 @@ class MilvusLedger:
         if await self._rows(key, timeout_s):
             await self._call("delete", filter=f"key == {literal(key)}", timeout_s=timeout_s)
 
-    async def _rows(self, key: str, timeout_s: float) -> list[tuple[int, str]]:
-        """Give the numbers and values of the key."""
+    async def _rows(self, key: str, timeout_s: float, consistency: str = "Strong") -> list[tuple[int, str]]:
+        """Return the numbers and values of the key."""
         try:
             rows = await self._call(
                 "query",
                 filter=f"key == {literal(key)}",
                 output_fields=["number", "value"],
-                # Rare, and never on the path of a search: the newest value is worth the wait.
-                consistency_level="Strong",
+                consistency_level=consistency,
                 timeout_s=timeout_s,
             )
         except MilvusError as error:
@@ -79,10 +84,10 @@ class MilvusLedger:
         return await self._connection.call(method, self._name, *args, timeout_s=timeout_s, **kwargs)
 
 
-def _schema() -> dict[str, Any]:
+def _schema(max_bytes: int) -> dict[str, Any]:
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-    for field in ("id", "key", "value"):
-        schema.add_field(field, DataType.VARCHAR, is_primary=field == "id", max_length=_MAX_LENGTH)
+    for field, length in {"id": _MAX_BYTES, "key": _MAX_BYTES, "value": max_bytes}.items():
+        schema.add_field(field, DataType.VARCHAR, is_primary=field == "id", max_length=length)
     schema.add_field("number", DataType.INT64)
     schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=_DIM)
     index = MilvusClient.prepare_index_params()

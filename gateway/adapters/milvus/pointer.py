@@ -12,7 +12,7 @@ class Pointer(Protocol):
     """Names the collection in use; writing is atomic."""
 
     async def read(self, *, timeout_s: float) -> str | None:
-        """Give the collection's name, or None when there is none yet."""
+        """Return the collection's name, or None when there is none yet."""
         ...
 
     async def write(self, collection: str, *, timeout_s: float) -> None:
@@ -23,7 +23,7 @@ class Pointer(Protocol):
 async def find_pointer(
     connection: MilvusConnection, ledger: MilvusLedger, *, alias: str, timeout_s: float
 ) -> Pointer:
-    """Ask the server whether it knows aliases, and give the pointer that it can keep."""
+    """Ask the server whether it knows aliases, and return the pointer that it can keep."""
     pointer = _AliasPointer(connection, alias)
     try:
         await pointer.read(timeout_s=timeout_s)

@@ -1,0 +1,174 @@
+"""The best products of a query, in an order that the vectors alone decide.
+
+Milvus finds the nearest rows; in which order it returns rows of almost equal distance, and which of them it leaves
+out, differs by engine, by segment and by the number that was asked for. So the scores are computed here, in double
+precision from the vectors that come with the rows, and as many rows are asked for as make the last product's place
+certain. The order is by score, rounded to 9 decimals, then by id.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.adapters.milvus.layout import DOCUMENT, ID, VECTOR
+from gateway.adapters.milvus.reading import Reading
+from gateway.adapters.milvus.rows import read_key, row_key, take_vectors, to_product
+from gateway.model import Embedding, Hit, Weights
+
+MAX_ROWS = 16_384
+"""Rows that Milvus returns for one search at most."""
+
+_MARGIN_ROWS = 16
+_GROWTH = 4
+
+_DECIMALS = 9
+"""Of a score, in the order: sums of equal vectors are equal, whatever the last bits do."""
+
+_UNCERTAINTY = 4e-6
+"""By how much Milvus's single precision may misplace a row, for weights whose sum is 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is asked of both halves of the vectors."""
+
+    image: NDArray[np.float64]
+    text: NDArray[np.float64]
+    weights: Weights
+
+    @property
+    def vector(self) -> Embedding:
+        """Return the vector whose inner product with a row's is the score."""
+        halves = [self.weights.image * self.image, self.weights.text * self.text]
+        vector: Embedding = np.concatenate(halves).astype(np.float32)
+        return vector
+
+    @property
+    def uncertainty(self) -> float:
+        """Return by how much Milvus may misplace a row."""
+        return _UNCERTAINTY * max(1.0, abs(self.weights.image) + abs(self.weights.text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A product's best row."""
+
+    product_id: str
+    part: int
+    score: float
+    image_score: float
+    text_score: float
+    vector: Embedding = field(repr=False)
+    row: Mapping[str, Any] = field(repr=False)
+    """The columns that were asked for."""
+
+    @property
+    def place(self) -> tuple[float, str]:
+        """Return what orders products: the best score first, then the id."""
+        return -self.score, self.product_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The best products, and whether they are all that fulfil the conditions."""
+
+    candidates: Sequence[Candidate]
+    complete: bool
+
+
+async def rank(
+    reading: Reading,
+    query: Query,
+    *,
+    expression: str,
+    limit: int,
+    columns: Sequence[str] = (),
+    documents: bool = False,
+) -> Ranking:
+    """Return the `limit` best products that fulfil the expression, each with its best picture and the columns.
+
+    With `documents` the whole products come too, with as many of them as the first answer holds: see `to_hits`.
+    """
+    asked = min(limit + limit // 8 + _MARGIN_ROWS, MAX_ROWS)
+    wanted = [VECTOR, *columns]
+    rows: dict[str, Mapping[str, Any]] = {}
+    while True:
+        first = DOCUMENT if documents and not rows else ()
+        found = await reading.search(
+            query.vector, expression=expression, rows=asked, columns=[*wanted, *first]
+        )
+        rows = {hit[ID]: rows.get(hit[ID], hit["entity"]) for hit in found}
+        candidates, lowest = _grouped(found, query, rows)
+        exhausted = len(found) < asked
+        cut = candidates[limit - 1].score if len(candidates) >= limit else float("-inf")
+        if exhausted or cut > lowest + query.uncertainty or asked == MAX_ROWS:
+            return Ranking(candidates=candidates[:limit], complete=exhausted and len(candidates) <= limit)
+        asked = min(_GROWTH * asked, MAX_ROWS)
+
+
+async def to_hits(reading: Reading, candidates: Sequence[Candidate]) -> tuple[Hit, ...]:
+    """Return the hits; what their rows lack is fetched. A product that has gone meanwhile is left out."""
+    lacking = [row_key(each.product_id) for each in candidates if not _is_whole(each.row)]
+    fetched = await reading.by_keys(lacking, DOCUMENT) if lacking else {}
+    hits = []
+    for each in candidates:
+        row = each.row if _is_whole(each.row) else fetched.get(row_key(each.product_id))
+        if row is not None:
+            hits.append(_hit(each, row))
+    return tuple(hits)
+
+
+def _is_whole(row: Mapping[str, Any]) -> bool:
+    return all(column in row for column in DOCUMENT)
+
+
+def _hit(candidate: Candidate, row: Mapping[str, Any]) -> Hit:
+    half = len(candidate.vector) // 2
+    product = to_product(
+        candidate.product_id, row, images=candidate.vector[None, :half], text=candidate.vector[half:]
+    )
+    return Hit(
+        product=product,
+        score=candidate.score,
+        text_score=candidate.text_score,
+        image_score=candidate.image_score,
+        image_index=candidate.part,
+    )
+
+
+def _grouped(
+    found: Any, query: Query, rows: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Candidate], float]:
+    """Return the products of the rows in order, each by its best picture, and the lowest score of a row."""
+    if not found:
+        return [], float("-inf")
+    vectors = take_vectors(found)
+    half = vectors.shape[1] // 2
+    images = _products(vectors[:, :half], query.image)
+    texts = _products(vectors[:, half:], query.text)
+    scores = query.weights.text * texts + query.weights.image * images
+    best: dict[str, Candidate] = {}
+    for i, hit in enumerate(found):
+        product_id, part = read_key(hit[ID])
+        candidate = Candidate(
+            product_id=product_id,
+            part=part,
+            score=round(float(scores[i]), _DECIMALS),
+            image_score=float(images[i]),
+            text_score=float(texts[i]),
+            vector=vectors[i],
+            row=rows[hit[ID]],
+        )
+        other = best.get(product_id)
+        if other is None or (candidate.score, -part) > (other.score, -other.part):
+            best[product_id] = candidate
+    return sorted(best.values(), key=lambda each: each.place), float(scores.min())
+
+
+def _products(rows: Embedding, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inner products; the sum of a row does not depend on its place among others, as BLAS's would."""
+    products: NDArray[np.float64] = (rows.astype(np.float64) * vector).sum(axis=1)
+    return products

@@ -1,0 +1,26 @@
+"""Fakes that obey the ports' contracts, and a gateway on loopback: for tests of this service and of its callers.
+
+async with serving(products=[product("p1", "red dress")]) as gateway:
+    stub = SearchServiceStub(gateway.channel)
+    answer = await stub.Search(SearchRequest(text="red dress"))
+"""
+
+from gateway.testing.encoder import MANIFEST, FakeEncoder, embed_picture, embed_words
+from gateway.testing.index import FakeCollection, FakeIndex
+from gateway.testing.products import product, stored
+from gateway.testing.served import PATIENT, FakeRewriter, ServedGateway, serving
+
+__all__ = [
+    "MANIFEST",
+    "PATIENT",
+    "FakeCollection",
+    "FakeEncoder",
+    "FakeIndex",
+    "FakeRewriter",
+    "ServedGateway",
+    "embed_picture",
+    "embed_words",
+    "product",
+    "serving",
+    "stored",
+]

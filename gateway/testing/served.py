@@ -1,0 +1,94 @@
+"""A rewriter in memory, and a gateway over the fakes on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from grpc import aio
+
+from gateway.adapters.memory_sessions import memory_sessions
+from gateway.conversation.sessions import SessionStore
+from gateway.edge.interceptors import Edge
+from gateway.errors import DeadlineExceeded
+from gateway.metrics import Metrics
+from gateway.model import StoredProduct
+from gateway.ports import Rewriter, RewriterUnavailable
+from gateway.settings import Settings
+from gateway.testing.encoder import FakeEncoder
+from gateway.testing.index import FakeIndex
+from vitrine.v1 import rewrite_pb2
+
+PATIENT = Settings(
+    rewrite_budget_ms=30_000,
+    rewrite_budget_floor_ms=30_000,
+    converse_budget_ms=30_000,
+    converse_budget_floor_ms=30_000,
+    recall_timeout_ms=30_000,
+)
+"""On a busy machine a fake is late too, and few tests are about that."""
+
+
+@dataclass
+class FakeRewriter:
+    """Answers with what `answer` gives."""
+
+    answer: Callable[[rewrite_pb2.RewriteRequest], rewrite_pb2.Rewrite]
+    fails: bool = False
+    delay_s: float = 0.0
+    version: str = ""
+    requests: list[rewrite_pb2.RewriteRequest] = field(default_factory=list)
+
+    async def rewrite(
+        self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
+    ) -> rewrite_pb2.RewriteResponse:
+        """Return the answer; fails and dawdles as it was told to."""
+        self.requests.append(request)
+        if self.delay_s > timeout_s:
+            await asyncio.sleep(timeout_s)
+            raise DeadlineExceeded("the fake did not answer in time")
+        await asyncio.sleep(self.delay_s)
+        if self.fails:
+            raise RewriterUnavailable
+        return rewrite_pb2.RewriteResponse(rewrite=self.answer(request), model_version=self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedGateway:
+    """A gateway that serves, and a channel to it."""
+
+    address: str
+    channel: aio.Channel
+    metrics: Metrics
+    edge: Edge
+
+
+@asynccontextmanager
+async def serving(
+    *,
+    products: Iterable[StoredProduct] = (),
+    encoder: FakeEncoder | None = None,
+    index: FakeIndex | None = None,
+    rewriter: Rewriter | None = None,
+    sessions: SessionStore | None = None,
+    settings: Settings | None = None,
+) -> AsyncIterator[ServedGateway]:
+    """Serve a gateway over the fakes on a free port of loopback; without settings, one that is patient with the rewriter."""
+    # Imported here since tests of the index alone need no gateway.
+    from gateway.assembly import Dependencies, serving_gateway  # noqa: PLC0415
+
+    index = FakeIndex.holding(products) if index is None else index
+    settings = replace(settings or PATIENT, listen="127.0.0.1:0")
+    dependencies = Dependencies(
+        encoder=FakeEncoder() if encoder is None else encoder,
+        index=index,
+        administrator=index,
+        rewriter=rewriter,
+        sessions=sessions or memory_sessions(settings),
+    )
+    async with serving_gateway(settings, dependencies) as gateway:
+        address = f"127.0.0.1:{gateway.port}"
+        # A channel of its own: otherwise channels to equal ports of different tests share their connections.
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
+        async with aio.insecure_channel(address, options=options) as channel:
+            yield ServedGateway(address=address, channel=channel, metrics=gateway.metrics, edge=gateway.edge)
