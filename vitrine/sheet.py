@@ -212,7 +212,7 @@ def _cut(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _drawable(text: str) -> str:
-    """Give the text in the letters that the font has: accents are dropped, other scripts become "?"."""
+    """Return the text in the letters that the font has: accents are dropped, other scripts become "?"."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return "".join(c if c.isascii() or c in "…“”·" else "?" for c in plain)
 

@@ -130,7 +130,7 @@ async def _take(
 
 
 def _lines() -> Iterator[str]:
-    """Give the lines that say something, until /quit or the end."""
+    """Yield the lines that are not blank, until /quit or the end."""
     prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:

@@ -51,7 +51,7 @@ class Connection:
             raise self.failure(error) from error
 
     def failure(self, error: VitrineError) -> "Failure":
-        """Say what went wrong, and the way out."""
+        """Return the failure that names what went wrong, and the way out."""
         if error.unreachable:
             way_out = "start it with `make up`, or give another with --address"
             return Unreachable(f"no service at {self.address}: {way_out}")
@@ -91,7 +91,7 @@ class WorthAnotherTry(Failure):
 
 
 def connected(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command --address and --timeout; it receives them as `connection`."""
+    """Add --address and --timeout to a command; it receives them as `connection`."""
 
     @click.option(
         "--address", default=DEFAULT_ADDRESS, envvar="VITRINE_ADDRESS", show_default=True, show_envvar=True
