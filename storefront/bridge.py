@@ -19,6 +19,7 @@ from storefront.pictures import read_picture
 from storefront.problems import Refused, problem
 from storefront.settings import Settings
 from vitrine.client import VitrineClient, VitrineError
+from vitrine.domain import limits
 from vitrine.v1.query_pb2 import Product
 from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchRequest, SearchResponse
 
@@ -31,7 +32,7 @@ _NEVER_STALE = {"Cache-Control": "no-cache"}
 _STALE_SOON = {"Cache-Control": "private, max-age=300"}
 
 
-def _known_pictures() -> MutableMapping[str, str]:
+def _known_pictures() -> MutableMapping[str, tuple[str, ...]]:
     return TTLCache(MAX_KNOWN_PICTURES, KNOWN_PICTURES_S)
 
 
@@ -41,7 +42,7 @@ class Bridge:
 
     client: VitrineClient
     settings: Settings
-    known_pictures: MutableMapping[str, str] = field(default_factory=_known_pictures)
+    known_pictures: MutableMapping[str, tuple[str, ...]] = field(default_factory=_known_pictures)
     """Where the pictures of products shown lately lie, by product id: the browser asks for each of them at once."""
 
     async def converse(self, request: web.Request) -> web.StreamResponse:
@@ -70,24 +71,26 @@ class Bridge:
         return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
 
     async def describe(self, _: web.Request) -> web.Response:
-        """Say what the index holds."""
+        """Describe what the index holds, and the schema of the catalogue."""
         answer = await self.client.describe()
         return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
 
     async def picture(self, request: web.Request) -> web.Response:
-        """Give the picture of a product of the index."""
+        """Send one of the pictures of a product of the index: the first one, or that of `?index=`, from 0."""
         product_id = request.match_info["product_id"]
-        uri = self.known_pictures.get(product_id)
-        if uri is None:
-            uri = (await self.client.get_product(product_id)).product.image_uri
-            self.known_pictures[product_id] = uri
+        index = _picture_index(request.query.get("index", "0"))
+        uris = self.known_pictures.get(product_id)
+        if uris is None or 0 < len(uris) <= index:
+            uris = _uris_of((await self.client.get_product(product_id)).product)
+            self.known_pictures[product_id] = uris
+        uri = uris[index] if index < len(uris) else ""
         picture = await asyncio.to_thread(read_picture, uri, self.settings.pictures)
         if picture is None:
             raise Refused(404, "the product has no picture here", field="product_id")
         return web.Response(body=picture.data, content_type=picture.media_type, headers=_STALE_SOON)
 
     async def health(self, _: web.Request) -> web.Response:
-        """Say whether the gateway is well: 200 or 503."""
+        """Answer 200 where the gateway is well, else 503."""
         status = await self.client.health()
         return web.json_response({"gateway": status}, status=200 if status == "SERVING" else 503)
 
@@ -103,13 +106,14 @@ class Bridge:
             self._note_picture(hit.product_id, hit.product)
 
     def _note_picture(self, product_id: str, product: Product) -> None:
-        if product.image_uri:
-            self.known_pictures[product_id] = product.image_uri
+        if uris := _uris_of(product):
+            self.known_pictures[product_id] = uris
             product.ClearField("image_uri")
+            product.ClearField("image_uris")
 
 
 def page_routes() -> list[web.RouteDef]:
-    """Give a route for each file of the page; they are read once, so no request names a path."""
+    """Return a route for each file of the page; they are read once, so no request names a path."""
     routes = [_page_route(f"/{path.name}", path) for path in sorted(PAGE.iterdir())]
     return [_page_route("/", PAGE / "index.html"), *routes]
 
@@ -122,6 +126,17 @@ def _page_route(url: str, path: Path) -> web.RouteDef:
         return web.Response(body=body, content_type=media_type, charset="utf-8", headers=_NEVER_STALE)
 
     return web.get(url, file)
+
+
+def _picture_index(text: str) -> int:
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(limits.MAX_PICTURES))
+    if not digits or int(text) >= limits.MAX_PICTURES:
+        raise Refused(400, f"must be from 0 to {limits.MAX_PICTURES - 1}", field="index")
+    return int(text)
+
+
+def _uris_of(product: Product) -> tuple[str, ...]:
+    return tuple(product.image_uris) or ((product.image_uri,) if product.image_uri else ())
 
 
 def _as_json(message: Message) -> dict[str, Any]:

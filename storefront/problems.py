@@ -35,7 +35,7 @@ class Refused(Exception):  # noqa: N818 - read as "the request was refused"
 
 
 def problem(error: Refused | VitrineError) -> dict[str, Any]:
-    """Give the error as the page reads it: `message`, and `field`, `code` and `retry_after_s` where known."""
+    """Return the error as the page reads it: `message`, and `field`, `code` and `retry_after_s` where known."""
     if isinstance(error, Refused):
         known = {"message": str(error), "field": error.field, "retry_after_s": error.retry_after_s}
     else:

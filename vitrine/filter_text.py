@@ -8,8 +8,9 @@ r"""Filters as people write them: `category=dress and price<80`.
                | FIELD [NUMBER] ".." [NUMBER]
 
 A value is a number, a bare word (`polka-dot`) or a quoted text (`"light blue"`, with \ before a quote inside).
-A quoted number is a text. Intervals written with `..` hold their bounds. Whether a field exists, and which
-type it has, is the service's to say.
+A quoted number is a text. Intervals written with `..` hold their bounds. A boolean is written `true` or `false`:
+whether a field exists, and whether its values are texts, numbers or booleans, the catalogue's schema decides, and
+with it the service that reads the filter.
 """
 
 import math
@@ -36,6 +37,7 @@ _TOKENS = re.compile(
 _PLAIN_WORD = re.compile(r"""[A-Za-z_][^\s"'(),=<>!]*""")
 _FIELD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _KEYWORDS = frozenset({"and", "or", "not", "in"})
+_BOOLEANS = frozenset({"true", "false"})
 
 
 class FilterSyntaxError(ValueError):
@@ -251,9 +253,13 @@ def _format_range(interval: Range) -> str:
 
 
 def _format_value(value: FieldValue) -> str:
-    if value.WhichOneof("kind") == "number":
-        return _format_number(value.number)
-    if _PLAIN_WORD.fullmatch(value.text):
+    match value.WhichOneof("kind"):
+        case "number":
+            return _format_number(value.number)
+        case "boolean":
+            return str(value.boolean).lower()
+    # Words of the syntax are read as values all the same; in quotes nobody takes them for what they are not.
+    if _PLAIN_WORD.fullmatch(value.text) and value.text.lower() not in _KEYWORDS | _BOOLEANS:
         return value.text
     return '"' + re.sub(r'(["\\])', r"\\\1", value.text) + '"'
 

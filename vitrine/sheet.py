@@ -49,13 +49,16 @@ class Answer:
     hits: Sequence[Hit] = ()
 
 
-def draw_sheet(answers: Sequence[Answer], *, columns: int = 5, pictures: Path | None = None) -> Image.Image:
+def draw_sheet(
+    answers: Sequence[Answer], *, columns: int = 5, pictures: Path | None = None, currency: str = ""
+) -> Image.Image:
     """Draw each answer as a row, its hits `columns` abreast.
 
-    A hit's picture is read from its product's `image_uri` where that is a file here, else from
-    `pictures`/<id>.jpg; without either an empty frame shows the product's id.
+    A hit shows the one of its product's pictures that matched, where that is a file here, else its first one, else
+    `pictures`/<id>.jpg; without any an empty frame shows the product's id. A price is drawn where the product has
+    one, in `currency`, an ISO 4217 code.
     """
-    panels = [_draw_answer(answer, columns, pictures) for answer in answers]
+    panels = [_draw_answer(answer, columns, pictures, currency) for answer in answers]
     height = sum(panel.height for panel in panels) + _GAP * (len(panels) - 1) + 2 * _MARGIN
     width = max((panel.width for panel in panels), default=0) + 2 * _MARGIN
     sheet = Image.new("RGB", (width, max(height, 1)), _PAPER)
@@ -66,13 +69,12 @@ def draw_sheet(answers: Sequence[Answer], *, columns: int = 5, pictures: Path | 
     return sheet
 
 
-def product_picture(product: Product, pictures: Path | None = None) -> bytes | None:
-    """Read the product's picture where it is a file on this machine; None where it is not."""
-    places = [] if pictures is None else [pictures / f"{product.id}.jpg"]
-    if product.image_uri.startswith("file://"):
-        places.insert(0, Path(unquote(urlsplit(product.image_uri).path)))
-    elif product.image_uri and "://" not in product.image_uri:
-        places.insert(0, Path(product.image_uri))
+def product_picture(product: Product, pictures: Path | None = None, *, index: int = 0) -> bytes | None:
+    """Read one of the product's pictures, or its first one, where it is a file on this machine; None where not."""
+    uris = [*product.image_uris[index : index + 1], product.image_uri, *product.image_uris[:1]]
+    places = [path for uri in dict.fromkeys(uris) if (path := _path_of(uri)) is not None]
+    if pictures is not None:
+        places.append(pictures / f"{product.id}.jpg")
     for place in places:
         try:
             return place.read_bytes()
@@ -81,7 +83,13 @@ def product_picture(product: Product, pictures: Path | None = None) -> bytes | N
     return None
 
 
-def _draw_answer(answer: Answer, columns: int, pictures: Path | None) -> Image.Image:
+def _path_of(uri: str) -> Path | None:
+    if uri.startswith("file://"):
+        return Path(unquote(urlsplit(uri).path))
+    return Path(uri) if uri and "://" not in uri else None
+
+
+def _draw_answer(answer: Answer, columns: int, pictures: Path | None, currency: str) -> Image.Image:
     rows = max(1, -(-len(answer.hits) // columns))
     height = max(rows * (_PICTURE + _CAPTION + _GAP) - _GAP, _PICTURE + _CAPTION)
     width = _PANEL + _GAP + columns * (_PICTURE + _GAP) - _GAP
@@ -89,8 +97,10 @@ def _draw_answer(answer: Answer, columns: int, pictures: Path | None) -> Image.I
     _draw_query(canvas, answer)
     for position, hit in enumerate(answer.hits):
         row, column = divmod(position, columns)
-        left = _PANEL + _GAP + column * (_PICTURE + _GAP)
-        _draw_hit(canvas, (left, row * (_PICTURE + _CAPTION + _GAP)), position + 1, hit, pictures)
+        corner = (_PANEL + _GAP + column * (_PICTURE + _GAP), row * (_PICTURE + _CAPTION + _GAP))
+        _draw_picture(canvas, corner, hit, pictures)
+        _draw_rank(ImageDraw.Draw(canvas), corner, position + 1)
+        _draw_caption(ImageDraw.Draw(canvas), corner, hit, currency)
     return canvas
 
 
@@ -116,24 +126,26 @@ def _draw_query(canvas: Image.Image, answer: Answer) -> None:
         top += size + 7
 
 
-def _draw_hit(
-    canvas: Image.Image, corner: tuple[int, int], rank: int, hit: Hit, pictures: Path | None
-) -> None:
+def _draw_picture(canvas: Image.Image, corner: tuple[int, int], hit: Hit, pictures: Path | None) -> None:
     left, top = corner
-    data = product_picture(hit.product, pictures)
+    data = product_picture(hit.product, pictures, index=hit.image_index)
     picture = _picture(data, _PICTURE) if data is not None else None
     if picture is None:
         _draw_frame(canvas, (left, top, left + _PICTURE, top + _PICTURE), hit.product_id)
     else:
         _paste_rounded(canvas, picture, corner)
-    draw = ImageDraw.Draw(canvas)
-    _draw_rank(draw, corner, rank)
+
+
+def _draw_caption(draw: ImageDraw.ImageDraw, corner: tuple[int, int], hit: Hit, currency: str) -> None:
+    left, top = corner
     below = top + _PICTURE + 8
-    for line in _wrapped(_drawable(hit.product.title), _font(14), _PICTURE, 2):
+    for line in _wrapped(_drawable(hit.product.title or hit.product_id), _font(14), _PICTURE, 2):
         draw.text((left, below), line, font=_font(14), fill=_INK)
         below += 19
     last = top + _PICTURE + _CAPTION - 18
-    draw.text((left, last), f"{hit.product.price:,.2f}", font=_font(15), fill=_INK, stroke_width=0.3)
+    if hit.product.HasField("price"):
+        price = f"{hit.product.price:,.2f} {currency}".rstrip()
+        draw.text((left, last), _drawable(price), font=_font(15), fill=_INK, stroke_width=0.3)
     draw.text((left + _PICTURE, last), f"{hit.score:.3f}", font=_font(13), fill=_QUIET, anchor="ra")
 
 
@@ -200,7 +212,7 @@ def _cut(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _drawable(text: str) -> str:
-    """Give the text in the letters that the font has: accents are dropped, other scripts become "?"."""
+    """Return the text in the letters that the font has: accents are dropped, other scripts become "?"."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return "".join(c if c.isascii() or c in "…“”·" else "?" for c in plain)
 

@@ -2,19 +2,17 @@
 
 import { Composer } from "./composer.js";
 import { byId, element, fill, pictureFrom } from "./dom.js";
-import { joined } from "./filters.js";
+import { examples, leadField, tileLabel, valuesOf } from "./entrance.js";
+import { readCatalogue, titleOf, UNKNOWN } from "./fields.js";
+import { having, joined } from "./filters.js";
+import { showRefine } from "./refine.js";
 import { catalogue, converse, pictureOf, search, ServiceError } from "./service.js";
 import { TurnView } from "./talk.js";
-import { endWaiting, markChosen, showAnswer, showEntrance, showWaiting } from "./window.js";
+import { endWaiting, markChosen, offerMore, showAnswer, showEntrance, showFurther, showWaiting } from "./window.js";
 
 const LIMIT = 12;
-const MOST = 60;
 const TILES = 8;
 const PICTURED = ["ROUTE_IMAGE", "ROUTE_COMPOSED"];
-const BY_PRICE = {
-  SORT_ORDER_PRICE_ASCENDING: (a, b) => a.product.price - b.product.price,
-  SORT_ORDER_PRICE_DESCENDING: (a, b) => b.product.price - a.product.price,
-};
 
 const composer = new Composer({
   onSend: (asked) => take(asked),
@@ -25,7 +23,8 @@ let session = "";
 let turns = [];
 let shown = null;
 let running = null;
-let entrance = { title: byId("title").textContent, tiles: [] };
+let known = UNKNOWN;
+let entrance = { title: byId("title").textContent, tiles: [], furnished: false };
 
 /** Asks the service about a turn and shows what comes, as it comes. */
 async function take(asked) {
@@ -43,6 +42,30 @@ async function take(asked) {
     },
     (error) => failed(turn, asked, error),
   );
+  if (turn.result) await complete(turn, turn.result);
+}
+
+/** Asks for what the answer to a turn of a conversation lacks: the facets, and where the next page begins. */
+async function complete(turn, result) {
+  const first = result.hits.length;
+  const isShown = () => shown === turn && !running;
+  if ((await learn(result.versions?.index)) && isShown()) show(turn);
+  const answer = await search(queryOf(turn), pictureAbout(turn)).catch(() => null);
+  if (!answer || turn.result !== result) return;
+  result.facets = answer.facets;
+  // A turn that is itself a further page goes on after the second one, and so does one that was gone on with meanwhile.
+  if (!turn.understood?.more && result.hits.length === first) result.next_page_token = answer.next_page_token;
+  if (!isShown()) return;
+  showTools(turn);
+  offerMore(moreOf(turn));
+}
+
+/** Describes the catalogue unless the index that is known is the one that answers; returns whether it did. */
+async function learn(index) {
+  if (known.index && known.index === index) return false;
+  const before = known;
+  known = await catalogue().then(readCatalogue, () => before);
+  return known !== before;
 }
 
 /** Does one thing at a time, visibly; what was given up on by starting over fails silently. */
@@ -79,9 +102,9 @@ async function follow(turn, signal) {
       show(turn);
       scrollTo({ top: 0 });
     } else if (event.comparison) {
-      turn.view.compared(event.comparison);
+      turn.view.compared(known, event.comparison);
     } else if (event.facts) {
-      turn.view.informed(event.facts.facts);
+      turn.view.informed(known, event.facts.facts);
     } else if (event.reply) {
       turn.reply = event.reply;
     }
@@ -109,45 +132,87 @@ function show(turn) {
   shown = turn;
   for (const each of turns) each.view.mark(each === turn);
   if (!turn?.result) return;
-  const asked = turn.result.hits.length;
-  showAnswer(turn, {
-    onLike: (product) => composer.chooseProduct(product),
-    onWithout: (others) => again(turn, { filter: joined(others) }),
-    onMore: asked === (turn.limit ?? LIMIT) && asked < MOST ? () => again(turn, { limit: asked + LIMIT }) : null,
-  });
+  showAnswer(known, turn, { onLike, onWithout: (others) => again(turn, { filter: joined(others) }), onMore: moreOf(turn) });
+  showTools(turn);
   markChosen(composer.product?.id);
 }
 
-/** Searches what a turn searched once more, with other conditions or more products; the conversation stays as it is. */
-async function again(turn, { filter = turn.result.searched.filter, limit = turn.limit ?? LIMIT }) {
+function showTools(turn) {
+  showRefine(known, turn.result, { onFilter: (filter) => again(turn, { filter }), onSort: (sort) => again(turn, { sort }) });
+}
+
+const onLike = (product) => composer.chooseProduct(product);
+
+const moreOf = (turn) => (turn.result.next_page_token ? () => further(turn) : null);
+
+/** Returns the query that a turn's products answer, so that it can be asked again as it was read. */
+function queryOf(turn) {
+  const { text, product_id, filter, weights, sort } = turn.result.searched;
+  const facets = known.fields.filter((field) => field.facet && field.filter).map(({ name }) => name);
+  // The shares of signals are the server's, and no part of a request.
+  const shares = weights && { text: weights.text, image: weights.image };
+  return { text, product_id, filter, weights: shares, sort, facets, limit: LIMIT, rewrite: "REWRITE_MODE_OFF" };
+}
+
+/** Searches what a turn searched once more, with other conditions or in another order; the conversation stays as it is. */
+async function again(turn, changes, note = "") {
   if (running) return;
-  const { text, product_id, weights, sort, route, source } = turn.result.searched;
-  const picture = PICTURED.includes(route) ? lastPicture(turn) : null;
+  const { source } = turn.result.searched;
   await working(
     async (signal) => {
-      const query = { text, product_id, filter, weights, limit, rewrite: "REWRITE_MODE_OFF" };
-      const result = await search(query, picture, signal);
-      if (sort in BY_PRICE) result.hits.sort(BY_PRICE[sort]);
-      result.searched = { ...result.searched, sort, source };
-      Object.assign(turn, { result, limit });
+      const result = await search({ ...queryOf(turn), ...changes }, pictureAbout(turn), signal);
+      result.searched = { ...result.searched, source };
+      turn.result = result;
       show(turn);
+      if (note) fill(byId("note"), note);
       byId("results").focus({ preventScroll: true });
-      announce(found(turn));
+      announce([note, found(turn)].filter(Boolean).join(" "));
     },
-    (error) => {
-      fill(byId("note"), sentence(error));
-      announce(sentence(error));
-    },
+    (error) => troubled(turn, error),
   );
 }
 
-/** Gives the picture that a turn was about: its own, or the last one before it. */
+/** Adds the next page to the products of a turn. */
+async function further(turn) {
+  if (running) return;
+  let stale = false;
+  await working(
+    async (signal) => {
+      const { result } = turn;
+      const page = await search({ ...queryOf(turn), page_token: result.next_page_token }, pictureAbout(turn), signal);
+      const ids = new Set(result.hits.map((hit) => hit.product_id));
+      const fresh = page.hits.filter((hit) => !ids.has(hit.product_id));
+      result.hits.push(...fresh);
+      result.next_page_token = page.next_page_token;
+      showFurther(known, fresh, { onLike, onMore: moreOf(turn) });
+      announce(`${fresh.length} more. ${found(turn)}`);
+    },
+    (error) => {
+      stale = error.field === "page_token";
+      if (!stale) troubled(turn, error);
+    },
+  );
+  // A page of an index that was replaced since is refused.
+  if (stale) await again(turn, {}, "The products have changed meanwhile, so the list begins anew.");
+}
+
+/** Tells what went wrong with the products that are shown; they stay, and so does what was chosen before. */
+function troubled(turn, error) {
+  showTools(turn);
+  fill(byId("note"), sentence(error));
+  announce(sentence(error));
+}
+
+/** Returns the picture that a turn's query is made of, if any. */
+const pictureAbout = (turn) => (PICTURED.includes(turn.result.searched.route) ? lastPicture(turn) : null);
+
+/** Returns the picture that a turn was about: its own, or the last one before it. */
 function lastPicture(turn) {
   const until = turns.slice(0, turns.indexOf(turn) + 1);
   return until.findLast((each) => each.picture)?.picture ?? null;
 }
 
-/** Names what the window shows, and gives the picture of what it is like. */
+/** Names what the window shows, and shows the picture of what it is like. */
 function headingOf(turn) {
   const { route, text, product_id: productId } = turn.result.searched;
   const words = text ? `“${text}”` : "";
@@ -165,7 +230,7 @@ const found = ({ title, result: { hits } }) => `${hits.length === 1 ? "1 product
 function nameOf(productId, chosen) {
   if (chosen?.id === productId) return chosen.title;
   const hits = turns.flatMap((turn) => turn.result?.hits ?? []);
-  return hits.find((hit) => hit.product_id === productId)?.product.title ?? productId;
+  return titleOf(known, hits.find((hit) => hit.product_id === productId)?.product, productId);
 }
 
 function begun() {
@@ -198,7 +263,7 @@ function announce(text) {
 /** Shows the entrance; where it could not be furnished before, that is tried again. */
 function open() {
   showEntrance(entrance.title, entrance.tiles);
-  if (entrance.tiles.length) return;
+  if (entrance.furnished) return;
   showWaiting();
   furnish().catch((error) => {
     endWaiting();
@@ -206,31 +271,25 @@ function open() {
   });
 }
 
-/** Fills the entrance from what the index holds: examples in its own words, and a product of each category. */
+/** Fills the entrance from what the index holds: examples in its own words, and a product of each kind. */
 async function furnish() {
-  const { products, fields } = await catalogue();
-  const count = Number(products);
+  known = readCatalogue(await catalogue());
+  const count = known.products;
   byId("stock").textContent = count === 1 ? "1 product" : `${count.toLocaleString()} products`;
-  const categories = fields.find(({ name }) => name === "category")?.values ?? [];
-  const tiles = await Promise.all(categories.slice(0, TILES).map(tileOf));
-  byId("examples").replaceChildren(...examples(tiles.flatMap(({ product }) => product ?? [])).map(example));
-  entrance = { title: entrance.title, tiles };
+  const lead = leadField(known);
+  const tiles = lead ? await Promise.all(valuesOf(known, lead).slice(0, TILES).map((value) => tileOf(lead, value))) : [];
+  const products = tiles.flatMap(({ product }) => product ?? []);
+  byId("examples").replaceChildren(...examples(known, products).map(example));
+  entrance = { title: entrance.title, tiles, furnished: true };
   if (!turns.length) showEntrance(entrance.title, entrance.tiles);
-}
-
-/** Describes some products as people would ask for them, so that each example finds something. */
-function examples(products) {
-  const described = ({ colour, pattern, category }) => [colour, pattern === "plain" ? "" : pattern, category].filter(Boolean).join(" ");
-  const affordable = ({ price }) => ` under ${(Math.floor(price / 10) + 1) * 10}`;
-  return products.slice(0, 3).map((product, index) => described(product) + (index === 1 ? affordable(product) : ""));
 }
 
 const example = (text) => element("li", {}, element("button", { type: "button", class: "quiet-button", onclick: () => composer.send(text) }, text));
 
-async function tileOf(category) {
-  const filter = { equals: { field: "category", value: { text: category } } };
-  const answer = await search({ text: category, filter, limit: 1, rewrite: "REWRITE_MODE_OFF" }).catch(() => ({ hits: [] }));
-  return { label: category, product: answer.hits[0]?.product, productId: answer.hits[0]?.product_id, onChoose: () => composer.send(category) };
+async function tileOf(field, value) {
+  const query = { text: value, filter: having(field.name, value), limit: 1, rewrite: "REWRITE_MODE_OFF" };
+  const { hits } = await search(query).catch(() => ({ hits: [] }));
+  return { label: tileLabel(known, field, value), product: hits[0]?.product, productId: hits[0]?.product_id, onChoose: () => composer.send(value) };
 }
 
 byId("restart").addEventListener("click", restart);

@@ -1,6 +1,6 @@
 // Elements without markup: whatever comes from people or products ends up as a text node, never as HTML.
 
-/** Gives the element of the page with that id. */
+/** Returns the element of the page with that id. */
 export const byId = (id) => document.getElementById(id);
 
 /**
@@ -14,11 +14,11 @@ export function element(name, attributes = {}, ...children) {
     else if (typeof value === "boolean") node.toggleAttribute(key, value);
     else if (value !== undefined) node.setAttribute(key, value);
   }
-  node.append(...children.filter((child) => child !== "" && child !== null && child !== undefined));
+  node.append(...children.filter((child) => child !== "" && child !== false && child !== null && child !== undefined));
   return node;
 }
 
-/** Gives a bar that is filled to the share, 0 to 1. */
+/** Makes a bar that is filled to the share, 0 to 1. */
 export function bar(share, kind) {
   const fill = element("i");
   fill.style.setProperty("--share", Math.min(1, Math.max(0, share || 0)).toFixed(3));

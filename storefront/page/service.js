@@ -27,13 +27,13 @@ export async function search(query, image, signal) {
   return (await post("/search", query, image, signal)).json();
 }
 
-/** Says what the index holds. */
+/** Describes what the index holds, and its schema. */
 export async function catalogue() {
   return (await ask("/catalogue", {})).json();
 }
 
-/** Gives the address of a product's picture. */
-export const pictureOf = (productId) => `/products/${encodeURIComponent(productId)}/picture`;
+/** Returns the address of one of a product's pictures, the first one unless another is named. */
+export const pictureOf = (productId, index = 0) => `/products/${encodeURIComponent(productId)}/picture${index ? `?index=${index}` : ""}`;
 
 function post(path, message, image, signal) {
   const form = new FormData();

@@ -1,6 +1,7 @@
 // The conversation's log: what was asked, how it was read, what was replied.
 
 import { byId, element, pictureFrom } from "./dom.js";
+import { amount, labelOf, titleOf } from "./fields.js";
 import { pictureOf } from "./service.js";
 import { ROUTES } from "./window.js";
 
@@ -23,17 +24,17 @@ export class TurnView {
   }
 
   /** Shows how the turn was read, while it is being searched. */
-  understood({ route, query, modification }) {
-    const wanted = modification || query;
+  understood({ route, query, modification, more }) {
+    const wanted = more ? "the next page" : modification || query;
     this.reading.replaceChildren(ROUTES[route] ?? route, ...(wanted ? [": ", element("strong", {}, wanted)] : []));
     this.scroll();
   }
 
   /** Shows products side by side; a row that tells none from another is quiet. */
-  compared({ products, fields }) {
-    const names = products.map(({ id, title }) => element("th", { scope: "col" }, element("img", { src: pictureOf(id), alt: "" }), title || id));
-    const rows = fields.map(({ field, values, equal }) =>
-      element("tr", { class: equal && products.length > 1 ? "equal" : undefined }, element("th", { scope: "row" }, field), ...values.map((value) => element("td", {}, value || "–"))),
+  compared(catalogue, { products, fields }) {
+    const names = products.map((product) => element("th", { scope: "col" }, element("img", { src: pictureOf(product.id), alt: "" }), titleOf(catalogue, product)));
+    const rows = fields.map(({ field, label, values, equal }) =>
+      element("tr", { class: equal && products.length > 1 ? "equal" : undefined }, element("th", { scope: "row" }, label || labelOf(catalogue, field)), ...values.map((value) => element("td", {}, value || "–"))),
     );
     const head = element("thead", {}, element("tr", {}, element("td"), ...names));
     const table = element("table", { class: "comparison" }, head, element("tbody", {}, ...rows));
@@ -42,8 +43,8 @@ export class TurnView {
   }
 
   /** Shows what the index knows of the question's words. */
-  informed(facts) {
-    this.node.append(element("ul", { class: "known" }, ...facts.map((fact) => element("li", {}, told(fact)))));
+  informed(catalogue, facts) {
+    this.node.append(element("ul", { class: "known" }, ...facts.map((fact) => element("li", {}, told(catalogue, fact)))));
     this.scroll();
   }
 
@@ -89,8 +90,9 @@ export class TurnView {
   }
 }
 
-function told({ field, value, products, values, lowest, highest }) {
-  if (value) return `${value}: ${Number(products).toLocaleString()} products`;
-  if (highest !== undefined) return `${field}: from ${lowest.toFixed(2)} to ${highest.toFixed(2)}`;
-  return `${field}: ${values.join(", ")}`;
+function told(catalogue, { field, value, products, values, lowest, highest }) {
+  const label = labelOf(catalogue, field);
+  if (value) return `${label} ${value}: ${Number(products).toLocaleString()} products`;
+  if (highest !== undefined) return `${label}: from ${amount(catalogue, field, lowest)} to ${amount(catalogue, field, highest)}`;
+  return `${label}: ${values.join(", ")}`;
 }

@@ -1,8 +1,10 @@
 // The window: the products of one turn, how they were found, and what could be done about it.
 
+import { card, decimal, skeleton, tile } from "./cards.js";
 import { bar, byId, element, fill } from "./dom.js";
+import { sortInWords } from "./fields.js";
 import { conditions, inWords } from "./filters.js";
-import { pictureOf } from "./service.js";
+import { hideRefine } from "./refine.js";
 
 export const ROUTES = {
   ROUTE_TEXT: "By words",
@@ -13,13 +15,16 @@ export const ROUTES = {
   ROUTE_COMPARE: "Comparison",
   ROUTE_CHAT: "Answer",
 };
-const SORTS = { SORT_ORDER_PRICE_ASCENDING: "cheapest first", SORT_ORDER_PRICE_DESCENDING: "dearest first" };
+/** What each entry of SearchResponse.degraded means to a shopper. */
 const LEFT_OUT = {
   rewrite: "The rewriter was late, so your words were searched as they are.",
   wishes: "No product has all of that; these come closest.",
   dislikes: "Every product has something that you found fault with; these come closest.",
   recall: "What you said long ago was not looked up in time.",
   session: "This turn will not be remembered: the memory of conversations does not answer.",
+  words: "The end of so long a text is not read.",
+  pool: "More products meet the conditions than could be put in order.",
+  lexical: "Exact matches of your words were not looked up.",
 };
 const SKELETONS = 8;
 const results = byId("results");
@@ -43,19 +48,33 @@ export function endWaiting() {
 }
 
 /** Shows the answer to a turn. */
-export function showAnswer({ result, title, reference, understood }, { onLike, onWithout, onMore }) {
+export function showAnswer(catalogue, { result, title, reference, understood }, { onLike, onWithout, onMore }) {
   results.removeAttribute("aria-busy");
   const { hits, searched } = result;
   byId("route").textContent = ROUTES[searched.route] ?? searched.route;
   byId("title").textContent = title;
   fill(byId("reference"), reference);
-  fill(byId("chips"), ...chips(searched, onWithout));
+  fill(byId("chips"), ...chips(catalogue, searched, onWithout));
   fill(byId("note"), [...result.degraded.map((part) => LEFT_OUT[part] ?? `Left out: ${part}.`), ...faults(searched)].join(" "));
-  byId("cards").replaceChildren(...hits.map((hit) => card(hit, onLike)));
+  byId("cards").replaceChildren(...hits.map((hit) => card(catalogue, hit, onLike)));
   fill(byId("nothing"), hits.length ? "" : nothing(searched));
+  offerMore(onMore);
+  showHow(catalogue, result, understood);
+}
+
+/** Adds the hits of a further page to those that are shown, and puts the focus on the first of them. */
+export function showFurther(catalogue, hits, { onLike, onMore }) {
+  endWaiting();
+  const cards = hits.map((hit) => card(catalogue, hit, onLike));
+  byId("cards").append(...cards);
+  offerMore(onMore);
+  cards[0]?.querySelector(".like").focus({ preventScroll: true });
+}
+
+/** Shows the button for the next page; without a listener, hides it. */
+export function offerMore(onMore) {
   byId("more").hidden = !onMore;
   byId("more").onclick = onMore;
-  showHow(result, understood);
 }
 
 /** Shows where one could begin: a product of each kind. */
@@ -63,6 +82,7 @@ export function showEntrance(title, tiles) {
   results.removeAttribute("aria-busy");
   byId("route").textContent = "";
   byId("title").textContent = title;
+  hideRefine();
   for (const id of ["reference", "chips", "note", "nothing", "more", "how"]) byId(id).hidden = true;
   byId("cards").replaceChildren(...tiles.map(tile));
 }
@@ -76,90 +96,27 @@ export function markChosen(productId) {
   }
 }
 
-/** Says what is left out because the shopper did not like it. */
+/** Names what is left out because the shopper did not like it. */
 function faults({ disliked = [] }) {
   return disliked.length ? [`Without what you found fault with: ${disliked.map(({ value }) => value).join(", ")}.`] : [];
 }
 
-function chips(searched, onWithout) {
+function chips(catalogue, searched, onWithout) {
   const parts = conditions(searched.filter);
-  const removable = parts.map((part, index) => {
-    const text = inWords(part);
+  return parts.map((part, index) => {
+    const text = inWords(part, catalogue);
     const others = parts.filter((_, other) => other !== index);
     const remove = { type: "button", class: "remove", "aria-label": `Without the condition ${text}`, onclick: () => onWithout(others) };
     return element("li", { class: "chip" }, text, element("button", remove, "×"));
   });
-  const sort = SORTS[searched.sort];
-  return sort ? [...removable, element("li", { class: "chip plain" }, sort)] : removable;
 }
-
-function card(hit, onLike) {
-  const { product_id: id, product = {}, parts = {} } = hit;
-  const title = product.title || id;
-  const about = element(
-    "div",
-    { class: "about" },
-    element("h3", { class: "name" }, title),
-    element("p", { class: "brand" }, [product.brand, product.category].filter(Boolean).join(" · ")),
-    element("p", { class: "price" }, money(product.price)),
-    scores(hit.score, parts),
-  );
-  const like = element(
-    "button",
-    { type: "button", class: "like", "aria-pressed": "false", "aria-label": `Like this: ${title}`, onclick: () => onLike({ id, title }) },
-    element("span", { "aria-hidden": "true" }, "Like this, but …"),
-  );
-  return element("li", { class: "card", "data-product": id }, frame(id, title), about, like);
-}
-
-function scores(score, { text, image }) {
-  return element(
-    "div",
-    { class: "scores" },
-    element("span", { class: "total" }, "score", element("b", {}, decimal(score))),
-    ...part("words", text, "words"),
-    ...part("picture", image, "picture"),
-  );
-}
-
-const part = (label, share, kind) => [element("span", {}, label), bar(share, kind), element("span", {}, decimal(share))];
-
-function tile({ label, productId, onChoose }) {
-  const about = element("div", { class: "about" }, element("p", { class: "name" }, label));
-  const choose = element("button", { type: "button", class: "like", "aria-label": `Show ${label}`, onclick: onChoose });
-  return element("li", { class: "card tile" }, frame(productId, label), about, choose);
-}
-
-function frame(productId, title) {
-  const place = element("div", { class: "frame", "data-initial": title.slice(0, 1).toUpperCase() });
-  if (!productId) {
-    place.classList.add("missing");
-    return place;
-  }
-  const missing = () => {
-    place.classList.add("missing");
-    image.remove();
-  };
-  const image = element("img", { alt: "", draggable: "false", decoding: "async", width: "256", height: "256", onerror: missing });
-  image.src = pictureOf(productId);
-  place.append(image);
-  return place;
-}
-
-const skeleton = () =>
-  element(
-    "li",
-    { class: "card skeleton", "aria-hidden": "true" },
-    element("div", { class: "frame" }),
-    element("div", { class: "about" }, element("div", { class: "line" }), element("div", { class: "line" })),
-  );
 
 function nothing(searched) {
   const filtered = conditions(searched.filter).length > 0;
   return filtered ? "No product meets these conditions. Remove one of them, or ask for something else." : "Nothing was found. Ask in other words, or show a picture.";
 }
 
-function showHow(result, understood) {
+function showHow(catalogue, result, understood) {
   const { searched, timings, versions, hits } = result;
   const reader = searched.source === "caller" ? "" : `read by ${searched.source}`;
   byId("how-summary").textContent = [`${hits.length} products in ${milliseconds(timings.total_ms)}`, reader].filter(Boolean).join(" · ");
@@ -167,8 +124,11 @@ function showHow(result, understood) {
     Route: ROUTES[searched.route] ?? searched.route,
     "Searched words": searched.text,
     "Searched product": searched.product_id,
-    Conditions: conditions(searched.filter).map(inWords).join(", "),
-    Weights: searched.weights ? `words ${round(searched.weights.text)}, picture ${round(searched.weights.image)}` : "",
+    Conditions: conditions(searched.filter)
+      .map((part) => inWords(part, catalogue))
+      .join(", "),
+    Order: searched.sort ? sortInWords(catalogue, searched.sort) : "",
+    Weights: searched.weights ? shares(searched.weights) : "",
     "Read by": understood?.source ? `${understood.source}, confidence ${decimal(understood.confidence)}` : "nobody: as you said it",
     "Left out": result.degraded.join(", ") || "nothing",
     Encoders: versions?.model.slice(0, 12),
@@ -189,7 +149,12 @@ function stages({ total_ms: total, stages_ms: parts }) {
   return element("div", { class: "stages", role: "group", "aria-label": "Where the time went" }, ...cells);
 }
 
-const decimal = (number) => (number ?? 0).toFixed(3);
+function shares({ text, image, signals = {} }) {
+  const named = { words: text, picture: image, ...signals };
+  return Object.entries(named)
+    .map(([name, share]) => `${name} ${round(share)}`)
+    .join(", ");
+}
+
 const round = (number) => String(Math.round(number * 100) / 100);
-const money = (price) => (price === undefined ? "" : price.toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 }));
 const milliseconds = (ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;

@@ -45,6 +45,7 @@ def check_scores(document: dict[str, Any]) -> None:
     for hit in document["hits"]:
         parts = hit["parts"]
         wanted = weights["text"] * parts["text"] + weights["image"] * parts["image"]
+        wanted += sum(weights["signals"][name] * share for name, share in parts["signals"].items())
         assert hit["score"] == pytest.approx(wanted, abs=1e-3)
     scores = [hit["score"] for hit in document["hits"]]
     assert scores == sorted(scores, reverse=True)

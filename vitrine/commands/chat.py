@@ -28,7 +28,9 @@ from vitrine.commands.tables import (
 )
 from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchResponse
 
-_HELP = """Type what you look for, and then what should be different.
+_MORE = 'there are more: say "show me more"'
+
+_HELP = """Type what you look for, and then what should be different; "show me more" for the next page.
   /image PATH [words]   ask with a picture
   /pick N [words]       ask about the Nth product shown
   /new                  begin another conversation
@@ -85,7 +87,7 @@ class Conversation:
 def chat(*, connection: Connection, limit: int, want_json: bool) -> None:
     """Search in a conversation.
 
-    Such as: "a red dress", "cheaper", "the second one in navy".
+    Such as: "a red dress", "cheaper", "the second one in navy", "show me more".
     Reads a turn a line, from the keyboard or a pipe; /help lists the commands. Typed turns that fail may be
     tried again; a piped one ends the program.
     """
@@ -128,7 +130,7 @@ async def _take(
 
 
 def _lines() -> Iterator[str]:
-    """Give the lines that say something, until /quit or the end."""
+    """Yield the lines that are not blank, until /quit or the end."""
     prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:
@@ -170,12 +172,14 @@ def _show(out: Console, event: ConverseResponse) -> None:
 
 
 def _show_result(out: Console, result: SearchResponse) -> None:
-    out.print(hits_table(list(result.hits)) if result.hits else "nothing found")
+    out.print(hits_table(result.hits) if result.hits else "nothing found")
     if result.searched.disliked:
         faults = ", ".join(each.value for each in result.searched.disliked)
         out.print(Text(printable(f"without what you found fault with: {faults}"), style="dim"))
-    if result.degraded:
-        out.print(Text(describe_degraded(result), style="yellow"))
+    for line in describe_degraded(result):
+        out.print(Text(line, style="yellow"))
+    if result.next_page_token:
+        out.print(Text(_MORE, style="dim"))
 
 
 def _show_json(event: ConverseResponse) -> None:

@@ -51,7 +51,7 @@ class Connection:
             raise self.failure(error) from error
 
     def failure(self, error: VitrineError) -> "Failure":
-        """Say what went wrong, and the way out."""
+        """Return the failure that names what went wrong, and the way out."""
         if error.unreachable:
             way_out = "start it with `make up`, or give another with --address"
             return Unreachable(f"no service at {self.address}: {way_out}")
@@ -91,7 +91,7 @@ class WorthAnotherTry(Failure):
 
 
 def connected(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command --address and --timeout; it receives them as `connection`."""
+    """Add --address and --timeout to a command; it receives them as `connection`."""
 
     @click.option(
         "--address", default=DEFAULT_ADDRESS, envvar="VITRINE_ADDRESS", show_default=True, show_envvar=True
@@ -123,13 +123,21 @@ def read_image(path: Path) -> bytes:
         raise click.UsageError(f"{path}: {error.strerror}") from error
 
 
-def save_sheet(path: Path, answers: Sequence[Answer], pictures: Path | None) -> None:
+def save_sheet(path: Path, answers: Sequence[Answer], pictures: Path | None, *, currency: str = "") -> None:
     """Draw a contact sheet into a PNG file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draw_sheet(answers, pictures=pictures).save(path, format="PNG")
+        draw_sheet(answers, pictures=pictures, currency=currency).save(path, format="PNG")
     except OSError as error:
         raise Failure(f"{path}: {error.strerror or error}") from error
+
+
+async def currency_of(client: VitrineClient) -> str:
+    """Return the currency of the prices; empty where the catalogue names none or the service cannot say now."""
+    try:
+        return (await client.describe()).schema.currency
+    except VitrineError:
+        return ""  # a sheet without a currency is better than none
 
 
 def valid_text(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -11,15 +12,36 @@ from rich.table import Table
 from rich.text import Text
 
 from vitrine.filter_text import format_filter
-from vitrine.v1.query_pb2 import Route, SortOrder, Weights
+from vitrine.v1.query_pb2 import Product, Route, Sort, Weights
 from vitrine.v1.rewrite_pb2 import Rewrite
-from vitrine.v1.search_pb2 import Comparison, Fact, Hit, SearchedQuery, SearchResponse
+from vitrine.v1.search_pb2 import (
+    ComparedField,
+    Comparison,
+    FacetCounts,
+    Fact,
+    Hit,
+    SearchedQuery,
+    SearchResponse,
+)
 
 _WIDTH_OF_A_PIPE = 120
+_FACET_VALUES_SHOWN = 12
+
+DEGRADED: Mapping[str, str] = {
+    "rewrite": "the rewriter was late or broken: your words were searched as they are",
+    "wishes": "no product has all that your words ask for: these come closest",
+    "dislikes": "every product has something that you found fault with: these come closest",
+    "recall": "similar turns of long ago were not looked up in time",
+    "session": "the memory of conversations does not answer: this turn will not be remembered",
+    "words": "the encoder does not read the end of a text as long as yours",
+    "pool": "more products satisfy the conditions than could be put in order",
+    "lexical": "exact matches of your words were not looked up",
+}
+"""What each entry of SearchResponse.degraded means to a person."""
 
 
 def console() -> Console:
-    """Give a console on standard output; a pipe gets lines of a fixed width."""
+    """Return a console on standard output; a pipe gets lines of a fixed width."""
     return Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE, highlight=False)
 
 
@@ -28,8 +50,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def cell(text: str) -> Text:
+    """Return a table's cell that shows a text as it is, without markup or control characters."""
+    return Text(printable(text))
+
+
 def as_json(message: Message) -> dict[str, Any]:
-    """Give the message in protobuf's JSON mapping, under the names of the .proto file, defaults included."""
+    """Return the message in protobuf's JSON mapping, under the names of the .proto file, defaults included."""
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
@@ -39,24 +66,40 @@ def print_json(value: object) -> None:
 
 
 def route_name(route: Route.ValueType) -> str:
-    """Give "text" for ROUTE_TEXT; a route of a newer service gives its number."""
+    """Return "text" for ROUTE_TEXT, and its number for a route of a newer service."""
     return Route.Name(route).removeprefix("ROUTE_").lower() if route in Route.values() else str(route)
 
 
+def number(value: float) -> str:
+    """Return a number as people read it: 1,299.5, and 42 for 42.0."""
+    return f"{value:,}".removesuffix(".0")
+
+
+def title_of(product: Product, product_id: str = "") -> str:
+    """Return the product's title, or its id where it has none."""
+    return product.title or product.id or product_id
+
+
 def print_answer(out: Console, answer: SearchResponse) -> None:
-    """Show how the query was read, its hits, and where the time went."""
+    """Show how the query was read, its hits and facets, and where the time went."""
     out.print(Text(describe_query(answer.searched), style="bold"))
     if answer.hits:
-        out.print(hits_table(list(answer.hits)))
+        out.print(hits_table(answer.hits))
     else:
         out.print("nothing found: ask with fewer filters")
+    for facet in answer.facets:
+        out.print()
+        out.print(facet_table(facet))
     stages = ", ".join(f"{name} {ms:.1f}" for name, ms in sorted(answer.timings.stages_ms.items()))
     timing = f"{len(answer.hits)} hits in {answer.timings.total_ms:.1f} ms" + (
         f" ({stages})" if stages else ""
     )
     out.print(Text(printable(timing), style="dim"))
-    if answer.degraded:
-        out.print(Text(describe_degraded(answer), style="yellow"))
+    for line in describe_degraded(answer):
+        out.print(Text(line, style="yellow"))
+    if answer.next_page_token:
+        # Not wrapped: the token is to be copied.
+        out.print(Text(printable(f"next page: --page {answer.next_page_token}"), style="dim"), soft_wrap=True)
 
 
 def describe_query(searched: SearchedQuery) -> str:
@@ -68,10 +111,8 @@ def describe_query(searched: SearchedQuery) -> str:
         parts.append(f'"{searched.text}"')
     if condition := format_filter(searched.filter):
         parts.append(condition)
-    if searched.sort != SortOrder.SORT_ORDER_UNSPECIFIED:
-        parts.append(
-            "cheapest first" if searched.sort == SortOrder.SORT_ORDER_PRICE_ASCENDING else "dearest first"
-        )
+    if searched.HasField("sort"):
+        parts.append(describe_sort(searched.sort))
     if searched.disliked:
         parts.append(f"found fault with: {', '.join(each.value for each in searched.disliked)}")
     if searched.HasField("weights"):
@@ -81,63 +122,124 @@ def describe_query(searched: SearchedQuery) -> str:
     return printable(" | ".join(parts))
 
 
-def describe_degraded(answer: SearchResponse) -> str:
-    """Say which optional work is missing from the answer."""
-    return printable(f"left out, late or broken: {', '.join(answer.degraded)}")
+def describe_sort(sort: Sort) -> str:
+    """Put an order into words."""
+    return f"sorted by {sort.field}{', descending' if sort.descending else ''}"
+
+
+def describe_degraded(answer: SearchResponse) -> list[str]:
+    """Return a sentence for each thing that is missing from the answer."""
+    return [printable(DEGRADED.get(part, f"left out: {part}")) for part in answer.degraded]
 
 
 def describe_rewrite(rewrite: Rewrite) -> str:
     """Put how a turn was read into a line."""
     parts = [route_name(rewrite.route)]
+    if rewrite.more:
+        parts.append("the next page")
     parts += [f'"{words}"' for words in (rewrite.query, rewrite.modification) if words]
     if rewrite.references:
         parts.append(f"of {rewrite.references[0]}")
     if condition := format_filter(rewrite.filter):
         parts.append(condition)
+    if rewrite.HasField("sort"):
+        parts.append(describe_sort(rewrite.sort))
     return printable(" | ".join(parts))
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Give a column a product and a row a field; a row that tells no product from another is dim."""
+    """Return a column a product and a row a field; a row that tells no product from another is dim."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", style="dim")
     for product in comparison.products:
-        table.add_column(Text(printable(f"{product.id}\n{product.title}")), overflow="fold")
+        heading = f"{product.id}\n{product.title}" if product.title else product.id
+        table.add_column(cell(heading), overflow="fold")
     for row in comparison.fields:
         same = row.equal and len(comparison.products) > 1
-        cells = (Text(printable(value or "-")) for value in row.values)
-        table.add_row(Text(printable(row.field)), *cells, style="dim" if same else "")
+        cells = (cell(value or "-") for value in row.values)
+        table.add_row(cell(_label(row)), *cells, style="dim" if same else "")
     return table
 
 
 def describe_fact(fact: Fact) -> str:
     """Put what the index knows into a line."""
+    field = fact.field.replace("_", " ")
     if fact.value:
-        return printable(f"{fact.field} {fact.value}: {fact.products:,} products")
+        return printable(f"{field} {fact.value}: {fact.products:,} products")
     if fact.HasField("highest"):
-        return printable(f"{fact.field}: from {fact.lowest:,.2f} to {fact.highest:,.2f}")
-    return printable(f"{fact.field}: {', '.join(fact.values)}")
+        return printable(f"{field}: from {number(fact.lowest)} to {number(fact.highest)}")
+    return printable(f"{field}: {', '.join(fact.values)}")
 
 
-def hits_table(hits: list[Hit]) -> Table:
-    """Give rank, product, score and its parts, price and title."""
+def facet_table(facet: FacetCounts) -> Table:
+    """Return the values of a field with how many products have each, or the range of a number."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("rank", "product", "score", "text", "image", "price", "title"):
-        right = name not in {"product", "title"}
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "title", overflow="fold")
-    for rank, hit in enumerate(hits, start=1):
-        cells = (
-            str(rank),
-            hit.product_id,
-            f"{hit.score:.3f}",
-            f"{hit.parts.text:.3f}",
-            f"{hit.parts.image:.3f}",
-            f"{hit.product.price:,.2f}",
-            hit.product.title,
-        )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+    table.add_column(cell(facet.field), overflow="fold")
+    table.add_column("products", justify="right", no_wrap=True)
+    if facet.HasField("minimum"):
+        table.add_row(f"{number(facet.minimum)} to {number(facet.maximum)}", f"{facet.products:,}")
+    for value in facet.values[:_FACET_VALUES_SHOWN]:
+        table.add_row(cell(value.value), f"{value.products:,}")
+    if rest := and_more(len(facet.values) - _FACET_VALUES_SHOWN, unlisted=facet.more_values):
+        table.add_row(rest, "")
+    if not facet.products:
+        table.add_row("(no product has one)", "0")
     return table
 
 
+def and_more(left: int, *, unlisted: bool) -> str:
+    """Return what to put after a list of which so many are left out, and others were not listed at all."""
+    if unlisted:
+        return "and more"
+    return f"and {left:,} more" if left > 0 else ""
+
+
+def hits_table(hits: Sequence[Hit]) -> Table:
+    """Return rank, product, score, its parts and title; price and picture where they tell something."""
+    columns = _columns(hits)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in columns:
+        words = name in {"product", "title"}
+        table.add_column(
+            cell(name),
+            justify="left" if words else "right",
+            no_wrap=name != "title",
+            overflow="fold",
+        )
+    for rank, hit in enumerate(hits, start=1):
+        known = _cells(rank, hit)
+        table.add_row(*(cell(known.get(name, "")) for name in columns))
+    return table
+
+
+def _columns(hits: Sequence[Hit]) -> list[str]:
+    signals = dict.fromkeys(name for hit in hits for name in sorted(hit.parts.signals))
+    wanted = {
+        "picture": any(hit.image_index for hit in hits),
+        "price": any(hit.product.HasField("price") for hit in hits),
+    }
+    parts = ["rank", "product", "score", "text", "image", *signals]
+    return [*parts, *(name for name, some in wanted.items() if some), "title"]
+
+
+def _cells(rank: int, hit: Hit) -> dict[str, str]:
+    return {name: f"{share:.3f}" for name, share in hit.parts.signals.items()} | {
+        "rank": str(rank),
+        "product": hit.product_id,
+        "score": f"{hit.score:.3f}",
+        "text": f"{hit.parts.text:.3f}",
+        "image": f"{hit.parts.image:.3f}",
+        # Counted from 1, as people count; the first one needs no mention.
+        "picture": str(hit.image_index + 1) if hit.image_index else "",
+        "price": f"{hit.product.price:,.2f}" if hit.product.HasField("price") else "",
+        "title": title_of(hit.product, hit.product_id),
+    }
+
+
+def _label(row: ComparedField) -> str:
+    return row.label or row.field.replace("_", " ")
+
+
 def _describe_weights(weights: Weights) -> str:
-    return f"text {weights.text:g}, image {weights.image:g}"
+    shares = {"text": weights.text, "image": weights.image, **dict(sorted(weights.signals.items()))}
+    return ", ".join(f"{name} {share:g}" for name, share in shares.items())

@@ -1,6 +1,7 @@
 """`vitrine tour`: every kind of query once, each with its table and its contact sheet."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,10 @@ from rich.text import Text
 from vitrine.client import DEFAULT_ADDRESS, VitrineClient
 from vitrine.commands.connection import Connection, Failure, connected, read_image, save_sheet
 from vitrine.commands.tables import console, describe_rewrite, hits_table, print_answer, printable
+from vitrine.filter_text import format_filter
 from vitrine.sheet import Answer, product_picture
+from vitrine.v1.catalogue_pb2 import DescribeResponse
+from vitrine.v1.query_pb2 import Equals, FieldValue, Filter
 from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest, SearchResponse
 
 TEXT = "red floral midi dress"
@@ -22,7 +26,8 @@ TURNS = ("I need a red dress", "cheaper", "the second one but in navy")
 _FOOTER = """
 The service is up at {address}. Ask it yourself:
 {export}
-  vitrine search "{text}" --filter 'price<80' --filter category=dress
+  vitrine status
+  vitrine search "{text}"{conditions}
   vitrine search --image {picture} "{modification}" --sheet hits.png
   vitrine search --like {product_id} "{change}"
   vitrine chat
@@ -86,13 +91,15 @@ def tour(*, connection: Connection, queries: Path, out: Path, limit: int) -> Non
     changed = max(known, key=lambda query: (bool(query.modification), query.slot == "colour"), default=None)
     if plain is None or changed is None or not changed.modification:
         raise Failure(f"{queries}: the tour needs a query with a modification and one without")
-    guide = _Guide(console(), out, limit)
+    described = connection.run(VitrineClient.describe)
+    guide = _Guide(console(), out, limit, described.schema.currency)
     product_id = connection.run(lambda client: guide.lead(client, plain, changed))
     usual = connection.address == DEFAULT_ADDRESS
     footer = _FOOTER.format(
         address=connection.address,
         export="" if usual else f"\n  export VITRINE_ADDRESS={connection.address}",
         text=TEXT,
+        conditions=_conditions(described),
         picture=changed.picture,
         modification=changed.modification,
         product_id=product_id,
@@ -109,9 +116,10 @@ class _Guide:
     out: Console
     folder: Path
     limit: int
+    currency: str
 
     async def lead(self, client: VitrineClient, plain: Query, changed: Query) -> str:
-        """Go through every kind of query; give the id of the product that was refined."""
+        """Go through every kind of query; return the id of the product that was refined."""
         text = await client.search(SearchRequest(text=TEXT, limit=self.limit))
         rows = [self._show("text", text, words=TEXT)]
         picture = read_image(plain.picture)
@@ -151,7 +159,7 @@ class _Guide:
                         reference = next(iter(event.understood.references), "")
                         row = replace(row, picture=await _picture_of(client, reference))
                     case "result":
-                        self.out.print(hits_table(list(event.result.hits)))
+                        self.out.print(hits_table(event.result.hits))
                         row = replace(row, hits=tuple(event.result.hits))
                     case "reply":
                         self.out.print(Text(printable(event.reply)))
@@ -174,10 +182,22 @@ class _Guide:
 
     def _save(self, name: str, rows: Sequence[Answer]) -> None:
         path = self.folder / f"{name}.png"
-        save_sheet(path, rows, None)
+        save_sheet(path, rows, None, currency=self.currency)
         self.out.print(Text(f"sheet: {path}", style="dim"), soft_wrap=True)
 
 
+def _conditions(described: DescribeResponse) -> str:
+    """Return options that name a field and a value of the catalogue that is served; none where it has none."""
+    options = []
+    text = next((field for field in described.fields if field.values), None)
+    if text is not None:
+        equals = Equals(field=text.name, value=FieldValue(text=text.values[0]))
+        options.append(f" --filter {shlex.quote(format_filter(Filter(equals=equals)))}")
+    if (ordered := next((field for field in described.schema.fields if field.sort), None)) is not None:
+        options.append(f" --sort {ordered.name}")
+    return printable("".join(options))
+
+
 async def _picture_of(client: VitrineClient, product_id: str) -> bytes | None:
-    """Give the picture of the product, if one is named."""
+    """Return the picture of the product, if one is named."""
     return product_picture((await client.get_product(product_id)).product) if product_id else None

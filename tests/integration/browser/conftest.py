@@ -91,7 +91,7 @@ class Tab:
         await self.until("document.readyState === 'complete'")
 
     async def resize(self, width: int, height: int) -> None:
-        """Give the window another size; a narrow one is a phone with a touch screen."""
+        """Resize the window; a narrow one is a phone with a touch screen."""
         phone = width < 600
         await self.call(
             *("Emulation.setDeviceMetricsOverride",),
@@ -177,6 +177,6 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 @pytest.fixture
 async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    """Give an empty tab of a fresh browser."""
+    """An empty tab of a fresh browser."""
     async with chromium(tmp_path / "profile") as own:
         yield own

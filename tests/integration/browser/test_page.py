@@ -137,9 +137,43 @@ async def test_what_is_hated_is_left_out_and_said(tab: Any, stack: Any) -> None:
     await said(tab, "a striped dress")
     await said(tab, "hate stripes")
     assert await tab.value(text_of("#note")) == "Without what you found fault with: striped."
-    assert "not striped" in await tab.value(text_of("#chips"))
+    assert "pattern: not striped" in await tab.value(text_of("#chips"))
     await said(tab, "what colours do you have?")
     assert "colour: " in await tab.value(text_of(".known"))
+    assert tab.complaints == []
+
+
+PRICES = (
+    "[...document.querySelectorAll('.card[data-product] .price')]"
+    ".map((price) => Number(price.textContent.replace(/[^0-9.]/g, '')))"
+)
+
+
+async def test_products_are_put_in_order_paged_and_refined(tab: Any, stack: Any) -> None:
+    """The menu orders all products, further pages go on in that order, and a value of a facet narrows them."""
+    await opened(tab, stack)
+    await said(tab, "dress")
+    await tab.until("document.querySelectorAll('.facet .count').length > 0")
+    await tab.value(
+        "{ const menu = document.getElementById('sort'); menu.value = 'price';"
+        " menu.dispatchEvent(new Event('change')); }"
+    )
+    await tab.until(f"{IDLE} && document.getElementById('sort').value === 'price'")
+    await tab.value("document.getElementById('more').click()")
+    await tab.until(f"{IDLE} && {HITS}.length === 24")
+    prices = await tab.value(PRICES)
+    assert prices == sorted(prices)
+    assert len({*await tab.value(HITS)}) == 24
+
+    group = "document.querySelector('.facet[data-field=colour]')"
+    await tab.value(f"{group}.open = true")
+    await tab.value(f"{group}.querySelector('.choice').click()")
+    await tab.until(f"{IDLE} && {group}.querySelector('.choice[aria-pressed=true]')")
+    assert "colour: " in await tab.value(text_of("#chips"))
+    assert await tab.value(f"{group}.open"), "the group that was open stays so"
+    await tab.screenshot("refined-by-facets")
+    await tab.value(f"{group}.querySelector('.choice[aria-pressed=true]').click()")
+    await tab.until(f"{IDLE} && !{group}.querySelector('.choice[aria-pressed=true]')")
     assert tab.complaints == []
 
 

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from aiohttp import FormData
 from aiohttp.test_utils import TestClient
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from storefront.forms import MAX_BODY_BYTES, MAX_REQUEST_BYTES
 from vitrine.preprocess import MAX_IMAGE_BYTES
+from vitrine.v1.query_pb2 import Sort
+from vitrine.v1.search_pb2 import SearchRequest
 
 Client = TestClient[Any, Any]
 MakeClient = Callable[..., Awaitable[Client]]
@@ -21,10 +24,10 @@ async def problem(response: Any) -> tuple[int, dict[str, Any]]:
 
 async def test_turn_is_answered_event_by_event(client: Client, form: MakeForm) -> None:
     """A turn gives what was understood, the hits and the reply, a line each, under one session."""
-    response = await client.post("/converse", data=form('{"text": "red floral dress", "limit": 2}'))
+    response = await client.post("/converse", data=form('{"text": "oak crate", "limit": 2}'))
     assert (response.status, response.content_type) == (200, "application/x-ndjson")
     understood, result, reply = map(json.loads, (await response.text()).splitlines())
-    assert understood["understood"]["query"] == "red floral dress"
+    assert understood["understood"]["query"] == "oak crate"
     assert [hit["product_id"] for hit in result["result"]["hits"]] == ["p1", "p2"]
     assert reply["reply"] == "Here you are."
     assert understood["session_id"] == result["session_id"] == reply["session_id"] != ""
@@ -44,9 +47,58 @@ async def test_turn_continues_its_session(client: Client, form: MakeForm, jpeg: 
 
 async def test_search_takes_filters_and_limits(client: Client, form: MakeForm) -> None:
     """A query in protobuf's JSON mapping reaches the gateway whole."""
-    query = '{"text": "dress", "filter": {"range": {"field": "price", "minimum": 25}}, "limit": 5}'
+    query = '{"text": "crate", "filter": {"range": {"field": "cost", "minimum": 25}}, "limit": 5}'
     answer = await (await client.post("/search", data=form(query))).json()
-    assert sorted(hit["product_id"] for hit in answer["hits"]) == ["p/3 ?", "p2"]
+    assert [hit["product_id"] for hit in answer["hits"]] == ["p2"]
+
+
+async def test_search_takes_orders_pages_and_facets(client: Client, form: MakeForm, gateway: Any) -> None:
+    """What the page may ask of a search reaches the gateway whole, and so does its answer the page."""
+    query = {
+        "text": "crate",
+        "sort": {"field": "cost", "descending": True},
+        "page_token": "page-1",
+        "facets": ["wood", "stackable"],
+        "fields": "title,imageUri",
+    }
+    answer = await (await client.post("/search", data=form(json.dumps(query)))).json()
+    assert gateway.requests == [
+        SearchRequest(
+            text="crate",
+            sort=Sort(field="cost", descending=True),
+            page_token="page-1",
+            facets=["wood", "stackable"],
+            fields=FieldMask(paths=["title", "image_uri"]),
+        )
+    ]
+    assert answer["next_page_token"] == "page-2"
+    assert answer["searched"]["sort"] == {"field": "cost", "descending": True}
+    assert [facet["field"] for facet in answer["facets"]] == ["wood", "stackable"]
+    assert answer["facets"][0]["values"] == [{"value": "oak", "products": "2"}]
+
+
+@pytest.mark.parametrize(
+    "member",
+    ['"sort": "cost"', '"sort": {"by": "cost"}', '"facets": "wood"', '"page_token": 2', '"page": "2"'],
+)
+async def test_a_search_of_another_shape_is_refused(
+    client: Client, form: MakeForm, gateway: Any, member: str
+) -> None:
+    """What is no member of the proto, or has another type, is refused before the gateway is asked."""
+    status, error = await problem(await client.post("/search", data=form(f'{{"text": "crate", {member}}}')))
+    assert (status, error["field"]) == (400, "request")
+    assert gateway.requests == []
+
+
+async def test_a_missing_value_is_absent(client: Client, form: MakeForm) -> None:
+    """A product without a price and a title has neither in its JSON, and a value has its field's kind."""
+    answer = await (await client.post("/search", data=form('{"text": "crate"}'))).json()
+    known, nameless = (answer["hits"][i]["product"] for i in (0, 2))
+    assert known["fields"]["cost"] == {"number": 20.0}
+    assert known["price"] == 20.0
+    assert "price" not in nameless
+    assert nameless["fields"] == {"wood": {"text": "oak"}}
+    assert nameless["title"] == ""
 
 
 async def test_paths_of_the_server_stay_there(client: Client, form: MakeForm) -> None:
@@ -65,17 +117,23 @@ async def test_a_comparison_reaches_the_page(client: Client, form: MakeForm) -> 
     body = await (await client.post("/converse", data=form(turn))).text()
     comparison = json.loads(body.splitlines()[1])["comparison"]
     assert [each["id"] for each in comparison["products"]] == ["p1", "p2"]
-    prices = {"field": "price", "values": ["20.00", "30.00"], "equal": False}
-    assert prices in comparison["fields"]
+    row = {"field": "cost", "label": "cost", "values": ["20", "30"], "equal": False}
+    assert comparison["fields"] == [row]
     assert "pictures" not in body
     assert (await client.get("/products/p1/picture")).status == 200
 
 
 async def test_catalogue_is_described(client: Client) -> None:
-    """The page learns how many products there are and which values their fields have."""
+    """The page learns how many products there are, which fields the schema has, and which values these have."""
     answer = await (await client.get("/catalogue")).json()
     assert answer["products"] == "3"
-    assert {"category", "colour", "price"} <= {field["name"] for field in answer["fields"]}
+    assert answer["fields"][0]["values"] == ["oak", "pine"]
+    schema = answer["schema"]
+    assert (schema["name"], schema["currency"]) == ("crates", "NOK")
+    assert [field["name"] for field in schema["fields"]] == ["code", "name", "wood", "cost", "stackable"]
+    wood, cost = schema["fields"][2:4]
+    assert (wood["kind"], wood["labels"], wood["facet"]) == ("FIELD_KIND_KEYWORD", {"en": "timber"}, True)
+    assert (cost["kind"], cost["role"], cost["sort"]) == ("FIELD_KIND_MONEY", "FIELD_ROLE_PRICE", True)
 
 
 async def test_picture_of_a_product(client: Client, jpeg: bytes) -> None:
@@ -84,6 +142,24 @@ async def test_picture_of_a_product(client: Client, jpeg: bytes) -> None:
         response = await client.get(f"/products/{product_id}/picture")
         assert (response.status, response.content_type) == (200, "image/jpeg")
         assert await response.read() == jpeg
+
+
+async def test_each_picture_of_a_product(
+    client: Client, form: MakeForm, jpeg: bytes, other_jpeg: bytes
+) -> None:
+    """The picture that matched is served by its number, before and after the product was shown; beyond the last is none."""
+    for _ in range(2):
+        pictures = [await client.get(f"/products/p1/picture?index={index}") for index in (0, 1, 2)]
+        assert [picture.status for picture in pictures] == [200, 200, 404]
+        assert [await picture.read() for picture in pictures[:2]] == [jpeg, other_jpeg]
+        await client.post("/search", data=form('{"text": "crate"}'))
+
+
+@pytest.mark.parametrize("index", ["8", "-1", "x", "", "1.0", "99999", "\N{SUPERSCRIPT TWO}"])
+async def test_a_picture_of_no_number_is_refused(client: Client, index: str) -> None:
+    """A number beyond a product's most pictures, or none at all, is told with the limit."""
+    response = await client.get("/products/p1/picture", params={"index": index})
+    assert await problem(response) == (400, {"message": "must be from 0 to 7", "field": "index"})
 
 
 @pytest.mark.parametrize("product_id", ["p2", "nobody", "..%2F..%2Fsecret.jpg", "%00", "x" * 200])

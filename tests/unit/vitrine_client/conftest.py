@@ -19,7 +19,50 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from PIL import Image
 
-from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
+from vitrine.v1 import (
+    catalogue_pb2,
+    catalogue_pb2_grpc,
+    query_pb2,
+    rewrite_pb2,
+    schema_pb2,
+    search_pb2,
+    search_pb2_grpc,
+)
+
+SCHEMA = schema_pb2.CatalogueSchema(
+    name="crates",
+    currency="NOK",
+    fields=[
+        schema_pb2.CatalogueField(
+            name="code", kind=schema_pb2.FIELD_KIND_KEYWORD, role=schema_pb2.FIELD_ROLE_ID
+        ),
+        schema_pb2.CatalogueField(
+            name="title",
+            kind=schema_pb2.FIELD_KIND_TEXT,
+            role=schema_pb2.FIELD_ROLE_TITLE,
+            lexical=True,
+            encoded=True,
+        ),
+        schema_pb2.CatalogueField(
+            name="wood", kind=schema_pb2.FIELD_KIND_KEYWORDS, filter=True, facet=True, labels={"en": "timber"}
+        ),
+        schema_pb2.CatalogueField(
+            name="cost",
+            kind=schema_pb2.FIELD_KIND_MONEY,
+            role=schema_pb2.FIELD_ROLE_PRICE,
+            filter=True,
+            facet=True,
+            sort=True,
+        ),
+        schema_pb2.CatalogueField(
+            name="weight_kg", kind=schema_pb2.FIELD_KIND_NUMBER, filter=True, sort=True
+        ),
+        schema_pb2.CatalogueField(
+            name="stackable", kind=schema_pb2.FIELD_KIND_BOOLEAN, filter=True, facet=True
+        ),
+    ],
+)
+"""Of a catalogue that is not the one which ships."""
 
 
 @dataclass
@@ -30,6 +73,8 @@ class Script:
     address: str = ""
     failure: status_pb2.Status | None = None
     delay_s: float = 0.0
+    pages: int = 1
+    """How many pages every search has."""
     requests: list[Any] = field(default_factory=list)
 
     def fail(self, code: int, message: str, *details: Message) -> None:
@@ -45,19 +90,23 @@ class Script:
         if self.failure is not None:
             context.abort_with_status(rpc_status.to_status(self.failure))
 
-    def result(self, *, limit: int = 3, route: int = query_pb2.ROUTE_TEXT) -> search_pb2.SearchResponse:
-        """Give hits p1, p2, ...; the last has no picture."""
+    def result(
+        self, *, limit: int = 3, route: int = query_pb2.ROUTE_TEXT, page: int = 1
+    ) -> search_pb2.SearchResponse:
+        """Return the hits of a page, p1, p2, ... on the first; the last of each has no picture."""
+        first = limit * (page - 1) + 1
         hits = [
             search_pb2.Hit(
                 product_id=f"p{rank}",
                 score=1 - rank / 10,
                 parts=search_pb2.ScoreParts(text=0.5, image=0.25),
-                product=self.product(f"p{rank}", missing=rank == limit),
+                product=self.product(f"p{rank}", missing=rank == first + limit - 1),
             )
-            for rank in range(1, limit + 1)
+            for rank in range(first, first + limit)
         ]
         return search_pb2.SearchResponse(
             hits=hits,
+            next_page_token=f"page-{page + 1}" if page < self.pages else "",
             searched=search_pb2.SearchedQuery(
                 route=route,
                 text="red dress",
@@ -70,7 +119,7 @@ class Script:
         )
 
     def product(self, product_id: str, *, missing: bool = False) -> query_pb2.Product:
-        """Give a product with a picture on disk, unless it is to be missing."""
+        """Return a product with a picture on disk, unless it is to be missing."""
         path = self.pictures / f"{product_id}.jpg"
         if not missing:
             Image.new("RGB", (64, 64), "crimson").save(path)
@@ -85,7 +134,12 @@ class _Search(search_pb2_grpc.SearchServiceServicer):
 
     def Search(self, request: search_pb2.SearchRequest, context: Any) -> search_pb2.SearchResponse:
         self._script.begin(request, context)
-        return self._script.result(limit=request.limit or 3)
+        page = int(request.page_token.removeprefix("page-") or 1)
+        answer = self._script.result(limit=request.limit or 3, page=page)
+        if request.HasField("sort"):
+            answer.searched.sort.CopyFrom(request.sort)
+        answer.facets.extend(_counted(field) for field in request.facets)
+        return answer
 
     def Converse(
         self, request: search_pb2.ConverseRequest, context: Any
@@ -100,6 +154,13 @@ class _Search(search_pb2_grpc.SearchServiceServicer):
             session_id=session, result=self._script.result(limit=request.limit or 3)
         )
         yield search_pb2.ConverseResponse(session_id=session, reply="Here you are.")
+
+
+def _counted(field: str) -> search_pb2.FacetCounts:
+    if field == "cost":
+        return search_pb2.FacetCounts(field=field, minimum=5, maximum=1_299.5, products=2_990)
+    values = [search_pb2.FacetValue(value=f"{field} {i}", products=1_000 - i) for i in range(14)]
+    return search_pb2.FacetCounts(field=field, values=values, more_values=field == "maker", products=3_000)
 
 
 class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
@@ -137,12 +198,25 @@ class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
             versions=search_pb2.Versions(model="m-1", index="products_1"),
             products=3000,
             embedding_dim=256,
+            schema=SCHEMA,
             fields=[
                 catalogue_pb2.FieldDescription(
-                    name="colour", type=catalogue_pb2.FieldDescription.TYPE_TEXT, values=["red", "navy"]
+                    name="wood",
+                    type=catalogue_pb2.FieldDescription.TYPE_TEXT,
+                    values=["oak", "white pine"],
+                    counts=[1_752, 218],
                 ),
                 catalogue_pb2.FieldDescription(
-                    name="price", type=catalogue_pb2.FieldDescription.TYPE_NUMBER, minimum=5, maximum=300
+                    name="cost", type=catalogue_pb2.FieldDescription.TYPE_NUMBER, minimum=5, maximum=1_299.5
+                ),
+                catalogue_pb2.FieldDescription(
+                    name="weight_kg", type=catalogue_pb2.FieldDescription.TYPE_NUMBER, minimum=1, maximum=40
+                ),
+                catalogue_pb2.FieldDescription(
+                    name="stackable",
+                    type=catalogue_pb2.FieldDescription.TYPE_BOOLEAN,
+                    values=["true", "false"],
+                    counts=[2_000, 1_000],
                 ),
             ],
         )

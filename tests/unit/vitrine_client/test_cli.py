@@ -18,6 +18,7 @@ from PIL import Image
 import vitrine.cli
 from vitrine.cli import main
 from vitrine.filter_text import parse_filter
+from vitrine.v1.catalogue_pb2 import DescribeRequest
 from vitrine.v1.query_pb2 import Filter
 from vitrine.v1.search_pb2 import RewriteMode
 
@@ -77,7 +78,7 @@ def test_search_writes_json(script: Any) -> None:
     """For programs the answer has the names of the proto."""
     answer = json.loads(run(script, "search", "red dress", "--json").stdout)
     assert answer["hits"][0]["product_id"] == "p1"
-    assert answer["hits"][0]["parts"] == {"text": 0.5, "image": 0.25}
+    assert answer["hits"][0]["parts"] == {"text": 0.5, "image": 0.25, "signals": {}}
     assert answer["searched"]["route"] == "ROUTE_TEXT"
     assert answer["degraded"] == []
     assert answer["versions"] == {"model": "m-1", "index": "products_1"}
@@ -95,10 +96,11 @@ def test_search_by_picture_draws_a_sheet(script: Any, photo: Path, tmp_path: Pat
 
 
 def test_search_by_product_draws_its_picture(script: Any, tmp_path: Path) -> None:
-    """The sheet of a refinement asks for the product that it started from."""
+    """The sheet of a refinement asks for the product that it started from, and for the currency."""
     result = run(script, "search", "--like", "p7", "in navy", "--sheet", str(tmp_path / "sheet.png"))
     assert result.exit_code == 0
-    assert [request.product_id for request in script.requests] == ["p7", "p7"]
+    assert [request.product_id for request in script.requests[:2]] == ["p7", "p7"]
+    assert script.requests[2:] == [DescribeRequest()]
     assert (tmp_path / "sheet.png").exists()
 
 
@@ -122,6 +124,11 @@ def test_words_of_others_cannot_steer_the_terminal(script: Any, monkeypatch: pyt
         (("x", "--weights", "0.3"), "write them as text=0.3,image=0.7, not '0.3'"),
         (("x", "--weights", "text=a"), "write them as text=0.3,image=0.7, not 'text=a'"),
         (("x", "--weights", "text=1,colour=2"), "write them as"),
+        (("x", "--sort", ""), "write it as FIELD, FIELD:asc or FIELD:desc, not ''"),
+        (("x", "--sort", "cost:down"), "write it as FIELD, FIELD:asc or FIELD:desc, not 'cost:down'"),
+        (("x", "--sort", "cost:"), "write it as FIELD, FIELD:asc or FIELD:desc, not 'cost:'"),
+        (("x", "--facets", "wood,,cost"), "write the names with commas between them, not 'wood,,cost'"),
+        (("x", "--pages", "0"), "0 is not in the range 1<=x<=1000"),
         (("x", "--timeout", "0"), "0.0 is not in the range x>0"),
         (("bad \udcff byte",), "the words are no UTF-8 at character 5"),
         (("x", "--filter", "colour=\udcff"), "the words are no UTF-8 at character 8"),
@@ -195,26 +202,6 @@ def test_a_late_answer_is_one_line(script: Any) -> None:
     assert result.stderr.startswith("Error: no answer within 0.1 s: allow more with --timeout")
 
 
-def test_status_shows_versions_and_fields(script: Any) -> None:
-    """Health, versions, the number of products and the fields are shown."""
-    lines = [line.split(maxsplit=1) for line in map(str.strip, run(script, "status").stdout.splitlines())]
-    assert ["health", "SERVING"] in lines
-    assert ["model", "m-1"] in lines
-    assert ["products", "3,000"] in lines
-    assert ["colour", "red, navy"] in lines
-    assert ["price", "5 to 300"] in lines
-
-
-def test_status_shows_a_service_without_an_index(script: Any) -> None:
-    """A service whose index is missing shows its health and ends with status 1."""
-    script.fail(code_pb2.FAILED_PRECONDITION, "there is no index")
-    result = run(script, "status", "--json")
-    assert result.exit_code == 1
-    assert json.loads(result.stdout) == {
-        "address": script.address, "health": "SERVING", "index": None, "error": "there is no index",
-    }  # fmt: skip
-
-
 def test_chat_keeps_its_session(script: Any) -> None:
     """Piped lines are turns of one session; /new begins another; blank lines are passed over."""
     result = run(script, "chat", stdin="a red dress\n\ncheaper\n/new\na hat\n")
@@ -223,6 +210,14 @@ def test_chat_keeps_its_session(script: Any) -> None:
         ("", "a red dress"), ("s-1", "cheaper"), ("", "a hat"),
     ]  # fmt: skip
     assert result.stdout.count("Here you are.") == 3
+
+
+def test_chat_tells_of_further_pages(script: Any) -> None:
+    """Where a turn has further products, the way to them is told; on the last page it is not."""
+    hint = 'there are more: say "show me more"'
+    assert hint not in run(script, "chat", stdin="a red dress\n").stdout
+    script.pages = 2
+    assert hint in run(script, "chat", stdin="a red dress\n").stdout
 
 
 def test_chat_lists_its_commands(script: Any) -> None:

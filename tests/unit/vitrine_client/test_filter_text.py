@@ -149,6 +149,27 @@ def test_what_is_written_is_read_back(node: Filter) -> None:
     assert parse_filter(format_filter(node)) == node
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (FieldValue(boolean=True), "stackable=true"),
+        (FieldValue(boolean=False), "stackable=false"),
+        (FieldValue(text="true"), 'stackable="true"'),
+        (FieldValue(text="Or"), 'stackable="Or"'),
+        (FieldValue(text="in"), 'stackable="in"'),
+        (FieldValue(text="order"), "stackable=order"),
+    ],
+)
+def test_words_of_the_syntax_are_quoted_and_booleans_are_not(value: FieldValue, text: str) -> None:
+    """A boolean is written as a word; a text that reads like a word of the syntax stands in quotes."""
+    assert format_filter(Filter(equals=Equals(field="stackable", value=value))) == text
+
+
+def test_a_boolean_is_read_as_a_word() -> None:
+    """Which words are booleans is the schema's to say, so that a keyword `true` can be asked for too."""
+    assert parse_filter("stackable=true") == equals("stackable", "true")
+
+
 def test_a_range_with_both_bounds_left_out_is_written_with_both() -> None:
     """An interval without its bounds becomes two comparisons, kept together by parentheses."""
     node = Filter(

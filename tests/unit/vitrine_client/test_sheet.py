@@ -77,3 +77,34 @@ def test_pictures_are_found_by_path_then_by_id(tmp_path: Path) -> None:
     for uri in ("", "https://example.org/own.jpg", "/missing.jpg", "/nul\0.jpg"):
         assert product_picture(Product(id="p1", image_uri=uri), tmp_path) == b"by id"
         assert product_picture(Product(id="p1", image_uri=uri)) is None
+
+
+def test_the_picture_that_matched_is_drawn(tmp_path: Path) -> None:
+    """Of several pictures the hit's own is drawn; where that is not to be had here, the first one is."""
+    for name, colour in (("front", RED), ("back", BLUE)):
+        (tmp_path / f"{name}.png").write_bytes(encoded(colour))
+    uris = [str(tmp_path / "front.png"), str(tmp_path / "back.png"), "https://example.org/side.png"]
+    product = Product(id="p1", image_uri=uris[0], image_uris=uris)
+    for index, drawn in ((0, RED), (1, BLUE), (2, RED), (9, RED)):
+        sheet = draw_sheet([Answer(heading="x", hits=[Hit(product=product, image_index=index)])])
+        colours = {colour for _, colour in sheet.getcolors(sheet.width * sheet.height) or []}
+        assert ({RED, BLUE} & colours) == {drawn}
+
+
+def test_a_missing_price_is_not_drawn() -> None:
+    """A product without a price looks unlike one that is free; a currency is drawn with the price alone."""
+
+    def drawn(product: Product, currency: str = "") -> bytes:
+        return draw_sheet([Answer(heading="x", hits=[Hit(product=product)])], currency=currency).tobytes()
+
+    free, unknown = Product(id="p1", title="crate", price=0), Product(id="p1", title="crate")
+    assert len({drawn(free), drawn(unknown), drawn(free, "NOK")}) == 3
+    assert drawn(unknown) == drawn(unknown, "NOK")
+
+
+def test_a_product_without_a_title_shows_its_id() -> None:
+    """The caption falls back to the id."""
+    named = Hit(product_id="p1", product=Product(id="p1", title="p1"))
+    nameless = Hit(product_id="p1", product=Product(id="p1"))
+    sheets = [draw_sheet([Answer(heading="x", hits=[each])]).tobytes() for each in (named, nameless)]
+    assert sheets[0] == sheets[1]

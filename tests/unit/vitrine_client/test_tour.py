@@ -62,6 +62,13 @@ def test_the_tour_draws_a_sheet_of_each(script: Any, queries: Path, tmp_path: Pa
     assert "vitrine search --like p1" in result.stdout
 
 
+def test_the_tour_ends_with_commands_of_this_catalogue(script: Any, queries: Path, tmp_path: Path) -> None:
+    """What people may type next names a field, a value and an order that the index has."""
+    shown = tour(script, queries, tmp_path / "demo").stdout
+    assert f'vitrine search "{TEXT}" --filter wood=oak --sort cost' in shown
+    assert "category" not in shown
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

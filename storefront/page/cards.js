@@ -1,0 +1,79 @@
+// Products in the window: a card for each hit, a tile for each place to begin, and what keeps their places.
+
+import { bar, element } from "./dom.js";
+import { kindOf, priceOf, titleOf, traitsOf } from "./fields.js";
+import { pictureOf } from "./service.js";
+
+/** Makes the card of a hit; `onLike` is called with its id and title. */
+export function card(catalogue, hit, onLike) {
+  const { product_id: id, product = {}, parts = {}, image_index: index } = hit;
+  const title = titleOf(catalogue, product, id);
+  const about = element(
+    "div",
+    { class: "about" },
+    element("h3", { class: "name" }, title),
+    paragraph("brand", kindOf(catalogue, product)),
+    traits(traitsOf(catalogue, product)),
+    paragraph("price", priceOf(catalogue, product)),
+    scores(hit.score, parts),
+  );
+  const like = element(
+    "button",
+    { type: "button", class: "like", "aria-pressed": "false", "aria-label": `Like this: ${title}`, onclick: () => onLike({ id, title }) },
+    element("span", { "aria-hidden": "true" }, "Like this, but …"),
+  );
+  return element("li", { class: "card", "data-product": id }, frame(id, title, index), about, like);
+}
+
+/** Makes a tile that leads to the products of a kind. */
+export function tile({ label, productId, onChoose }) {
+  const about = element("div", { class: "about" }, element("p", { class: "name" }, label));
+  const choose = element("button", { type: "button", class: "like", "aria-label": `Show ${label}`, onclick: onChoose });
+  return element("li", { class: "card tile" }, frame(productId, label), about, choose);
+}
+
+/** Makes what keeps the place of a card. */
+export const skeleton = () =>
+  element(
+    "li",
+    { class: "card skeleton", "aria-hidden": "true" },
+    element("div", { class: "frame" }),
+    element("div", { class: "about" }, element("div", { class: "line" }), element("div", { class: "line" })),
+  );
+
+/** Writes a share with three decimals. */
+export const decimal = (number) => (number ?? 0).toFixed(3);
+
+const paragraph = (kind, text) => text && element("p", { class: kind }, text);
+
+const traits = (known) =>
+  known.length > 0 && element("dl", { class: "traits" }, ...known.map(({ label, value }) => element("div", {}, element("dt", {}, label), element("dd", {}, value))));
+
+function scores(score, { text, image, signals = {} }) {
+  return element(
+    "div",
+    { class: "scores" },
+    element("span", { class: "total" }, "score", element("b", {}, decimal(score))),
+    ...part("words", text, "words"),
+    ...part("picture", image, "picture"),
+    ...Object.entries(signals).flatMap(([name, share]) => part(name.replaceAll("_", " "), share, "signal")),
+  );
+}
+
+const part = (label, share, kind) => [element("span", {}, label), bar(share, kind), element("span", {}, decimal(share))];
+
+function frame(productId, title, index = 0) {
+  const place = element("div", { class: "frame", "data-initial": title.slice(0, 1).toUpperCase() });
+  if (!productId) {
+    place.classList.add("missing");
+    return place;
+  }
+  const missing = () => {
+    place.classList.add("missing");
+    image.remove();
+  };
+  const image = element("img", { alt: "", draggable: "false", decoding: "async", width: "256", height: "256", onerror: missing });
+  image.src = pictureOf(productId, index);
+  place.append(image);
+  return place;
+}
