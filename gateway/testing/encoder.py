@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import DeadlineExceeded, InvalidQuery, SearchError
-from gateway.model import Embedding, EncoderInputs
+from gateway.model import Embedded, Embedding, EncoderInputs
 from vitrine.preprocess import ImageRejected, inspect_image
-from vitrine.tensors import EMBEDDING_DIM
+from vitrine.tensors import EMBEDDING_DIM, TEXT_LENGTH
 
 MANIFEST = "manifest-of-the-fakes"
 
@@ -28,15 +28,16 @@ def embed_picture(image: bytes) -> Embedding:
 
 @dataclass
 class FakeEncoder:
-    """Embeds words and pictures by their hashes; counts its calls."""
+    """Embeds words and pictures by their hashes; counts its calls. It reads `words` words of a text."""
 
     digest: str = MANIFEST
     error: SearchError | None = None
     delay_s: float = 0.0
+    words: int = TEXT_LENGTH
     embed_calls: list[EncoderInputs] = field(default_factory=list)
     cancelled: int = 0
 
-    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
+    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
         """Return (n, EMBEDDING_DIM); a composed row is the normalised sum of its parts."""
         self.embed_calls.append(inputs)
         try:
@@ -46,12 +47,16 @@ class FakeEncoder:
             raise
         parts: list[Embedding] = []
         if inputs.texts is not None:
-            parts.append(np.stack([embed_words(text) for text in inputs.texts]))
+            read = [" ".join(text.split()[: self.words]) for text in inputs.texts]
+            parts.append(np.stack([embed_words(text) for text in read]))
         if inputs.images is not None:
             parts.append(np.stack([_decoded(image) for image in inputs.images]))
         if inputs.references is not None:
             parts.append(inputs.references)
-        return np.stack([_normalised(row) for row in np.sum(parts, axis=0)])
+        return Embedded(
+            rows=np.stack([_normalised(row) for row in np.sum(parts, axis=0)]),
+            cut=tuple(len(text.split()) > self.words for text in inputs.texts or ()),
+        )
 
     async def manifest(self, *, timeout_s: float) -> str:
         """Return `digest`."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from gateway.conversation.history import RecallBounds, choose, token_count, tokens_of
+from gateway.conversation.history import HistoryBounds, token_count, tokens_of, within_budget
 from gateway.conversation.sessions import LoggedTurn
 from gateway.model import Embedding
 from gateway.settings import Settings
@@ -19,8 +19,8 @@ def turns(*texts: str) -> list[LoggedTurn]:
     return [LoggedTurn(turn=rewrite_pb2.Turn(text=text)) for text in texts]
 
 
-def bounds(*, last: int = 2, similar: int = 2, tokens: int = 1_000) -> RecallBounds:
-    return RecallBounds(last=last, similar=similar, tokens=tokens, timeout_s=30)
+def bounds(*, last: int = 2, similar: int = 2, tokens: int = 1_000) -> HistoryBounds:
+    return HistoryBounds(last=last, similar=similar, tokens=tokens, timeout_s=30)
 
 
 def similarity(*values: float) -> Embedding:
@@ -30,22 +30,22 @@ def similarity(*values: float) -> Embedding:
 def test_the_last_and_the_most_similar_turns_are_chosen_in_order() -> None:
     """The last ones are taken as they come, of the others those that are most similar; in the order of the talk."""
     said = turns(*"abcdefg")
-    assert choose(said, similarity(0.9, 0.1, 0.5, 0.4, 0.7), bounds()) == [0, 4, 5, 6]
+    assert within_budget(said, similarity(0.9, 0.1, 0.5, 0.4, 0.7), bounds()) == [0, 4, 5, 6]
 
 
 def test_what_is_not_similar_at_all_is_left_out() -> None:
     """A turn without words, or of the opposite meaning, is no help."""
-    assert choose(turns(*"abcd"), similarity(0.0, -0.5), bounds()) == [2, 3]
+    assert within_budget(turns(*"abcd"), similarity(0.0, -0.5), bounds()) == [2, 3]
 
 
 def test_tokens_have_a_bound() -> None:
     """The last turns come first to it, then the similar ones; one that is too long gives way to the next."""
     said = turns("a b c", "a " * 50, "a b", "a b c", "a b")
     near = similarity(0.5, 0.9, 0.7)
-    assert choose(said, near, bounds(similar=3, tokens=10)) == [0, 2, 3, 4]
-    assert choose(said, near, bounds(similar=3, tokens=7)) == [2, 3, 4]
-    assert choose(said, near, bounds(similar=3, tokens=4)) == [4]
-    assert choose(said, near, bounds(similar=3, tokens=1)) == []
+    assert within_budget(said, near, bounds(similar=3, tokens=10)) == [0, 2, 3, 4]
+    assert within_budget(said, near, bounds(similar=3, tokens=7)) == [2, 3, 4]
+    assert within_budget(said, near, bounds(similar=3, tokens=4)) == [4]
+    assert within_budget(said, near, bounds(similar=3, tokens=1)) == []
 
 
 def test_all_that_a_model_would_read_counts() -> None:
