@@ -99,7 +99,7 @@ async def test_what_is_given_chooses_the_ensemble(
 ) -> None:
     """Each combination goes to its ensemble, in Triton's raw layout, with the timeout in its parameters."""
     async with triton() as (encoder, inference):
-        embedding = await encoder.embed(inputs, timeout_s=2.0)
+        embedding = (await encoder.embed(inputs, timeout_s=2.0)).rows
     (request,) = inference.requests
     assert request.model_name == model
     names = [tensor.name for tensor in request.inputs]
@@ -111,8 +111,8 @@ async def test_what_is_given_chooses_the_ensemble(
 async def test_rows_come_back_in_order() -> None:
     """A batch keeps its order."""
     async with triton() as (encoder, _):
-        embedding = await encoder.embed(EncoderInputs(texts=["a", "b", "c"]), timeout_s=2.0)
-    assert embedding[:, 0].tolist() == [0.0, EMBEDDING_DIM, 2 * EMBEDDING_DIM]
+        embedded = await encoder.embed(EncoderInputs(texts=["a", "b", "c"]), timeout_s=2.0)
+    assert embedded.rows[:, 0].tolist() == [0.0, EMBEDDING_DIM, 2 * EMBEDDING_DIM]
 
 
 @pytest.mark.parametrize(
