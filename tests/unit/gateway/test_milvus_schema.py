@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gateway.adapters.milvus.schema import product_schema, read_version, to_product, to_row
 
+from gateway.adapters.milvus.schema import product_schema, read_version, to_product, to_row
 from gateway.model import StoredProduct
 
 DIM = 24
