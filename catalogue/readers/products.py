@@ -166,9 +166,9 @@ def _read(owner: Field, key: str, cell: object, plan: Plan) -> Value | None:
 
 
 def _rest(row: Row, used: set[str], plan: Plan) -> dict[str, object]:
-    """Return what is neither field nor picture, under the names that the columns have."""
+    """Return what is neither field nor picture, under the names of the columns in lower case."""
     return {
-        row.names.get(key, key): cell
+        row.names.get(key, key).lower(): cell
         for key, cell in row.values.items()
         if key not in used and not is_missing(cell) and not plan.feed.leaves_out(key)
     }

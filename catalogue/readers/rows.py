@@ -105,7 +105,7 @@ def keys_of(names: Iterable[str]) -> dict[str, str]:
     called: dict[str, str] = {}
     for name in names:
         if key := column_key(name):
-            called.setdefault(key, name.strip().lower())
+            called.setdefault(key, name.strip())
     return called
 
 

@@ -125,7 +125,7 @@ def _options(row: Row, feed: Feed) -> dict[str, tuple[str, tuple[str, ...]]]:
         for part in row.parts or (row.values,):
             for called, values in _option_values(option, part):
                 name = called or name  # Shopify names an option in the first of its rows alone
-                known = found.setdefault(column_key(name), (name.lower(), []))[1] if name else []
+                known = found.setdefault(column_key(name), (name, []))[1] if name else []
                 known += (
                     value for value in values if value not in known and fold(value) not in feed.no_options
                 )
