@@ -185,7 +185,7 @@ def _called(name: str, schema: Schema) -> Field | None:
 
 def _by_precedence(schema: Schema) -> list[Field]:
     """Return the keyword fields; where several share a word, the last one has it: the category, then the schema's order."""
-    fields = [owner for owner in reversed(schema.filtered.values()) if owner.kind in KEYWORD_KINDS]
+    fields = [owner for owner in reversed(schema.fields) if owner.filter and owner.kind in KEYWORD_KINDS]
     places = {FieldRole.BRAND: 0, FieldRole.CATEGORY: 2}
     return sorted(fields, key=lambda owner: places.get(owner.role, 1) if owner.role else 1)
 

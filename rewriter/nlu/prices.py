@@ -26,14 +26,12 @@ def _bound(name: str) -> str:
     return rf"(?:{'|'.join(words)}) {_AMOUNT}" + (r"(?: to spend)?" if name == "up_to" else "")
 
 
-_FORMS: tuple[tuple[re.Pattern[str], Callable[..., Interval]], ...] = tuple(
-    (re.compile(rf"(?<!\w){form}"), build)
-    for form, build in (
-        (_BETWEEN, _between),
-        (rf"(?=[£$€]){_AMOUNT}\s?(?:-|to)\s?{_AMOUNT}", _between),
-        *((_bound(name), BOUNDS[name]) for name in ("up_to", "from", "below", "above", "about")),
-    )
+_READERS: tuple[tuple[str, Callable[..., Interval]], ...] = (
+    (_BETWEEN, _between),
+    (rf"(?=[£$€]){_AMOUNT}\s?(?:-|to)\s?{_AMOUNT}", _between),
+    *((_bound(name), BOUNDS[name]) for name in ("up_to", "from", "below", "above", "about")),
 )
+_FORMS = tuple((re.compile(rf"(?<!\w){form}"), build) for form, build in _READERS)
 _OPERATORS = {"<=": "at most", ">=": "at least", "<": "under", ">": "over"}
 _OPERATOR = re.compile(r"(?:price\s*)?(<=|>=|<|>)\s*(?=[£$€\d])")
 

@@ -53,8 +53,8 @@ class Sentences:
         if not priced:
             return shorten(self._say("side_by_side", titles="; ".join(map(self._title, ranked))))
         if len(priced) == len(products) and len(set(priced.values())) == 1:
-            titles, price = "; ".join(map(self._title, ranked)), f"{priced[ranked[0].id]:.2f}"
-            return shorten(self._say("one_price", price=price, titles=titles))
+            titles = "; ".join(map(self._title, ranked))
+            return shorten(self._say("one_price", price=f"{priced[ranked[0].id]:.2f}", titles=titles))
         titles = "; ".join(self._priced(product, self._title(product)) for product in ranked)
         return shorten(self._say("by_price", titles=titles))
 
