@@ -44,7 +44,8 @@ class Expected:
     query: str
     conditions: frozenset[str]
     references: tuple[str, ...]
-    sort: int
+    sort: str
+    """"price_ascending"; empty for the order of the scores."""
 
     @classmethod
     def of(cls, rewrite: rewrite_pb2.Rewrite) -> "Expected":
@@ -58,7 +59,7 @@ class Expected:
             rewrite.query if searches and route != "image" else "",
             frozenset(filter(None, map(format_filter, parts))) if searches else frozenset(),
             tuple(rewrite.references),
-            rewrite.sort,
+            _order(rewrite),
         )
 
     def matches(self, other: "Expected") -> bool:
@@ -115,13 +116,12 @@ def written_cases(path: Path = WRITTEN) -> list[Case]:
         )[:11]  # fmt: skip
         request = _request(state)
         request.text = text
-        name = f"SORT_ORDER_{sort.upper()}" if sort else "SORT_ORDER_UNSPECIFIED"
         expected = Expected(
             route,
             query if route != "image" else "",
             frozenset(filter(None, conditions.split("; "))),
             tuple(references.split()),
-            query_pb2.SortOrder.Value(name),
+            sort,
         )
         cases.append(Case(request, expected, state, language, _opinion(*opinion)))
     return cases
@@ -158,6 +158,13 @@ def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
             "opinions": written_cases(OPINIONS),
         }
     )
+
+
+def _order(rewrite: rewrite_pb2.Rewrite) -> str:
+    """Return the order as turns.txt writes it."""
+    if not rewrite.HasField("sort"):
+        return ""
+    return f"{rewrite.sort.field}_{'descending' if rewrite.sort.descending else 'ascending'}"
 
 
 def _opinion(intent: str, sentiment: str, remarks: str) -> Opinion | None:

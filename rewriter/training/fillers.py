@@ -7,11 +7,9 @@ from functools import cache
 from types import MappingProxyType
 
 from catalogue.grammar import BRANDS, CATEGORIES, COLOURS, PATTERNS, SLOTS
-from rewriter.nlu.languages import FAULTS_ABROAD, SCRIPTS, SPANISH, names_of
-from rewriter.nlu.vocabulary import FAULT_OPENINGS, FAULTS, GLOSSARY, HYPONYMS, STEPS, STYLES, SYNONYMS
+from rewriter.languages.files import languages
+from rewriter.nlu.vocabulary import FAULT_OPENINGS, FAULTS, GLOSSARY, KINDS, STEPS, STYLES, SYNONYMS
 from vitrine.v1 import rewrite_pb2
-
-COLUMNS: Mapping[str, int] = MappingProxyType({"es": SPANISH, **SCRIPTS})
 
 _OTHER_BRANDS = (
     "Acme", "Next", "Red Fox", "Harbour and Sons", "Nordvik", "Zephyr", "Orbita", "Tundra", "Marlow", "Pinecrest",
@@ -174,9 +172,7 @@ class Fillers:
 
     def say_noun(self, rng: random.Random, category: str) -> str:
         """Name a category, or a kind of it."""
-        kinds = [
-            kind for kind in HYPONYMS.get(category, "").split(" | ") if kind and self._surfaces("type", kind)
-        ]
+        kinds = [kind for kind in KINDS.get(category, ()) if self._surfaces("type", kind)]
         if kinds and rng.random() < 0.35:
             return self.say(rng, "type", rng.choice(kinds))
         return self.say(rng, "category", category)
@@ -211,14 +207,14 @@ class Fillers:
     def say_step(self, rng: random.Random) -> str:
         """Say "longer" or "shorter"."""
         if self.language == "en":
-            return rng.choice([phrase for phrases in STEPS for phrase in phrases.split(" | ")])
-        return rng.choice(names_of(rng.choice(("longer", "shorter")), COLUMNS[self.language]))
+            return rng.choice([phrase for phrases in STEPS for phrase in phrases])
+        return rng.choice(self._names(rng.choice(("longer", "shorter"))))
 
     def say_added(self, rng: random.Random) -> str:
         """Say something that no lexicon knows: "for a wedding"."""
         if self.language == "en":
             return rng.choice(_ADDED[self.held])
-        names = names_of(rng.choice(_OCCASIONS[self.held]), COLUMNS[self.language])
+        names = self._names(rng.choice(_OCCASIONS[self.held]))
         return rng.choice(_PLACES[self.language]).format(rng.choice(names))
 
     def say_compared(self, rng: random.Random) -> str:
@@ -233,8 +229,10 @@ class Fillers:
     def say_fault(self, rng: random.Random) -> str:
         """Say what is wrong with what was shown: "too bright"."""
         if self.language != "en":
-            return rng.choice(names_of(rng.choice(FAULTS_ABROAD), COLUMNS[self.language]))
-        adjectives = [adjective for known in FAULTS.values() for adjective in known.split(" | ")]
+            known = languages()[self.language].table("names")
+            faults = [value for value in known if value.startswith("too ")]
+            return rng.choice(self._names(rng.choice(faults)))
+        adjectives = [adjective for known in FAULTS.values() for adjective in known]
         held = [adjective for number, adjective in enumerate(adjectives) if (number % 5 == 0) is self.held]
         return f"{rng.choice(FAULT_OPENINGS)} {rng.choice(held)}"
 
@@ -243,15 +241,19 @@ class Fillers:
         names = _ORDINALS[self.language]
         return rng.choice(names[-1] if position < 0 else names[position - 1])
 
+    def _names(self, value: str) -> list[str]:
+        """Return the names of an English value in this language."""
+        return languages()[self.language].names_of(value)
+
     def _surfaces(self, slot: str, value: str) -> list[str]:
         """Give the names of a value in this tongue."""
         if slot == "brand":
             return [value]
         if self.language != "en":
-            return names_of(value, COLUMNS[self.language])
+            return self._names(value)
         names = [value, value.replace("-", " ")] if "-" in value else [value]
-        names += SYNONYMS.get(slot, {}).get(value, "").split(" | ")[:2]
-        names += next((styles[value].split(" | ")[:2] for styles in STYLES.values() if value in styles), [])
+        names += SYNONYMS.get(slot, {}).get(value, ())[:2]
+        names += next((styles[value][:2] for styles in STYLES.values() if value in styles), ())
         return [name for name in dict.fromkeys(names) if name]
 
 

@@ -13,12 +13,12 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from rewriter import limits
 from rewriter.engines.port import Engine, EngineError, Failure
 from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
 from rewriter.server import SERVICE, open_engine, serving
 from rewriter.settings import Settings
+from vitrine.domain import limits
 from vitrine.process.logs import JsonFormatter
 from vitrine.process.settings import InvalidSettings
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
@@ -67,18 +67,18 @@ async def test_a_turn_is_answered(facets: Facets) -> None:
 
 
 _TOO_MUCH = {
-    "text": rewrite_pb2.RewriteRequest(text="x" * (limits.MAX_TEXT_LENGTH + 1)),
+    "text": rewrite_pb2.RewriteRequest(text="x" * (limits.MAX_QUERY_LENGTH + 1)),
     "product_id": rewrite_pb2.RewriteRequest(product_id="x" * (limits.MAX_ID_LENGTH + 1)),
-    "history": rewrite_pb2.RewriteRequest(history=[rewrite_pb2.Turn()] * (limits.MAX_TURNS + 1)),
+    "history": rewrite_pb2.RewriteRequest(history=[rewrite_pb2.Turn()] * (limits.MAX_HISTORY_TURNS + 1)),
     "facets": rewrite_pb2.RewriteRequest(facets=[rewrite_pb2.Facet()] * (limits.MAX_FACETS + 1)),
     "facets[0].values": rewrite_pb2.RewriteRequest(
         facets=[rewrite_pb2.Facet(field="brand", values=["x"] * (limits.MAX_FACET_VALUES + 1))]
     ),
     "history[0].text": rewrite_pb2.RewriteRequest(
-        history=[rewrite_pb2.Turn(text="x" * (limits.MAX_TEXT_LENGTH + 1))]
+        history=[rewrite_pb2.Turn(text="x" * (limits.MAX_QUERY_LENGTH + 1))]
     ),
     "history[0].rewrite.query": rewrite_pb2.RewriteRequest(
-        history=[rewrite_pb2.Turn(rewrite=rewrite_pb2.Rewrite(query="x" * (limits.MAX_TEXT_LENGTH + 1)))]
+        history=[rewrite_pb2.Turn(rewrite=rewrite_pb2.Rewrite(query="x" * (limits.MAX_QUERY_LENGTH + 1)))]
     ),
     "history[1].shown": rewrite_pb2.RewriteRequest(
         history=[rewrite_pb2.Turn(), rewrite_pb2.Turn(shown=[query_pb2.Product()] * (limits.MAX_SHOWN + 1))]
