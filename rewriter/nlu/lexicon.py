@@ -11,6 +11,7 @@ from itertools import chain, product
 from rewriter.nlu.field_words import FieldWords, Key, field_words
 from rewriter.nlu.vocabulary import (
     ACCENTED,
+    BRAND_OPENINGS,
     CUES,
     FAULT_OPENINGS,
     FAULTS,
@@ -262,7 +263,7 @@ def _field_phrases(
         meaning = _value(owner, value)
         common = key in taken and taken[key].role not in _VALUES
         if owner.role is FieldRole.BRAND:
-            yield from (((word, *key), meaning, True) for word in ("by", "from", "brand"))
+            yield from (((word, *key), meaning, True) for word in BRAND_OPENINGS)
             if taken.get(key, meaning).slot == owner.name:
                 yield key, meaning, True
         else:

@@ -120,10 +120,9 @@ def _may_be_a_thing(turn: MarkedTurn) -> bool:
 
 
 def _names_an_untrained_field(turn: MarkedTurn) -> bool:
-    """Return whether the turn holds a value of a field that the model met in no training, whatever it made of that."""
-    return any(
-        piece.text.startswith("S") and piece.tag.role is Role.VALUE for piece in turn.pieces if piece.marked
-    )
+    """Return whether the turn speaks of a field that the model met in no training: such a turn is no small talk."""
+    values = (piece for piece in turn.pieces if piece.marked and piece.tag.role is Role.VALUE)
+    return bool(turn.taken) or any(piece.text.startswith("S") for piece in values)
 
 
 def _digest(weights: Path) -> str:
