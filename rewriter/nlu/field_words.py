@@ -8,6 +8,8 @@ question words of the schema's fields; what may stand beside them is in the lang
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import count
 
 from rewriter.languages.files import any_language, languages
 from rewriter.nlu.bounds import bounded
@@ -21,6 +23,10 @@ Key = tuple[str, ...]
 
 MAX_CONDITIONS = 8
 """Conditions that one turn sets beside the fields' words."""
+
+_MAX_QUESTION = 120
+"""Characters of the longest question for a field's values."""
+_SIGNS = re.compile(r"[^\w' ]")
 
 _WINDOW = 24
 """Characters before a word in which its negation stands."""
@@ -67,7 +73,8 @@ class FieldWords:
     longer: Mapping[str, Sequence[str]]
     """The values of other fields that begin with a word: "organic cotton"."""
     words: re.Pattern[str]
-    questions: re.Pattern[str]
+    spoken: frozenset[str]
+    """Every word of a field that is filtered or counted."""
 
     def take(self, text: str, *, by_price: bool = False) -> Taken:
         """Take conditions and an order out of folded text; an order by price only where it is asked for."""
@@ -87,8 +94,19 @@ class FieldWords:
 
     def asks_for_values(self, text: str) -> bool:
         """Return whether folded text asks which values a field has, and says nothing else."""
-        words = " ".join(re.sub(r"[^\w' ]", " ", text).split())
-        return self.questions.fullmatch(words) is not None
+        words = " ".join(_SIGNS.sub(" ", text).split()) if len(text) <= _MAX_QUESTION else ""
+        found = (pattern.fullmatch(words) for pattern in _questions())
+        return any(match is not None and self._names_a_field(match) for match in found)
+
+    def _names_a_field(self, match: re.Match[str]) -> bool:
+        """Return whether what stands in the place of a field is one: in the plural, where it must be."""
+        for group, said in match.groupdict().items():
+            if said is not None:
+                plural = group.startswith("fields")
+                return any(
+                    word in self.spoken for word in _singulars(said) if not plural or said.endswith("s")
+                )
+        return False
 
     def _found(self, text: str, match: re.Match[str], *, by_price: bool) -> _Found | None:
         start, end = match.span()
@@ -108,8 +126,7 @@ class FieldWords:
         return None
 
     def _owners(self, surface: str) -> Sequence[Field]:
-        singular = (surface, surface.removesuffix("s"), surface.removesuffix("es"))
-        return next((self.owners[word] for word in singular if word in self.owners), ())
+        return next((self.owners[word] for word in _singulars(surface) if word in self.owners), ())
 
     def _condition(self, owner: Field, text: str, start: int, end: int) -> _Found | None:
         if owner.kind in NUMBER_KINDS:
@@ -164,7 +181,7 @@ def field_words(
         named_values=named_values,
         longer=dict(_longer(owners, values)),
         words=re.compile(_any_word(owners)),
-        questions=re.compile(_questions(spoken)),
+        spoken=spoken,
     )
 
 
@@ -226,21 +243,32 @@ def _longer(
     yield from ((word, beginnings[word]) for word in owners if word in beginnings)
 
 
-def _any_word(words: Mapping[str, object] | frozenset[str], *, plural: bool = False) -> str:
+def _any_word(words: Mapping[str, object]) -> str:
     """Return the pattern of every word, the longest first; one that matches nothing for none."""
-    forms = [_form(word, plural=plural) for word in sorted(words, key=lambda word: (-len(word), word))]
-    return f"(?:{'|'.join(filter(None, forms))})" if any(forms) else r"(?!)"
+    forms = map(_form, sorted(words, key=lambda word: (-len(word), word)))
+    return f"(?:{'|'.join(forms)})" if words else r"(?!)"
 
 
-def _form(word: str, *, plural: bool) -> str:
-    """Return the pattern of a word and its plural, or of the plural alone; of a script without spaces anywhere."""
+def _form(word: str) -> str:
+    """Return the pattern of a word and its plural; of a script without spaces, anywhere."""
     if not word.isascii() and not any(character.isascii() and character.isalpha() for character in word):
         return re.escape(word)
-    ending = "" if word.endswith("s") else "(?:e?s)" if plural else "(?:e?s)?"
+    ending = "" if word.endswith("s") else "(?:e?s)?"
     return rf"(?<![^\W\d_]){re.escape(word)}{ending}(?![^\W\d_])"
 
 
-def _questions(spoken: frozenset[str]) -> str:
-    field_, fields = _any_word(spoken), _any_word(spoken, plural=True)
-    forms = (each.pattern("stock", "questions") for each in languages().values())
-    return "|".join(form.replace("{fields}", fields).replace("{field}", field_) for form in forms)
+def _singulars(surface: str) -> tuple[str, ...]:
+    return surface, surface.removesuffix("s"), surface.removesuffix("es")
+
+
+@cache
+def _questions() -> tuple[re.Pattern[str], ...]:
+    """Return the questions for a field's values, with groups where a field stands."""
+    return tuple(
+        re.compile(_question(language.pattern("stock", "questions"))) for language in languages().values()
+    )
+
+
+def _question(form: str) -> str:
+    numbers = count()
+    return re.sub(r"\{(fields?)\}", lambda match: f"(?P<{match[1]}{next(numbers)}>.+?)", form)

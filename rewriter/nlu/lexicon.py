@@ -11,6 +11,7 @@ from itertools import chain, product
 from rewriter.nlu.field_words import FieldWords, Key, field_words
 from rewriter.nlu.vocabulary import (
     ACCENTED,
+    BRAND_OPENINGS,
     CUES,
     FAULT_OPENINGS,
     FAULTS,
@@ -153,7 +154,8 @@ class LexiconCache:
 def _digest(facets: Iterable[rewrite_pb2.Facet], schema: Schema) -> bytes:
     """Return a digest that tells catalogues apart; lengths keep facets from running together."""
     state = hashlib.blake2b(digest_size=16)
-    words = (f"{owner.name}={owner.asked_by}" for owner in schema)
+    known = schema is shipped_schema()  # its words are always the same
+    words = () if known else (f"{owner.name}={owner.asked_by}" for owner in schema)
     for data in (schema.digest.encode(), *(word.encode() for word in words)):
         state.update(len(data).to_bytes(4, "big") + data)
     for facet in facets:
@@ -261,7 +263,7 @@ def _field_phrases(
         meaning = _value(owner, value)
         common = key in taken and taken[key].role not in _VALUES
         if owner.role is FieldRole.BRAND:
-            yield from (((word, *key), meaning, True) for word in ("by", "from", "brand"))
+            yield from (((word, *key), meaning, True) for word in BRAND_OPENINGS)
             if taken.get(key, meaning).slot == owner.name:
                 yield key, meaning, True
         else:

@@ -98,6 +98,9 @@ FAULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 FAULT_OPENINGS = _ENGLISH.phrases("faults", "openings")
 
+BRAND_OPENINGS = _ENGLISH.phrases("brands", "openings")
+"""What stands before a brand, one word each; a brand named like a common word needs one."""
+
 ACCENTED: str = _ENGLISH.table("accents")["field"]
 """The field of which a value before the cue ACCENT is no value of the product: "yellow accents"."""
 

@@ -63,7 +63,7 @@ class Expected:
         )
 
     def matches(self, other: "Expected") -> bool:
-        """Say whether route, query, filters and order are the same, and the first reference of a search."""
+        """Return whether route, query, filters and order are the same, and the first reference of a search."""
         own, theirs = (e.references if e.route == "compare" else e.references[:1] for e in (self, other))
         same = (self.route, self.query, self.conditions, self.sort) == (
             other.route, other.query, other.conditions, other.sort,
@@ -138,7 +138,7 @@ def drawn_cases(sampler: Sampler, count: int) -> list[Case]:
 
 
 def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
-    """Give every slice: held-out fillers, held-out phrasings, both, other tongues, references, and those written by hand."""
+    """Return every slice: held-out fillers, held-out phrasings, both, other tongues, references, and those written by hand."""
     others = ("es", "zh", "ko")
 
     def draw(number: int, *, phrases: bool, words: bool, languages: tuple[str, ...] = ("en",)) -> list[Case]:
@@ -176,7 +176,7 @@ def _name(enum: EnumDescriptor, number: int) -> str:
 
 
 def _request(state: str) -> rewrite_pb2.RewriteRequest:
-    """Give a request in one of the states that turns.txt names, without words."""
+    """Return a request in one of the states that turns.txt names, without words."""
     request = rewrite_pb2.RewriteRequest(facets=_FACETS, has_image=state == "image")
     if state in {"dresses", "refined", "pointed"}:
         _turn(request, "dresses under 100", _text("dress", "category", "dress", under=100), _DRESSES)

@@ -66,7 +66,7 @@ def defined(situation: Situation) -> rewrite_pb2.Rewrite:
 
 
 def described(situation: Situation, product: Product) -> rewrite_pb2.Rewrite:
-    """Say what a shown product is."""
+    """Return what a shown product is."""
     return chat(sentences(situation).described(product), references=[product.id], confidence=0.7)
 
 

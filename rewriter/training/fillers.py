@@ -141,33 +141,33 @@ class Fillers:
     language: str
 
     def keeps(self, slot: str, value: str) -> bool:
-        """Say whether the value belongs to this half."""
+        """Return whether the value belongs to this half."""
         kinds = [slot] if slot in _HELD else [*_HELD]  # a term may be a value of any kind
         return any(value in _HELD[kind] for kind in kinds) is self.held
 
     def values(self, slot: str, values: Sequence[str]) -> list[str]:
-        """Give those of the values that belong to this half and have a name in this tongue; all, where none would be left."""
+        """Return those of the values that belong to this half and have a name in this tongue; all, where none would be left."""
         named = [value for value in values if self._surfaces(slot, value)]
         return [value for value in named if self.keeps(slot, value)] or named
 
     def categories(self) -> list[str]:
-        """Give the categories of this half."""
+        """Return the categories of this half."""
         return self.values("category", CATEGORIES)
 
     def colours(self) -> list[str]:
-        """Give the colours of this half."""
+        """Return the colours of this half."""
         return self.values("colour", COLOURS)
 
     def patterns(self) -> list[str]:
-        """Give the patterns of this half."""
+        """Return the patterns of this half."""
         return self.values("pattern", PATTERNS)
 
     def brands(self, facets: Sequence[rewrite_pb2.Facet]) -> list[str]:
-        """Give the brands of this half that the facets hold."""
+        """Return the brands of this half that the facets hold."""
         return self.values("brand", next(facet.values for facet in facets if facet.field == "brand"))
 
     def say(self, rng: random.Random, slot: str, value: str) -> str:
-        """Give one of the value's names."""
+        """Return one of the value's names."""
         return rng.choice(self._surfaces(slot, value))
 
     def say_noun(self, rng: random.Random, category: str) -> str:
@@ -183,7 +183,7 @@ class Fillers:
         return described + rng.choice(_UNKNOWN[self.held])
 
     def say_quality(self, rng: random.Random) -> str:
-        """Say what no lexicon knows of a thing: "warm"."""
+        """Return what no lexicon knows of a thing: "warm"."""
         return rng.choice(_QUALITIES[self.held])
 
     def say_with(self, rng: random.Random, slots: Mapping[str, Sequence[str]]) -> str:
@@ -227,7 +227,7 @@ class Fillers:
         return self.say(rng, "term", rng.choice(self.values("term", known)))
 
     def say_fault(self, rng: random.Random) -> str:
-        """Say what is wrong with what was shown: "too bright"."""
+        """Return what is wrong with what was shown: "too bright"."""
         if self.language != "en":
             known = languages()[self.language].table("names")
             faults = [value for value in known if value.startswith("too ")]
@@ -246,7 +246,7 @@ class Fillers:
         return languages()[self.language].names_of(value)
 
     def _surfaces(self, slot: str, value: str) -> list[str]:
-        """Give the names of a value in this tongue."""
+        """Return the names of a value in this tongue."""
         if slot == "brand":
             return [value]
         if self.language != "en":
@@ -259,7 +259,7 @@ class Fillers:
 
 @cache
 def catalogues() -> tuple[tuple[rewrite_pb2.Facet, ...], ...]:
-    """Give the facets of several catalogues, which differ in their brands."""
+    """Return the facets of several catalogues, which differ in their brands."""
     rng = random.Random(0)
     made: list[tuple[rewrite_pb2.Facet, ...]] = []
     for _ in range(_CATALOGUES):
@@ -271,10 +271,10 @@ def catalogues() -> tuple[tuple[rewrite_pb2.Facet, ...], ...]:
 
 
 def held_of(slot: str) -> frozenset[str]:
-    """Give the held-out values of a slot."""
+    """Return the held-out values of a slot."""
     return _HELD[slot]
 
 
 def slots_of(category: str) -> Mapping[str, Sequence[str]]:
-    """Give the values of each slot that a shopper may change; accents are said in a way of their own."""
+    """Return the values of each slot that a shopper may change; accents are said in a way of their own."""
     return {slot: values for slot, values in SLOTS.get(category, {}).items() if slot != "accent"}

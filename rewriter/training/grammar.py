@@ -80,14 +80,14 @@ class Draft:
         return _FILL[name](self) if name.isupper() else self.phrase(name)
 
     def sentiment(self, act: Act, text: str) -> str:
-        """Give the mood of the turn: as its phrases are marked, else as its words say."""
+        """Return the mood of the turn: as its phrases are marked, else as its words say."""
         for marker in ("-", "+", "="):
             if marker in self.markers:
                 return _MARKERS[marker]
         return "positive" if act is Act.THANK else (NONE, "positive", "negative")[mood_of(text)]
 
     def intent(self, act: Act, text: str) -> str:
-        """Give why the turn is said."""
+        """Return why the turn is said."""
         intent = INTENTS.get(act, "buy")
         advised = "?" in self.markers or asks_advice(text)
         return "consult" if advised and intent == "buy" else intent
@@ -197,7 +197,7 @@ def _category(product: Product) -> str:
 
 
 def key_of(piece: Piece) -> str:
-    """Give what tells a marked word from the others: its value, or the word itself."""
+    """Return what tells a marked word from the others: its value, or the word itself."""
     return (
         piece.tag.meaning.value
         if piece.tag.meaning.slot and not piece.text.startswith("T")

@@ -125,7 +125,7 @@ def _draw_group(rng: random.Random, state: str, language: str, allowed: frozense
 
 
 def _plan(draft: Draft, group: str, turn: MarkedTurn, money: Money, text: str) -> Plan | None:
-    """Give the plan of a turn by what its words were drawn for; None where one of them is lost.
+    """Return the plan of a turn by what its words were drawn for; None where one of them is lost.
 
     The text is the turn's before any noise.
     """
@@ -153,7 +153,7 @@ def _plan(draft: Draft, group: str, turn: MarkedTurn, money: Money, text: str) -
 
 
 def _act(draft: Draft, group: str, uses: dict[str, Use]) -> Act:
-    """Give what the turn does: a wish after a search around a product or a picture changes that reference."""
+    """Return what the turn does: a wish after a search around a product or a picture changes that reference."""
     act = GROUPS[group].act
     last = draft.memory.last
     around = last is not None and last.route != query_pb2.ROUTE_TEXT

@@ -13,13 +13,14 @@ from rewriter.engines.model.decoder import Decoder
 from rewriter.engines.model.placeholders import MAX_WORDS, MarkedTurn, TooManyMarks, mark_turn
 from rewriter.engines.model.plan import Act, Plan, read_plan
 from rewriter.engines.model.prompt import prompt_of
-from rewriter.engines.model.resolve import resolve
+from rewriter.engines.model.resolve import SMALL_TALK, resolve
 from rewriter.engines.model.tokens import MAX_PROMPT_TOKENS, PromptTooLong, Tokens
 from rewriter.engines.port import EngineError, Failure
 from rewriter.engines.rules.decide import settled
 from rewriter.languages.files import languages
 from rewriter.nlu.dialogue_state import Memory, remember
 from rewriter.nlu.lexicon import Lexicon, LexiconCache
+from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import stem
 from vitrine.v1 import rewrite_pb2
 
@@ -31,6 +32,9 @@ _TALK = frozenset(stem(word) for language in languages().values() for word in la
 _DOUBTED = frozenset({Act.GREET, Act.SERVICE})
 """Small talk that the rules judge where it may be the very thing that is wanted: a search in vain costs less than one
 that is not made."""
+
+_ANSWERED = frozenset({*SMALL_TALK, Act.DEFINE})
+"""Acts that search nothing and name no product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,10 @@ class LanguageModel:
         memory = remember(request.history, lexicon.schema)
         turn = _marked(request.text, lexicon)
         plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
-        if certainty < self.least_certainty or (plan.act in _DOUBTED and _may_be_a_thing(turn)):
+        doubted = (plan.act in _DOUBTED and _may_be_a_thing(turn)) or (
+            plan.act in _ANSWERED and _names_an_untrained_field(turn)
+        )
+        if certainty < self.least_certainty or doubted:
             raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")
         rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
         if broken := violation(rewrite, request):
@@ -110,6 +117,12 @@ def _may_be_a_thing(turn: MarkedTurn) -> bool:
     unknown = [piece.tag.surface for piece in turn.pieces if piece.text.startswith("W") and piece.marked]
     spoken = {stem(word) for piece in turn.pieces for word in piece.tag.surface.split(" ")}
     return bool(unknown) and _TALK.isdisjoint(spoken)
+
+
+def _names_an_untrained_field(turn: MarkedTurn) -> bool:
+    """Return whether the turn speaks of a field that the model met in no training: such a turn is no small talk."""
+    values = (piece for piece in turn.pieces if piece.marked and piece.tag.role is Role.VALUE)
+    return bool(turn.taken) or any(piece.text.startswith("S") for piece in values)
 
 
 def _digest(weights: Path) -> str:

@@ -51,7 +51,7 @@ _CUES: Mapping[Money, Role] = {
     Money.CHEAPEST: Role.CHEAPEST,
     Money.DEAREST: Role.DEAREST,
 }
-_SMALL_TALK: Mapping[Act, str] = {
+SMALL_TALK: Mapping[Act, str] = {
     Act.GREET: "greeting",
     Act.THANK: "thanks",
     Act.LEAVE: "farewell",
@@ -114,8 +114,8 @@ def resolve(
 
 def _built(plan: Plan, situation: Situation) -> rewrite_pb2.Rewrite:
     """Let the builder of the plan's act answer; what it cannot do is a search."""
-    if plan.act in _SMALL_TALK:
-        return small_talk(situation, _SMALL_TALK[plan.act])
+    if plan.act in SMALL_TALK:
+        return small_talk(situation, SMALL_TALK[plan.act])
     pictured = situation.request.has_image and plan.act in _PICTURED
     act = Act.PICTURE if pictured else plan.act
     return _BUILDERS[act](situation) or _search(situation) or silent(situation)
