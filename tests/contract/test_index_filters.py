@@ -171,7 +171,7 @@ async def test_a_filter_lets_the_very_products_through_that_fulfil_it(
     assert await sampled.count(node, timeout_s=TIMEOUT_S) == len(expected)
 
 
-@pytest.mark.parametrize("word", KEYWORDS)
+@pytest.mark.parametrize("word", KEYWORDS, ids=[f"keyword{i}" for i in range(len(KEYWORDS))])
 async def test_keywords_match_literally_in_any_case_and_unicode_form(
     sampled: Index, products: list[StoredProduct], word: str
 ) -> None:
