@@ -14,7 +14,12 @@ from hashlib import sha256
 
 from pymilvus.milvus_client.index import IndexParams
 
-from gateway.adapters.milvus.connection import COLLECTION_NOT_FOUND, MilvusConnection, MilvusError
+from gateway.adapters.milvus.connection import (
+    COLLECTION_NOT_FOUND,
+    INVALID_PARAMETER,
+    MilvusConnection,
+    MilvusError,
+)
 from gateway.adapters.milvus.layout import (
     Layout,
     NoLayoutError,
@@ -180,11 +185,12 @@ class MilvusCollections:
         await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
 
     async def _try_index(self, collection: str, column: str, index: IndexParams, deadline: Deadline) -> None:
-        """Make an index that speeds conditions up where the engine has it; what it refuses is not tried again."""
+        """Make an index that speeds conditions up where the engine has it; what it lacks is not tried again."""
         try:
             await self._connection.call("create_index", collection, index, timeout_s=deadline.remaining_s())
         except (MilvusError, DeadlineExceeded) as error:
-            self._unindexed.add(column)
+            if isinstance(error, MilvusError) and error.milvus_code == INVALID_PARAMETER:
+                self._unindexed.add(column)
             log_event(_logger, logging.DEBUG, "scalar_index_refused", column=column, error=str(error))
 
     async def _drop(self, collection: str, deadline: Deadline) -> None:
