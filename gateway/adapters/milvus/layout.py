@@ -166,17 +166,17 @@ def vector_index() -> IndexParams:
     return index
 
 
-def scalar_indexes(schema: Schema) -> list[IndexParams]:
-    """Return the indexes of the columns that conditions name; an engine may refuse any of them.
+def scalar_indexes(schema: Schema) -> dict[str, IndexParams]:
+    """Return the indexes of the columns that conditions name, by column; an engine may refuse any of them.
 
     Without a type each engine takes its default; only newer servers have one for the tokens.
     """
     types = {PART: "", **{column_name(owner): "" for owner in column_fields(schema)}, TOKENS: "INVERTED"}
-    indexes = []
+    indexes = {}
     for column, index_type in types.items():
         index = MilvusClient.prepare_index_params()
         index.add_index(column, index_type=index_type)
-        indexes.append(index)
+        indexes[column] = index
     return indexes
 
 

@@ -1,13 +1,13 @@
 """Products as rows of Milvus, and back."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from gateway.adapters.milvus.expression import (
+    LOWEST,
     MISSING,
     boolean_key,
     decode_text,
@@ -152,7 +152,7 @@ def _asked(owner: Field, value: Value | None) -> str | float:
     if owner.kind in NUMBER_KINDS:
         if not isinstance(value, float):
             return MISSING
-        return value if value > MISSING else math.nextafter(MISSING, 0.0)
+        return max(value, LOWEST)
     if owner.kind is Kind.BOOLEAN:
         return boolean_key(value) if isinstance(value, bool) else ""
     return encode_text(keyword_key(value)) if isinstance(value, str) else ""
