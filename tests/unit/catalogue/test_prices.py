@@ -54,9 +54,7 @@ def test_usual_forms_are_read(text: str, amount: float) -> None:
 )  # fmt: skip
 def test_what_is_no_price_is_refused_with_the_forms_that_are(text: str) -> None:
     """The error names the field, the forms that are taken and the way out."""
-    with pytest.raises(
-        InvalidValue, match=r"must be a price such as 19\.99, .*plain number"
-    ) as error:
+    with pytest.raises(InvalidValue, match=r"must be a price such as 19\.99, .*plain number") as error:
         read_price("price", text)
     assert error.value.field == "price"
 
