@@ -16,7 +16,7 @@ from vitrine.domain.schema import Field, SchemaError
 from vitrine.domain.schema_files import format_schema
 
 _FLAGS = {"filter": "f", "facet": "c", "sort": "s", "lexical": "w", "encoded": "e"}
-_LEGEND = "f: filters, c: counted as a facet, s: sorts, w: words matched exactly, e: encoded"
+_LEGEND = "f: filters, c: counts, s: sorts, w: words matched exactly, e: encoded"
 _WIDTHS = {"column": 18, "field": 16, "kind": 9, "role": 12, "flags": 5, " values": 7, "filled": 6}
 """Headings of the table, and their widths in a terminal's cells."""
 _SAMPLES = 74

@@ -10,7 +10,7 @@ from typing import Any
 
 from catalogue.feeds.loading import known_feeds
 from catalogue.proposal.profiling import SAMPLE_ROWS, Profile, profile
-from catalogue.readers.cells import currency_of
+from catalogue.readers.cells import currencies_of
 from catalogue.readers.opening import Head
 from catalogue.readers.products import keys_of_field
 from catalogue.readers.rows import CatalogueError, Row, column_key
@@ -246,7 +246,8 @@ def _is_mostly_distinct(column: Profile) -> bool:
 
 def _currency(fields: Sequence[Field], columns: Sequence[Profile]) -> str:
     keys = {key for each in fields if each.kind is Kind.MONEY for key in keys_of_field(each)}
-    return currency_of(text for column in columns if column.key in keys for text in column.texts)
+    named = currencies_of(text for column in columns if column.key in keys for text in column.texts)
+    return next(iter(named)) if len(named) == 1 else ""
 
 
 def _name(text: str, taken: set[str]) -> str:

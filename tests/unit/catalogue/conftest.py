@@ -115,7 +115,9 @@ def shelf() -> Iterator[Shelf]:
     """A service on a loopback port."""
     shelf = Shelf()
     shelf.reads.set()
-    server = grpc.server(ThreadPoolExecutor(max_workers=2))
+    server = grpc.server(
+        ThreadPoolExecutor(max_workers=2), options=[("grpc.max_receive_message_length", 12_000_000)]
+    )
     catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(shelf, server)
     shelf.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()

@@ -282,7 +282,7 @@ def test_amazon_esci(tmp_path: Path) -> None:
     assert lamp.product.values == {
         "title": "Desk lamp",
         "description": "Bright",
-        "points": "Dimmable USB",
+        "points": "Dimmable\nUSB",
         "brand": "Lumo",
         "locale": "us",
     }

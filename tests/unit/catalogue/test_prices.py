@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogue.readers.prices import DecimalMark, currencies, decimal_mark, read_number, read_price
+from catalogue.readers.prices import DecimalMark, currencies_named, decimal_mark, read_number, read_price
 from vitrine.domain.errors import InvalidValue
 
 
@@ -87,13 +87,13 @@ def test_a_columns_numbers_tell_its_decimal_mark(texts: list[str], mark: Decimal
 def test_another_currency_is_refused_with_its_reason() -> None:
     """The amount's currency must be the schema's; a sign of several currencies may be any of them."""
     with pytest.raises(InvalidValue, match="is in USD, got '49 USD': the schema's currency is EUR"):
-        read_price("price", "49 USD", currency="EUR")
+        read_price("price", "49 USD", currencies=frozenset({"EUR"}))
     with pytest.raises(InvalidValue, match="is in another currency"):
-        read_price("price", "$49", currency="EUR")
-    assert read_price("price", "$49", currency="CAD") == 49
-    assert read_price("price", "49", currency="EUR") == 49
-    assert currencies("49 €") == {"EUR"}
-    assert currencies("49") == frozenset()
+        read_price("price", "$49", currencies=frozenset({"EUR"}))
+    assert read_price("price", "$49", currencies=frozenset({"CAD"})) == 49
+    assert read_price("price", "49", currencies=frozenset({"EUR"})) == 49
+    assert currencies_named("49 €") == {"EUR"}
+    assert currencies_named("49") == frozenset()
 
 
 def test_numbers_are_read_as_programs_write_them() -> None:
