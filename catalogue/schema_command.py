@@ -1,14 +1,12 @@
 """`vitrine schema PATH`: looks at a catalogue and proposes its schema."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
-from catalogue.proposal.profiling import MAX_DISTINCT, Profile
+from catalogue.proposal.profiling import Profile
 from catalogue.proposal.proposing import Proposal, propose
 from catalogue.readers.opening import open_table, read_head
 from catalogue.readers.rows import CatalogueError
@@ -18,10 +16,10 @@ from vitrine.domain.schema import Field, SchemaError
 from vitrine.domain.schema_files import format_schema
 
 _FLAGS = {"filter": "f", "facet": "c", "sort": "s", "lexical": "w", "encoded": "e"}
-_LEGEND = "f: filters, c: counted as a facet, s: sorts, w: its words are matched exactly, e: encoded"
-_WIDTH = 80
-_SAMPLE = 60
-"""Characters of the samples of a column."""
+_LEGEND = "f: filters, c: counts, s: sorts, w: words matched exactly, e: encoded"
+_WIDTHS = {"column": 18, "field": 16, "kind": 9, "role": 12, "flags": 5, " values": 7, "filled": 6}
+"""Headings of the table, and their widths in a terminal's cells."""
+_SAMPLES = 74
 
 
 @click.command()
@@ -67,40 +65,41 @@ def _toml(path: Path, proposal: Proposal) -> str:
 
 
 def _print(proposal: Proposal) -> None:
-    console = Console(width=_WIDTH, highlight=False)
-    console.print(Text(printable(_describe(proposal)), style="bold"))
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    for name in ("column", "field", "kind", "role", "flags", "values", "filled", "samples"):
-        right = name in {"values", "filled"}
-        whole = name not in {"column", "field"}
-        overflow: Literal["fold", "ellipsis"] = "ellipsis" if name == "samples" else "fold"
-        table.add_column(name, justify="right" if right else "left", no_wrap=whole, overflow=overflow)
+    """Print two lines a column, no wider than 80 cells: what it would be, and samples of its values."""
+    click.echo(printable(_describe(proposal)))
+    click.echo(_line(_WIDTHS))
     for column in proposal.columns:
-        table.add_row(*map(_cell, _row(proposal, column)))
-    console.print(table)
-    currency = f"; prices in {proposal.schema.currency}" if proposal.schema.currency else ""
-    console.print(Text(printable(f"{_LEGEND}{currency}"), style="dim"))
+        click.echo(_line(_row(proposal, column)))
+        samples = " | ".join(column.samples) if not column.embedded else "(pictures)"
+        click.echo(f"    {_fitted(samples, _SAMPLES).rstrip()}")
+    click.echo(_LEGEND)
+    if proposal.schema.currency:
+        click.echo(f"prices in {proposal.schema.currency}")
 
 
-def _cell(text: str) -> Text:
-    return Text(printable(text))
+def _line(cells: Iterable[str]) -> str:
+    return " ".join(map(_fitted, cells, _WIDTHS.values())).rstrip()
+
+
+def _fitted(text: str, width: int) -> str:
+    """Cut or pad a text to a width in a terminal's cells, of which some letters take two."""
+    plain = printable(text)
+    if cell_len(plain) > width:
+        plain = f"{set_cell_size(plain, width - 1)}\u2026"
+    return set_cell_size(plain, width)
 
 
 def _row(proposal: Proposal, column: Profile) -> tuple[str, ...]:
     each = proposal.field_of(column)
-    values = (
-        f"{column.distinct:,}+" if column.more or column.distinct >= MAX_DISTINCT else f"{column.distinct:,}"
-    )
-    samples = " | ".join(column.samples) if not column.embedded else "(pictures)"
+    values = f"{column.distinct:,}{'+' if column.more else ''}"
     return (
         column.name,
         each.name if each is not None else "-",
         each.kind.value if each is not None else "attribute",
         each.role.value if each is not None and each.role is not None else "",
         _flags(each),
-        values,
-        f"{column.filled / proposal.rows:.0%}",
-        samples if len(samples) <= _SAMPLE else f"{samples[: _SAMPLE - 3]}...",
+        f"{values:>7}",
+        f"{column.filled / proposal.rows:>6.0%}",
     )
 
 

@@ -109,12 +109,14 @@ class Feed:
     """By key of the column."""
     words: Mapping[str, Words] = field(default_factory=dict)
     """By key of the column that they make."""
+    usual_rules: ColumnRules = field(default_factory=ColumnRules)
+    """How the cells of every other column are to be read."""
     left_out: tuple[str, ...] = ()
     """Columns that do not become attributes; a * at the end stands for anything."""
 
     def rules_of(self, key: str) -> ColumnRules:
         """Return how the cells of a column are to be read."""
-        return self.rules.get(key, _NO_RULES)
+        return self.rules.get(key, self.usual_rules)
 
     def leaves_out(self, key: str) -> bool:
         """Whether a column does not become an attribute."""
@@ -122,9 +124,6 @@ class Feed:
             key.startswith(column_key(name[:-1])) if name.endswith("*") else key == column_key(name)
             for name in self.left_out
         )
-
-
-_NO_RULES = ColumnRules()
 
 
 def filled(pattern: str, values: Mapping[str, object]) -> str:

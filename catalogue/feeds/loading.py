@@ -22,7 +22,7 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "feed": frozenset(
         {
             "title", "formats", "columns", "embedded_pictures", "schema", "id_from_row", "join", "options",
-            "no_options", "pictures", "column", "words", "left_out",
+            "no_options", "pictures", "column", "words", "left_out", "true", "false",
         }
     ),
     "join": frozenset({"names", "parent"}),
@@ -58,6 +58,7 @@ def read_feed(name: str, document: Mapping[str, Any], others: Mapping[str, Mappi
         raise FeedError(f"{name}.toml: formats must be some of {', '.join(FORMATS)}, got {unknown}")
     for table in ("join", "pictures"):
         _check(name, table, document.get(table, {}))
+    usual = _rules(_words(document) or _words(others.get(PLAIN, {})))
     return Feed(
         name=name,
         title=document.get("title", name),
@@ -71,13 +72,14 @@ def read_feed(name: str, document: Mapping[str, Any], others: Mapping[str, Mappi
         no_options=frozenset(map(fold, document.get("no_options", ()))),
         pictures=PictureColumns(**_tuples(document.get("pictures", {}))),
         rules={
-            column_key(column): _rules(_checked(name, "column", rules))
+            column_key(column): _rules(_checked(name, "column", rules), usual)
             for column, rules in document.get("column", {}).items()
         },
         words={
             column_key(column): Words(**_tuples(_checked(name, "words", words)))
             for column, words in document.get("words", {}).items()
         },
+        usual_rules=usual,
         left_out=tuple(document.get("left_out", ())),
     )
 
@@ -91,7 +93,11 @@ def recognise(table_format: str, keys: Collection[str], *, embedded_pictures: bo
         and all(column_key(column) in keys for column in feed.columns)
         and (embedded_pictures or not feed.embedded_pictures)
     ]
-    return max(found, key=lambda feed: (len(feed.columns), feed.embedded_pictures, feed.name != PLAIN))
+    return max(
+        found,
+        key=lambda feed: (len(feed.columns), feed.embedded_pictures, feed.name != PLAIN),
+        default=known_feeds()[PLAIN],
+    )
 
 
 def _schema(name: str, given: object, others: Mapping[str, Mapping[str, Any]]) -> Schema:
@@ -104,9 +110,14 @@ def _schema(name: str, given: object, others: Mapping[str, Mapping[str, Any]]) -
     raise FeedError(f"{name}.toml: schema must be a table, or name one that ships or a feed, got {given!r}")
 
 
-def _rules(given: Mapping[str, Any]) -> ColumnRules:
-    words = {key: frozenset(map(fold, given[key])) for key in ("true", "false") if key in given}
-    return ColumnRules(**{**given, **words})
+def _rules(given: Mapping[str, Any], usual: ColumnRules = ColumnRules()) -> ColumnRules:  # noqa: B008 - frozen
+    """Return the rules of a column; what says true and false is the usual words where it names none."""
+    words = {key: frozenset(map(fold, listed)) for key, listed in _words(given).items()}
+    return ColumnRules(**{"true": usual.true, "false": usual.false, **given, **words})
+
+
+def _words(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: given[key] for key in ("true", "false") if key in given}
 
 
 def _tuples(given: Mapping[str, Any]) -> dict[str, Any]:

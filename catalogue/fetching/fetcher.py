@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class FetchSettings:
     attempts: int = 3
     pause_s: float = 0.5
     """Pause after the first try that failed; it doubles after each further one."""
+    host_failures: int = 20
+    """Pictures in a row that a host may fail to give, before it is asked no more."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,8 @@ class PictureFetcher:
     slots: asyncio.Semaphore
     changed: Callable[[FetchCounts], None]
     counts: FetchCounts = field(default_factory=FetchCounts)
+    _failures: Counter[str] = field(default_factory=Counter)
+    """By host: pictures in a row that it failed to give."""
     _running: dict[str, "asyncio.Task[Path]"] = field(default_factory=dict)
 
     async def fetch(self, url: str) -> Path:
@@ -103,16 +108,21 @@ class PictureFetcher:
         return path
 
     async def _download(self, url: str, path: Path) -> None:
+        host = urlsplit(normalised_url(url)).hostname or ""
+        if self._failures[host] >= self.settings.host_failures:
+            raise FetchError(f"{host} failed {self._failures[host]} times in a row and is given up")
         for attempt in range(1, self.settings.attempts + 1):
             try:
                 async with asyncio.timeout(self.settings.total_s):
                     data = await self._follow(url)
             except (_Passing, *_NETWORK_ERRORS) as error:
                 if attempt == self.settings.attempts:
+                    self._failures[host] += 1
                     reason = str(error) if isinstance(error, _Passing) else _network_reason(error)
                     raise FetchError(f"{reason}, tried {attempt} times") from error
                 await asyncio.sleep(self.settings.pause_s * 2 ** (attempt - 1))
             else:
+                self._failures.pop(host, None)
                 _save(data, path)
                 return
 

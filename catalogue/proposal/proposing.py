@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -10,7 +10,7 @@ from typing import Any
 
 from catalogue.feeds.loading import known_feeds
 from catalogue.proposal.profiling import SAMPLE_ROWS, Profile, profile
-from catalogue.readers.cells import currency_of
+from catalogue.readers.cells import currencies_of
 from catalogue.readers.opening import Head
 from catalogue.readers.products import keys_of_field
 from catalogue.readers.rows import CatalogueError, Row, column_key
@@ -89,7 +89,7 @@ def _of_feed(head: Head, columns: Sequence[Profile]) -> Schema:
     own = head.feed.schema
     fields = [each for each in own if each.role in _COMPULSORY or not there.isdisjoint(keys_of_field(each))]
     currency = own.currency or _currency(fields, columns)
-    return replace(own, name=own.name, fields=tuple(fields), currency=currency)
+    return replace(own, fields=tuple(fields), currency=currency)
 
 
 def _of_columns(head: Head, columns: Sequence[Profile], rows: int) -> Schema:
@@ -138,19 +138,18 @@ def _roles(columns: Sequence[Profile], rows: int) -> dict[Role, Profile]:
         fitting = [c for c in named if _may_have(role, c, rows) and c not in found.values()]
         if fitting:
             found[role] = fitting[0]
-    free = [column for column in columns if column not in found.values()]
-    for role, may_be in ((Role.IMAGE, _is_picture), (Role.ID, None), (Role.TITLE, _is_title)):
-        if role not in found:
-            fitting = [c for c in free if (_is_id(c, rows) if may_be is None else may_be(c))]
-            if role is Role.TITLE:
-                fitting.sort(key=lambda c: -c.distinct)
-            if fitting:
-                found[role] = fitting[0]
-                free.remove(fitting[0])
-    if Role.PRICE not in found:
-        priced = (column for column in free if column.share(column.prices) >= _MOST)
-        if (price := next(priced, None)) is not None:
-            found[Role.PRICE] = price
+    seen_in: tuple[tuple[Role, Callable[[Profile], bool]], ...] = (
+        (Role.IMAGE, _is_picture),
+        (Role.ID, lambda column: _is_id(column, rows)),
+        (Role.TITLE, _is_title),
+        (Role.PRICE, lambda column: column.share(column.prices) >= _MOST),
+    )
+    for role, may_be in seen_in:
+        free = [column for column in columns if column not in found.values() and may_be(column)]
+        if role is Role.TITLE:
+            free.sort(key=lambda column: -column.distinct)
+        if free:
+            found.setdefault(role, free[0])
     return found
 
 
@@ -200,7 +199,8 @@ def _field(column: Profile, role: Role | None, rows: int, taken: set[str]) -> Fi
 
 
 def _flagged(*, name: str, kind: Kind, role: Role | None, **rest: Any) -> Field:
-    return Field(name=name, kind=kind, role=role, **default_flags(kind, role), **rest)
+    flags: dict[str, Any] = dict(default_flags(kind, role))
+    return Field(name=name, kind=kind, role=role, **flags, **rest)
 
 
 def _kind(column: Profile, role: Role | None, rows: int) -> Kind:
@@ -246,7 +246,8 @@ def _is_mostly_distinct(column: Profile) -> bool:
 
 def _currency(fields: Sequence[Field], columns: Sequence[Profile]) -> str:
     keys = {key for each in fields if each.kind is Kind.MONEY for key in keys_of_field(each)}
-    return currency_of(text for column in columns if column.key in keys for text in column.texts)
+    named = currencies_of(text for column in columns if column.key in keys for text in column.texts)
+    return next(iter(named)) if len(named) == 1 else ""
 
 
 def _name(text: str, taken: set[str]) -> str:

@@ -2,12 +2,13 @@
 
 import ast
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from catalogue.feeds.feed import ColumnRules
-from catalogue.readers.prices import DecimalMark, currencies, decimal_mark, read_number, read_price
+from catalogue.readers.prices import DecimalMark, currencies_named, decimal_mark, read_number, read_price
 from catalogue.readers.rows import is_missing, shown
 from catalogue.readers.text import plain_text, without_html
 from vitrine.domain.errors import InvalidValue
@@ -25,8 +26,8 @@ class Facts:
 
     marks: Mapping[str, DecimalMark] = field(default_factory=dict)
     """Decimal marks by key of the column."""
-    currency: str = ""
-    """That of every amount of money."""
+    currencies: frozenset[str] = frozenset()
+    """Those that an amount of money may name; none where nothing is known of them."""
 
 
 def read_cell(owner: Field, key: str, cell: object, rules: ColumnRules, facts: Facts) -> Value | None:
@@ -62,11 +63,14 @@ def mark_of(cells: Iterable[object]) -> DecimalMark:
     return decimal_mark(text for cell in cells for text in texts(cell))
 
 
-def currency_of(cells: Iterable[object]) -> str:
-    """Return the one currency that a column's prices name; empty where they name none or several."""
-    meant = {codes for cell in cells for text in texts(cell) if (codes := currencies(text))}
-    common = frozenset.intersection(*meant) if meant else frozenset()
-    return next(iter(common)) if len(common) == 1 else ""
+def currencies_of(cells: Iterable[object]) -> frozenset[str]:
+    """Return the currencies that most of a column's prices may be in: one where a code or a sign of one names it."""
+    named = Counter(codes for cell in cells for text in texts(cell) if (codes := currencies_named(text)))
+    ranked = [codes for codes, _ in sorted(named.items(), key=lambda each: (-each[1], sorted(each[0])))]
+    found = ranked[0] if ranked else frozenset()
+    for codes in ranked[1:]:
+        found = found & codes or found
+    return found
 
 
 def listed(cell: object, separator: str) -> list[object]:
@@ -131,7 +135,7 @@ def _number(owner: Field, key: str, cell: object, facts: Facts) -> float:
     if isinstance(cell, str):
         text, mark = plain_text(owner.name, cell), facts.marks.get(key, "")
         if owner.kind is Kind.MONEY:
-            return read_price(owner.name, text, currency=facts.currency, mark=mark)
+            return read_price(owner.name, text, currencies=facts.currencies, mark=mark)
         return read_number(owner.name, text, mark=mark)
     if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
         raise InvalidValue(owner.name, f"must be a number, got {shown(cell)}")

@@ -14,6 +14,8 @@ from catalogue.readers.rows import CatalogueError, Row, RowError, Table, nested_
 _MAX_LINE = 16_000_000
 """Characters of a line; what is longer is reported and passed over."""
 _CHUNK = 1 << 20
+_SMALL_CHUNK = 8_192
+_SAMPLE = 5_000
 _MAX_EVENTS = 2_000_000
 """Parts of a file among which the arrays of its outermost object are looked for."""
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -143,7 +145,7 @@ def _estimate(path: Path, prefix: str) -> int:
     """Return about how many items a list has, from the first ones."""
     with path.open("rb") as file:
         try:
-            items = sum(1 for _ in islice(ijson.items(file, prefix), 100))
+            items = sum(1 for _ in islice(ijson.items(file, prefix, buf_size=_SMALL_CHUNK), _SAMPLE))
             read = file.tell()
         except (ijson.JSONError, UnicodeDecodeError):
             return 1

@@ -9,13 +9,13 @@ from pathlib import Path
 from catalogue.feeds.feed import Feed
 from catalogue.feeds.loading import recognise
 from catalogue.product import CatalogueProduct
-from catalogue.readers.cells import Facts, currency_of, mark_of, texts
+from catalogue.readers.cells import Facts, currencies_of, mark_of, texts
 from catalogue.readers.delimited import open_delimited
 from catalogue.readers.json_rows import open_json, open_json_lines
 from catalogue.readers.layouts import PICTURE_ENDINGS, open_coco_file, open_layout, open_pictures
 from catalogue.readers.parquet import open_parquet, shards_in
 from catalogue.readers.pictures import embedded_key, find_pictures, picture_keys
-from catalogue.readers.prices import currencies
+from catalogue.readers.prices import currencies_named
 from catalogue.readers.products import keys_of_field, make_plan, products
 from catalogue.readers.rows import CatalogueError, Row, RowError, Table, keys_of
 from catalogue.readers.variants import joined
@@ -145,9 +145,13 @@ def _fitting(head: Head, ask_usual: Callable[[], Schema | None]) -> Schema:
         and _columns_known(head, usual) >= _columns_known(head, own)
     ):
         return usual
-    named, share = _currency(head, own)
+    named, share = _currencies(head, own)
     # A catalogue whose prices name a currency is in that; a single row is no reason to leave the schema's.
-    return replace(own, currency=named) if named and (not own.currency or share > _MOST) else own
+    return (
+        replace(own, currency=next(iter(named)))
+        if len(named) == 1 and (not own.currency or share > _MOST)
+        else own
+    )
 
 
 def _columns_known(head: Head, schema: Schema) -> int:
@@ -165,7 +169,7 @@ def _opened(head: Head, schema: Schema) -> OpenCatalogue:
             for key in keys_of_field(owner)
             if (mark := mark_of(row.values.get(key) for row in head.rows))
         },
-        currency=schema.currency or _currency(head, schema)[0],
+        currencies=frozenset({schema.currency}) if schema.currency else _currencies(head, schema)[0],
     )
     folder = table.source if table.source.is_dir() else table.source.parent
     plan = make_plan(schema, head.feed, facts, folder, head.rows)
@@ -183,12 +187,12 @@ def _opened(head: Head, schema: Schema) -> OpenCatalogue:
     )
 
 
-def _currency(head: Head, schema: Schema) -> tuple[str, float]:
-    """Return the one currency that the first prices name, empty for none or several, and which share names one."""
+def _currencies(head: Head, schema: Schema) -> tuple[frozenset[str], float]:
+    """Return the currencies that most of the first prices may be in, and which share of them names one."""
     keys = [key for owner in schema if owner.kind is Kind.MONEY for key in keys_of_field(owner)]
     prices = [text for row in head.rows for key in keys for text in texts(row.values.get(key))]
-    named = sum(bool(currencies(text)) for text in prices)
-    return currency_of(prices), named / max(1, len(prices))
+    named = sum(bool(currencies_named(text)) for text in prices)
+    return currencies_of(prices), named / max(1, len(prices))
 
 
 def _check_columns(head: Head, schema: Schema) -> None:

@@ -70,19 +70,26 @@ _LOCALES = [
 """Whose signs of currencies are known: those of the larger currencies that differ from their codes."""
 
 
-def read_price(name: str, text: str, *, currency: str = "", mark: DecimalMark = "") -> float:
+def read_price(
+    name: str, text: str, *, currencies: frozenset[str] = frozenset(), mark: DecimalMark = ""
+) -> float:
     """Read an amount of money.
 
     Raises:
-        InvalidValue: it is in another currency than `currency`, is no price, or can be read in two ways.
+        InvalidValue: it is in none of the currencies, is no price, or can be read in two ways.
     """
     amount = _AMOUNT.fullmatch(_normalised(text))
     codes = _codes(amount) if amount else None
     if amount is None or codes is None:
         raise InvalidValue(name, f"must be a price such as {PRICE_FORMS}, got {shown(text)}: {_WAY_OUT}")
-    if codes and currency and currency not in codes:
+    if codes and currencies and not codes & currencies:
         named = f"is in {next(iter(codes))}" if len(codes) == 1 else "is in another currency"
-        raise InvalidValue(name, f"{named}, got {shown(text)}: the schema's currency is {currency}")
+        owned = (
+            f"the schema's currency is {next(iter(currencies))}"
+            if len(currencies) == 1
+            else "most prices are not"
+        )
+        raise InvalidValue(name, f"{named}, got {shown(text)}: {owned}")
     if not mark and "," in amount["number"] and codes and not any(map(_has_mills, codes)):
         mark = "."  # "$1,299": no price in dollars has three decimals, and no program writes a decimal comma
     return _signed(amount["sign"], _number(name, amount["number"], mark, text))
@@ -106,7 +113,7 @@ def decimal_mark(texts: Iterable[str]) -> DecimalMark:
     return marks.pop() if len(marks) == 1 else ""
 
 
-def currencies(text: str) -> frozenset[str]:
+def currencies_named(text: str) -> frozenset[str]:
     """Return the currencies that a price's sign or code may mean; none where it names none."""
     amount = _AMOUNT.fullmatch(_normalised(text))
     return (_codes(amount) or frozenset()) if amount else frozenset()
@@ -114,7 +121,7 @@ def currencies(text: str) -> frozenset[str]:
 
 def looks_like_price(text: str) -> bool:
     """Whether a text names an amount and its currency."""
-    return bool(currencies(text))
+    return bool(currencies_named(text))
 
 
 def _normalised(text: str) -> str:

@@ -55,8 +55,10 @@ def make_plan(schema: Schema, feed: Feed, facts: Facts, folder: Path, rows: Iter
 
 
 def keys_of_field(owner: Field) -> tuple[str, ...]:
-    """Return the keys of the columns that are read as a field, the foremost first."""
-    return tuple(dict.fromkeys(map(column_key, (owner.name, *owner.columns))))
+    """Return the keys of the columns that are read as a field: its name first, unless its columns say where."""
+    keys = dict.fromkeys(map(column_key, owner.columns))
+    name = column_key(owner.name)
+    return tuple(keys) if name in keys else (name, *keys)
 
 
 def products(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import html
+import re
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -43,6 +44,7 @@ _BLOCKS = frozenset(
         "ul",
     ]
 )
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--")
 _UNSEEN = frozenset({"script", "style", "template", "noscript"})
 
 
@@ -73,9 +75,9 @@ def plain_text(name: str, cell: object) -> str:
 
 
 def without_html(text: str) -> str:
-    """Return the words of a piece of HTML, blocks parted by spaces."""
-    if "<" not in text:
-        return " ".join(html.unescape(text).split())
+    """Return the words of a piece of HTML, blocks parted by spaces; a text without tags stays as it is."""
+    if not _TAG.search(text):
+        return html.unescape(text)
     reader = _Words()
     reader.feed(text)
     reader.close()

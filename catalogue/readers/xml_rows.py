@@ -16,7 +16,7 @@ from catalogue.readers.rows import CatalogueError, Row, RowError, Table, keyed, 
 
 _RECORDS = frozenset({"item", "entry"})
 _GOOGLE = "{http://base.google.com/ns/1.0}"
-_SAMPLE = 100
+_SAMPLE = 5_000
 
 
 def open_xml(path: Path) -> Table:
@@ -25,11 +25,14 @@ def open_xml(path: Path) -> Table:
     Raises:
         CatalogueError: it is no XML, declares a document type, or holds no item or entry.
     """
+    records = 0
     with path.open("rb") as file:
         try:
-            records = sum(1 for _ in islice(_records(file), _SAMPLE))
+            for _ in islice(_records(file), _SAMPLE):
+                records += 1
         except ParseError as error:
-            raise CatalogueError(f"{path}: not XML: {error}") from error
+            if not records:
+                raise CatalogueError(f"{path}: not XML: {error}") from error
         except DefusedXmlException as error:
             reason = "declares a document type or entities, which no feed needs"
             raise CatalogueError(f"{path}: {reason}") from error
