@@ -105,7 +105,11 @@ def test_what_is_given_chooses_the_route(request_: Query, route: Route) -> None:
         ({"image": b"GIF89a"}, "image", "JPEG, PNG or WebP"),
         ({"text": "a", "rewrite": 9}, "rewrite", "9 is no RewriteMode"),
         ({"text": "a", "filter": query_pb2.Filter()}, "filter", "must hold a condition"),
-        ({"text": "a", "sort": query_pb2.Sort(field="x" * 65)}, "sort.field", "at most 64 characters, got 65"),
+        (
+            {"text": "a", "sort": query_pb2.Sort(field="x" * 65)},
+            "sort.field",
+            "at most 64 characters, got 65",
+        ),
         ({"text": "a", "page_token": "x" * 12_001}, "page_token", "at most 12000 characters, got 12,001"),
         ({"text": "a", "page_token": "x\n"}, "page_token", "control characters"),
         ({"text": "a", "facets": [str(i) for i in range(65)]}, "facets", "at most 64, got 65"),
