@@ -171,19 +171,19 @@ class VitrineClient:
     async def get_product(
         self, product_id: str, *, timeout_s: float | None = None
     ) -> catalogue_pb2.GetProductResponse:
-        """Give a product with the two halves of its vector."""
+        """Return a product with the two halves of its vector."""
         request = catalogue_pb2.GetProductRequest(product_id=product_id)
         with self._translated():
             return await self._catalogue.GetProduct(request, timeout=timeout_s or self._timeout_s)
 
     async def describe(self, *, timeout_s: float | None = None) -> catalogue_pb2.DescribeResponse:
-        """Say what the index holds and which versions answer."""
+        """Return what the index holds and which versions answer."""
         request = catalogue_pb2.DescribeRequest()
         with self._translated():
             return await self._catalogue.Describe(request, timeout=timeout_s or self._timeout_s)
 
     async def health(self, service: str = "", *, timeout_s: float | None = None) -> str:
-        """Give the service's health, "SERVING" when it is well; the empty name asks for all of them."""
+        """Return the service's health, "SERVING" when it is well; the empty name asks for all of them."""
         request = health_pb2.HealthCheckRequest(service=service)
         with self._translated():
             answer = await self._health.Check(request, timeout=timeout_s or self._timeout_s)
@@ -226,7 +226,7 @@ def _vitrine_error(error: aio.AioRpcError | grpc.Call, *, unreachable: bool) -> 
 
 
 def _details(error: aio.AioRpcError | grpc.Call) -> list[Any]:
-    """Give the google.rpc details; a proxy on the way may have left none, or none that can be read."""
+    """Return the google.rpc details; a proxy on the way may have left none, or none that can be read."""
     try:
         status: status_pb2.Status | None = rpc_status.from_call(error)  # type: ignore[arg-type]
     except (ValueError, DecodeError):

@@ -187,7 +187,7 @@ class Fillers:
         return rng.choice(_QUALITIES[self.held])
 
     def say_with(self, rng: random.Random, slots: Mapping[str, Sequence[str]]) -> str:
-        """Say a value of the category as a thing that a product has: "with long sleeves"."""
+        """Phrase a value of the category as a thing that a product has: "with long sleeves"."""
         if self.language == "es":
             return rng.choice(_ES_WITH)
         if self.language != "en":
@@ -205,20 +205,20 @@ class Fillers:
         return rng.choice(_NOUNS[rng.choice(values)])
 
     def say_step(self, rng: random.Random) -> str:
-        """Say "longer" or "shorter"."""
+        """Phrase "longer" or "shorter"."""
         if self.language == "en":
             return rng.choice([phrase for phrases in STEPS for phrase in phrases])
         return rng.choice(self._names(rng.choice(("longer", "shorter"))))
 
     def say_added(self, rng: random.Random) -> str:
-        """Say something that no lexicon knows: "for a wedding"."""
+        """Phrase something that no lexicon knows: "for a wedding"."""
         if self.language == "en":
             return rng.choice(_ADDED[self.held])
         names = self._names(rng.choice(_OCCASIONS[self.held]))
         return rng.choice(_PLACES[self.language]).format(rng.choice(names))
 
     def say_compared(self, rng: random.Random) -> str:
-        """Say "more elegant"."""
+        """Phrase "more elegant"."""
         return rng.choice(_COMPARED[self.held])
 
     def say_term(self, rng: random.Random) -> str:
@@ -237,7 +237,7 @@ class Fillers:
         return f"{rng.choice(FAULT_OPENINGS)} {rng.choice(held)}"
 
     def say_position(self, rng: random.Random, position: int) -> str:
-        """Say a position: "the second"; -1 is the last."""
+        """Phrase a position: "the second"; -1 is the last."""
         names = _ORDINALS[self.language]
         return rng.choice(names[-1] if position < 0 else names[position - 1])
 

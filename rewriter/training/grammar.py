@@ -101,7 +101,7 @@ class Draft:
         return surface
 
     def wanted(self, slot: str = "") -> str:
-        """Say a value of the slot, or of any slot that the reference's category has."""
+        """Phrase a value of the slot, or of any slot that the reference's category has."""
         slots = slots_of(_category(self.reference)) or {"colour": (), "pattern": ()}
         if not slot:
             others = [name for name in slots if name not in {"colour", "type", *self.said}]
@@ -158,7 +158,7 @@ class Draft:
         return self.mean(self.fillers.say(self.rng, "category", category), Use.NAME)
 
     def _described(self, product: Product, slot: str) -> str:
-        """Say a product by one of its values, with its category or without."""
+        """Phrase a product by one of its values, with its category or without."""
         said = self.fillers.say(self.rng, slot, product.attributes[slot])
         language = self.fillers.language
         if slot == "type" or (self.rng.random() < 0.4 and language != "en"):
@@ -211,7 +211,7 @@ def _counted(match: re.Match[str]) -> list[int]:
 
 
 def _item(draft: Draft) -> str:
-    """Say a kind of product with some of its values."""
+    """Phrase a kind of product with some of its values."""
     rng, fillers = draft.rng, draft.fillers
     category = rng.choice([name for name in fillers.categories() if name != draft.left])
     draft.reference = Product(id="", values={"category": category})
@@ -304,7 +304,7 @@ _FILL: Mapping[str, Callable[[Draft], str]] = MappingProxyType(
 
 
 def compose(draft: Draft, group: str) -> tuple[str, Money]:
-    """Say a turn of the group: its core, what is added to it, and what stands around it."""
+    """Phrase a turn of the group: its core, what is added to it, and what stands around it."""
     _rng, money = draft.rng, GROUPS[group].money
     if group == "search":
         core = draft.phrase("ask")

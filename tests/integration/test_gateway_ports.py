@@ -81,7 +81,9 @@ async def test_rows_are_unit_vectors_alone_and_in_a_batch(encoder: Encoder) -> N
 
 async def test_different_words_differ(encoder: Encoder) -> None:
     """Two texts have two embeddings."""
-    red, blue = (await encoder.embed(EncoderInputs(texts=["red dress", "blue shoes"]), timeout_s=TIMEOUT_S)).rows
+    red, blue = (
+        await encoder.embed(EncoderInputs(texts=["red dress", "blue shoes"]), timeout_s=TIMEOUT_S)
+    ).rows
     assert float(red @ blue) < 0.999
 
 
