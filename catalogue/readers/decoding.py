@@ -77,7 +77,7 @@ def _wide(head: bytes) -> str | None:
 
 
 def _older(head: bytes) -> str:
-    """Tell another script from Latin by its letters, which stand side by side, and let the library name it."""
+    """Return the encoding of another script, whose letters stand side by side, or that of Western Europe."""
     runs = _HIGH.findall(head)
     together = sum(len(run) for run in runs if len(run) > 1)
     if together <= sum(map(len, runs)) / 2:

@@ -14,7 +14,7 @@ from catalogue.readers.delimited import open_delimited
 from catalogue.readers.json_rows import open_json, open_json_lines
 from catalogue.readers.layouts import PICTURE_ENDINGS, open_coco_file, open_layout, open_pictures
 from catalogue.readers.parquet import open_parquet, shards_in
-from catalogue.readers.pictures import embedded_key, find_pictures, picture_keys
+from catalogue.readers.pictures import PicturePlan, embedded_key, find_pictures, plan_pictures
 from catalogue.readers.prices import currencies_named
 from catalogue.readers.products import keys_of_field, make_plan, products
 from catalogue.readers.rows import CatalogueError, Row, RowError, Table, keys_of
@@ -171,8 +171,7 @@ def _opened(head: Head, schema: Schema) -> OpenCatalogue:
         },
         currencies=frozenset({schema.currency}) if schema.currency else _currencies(head, schema)[0],
     )
-    folder = table.source if table.source.is_dir() else table.source.parent
-    plan = make_plan(schema, head.feed, facts, folder, head.rows)
+    plan = make_plan(schema, head.feed, facts, _folder(table), head.rows)
     notes = Counter(dict.fromkeys(table.notes, 1))
     if head.rows and not plan.has_ids:
         notes["no column for the id: the picture's path is the id"] = 1
@@ -185,6 +184,11 @@ def _opened(head: Head, schema: Schema) -> OpenCatalogue:
         estimate=table.estimate,
         notes=notes,
     )
+
+
+def _folder(table: Table) -> Path:
+    """Return where the paths of pictures begin."""
+    return table.source if table.source.is_dir() else table.source.parent
 
 
 def _currencies(head: Head, schema: Schema) -> tuple[frozenset[str], float]:
@@ -200,12 +204,13 @@ def _check_columns(head: Head, schema: Schema) -> None:
     there = head.names.keys()
     if not there:
         return
-    pictures = head.feed.embedded_pictures or not there.isdisjoint(picture_keys(schema, head.feed))
+    plan = plan_pictures(schema, head.feed, _folder(head.table))
+    pictures = head.feed.embedded_pictures or not there.isdisjoint(plan.keys)
     missing = []
     if not pictures and not _has_column(schema.role(Role.ID), there):
         missing.append(_looked_for(schema.role(Role.ID)))
     words = any(_has_column(owner, there) for owner in schema.encoded)
-    if not words and not pictures and not _finds_beside(head, schema):
+    if not words and not pictures and not _finds_beside(head, schema, plan):
         missing.append(
             " or ".join(filter(None, map(_looked_for, map(schema.role, (Role.TITLE, Role.IMAGE)))))
         )
@@ -227,14 +232,13 @@ def _looked_for(owner: Field | None) -> str:
     )
 
 
-def _finds_beside(head: Head, schema: Schema) -> bool:
+def _finds_beside(head: Head, schema: Schema, plan: PicturePlan) -> bool:
     """Whether the first products have pictures that no column names, in files that are called after them."""
     owner = schema.role(Role.ID)
     assert owner is not None
-    folder = head.table.source.parent
     for row in head.rows[:_LOOKED_AT]:
         ids = [text for key in keys_of_field(owner) for text in texts(row.values.get(key))]
-        if find_pictures(row, (), head.feed, folder, product_id=ids[0] if ids else "").pictures:
+        if find_pictures(row, plan, ids[0] if ids else "").pictures:
             return True
     return False
 

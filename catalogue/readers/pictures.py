@@ -1,5 +1,6 @@
 """Where the pictures of a row are: files that its columns name, bytes inside it, URLs, or files beside the table."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,19 @@ _ADDRESSES = ("src", "url", "path", "href")
 """Keys of a record that is a picture."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturePlan:
+    """Where the pictures of a table's rows are looked for."""
+
+    keys: tuple[str, ...]
+    """Keys of the columns that may hold them; the first that has a value counts."""
+    feed: Feed
+    folder: Path
+    """Where paths begin."""
+    beside: tuple[str, ...]
+    """The feed's patterns of files beside the table whose folders are there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The pictures of a row, and what its columns name that is not there."""
@@ -29,11 +43,16 @@ class Found:
     errors: tuple[PictureError, ...]
 
 
-def picture_keys(schema: Schema, feed: Feed) -> tuple[str, ...]:
-    """Return the keys of the columns that may hold pictures, the first that has a value counts."""
+def plan_pictures(schema: Schema, feed: Feed, folder: Path) -> PicturePlan:
+    """Return where the pictures of a table's rows are to be looked for."""
     owner = schema.role(Role.IMAGE)
     names = (*feed.pictures.columns, *((owner.name, *owner.columns) if owner is not None else ()))
-    return tuple(dict.fromkeys(map(column_key, names)))
+    return PicturePlan(
+        keys=tuple(dict.fromkeys(map(column_key, names))),
+        feed=feed,
+        folder=folder,
+        beside=tuple(pattern for pattern in feed.pictures.beside if _folder_is_there(folder, pattern)),
+    )
 
 
 def embedded_key(values: Mapping[str, object]) -> str | None:
@@ -42,9 +61,7 @@ def embedded_key(values: Mapping[str, object]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def find_pictures(
-    row: Row, keys: tuple[str, ...], feed: Feed, folder: Path, *, product_id: str = ""
-) -> Found:
+def find_pictures(row: Row, plan: PicturePlan, product_id: str) -> Found:
     """Return the pictures of a row.
 
     Where no column names a file that is there, a file beside the table is taken that is called as the feed's pattern
@@ -52,25 +69,24 @@ def find_pictures(
     """
     pictures: list[Picture] = []
     errors: list[PictureError] = []
-    for name, cell in _cells(row, keys, feed):
+    for name, cell in _cells(row, plan):
         try:
-            picture = _picture(name, cell, folder)
+            picture = _picture(name, cell, plan.folder)
         except InvalidValue as error:
             errors.append(PictureError(field=name, reason=error.reason))
         else:
             if picture not in pictures:
                 pictures.append(picture)
-    if not any(isinstance(each, PictureFile | PictureBytes) for each in pictures):
-        values = dict(row.values) | ({"product": product_id} if product_id else {})
-        beside = _beside(values, pictures, feed, folder)
+    if plan.beside and not any(isinstance(each, PictureFile | PictureBytes) for each in pictures):
+        beside = _beside(dict(row.values) | {"product": product_id}, pictures, plan)
         if beside is not None:
             return Found((beside,), ())
     return Found(tuple(pictures), tuple(errors))
 
 
-def path_of(row: Row, keys: tuple[str, ...], feed: Feed) -> str:
+def path_of(row: Row, plan: PicturePlan) -> str:
     """Return the path by which the table names the row's first picture; empty where it names none."""
-    for name, cell in _cells(row, keys, feed):
+    for name, cell in _cells(row, plan):
         path = cell.get("path") if isinstance(cell, Mapping) else cell
         if isinstance(path, str):
             try:
@@ -80,16 +96,16 @@ def path_of(row: Row, keys: tuple[str, ...], feed: Feed) -> str:
     return ""
 
 
-def _cells(row: Row, keys: tuple[str, ...], feed: Feed) -> Iterator[tuple[str, object]]:
-    key = next((key for key in keys if not is_missing(row.values.get(key))), None)
-    if key is None and not any(key in row.values for key in keys):
+def _cells(row: Row, plan: PicturePlan) -> Iterator[tuple[str, object]]:
+    key = next((key for key in plan.keys if not is_missing(row.values.get(key))), None)
+    if key is None and not any(key in row.values for key in plan.keys):
         key = embedded_key(row.values)
-    more = (column_key(name) for name in feed.pictures.more)
+    more = (column_key(name) for name in plan.feed.pictures.more)
     for each in (key, *more):
         cell = row.values.get(each) if each is not None else None
         if not is_missing(cell):
             assert each is not None
-            parts = [cell] if isinstance(cell, Mapping) else listed(cell, feed.pictures.separator)
+            parts = [cell] if isinstance(cell, Mapping) else listed(cell, plan.feed.pictures.separator)
             yield from ((row.names.get(each, each), part) for part in parts if not is_missing(part))
 
 
@@ -114,21 +130,25 @@ def _picture(name: str, cell: object, folder: Path) -> Picture:
     raise InvalidValue(name, f"no file {shown(text)} in {folder}")
 
 
-def _beside(values: dict[str, object], named: list[Picture], feed: Feed, folder: Path) -> PictureFile | None:
-    for picture in named:
-        if isinstance(picture, PictureUrl):
-            values["file"] = unquote(urlsplit(picture.url).path).rpartition("/")[2]
-            break
-    for pattern in feed.pictures.beside:
+def _beside(values: dict[str, object], named: list[Picture], plan: PicturePlan) -> PictureFile | None:
+    url = next((picture.url for picture in named if isinstance(picture, PictureUrl)), "")
+    if url:
+        values["file"] = unquote(urlsplit(url).path).rpartition("/")[2]
+    for pattern in plan.beside:
         place = filled(pattern, values)
         if place and _is_inside(place):
-            stem = (
-                Path(place).with_suffix("") if Path(place).suffix.lower() in PICTURE_ENDINGS else Path(place)
+            stem, ending = os.path.splitext(place)  # noqa: PTH122 - likewise
+            endings = (
+                dict.fromkeys((ending, *PICTURE_ENDINGS)) if ending.lower() in PICTURE_ENDINGS else (ending,)
             )
-            for ending in dict.fromkeys((Path(place).suffix, *PICTURE_ENDINGS)):
-                if (path := folder / f"{stem}{ending}").is_file():
-                    return PictureFile(path)
+            for each in endings:
+                if os.path.isfile(path := f"{plan.folder}/{stem}{each}"):  # noqa: PTH113 - a Path costs each row its time
+                    return PictureFile(Path(path))
     return None
+
+
+def _folder_is_there(folder: Path, pattern: str) -> bool:
+    return (folder / pattern.partition("{")[0].rpartition("/")[0]).is_dir()
 
 
 def _is_inside(place: str) -> bool:

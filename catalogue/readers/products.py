@@ -9,7 +9,7 @@ from catalogue.feeds.feed import Feed
 from catalogue.product import CatalogueProduct
 from catalogue.readers.cells import Facts, read_cell
 from catalogue.readers.fitting import fitted_attributes, fitted_value
-from catalogue.readers.pictures import find_pictures, path_of, picture_keys
+from catalogue.readers.pictures import PicturePlan, find_pictures, path_of, plan_pictures
 from catalogue.readers.rows import Row, RowError, column_key, is_missing, shown
 from catalogue.readers.text import plain_text
 from vitrine.domain.errors import InvalidValue
@@ -25,15 +25,13 @@ class Plan:
     schema: Schema
     feed: Feed
     facts: Facts
-    folder: Path
-    """Where the paths of pictures begin."""
+    pictures: PicturePlan
     has_ids: bool
     """Whether the table has a column for the id."""
     whole_ids: bool = False
     """Whether every id is written as a whole number with a decimal: 42.0."""
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Keys of the columns of each field, the foremost first."""
-    pictures: tuple[str, ...] = ()
 
 
 def make_plan(schema: Schema, feed: Feed, facts: Facts, folder: Path, rows: Iterable[Row]) -> Plan:
@@ -46,11 +44,10 @@ def make_plan(schema: Schema, feed: Feed, facts: Facts, folder: Path, rows: Iter
         schema=schema,
         feed=feed,
         facts=facts,
-        folder=folder,
         has_ids=bool(ids),
         whole_ids=bool(ids) and all(isinstance(each, str) and _is_whole(each) for each in ids),
         keys=keys,
-        pictures=picture_keys(schema, feed),
+        pictures=plan_pictures(schema, feed, folder),
     )
 
 
@@ -89,7 +86,7 @@ def _new_product(row: Row, plan: Plan, notes: Counter[str], seen: set[str]) -> C
 def _product(row: Row, plan: Plan, notes: Counter[str]) -> CatalogueProduct:
     product_id = _id(row, plan)
     values: dict[str, Value] = {}
-    used = {key for name in _id_names(plan) for key in plan.keys[name]} | set(plan.pictures)
+    used = {key for name in _id_names(plan) for key in plan.keys[name]} | set(plan.pictures.keys)
     for owner in plan.schema.stored:
         key, value = _value(owner, row, plan)
         if key is not None:
@@ -98,7 +95,7 @@ def _product(row: Row, plan: Plan, notes: Counter[str]) -> CatalogueProduct:
             values[owner.name] = fitted_value(owner, value, notes)
     attributes = fitted_attributes(_rest(row, used, plan), notes)
     product = Product(id=product_id, values=values, attributes=attributes)
-    found = find_pictures(row, plan.pictures, plan.feed, plan.folder, product_id=product_id)
+    found = find_pictures(row, plan.pictures, product_id)
     check_product(product, plan.schema)
     if not found.pictures and not encoded_text(product, plan.schema):
         raise _nothing_to_find_it_by(plan.schema, found.errors[0] if found.errors else None)
@@ -128,7 +125,7 @@ def _id(row: Row, plan: Plan) -> str:
             return text.removesuffix(".0") if plan.whole_ids and _is_whole(text) else text
     if plan.has_ids:
         raise InvalidValue(name, "must not be empty")
-    if path := path_of(row, plan.pictures, plan.feed):
+    if path := path_of(row, plan.pictures):
         return path
     if plan.feed.id_from_row:
         return f"{row.file.stem}-{row.line}"
