@@ -96,24 +96,32 @@ class Turns:
             return await retrieval.search(page_of(query, await retrieval.versions(deadline)), deadline)
         if not (query.rewrite and query.text and self._with.search_rewriting.offered):
             return await retrieval.search(query, deadline)
-        reads = self._read_search(query, deadline)
+        as_it_stands = replace(query, rewrite=False)
+        reads = self._read_search(as_it_stands, deadline)
         async with AsyncExitStack() as beside:
             clock = StageClock()
-            reading, raw = await self._read_beside(beside, reads, query, deadline=deadline, clock=clock)
-            return await self._found(reading, query, raw, deadline=deadline, clock=clock)
-
-    async def turn(self, query: Query, before: Conversation, deadline: Deadline) -> AsyncIterator[TurnEvent]:
-        """Answer a turn after what came before it."""
-        schema = (await self._with.retrieval.catalogue(deadline)).schema
-        as_it_stands = _without_exclusions(query, before, None, schema)
-        async with AsyncExitStack() as beside:
-            clock = StageClock()
-            reads = self._read_turn(query, as_it_stands, before=before, deadline=deadline)
             reading, raw = await self._read_beside(
                 beside, reads, as_it_stands, deadline=deadline, clock=clock
             )
+            return await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
+
+    async def turn(self, query: Query, before: Conversation, deadline: Deadline) -> AsyncIterator[TurnEvent]:
+        """Answer a turn after what came before it."""
+        schema = await self._with.retrieval.schema(deadline)
+        as_it_stands = _without_exclusions(query, before, None, schema)
+        async with AsyncExitStack() as beside:
+            clock = StageClock()
+            # A turn without words needs no reading, and without a rewriter none was promised.
+            if query.text and self._with.turn_rewriting.offered:
+                reads = self._read_turn(query, as_it_stands, before=before, deadline=deadline)
+                reading, raw = await self._read_beside(
+                    beside, reads, as_it_stands, deadline=deadline, clock=clock
+                )
+            else:
+                reading, raw = Reading(understanding=as_given(query), query=as_it_stands), None
             yield reading.understanding
             if reading.query is None:
+                await _ended(raw)
                 async for event in self._answers(reading.understanding, query, deadline):
                     yield event
             else:
@@ -152,6 +160,7 @@ class Turns:
         assert reading.query is not None, "there is something to search"
         degraded, result = reading.degraded, None
         if replace(reading.query, source=as_it_stands.source) != as_it_stands:
+            raw = await _ended(raw)
             try:
                 result = await self._with.retrieval.search(reading.query, deadline)
             except SearchError:
@@ -186,11 +195,8 @@ class Turns:
     async def _read_turn(
         self, query: Query, as_it_stands: Query, *, before: Conversation, deadline: Deadline
     ) -> Reading:
-        """Read a turn with the rewriter; as it stands, where it has no words or nobody reads it in time."""
+        """Read a turn with the rewriter; as it stands, where nobody reads it in time."""
         unread = Reading(understanding=as_given(query), query=as_it_stands)
-        # A turn without words needs no reading, and without a rewriter none was promised.
-        if not query.text or not self._with.turn_rewriting.offered:
-            return unread
         chosen = await self._with.history.choose(query.text, before.turns, deadline)
         if chosen.degraded:
             self._with.metrics.degraded.labels(HISTORY, "late").inc()
@@ -214,7 +220,7 @@ class Turns:
         self, understanding: Understanding, query: Query, before: Conversation, deadline: Deadline
     ) -> Reading | None:
         """Return the reading that an understanding amounts to; None where it lacks what its route needs."""
-        schema = (await self._with.retrieval.catalogue(deadline)).schema
+        schema = await self._with.retrieval.schema(deadline)
         try:
             picture = await referred_picture(understanding, query, before)
             planned = plan(understanding, query, before, schema, picture=picture)
@@ -232,7 +238,7 @@ class Turns:
         consults = understanding.route is Route.CHAT and understanding.intent is Intent.CONSULT
         if understanding.references and (consults or understanding.route is Route.COMPARE):
             ids = tuple(dict.fromkeys(understanding.references))[: limits.MAX_COMPARED_PRODUCTS]
-            schema = (await retrieval.catalogue(deadline)).schema
+            schema = await retrieval.schema(deadline)
             products = await retrieval.stored(ids, deadline)
             if comparison := compare(products, schema, language=_language(query)):
                 yield comparison
@@ -249,6 +255,15 @@ class Turns:
 def _language(query: Query) -> str:
     """Return the language of the caller's locale; English where it has none."""
     return query.locale.partition("-")[0].lower() or "en"
+
+
+async def _ended(raw: asyncio.Task[SearchResult] | None) -> asyncio.Task[SearchResult] | None:
+    """Return the search if it is done; end it otherwise, so that one turn never holds two slots."""
+    if raw is None or raw.done():
+        return raw
+    raw.cancel()
+    await asyncio.wait([raw])
+    return None
 
 
 def _without_exclusions(

@@ -1,9 +1,9 @@
 """Page tokens: where a page begins, of which query, in which index.
 
 A token is opaque to callers: base64url of zlib of a serialised message. It holds the digest of the request, so that
-none serves another query; the collection, so that a page of an index that was swapped says so; and the query as it was
-searched, so that every page is one of the same search, however the rewriter reads the words the next time. What is read
-from a token is held against every limit that a request's own fields are.
+none serves another query; the collection, so that a page of an index that was swapped says so; and what the query was
+read as, so that every page is one of the same search, however the rewriter reads the words the next time. What is read
+from a token is held against every limit that a request's own fields are, for callers can make tokens up.
 """
 
 import base64
@@ -14,19 +14,21 @@ from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 
-from gateway.errors import Aborted, InvalidQuery, as_invalid_query
+from gateway.errors import Aborted, InvalidQuery
 from gateway.model import Sort
 from gateway.retrieval.query import Query, Versions
 from gateway.texts import check_text
 from vitrine.domain import limits
-from vitrine.domain.filters import AllOf, Filter, check_limits, fitted
+from vitrine.domain.errors import InvalidValue
+from vitrine.domain.filters import Equals, Filter, both, check_limits, conjuncts, fitted, without
 from vitrine.domain.messages import filter_message, read_filter
+from vitrine.domain.schema import Schema
 from vitrine.v1 import query_pb2, search_pb2
 
 FIELD = "page_token"
 
 _MAX_BYTES = 8_192
-"""Of a token's message; one that is larger, for a filter of hundreds of values, is not given out."""
+"""Of a token's message; one that is larger, for hundreds of values that the rewriter read, is not given out."""
 
 
 def page_token(request: Query, searched: Query, versions: Versions, *, offset: int) -> str:
@@ -36,13 +38,13 @@ def page_token(request: Query, searched: Query, versions: Versions, *, offset: i
         index=versions.index,
         offset=offset,
         text=searched.text,
-        product_id=searched.product_id,
-        filter=_message(searched.conditions),
+        filter=_message(_read_in_words(request, searched, versions.schema)),
+        soft_filter=_message(searched.soft_filters),
+        disliked=[search_pb2.Dislike(field=each.field, value=str(each.value)) for each in searched.excluded],
         sort=None if searched.sort is None else sort_message(searched.sort),
         source=searched.source,
     )
-    data = zlib.compress(message.SerializeToString())
-    token = base64.urlsafe_b64encode(data).decode()
+    token = base64.urlsafe_b64encode(zlib.compress(message.SerializeToString())).decode()
     small = message.ByteSize() <= _MAX_BYTES and len(token) <= limits.MAX_PAGE_TOKEN_LENGTH
     return token if small else ""
 
@@ -51,7 +53,7 @@ def page_of(request: Query, versions: Versions) -> Query:
     """Return the query whose page the request's token names.
 
     Raises:
-        InvalidQuery: it is no token, or of another query.
+        InvalidQuery: it is no token, of another query, or was tampered with.
         Aborted: the index was replaced since.
     """
     token = _read(request.page_token)
@@ -62,21 +64,10 @@ def page_of(request: Query, versions: Versions) -> Query:
             FIELD,
             f"index {token.index[:64]} was replaced by {versions.index}; search again from the first page",
         )
-    if not 0 < token.offset < limits.MAX_POSITION or bool(token.product_id) != bool(request.product_id):
-        raise InvalidQuery(FIELD, "is damaged")
-    with as_invalid_query():
-        filters = fitted(_checked(token.filter), versions.schema) if token.HasField("filter") else None
-    return replace(
-        request,
-        text=check_text(FIELD, token.text, limit=limits.MAX_QUERY_LENGTH),
-        filters=filters,
-        soft_filters=None,
-        excluded=(),
-        sort=read_sort(token.sort) if token.HasField("sort") else None,
-        source=token.source[: limits.MAX_SOURCE_LENGTH],
-        offset=token.offset,
-        rewrite=False,
-    )
+    try:
+        return _continued(request, token, versions.schema)
+    except InvalidValue:
+        raise InvalidQuery(FIELD, "is damaged") from None
 
 
 def sort_message(sort: Sort) -> query_pb2.Sort:
@@ -90,20 +81,53 @@ def read_sort(message: query_pb2.Sort) -> Sort:
 
 
 def _read(token: str) -> search_pb2.PageToken:
+    unpacked = zlib.decompressobj()
     try:
-        unpacked = zlib.decompressobj()
-        data = unpacked.decompress(base64.urlsafe_b64decode(token.encode()), _MAX_BYTES)
-        return search_pb2.PageToken.FromString(data)
+        packed = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+        message = search_pb2.PageToken.FromString(unpacked.decompress(packed, _MAX_BYTES))
     except (binascii.Error, ValueError, zlib.error, DecodeError):
         raise InvalidQuery(FIELD, "is no page token of this service") from None
+    if not unpacked.eof:  # cut short, or larger than any of ours
+        raise InvalidQuery(FIELD, "is no page token of this service")
+    return message
 
 
-def _checked(message: query_pb2.Filter) -> Filter:
-    node = read_filter(message)
-    # What was searched joins the caller's filter with the rewriter's: one level more than either.
-    for part in node.parts if isinstance(node, AllOf) else (node,):
-        check_limits(part)
-    return node
+def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Query:
+    """Return the query that a token continues; InvalidValue where it says what no token of ours does."""
+    if not 0 < token.offset < limits.MAX_POSITION:
+        raise InvalidValue("offset", f"must be from 1 to {limits.MAX_POSITION - 1:,}")
+    if bool(token.text) != bool(request.text):
+        raise InvalidValue("text", "must be there as in the request")
+    if len(token.disliked) > limits.MAX_EXCLUSIONS:
+        raise InvalidValue("disliked", f"at most {limits.MAX_EXCLUSIONS}")
+    if token.HasField("sort") and token.sort.field not in schema.sorted_by:
+        raise InvalidValue("sort.field", "cannot be sorted by")
+    excluded = [_checked(Equals(each.field, each.value), schema) for each in token.disliked]
+    read = _checked(read_filter(token.filter), schema) if token.HasField("filter") else None
+    soft = _checked(read_filter(token.soft_filter), schema) if token.HasField("soft_filter") else None
+    return replace(
+        request,
+        text=check_text(FIELD, token.text, limit=limits.MAX_QUERY_LENGTH),
+        filters=both(request.filters, read),
+        soft_filters=soft,
+        excluded=tuple(each for each in excluded if isinstance(each, Equals)),
+        sort=read_sort(token.sort) if token.HasField("sort") else None,
+        source=check_text(FIELD, token.source, limit=limits.MAX_SOURCE_LENGTH),
+        offset=token.offset,
+        rewrite=False,
+    )
+
+
+def _read_in_words(request: Query, searched: Query, schema: Schema) -> Filter | None:
+    """Return what always holds beside the request's own filter, which the request of the next page brings again."""
+    if request.filters is None:
+        return searched.filters
+    return without(searched.filters, tuple(conjuncts(fitted(request.filters, schema))))
+
+
+def _checked(node: Filter, schema: Schema) -> Filter:
+    check_limits(node)
+    return fitted(node, schema)
 
 
 def _message(filters: Filter | None) -> query_pb2.Filter | None:

@@ -148,6 +148,16 @@ class Retrieval:
             with self._asking("index"):
                 return await self._tools.index.count(filters, timeout_s=self._hop(deadline))
 
+    async def schema(self, deadline: Deadline) -> Schema:
+        """Return the schema of the index.
+
+        Never raises: without the index it is the one that was known last, or the schema that ships.
+        """
+        try:
+            return (await self.versions(deadline)).schema
+        except SearchError:
+            return self._catalogue.schema
+
     async def catalogue(self, deadline: Deadline) -> Catalogue:
         """Return the schema of the index and what it holds of its fields.
 

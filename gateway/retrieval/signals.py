@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.model import Hit, IndexSummary
-from vitrine.domain.lexical import matched_share, query_tokens
-from vitrine.domain.schema import Schema
+from vitrine.domain.lexical import query_tokens
 from vitrine.domain.values import fold
 
 LEXICAL = "lexical"
@@ -41,9 +40,8 @@ def rare_words(text: str, summary: IndexSummary) -> tuple[tuple[str, float], ...
     return tuple(weighted)
 
 
-def with_lexical(hit: Hit, words: tuple[tuple[str, float], ...], schema: Schema, share: float) -> Hit:
+def with_lexical(hit: Hit, matched: float, share: float) -> Hit:
     """Return the hit with the lexical signal in its score."""
-    matched = matched_share(words, hit.product.product, schema)
     return with_signals(hit, {LEXICAL: matched}, {LEXICAL: share})
 
 

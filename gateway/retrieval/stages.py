@@ -23,6 +23,7 @@ from gateway.retrieval.signals import CANDIDATES, LEXICAL, rare_words, with_lexi
 from gateway.retrieval.summary import CatalogueSummary
 from vitrine.domain import limits
 from vitrine.domain.filters import Filter, both, exclusion, fitted, only
+from vitrine.domain.lexical import matched_share
 from vitrine.domain.routes import ROUTES, Route
 from vitrine.domain.schema import Role, Schema
 
@@ -164,9 +165,15 @@ async def add_exact_matches(search: Search, tools: Tools) -> Search:
     # What a rewriter read of the words must not hide the product that they name.
     conditions = both(query.filters, exclusion(query.excluded))
     matching = await _ask(search, tools, conditions, limit=CANDIDATES, words=tuple(word for word, _ in words))
-    hits = {hit.product.id: hit for hit in (*search.pool.hits, *matching.hits)}
-    ranked = sorted((with_lexical(hit, words, search.schema, share) for hit in hits.values()), key=rank)
-    return replace(search, pool=Pool(hits=tuple(ranked), complete=search.pool.complete))
+    # Others in the pool may have one of the words too, where very many products do. Their signal is 0: a larger pool
+    # then only appends, so that a smaller page is the beginning of a larger one.
+    hits = {hit.product.id: with_lexical(hit, 0.0, share) for hit in search.pool.hits}
+    for hit in matching.hits:
+        matched = matched_share(words, hit.product.product, search.schema)
+        hits[hit.product.id] = with_lexical(hit, matched, share)
+    return replace(
+        search, pool=Pool(hits=tuple(sorted(hits.values(), key=rank)), complete=search.pool.complete)
+    )
 
 
 async def relax(search: Search, tools: Tools) -> Search:

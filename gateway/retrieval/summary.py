@@ -35,21 +35,32 @@ class CatalogueSummary:
 
     async def of(self, collection: str, *, timeout_s: float) -> IndexSummary | None:
         """Return the summary of the collection; None where the index does not describe it within the time."""
-        known = self._summary is not None and self._summary.version.collection == collection
-        stale = time.monotonic() - self._asked_at > REFRESH_S
-        if (stale or not known) and self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._refresh())
-        if self._refreshing is not None:
-            patience_s = min(timeout_s, _PATIENCE_S) if known else timeout_s
-            await asyncio.wait([self._refreshing], timeout=patience_s)
-        summary = self._summary
-        return summary if summary is not None and summary.version.collection == collection else None
+        known = self._of(collection)
+        if known is not None and time.monotonic() - self._asked_at <= REFRESH_S:
+            return known
+        ends_at = time.monotonic() + timeout_s
+        under_way = self._refreshing is not None
+        await self._wait(min(timeout_s, _PATIENCE_S) if known is not None else timeout_s)
+        if under_way and self._of(collection) is None:
+            # It was asked before the index was replaced.
+            await self._wait(max(0.0, ends_at - time.monotonic()))
+        return self._of(collection)
 
     async def close(self) -> None:
         """Stop asking."""
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait([self._refreshing])
+
+    def _of(self, collection: str) -> IndexSummary | None:
+        summary = self._summary
+        return summary if summary is not None and summary.version.collection == collection else None
+
+    async def _wait(self, timeout_s: float) -> None:
+        """Wait for the answer that is under way, or for one that is asked for now."""
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh())
+        await asyncio.wait([self._refreshing], timeout=timeout_s)
 
     async def _refresh(self) -> None:
         try:

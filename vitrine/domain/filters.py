@@ -80,10 +80,11 @@ Filter = Equals | OneOf | Range | AllOf | AnyOf | Not
 
 
 def both(left: Filter | None, right: Filter | None) -> Filter | None:
-    """Join two conditions that must both hold; None holds always."""
+    """Join two conditions that must both hold; None holds always. A conjunction of conjunctions is a single one."""
     if left is None or right is None:
         return left or right
-    return left if left == right else AllOf((left, right))
+    parts = tuple(dict.fromkeys((*conjuncts(left), *conjuncts(right))))
+    return parts[0] if len(parts) == 1 else AllOf(parts)
 
 
 def conjuncts(filters: Filter | None) -> Iterator[Filter]:

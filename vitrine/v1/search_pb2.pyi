@@ -196,20 +196,28 @@ class PageToken(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
-    PRODUCT_ID_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     SORT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    SOFT_FILTER_FIELD_NUMBER: _builtins.int
+    DISLIKED_FIELD_NUMBER: _builtins.int
     request: _builtins.bytes
     index: _builtins.str
     offset: _builtins.int
     text: _builtins.str
-    product_id: _builtins.str
     source: _builtins.str
     @_builtins.property
-    def filter(self) -> _query_pb2.Filter: ...
+    def filter(self) -> _query_pb2.Filter:
+        """What was read in the words, beside the filter of the request."""
+
     @_builtins.property
     def sort(self) -> _query_pb2.Sort: ...
+    @_builtins.property
+    def soft_filter(self) -> _query_pb2.Filter: ...
+    @_builtins.property
+    def disliked(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dislike]:
+        """At most 8."""
+
     def __init__(
         self,
         *,
@@ -217,14 +225,15 @@ class PageToken(_message.Message):
         index: _builtins.str = ...,
         offset: _builtins.int = ...,
         text: _builtins.str = ...,
-        product_id: _builtins.str = ...,
         filter: _query_pb2.Filter | None = ...,
         sort: _query_pb2.Sort | None = ...,
         source: _builtins.str = ...,
+        soft_filter: _query_pb2.Filter | None = ...,
+        disliked: _abc.Iterable[Global___Dislike] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "sort", b"sort"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "soft_filter", b"soft_filter", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "index", b"index", "offset", b"offset", "product_id", b"product_id", "request", b"request", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disliked", b"disliked", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
