@@ -24,6 +24,7 @@ _MOST = 0.9
 _FEW_ROWS = 20
 """Rows from which the share of distinct values says something."""
 _MANY_DISTINCT = 0.5
+_AGREEING = 0.9
 _LONG = 80
 """Mean length of a value, in characters, from which it is a text."""
 _TEXT_WORDS = 3.5
@@ -246,8 +247,8 @@ def _is_mostly_distinct(column: Profile) -> bool:
 
 def _currency(fields: Sequence[Field], columns: Sequence[Profile]) -> str:
     keys = {key for each in fields if each.kind is Kind.MONEY for key in keys_of_field(each)}
-    named = currencies_of(text for column in columns if column.key in keys for text in column.texts)
-    return next(iter(named)) if len(named) == 1 else ""
+    named, agreeing = currencies_of(text for column in columns if column.key in keys for text in column.texts)
+    return next(iter(named)) if len(named) == 1 and agreeing >= _AGREEING else ""
 
 
 def _name(text: str, taken: set[str]) -> str:

@@ -63,14 +63,18 @@ def mark_of(cells: Iterable[object]) -> DecimalMark:
     return decimal_mark(text for cell in cells for text in texts(cell))
 
 
-def currencies_of(cells: Iterable[object]) -> frozenset[str]:
-    """Return the currencies that most of a column's prices may be in: one where a code or a sign of one names it."""
+def currencies_of(cells: Iterable[object]) -> tuple[frozenset[str], float]:
+    """Return the currencies that a column's prices may be in, and which share of those that name one agree on them.
+
+    Several are possible where a sign of more than one is all that is said, such as "$".
+    """
     named = Counter(codes for cell in cells for text in texts(cell) if (codes := currencies_named(text)))
     ranked = [codes for codes, _ in sorted(named.items(), key=lambda each: (-each[1], sorted(each[0])))]
     found = ranked[0] if ranked else frozenset()
     for codes in ranked[1:]:
         found = found & codes or found
-    return found
+    agreeing = sum(count for codes, count in named.items() if codes & found)
+    return found, agreeing / max(1, named.total())
 
 
 def listed(cell: object, separator: str) -> list[object]:

@@ -15,7 +15,6 @@ from catalogue.readers.json_rows import open_json, open_json_lines
 from catalogue.readers.layouts import PICTURE_ENDINGS, open_coco_file, open_layout, open_pictures
 from catalogue.readers.parquet import open_parquet, shards_in
 from catalogue.readers.pictures import PicturePlan, embedded_key, find_pictures, plan_pictures
-from catalogue.readers.prices import currencies_named
 from catalogue.readers.products import keys_of_field, make_plan, products
 from catalogue.readers.rows import CatalogueError, Row, RowError, Table, keys_of
 from catalogue.readers.variants import joined
@@ -40,7 +39,8 @@ _HEAD_ROWS = 200
 """Rows from which the feed and the forms of numbers are seen."""
 _HEAD_BYTES = 32_000_000
 """Bytes of pictures inside these rows."""
-_MOST = 0.5
+_MOST = 0.9
+"""Share of the prices with a currency that agree on it where a table is in one."""
 _LOOKED_AT = 20
 """Rows whose pictures are looked for beside the table, before it is refused."""
 
@@ -145,13 +145,10 @@ def _fitting(head: Head, ask_usual: Callable[[], Schema | None]) -> Schema:
         and _columns_known(head, usual) >= _columns_known(head, own)
     ):
         return usual
-    named, share = _currencies(head, own)
-    # A catalogue whose prices name a currency is in that; a single row is no reason to leave the schema's.
-    return (
-        replace(own, currency=next(iter(named)))
-        if len(named) == 1 and (not own.currency or share > _MOST)
-        else own
-    )
+    named, agreeing = _currencies(head, own)
+    # A catalogue whose prices name a currency is in that, where the schema says none.
+    single = len(named) == 1 and agreeing >= _MOST
+    return replace(own, currency=next(iter(named))) if single and not own.currency else own
 
 
 def _columns_known(head: Head, schema: Schema) -> int:
@@ -161,6 +158,10 @@ def _columns_known(head: Head, schema: Schema) -> int:
 def _opened(head: Head, schema: Schema) -> OpenCatalogue:
     table = head.table
     _check_columns(head, schema)
+    currencies, agreeing = (
+        (frozenset({schema.currency}), 1.0) if schema.currency else _currencies(head, schema)
+    )
+    mixed = bool(currencies) and agreeing < _MOST
     facts = Facts(
         marks={
             key: mark
@@ -169,10 +170,14 @@ def _opened(head: Head, schema: Schema) -> OpenCatalogue:
             for key in keys_of_field(owner)
             if (mark := mark_of(row.values.get(key) for row in head.rows))
         },
-        currencies=frozenset({schema.currency}) if schema.currency else _currencies(head, schema)[0],
+        currencies=frozenset() if mixed else currencies,
     )
     plan = make_plan(schema, head.feed, facts, _folder(table), head.rows)
     notes = Counter(dict.fromkeys(table.notes, 1))
+    if mixed:
+        notes[
+            "prices in several currencies are taken as they stand: `currency` in a schema refuses all but one"
+        ] = 1
     if head.rows and not plan.has_ids:
         notes["no column for the id: the picture's path is the id"] = 1
     return OpenCatalogue(
@@ -192,11 +197,9 @@ def _folder(table: Table) -> Path:
 
 
 def _currencies(head: Head, schema: Schema) -> tuple[frozenset[str], float]:
-    """Return the currencies that most of the first prices may be in, and which share of them names one."""
+    """Return the currencies that the first prices may be in, and which share of those that name one agrees."""
     keys = [key for owner in schema if owner.kind is Kind.MONEY for key in keys_of_field(owner)]
-    prices = [text for row in head.rows for key in keys for text in texts(row.values.get(key))]
-    named = sum(bool(currencies_named(text)) for text in prices)
-    return currencies_of(prices), named / max(1, len(prices))
+    return currencies_of(text for row in head.rows for key in keys for text in texts(row.values.get(key)))
 
 
 def _check_columns(head: Head, schema: Schema) -> None:

@@ -168,13 +168,31 @@ def test_the_other_prices_of_a_column_tell_thousands(tmp_path: Path, read: Read)
     assert errors[0][:2] == (2, "price")
 
 
-def test_a_table_whose_prices_name_a_currency_is_in_it(tmp_path: Path) -> None:
-    """Without a schema file the currency is that of most prices; one odd row is refused instead."""
+def test_a_table_whose_prices_name_a_currency_is_in_it(tmp_path: Path, read: Read) -> None:
+    """Where no schema says one, the currency is that of nearly all prices that name one, and an odd row is refused."""
     head = ("id", "title", "price")
-    path = _write_csv(tmp_path / "p.csv", [head, ("1", "A", "12 USD"), ("2", "B", "19.90 USD")])
-    assert open_catalogue(path).schema.currency == "USD"
     path = _write_csv(tmp_path / "p.csv", [head, ("1", "A", "12"), ("2", "B", "19.90 USD"), ("3", "C", "7")])
-    assert open_catalogue(path).schema.currency == "EUR"
+    assert open_catalogue(path).schema.currency == "USD"
+    rows = [(str(i), "A", "12 USD") for i in range(30)]
+    path = _write_csv(tmp_path / "p.csv", [head, *rows, ("x", "B", "€5")])
+    products, errors = read(path)
+    assert len(products) == len(rows)
+    assert errors == [(32, "price", "is in EUR, got '\\u20ac5': the schema's currency is USD")]
+
+
+def test_prices_of_several_currencies_are_taken_with_a_note(tmp_path: Path) -> None:
+    """A table that mixes them has no currency to hold its rows to; the note says what would."""
+    head = ("id", "title", "price")
+    path = _write_csv(
+        tmp_path / "p.csv", [head, ("1", "A", "12 USD"), ("2", "B", "€19.90"), ("3", "C", "£7")]
+    )
+    catalogue = open_catalogue(path)
+    prices = [row.product.values["price"] for row in catalogue.rows if isinstance(row, CatalogueProduct)]
+    assert prices == [12, 19.9, 7]
+    assert catalogue.schema.currency == ""
+    assert [note.split(":")[0] for note in catalogue.notes] == [
+        "prices in several currencies are taken as they stand"
+    ]
 
 
 def test_what_is_too_long_is_cut_and_noted(tmp_path: Path) -> None:
