@@ -76,6 +76,7 @@ async def test_a_collection_keeps_the_length_of_its_vectors(index: Index) -> Non
     assert writer.version.embedding_dim == 24
     vector = np.full(24, 24**-0.5, np.float32)
     await writer.upsert([stored("p", title="a", image_embeddings=vector[None], text_embedding=vector)])
+    await writer.seal()
     pool = await index.search(
         vector, weights=Weights(text=0.5, image=0.5), filters=None, limit=1, timeout_s=TIMEOUT_S
     )
@@ -116,6 +117,7 @@ async def test_words_of_a_schema_change_without_a_rebuild(index: Index, base_sch
     """Names of columns, labels and question words become the index's; products stay as they are."""
     writer = await index.current("m1", base_schema)
     await writer.upsert([stored("p", title="red dress", brand="acme")])
+    await writer.seal()
     labelled = _changed(base_schema, "brand", labels={"de": "Marke"}, columns=("vendor",))
     writer = await index.current("m1", labelled)
     assert writer.version.schema == (await index.version(timeout_s=TIMEOUT_S)).schema == labelled
@@ -266,6 +268,7 @@ async def test_a_reader_of_another_process_follows_the_schema(
         assert (await reader.version(timeout_s=TIMEOUT_S)).schema == base_schema
         writer = await index.current("m1", later_schema)
         await writer.upsert([stored("p", title="dress", size="M")])
+        await writer.seal()
         async with _elsewhere(index) as later:
             assert (await later.version(timeout_s=TIMEOUT_S)).schema == later_schema
             assert await _ids(later, filters=Equals("size", "m")) == ["p"]

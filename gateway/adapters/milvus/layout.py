@@ -30,6 +30,7 @@ ID = "id"
 PART = "part"
 VECTOR = "embedding"
 TOKENS = "tokens"
+WORDS = "words"
 VALUES = "values"
 PICTURES = "pictures"
 
@@ -145,7 +146,7 @@ def collection_schema(schema: Schema, *, manifest: str, source: str, embedding_d
             made.add_field(column_name(owner), DataType.DOUBLE)
         else:
             made.add_field(column_name(owner), DataType.VARCHAR, max_length=_KEYWORD_BYTES)
-    for name in ("lists", "extra", VALUES, "texts", "attributes", PICTURES):
+    for name in ("lists", "extra", VALUES, "texts", "attributes", PICTURES, WORDS):
         made.add_field(name, DataType.JSON)
     made.add_field(
         TOKENS,

@@ -79,6 +79,7 @@ def test_fields_stand_in_the_columns_of_their_kinds() -> None:
     assert row["values"] == {"colour": "Dark  RED", "tags": ["New", "100%"], "price": 10.0, "sale": False}
     assert row["texts"] == {"title": "Red dress"}
     assert row["tokens"] == ["p%271", "p1", "red", "dress"]
+    assert row["words"] == {"tokens": row["tokens"]}
 
 
 def test_fields_that_were_added_later_stand_in_one_column() -> None:
@@ -120,6 +121,19 @@ def test_a_product_too_large_for_a_column_is_refused() -> None:
     product = replace(PRODUCT.product, image_uris=("\U0001f600" * 2_048,) * 8)
     with pytest.raises(InvalidValue, match="image_uris: at most 65,536 bytes"):
         to_rows(replace(PRODUCT, product=product), _layout())
+
+
+def test_more_words_than_a_column_keeps_are_matched_and_not_counted() -> None:
+    """The longest tokens there can be: those that do not fit are left out of the counts alone."""
+    tags = tuple(f"{i}{'日' * 120}" for i in range(64)) + tuple(f"{i}{'本' * 120}" for i in range(64))
+    schema = replace(
+        SCHEMA, fields=(*SCHEMA.fields[:2], Field(name="tags", kind=Kind.KEYWORDS, lexical=True))
+    )
+    product = Product(id="p", values={"tags": tags})
+    row, _ = to_rows(replace(PRODUCT, product=product), _layout(schema))
+    assert len(row["tokens"]) == 129
+    assert len(json.dumps(row["words"], ensure_ascii=False).encode()) <= 65_536
+    assert row["words"]["tokens"] == row["tokens"][: len(row["words"]["tokens"])]
 
 
 def test_a_collection_carries_its_identity() -> None:
