@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from catalogue.splits import make_splits
-from encoders.evaluate import load_model
+from encoders.checkpoint import TOKENIZER_FILE, load_encoders
+from encoders.evaluate import Model
 from encoders.pictures import drawn_pictures
+from vitrine.preprocess import Tokenizer
 
 PICTURES = 4
 """Pictures of a product in the index; one more is its query."""
@@ -38,7 +40,8 @@ def measure(weights: Path, work: Path, *, seed: int) -> dict[str, dict[str, dict
     shown = [(spec, view) for specs in clusters for spec in specs for view in views]
     stored = drawn_pictures("several", shown, cache=work)
     # (clusters, specs, views, d)
-    embeddings = load_model(weights).embed_images(stored).reshape(len(clusters), PICTURES, len(views), -1)
+    model = Model(load_encoders(weights), Tokenizer.from_file(weights / TOKENIZER_FILE))
+    embeddings = model.embed_images(stored).reshape(len(clusters), PICTURES, len(views), -1)
     things = embeddings.flatten(0, 1)
     return {
         "one thing seen several times": _compare(things[:, :PICTURES], things[:, PICTURES]),
