@@ -39,7 +39,7 @@ def measure(weights: Path, work: Path, *, seed: int) -> dict[str, dict[str, dict
     views = range(1_000, 1_001 + PICTURES)
     shown = [(spec, view) for specs in clusters for spec in specs for view in views]
     stored = drawn_pictures("several", shown, cache=work)
-    # (clusters, specs, views, d)
+    # Shape: a cluster, one of its specs, a view of it, the embedding.
     model = Model(load_encoders(weights), Tokenizer.from_file(weights / TOKENIZER_FILE))
     embeddings = model.embed_images(stored).reshape(len(clusters), PICTURES, len(views), -1)
     things = embeddings.flatten(0, 1)
