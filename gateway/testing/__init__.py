@@ -5,6 +5,7 @@ async with serving(products=[product("p1", "red dress")]) as gateway:
     answer = await stub.Search(SearchRequest(text="red dress"))
 """
 
+from gateway.testing.calls import refused_field, send_products, until
 from gateway.testing.encoder import MANIFEST, FakeEncoder, embed_picture, embed_words
 from gateway.testing.index import FakeCollection, FakeIndex
 from gateway.testing.products import product, stored
@@ -21,6 +22,9 @@ __all__ = [
     "embed_picture",
     "embed_words",
     "product",
+    "refused_field",
+    "send_products",
     "serving",
     "stored",
+    "until",
 ]

@@ -12,3 +12,11 @@ def jpeg() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (32, 32), "red").save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    """A small blue picture."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), "blue").save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,17 +1,24 @@
-"""CatalogueService over the fakes, through a gateway on loopback."""
+"""Streams of products, rebuilds and deletions, through a gateway on loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 import grpc
 import numpy as np
 import pytest
-from google.rpc import error_details_pb2
 from grpc import aio
-from grpc_status import rpc_status
 
-from gateway.api.catalogue_servicer import MAX_DELETED, MAX_STREAMS
-from gateway.testing import MANIFEST, FakeEncoder, FakeIndex, ServedGateway, product, serving
+from gateway.api.catalogue_servicer import MAX_STREAMS
+from gateway.testing import (
+    MANIFEST,
+    FakeEncoder,
+    FakeIndex,
+    product,
+    refused_field,
+    send_products,
+    serving,
+)
+from vitrine.domain.limits import MAX_DELETED
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2
 
 Request = catalogue_pb2.UpsertProductsRequest
@@ -19,100 +26,31 @@ Response = catalogue_pb2.UpsertProductsResponse
 REBUILD = Request(options=catalogue_pb2.UpsertOptions(rebuild=True, source="test"))
 
 
-def upsert(product_id: str, image: bytes, **fields: object) -> Request:
-    """Give the message of a good product, changed by the fields."""
-    values = {
-        "title": f"title of {product_id}",
-        "category": "dress",
-        "colour": "red",
-        "price": 10.0,
-        **fields,
-    }
-    message = query_pb2.Product(id=product_id, **values)  # type: ignore[arg-type]
+def upsert(product_id: str, image: bytes) -> Request:
+    """Return the message of a good product."""
+    message = query_pb2.Product(
+        id=product_id, title=f"title of {product_id}", category="dress", colour="red", price=10.0
+    )
     return Request(product=catalogue_pb2.ProductInput(product=message, image=image))
-
-
-async def send(gateway: ServedGateway, requests: Iterable[Request]) -> list[Response]:
-    """Send the stream over gRPC's threaded stack, which keeps the status of a stream that is refused; give every answer."""
-
-    def answers() -> list[Response]:
-        with grpc.insecure_channel(gateway.address) as channel:
-            stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
-            return list(stub.UpsertProducts(iter(requests), timeout=20))
-
-    return await asyncio.to_thread(answers)
-
-
-def violation(error: grpc.RpcError) -> str:
-    """Give the field that the error's details name."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type] # it has what is asked of a call
-    assert status is not None
-    for detail in status.details:
-        request = error_details_pb2.BadRequest()
-        if detail.Unpack(request):
-            return request.field_violations[0].field
-    return ""
 
 
 async def test_upserted_products_are_acknowledged_and_found(jpeg: bytes) -> None:
     """Every batch is acknowledged with running totals, the last answer names the index, and the products are there."""
     index = FakeIndex()
     async with serving(index=index) as gateway:
-        responses = await send(gateway, [upsert(f"p{i}", jpeg) for i in range(70)])
+        responses = await send_products(gateway, [upsert(f"p{i}", jpeg) for i in range(70)])
         assert [response.written for response in responses] == [32, 64, 70, 70]
         assert [response.index for response in responses] == ["", "", "", "fake-1"]
-        (again,) = {response.unchanged for response in (await send(gateway, [upsert("p7", jpeg)]))}
+        (again,) = {response.unchanged for response in (await send_products(gateway, [upsert("p7", jpeg)]))}
         assert again == 1
         stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
         found = await stub.GetProduct(catalogue_pb2.GetProductRequest(product_id="p7"), timeout=5)
     assert found.product.title == "title of p7"
     stored = index.in_use.products["p7"] if index.in_use else None
     assert stored is not None
-    np.testing.assert_array_equal(np.frombuffer(found.image_embedding, "<f4"), stored.image_embedding)
+    assert stored.image_embeddings is not None
+    np.testing.assert_array_equal(np.frombuffer(found.image_embedding, "<f4"), stored.image_embeddings[0])
     np.testing.assert_array_equal(np.frombuffer(found.text_embedding, "<f4"), stored.text_embedding)
-
-
-@pytest.mark.parametrize(
-    ("fields", "field", "reason"),
-    [
-        ({"id": ""}, "id", "must not be empty"),
-        ({"id": "x" * 129}, "id", "at most 128 characters, got 129"),
-        ({"id": "a\nb"}, "id", "must not hold control characters"),
-        ({"title": " "}, "title", "must not be empty"),
-        ({"title": "x" * 513}, "title", "at most 512 characters, got 513"),
-        ({"category": ""}, "category", "must not be empty"),
-        ({"colour": "x" * 65}, "colour", "at most 64 characters, got 65"),
-        ({"brand": "a\0b"}, "brand", "must not hold a NUL character"),
-        ({"price": -1.0}, "price", "must be a finite number >= 0, got -1.0"),
-        ({"price": float("nan")}, "price", "must be a finite number >= 0, got nan"),
-        ({"image_uri": "x" * 2_049}, "image_uri", "at most 2,048 characters, got 2,049"),
-        ({"attributes": {f"a{i}": "" for i in range(65)}}, "attributes", "at most 64, got 65"),
-        ({"attributes": {"a" * 60_000: ""}}, "attributes", "at most 60,000 bytes as JSON, got 60,008"),
-    ],
-)
-async def test_a_product_that_breaks_a_rule_is_refused_alone(
-    jpeg: bytes, fields: dict[str, object], field: str, reason: str
-) -> None:
-    """The refusal names the field and the limit; the products around it are written."""
-    bad = upsert("bad", jpeg)
-    product_id = fields.pop("id", "bad")
-    bad = upsert(str(product_id), jpeg, **fields)
-    async with serving(index=FakeIndex()) as gateway:
-        *_, last = responses = await send(gateway, [upsert("a", jpeg), bad, upsert("b", jpeg)])
-    assert (last.written, last.rejected) == (2, 1)
-    (error,) = [error for response in responses for error in response.errors]
-    assert (error.product_id, error.field, error.reason) == (str(product_id)[:128], field, reason)
-
-
-@pytest.mark.parametrize("image", [b"", b"GIF89a not allowed", b"\xff\xd8\xff truncated"])
-async def test_a_picture_that_is_none_is_refused_alone(jpeg: bytes, image: bytes) -> None:
-    """A picture that the door does not let through costs its own product only."""
-    async with serving(index=FakeIndex()) as gateway:
-        *_, last = responses = await send(gateway, [upsert("a", image), upsert("b", jpeg)])
-    assert (last.written, last.rejected) == (1, 1)
-    (error,) = [error for response in responses for error in response.errors]
-    assert (error.product_id, error.field) == ("a", "image")
-    assert error.reason
 
 
 async def test_a_rebuild_holds_this_stream_alone(jpeg: bytes) -> None:
@@ -150,7 +88,7 @@ async def test_a_rebuild_of_nothing_keeps_the_index(jpeg: bytes) -> None:
     async with serving(index=index) as gateway:
         for requests in ([REBUILD], [REBUILD, upsert("", jpeg)]):
             with pytest.raises(grpc.RpcError) as caught:
-                await send(gateway, requests)
+                await send_products(gateway, requests)
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert "one product at least" in str(caught.value.details())
     assert index.in_use is not None
@@ -171,7 +109,7 @@ async def test_one_rebuild_runs_at_a_time_and_few_streams(jpeg: bytes) -> None:
         calls = [aiter(stub.UpsertProducts(held(REBUILD, upsert("r", jpeg)), timeout=20))]
         assert (await anext(calls[0])).written == 1
         with pytest.raises(grpc.RpcError) as refused:
-            await send(gateway, [REBUILD, upsert("x", jpeg)])
+            await send_products(gateway, [REBUILD, upsert("x", jpeg)])
         assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert "another rebuild" in str(refused.value.details())
 
@@ -179,7 +117,7 @@ async def test_one_rebuild_runs_at_a_time_and_few_streams(jpeg: bytes) -> None:
             calls.append(aiter(stub.UpsertProducts(held(upsert(f"p{i}", jpeg)), timeout=20)))
             assert (await anext(calls[-1])).written == 1
         with pytest.raises(grpc.RpcError) as shed:
-            await send(gateway, [upsert("x", jpeg)])
+            await send_products(gateway, [upsert("x", jpeg)])
         assert shed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         end.set()
         for call in calls:
@@ -201,9 +139,9 @@ async def test_a_stream_that_breaks_the_protocol_ends(requests: list[Request], f
     """What is no product is no row to be skipped: the call fails and names the part."""
     async with serving(index=FakeIndex()) as gateway:
         with pytest.raises(grpc.RpcError) as caught:
-            await send(gateway, requests)
+            await send_products(gateway, requests)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert violation(caught.value) == field
+    assert refused_field(caught.value) == field
 
 
 async def test_other_encoders_are_refused_until_a_rebuild(jpeg: bytes) -> None:
@@ -211,9 +149,9 @@ async def test_other_encoders_are_refused_until_a_rebuild(jpeg: bytes) -> None:
     index = FakeIndex.holding([product("old", "an old product")])
     async with serving(index=index, encoder=FakeEncoder(digest="m2")) as gateway:
         with pytest.raises(grpc.RpcError) as caught:
-            await send(gateway, [upsert("a", jpeg)])
+            await send_products(gateway, [upsert("a", jpeg)])
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-        *_, last = await send(gateway, [REBUILD, upsert("a", jpeg)])
+        *_, last = await send_products(gateway, [REBUILD, upsert("a", jpeg)])
     assert last.written == 1
     assert index.in_use is not None
     assert index.in_use.version.manifest == "m2"
@@ -224,10 +162,10 @@ async def test_a_stale_index_is_rebuilt_where_that_is_asked_for(jpeg: bytes) -> 
     if_stale = Request(options=catalogue_pb2.UpsertOptions(rebuild_if_stale=True, source="test"))
     index = FakeIndex.holding([product("old", "an old product")])
     async with serving(index=index, encoder=FakeEncoder(digest="m2")) as gateway:
-        await send(gateway, [if_stale, upsert("a", jpeg)])
+        await send_products(gateway, [if_stale, upsert("a", jpeg)])
         assert index.in_use is not None
         assert (index.in_use.version.manifest, set(index.in_use.products)) == ("m2", {"a"})
-        await send(gateway, [if_stale, upsert("b", jpeg)])
+        await send_products(gateway, [if_stale, upsert("b", jpeg)])
         assert set(index.in_use.products) == {"a", "b"}
 
 
@@ -284,20 +222,6 @@ async def test_a_deletion_over_a_limit_is_refused(ids: list[str], field: str) ->
         with pytest.raises(aio.AioRpcError) as caught:
             await stub.DeleteProducts(catalogue_pb2.DeleteProductsRequest(product_ids=ids), timeout=5)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert violation(caught.value) == field
+    assert refused_field(caught.value) == field
     assert index.in_use is not None
     assert len(index.in_use.products) == 1
-
-
-async def test_describe_names_fields_types_and_values() -> None:
-    """What filters may name comes with its type, the values of texts and the range of numbers."""
-    products = [product("a", "one", price=3.0), product("b", "two", colour="blue", price=9.0)]
-    async with serving(products=products) as gateway:
-        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
-        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=5)
-    fields = {field.name: field for field in answer.fields}
-    assert (answer.products, answer.embedding_dim, answer.versions.model) == (2, 256, MANIFEST)
-    assert list(fields["colour"].values) == ["blue", "red"]
-    assert fields["colour"].type == catalogue_pb2.FieldDescription.TYPE_TEXT
-    assert fields["price"].type == catalogue_pb2.FieldDescription.TYPE_NUMBER
-    assert (fields["price"].minimum, fields["price"].maximum) == (3.0, 9.0)

@@ -212,6 +212,7 @@ async def test_the_words_are_searched_as_they_stand_from_the_start(method: str) 
         rewrite_budget_ms=30_000,
         default_deadline_ms=30_000,
         probe_interval_ms=10**7,
+        lexical_share=0.0,
     )
     async with serving(index=index, rewriter=rewriter, settings=patient) as gateway:
         stub = search_pb2_grpc.SearchServiceStub(gateway.channel)

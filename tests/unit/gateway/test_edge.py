@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 
 from gateway.errors import EncoderError, SearchError
 from gateway.logs import call_fields
-from gateway.model import Embedding, EncoderInputs
+from gateway.model import Embedded, EncoderInputs
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, ServedGateway, product, serving
 from vitrine.process.logs import JsonFormatter
@@ -116,7 +116,7 @@ async def test_what_nobody_foresaw_is_internal_and_tells_nothing(caplog: pytest.
     """A bug is logged with its traceback; the caller learns the request's id alone."""
 
     class Broken(FakeEncoder):
-        async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
+        async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
             if inputs.texts != ["ready"]:
                 raise KeyError("secret detail")
             return await super().embed(inputs, timeout_s=timeout_s)
@@ -280,7 +280,7 @@ async def test_a_turn_is_logged_as_data_without_the_words(caplog: pytest.LogCapt
 
 async def test_one_search_is_measured_once() -> None:
     """Requests, stages, dependencies and caches are counted; nothing stays in flight."""
-    async with serving(products=PRODUCTS) as gateway:
+    async with serving(products=PRODUCTS, settings=Settings(lexical_share=0.0)) as gateway:
         await search(gateway)
         await search(gateway)
         value = gateway.metrics.registry.get_sample_value

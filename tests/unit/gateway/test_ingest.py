@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 
 from gateway.errors import DeadlineExceeded, EncoderError, Overloaded, VectorIndexError
+from gateway.indexing import encoding
 from gateway.indexing import ingest as module
-from gateway.indexing.ingest import Outcome, Refusal, Submission, digest, ingest
-from gateway.model import Embedding, EncoderInputs, IndexVersion, StoredProduct
+from gateway.indexing.encoding import Refusal, Submission
+from gateway.indexing.ingest import Outcome, digest, ingest
+from gateway.model import Embedded, EncoderInputs, IndexVersion, StoredProduct
 from gateway.testing import FakeCollection, FakeEncoder
+from vitrine.domain.product import Product
+from vitrine.domain.schema_files import shipped_schema
+from vitrine.domain.values import Value
 from vitrine.tensors import EMBEDDING_DIM, MAX_BATCH_SIZE
 
-VERSION = IndexVersion(collection="c", manifest="m1", embedding_dim=EMBEDDING_DIM)
+VERSION = IndexVersion(collection="c", manifest="m1", embedding_dim=EMBEDDING_DIM, schema=shipped_schema())
 
 
 @pytest.fixture
@@ -43,18 +48,10 @@ class SlowCollection(FakeCollection):
         await super().upsert(products)
 
 
-def submission(number: int, image: bytes, **fields: str) -> Submission:
-    product = StoredProduct(
-        id=f"p{number}",
-        title=f"dress {number}",
-        category="dress",
-        colour="red",
-        pattern="",
-        brand="acme",
-        price=float(number),
-        image_uri="",
-    )
-    return Submission(product=replace(product, **fields), image=image)  # type: ignore[arg-type]
+def submission(number: int, *images: bytes, **values: Value) -> Submission:
+    held = {"title": f"dress {number}", "category": "dress", "colour": "red", "price": float(number)}
+    product = Product(id=f"p{number}", values={**held, **values})
+    return Submission(product=product, images=images)
 
 
 async def stream(
@@ -91,7 +88,7 @@ async def test_products_are_embedded_in_full_batches_and_told_in_order(
     assert sizes == [5, 5, *[MAX_BATCH_SIZE] * 4]
     stored = collection.products["p7"]
     expected = await encoder.embed(EncoderInputs(texts=["dress 7"]), timeout_s=1)
-    np.testing.assert_array_equal(stored.text_embedding, expected[0])
+    np.testing.assert_array_equal(stored.text_embedding, expected.rows[0])
     assert stored.digest == digest(submission(7, jpeg), "m1")
 
 
@@ -100,35 +97,56 @@ async def test_a_second_run_embeds_nothing(collection: FakeCollection, jpeg: byt
     items = [submission(i, jpeg) for i in range(40)]
     await collect(stream(items), collection)
     encoder = FakeEncoder()
-    outcomes = await collect(
-        stream([*items[:-1], replace(items[-1], product=replace(items[-1].product, price=1e6))]),
-        collection,
-        encoder,
-    )
+    changed = submission(39, jpeg, title="another dress")
+    outcomes = await collect(stream([*items[:-1], changed]), collection, encoder)
     assert ids(outcomes, "unchanged") == [f"p{i}" for i in range(39)]
     assert ids(outcomes, "written") == ["p39"]
     assert [len(call.images or call.texts or ()) for call in encoder.embed_calls] == [1, 1]
 
 
-@pytest.mark.parametrize("change", ["title", "category", "colour", "pattern", "brand", "image_uri"])
-def test_the_digest_depends_on_every_field(change: str) -> None:
-    """A change of any field, the picture, the attributes, the price or the encoders is a new digest."""
-    before = submission(1, b"picture")
-    after = replace(before, product=replace(before.product, **{change: "changed"}))  # type: ignore[arg-type]
+async def test_what_is_not_encoded_changes_without_the_encoder(
+    collection: FakeCollection, jpeg: bytes
+) -> None:
+    """A product of which only the price changed keeps its vectors; the new price is written."""
+    await collect(stream([submission(1, jpeg)]), collection)
+    before, encoder = collection.products["p1"], FakeEncoder()
+    outcomes = await collect(stream([submission(1, jpeg, price=99.0)]), collection, encoder)
+    after = collection.products["p1"]
+    assert (ids(outcomes, "written"), encoder.embed_calls) == (["p1"], [])
+    assert after.product.values["price"] == 99.0
+    assert (after.digest != before.digest, after.vectors_digest == before.vectors_digest) == (True, True)
+    np.testing.assert_array_equal(after.text_embedding, before.text_embedding)
+    np.testing.assert_array_equal(after.image_embeddings, before.image_embeddings)
+
+
+def changed(**changes: object) -> Submission:
+    before = submission(1, b"picture", pattern="plain", brand="acme")
+    return replace(before, product=replace(before.product, **changes))  # type: ignore[arg-type] # the cases name the fields
+
+
+@pytest.mark.parametrize("field", ["title", "description", "category", "colour", "pattern", "brand"])
+def test_the_digest_depends_on_every_field(field: str) -> None:
+    """A change of any field of the schema is a new digest."""
+    before = changed()
+    after = changed(values={**before.product.values, field: "changed"})
     assert digest(after, "m1") != digest(before, "m1")
 
 
-def test_the_digest_depends_on_picture_attributes_price_and_encoders() -> None:
-    """As above, for what is no text."""
-    before = submission(1, b"picture")
-    product = before.product
+def test_the_digest_depends_on_pictures_attributes_price_and_encoders() -> None:
+    """As above, for what is no text; the order of the fields is nothing that is indexed."""
+    before = changed()
+    values = before.product.values
     others = [
-        digest(replace(before, image=b"other"), "m1"),
-        digest(replace(before, product=replace(product, attributes={"sleeve": "long"})), "m1"),
-        digest(replace(before, product=replace(product, price=2.0)), "m1"),
+        digest(replace(before, images=(b"other",)), "m1"),
+        digest(replace(before, images=(b"picture", b"other")), "m1"),
+        digest(changed(attributes={"sleeve": "long"}), "m1"),
+        digest(changed(values={**values, "price": 2.0}), "m1"),
+        digest(changed(values={name: values[name] for name in values if name != "price"}), "m1"),
+        digest(changed(image_uris=("a.jpg",)), "m1"),
         digest(before, "m2"),
     ]
-    assert len({digest(before, "m1"), *others}) == 5
+    assert len({digest(before, "m1"), *others}) == 8
+    assert digest(changed(values=dict(reversed(values.items()))), "m1") == digest(before, "m1")
 
 
 async def test_a_bad_picture_costs_its_own_row_only(collection: FakeCollection, jpeg: bytes) -> None:
@@ -160,8 +178,8 @@ async def test_the_last_of_several_products_of_one_id_stays(jpeg: bytes) -> None
         items += [submission(100 * round_ + i, jpeg, colour=f"{round_}") for i in range(1, 40)]
     items.append(submission(1, jpeg, colour="last"))
     outcomes = await collect(stream(items), slow)
-    assert slow.products["p1"].colour == "last"
-    assert slow.products["p2"].colour == "3"
+    assert slow.products["p1"].product.values["colour"] == "last"
+    assert slow.products["p2"].product.values["colour"] == "3"
     assert len(ids(outcomes, "written")) + len(ids(outcomes, "unchanged")) == len(items)
 
 
@@ -204,12 +222,12 @@ async def test_a_busy_encoder_is_asked_again(
     collection: FakeCollection, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Overload, a queue that took too long and a lost connection are waited out."""
-    monkeypatch.setattr(module, "_RETRY_PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(encoding, "_RETRY_PAUSES_S", (0.0, 0.0, 0.0))
     encoder = FakeEncoder()
     failures = [Overloaded("busy", retry_after_s=0.1), DeadlineExceeded("late"), EncoderError()]
     embed = encoder.embed
 
-    async def sometimes(inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
+    async def sometimes(inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
         if failures:
             raise failures.pop()
         return await embed(inputs, timeout_s=timeout_s)
@@ -222,12 +240,12 @@ async def test_an_embedding_that_is_not_finite_is_never_written(
     collection: FakeCollection, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NaN from the encoder is its failure; the index would take it in silence."""
-    monkeypatch.setattr(module, "_RETRY_PAUSES_S", ())
+    monkeypatch.setattr(encoding, "_RETRY_PAUSES_S", ())
     encoder = FakeEncoder()
 
-    async def broken(inputs: EncoderInputs, *, timeout_s: float) -> Embedding:
+    async def broken(inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
         del inputs, timeout_s
-        return np.full((1, EMBEDDING_DIM), np.nan, np.float32)
+        return Embedded(rows=np.full((1, EMBEDDING_DIM), np.nan, np.float32))
 
     monkeypatch.setattr(encoder, "embed", broken)
     with pytest.raises(EncoderError):

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from gateway.errors import EncoderError, Overloaded
-from gateway.readiness import CATALOGUE_SERVICE, OVERALL, SEARCH_SERVICE, Agreement, ProbeSettings, Readiness
+from gateway.readiness import CATALOGUE_SERVICE, OVERALL, SEARCH_SERVICE, ProbeSettings, Readiness
+from gateway.retrieval.compatibility import Compatibility
 from gateway.testing import FakeEncoder, FakeIndex, product
 
 NOBODY = {OVERALL: False, CATALOGUE_SERVICE: False, SEARCH_SERVICE: False}
@@ -18,7 +19,7 @@ class Probed:
         self.told: Mapping[str, bool] = {}
         settings = ProbeSettings(timeout_s=0.05, failures=2)
         self._readiness = Readiness(
-            encoder, index, Agreement(encoder, index), settings=settings, tell=self._listen
+            encoder, index, Compatibility(encoder, index), settings=settings, tell=self._listen
         )
 
     async def probe(self) -> Mapping[str, bool]:

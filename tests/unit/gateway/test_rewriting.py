@@ -6,18 +6,24 @@ from collections.abc import Callable
 import pytest
 
 from gateway.metrics import Metrics
-from gateway.model import Deadline
+from gateway.model import Deadline, FieldSummary
 from gateway.ports import Rewriter
-from gateway.testing import FakeIndex, FakeRewriter, product
+from gateway.testing import FakeRewriter
 from gateway.understanding.breaker import CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
-from gateway.understanding.facets import FacetCache
 from gateway.understanding.rewriting import RewriteUse, Rewriting
 from gateway.understanding.validation import Understanding
+from vitrine.domain.schema import Schema
+from vitrine.domain.schema_files import shipped_schema
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 SOUND = rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="red dress", source="fake")
-PRODUCTS = (product("p1", "red dress"),)
+FIELDS = (FieldSummary(name="colour", values=("red", "blue")), FieldSummary(name="price", minimum=1.0))
+
+
+async def describe(_: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
+    """Return what the index holds."""
+    return shipped_schema(), FIELDS
 
 
 class Gate:
@@ -50,7 +56,7 @@ class Setup:
         self.budget = AdaptiveBudget(ceiling_s=ceiling_s)
         self.rewriting = Rewriting(
             rewriter,
-            FacetCache(FakeIndex.holding(PRODUCTS)),
+            describe,
             use=RewriteUse(name="test", budget=self.budget, margin_s=0.0, cache_entries=entries),
             breaker=CircuitBreaker(failures=1_000, cooldown_s=1),
             metrics=self.metrics,
@@ -210,3 +216,12 @@ async def test_the_budget_is_a_metric() -> None:
     setup = Setup(answering(), ceiling_s=7.0)
     name = "vitrine_gateway_rewrite_budget_seconds"
     assert setup.metrics.registry.get_sample_value(name, {"use": "test"}) == 7.0
+
+
+async def test_the_rewriter_is_told_the_schema_and_its_keywords() -> None:
+    """It reads by the catalogue's own fields, and the values that conditions may name."""
+    rewriter = answering()
+    await Setup(rewriter).read()
+    (request,) = rewriter.requests
+    assert [field.name for field in request.schema.fields] == [each.name for each in shipped_schema()]
+    assert request.facets == [rewrite_pb2.Facet(field="colour", values=["red", "blue"])]

@@ -13,9 +13,10 @@ from tritonclient.grpc import service_pb2 as triton_pb2
 from tritonclient.grpc import service_pb2_grpc as triton_grpc
 
 from gateway.adapters.triton import TritonEncoder, open_triton
+from gateway.context import Call, enter_call
 from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
-from gateway.model import Embedding, EncoderInputs
-from vitrine.tensors import EMBEDDING_DIM, MANIFEST_PARAMETER, MAX_BATCH_SIZE
+from gateway.model import Deadline, Embedding, EncoderInputs
+from vitrine.tensors import EMBEDDING_DIM, MANIFEST_PARAMETER, MAX_BATCH_SIZE, TEXT_CUT
 
 Abort = tuple[grpc.StatusCode, str]
 
@@ -27,12 +28,15 @@ class Inference(triton_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         self._abort = abort
         self._manifests = manifests
         self.requests: list[Any] = []
+        self.metadata: list[dict[str, str]] = []
+        self.cut: bytes | None = None
         self.hangs = False
         self.cancelled = asyncio.Event()
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         """Answer one inference."""
         self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
         if self._abort is not None:
             await context.abort(*self._abort)
         if self.hangs:
@@ -46,7 +50,11 @@ class Inference(triton_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         output = triton_pb2.ModelInferResponse.InferOutputTensor(
             name="embedding", datatype="FP32", shape=[rows, EMBEDDING_DIM]
         )
-        return triton_pb2.ModelInferResponse(outputs=[output], raw_output_contents=[embedding.tobytes()])
+        response = triton_pb2.ModelInferResponse(outputs=[output], raw_output_contents=[embedding.tobytes()])
+        if self.cut is not None:
+            response.outputs.add(name=TEXT_CUT.name, datatype=TEXT_CUT.dtype, shape=[rows, 1])
+            response.raw_output_contents.append(self.cut)
+        return response
 
     async def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         """Give the model's manifest."""
@@ -99,7 +107,7 @@ async def test_what_is_given_chooses_the_ensemble(
 ) -> None:
     """Each combination goes to its ensemble, in Triton's raw layout, with the timeout in its parameters."""
     async with triton() as (encoder, inference):
-        embedding = await encoder.embed(inputs, timeout_s=2.0)
+        embedding = (await encoder.embed(inputs, timeout_s=2.0)).rows
     (request,) = inference.requests
     assert request.model_name == model
     names = [tensor.name for tensor in request.inputs]
@@ -111,8 +119,8 @@ async def test_what_is_given_chooses_the_ensemble(
 async def test_rows_come_back_in_order() -> None:
     """A batch keeps its order."""
     async with triton() as (encoder, _):
-        embedding = await encoder.embed(EncoderInputs(texts=["a", "b", "c"]), timeout_s=2.0)
-    assert embedding[:, 0].tolist() == [0.0, EMBEDDING_DIM, 2 * EMBEDDING_DIM]
+        embedded = await encoder.embed(EncoderInputs(texts=["a", "b", "c"]), timeout_s=2.0)
+    assert embedded.rows[:, 0].tolist() == [0.0, EMBEDDING_DIM, 2 * EMBEDDING_DIM]
 
 
 @pytest.mark.parametrize(
@@ -191,3 +199,22 @@ async def test_the_manifest_is_that_of_every_ensemble() -> None:
     async with triton(embed_text="m1") as (encoder, _):
         with pytest.raises(EncoderError):
             await encoder.manifest(timeout_s=2.0)
+
+
+@pytest.mark.parametrize(("flags", "cut"), [(None, ()), (b"\x00\x01", (False, True))])
+async def test_the_texts_that_were_cut_are_told(flags: bytes | None, cut: tuple[bool, ...]) -> None:
+    """Encoders that say it say so of each text; of those that do not, nothing is claimed."""
+    async with triton() as (encoder, inference):
+        inference.cut = flags
+        embedded = await encoder.embed(EncoderInputs(texts=["a", "b"]), timeout_s=2.0)
+    assert embedded.cut == cut
+
+
+async def test_the_requests_id_goes_along() -> None:
+    """Triton gets it as metadata and as the id of the inference, which its log tells; outside of a call there is none."""
+    async with triton() as (encoder, inference):
+        await encoder.embed(EncoderInputs(texts=["a"]), timeout_s=2.0)
+        enter_call(Call(method="Search", request_id="abc-1", deadline=Deadline.after(60)))
+        await encoder.embed(EncoderInputs(texts=["a"]), timeout_s=2.0)
+    assert [request.id for request in inference.requests] == ["", "abc-1"]
+    assert [each.get("x-request-id") for each in inference.metadata] == [None, "abc-1"]
