@@ -18,7 +18,7 @@ _GIT_TIMEOUT_S = 10
 
 
 def describe_environment(service: DescribeResponse) -> dict[str, Any]:
-    """Give the machine, its load just now, the versions of everything that took part, and what the index holds."""
+    """Return the machine, its load just now, the versions of everything that took part, and what the index holds."""
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -57,7 +57,7 @@ def _cpu_model() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """Give git's answer; empty where this is no checkout."""
+    """Return git's answer; empty where this is no checkout."""
     try:
         answer = subprocess.run(
             ["git", *arguments], capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=True

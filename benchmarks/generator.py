@@ -51,7 +51,7 @@ class Trace:
 
 
 def sender(client: VitrineClient) -> Send:
-    """Give a function that sends with the client; no request is repeated."""
+    """Return a function that sends with the client; no request is repeated."""
 
     async def send(request: SearchRequest, timeout_s: float) -> str:
         try:
@@ -64,7 +64,7 @@ def sender(client: VitrineClient) -> Send:
 
 
 def poisson_arrivals(rate: float, seconds: float, rng: random.Random) -> list[float]:
-    """Give the moments, in seconds from the start, of independent arrivals at so many a second.
+    """Return the moments, in seconds from the start, of independent arrivals at so many a second.
 
     Their number is fixed, and a Poisson process of a known number of arrivals has them anywhere, uniformly: as
     bursty as chance, without runs that by chance were offered more.
@@ -73,7 +73,7 @@ def poisson_arrivals(rate: float, seconds: float, rng: random.Random) -> list[fl
 
 
 def constant_arrivals(rate: float, seconds: float) -> list[float]:
-    """Give the moments, in seconds from the start, of arrivals at even distances."""
+    """Return the moments, in seconds from the start, of arrivals at even distances."""
     return [number / rate for number in range(round(rate * seconds))]
 
 

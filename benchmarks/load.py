@@ -167,7 +167,7 @@ async def _product_ids(client: VitrineClient, rng: random.Random) -> list[str]:
 
 
 def _rates(plan: Plan, closed: list[dict[str, Any]]) -> dict[str, Sequence[float]]:
-    """Give each workload's rates: the plan's, or fractions of what it reached with the most clients."""
+    """Return each workload's rates: the plan's, or fractions of what it reached with the most clients."""
     if plan.rates:
         return dict.fromkeys(plan.workloads, plan.rates)
     ceilings = {

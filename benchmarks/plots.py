@@ -28,7 +28,7 @@ class Plot(Protocol):
 
 
 def drawn_from(picture: Path) -> str:
-    """Give the digest that the picture carries; empty where there is no such picture."""
+    """Return the digest that the picture carries; empty where there is no such picture."""
     try:
         with Image.open(picture) as image:
             return str(image.info.get(SOURCE, ""))

@@ -14,7 +14,7 @@ _STATUS_TIMEOUT_S = 30
 
 
 def service_pids(state: Path) -> dict[str, int]:
-    """Give the pid of each process of the stack in that folder, by name; empty where no stack runs there."""
+    """Return the pid of each process of the stack in that folder, by name; empty where no stack runs there."""
     command = [sys.executable, "-m", "stack", "status", "--state", str(state), "--json"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=_STATUS_TIMEOUT_S, check=False)
     try:
@@ -25,7 +25,7 @@ def service_pids(state: Path) -> dict[str, int]:
 
 
 def cpu_seconds(pids: dict[str, int]) -> dict[str, float]:
-    """Give the user and system seconds that each process and its descendants have used, and this process."""
+    """Return the user and system seconds that each process and its descendants have used, and this process."""
     used = {name: _tree_seconds(pid) for name, pid in pids.items()}
     own = os.times()
     return used | {GENERATOR: own.user + own.system}

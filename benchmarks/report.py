@@ -44,7 +44,7 @@ def write_report() -> list[Path]:
 
 
 def stale_files() -> list[Path]:
-    """Give the files that are not what the results say."""
+    """Return the files that are not what the results say."""
     stale = [plot for plot, (result, _) in _plots().items() if drawn_from(plot) != _digest(result)]
     return stale if _text() == _rendered() else [*stale, DOCUMENT]
 
@@ -89,7 +89,7 @@ def _rendered() -> str:
 
 
 def _plots() -> dict[Path, tuple[Path, Plot]]:
-    """Give what each picture is drawn from, and how."""
+    """Return what each picture is drawn from, and how."""
     plots: dict[Path, tuple[Path, Plot]] = {}
     for path in list(_loads())[:1]:
         plots[LOAD_PLOT] = path, draw_load
@@ -103,12 +103,12 @@ def _link(picture: Path) -> str:
 
 
 def _designs() -> list[Path]:
-    """Give the result of `python -m encoders compare`, where there is one."""
+    """Return the result of `python -m encoders compare`, where there is one."""
     return [path for path in [RESULTS / "designs.json"] if path.exists()]
 
 
 def _loads() -> dict[Path, Document]:
-    """Give the results of `python -m benchmarks load`, the newest first."""
+    """Return the results of `python -m benchmarks load`, the newest first."""
     documents = {path: _read(path) for path in RESULTS.glob("*.json")}
     loads = [path for path, document in documents.items() if document["params"].get("benchmark") == "load"]
     loads.sort(key=lambda path: (documents[path]["environment"]["begun"], path.name), reverse=True)

@@ -12,7 +12,7 @@ PERCENTILES = (50, 95, 99)
 
 
 def summarise_run(trace: Trace, cpu_s: Mapping[str, float]) -> dict[str, Any]:
-    """Give counts, rate, latencies in ms of the answered requests, and CPU ms per answered request by process."""
+    """Return counts, rate, latencies in ms of the answered requests, and CPU ms per answered request by process."""
     statuses = Counter(sample.status for sample in trace.samples)
     answered = statuses.pop(OK, 0)
     shed = statuses.pop(SHED, 0)
@@ -33,7 +33,7 @@ def summarise_run(trace: Trace, cpu_s: Mapping[str, float]) -> dict[str, Any]:
 
 
 def summarise_repeats(traces: Sequence[Trace], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Give the figures of all repeats together and, as [lowest, highest], how far the repeats lie apart."""
+    """Return the figures of all repeats together and, as [lowest, highest], how far the repeats lie apart."""
     answered = sum(run["answered"] for run in runs)
     errors = Counter[str]()
     for run in runs:

@@ -12,7 +12,7 @@ _FIGURES = ("answers/s", "p50 ms", "p95 ms", "p99 ms", "answered", "shed", "erro
 
 
 def load_section(name: str, document: Document, earlier: Mapping[str, Document], plot: str) -> list[str]:
-    """Give ceiling, latency under load, and CPU by process; then a line for each earlier result."""
+    """Return ceiling, latency under load, and CPU by process; then a line for each earlier result."""
     params = document["params"]
     closed = [case for case in document["results"] if case["loop"] == "closed"]
     opened = [case for case in document["results"] if case["loop"] == "open"]
@@ -60,7 +60,7 @@ def load_section(name: str, document: Document, earlier: Mapping[str, Document],
 
 
 def designs_section(name: str, document: Document, plot: str) -> list[str]:
-    """Give the recalls of every fusion design with the spread of its runs, then R@1 by kind of question."""
+    """Return the recalls of every fusion design with the spread of its runs, then R@1 by kind of question."""
     results, budget = document["results"], document["params"]["budget"]
     designs, confusions, read = results["designs"], results["confusions"], results["read"]
     slots = [slot for slot in read if any(slot in shares for shares in confusions.values())]
@@ -118,7 +118,7 @@ def designs_section(name: str, document: Document, plot: str) -> list[str]:
 
 
 def css_section(name: str, document: Document) -> list[str]:
-    """Give the recalls of every design on scenes of shapes, then R@1 by kind of change."""
+    """Return the recalls of every design on scenes of shapes, then R@1 by kind of change."""
     results, params = document["results"], document["params"]
     designs, oracle, test = results["designs"], results["oracle_description"], params["sets"]["test"]
     method = (
@@ -148,7 +148,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def encoders_section(name: str, document: Document) -> list[str]:
-    """Give one table for each task of the encoders' evaluation; the figures are percents unless they are counts."""
+    """Return one table for each task of the encoders' evaluation; the figures are percents unless they are counts."""
     lines = _origin(name, document)
     for task, sets in document["results"].items():
         columns = list(dict.fromkeys(figure for figures in sets.values() for figure in figures))
@@ -166,7 +166,7 @@ def encoders_section(name: str, document: Document) -> list[str]:
 
 
 def precisions_section(name: str, document: Document) -> list[str]:
-    """Give what each precision loses and how large it is, then how fast each way to run an encoder is."""
+    """Return what each precision loses and how large it is, then how fast each way to run an encoder is."""
     results, rows = document["results"], document["params"]["parity_rows"]
     lines = [*_origin(name, document), "", "### Recall, and the points lost", ""]
     recall = [
@@ -229,7 +229,7 @@ def _speed(case: Mapping[str, Any]) -> str:
 
 
 def _origin(name: str, document: Document) -> list[str]:
-    """Say where the figures come from."""
+    """Return where the figures come from."""
     environment = document["environment"]
     cpu = environment.get("cpu") or environment.get("processor") or "unknown processor"
     parts = [f"[{name}](../benchmarks/results/{name})", f"{cpu}, {environment['cores']} cores"]
@@ -263,7 +263,7 @@ def _with_spread(value: float | None, spread: Sequence[float]) -> str:
 
 
 def _spread(figure: Sequence[float]) -> str:
-    """Give the mean, and the range where runs differ."""
+    """Return the mean, and the range where runs differ."""
     mean, low, high = figure
     return _with_spread(mean, (low, high) if low < high else ())
 
@@ -284,7 +284,7 @@ def _cpu_table(cases: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _earlier(earlier: Mapping[str, Document]) -> list[str]:
-    """Give the ceilings of the results before this one, so that a loss is seen."""
+    """Return the ceilings of the results before this one, so that a loss is seen."""
     if not earlier:
         return []
     rows = [
@@ -315,7 +315,7 @@ def _words(name: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Give three significant digits; whole numbers, such as counts, in full."""
+    """Return three significant digits; whole numbers, such as counts, in full."""
     if value is None:
         return "-"
     if isinstance(value, int) or abs(value) >= 100:  # noqa: PLR2004 - three digits stand before the point

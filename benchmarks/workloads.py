@@ -100,7 +100,7 @@ def _distinct_texts(rng: random.Random) -> Iterator[str]:
 
 
 def _distinct_pictures(material: Material, rng: random.Random) -> Iterator[bytes]:
-    """Give the pictures in random order, each with a comment of its own: other bytes, the same pixels."""
+    """Yield the pictures in random order, each with a comment of its own: other bytes, the same pixels."""
     serial = rng.getrandbits(48)
     while True:
         for picture in rng.sample(material.pictures, len(material.pictures)):

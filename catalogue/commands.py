@@ -1,28 +1,74 @@
 """`vitrine index PATH`: puts a catalogue into the index."""
 
+import os
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import grpc
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from catalogue.indexing import Report, send_catalogue
+from catalogue.fetching.fetcher import FetchCounts, FetchSettings, open_fetcher
+from catalogue.indexing import send_catalogue
 from catalogue.readers.opening import OpenCatalogue, open_catalogue
 from catalogue.readers.rows import CatalogueError
-from vitrine.client import DEFAULT_ADDRESS, UPSERT_TIMEOUT_S, VitrineClient
+from catalogue.report import Report
+from catalogue.summary import as_json, print_report
+from vitrine.client import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S, UPSERT_TIMEOUT_S, VitrineClient, VitrineError
 from vitrine.commands.connection import Connection, Failure
-from vitrine.commands.tables import print_json, printable
+from vitrine.commands.tables import print_json
+from vitrine.domain.messages import read_schema_message
+from vitrine.domain.schema import Schema, SchemaError
+from vitrine.domain.schema_files import read_schema
+
+_NO_INDEX = {
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+"""How a service answers that has no index to describe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    rebuild: bool
+    rebuild_if_stale: bool
+    fetch: FetchSettings | None
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
+    "--schema",
+    "schema_file",
+    type=click.Path(path_type=Path),
+    help="The catalogue's schema, a TOML file: `vitrine schema PATH` proposes one. A feed that is known needs none.",
+)
+@click.option(
     "--rebuild", is_flag=True, help="Build a new index of this catalogue alone and swap it in at the end."
 )
 @click.option(
-    "--rebuild-if-stale", is_flag=True, help="Do so only where other encoders made the index that is there."
+    "--rebuild-if-stale",
+    is_flag=True,
+    help="Do so only where other encoders made the index that is there, or another schema.",
+)
+@click.option("--fetch-pictures", is_flag=True, help="Fetch the pictures that are named by URL.")
+@click.option(
+    "--pictures-cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder that keeps fetched pictures; what is there is not fetched again.  [default:"
+    " ~/.cache/vitrine/pictures]",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Fetch from this host although its address is private; may be given several times.",
 )
 @click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
@@ -36,85 +82,113 @@ from vitrine.commands.tables import print_json, printable
     help="Seconds that the whole may take.",
 )
 def index(
-    *, path: Path, rebuild: bool, rebuild_if_stale: bool, want_json: bool, address: str, timeout: float
+    *,
+    path: Path,
+    schema_file: Path | None,
+    rebuild: bool,
+    rebuild_if_stale: bool,
+    fetch_pictures: bool,
+    pictures_cache: Path | None,
+    allowed_hosts: tuple[str, ...],
+    want_json: bool,
+    address: str,
+    timeout: float,
 ) -> None:
     """Index the catalogue at PATH.
 
-    PATH is a CSV, TSV, JSONL or Parquet file beside its pictures, the folder of one, or a folder in Fashion200K's
-    layout. Columns: title, category, image (a path relative to the file), and optionally id, price, colour,
-    pattern, brand; every other column becomes an attribute. A bad row is reported and left out. Products that the
-    index holds already, unchanged, cost next to nothing, so the command may be repeated after a failure.
+    PATH is a CSV, TSV, JSON, JSONL, Parquet or XML file beside its pictures, the folder of one, a folder of pictures,
+    or a data set in a layout that is known. Feeds that are known, such as those of Shopify, Google Merchant and
+    WooCommerce, are read by their own columns; any other table by the schema's. Only an id, and a title or a
+    picture, are compulsory; a column that is no field becomes an attribute. A bad row is reported and left out.
+    Products that the index holds already, unchanged, cost next to nothing, so the command may be repeated.
     """
     start = time.monotonic()
     report = Report()
+    fetch = _fetch_settings(pictures_cache, allowed_hosts, wanted=fetch_pictures)
+    options = _Options(rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, fetch=fetch)
+    connection = Connection(address, timeout)
     try:
-        catalogue = open_catalogue(path)
-        _send(
-            Connection(address, timeout),
-            catalogue,
-            report,
-            rebuild=rebuild,
-            rebuild_if_stale=rebuild_if_stale,
-        )
-    except CatalogueError as error:
+        schema = read_schema(schema_file) if schema_file is not None else None
+        catalogue = open_catalogue(path, schema, usual=lambda: _schema_of_index(address))
+        _send(connection, catalogue, report, options)
+    except (CatalogueError, SchemaError) as error:
         raise Failure(str(error)) from error
     except OSError as error:
         raise Failure(f"{error.filename or path}: {error.strerror}") from error
     finally:
+        seconds = time.monotonic() - start
         if want_json:
-            print_json(_as_json(path, report, time.monotonic() - start))
+            print_json(as_json(path, report, seconds))
         elif report.indexed or report.rejected:
-            _print_report(path, report, time.monotonic() - start)
+            print_report(path, report, seconds)
     if not report.indexed:
         raise Failure(f"{path}: no product could be indexed")
 
 
-def _send(
-    connection: Connection,
-    catalogue: OpenCatalogue,
-    report: Report,
-    *,
-    rebuild: bool,
-    rebuild_if_stale: bool,
-) -> None:
-    columns = (TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def _fetch_settings(
+    cache: Path | None, allowed_hosts: tuple[str, ...], *, wanted: bool
+) -> FetchSettings | None:
+    if not wanted:
+        if cache is not None or allowed_hosts:
+            raise click.UsageError("--pictures-cache and --allow-host go with --fetch-pictures")
+        return None
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return FetchSettings(
+        cache=cache or home / "vitrine" / "pictures",
+        allowed_hosts=frozenset(name.casefold() for name in allowed_hosts),
+    )
+
+
+def _schema_of_index(address: str) -> Schema | None:
+    """Return the schema of the index that is there; None where there is none."""
+    connection = Connection(address, DEFAULT_TIMEOUT_S)
+
+    async def describe(client: VitrineClient) -> Schema | None:
+        try:
+            described = await client.describe()
+        except VitrineError as error:
+            if error.code in _NO_INDEX:
+                return None
+            raise
+        return read_schema_message(described.schema) if described.HasField("schema") else None
+
+    return connection.run(describe)
+
+
+def _send(connection: Connection, catalogue: OpenCatalogue, report: Report, options: _Options) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
         *columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal
     ) as bar:
-        task = bar.add_task("", total=catalogue.estimate)
+        task = bar.add_task("indexing", total=catalogue.estimate)
 
         async def send(client: VitrineClient) -> None:
-            await send_catalogue(
-                client,
-                catalogue,
-                report,
-                rebuild=rebuild,
-                rebuild_if_stale=rebuild_if_stale,
-                timeout_s=connection.timeout_s,
-                progress=lambda done: bar.update(task, completed=done),
-            )
+            async with AsyncExitStack() as stack:
+                fetching = open_fetcher(options.fetch, _shown_on(bar)) if options.fetch else None
+                fetcher = await stack.enter_async_context(fetching) if fetching else None
+                await send_catalogue(
+                    client,
+                    catalogue,
+                    report,
+                    rebuild=options.rebuild,
+                    rebuild_if_stale=options.rebuild_if_stale,
+                    fetcher=fetcher,
+                    timeout_s=connection.timeout_s,
+                    progress=lambda done: bar.update(task, completed=done),
+                )
 
         connection.run(send)
 
 
-def _print_report(path: Path, report: Report, seconds: float) -> None:
-    done = f"{report.written:,} written, {report.unchanged:,} unchanged, {report.rejected:,} rejected"
-    where = f"in {report.index}" if report.ended else "before it stopped; the same command goes on from there"
-    click.echo(printable(f"{path}: {done} {where} ({seconds:.1f} s)"))
-    for refusal in report.refusals:
-        click.echo(printable(f"  {refusal}"), err=True)
-    if report.rejected > len(report.refusals):
-        click.echo(f"  and {report.rejected - len(report.refusals):,} more", err=True)
+def _shown_on(bar: Progress) -> Callable[[FetchCounts], None]:
+    """Show the pictures that are fetched on a line of their own, once there are some."""
+    task: list[TaskID] = []
 
+    def show(counts: FetchCounts) -> None:
+        if not task:
+            task.append(bar.add_task("fetching", total=None))
+        done = counts.fetched + counts.cached
+        failed = f", {counts.failed:,} failed" if counts.failed else ""
+        bar.update(task[0], completed=done, description=f"fetching ({counts.bytes / 1e6:,.1f} MB{failed})")
 
-def _as_json(path: Path, report: Report, seconds: float) -> dict[str, object]:
-    return {
-        "path": str(path),
-        "index": report.index,
-        "ended": report.ended,
-        "written": report.written,
-        "unchanged": report.unchanged,
-        "rejected": report.rejected,
-        "seconds": round(seconds, 3),
-        "errors": [asdict(refusal) for refusal in report.refusals],
-    }
+    return show

@@ -1,76 +1,44 @@
 """Sends a catalogue to the service and keeps count of what became of it."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from catalogue.product import Product
-from catalogue.readers.fashion200k import label_files
+from catalogue.fetching.addresses import FetchError
+from catalogue.fetching.fetcher import PictureFetcher
+from catalogue.product import CatalogueProduct, Picture, PictureBytes, PictureFile, PictureUrl
 from catalogue.readers.opening import OpenCatalogue
 from catalogue.readers.rows import RowError
+from catalogue.report import Refusal, Report
 from vitrine.client import VitrineClient
-from vitrine.preprocess import MAX_IMAGE_BYTES
-from vitrine.v1 import catalogue_pb2, query_pb2
+from vitrine.domain import limits
+from vitrine.domain.messages import product_message, schema_message
+from vitrine.domain.product import encoded_text
+from vitrine.domain.schema import Schema
+from vitrine.preprocess import MAX_IMAGE_BYTES, ImageRejected, inspect_image
+from vitrine.v1 import catalogue_pb2
 
-MAX_REFUSALS = 20
-"""How many refusals a report quotes; all of them are counted."""
+MAX_MESSAGE_BYTES = 11_500_000
+"""Bytes of a product with its pictures; the service takes a little more."""
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A row that is not in the index, and why."""
-
-    where: str
-    """The file and line of a row that could not be read, or the id of a product."""
-    field: str
-    reason: str
-
-    def __str__(self) -> str:
-        return ": ".join(filter(None, (self.where, self.field, self.reason)))
+_AHEAD = 16
+"""Products whose pictures are fetched before their turn."""
+_LEFT_OUT = "further pictures left out"
 
 
 @dataclass(slots=True)
-class Report:
-    """What became of the rows so far."""
+class _Loaded:
+    """The pictures of a product that can be sent, and those that are on the web alone."""
 
-    written: int = 0
-    unchanged: int = 0
-    unreadable: int = 0
-    """Rows refused here."""
-    refused: int = 0
-    """Products refused by the service."""
-    index: str = ""
-    """What readers use now; known at the end."""
-    ended: bool = False
-    """Whether the service has answered to the last product."""
-    refusals: list[Refusal] = field(default_factory=list)
-
-    @property
-    def indexed(self) -> int:
-        """Products of this catalogue that are durable."""
-        return self.written + self.unchanged
-
-    @property
-    def rejected(self) -> int:
-        """Rows that are not in the index."""
-        return self.unreadable + self.refused
-
-    def refuse(self, refusal: Refusal, rows: int = 1) -> None:
-        """Count rows that are not sent."""
-        self.unreadable += rows
-        self._quote(refusal)
-
-    def acknowledge(self, answer: catalogue_pb2.UpsertProductsResponse) -> None:
-        """Take the service's counts, which are of the whole stream so far."""
-        self.written, self.unchanged, self.refused = answer.written, answer.unchanged, answer.rejected
-        self.index = answer.index
-        for error in answer.errors:
-            self._quote(Refusal(f"product {error.product_id}", error.field, error.reason))
-
-    def _quote(self, refusal: Refusal) -> None:
-        if len(self.refusals) < MAX_REFUSALS:
-            self.refusals.append(refusal)
+    sent: list[tuple[Picture, bytes]] = field(default_factory=list)
+    urls: list[PictureUrl] = field(default_factory=list)
+    losses: list[tuple[str, str]] = field(default_factory=list)
+    """Field and reason."""
+    left_out: int = 0
+    """Pictures over the limit."""
 
 
 async def send_catalogue(
@@ -80,23 +48,26 @@ async def send_catalogue(
     *,
     rebuild: bool,
     rebuild_if_stale: bool = False,
+    fetcher: PictureFetcher | None = None,
     timeout_s: float,
     progress: Callable[[int], None],
 ) -> None:
     """Send every product and keep the report; `progress` takes the rows that are done with.
 
     A picture is read when its turn comes: the transport's flow control holds the reading back, so that a slow
-    service does not fill this process's memory.
+    service does not fill this process's memory. With a fetcher, the pictures of a few products are fetched ahead.
 
     Raises:
         VitrineError: the service failed; what the report counts as indexed is durable.
         CatalogueError, OSError: the catalogue cannot be read any further.
     """
+    report.notes = catalogue.notes
     answers = client.upsert(
-        _products(catalogue, report),
+        _products(catalogue, report, fetcher),
         rebuild=rebuild,
         rebuild_if_stale=rebuild_if_stale,
-        source=source_digest(catalogue.source),
+        source=source_digest(catalogue.files, catalogue.schema),
+        schema=schema_message(catalogue.schema),
         timeout_s=timeout_s,
     )
     async for answer in answers:
@@ -105,48 +76,137 @@ async def send_catalogue(
     report.ended = True
 
 
-def source_digest(source: Path) -> str:
-    """Name the catalogue as it is now, so that a rebuild goes on only with the files that it began with."""
-    digest = hashlib.sha256()
-    for path in [source] if source.is_file() else label_files(source):
+def source_digest(files: Iterable[Path], schema: Schema) -> str:
+    """Name the catalogue as it is now, so that a rebuild goes on only with what it began with."""
+    digest = hashlib.sha256(f"{schema.digest}\n".encode())
+    for path in files:
         status = path.stat()
         digest.update(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
-async def _products(catalogue: OpenCatalogue, report: Report) -> AsyncIterator[catalogue_pb2.ProductInput]:
-    for row in catalogue.rows:
+async def _products(
+    catalogue: OpenCatalogue, report: Report, fetcher: PictureFetcher | None
+) -> AsyncIterator[catalogue_pb2.ProductInput]:
+    async for row, fetched in _fetched(catalogue.rows, fetcher):
         if isinstance(row, RowError):
             report.refuse(Refusal(f"{row.file}:{row.line}", row.field, row.reason), row.rows)
             continue
+        loaded = _load(row, fetched)
+        where = f"product {row.product.id}"
+        if not loaded.sent and not encoded_text(row.product, catalogue.schema):
+            report.refuse(Refusal(where, *_why_nothing(loaded)))
+            continue
+        report.urls += len(loaded.urls)
+        for name, reason in loaded.losses:
+            report.lose(Refusal(where, name, reason))
+        yield _input(row, loaded, catalogue.schema, report)
+
+
+async def _fetched(
+    rows: Iterable[CatalogueProduct | RowError], fetcher: PictureFetcher | None
+) -> AsyncIterator[tuple[CatalogueProduct | RowError, Mapping[str, Path | str]]]:
+    """Yield the rows in order, with the files of the pictures that were fetched, or why they were not."""
+    if fetcher is None:
+        for row in rows:
+            yield row, {}
+        return
+    ahead: deque[tuple[CatalogueProduct | RowError, asyncio.Task[dict[str, Path | str]]]] = deque()
+    try:
+        for row in rows:
+            ahead.append((row, asyncio.create_task(_fetch(row, fetcher))))
+            if len(ahead) >= _AHEAD:
+                first, task = ahead.popleft()
+                yield first, await task
+        while ahead:
+            first, task = ahead.popleft()
+            yield first, await task
+    finally:
+        for _, task in ahead:
+            task.cancel()
+
+
+async def _fetch(row: CatalogueProduct | RowError, fetcher: PictureFetcher) -> dict[str, Path | str]:
+    found: dict[str, Path | str] = {}
+    for picture in () if isinstance(row, RowError) else row.pictures[: limits.MAX_PICTURES]:
+        if isinstance(picture, PictureUrl):
+            try:
+                found[picture.url] = await fetcher.fetch(picture.url)
+            except FetchError as error:
+                found[picture.url] = str(error)
+    return found
+
+
+def _load(row: CatalogueProduct, fetched: Mapping[str, Path | str]) -> _Loaded:
+    """Read the pictures; one that cannot be read, or is none, costs itself alone."""
+    loaded = _Loaded(losses=[(error.field, error.reason) for error in row.errors])
+    for number, picture in enumerate(row.pictures):
+        if len(loaded.sent) + len(loaded.urls) >= limits.MAX_PICTURES:
+            loaded.left_out = len(row.pictures) - number
+            break
+        found = fetched.get(picture.url, picture) if isinstance(picture, PictureUrl) else picture
         try:
-            image = _read_image(row.image)
-        except ValueError as error:
-            report.refuse(Refusal(f"product {row.id}", "image", str(error)))
-        else:
-            yield catalogue_pb2.ProductInput(product=_message(row), image=image)
+            if isinstance(found, PictureUrl):
+                loaded.urls.append(found)
+            elif isinstance(found, str):
+                loaded.losses.append(("image", f"{picture.uri}: {found}"))
+            else:
+                loaded.sent.append((picture, _read(found)))
+        except ImageRejected as error:
+            loaded.losses.append(("image", error.reason))
+    return loaded
 
 
-def _read_image(path: Path) -> bytes:
-    """Read a picture; raises ValueError for one that would break the stream, or that cannot be read."""
+def _read(picture: PictureFile | PictureBytes | Path) -> bytes:
+    """Read a picture; raises ImageRejected for one that cannot be read, or that no service takes."""
+    if isinstance(picture, PictureBytes):
+        inspect_image(picture.data)
+        return picture.data
+    path = picture if isinstance(picture, Path) else picture.path
     try:
         size = path.stat().st_size
-        if size > MAX_IMAGE_BYTES:
-            raise ValueError(f"{path} has {size:,} bytes; the limit is {MAX_IMAGE_BYTES:,}")
-        return path.read_bytes()
+        data = path.read_bytes() if size <= MAX_IMAGE_BYTES else b""
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
+        raise ImageRejected(f"{path}: {error.strerror}") from error
+    if size > MAX_IMAGE_BYTES:
+        raise ImageRejected(f"{path} has {size:,} bytes; the limit is {MAX_IMAGE_BYTES:,}")
+    try:
+        inspect_image(data)
+    except ImageRejected as error:
+        raise ImageRejected(f"{path} {error.reason}") from None
+    return data
 
 
-def _message(product: Product) -> query_pb2.Product:
-    return query_pb2.Product(
-        id=product.id,
-        title=product.title,
-        category=product.category,
-        colour=product.colour,
-        pattern=product.pattern,
-        brand=product.brand,
-        price=product.price,
-        image_uri=str(product.image.resolve()),
-        attributes=product.attributes,
-    )
+def _why_nothing(loaded: _Loaded) -> tuple[str, str]:
+    """Return the field and the reason of a product that has neither words nor a picture."""
+    if loaded.losses:
+        return loaded.losses[0]
+    return "image", "is a URL that is not fetched, and there are no words: --fetch-pictures fetches it"
+
+
+def _input(
+    row: CatalogueProduct, loaded: _Loaded, schema: Schema, report: Report
+) -> catalogue_pb2.ProductInput:
+    message = catalogue_pb2.ProductInput(product=product_message(row.product, schema))
+    sent = _fitting(loaded.sent, MAX_MESSAGE_BYTES - message.ByteSize())
+    places = [picture.uri for picture, _ in sent] + [picture.url for picture in loaded.urls]
+    uris = [uri if len(uri) <= limits.MAX_URI_LENGTH else "" for uri in places]
+    if left_out := loaded.left_out + len(loaded.sent) - len(sent):
+        report.notes[_LEFT_OUT] += left_out
+    product = replace(row.product, image_uris=tuple(uris) if any(uris) else ())
+    message.product.CopyFrom(product_message(product, schema))
+    if sent:
+        message.image = sent[0][1]
+        message.more_images.extend(data for _, data in sent[1:])
+    return message
+
+
+def _fitting(pictures: Sequence[tuple[Picture, bytes]], room: int) -> list[tuple[Picture, bytes]]:
+    """Return the first pictures that a message has room for."""
+    fitting: list[tuple[Picture, bytes]] = []
+    for picture, data in pictures:
+        room -= len(data) + limits.MAX_URI_LENGTH
+        if room < 0:
+            break
+        fitting.append((picture, data))
+    return fitting

@@ -19,7 +19,7 @@ LOAD = ("Exceeds maximum queue size", "timeout expired", "Deadline Exceeded", "R
 
 
 def main(address: str) -> int:
-    """Give the exit status."""
+    """Return the exit status."""
     word = triton.InferInput(EMBED_TEXT.inputs[0].name, [1, 1], EMBED_TEXT.inputs[0].dtype)
     word.set_data_from_numpy(np.array([[b"dress"]], dtype=np.object_))
     try:

@@ -158,6 +158,25 @@ def fashion200k(*, data: Path, weights: Path, out: Path | None, again: bool) -> 
     print(json.dumps(results, indent=2))
 
 
+@main.command("several-pictures")
+@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=RESULTS / "several-pictures.json", show_default=True
+)
+@click.option("--seed", default=training.Settings().seed, show_default=True, help="The one trained with.")
+def several_pictures(*, weights: Path, work: Path, out: Path, seed: int) -> None:
+    """Compare a row a picture with the mean of a product's pictures, on products held out of training."""
+    from encoders.several_pictures import measure  # noqa: PLC0415 - slow, as above
+
+    try:
+        results = measure(weights, work, seed=seed)
+    except CheckpointError as error:
+        raise click.ClickException(str(error)) from None
+    write_result(out, {"weights": str(weights), "weights_digest": _digest_of(weights), "seed": seed}, results)
+    print(json.dumps(results, indent=2))
+
+
 def _digest_of(weights: Path) -> str:
     return digest_of_files(sorted([*weights.glob("*.safetensors"), weights / TOKENIZER_FILE]))
 

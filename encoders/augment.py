@@ -30,7 +30,7 @@ def resize(picture: Image.Image, box: tuple[float, float, float, float] | None =
 
 
 def augmented(pixels: Pixels, rng: random.Random) -> Pixels:
-    """Give another view of a stored picture, (IMAGE_SIZE, IMAGE_SIZE, 3).
+    """Return another view of a stored picture, (IMAGE_SIZE, IMAGE_SIZE, 3).
 
     Crops stay mild and colours nearly true: hems, soles and the step from blue to navy are attributes.
     """

@@ -45,7 +45,7 @@ class TrainingSet:
         )
 
     def cluster_rows(self, clusters: Sequence[int]) -> list[int]:
-        """Give the specs of the clusters."""
+        """Return the specs of the clusters."""
         return [CLUSTER_SIZE * cluster + member for cluster in clusters for member in range(CLUSTER_SIZE)]
 
     @property
@@ -88,7 +88,7 @@ class Batch:
 
 
 def batches(data: TrainingSet, *, clusters: int, seed: int, steps: range) -> Iterator[Batch]:
-    """Give the batches of these steps, made one ahead in a thread; a step's batch depends on seed and step alone."""
+    """Yield the batches of these steps, made one ahead in a thread; a step's batch depends on seed and step alone."""
     with ThreadPoolExecutor(1) as worker:
         pending = worker.submit(make_batch, data, clusters, seed, steps.start)
         for step in steps:
@@ -113,7 +113,7 @@ def make_batch(data: TrainingSet, clusters: int, seed: int, step: int) -> Batch:
 
 
 def draw_clusters(count: int, wanted: int, *, seed: int, step: int) -> list[int]:
-    """Give the clusters of a step: each epoch runs through all of them in an order of its own."""
+    """Return the clusters of a step: each epoch runs through all of them in an order of its own."""
     steps_per_epoch = max(1, count // wanted)
     epoch, position = divmod(step, steps_per_epoch)
     order = list(range(count))
@@ -122,7 +122,7 @@ def draw_clusters(count: int, wanted: int, *, seed: int, step: int) -> list[int]
 
 
 def draw_texts(specs: Sequence[Spec], tokenizer: Tokenizer, rng: random.Random) -> TextBatch:
-    """Say each product in full and in short."""
+    """Describe each product in full and in short."""
     labels = encode_specs(specs)
     queries = [describe(spec, rng) for spec in specs]
     texts = [describe_fully(spec, rng) for spec in specs] + [query.text for query in queries]
@@ -158,7 +158,7 @@ def draw_changes(
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str], rng: random.Random) -> Tensor:
-    """Give int64 token ids, cut to the longest text; a few texts get a word that means nothing."""
+    """Return int64 token ids, cut to the longest text; a few texts get a word that means nothing."""
     noisy = [add_unknown_word(text, rng) if rng.random() < _UNKNOWN_WORD_SHARE else text for text in texts]
     token_ids = tokenizer(noisy)
     longest = int((token_ids != 0).sum(axis=1).max())
@@ -166,7 +166,7 @@ def tokenise(tokenizer: Tokenizer, texts: Sequence[str], rng: random.Random) -> 
 
 
 def edits_between(source: Spec, target: Spec) -> tuple[Edit, ...]:
-    """Give every change of a slot between two specs of one category."""
+    """Return every change of a slot between two specs of one category."""
     pairs = zip(SLOTS[source.category], source.values, target.values, strict=True)
     return tuple(Edit(slot, old, new) for slot, old, new in pairs if old != new)
 

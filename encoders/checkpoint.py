@@ -28,7 +28,7 @@ class Encoders:
     fusion: FusionEncoder
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """Give the networks by the names of their models in vitrine.tensors."""
+        """Return the networks by the names of their models in vitrine.tensors."""
         return {"image_encoder": self.image, "text_encoder": self.text, "fusion_encoder": self.fusion}
 
 

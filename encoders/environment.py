@@ -10,7 +10,7 @@ import torch
 
 
 def describe_environment() -> dict[str, str | int]:
-    """Give processor, cores, GPU, versions and commit."""
+    """Return processor, cores, GPU, versions and commit."""
     return {
         "commit": _commit(),
         "processor": _processor(),
@@ -33,7 +33,7 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """Give the last commit of the code that training depends on, marked where it has changes; or nothing."""
+    """Return the last commit of the code that training depends on, marked where it has changes; or nothing."""
     root = Path(__file__).parents[1]
     rooms = ["encoders/*.py", "catalogue", "vitrine"]
     try:

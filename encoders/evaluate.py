@@ -128,7 +128,7 @@ def _build_gallery(model: Model, work: Path, seed: int) -> Gallery:
 
 
 def _by_split(found: Tensor, gallery: Gallery, targets: Tensor, splits: Sequence[str]) -> Scores:
-    """Give recalls for each split and for all that is held out of training."""
+    """Return recalls for each split and for all that is held out of training."""
     names = np.array(splits)
     groups = {name: names == name for name in dict.fromkeys(splits)}
     groups["held_out"] = np.isin(names, HELD_OUT)
@@ -158,7 +158,7 @@ def _image_recalls(gallery: Gallery) -> Scores:
 def _composed_queries(
     gallery: Gallery, *, edits: int, seed: int, paraphrased: bool = False
 ) -> ComposedQueries:
-    """Give every pair of a cluster that is so many changes apart, from one picture of the source."""
+    """Return every pair of a cluster that is so many changes apart, from one picture of the source."""
     rng = generator("evaluation", seed)
     first_rows: dict[int, int] = {}
     for row, number in enumerate(gallery.captions.tolist()):

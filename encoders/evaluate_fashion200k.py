@@ -48,7 +48,7 @@ class Benchmark:
     queries: tuple[ComposedQuery, ...]
 
     def counts(self) -> Mapping[str, int]:
-        """Say how much there is."""
+        """Return how much there is."""
         return {
             "training_images": self.training_images,
             "test_images": len(self.images),

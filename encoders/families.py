@@ -73,7 +73,7 @@ def read_family(folder: Path) -> Family:
 
 
 def open_tokenizer(family: Family) -> tokenizers.Tokenizer:
-    """Give the tokenizer, which cuts and pads to the family's length.
+    """Return the tokenizer, which cuts and pads to the family's length.
 
     Raises:
         CheckpointError: it is missing, corrupt, or made for other weights.
@@ -253,7 +253,7 @@ def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _pad_id(family: Family, tokenizer: tokenizers.Tokenizer) -> int:
-    """Give the token that fills a text up: what the tokenizer itself says, else what the checkpoint says of it."""
+    """Return the token that fills a text up: what the tokenizer itself says, else what the checkpoint says of it."""
     if tokenizer.padding is not None:
         pad_id: int = tokenizer.padding["pad_id"]
         return pad_id

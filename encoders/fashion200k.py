@@ -45,7 +45,7 @@ def clean_caption(caption: str) -> str:
 
 
 def modification_text(source: str, target: str) -> str:
-    """Say "replace A with B": A the first source word that the target lacks, B the reverse.
+    """Return "replace A with B": A the first source word that the target lacks, B the reverse.
 
     A side without a word of its own gives its last word, since the original's loop falls through.
     """

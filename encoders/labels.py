@@ -30,18 +30,18 @@ _POSITIONS = {
 
 
 def encode_attributes(rows: Iterable[Mapping[str, str]]) -> Labels:
-    """Give one row of labels for each set of attributes."""
+    """Return one row of labels for each set of attributes."""
     labels = [[_POSITIONS[slot].get(row.get(slot, ""), ABSENT) for slot in SLOT_VALUES] for row in rows]
     return np.array(labels, dtype=np.int64).reshape(-1, len(SLOT_VALUES))
 
 
 def encode_specs(specs: Sequence[Spec]) -> Labels:
-    """Give the labels of every spec, its category included."""
+    """Return the labels of every spec, its category included."""
     return encode_attributes({"category": spec.category, **spec.attributes} for spec in specs)
 
 
 def describes(named: Labels, products: Labels) -> NDArray[np.bool_]:
-    """Tell for each row of `named` (m) and of `products` (n) whether the product has all that is named: (m, n)."""
+    """Return, for each row of `named` (m) and of `products` (n), whether the product has all that is named: (m, n)."""
     asked = (named != ABSENT).sum(axis=1, dtype=np.float32)
     # A matrix product counts what agrees: comparing row by row takes ten times as long for thousands of products.
     agrees: NDArray[np.bool_] = _one_hot(named) @ _one_hot(products).T == asked[:, None]
@@ -49,7 +49,7 @@ def describes(named: Labels, products: Labels) -> NDArray[np.bool_]:
 
 
 def _one_hot(labels: Labels) -> NDArray[np.float32]:
-    """Give (n, every value of every slot), with nothing where there is none."""
+    """Return (n, every value of every slot), with nothing where there is none."""
     parts = [
         column[:, None] == np.arange(len(values))
         for column, values in zip(labels.T, SLOT_VALUES.values(), strict=True)

@@ -33,7 +33,7 @@ class AttributeHeads(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(EMBEDDING_DIM, len(values)) for values in SLOT_VALUES.values())
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Give the mean cross-entropy over the slots; rows that lack a slot do not count for it."""
+        """Return the mean cross-entropy over the slots; rows that lack a slot do not count for it."""
         losses = []
         for column, head in enumerate(self.heads):
             answers = labels[:, column]

@@ -49,7 +49,7 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Give the block's maps, (n, channels_out, height/stride, width/stride)."""
+        """Return the block's maps, (n, channels_out, height/stride, width/stride)."""
         return functional.relu(self.convolutions(maps) + self.shortcut(maps))
 
 
@@ -79,7 +79,7 @@ class ImageEncoder(nn.Module):
         self.projection = nn.Linear(2 * width, EMBEDDING_DIM)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Give the embedding before its normalisation, (n, EMBEDDING_DIM), from uint8 (n, h, w, 3)."""
+        """Return the embedding before its normalisation, (n, EMBEDDING_DIM), from uint8 (n, h, w, 3)."""
         maps = self.body((pixels.float().permute(0, 3, 1, 2) - 127.5) / 64)
         pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
         features: Tensor = self.projection(pooled).float()
@@ -104,7 +104,7 @@ class TransformerBlock(nn.Module):
         )
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        """Give the next states, (n, length, width); the bias (n, 1, 1, length) masks padding."""
+        """Return the next states, (n, length, width); the bias (n, 1, 1, length) masks padding."""
         rows, length, width = states.shape
         packed = self.query_key_value(self.attention_norm(states))
         packed = packed.view(rows, length, 3, self.heads, width // self.heads)

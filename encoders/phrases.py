@@ -108,7 +108,7 @@ class Description:
 
 
 def describe(spec: Spec, rng: random.Random) -> Description:
-    """Say a few of the product's attributes, mostly with its noun."""
+    """Phrase a few of the product's attributes, mostly with its noun."""
     names = tuple(SLOTS[spec.category])
     count = min(len(names), rng.choice((1, 2, 2, 2, 3, 3, 4, 5)))
     # Colour, pattern and type are what people name first.
@@ -122,14 +122,14 @@ def describe(spec: Spec, rng: random.Random) -> Description:
 
 
 def describe_fully(spec: Spec, rng: random.Random) -> str:
-    """Say every attribute: half of the time as the caption does."""
+    """Phrase every attribute: half of the time as the caption does."""
     if rng.random() < 0.5:  # noqa: PLR2004 - half
         return caption(spec)
     return _say(spec, tuple(SLOTS[spec.category]), rng, noun=True)
 
 
 def say_edits(edits: Collection[Edit], rng: random.Random) -> str:
-    """Say one change or several: the grammar's texts, or relative and descriptive ones."""
+    """Phrase one change or several: the grammar's texts, or relative and descriptive ones."""
     return rng.choice((" and ", ", ", " and ")).join(_say_edit(edit, rng) for edit in edits)
 
 
@@ -155,7 +155,7 @@ def _say_edit(edit: Edit, rng: random.Random) -> str:
 
 
 def say_relative(edit: Edit, rng: random.Random) -> str:
-    """Say a change of length or sleeves as longer or shorter, without the value that is wanted."""
+    """Phrase a change of length or sleeves as longer or shorter, without the value that is wanted."""
     order = next(order for order in ORDERS if {edit.old, edit.new} <= set(order))
     longer = order.index(edit.new) > order.index(edit.old)
     if edit.slot == "sleeve":
@@ -164,7 +164,7 @@ def say_relative(edit: Edit, rng: random.Random) -> str:
 
 
 def _say(spec: Spec, slots: Collection[str], rng: random.Random, *, noun: bool) -> str:
-    """Say the slots in one of three manners: as captions do, as a list, or around the noun."""
+    """Return the slots in one of three manners: as captions do, as a list, or around the noun."""
     manner = rng.random()
     if noun and manner < 0.35:  # noqa: PLR2004 - a third as captions do
         return partial_caption(spec, slots)
@@ -183,7 +183,7 @@ def _say(spec: Spec, slots: Collection[str], rng: random.Random, *, noun: bool) 
 
 
 def _words(spec: Spec, slots: Collection[str], rng: random.Random) -> tuple[list[str], list[str]]:
-    """Give what is said before the noun, shuffled, and what is said after it."""
+    """Return what is said before the noun, shuffled, and what is said after it."""
     words: list[str] = []
     tail: list[str] = []
     for slot in slots:

@@ -25,7 +25,7 @@ Picture = tuple[Spec, int]
 
 
 def drawn_pictures(name: str, pictures: Sequence[Picture], *, cache: Path) -> Pixels:
-    """Give (n, STORED_SIZE, STORED_SIZE, 3) uint8, mapped from the cache; what is missing there is drawn first.
+    """Return (n, STORED_SIZE, STORED_SIZE, 3) uint8, mapped from the cache; what is missing there is drawn first.
 
     Another renderer or another list of pictures is another file.
     """

@@ -29,7 +29,7 @@ class PixelNormalisation(nn.Module):
         self.register_buffer("deviation", 255 * torch.tensor(family.pixel_deviation))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Give float32 (n, 3, size, size) of uint8 (n, size, size, 3), RGB."""
+        """Return float32 (n, 3, size, size) of uint8 (n, size, size, 3), RGB."""
         normalised: Tensor = ((pixels.float() - self.mean) / self.deviation).permute(0, 3, 1, 2)
         return normalised
 

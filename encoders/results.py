@@ -17,7 +17,7 @@ def write_result(path: Path, params: Mapping[str, Any], results: Mapping[str, An
 
 
 def is_measured(path: Path, params: Mapping[str, Any]) -> bool:
-    """Tell whether the file holds figures of exactly these parameters; a damaged file holds none."""
+    """Return whether the file holds figures of exactly these parameters; a damaged file holds none."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -13,7 +13,7 @@ NOTHING = -1
 def nearest(
     queries: Tensor, gallery: Tensor, *, left_out: Tensor | None = None, count: int = max(CUTS)
 ) -> Tensor:
-    """Give the rows of the gallery with the largest inner products, int64 (m, count), best first.
+    """Return the rows of the gallery with the largest inner products, int64 (m, count), best first.
 
     Args:
         queries: float32 (m, d), L2-normalised.
@@ -33,7 +33,7 @@ def nearest(
 
 
 def recalls(found: Tensor, captions: Tensor, targets: Tensor) -> Mapping[str, float]:
-    """Give the share of queries, in percent, that find the target's caption among the first 1, 10 and 50.
+    """Return the share of queries, in percent, that find the target's caption among the first 1, 10 and 50.
 
     Args:
         found: int64 (m, max(CUTS) or fewer), rows of the gallery.

@@ -69,7 +69,7 @@ class Stage:
 
 
 def device() -> torch.device:
-    """Give the GPU where there is one."""
+    """Return the GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -111,7 +111,7 @@ def new_stage(name: str, modules: nn.ModuleDict, *, rate: float, steps: int, wor
 
 
 def new_scale() -> nn.Parameter:
-    """Give the logarithm of an inverse temperature, to be learned."""
+    """Return the logarithm of an inverse temperature, to be learned."""
     return nn.Parameter(torch.tensor(_INVERSE_TEMPERATURE).log())
 
 

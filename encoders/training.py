@@ -104,7 +104,7 @@ def train_fusion(
 
 @torch.no_grad()
 def embed_pictures(encoders: Encoders, data: TrainingSet, settings: Settings) -> Tensor:
-    """Give float32 (specs, views of any of a spec's pictures, EMBEDDING_DIM), on the device that trains."""
+    """Return float32 (specs, views of any of a spec's pictures, EMBEDDING_DIM), on the device that trains."""
     rng = generator("views", settings.seed)
     encoders.image.eval()
     embedded = []

@@ -37,7 +37,7 @@ class Choice:
     """What was measured: how much faster than fp32, the points of recall lost, and where."""
 
     def calibration(self) -> str:
-        """Give the SHA-256 of the ranges, in hexadecimal; empty where there are none."""
+        """Return the SHA-256 of the ranges, in hexadecimal; empty where there are none."""
         if not self.ranges:
             return ""
         return hashlib.sha256(json.dumps(self.ranges, sort_keys=True).encode()).hexdigest()
@@ -51,7 +51,7 @@ class Choice:
 
 
 def uniform(precision: Precision, **given: Any) -> Choice:
-    """Give the choice of one precision for all encoders."""
+    """Return the choice of one precision for all encoders."""
     return Choice(precisions=dict.fromkeys((spec.name for spec in ENCODERS), precision), **given)
 
 

@@ -10,7 +10,7 @@ from export.errors import ExportError
 
 @contextmanager
 def fresh_folder(out: Path, *, marker: str, ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """Give a new folder, which takes the place of `out` when the block ends well; until then `out` stays whole.
+    """Open a new folder, which takes the place of `out` when the block ends well; until then `out` stays whole.
 
     What a killed block leaves behind is a folder beside `out` that starts with a dot. Beside the new folder there is
     room for what goes with the block.

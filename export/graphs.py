@@ -155,7 +155,7 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def is_graphs(folder: Path) -> bool:
-    """Tell whether we wrote the folder."""
+    """Return whether we wrote the folder."""
     try:
         read_report(folder)
     except ExportError:

@@ -50,7 +50,7 @@ class Identity:
     """SHA-256 of the pixels that the reference picture becomes."""
 
     def digest(self) -> str:
-        """Give the SHA-256 of the canonical JSON of all fields, in hexadecimal."""
+        """Return the SHA-256 of the canonical JSON of all fields, in hexadecimal."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
@@ -67,7 +67,7 @@ def open_family(weights: Path) -> Family:
 
 
 def identify(family: Family, *, precisions: Mapping[str, str], calibration: str, picture: Path) -> Identity:
-    """Say what moves the embeddings of these weights.
+    """Return what moves the embeddings of these weights.
 
     Args:
         family: the weights.
@@ -93,12 +93,12 @@ def identify(family: Family, *, precisions: Mapping[str, str], calibration: str,
 
 
 def weights_digests(family: Family) -> dict[str, str]:
-    """Give the SHA-256 of each file of weights."""
+    """Return the SHA-256 of each file of weights."""
     return {name: file_digest(path) for name, path in family.weights.items()}
 
 
 def file_digest(path: Path) -> str:
-    """Give a file's SHA-256 in hexadecimal.
+    """Return a file's SHA-256 in hexadecimal.
 
     Raises:
         ExportError: it is not there.
@@ -111,7 +111,7 @@ def file_digest(path: Path) -> str:
 
 
 def inputs_digest(files: Mapping[str, Path], *, target: str, precision: str) -> str:
-    """Give the SHA-256 of all that a repository is made of: named files, packages, target and precision."""
+    """Return the SHA-256 of all that a repository is made of: named files, packages, target and precision."""
     made_of = {
         "files": {name: file_digest(path) for name, path in files.items()},
         "environment": environment(),
@@ -122,7 +122,7 @@ def inputs_digest(files: Mapping[str, Path], *, target: str, precision: str) -> 
 
 
 def environment() -> dict[str, str]:
-    """Give the versions of the packages that make graphs and pixels, without importing them."""
+    """Return the versions of the packages that make graphs and pixels, without importing them."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {"python": platform.python_version(), **versions}
 

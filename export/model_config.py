@@ -46,7 +46,7 @@ def write_config(path: Path, config: Config) -> None:
 
 
 def resize(config: Config, spec: ModelSpec) -> None:
-    """Give every tensor the dims of the spec, in place; the committed ones are those of the family `small`."""
+    """Set the dims of every tensor to those of the spec, in place; the committed ones are those of the family `small`."""
     shapes = {tensor.name: tensor.shape for tensor in (*spec.inputs, *spec.outputs)}
     warm = [(name, tensor) for warmup in config.model_warmup for name, tensor in warmup.inputs.items()]
     for name, tensor in [(t.name, t) for t in (*config.input, *config.output)] + warm:

@@ -141,7 +141,7 @@ def measure_parity(reference: Run, run: Run, feeds: Feeds) -> Parity:
 
 
 def example_feeds(spec: ModelSpec, *, rows: int, vocabulary: int) -> dict[str, NDArray[Any]]:
-    """Give inputs by name, the same at every call."""
+    """Return inputs by name, the same at every call."""
     source = np.random.default_rng(_SEED)
     return {tensor.name: _example(tensor, source, rows, vocabulary) for tensor in spec.inputs}
 
@@ -184,7 +184,7 @@ def run_in_batches(run: Run, feeds: Feeds, *, size: int = MAX_BATCH_SIZE) -> NDA
 
 
 def cosines_of(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Give the cosine of each pair of rows."""
+    """Return the cosine of each pair of rows."""
     a, b = left.astype(np.float64), right.astype(np.float64)
     cosines: NDArray[np.float64] = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
     return cosines

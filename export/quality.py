@@ -48,7 +48,7 @@ class HeldOut:
 
 
 def held_out(family: Family, work: Path, splits: Splits) -> HeldOut:
-    """Give the test splits; `work` keeps the drawn pictures, which take minutes the first time."""
+    """Return the test splits; `work` keeps the drawn pictures, which take minutes the first time."""
     pictures = [each for split in (splits.iid, splits.ood, splits.seen) for each in split.pictures()]
     numbers: dict[str, int] = {}
     captions = [numbers.setdefault(caption(spec), len(numbers)) for spec, _ in pictures]
@@ -93,7 +93,7 @@ def measure_recalls(runs: Mapping[str, Run], asked: HeldOut) -> Recalls:
 
 
 def check_loss(reference: Recalls, measured: Recalls, *, precision: str) -> dict[str, dict[str, float]]:
-    """Give the points that each task loses of R@1 and R@10.
+    """Return the points that each task loses of R@1 and R@10.
 
     Raises:
         ExportError: more than MAXIMUM_LOSS of R@10.

@@ -29,7 +29,7 @@ _QUANTISED = ("Conv", "MatMul", "Gemm")
 
 
 def calibrate(graph: Path, feeds: Feeds) -> Ranges:
-    """Give the ranges of an fp32 graph's tensors on these inputs; int8 takes its scales from them."""
+    """Return the ranges of an fp32 graph's tensors on these inputs; int8 takes its scales from them."""
     with _prepared(graph) as prepared:
         augmented = prepared.with_name("augmented.onnx")
         calibrator = create_calibrator(prepared, list(_QUANTISED), augmented_model_path=str(augmented))
@@ -84,7 +84,7 @@ def halve(graph: Path, out: Path) -> None:
 
 @contextmanager
 def _prepared(graph: Path) -> Iterator[Path]:
-    """Give the graph as quantisation wants it, in a folder of its own; ExportError where it or the folder is bad."""
+    """Prepare the graph as quantisation wants it, in a folder of its own; ExportError where it or the folder is bad."""
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
         try:
@@ -113,5 +113,5 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # its module carrie
         self._batches = iter(batches)
 
     def get_next(self) -> Feeds | None:
-        """Give the next batch, None after the last."""
+        """Return the next batch, None after the last."""
         return next(self._batches, None)

@@ -79,7 +79,7 @@ def report_precisions(networks: Networks, folders: list[Path], *, work: Path, sp
 
 
 def chosen(folders: list[Path], report: Result) -> Choice:
-    """Give the choice that the report speaks for, with the ranges of the folders that it was made of.
+    """Return the choice that the report speaks for, with the ranges of the folders that it was made of.
 
     Raises:
         ExportError: there was no fp32 to compare with.
@@ -112,7 +112,7 @@ def parity_of(networks: Networks, folder: Path) -> Mapping[str, Parity]:
 
 
 def precision_of(networks: Networks, folder: Path) -> Precision:
-    """Give the precision of a folder's graphs.
+    """Return the precision of a folder's graphs.
 
     Raises:
         ExportError: they are of other weights.
@@ -177,7 +177,7 @@ def _choose(subjects: _Subjects, results: Result) -> Result:
 
 
 def _rate(timing: list[Result], name: str, precision: Precision) -> float:
-    """Give the rows a CPU second over all batches: the mean that no single batch can carry."""
+    """Return the rows a CPU second over all batches: the mean that no single batch can carry."""
     cases = [c for c in timing if (c["encoder"], c["runner"]) == (name, _runner(precision))]
     return geometric_mean(case["rows_per_cpu_s"] for case in cases)
 

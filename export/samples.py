@@ -21,12 +21,12 @@ from vitrine.preprocess import Tokenizer, decode_image
 
 
 def family_tokenizer(family: Family) -> Tokenizer:
-    """Give the tokenizer as the server will have it."""
+    """Return the tokenizer as the server will have it."""
     return Tokenizer(open_tokenizer(family).to_str())
 
 
 def draw_samples(split: Split, family: Family, image_run: Run, *, rows: int) -> Mapping[str, Feeds]:
-    """Give `rows` inputs of each encoder, by its name, from clusters all over the split.
+    """Return `rows` inputs of each encoder, by its name, from clusters all over the split.
 
     Args:
         split: whose products are drawn and described.

@@ -56,7 +56,7 @@ def _generated() -> str:
 
 
 def _mended(stubs: str) -> str:
-    """Give stubs that mypy reads: without what is no Python, with what docstrings do not tell."""
+    """Return stubs that mypy reads: without what is no Python, with what docstrings do not tell."""
     # The parser's errors are of a class that the bindings do not name.
     stubs = stubs.replace("def get_error(self, *args, **kwargs)", "def get_error(self, index: int) -> object")
     lines = [

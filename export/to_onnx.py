@@ -40,12 +40,12 @@ class Networks:
     parts: Mapping[str, nn.Module]
 
     def specs(self) -> tuple[ModelSpec, ...]:
-        """Give the encoders' tensors with the dims of this family."""
+        """Return the encoders' tensors with the dims of this family."""
         return tuple(sized(spec, self.family.dimensions) for spec in ENCODERS)
 
 
 def graph_path(folder: Path, name: str) -> Path:
-    """Say where the graph of an encoder lies."""
+    """Return where the graph of an encoder lies."""
     return folder / f"{name}.onnx"
 
 
@@ -81,7 +81,7 @@ def export_family(networks: Networks, folder: Path) -> None:
 
 
 def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
-    """Give the graph of one network in evaluation mode, checked and free of the exporter's notes."""
+    """Return the graph of one network in evaluation mode, checked and free of the exporter's notes."""
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH_SIZE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates parts that its own exporter still uses

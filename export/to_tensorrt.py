@@ -65,7 +65,7 @@ def build_plans(weights: Path, graphs: Path, folder: Path) -> None:
 
 
 def _driver() -> str:
-    """Give the version of the GPU's driver, a line for each GPU."""
+    """Return the version of the GPU's driver, a line for each GPU."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 

@@ -129,7 +129,16 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
     )
     await server.start()
     try:
-        async with repeated("probe", readiness.probe, interval_s=settings.probe_interval_ms / 1e3):
+        interval_s, patience_s = settings.probe_interval_ms / 1e3, settings.probe_timeout_ms / 1e3
+
+        async def learn() -> None:
+            """Know the catalogue before it is asked for: a search waits for a description only shortly."""
+            await retrieval.catalogue(Deadline.after(patience_s))
+
+        async with (
+            repeated("probe", readiness.probe, interval_s=interval_s),
+            repeated("learn", learn, interval_s=interval_s),
+        ):
             yield Gateway(server=server, edge=edge, port=port, health=health, metrics=metrics)
     finally:
         await server.stop(None)

@@ -40,7 +40,7 @@ def as_invalid_query() -> Iterator[None]:
     """Turn an InvalidValue of the domain into the InvalidQuery that callers see."""
     try:
         yield
-    except InvalidQuery:
+    except SearchError:
         raise
     except InvalidValue as error:
         raise InvalidQuery(error.field, error.reason) from None
@@ -84,8 +84,8 @@ class FailedPrecondition(SearchError):  # noqa: N818
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
-class Aborted(SearchError):  # noqa: N818
-    """What the call builds on was changed by another; the message says where to begin again."""
+class Aborted(SearchError, InvalidValue):  # noqa: N818
+    """What a field of the call builds on was changed by another; the reason says where to begin again."""
 
     code = grpc.StatusCode.ABORTED
 

@@ -29,7 +29,7 @@ class TritonPythonModel:
         self._session = onnxruntime.InferenceSession(graph, _session_options())
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Give each request the rows that it asked for."""
+        """Return each request the rows that it asked for."""
         feeds = {name: [_rows(request, name) for request in requests] for name in self._inputs}
         results = self._session.run(self._outputs, {n: np.concatenate(rows) for n, rows in feeds.items()})
         ends = np.cumsum([len(rows) for rows in feeds[self._inputs[0]]])[:-1]

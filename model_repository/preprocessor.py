@@ -34,7 +34,7 @@ class TritonPythonModel:
             self._tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Give each request its tensors, or INVALID_ARGUMENT with the field and the reason."""
+        """Return each request its tensors, or INVALID_ARGUMENT with the field and the reason."""
         return [self._respond(request) for request in requests]
 
     def _respond(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:

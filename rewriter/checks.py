@@ -1,12 +1,17 @@
-"""What a request must keep to, and what a rewrite must; one place for every limit that either breaks."""
+"""What a request must keep to, and what a rewrite must."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
-from catalogue.product import TEXT_FIELDS
-from rewriter import limits
-from rewriter.nlu.conditions import is_known
+from rewriter.catalogues import schema_of
+from rewriter.nlu.conditions import read_known
+from rewriter.nlu.dialogue_state import SEARCHES
+from rewriter.nlu.lexicon import Lexicon, LexiconCache
+from vitrine.domain import limits
+from vitrine.domain.schema import KEYWORD_KINDS, Kind, Schema, SchemaError
 from vitrine.v1 import query_pb2, rewrite_pb2
+
+_lexicons = LexiconCache()
 
 
 class InvalidRequest(Exception):  # noqa: N818 - named as callers know it
@@ -27,30 +32,52 @@ def check_request(request: rewrite_pb2.RewriteRequest) -> None:
     for name, length, limit, unit in _sizes(request):
         if length > limit:
             raise InvalidRequest(name, f"at most {limit} {unit}, got {length}")
+    try:
+        schema = schema_of(request)
+    except SchemaError as error:
+        name = f"schema.{error.field}" if error.field else "schema"
+        raise InvalidRequest(name, error.reason) from None
     for number, turn in enumerate(request.history):
         for position, product in enumerate(turn.shown):
-            if not math.isfinite(product.price) or product.price < 0:
-                name = f"history[{number}].shown[{position}].price"
-                raise InvalidRequest(name, f"must be a finite number >= 0, got {product.price}")
+            for name, value, least in _numbers(product, schema):
+                if not math.isfinite(value) or value < least:
+                    bound = "" if least < 0 else " >= 0"
+                    path = f"history[{number}].shown[{position}].{name}"
+                    raise InvalidRequest(path, f"must be a finite number{bound}, got {value}")
 
 
 def violation(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest) -> str:
-    """Name the rule that a rewrite of the request breaks; empty for none."""
+    """Return the rule that a rewrite of the request breaks; empty for none."""
     return next(_violations(rewrite, request), "")
 
 
+def _numbers(product: query_pb2.Product, schema: Schema) -> Iterator[tuple[str, float, float]]:
+    """Yield the name, the value and the least value of each number of a product."""
+    if product.HasField("price"):
+        yield "price", product.price, 0.0
+    for name, value in product.fields.items():
+        if value.WhichOneof("kind") == "number":
+            owner = schema.by_name.get(name)
+            money = owner is not None and owner.kind is Kind.MONEY
+            yield (
+                f"fields[{name[: limits.MAX_FIELD_NAME_LENGTH]!r}]",
+                value.number,
+                0.0 if money else -math.inf,
+            )
+
+
 def _sizes(request: rewrite_pb2.RewriteRequest) -> Iterator[tuple[str, int, int, str]]:
-    """Give every bounded part of a request: its name, its size, the limit, the unit."""
-    yield "text", len(request.text), limits.MAX_TEXT_LENGTH, "characters"
+    """Yield every bounded part of a request: its name, its size, the limit, the unit."""
+    yield "text", len(request.text), limits.MAX_QUERY_LENGTH, "characters"
     yield "product_id", len(request.product_id), limits.MAX_ID_LENGTH, "characters"
-    yield "history", len(request.history), limits.MAX_TURNS, "turns"
+    yield "history", len(request.history), limits.MAX_HISTORY_TURNS, "turns"
     yield "facets", len(request.facets), limits.MAX_FACETS, "facets"
     for number, facet in enumerate(request.facets):
         yield f"facets[{number}].values", len(facet.values), limits.MAX_FACET_VALUES, "values"
     for number, turn in enumerate(request.history):
         name = f"history[{number}]"
-        yield f"{name}.text", len(turn.text), limits.MAX_TEXT_LENGTH, "characters"
-        yield f"{name}.rewrite.query", len(turn.rewrite.query), limits.MAX_TEXT_LENGTH, "characters"
+        yield f"{name}.text", len(turn.text), limits.MAX_QUERY_LENGTH, "characters"
+        yield f"{name}.rewrite.query", len(turn.rewrite.query), limits.MAX_QUERY_LENGTH, "characters"
         yield f"{name}.shown", len(turn.shown), limits.MAX_SHOWN, "products"
 
 
@@ -60,7 +87,7 @@ def _violations(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteReques
         yield "route: unknown"
     if not math.isfinite(rewrite.confidence) or not 0 <= rewrite.confidence <= 1:
         yield "confidence: not within 0 and 1"
-    if max(len(rewrite.query), len(rewrite.modification)) > limits.MAX_TEXT_LENGTH:
+    if max(len(rewrite.query), len(rewrite.modification)) > limits.MAX_QUERY_LENGTH:
         yield "query or modification: too long"
     if len(rewrite.reply) > limits.MAX_REPLY_LENGTH:
         yield "reply: too long"
@@ -68,21 +95,36 @@ def _violations(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteReques
         yield "references: too many"
     if not {*rewrite.references} <= {*products, *pictures}:
         yield "references: not of this conversation"
-    values = {facet.field: frozenset(facet.values) for facet in request.facets}
-    if rewrite.HasField("filter") and not is_known(rewrite.filter, values):
-        yield "filter: malformed, too large, or a value that the facets lack"
-    yield from _broken_remarks(rewrite, values)
+    yield from _broken_conditions(rewrite, request)
     yield from _missing(rewrite, request, products, pictures)
 
 
-def _broken_remarks(rewrite: rewrite_pb2.Rewrite, values: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """Say what is wrong with the remarks."""
+def _broken_conditions(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest) -> Iterator[str]:
+    """Yield what is wrong with the filter, the order, the page and the remarks."""
+    lexicon = _lexicons.get(request.facets, schema_of(request))
+    if rewrite.HasField("filter") and read_known(rewrite.filter, lexicon) is None:
+        yield "filter: malformed, too large, or a value that the facets lack"
+    if rewrite.HasField("sort") and rewrite.sort.field not in lexicon.schema.sorted_by:
+        yield "sort: by a field that sorts nothing"
+    if rewrite.more and not any(turn.rewrite.route in SEARCHES for turn in request.history):
+        yield "more: of no search"
+    yield from _broken_remarks(rewrite, lexicon)
+
+
+def _broken_remarks(rewrite: rewrite_pb2.Rewrite, lexicon: Lexicon) -> Iterator[str]:
+    """Yield what is wrong with the remarks."""
     if len(rewrite.remarks) > limits.MAX_REMARKS:
         yield "remarks: too many"
     for remark in rewrite.remarks:
         if max(len(remark.field), len(remark.value)) > limits.MAX_REMARK_LENGTH:
             yield "remarks: too long"
-        if remark.field in TEXT_FIELDS and remark.value not in {"", *values.get(remark.field, ())}:
+        owner = lexicon.schema.filtered.get(remark.field)
+        if (
+            owner is not None
+            and owner.kind in KEYWORD_KINDS
+            and remark.value
+            and not lexicon.spelling(owner.name, remark.value)
+        ):
             yield "remarks: a value that the facets lack"
 
 
@@ -92,7 +134,7 @@ def _missing(
     products: Collection[str],
     pictures: Collection[str],
 ) -> Iterator[str]:
-    """Say what the route needs and the rewrite lacks."""
+    """Yield what the route needs and the rewrite lacks."""
     reference = rewrite.references[0] if rewrite.references else ""
     needs = {
         query_pb2.ROUTE_TEXT: {"query": bool(rewrite.query.strip())},
@@ -113,7 +155,7 @@ def _missing(
 
 
 def known_products(request: rewrite_pb2.RewriteRequest) -> list[str]:
-    """Give the ids of the products that a turn may speak of, latest first: the one pointed at, then those shown."""
+    """Return the ids of the products that a turn may speak of, latest first: the one pointed at, then those shown."""
     ids = [request.product_id]
     for turn in reversed(request.history):
         ids += [product.id for product in turn.shown]
@@ -122,5 +164,5 @@ def known_products(request: rewrite_pb2.RewriteRequest) -> list[str]:
 
 
 def known_pictures(request: rewrite_pb2.RewriteRequest) -> list[str]:
-    """Give the ids of the conversation's pictures, latest first."""
+    """Return the ids of the conversation's pictures, latest first."""
     return [id_ for id_ in dict.fromkeys(turn.image_id for turn in reversed(request.history)) if id_]

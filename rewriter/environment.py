@@ -12,7 +12,7 @@ _GIT_TIMEOUT_S = 10
 
 
 def describe_environment() -> dict[str, Any]:
-    """Give the commit, the machine with its load just now, and the versions of what took part."""
+    """Return the commit, the machine with its load just now, and the versions of what took part."""
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -40,7 +40,7 @@ def _cpu_model() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """Give git's answer; empty where this is no checkout."""
+    """Return git's answer; empty where this is no checkout."""
     try:
         answer = subprocess.run(
             ["git", *arguments], capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=True

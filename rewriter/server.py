@@ -93,7 +93,7 @@ class Serving:
     health: health_aio.HealthServicer
 
     async def drain(self, *, wait_s: float) -> None:
-        """Say NOT_SERVING and give balancers the time to see it."""
+        """Set the health to NOT_SERVING and wait until balancers have seen it."""
         log_event(_logger, logging.INFO, "draining")
         await self.health.enter_graceful_shutdown()
         await asyncio.sleep(wait_s)

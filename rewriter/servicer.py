@@ -1,6 +1,7 @@
 """The rewrite service: request to engine to response, within the caller's time and within the limits."""
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,11 @@ from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
 
 RETRY_AFTER_MS = 100
 """What a refused caller is told to wait."""
+
+REQUEST_ID_HEADER = "x-request-id"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+"""Other ids are not logged."""
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +62,9 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
         """Answer one turn."""
         try:
             with self._slot(), self._metrics.request_seconds.time():
-                rewrite = await self._answer(request, context.time_remaining())
+                rewrite = await self._answer(
+                    request, context.time_remaining(), request_id=_request_id(context)
+                )
         except InvalidRequest as error:
             violation = error_details_pb2.BadRequest.FieldViolation(
                 field=error.field, description=error.reason
@@ -73,7 +81,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
         return rewrite_pb2.RewriteResponse(rewrite=rewrite, model_version=self._engine.version)
 
     async def _answer(
-        self, request: rewrite_pb2.RewriteRequest, remaining_s: float | None
+        self, request: rewrite_pb2.RewriteRequest, remaining_s: float | None, *, request_id: str
     ) -> rewrite_pb2.Rewrite:
         started = time.perf_counter()
         check_request(request)
@@ -85,6 +93,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             _logger,
             logging.INFO,
             "rewritten",
+            request_id=request_id,
             route=route,
             source=rewrite.source,
             characters=len(request.text),
@@ -115,3 +124,11 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             status.details.add().Pack(detail)
         await context.abort_with_status(rpc_status.to_status(status))
         raise AssertionError("abort_with_status raises")
+
+
+def _request_id(context: _Context) -> str:
+    """Return the caller's id of the request; empty where it sent none, or one that is no id."""
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return ""

@@ -87,7 +87,7 @@ class Settings:
         return read_settings(cls, PREFIX, env)
 
     def read_api_key(self) -> str:
-        """Give the key, from its file where it has one; raises InvalidSettings when that cannot be read."""
+        """Return the key, from its file where it has one; raises InvalidSettings when that cannot be read."""
         if not self.openai_api_key_file:
             return self.openai_api_key
         try:

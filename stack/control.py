@@ -93,7 +93,7 @@ def run(settings: Settings) -> bool:
 
 
 def running(settings: Settings) -> StackRecord | None:
-    """Give the record of the stack, if its supervisor is alive."""
+    """Return the record of the stack, if its supervisor is alive."""
     current = record.read(settings.record)
     return current if current and is_alive(current.supervisor) else None
 

@@ -39,7 +39,7 @@ def bound(path: Path, max_bytes: int = MAX_BYTES) -> None:
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """Give the last lines, fewer when they are long: at most the last 64 KiB are read."""
+    """Return the last lines, fewer when they are long: at most the last 64 KiB are read."""
     if not path.exists():
         return []
     with path.open("rb") as file:
@@ -48,7 +48,7 @@ def tail(path: Path, lines: int) -> list[str]:
 
 
 def last_line(path: Path) -> str:
-    """Give the last line that says something; empty when there is none."""
+    """Return the last line that says something; empty when there is none."""
     return next((line.strip() for line in reversed(tail(path, 20)) if line.strip()), "")
 
 
@@ -65,7 +65,7 @@ def follow(
 
 
 def _new_lines(path: Path, offsets: dict[Path, int]) -> list[str]:
-    """Give the whole lines past the offset and move it."""
+    """Return the whole lines past the offset and move it."""
     if not path.exists():
         return []
     if path.stat().st_size < offsets[path]:  # cut or rotated

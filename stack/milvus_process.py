@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def binary() -> Path:
-    """Give the server's program; its libraries lie beside it."""
+    """Return the server's program; its libraries lie beside it."""
     spec = importlib.util.find_spec("milvus_lite")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("milvus-lite is not installed; the way out: make setup")

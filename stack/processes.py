@@ -31,7 +31,7 @@ class _Stat:
 
 
 def identify(pid: int) -> Identity | None:
-    """Give the identity of a process; None when there is none, or only its corpse."""
+    """Return the identity of a process; None when there is none, or only its corpse."""
     stat = _stat(pid)
     return Identity(pid, stat.ticks) if stat and stat.state != "Z" else None
 
@@ -62,7 +62,7 @@ def send(identity: Identity, number: signal.Signals) -> bool:
 
 
 def marked(variable: str, value: str) -> list[Identity]:
-    """Give the processes, this one aside, whose environment holds the variable with the value."""
+    """Return the processes, this one aside, whose environment holds the variable with the value."""
     wanted = f"{variable}={value}".encode()
     found = []
     for pid in _pids():
@@ -75,7 +75,7 @@ def marked(variable: str, value: str) -> list[Identity]:
 
 
 def in_session(leader: int, candidates: list[Identity]) -> list[Identity]:
-    """Give those candidates that belong to the session which the leader began."""
+    """Return those candidates that belong to the session which the leader began."""
     return [each for each in candidates if (stat := _stat(each.pid)) and stat.session == leader]
 
 
@@ -94,7 +94,7 @@ def unlink_shared_memory(prefix: str) -> list[str]:
 
 
 def describe_exit(code: int) -> str:
-    """Say in words how a process ended; a negative code is a signal, as in subprocess."""
+    """Describe how a process ended; a negative code is a signal, as in subprocess."""
     if code >= 0:
         return f"exited with {code}"
     return f"killed by {signal.Signals(-code).name}"

@@ -71,7 +71,7 @@ def write(path: Path, record: StackRecord) -> None:
 
 
 def read(path: Path) -> StackRecord | None:
-    """Give the record; None when there is none that can be read."""
+    """Return the record; None when there is none that can be read."""
     try:
         document = json.loads(path.read_text())
         services = tuple(

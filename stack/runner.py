@@ -47,13 +47,13 @@ class _Running:
     ended: asyncio.Task[int]
 
     def obituary(self, log: Path) -> str:
-        """Say how the process ended and what it said last."""
+        """Return how the process ended and what it said last."""
         line = logs.last_line(log)
         return describe_exit(self.ended.result()) + (f"; last logged: {line}" if line else "")
 
 
 def restart_delay_s(failures: int, pace: Pace) -> float:
-    """Give the seconds to wait before a restart after so many failures in a row, 1 or more."""
+    """Return the seconds to wait before a restart after so many failures in a row, 1 or more."""
     # The exponent has a bound too, for 2.0 ** 1024 is no float.
     return min(pace.max_backoff_s, pace.backoff_s * 2.0 ** min(failures - 1, 32))
 

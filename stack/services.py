@@ -45,13 +45,13 @@ class Service:
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """Give Triton, Milvus Lite, the rewriter, the gateway and, unless it is not wanted, the storefront."""
+    """Return Triton, Milvus Lite, the rewriter, the gateway and, unless it is not wanted, the storefront."""
     own = (_triton(settings), _milvus(settings), _rewriter(settings), _gateway(settings))
     return (*own, _storefront(settings)) if settings.page else own
 
 
 def ports(settings: Settings) -> dict[str, str]:
-    """Give each address that must be free before the start, by its use."""
+    """Return each address that must be free before the start, by its use."""
     return {
         "gateway": settings.gateway,
         "gateway metrics": settings.gateway_metrics,

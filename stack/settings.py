@@ -112,7 +112,7 @@ class Settings:
         return self.state / "stack.json"
 
     def log(self, name: str) -> Path:
-        """Give the log file of a process."""
+        """Return the log file of a process."""
         return self.logs / f"{name}.log"
 
     def _address(self, offset: int) -> str:

@@ -25,7 +25,7 @@ def is_up(current: StackRecord | None) -> bool:
 
 
 def document(current: StackRecord | None) -> dict[str, Any]:
-    """Give the status for programs."""
+    """Return the status for programs."""
     if current is None:
         return {"up": False, "phase": "down", "supervisor": None, "services": []}
     return {
@@ -38,7 +38,7 @@ def document(current: StackRecord | None) -> dict[str, Any]:
 
 
 def table(current: StackRecord) -> Table:
-    """Give the status for people."""
+    """Return the status for people."""
     view = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("process", "state", "pid", "since", "restarts", "address"):
         view.add_column(title, no_wrap=True)
@@ -51,20 +51,20 @@ def table(current: StackRecord) -> Table:
 
 
 def reasons(current: StackRecord) -> list[str]:
-    """Give a line for each service that has something to explain."""
+    """Return a line for each service that has something to explain."""
     explained = ((service.name, why_not(service)) for service in map(_seen, current.services))
     return [f"{name}: {reason}" for name, reason in explained if reason]
 
 
 def why_not(service: ServiceRecord) -> str:
-    """Say why a service is not ready; for one that is, why it was last restarted."""
+    """Return why a service is not ready; for one that is, why it was last restarted."""
     if service.reason or not service.last_failure:
         return service.reason
     return f"restarted: {service.last_failure}"
 
 
 def ago(since: float, now: float | None = None) -> str:
-    """Say how long ago a moment was, in its two largest units."""
+    """Return how long ago a moment was, in its two largest units."""
     if not since:
         return "-"
     rest = max(0, int((time.time() if now is None else now) - since))
@@ -77,7 +77,7 @@ def ago(since: float, now: float | None = None) -> str:
 
 
 def headline(current: StackRecord | None) -> str:
-    """Say in a line how the whole stack is."""
+    """Describe the whole stack in a line."""
     if current is None:
         return "the stack is down"
     if not is_alive(current.supervisor):

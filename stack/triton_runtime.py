@@ -15,7 +15,7 @@ EXIT_TIMEOUT_S = 10
 
 
 def package() -> Path:
-    """Give the folder of the wheel's package.
+    """Return the folder of the wheel's package.
 
     Raises:
         StackError: the wheel is not installed.
@@ -49,7 +49,7 @@ def prepare(runtime: Path) -> None:
 
 
 def command(settings: Settings, runtime: Path) -> tuple[str, ...]:
-    """Give tritonserver's command line; every endpoint is on loopback, for it binds all interfaces unless told."""
+    """Return tritonserver's command line; every endpoint is on loopback, for it binds all interfaces unless told."""
     server = package() / "tritonserver"
     return (
         str(server / "bin" / "tritonserver"),
@@ -67,7 +67,7 @@ def command(settings: Settings, runtime: Path) -> tuple[str, ...]:
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment in which the server finds its libraries and the stubs find this interpreter.
+    """Return the environment in which the server finds its libraries and the stubs find this interpreter.
 
     Without LD_LIBRARY_PATH a stub cannot start and the server stays unready for ever; the Python of the stubs is
     the one whose `python3` comes first on PATH.

@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from vitrine.product_stream import stream_products
-from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, search_pb2, search_pb2_grpc
+from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, schema_pb2, search_pb2, search_pb2_grpc
 
 DEFAULT_ADDRESS = "127.0.0.1:7700"
 DEFAULT_TIMEOUT_S = 10.0
@@ -138,15 +138,18 @@ class VitrineClient:
         rebuild: bool = False,
         rebuild_if_stale: bool = False,
         source: str = "",
+        schema: schema_pb2.CatalogueSchema | None = None,
         timeout_s: float = UPSERT_TIMEOUT_S,
     ) -> AsyncIterator[catalogue_pb2.UpsertProductsResponse]:
         """Write products as they are yielded; each answer says what is durable by then.
 
         With `rebuild` the products make a new index that replaces the old one at the end; `rebuild_if_stale` does so
-        only where other encoders made the old one. `source` names the stream, so that a rebuild that was cut off is resumed. What `products` raises is raised here.
+        only where other encoders made the old one, or another schema. `source` names the stream, so that a rebuild that was
+        cut off is resumed. Without a `schema` it is the index's, or fashion where there is none yet. What `products` raises
+        is raised here.
         """
         options = catalogue_pb2.UpsertOptions(
-            rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, source=source
+            rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, source=source, schema=schema
         )
         answers = stream_products(self.address, options, products, timeout_s=timeout_s)
         try:
@@ -168,19 +171,19 @@ class VitrineClient:
     async def get_product(
         self, product_id: str, *, timeout_s: float | None = None
     ) -> catalogue_pb2.GetProductResponse:
-        """Give a product with the two halves of its vector."""
+        """Return a product with the two halves of its vector."""
         request = catalogue_pb2.GetProductRequest(product_id=product_id)
         with self._translated():
             return await self._catalogue.GetProduct(request, timeout=timeout_s or self._timeout_s)
 
     async def describe(self, *, timeout_s: float | None = None) -> catalogue_pb2.DescribeResponse:
-        """Say what the index holds and which versions answer."""
+        """Return what the index holds and which versions answer."""
         request = catalogue_pb2.DescribeRequest()
         with self._translated():
             return await self._catalogue.Describe(request, timeout=timeout_s or self._timeout_s)
 
     async def health(self, service: str = "", *, timeout_s: float | None = None) -> str:
-        """Give the service's health, "SERVING" when it is well; the empty name asks for all of them."""
+        """Return the service's health, "SERVING" when it is well; the empty name asks for all of them."""
         request = health_pb2.HealthCheckRequest(service=service)
         with self._translated():
             answer = await self._health.Check(request, timeout=timeout_s or self._timeout_s)
@@ -223,7 +226,7 @@ def _vitrine_error(error: aio.AioRpcError | grpc.Call, *, unreachable: bool) -> 
 
 
 def _details(error: aio.AioRpcError | grpc.Call) -> list[Any]:
-    """Give the google.rpc details; a proxy on the way may have left none, or none that can be read."""
+    """Return the google.rpc details; a proxy on the way may have left none, or none that can be read."""
     try:
         status: status_pb2.Status | None = rpc_status.from_call(error)  # type: ignore[arg-type]
     except (ValueError, DecodeError):

@@ -140,12 +140,12 @@ class Tokenizer:
         return cls(path.read_text(encoding="utf-8"))
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Gives (n, length) int64 token ids; of an empty text, padding and what the tokenizer puts around texts."""
+        """Return (n, length) int64 token ids; of an empty text, padding and what the tokenizer puts around texts."""
         token_ids, _ = self.encode(texts)
         return token_ids
 
     def encode(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Gives the token ids, (n, length), and whether each text had more of them than fit, (n,)."""
+        """Return the token ids, (n, length), and whether each text had more of them than fit, (n,)."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         token_ids = np.array([e.ids for e in encodings], dtype=np.int64).reshape(-1, self.length)
         return token_ids, np.array([bool(e.overflowing) for e in encodings], dtype=np.bool_)
@@ -279,7 +279,7 @@ def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
 
 
 def _resizable(image: Image.Image) -> Image.Image:
-    """Gives the picture in a mode that can be filtered: eight bits, no palette, alpha kept."""
+    """Return the picture in a mode that can be filtered: eight bits, no palette, alpha kept."""
     if image.mode.startswith("I"):  # 16-bit greyscale, which Pillow would clip rather than scale
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.has_transparency_data:

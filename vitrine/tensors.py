@@ -53,7 +53,7 @@ class ModelSpec:
 
 
 def sized(spec: ModelSpec, dimensions: Dimensions) -> ModelSpec:
-    """Give the model with the dims of a family: every dtype carries one kind of value."""
+    """Return the model with the dims of a family: every dtype carries one kind of value."""
     shapes: dict[Dtype, tuple[int, ...]] = {
         "BYTES": (1,),
         "BOOL": (1,),

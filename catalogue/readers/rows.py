@@ -1,34 +1,18 @@
-"""What the readers have in common: rows, errors, and the way from a row to a Product."""
+"""What the readers have in common: tables, rows, and errors of rows."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 
-from catalogue.product import InvalidProductError, Product
-
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "id": ("id", "product_id", "sku", "article_id"),
-    "title": ("title", "name", "caption"),
-    "category": ("category", "product_type"),
-    "image": ("image", "image_path", "image_file", "picture", "file_name", "filename"),
-    "price": ("price",),
-    "colour": ("colour", "color"),
-    "pattern": ("pattern",),
-    "brand": ("brand",),
-}
-"""A product's fields and the names of columns that are read as them, whatever their case; the first one wins.
-
-A column `attributes` that holds a mapping adds its entries to the product's attributes, and so does every other
-column. Without a column for it the id is the picture's path. The image is a path, relative to the table's folder.
-"""
-
-REQUIRED = ("title", "category", "image")
-_ATTRIBUTES = "attributes"
 _SHOWN = 60
 """Characters of a bad value that an error quotes."""
+_NO_LETTERS = re.compile(r"[\W_]+")
+_LEVELS = 3
+"""Depth to which nested values become columns of their own."""
 
 
 class CatalogueError(Exception):
@@ -41,7 +25,7 @@ class RowError:
 
     file: Path
     line: int
-    """Counted from 1: the row's last line of a text file, or its row of a Parquet file."""
+    """Counted from 1: the row's first line of a text file, or its row of a Parquet, JSON or XML file."""
     field: str
     reason: str
     rows: int = 1
@@ -52,139 +36,132 @@ class RowError:
         return f"{self.file}:{self.line}: {subject}{self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row as the file has it."""
+    """A row as the file has it, its columns by their keys; a tuple holds the several values of joined rows."""
 
+    file: Path
     line: int
     values: Mapping[str, object]
+    names: Mapping[str, str]
+    """What the columns are called, by key."""
+    parts: tuple[Mapping[str, object], ...] = ()
+    """The values of each of the rows that were joined."""
 
 
-def check_columns(file: Path, names: Iterable[str]) -> None:
-    """Raise CatalogueError when the columns cannot hold products."""
-    names = list(names)
-    known = {_normalised(name) for name in names}
-    for field in REQUIRED:
-        if known.isdisjoint(COLUMNS[field]):
-            expected = ", ".join(COLUMNS[field])
-            raise CatalogueError(
-                f"{file}: no column for the {field} (one of {expected}); it has {', '.join(names)}"
-            )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A catalogue's rows before anything is known of its columns."""
+
+    source: Path
+    """The table's file, or the folder."""
+    files: tuple[Path, ...]
+    """What the rows come from; a change of it is another source."""
+    format: str
+    """One of the formats that feeds name."""
+    rows: Iterator[Row | RowError]
+    columns: tuple[str, ...] = ()
+    """Names of all columns, where the file names them before its rows."""
+    estimate: int
+    """About how many rows there are, for a progress bar."""
+    notes: tuple[str, ...] = ()
+    """What the reader took for granted."""
 
 
-def products(file: Path, rows: Iterable[Row | RowError]) -> Iterator[Product | RowError]:
-    """Turn the rows of a file into products; an id that was there before is an error."""
-    seen: set[str] = set()
-    for row in rows:
-        if isinstance(row, RowError):
-            yield row
-        else:
-            yield product_or_error(file, row.line, partial(product_from_row, row.values, file.parent), seen)
+@lru_cache(maxsize=8_192)
+def column_key(name: str) -> str:
+    """Return the form in which names of columns are compared: without case, spaces, hyphens and underscores."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return _NO_LETTERS.sub("", folded) or folded.strip()
 
 
-def product_or_error(
-    file: Path, line: int, make: Callable[[], Product], seen: set[str]
-) -> Product | RowError:
-    """Make the product and add its id to those seen, or say what is wrong with the line."""
-    try:
-        product = make()
-    except InvalidProductError as error:
-        return RowError(file=file, line=line, field=error.field, reason=error.reason)
-    if product.id in seen:
-        return RowError(file=file, line=line, field="id", reason=f"{shown(product.id)} was there before")
-    seen.add(product.id)
-    return product
+def is_missing(value: object) -> bool:
+    """Whether a cell holds nothing: no text, no number."""
+    match value:
+        case None:
+            return True
+        case str():
+            return not value or value.isspace()
+        case float():
+            return math.isnan(value)
+        case list() | tuple() | dict() | bytes():
+            return not value
+        case _:
+            return False
 
 
-def product_from_row(values: Mapping[str, object], folder: Path) -> Product:
-    """Give the product that the columns describe; raises InvalidProductError."""
-    fields, rest = _split(values)
-    image = text("image", fields.pop("image", None))
-    price = number("price", fields.pop("price", None))
-    texts = {name: text(name, value) for name, value in fields.items()}
-    return Product(
-        id=texts.pop("id", "") or image,
-        title=texts.pop("title", ""),
-        category=texts.pop("category", ""),
-        image=picture_file(folder, image),
-        price=price,
-        attributes=_attributes(rest),
-        **texts,
-    )
+def keyed(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Return the values by the keys of their columns; of two columns of one name the first that has a value counts."""
+    values: dict[str, object] = {}
+    for name, value in pairs:
+        key = column_key(name)
+        if key and is_missing(values.get(key)):
+            values[key] = value
+    return values
 
 
-def picture_file(folder: Path, image: str) -> Path:
-    """Give the picture's path; raises InvalidProductError unless a file is there."""
-    if not image:
-        raise InvalidProductError("image", "must not be empty")
-    try:
-        if (folder / image).is_file():
-            return folder / image
-    except OSError as error:
-        raise InvalidProductError("image", f"{shown(image)}: {error.strerror}") from error
-    raise InvalidProductError("image", f"no file {shown(image)} in {folder}")
+def keys_of(names: Iterable[str]) -> dict[str, str]:
+    """Return what the columns are called by their keys; the first name of a key counts."""
+    called: dict[str, str] = {}
+    for name in names:
+        if key := column_key(name):
+            called.setdefault(key, name.strip())
+    return called
 
 
-def text(field: str, value: object) -> str:
-    """Give the value as text without white space around it; raises InvalidProductError."""
-    if value is None:
-        return ""
-    if not isinstance(value, str | int | float | Decimal):
-        raise InvalidProductError(field, f"must be text, got {shown(value)}")
-    stripped = str(value).strip()
-    try:
-        stripped.encode()
-    except UnicodeEncodeError:
-        raise InvalidProductError(field, "is not UTF-8") from None
-    return stripped
-
-
-def number(field: str, value: object) -> float:
-    """Give the value as a number, 0 where there is none; raises InvalidProductError."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return 0.0
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise InvalidProductError(field, f"must be a number, got {shown(value)}")
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        raise InvalidProductError(field, f"must be a number, got {shown(value)}") from None
+def nested_row(file: Path, line: int, values: Mapping[str, object]) -> Row:
+    """Return the row of a record whose values may be nested: what is nested becomes columns such as variants.price."""
+    flat = dict(_flattened("", values, _LEVELS))
+    return Row(file=file, line=line, values=keyed(flat.items()), names=keys_of(flat))
 
 
 def shown(value: object) -> str:
     """Quote a value in an error, in ASCII and cut short."""
+    if isinstance(value, str | bytes | list | tuple):
+        value = value[: 2 * _SHOWN]
     quoted = ascii(value)
     return quoted if len(quoted) <= _SHOWN else f"{quoted[:_SHOWN]}..."
 
 
-def _split(values: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
-    """Part the fields of the product from what is left."""
-    rest = {_normalised(name): value for name, value in values.items()}
-    fields = {}
-    for field, names in COLUMNS.items():
-        name = next((name for name in names if name in rest), None)
-        if name is not None:
-            fields[field] = rest.pop(name)
-    return fields, rest
+def _flattened(prefix: str, values: Mapping[str, object], levels: int) -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping) and levels and not is_picture(value):
+            inner = "" if not prefix and column_key(path) == "attributes" else f"{path}."
+            yield from _flattened(inner, value, levels - 1)
+        elif _is_list_of_records(value) and levels:
+            assert isinstance(value, list)
+            yield from _columns_of_records(path, value, levels)
+        else:
+            yield path, value
 
 
-def _normalised(name: str) -> str:
-    return name.strip().lower()
+def _columns_of_records(
+    path: str, records: list[Mapping[str, object]], levels: int
+) -> Iterator[tuple[str, object]]:
+    """Yield a column for each key of the records, with the values of all of them."""
+    columns: dict[str, list[object]] = {}
+    for record in records:
+        for name, value in _flattened("", record, levels - 1):
+            if not is_missing(value):
+                columns.setdefault(name, []).append(value)
+    for name, listed in columns.items():
+        yield f"{path}.{name}", tuple(listed)
 
 
-def _attributes(rest: Mapping[str, object]) -> dict[str, str]:
-    """Give what has a value as text; lists and nested values as JSON."""
-    given = dict(rest)
-    nested = given.get(_ATTRIBUTES)
-    if isinstance(nested, Mapping):
-        given = {name: value for name, value in given.items() if name != _ATTRIBUTES} | dict(nested)
-    attributes = {}
-    for name, value in given.items():
-        if isinstance(value, bytes):  # what a Parquet file embeds is no text
-            continue
-        if value is not None and not isinstance(value, str | int | float | Decimal):
-            value = json.dumps(value, default=str, ensure_ascii=False)  # noqa: PLW2901 - the same value as text
-        key = text(_ATTRIBUTES, name)
-        if said := text(f"{_ATTRIBUTES}[{shown(key)}]", value):
-            attributes[key] = said
-    return attributes
+def _is_list_of_records(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(each, Mapping) and not is_picture(each) for each in value)
+    )
+
+
+def is_picture(value: object) -> bool:
+    """Whether a value is a picture as the library `datasets` writes it: its bytes, and its path."""
+    return (
+        isinstance(value, Mapping)
+        and "bytes" in value
+        and value.keys() <= {"bytes", "path"}
+        and isinstance(value["bytes"], bytes | None)
+    )

@@ -17,7 +17,7 @@ _MASKED = -1e4
 
 
 def padding_bias(token_ids: Tensor) -> Tensor:
-    """Give float32 (n, 1, 1, length) that masks padding."""
+    """Return float32 (n, 1, 1, length) that masks padding."""
     return token_ids.eq(PAD_ID).float()[:, None, None, :] * _MASKED
 
 
@@ -34,7 +34,7 @@ class CrossBlock(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, states: Tensor, bias: Tensor, context: Tensor, context_bias: Tensor) -> Tensor:
-        """Give the next states, (n, length, width); the context is (n, other length, width)."""
+        """Return the next states, (n, length, width); the context is (n, other length, width)."""
         states = self.block(states, bias)
         query = self._split(self.query(self.norm(states)))
         key, value = map(self._split, self.key_value(context).chunk(2, dim=-1))
@@ -115,7 +115,7 @@ class QFormerComposer(Composer):
     def with_losses(
         self, reference: Features, token_ids: Tensor, wanted_ids: Tensor
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Give the embedding, and the weighted loss of saying the wanted caption word by word."""
+        """Return the embedding, and the weighted loss of saying the wanted caption word by word."""
         states = self._encode(reference, token_ids)
         spoken = functional.pad(wanted_ids, (1, -1), value=PAD_ID)  # T5's decoder, too, starts from padding
         length = spoken.shape[1]
@@ -129,7 +129,7 @@ class QFormerComposer(Composer):
         return self._read(states), {"generation": self._GENERATION_WEIGHT * loss}
 
     def _encode(self, reference: Features, token_ids: Tensor) -> Tensor:
-        """Give the encoder's states, (n, queries + length, width)."""
+        """Return the encoder's states, (n, queries + length, width)."""
         seen = self.read_map(reference.maps.float()) + self.places
         found = self.queries.expand(len(token_ids), -1, -1)
         nothing = found.new_zeros(())
@@ -151,5 +151,5 @@ class QFormerComposer(Composer):
 
 
 def _places(sizes: Sizes) -> int:
-    """Give the places of the last map: the patches of 4x4 pixels, halved a side by every stage but the first."""
+    """Return the places of the last map: the patches of 4x4 pixels, halved a side by every stage but the first."""
     return (IMAGE_SIZE // 4 >> (len(sizes.image_widths) - 1)) ** 2

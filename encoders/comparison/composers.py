@@ -28,7 +28,7 @@ class Composer(nn.Module, ABC):
     def with_losses(
         self, reference: Features, token_ids: Tensor, wanted_ids: Tensor
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Give the embedding, and what is minimised beside the contrast; `wanted_ids` say the wanted caption."""
+        """Return the embedding, and what is minimised beside the contrast; `wanted_ids` say the wanted caption."""
         del wanted_ids
         return self(reference, token_ids), {}
 

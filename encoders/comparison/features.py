@@ -30,7 +30,7 @@ class Features:
     """float16 (n, places, channels): the last map of the ConvNet, one row a place."""
 
     def take(self, rows: Tensor) -> "Features":
-        """Give some rows, on the device that trains."""
+        """Return some rows, on the device that trains."""
         return Features(self.pooled[rows].to(device()), self.maps[rows].to(device()))
 
 
@@ -63,7 +63,7 @@ def frozen_features(
 
 
 def plain_view(pixels: Pixels) -> Pixels:
-    """Give a stored picture as serving sees it."""
+    """Return a stored picture as serving sees it."""
     return np.asarray(resize(Image.fromarray(pixels)))
 
 

@@ -63,7 +63,7 @@ class Exam:
 
     @torch.inference_mode()
     def find(self, compose: Compose, token_ids: Tensor | None = None) -> Tensor:
-        """Give the rows of the gallery that each question finds, int64 (m, max(CUTS)), best first.
+        """Return the rows of the gallery that each question finds, int64 (m, max(CUTS)), best first.
 
         Args:
             compose: makes the embeddings to search with.
@@ -75,11 +75,11 @@ class Exam:
         return nearest(torch.cat(composed), self.gallery)
 
     def hits(self, found: Tensor) -> Tensor:
-        """Tell which of the rows found are right answers: bool, as large as `found`."""
+        """Return which of the rows found are right answers: bool, as large as `found`."""
         return (found[:, :, None] == self.wanted[:, None, :]).any(dim=2)
 
     def figures(self, found: Tensor) -> Figures:
-        """Give the recalls of every kind of question, apart for seen and unseen combinations."""
+        """Return the recalls of every kind of question, apart for seen and unseen combinations."""
         hits = self.hits(found).numpy()
         questions = self.neighbourhoods.questions
         groups = np.array(
@@ -91,7 +91,7 @@ class Exam:
         return figures
 
     def confusions(self, found: Tensor) -> dict[str, float]:
-        """Give in what a wrong first answer differs from the wanted product: percent of them, by slot."""
+        """Return in what a wrong first answer differs from the wanted product: percent of them, by slot."""
         wrong = (~self.hits(found)[:, 0]).nonzero().squeeze(1).tolist()
         gallery, questions = self.neighbourhoods.gallery, self.neighbourhoods.questions
         counts: Counter[str] = Counter()
@@ -103,7 +103,7 @@ class Exam:
 
 
 def spread(runs: Sequence[Figures]) -> Mapping[str, Mapping[str, list[float]]]:
-    """Give mean, lowest and highest of several runs for each figure."""
+    """Return mean, lowest and highest of several runs for each figure."""
     return {
         name: {
             cut: [round(fmean(values), 2), min(values), max(values)]

@@ -54,11 +54,11 @@ class Neighbourhoods:
     questions: tuple[Question, ...]
 
     def references(self) -> tuple[Spec, ...]:
-        """Give the references of the questions, without doubles."""
+        """Return the references of the questions, without doubles."""
         return tuple(dict.fromkeys(question.reference for question in self.questions))
 
     def pictures(self) -> tuple[tuple[Spec, int], ...]:
-        """Give what `render` takes: the pictures of the gallery, then those of the references."""
+        """Return what `render` takes: the pictures of the gallery, then those of the references."""
         gallery = [(spec, GALLERY_SEED) for spec in self.gallery]
         return (*gallery, *((spec, QUERY_SEED) for spec in self.references()))
 
@@ -73,7 +73,7 @@ class Neighbourhoods:
         return digest.hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
-        """Say how large it is, and its digest."""
+        """Return how large it is, and its digest."""
         kinds = Counter(question.kind for question in self.questions)
         return {
             "digest": self.digest(),
@@ -92,7 +92,7 @@ class Protocol:
     """Centres of combinations that training has seen, then as many that it has not; in one gallery."""
 
     def describe(self) -> dict[str, Any]:
-        """Say of each set how large it is, and its digest."""
+        """Return the size and the digest of each set."""
         return {part.name: part.describe() for part in (self.validation, self.test)}
 
 
@@ -110,7 +110,7 @@ def make_protocol(*, seed: int = 7, validation_centres: int = 100, test_centres:
 
 
 def neighbours(spec: Spec) -> list[Spec]:
-    """Give every product that is one change from this one."""
+    """Return every product that is one change from this one."""
     found = []
     for slot, values in SLOTS[spec.category].items():
         taken = {spec["colour"], spec["accent"]} if slot in {"colour", "accent"} else {spec[slot]}

@@ -20,7 +20,7 @@ EVERY_SLOT = "every slot"
 
 
 def read_attributes(material: Material, exam: Exam) -> dict[str, float]:
-    """Give the percent of the gallery's pictures whose value is read rightly, by slot, and of all slots at once.
+    """Return the percent of the gallery's pictures whose value is read rightly, by slot, and of all slots at once.
 
     The classifiers learn from the training pictures; a slot counts where the product has it.
     """

@@ -97,7 +97,7 @@ class Queries:
 
     @torch.inference_mode()
     def figures(self, compose: Compose) -> dict[str, dict[str, float]]:
-        """Give the recalls of every kind of change, and of all queries."""
+        """Return the recalls of every kind of change, and of all queries."""
         chunks = zip(torch.split(self.sources, _ROWS), torch.split(self.token_ids, _ROWS), strict=True)
         composed = [
             compose(self.features.take(rows), token_ids.to(device())).cpu() for rows, token_ids in chunks
@@ -111,7 +111,7 @@ class Queries:
 
 
 def make_sets(settings: Settings) -> tuple[tuple[Family, ...], tuple[Family, ...]]:
-    """Give the families of training and of the test; they share no scene."""
+    """Return the families of training and of the test; they share no scene."""
     train = sample_families("train", settings.train_families, changes=settings.changes, test=False)
     return train, sample_families("test", settings.test_families, changes=settings.changes, test=True)
 
@@ -148,7 +148,7 @@ def compare(settings: Settings, work: Path) -> dict[str, Any]:
 
 
 def describe_sets(settings: Settings) -> dict[str, Any]:
-    """Say of each set how large it is, and its digest."""
+    """Return the size and the digest of each set."""
     return {
         name: {
             "digest": digest_of(families),
@@ -166,7 +166,7 @@ def _digest(settings: Settings, train: Sequence[Family]) -> str:
 
 
 def _scenes(families: Iterable[Family]) -> tuple[Scene, ...]:
-    """Give the scenes without doubles."""
+    """Return the scenes without doubles."""
     return tuple(dict.fromkeys(scene for family in families for scene in family.scenes()))
 
 

@@ -25,7 +25,7 @@ _OFF = 0.08
 
 
 def draw_scene(scene: Scene, seed: int) -> Pixels:
-    """Give (IMAGE_SIZE, IMAGE_SIZE, 3); equal scenes and seeds give equal pictures."""
+    """Return (IMAGE_SIZE, IMAGE_SIZE, 3); equal scenes and seeds give equal pictures."""
     rng = generator("css picture", describe(scene), seed)
     side = IMAGE_SIZE * _SCALE
     picture = Image.new("RGB", (side, side), (rng.randint(215, 245),) * 3)

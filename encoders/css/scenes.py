@@ -54,17 +54,17 @@ class Family:
     outcomes: tuple[Scene, ...]
 
     def scenes(self) -> tuple[Scene, ...]:
-        """Give the source, then the outcomes."""
+        """Return the source, then the outcomes."""
         return (self.source, *self.outcomes)
 
 
 def describe(scene: Scene) -> str:
-    """Say every shape with its place."""
+    """Describe every shape with its place."""
     return ", ".join(f"{thing} {place}" for place, thing in zip(PLACES, scene, strict=True) if thing)
 
 
 def is_test(scene: Scene) -> bool:
-    """Tell whether the scene is kept out of training, whoever draws it."""
+    """Return whether the scene is kept out of training, whoever draws it."""
     return zlib.crc32(describe(scene).encode()) % _TEST_SHARE == 0
 
 
@@ -89,7 +89,7 @@ def digest_of(families: Iterable[Family]) -> str:
 
 
 def changed(scene: Scene, place: int, thing: Thing | None) -> Scene:
-    """Give the scene with something else, or nothing, at a place."""
+    """Return the scene with something else, or nothing, at a place."""
     return (*scene[:place], thing, *scene[place + 1 :])
 
 

@@ -83,6 +83,6 @@ def train_towers(
 
 
 def _label(scenes: Sequence[Scene]) -> Tensor:
-    """Give int64 (scenes, PLACES): which thing stands there."""
+    """Return int64 (scenes, PLACES): which thing stands there."""
     numbers = {thing: number for number, thing in enumerate(_THINGS)}
     return torch.tensor([[numbers[thing] if thing else _NOTHING for thing in scene] for scene in scenes])

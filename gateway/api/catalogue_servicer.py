@@ -315,6 +315,6 @@ def _field_description(summary: FieldSummary, schema: Schema) -> catalogue_pb2.F
         values=summary.values,
         counts=summary.counts,
         more_values=summary.more_values,
-        minimum=summary.minimum or 0.0,
-        maximum=summary.maximum or 0.0,
+        minimum=summary.minimum,
+        maximum=summary.maximum,
     )

@@ -40,6 +40,7 @@ def search_message(
         if result.more
         else "",
         facets=map(facet_message, result.facets),
+        more=result.more,
     )
 
 
@@ -80,6 +81,7 @@ def facts_message(facts: Iterable[Fact]) -> search_pb2.Facts:
                 values=fact.values,
                 lowest=fact.lowest,
                 highest=fact.highest,
+                label=fact.label,
             )
             for fact in facts
         ]

@@ -19,6 +19,7 @@ class Fact:
     """Something that the index says of a field, or of one of its values."""
 
     field: str
+    label: str
     value: str = ""
     products: int = 0
     """Products that have the value, or the field."""
@@ -30,18 +31,29 @@ class Fact:
 
 
 async def facts_about(
-    words: str, schema: Schema, fields: Sequence[FieldSummary], count: Callable[[Filter], Awaitable[int]]
+    words: str,
+    schema: Schema,
+    fields: Sequence[FieldSummary],
+    count: Callable[[Filter], Awaitable[int]],
+    *,
+    language: str = "en",
 ) -> tuple[Fact, ...]:
     """Return what the index knows of the fields and values that a question names in the catalogue's own words."""
     folded = fold(words)
     named = [*_named_values(folded, schema, fields)][: limits.MAX_FACTS]
     facts = [
-        Fact(field=field, value=value, products=await count(Equals(field, value))) for field, value in named
+        Fact(
+            field=field,
+            label=schema.by_name[field].label(language),
+            value=value,
+            products=await count(Equals(field, value)),
+        )
+        for field, value in named
     ]
     for field in fields:
         owner = schema.by_name.get(field.name)
         if owner is not None and _is_named(owner, folded):
-            facts.append(_about(owner, field, await _holders(owner, count)))
+            facts.append(_about(owner, field, await _holders(owner, count), language))
     return tuple(facts[: limits.MAX_FACTS])
 
 
@@ -68,12 +80,13 @@ def _is_named(owner: Field, words: str) -> bool:
 
 def _pattern(word: str) -> str:
     # Scripts without spaces between words know no word's edge.
-    return rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word)
+    return rf"(?<!\w){re.escape(word)}(e?s)?(?!\w)" if word.isascii() else re.escape(word)
 
 
-def _about(owner: Field, field: FieldSummary, products: int) -> Fact:
+def _about(owner: Field, field: FieldSummary, products: int, language: str) -> Fact:
     return Fact(
         field=field.name,
+        label=owner.label(language),
         products=products,
         values=field.values[: limits.MAX_FACT_VALUES] if owner.kind in KEYWORD_KINDS else (),
         lowest=field.minimum,

@@ -239,14 +239,22 @@ class Turns:
         if understanding.references and (consults or understanding.route is Route.COMPARE):
             ids = tuple(dict.fromkeys(understanding.references))[: limits.MAX_COMPARED_PRODUCTS]
             schema = await retrieval.schema(deadline)
-            language = query.locale.partition("-")[0].lower() or "en"
-            if comparison := compare(await retrieval.stored(ids, deadline), schema, language=language):
+            products = await retrieval.stored(ids, deadline)
+            if comparison := compare(products, schema, language=_language(query)):
                 yield comparison
         elif consults:
             catalogue = await retrieval.catalogue(deadline)
             count = functools.partial(retrieval.count, deadline=deadline)
-            if facts := await facts_about(query.text, catalogue.schema, catalogue.fields, count):
+            facts = await facts_about(
+                query.text, catalogue.schema, catalogue.fields, count, language=_language(query)
+            )
+            if facts:
                 yield Facts(facts)
+
+
+def _language(query: Query) -> str:
+    """Return the language of the caller's locale; English where it has none."""
+    return query.locale.partition("-")[0].lower() or "en"
 
 
 async def _ended(raw: asyncio.Task[SearchResult] | None) -> asyncio.Task[SearchResult] | None:

@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # it has no py.typed
 
-from gateway.errors import DependencyError, InvalidQuery, NotFound, Overloaded, SearchError
+from gateway.errors import Aborted, DependencyError, InvalidQuery, NotFound, Overloaded, SearchError
 
 DOMAIN = "vitrine"
 
@@ -16,7 +16,7 @@ MAX_MESSAGE_LENGTH = 500
 def rich_status(error: SearchError, request_id: str) -> status_pb2.Status:
     """Give the status: always ErrorInfo and RequestInfo, and what the kind of error adds.
 
-    InvalidQuery adds BadRequest with the field and its limit, Overloaded adds RetryInfo, DependencyError the
+    InvalidQuery and Aborted add BadRequest with the field and its limit, Overloaded adds RetryInfo, DependencyError the
     dependency's name in the metadata of ErrorInfo.
     """
     status = status_pb2.Status(code=error.code.value[0], message=str(error)[:MAX_MESSAGE_LENGTH])
@@ -34,7 +34,7 @@ def internal_status(request_id: str) -> status_pb2.Status:
 
 def _error_info(error: SearchError) -> Message:
     info = error_details_pb2.ErrorInfo(reason=error.code.name, domain=DOMAIN)
-    if isinstance(error, (InvalidQuery, NotFound)):
+    if isinstance(error, (InvalidQuery, Aborted, NotFound)):
         info.metadata["field"] = error.field
     if isinstance(error, DependencyError):
         info.metadata["dependency"] = error.dependency
@@ -42,7 +42,7 @@ def _error_info(error: SearchError) -> Message:
 
 
 def _extra(error: SearchError) -> list[Message]:
-    if isinstance(error, InvalidQuery):
+    if isinstance(error, (InvalidQuery, Aborted)):
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=error.field, description=error.reason[:MAX_MESSAGE_LENGTH]
         )

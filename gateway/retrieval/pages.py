@@ -61,7 +61,8 @@ def page_of(request: Query, versions: Versions) -> Query:
         raise InvalidQuery(FIELD, "is of another query; repeat every other field of the request")
     if token.index != versions.index:
         raise Aborted(
-            f"{FIELD}: index {token.index[:64]} was replaced by {versions.index}; search again from the first page"
+            FIELD,
+            f"index {token.index[:64]} was replaced by {versions.index}; search again from the first page",
         )
     try:
         return _continued(request, token, versions.schema)

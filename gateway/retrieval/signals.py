@@ -1,14 +1,16 @@
 """Ranking signals beside the vectors, each a number from 0 to 1 with a name.
 
-`lexical` says which share of a query's rare words a product has exactly. A word is rare where few products have it. A
-query that is a keyword as a whole, such as a brand, counts however many products have it.
+`lexical` says which share of a query's rare words a product has exactly. A word is rare where few products have it. Some
+words name a product, whatever else was read of the query: a rare one with a digit in it, such as a model number, and a
+query that is an id or a keyword as a whole, such as a brand.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.model import Hit, IndexSummary
+from gateway.retrieval.query import Query
 from vitrine.domain.lexical import query_tokens
 from vitrine.domain.values import fold
 
@@ -25,19 +27,28 @@ CANDIDATES = 200
 """Products with a rare word that are ranked beside the nearest ones."""
 
 
-def rare_words(text: str, summary: IndexSummary) -> tuple[tuple[str, float], ...]:
-    """Return the tokens of a text by which products are matched exactly, each with its weight ln(1 + N / n).
+@dataclass(frozen=True, slots=True)
+class RareWord:
+    """A token by which products are matched exactly."""
 
-    That is the inverse document frequency: N products in all, n of which have the token.
-    """
+    token: str
+    weight: float
+    """ln(1 + N / n), the inverse document frequency: N products in all, n of which have the token."""
+    names: bool
+    """Whether it names a product, so that soft filters do not hide what has it."""
+
+
+def rare_words(query: Query, summary: IndexSummary) -> tuple[RareWord, ...]:
+    """Return the rare words of a query as it is searched, and those of the caller's own words that name a product."""
     threshold = max(RARE_PRODUCTS, RARE_SHARE * summary.products)
-    whole = fold(text)
-    weighted = []
-    for token in query_tokens(text):
+    typed = query.typed or query.text
+    named = {token for token in query_tokens(typed) if _names(token, typed, summary, threshold)}
+    words = []
+    for token in dict.fromkeys((*query_tokens(query.text), *sorted(named))):
         holders = summary.words.get(token, 0)
-        if holders and (holders <= threshold or (token == whole and _is_keyword(whole, summary))):
-            weighted.append((token, math.log(1 + summary.products / holders)))
-    return tuple(weighted)
+        if holders and (token in named or holders <= threshold):
+            words.append(RareWord(token, math.log(1 + summary.products / holders), token in named))
+    return tuple(words)
 
 
 def with_lexical(hit: Hit, matched: float, share: float) -> Hit:
@@ -50,6 +61,16 @@ def with_signals(hit: Hit, signals: Mapping[str, float], shares: Mapping[str, fl
     assert all(0 <= value <= 1 for value in signals.values()), "signals are bounded"
     added = sum(shares[name] * value for name, value in signals.items())
     return replace(hit, score=hit.score + added, signals={**hit.signals, **signals})
+
+
+def _names(token: str, typed: str, summary: IndexSummary, threshold: float) -> bool:
+    """Whether a token of the caller's words names a product."""
+    holders = summary.words.get(token, 0)
+    if not holders:
+        return False
+    if token == fold(typed):
+        return holders <= threshold or _is_keyword(token, summary)
+    return holders <= threshold and any(map(str.isdigit, token))
 
 
 def _is_keyword(folded: str, summary: IndexSummary) -> bool:

@@ -19,7 +19,7 @@ from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.embeddings import QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, Versions
-from gateway.retrieval.signals import CANDIDATES, LEXICAL, rare_words, with_lexical
+from gateway.retrieval.signals import CANDIDATES, LEXICAL, RareWord, rare_words, with_lexical
 from gateway.retrieval.summary import CatalogueSummary
 from vitrine.domain import limits
 from vitrine.domain.filters import Filter, both, exclusion, fitted, only
@@ -159,21 +159,33 @@ async def add_exact_matches(search: Search, tools: Tools) -> Search:
     )
     if summary is None:
         return replace(search, degraded=(*search.degraded, LEXICAL))
-    words = rare_words(query.typed or query.text, summary)
+    words = rare_words(query, summary)
     if not words:
         return search
-    # What a rewriter read of the words must not hide the product that they name.
-    conditions = both(query.filters, exclusion(query.excluded))
-    matching = await _ask(search, tools, conditions, limit=CANDIDATES, words=tuple(word for word, _ in words))
+    matching = await _having(search, tools, query.conditions, words)
+    named = tuple(word for word in words if word.names)
+    if named and query.soft_filters is not None:
+        # What a rewriter read of the words must not hide the product that they name.
+        conditions = both(query.filters, exclusion(query.excluded))
+        matching = (*matching, *await _having(search, tools, conditions, named))
     # Others in the pool may have one of the words too, where very many products do. Their signal is 0: a larger pool
     # then only appends, so that a smaller page is the beginning of a larger one.
     hits = {hit.product.id: with_lexical(hit, 0.0, share) for hit in search.pool.hits}
-    for hit in matching.hits:
-        matched = matched_share(words, hit.product.product, search.schema)
+    weighted = [(word.token, word.weight) for word in words]
+    for hit in matching:
+        matched = matched_share(weighted, hit.product.product, search.schema)
         hits[hit.product.id] = with_lexical(hit, matched, share)
     return replace(
         search, pool=Pool(hits=tuple(sorted(hits.values(), key=rank)), complete=search.pool.complete)
     )
+
+
+async def _having(
+    search: Search, tools: Tools, conditions: Filter | None, words: tuple[RareWord, ...]
+) -> tuple[Hit, ...]:
+    """Look up the nearest products that have one of the words."""
+    tokens = tuple(word.token for word in words)
+    return (await _ask(search, tools, conditions, limit=CANDIDATES, words=tokens)).hits
 
 
 async def relax(search: Search, tools: Tools) -> Search:

@@ -4,11 +4,9 @@ import logging
 from collections.abc import Callable
 
 from rewriter.engines.port import Engine, EngineError, Failure
+from vitrine.domain.limits import MAX_SOURCE_LENGTH
 from vitrine.process.logs import log_event
 from vitrine.v1 import rewrite_pb2
-
-MAX_SOURCE_LENGTH = 64
-"""Characters of the source that a rewrite names."""
 
 _logger = logging.getLogger(__name__)
 
@@ -36,11 +34,11 @@ class Fallback:
 
     @property
     def version(self) -> str:
-        """Name the versions of both."""
+        """Return the versions of both."""
         return f"{self._engine.version}, {self._other.version}"
 
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
-        """Give what the turn needs; raises EngineError only when both engines fail."""
+        """Return what the turn needs; raises EngineError only when both engines fail."""
         own_s = timeout_s - self._reserve_s
         try:
             return await self._engine.rewrite(request, timeout_s=max(0.0, own_s))

@@ -6,9 +6,22 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from vitrine.domain import limits
 from vitrine.v1 import rewrite_pb2
 
-_ROOMS = ("engines", "nlu", "replies")
+_REWRITER = Path(__file__).parents[1]
+_READING = (
+    "engines",
+    "nlu",
+    "replies",
+    "languages",
+    "answer_schema.py",
+    "checks.py",
+    "catalogues.py",
+    "prompt.toml",
+)
+"""What readings depend on in the rewriter; the domain is the rest of it."""
+_SUFFIXES = frozenset({".py", ".toml"})
 
 
 class Engine(Protocol):
@@ -16,11 +29,11 @@ class Engine(Protocol):
 
     @property
     def version(self) -> str:
-        """Name what reads the turns, and which of its versions."""
+        """Return what reads the turns, and which of its versions."""
         ...
 
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
-        """Give what the turn needs, within the time.
+        """Return what the turn needs, within the time.
 
         Raises:
             EngineError: no valid rewrite came in time; says why.
@@ -30,11 +43,18 @@ class Engine(Protocol):
 
 @cache
 def rules_version() -> str:
-    """Give the digest of the code that reads turns: under one digest, one turn is read one way."""
+    """Return the digest of the code and the data that read turns: under one digest, one turn is read one way."""
     state = hashlib.blake2b(digest_size=6)
-    for path in sorted(path for room in _ROOMS for path in (Path(__file__).parents[1] / room).rglob("*.py")):
-        state.update(path.read_bytes())
+    for path in _sources():
+        state.update(path.name.encode() + path.read_bytes())
     return state.hexdigest()
+
+
+def _sources() -> list[Path]:
+    """Return the files that readings depend on, in order."""
+    rooms = [*(_REWRITER / name for name in _READING), Path(limits.__file__).parent]
+    files = (path for room in rooms for path in (room.rglob("*") if room.is_dir() else [room]))
+    return sorted(path for path in files if path.suffix in _SUFFIXES)
 
 
 class Failure(Enum):

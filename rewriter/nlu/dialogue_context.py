@@ -4,12 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rewriter.nlu.conditions import Filter, conditions_of, lifted, merge, price_of, split
+from rewriter.nlu.bounds import Interval
+from rewriter.nlu.conditions import conditions_of, known_conditions, lifted, merge, range_on
 from rewriter.nlu.dialogue_state import Memory
 from rewriter.nlu.lexicon import Lexicon
-from rewriter.nlu.prices import PriceRange
 from rewriter.nlu.reading import Reading, values_of
 from rewriter.nlu.vocabulary import Role
+from vitrine.domain.filters import Equals, Filter
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Role as FieldRole
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 
@@ -20,7 +23,7 @@ class Situation:
     request: rewrite_pb2.RewriteRequest
     reading: Reading
     memory: Memory
-    pointed: Sequence[query_pb2.Product]
+    pointed: Sequence[Product]
     """Products that the words name."""
 
     @property
@@ -38,12 +41,12 @@ class Situation:
         """The product in mind; empty for none."""
         return self.target or self.memory.reference
 
-    def product(self, product_id: str) -> query_pb2.Product:
-        """Give a product that was shown; an empty one when it was not."""
-        return self.memory.known.get(product_id, query_pb2.Product(id=product_id))
+    def product(self, product_id: str) -> Product:
+        """Return a product that was shown; an empty one when it was not."""
+        return self.memory.known.get(product_id, Product(id=product_id))
 
     def values(self, product_id: str) -> Mapping[str, str]:
-        """Give what is known of a product by slot."""
+        """Return what is known of a product by slot."""
         return values_of(self.product(product_id), self.lexicon)
 
     @property
@@ -78,53 +81,73 @@ class Situation:
         return last is not None and last.route != query_pb2.ROUTE_TEXT and bool(self.reading.wanted)
 
     def conditions_around(self, product_id: str) -> list[Filter]:
-        """Give the conditions for a search that starts from a product: carried on, and kept to its category."""
-        category = self.product(product_id).category
-        known = category if category in self.lexicon.values.get("category", ()) else ""
+        """Return the conditions for a search that starts from a product: carried on, and kept to its category."""
+        field = self.lexicon.name_of(FieldRole.CATEGORY)
+        category = self.product(product_id).text(self.lexicon.schema, FieldRole.CATEGORY)
+        known = self.lexicon.spelling(field, category)
         shown = any(product.id == product_id for product in self.memory.shown)
-        earlier = [c for c in self.earlier if not known or c.equals.field != "category"] if shown else []
+        earlier = [c for c in self.earlier if not (known and _is_equals(c, field))] if shown else []
         return merge(earlier, conditions_of(self.reading, self.price_around(product_id), category=known))
 
-    def price_around(self, product_id: str) -> PriceRange | None:
-        """Give the interval that the turn names, or the one strictly below or above the product in mind."""
-        reading, price = self.reading, self.product(product_id).price
-        if reading.price or not 0 < price < math.inf:
+    def price_of(self, product_id: str) -> float | None:
+        """Return what a product that was shown costs; None where that is unknown, or nothing."""
+        price = self.product(product_id).by_role(self.lexicon.schema, FieldRole.PRICE)
+        return price if isinstance(price, float) and 0 < price < math.inf else None
+
+    def price_around(self, product_id: str) -> Interval | None:
+        """Return the interval that the turn names, or the one strictly below or above the product in mind."""
+        reading, price = self.reading, self.price_of(product_id)
+        if reading.price or price is None:
             return reading.price
-        earlier = price_of(self.earlier)
+        earlier = range_on(self.earlier, self.lexicon.name_of(FieldRole.PRICE))
         if reading.has(Role.CHEAPER):
-            lowest = (
-                earlier.minimum
-                if earlier and earlier.HasField("minimum") and earlier.minimum < price
-                else None
-            )
-            return PriceRange(minimum=lowest, maximum=price, exclusive_maximum=True)
+            low = earlier.minimum if earlier is not None else None
+            lowest = low if low is not None and low < price else None
+            return Interval(minimum=lowest, maximum=price, exclusive_maximum=True)
         if reading.has(Role.DEARER):
-            highest = (
-                earlier.maximum
-                if earlier and earlier.HasField("maximum") and earlier.maximum > price
-                else None
-            )
-            return PriceRange(minimum=price, maximum=highest, exclusive_minimum=True)
+            high = earlier.maximum if earlier is not None else None
+            highest = high if high is not None and high > price else None
+            return Interval(minimum=price, maximum=highest, exclusive_minimum=True)
         return None
 
     @property
-    def sort(self) -> query_pb2.SortOrder.ValueType:
-        """Give the order that the turn asks for; "cheaper" than nothing known means the cheapest first."""
+    def sort(self) -> query_pb2.Sort | None:
+        """Return the order that the turn asks for; "cheaper" than nothing known means the cheapest first."""
         reading = self.reading
-        priced = self.product(self.reference).price > 0 and not self.request.has_image
+        if reading.taken.sort is not None:
+            return reading.taken.sort
+        owner = self.lexicon.schema.role(FieldRole.PRICE)
+        if owner is None or not owner.sort:
+            return None
+        priced = self.price_of(self.reference) is not None and not self.request.has_image
         if reading.has(Role.CHEAPEST) or (reading.has(Role.CHEAPER) and not priced):
-            return query_pb2.SORT_ORDER_PRICE_ASCENDING
+            return query_pb2.Sort(field=owner.name)
         if reading.has(Role.DEAREST) or (reading.has(Role.DEARER) and not priced):
-            return query_pb2.SORT_ORDER_PRICE_DESCENDING
-        return query_pb2.SORT_ORDER_UNSPECIFIED
+            return query_pb2.Sort(field=owner.name, descending=True)
+        return None
+
+    @property
+    def earlier_sort(self) -> query_pb2.Sort | None:
+        """The order of the conversation so far; None where there is none, or the catalogue sorts by the field no more."""
+        last = self.memory.last
+        sorted_by = self.lexicon.schema.sorted_by
+        return last.sort if last is not None and last.sort.field in sorted_by else None
 
 
 def category_of(memory: Memory, lexicon: Lexicon) -> str:
-    """Give the category of a conversation so far; empty for none."""
-    said = [c.equals.value.text for c in _earlier(memory, lexicon) if c.equals.field == "category"]
-    return said[0] if said else memory.known.get(memory.reference, query_pb2.Product()).category
+    """Return the category of a conversation so far; empty for none."""
+    field = lexicon.name_of(FieldRole.CATEGORY)
+    said = [str(c.value) for c in _earlier(memory, lexicon) if isinstance(c, Equals) and c.field == field]
+    if said:
+        return said[0]
+    product = memory.known.get(memory.reference)
+    return product.text(lexicon.schema, FieldRole.CATEGORY) if product is not None else ""
+
+
+def _is_equals(condition: Filter, field: str) -> bool:
+    return isinstance(condition, Equals) and condition.field == field
 
 
 def _earlier(memory: Memory, lexicon: Lexicon) -> list[Filter]:
     last = memory.last
-    return split(last.filter, lexicon.values) if last is not None and last.HasField("filter") else []
+    return known_conditions(last.filter, lexicon) if last is not None and last.HasField("filter") else []

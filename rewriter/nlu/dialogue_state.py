@@ -4,6 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from vitrine.domain.errors import InvalidValue
+from vitrine.domain.messages import read_product, read_value
+from vitrine.domain.product import Product, check_value
+from vitrine.domain.schema import Schema
+from vitrine.domain.schema_files import shipped_schema
+from vitrine.domain.values import Value
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 _T = TypeVar("_T")
@@ -26,11 +32,11 @@ class Memory:
 
     last: rewrite_pb2.Rewrite | None
     """How the latest turn that searched was read, with the picture's id where the turn brought one."""
-    shown: Sequence[query_pb2.Product]
+    shown: Sequence[Product]
     """What the latest turn that showed anything showed, in order."""
-    shelves: Sequence[Sequence[query_pb2.Product]]
+    shelves: Sequence[Sequence[Product]]
     """What each turn showed, the latest first."""
-    known: Mapping[str, query_pb2.Product]
+    known: Mapping[str, Product]
     """Every product that was shown."""
     reference: str
     """The product in mind: the first that was shown last, or else the one that was spoken of; empty for none."""
@@ -42,10 +48,11 @@ class Memory:
     """The products that the latest turn compared."""
 
 
-def remember(history: Sequence[rewrite_pb2.Turn]) -> Memory:
+def remember(history: Sequence[rewrite_pb2.Turn], schema: Schema | None = None) -> Memory:
     """Read the turns, oldest first."""
+    catalogue = schema or shipped_schema()
     # A product without an id cannot be referred to.
-    shelves = [[product for product in turn.shown if product.id] for turn in history]
+    shelves = [[read_shown(product, catalogue) for product in turn.shown if product.id] for turn in history]
     shown = _latest(shelves) or []
     known = {product.id: product for shelf in shelves for product in shelf}
     pointed = {turn.product_id for turn in history}
@@ -64,13 +71,45 @@ def remember(history: Sequence[rewrite_pb2.Turn]) -> Memory:
     )
 
 
+def read_shown(message: query_pb2.Product, schema: Schema) -> Product:
+    """Read a product that was shown; what the schema has no field for, or a field of another kind, is left out."""
+    try:
+        product = read_product(message, schema)
+        named = product.values
+    except InvalidValue:
+        product = Product(id=message.id, attributes=dict(message.attributes))
+        named = {
+            name: value for name, held in message.fields.items() if (value := _read_value(held)) is not None
+        }
+    values = {name: value for name, value in named.items() if _fits(name, value, schema)}
+    return Product(id=product.id, values=values, attributes=product.attributes, image_uris=product.image_uris)
+
+
+def _read_value(message: query_pb2.FieldValue) -> Value | None:
+    try:
+        return read_value(message, "")
+    except InvalidValue:
+        return None
+
+
+def _fits(name: str, value: Value, schema: Schema) -> bool:
+    owner = schema.by_name.get(name)
+    if owner is None:
+        return False
+    try:
+        check_value(owner, value)
+    except InvalidValue:
+        return False
+    return True
+
+
 def _latest(values: Sequence[_T]) -> _T | None:
-    """Give the last value that is not empty."""
+    """Return the last value that is not empty."""
     return next((value for value in reversed(values) if value), None)
 
 
 def _spoken_of(turn: rewrite_pb2.Turn) -> str:
-    """Give the product that the turn pointed at or was understood to mean."""
+    """Return the product that the turn pointed at or was understood to mean."""
     if turn.product_id:
         return turn.product_id
     refers = turn.rewrite.route in {query_pb2.ROUTE_REFINE, query_pb2.ROUTE_SIMILAR}
@@ -78,7 +117,7 @@ def _spoken_of(turn: rewrite_pb2.Turn) -> str:
 
 
 def _with_picture(turn: rewrite_pb2.Turn) -> rewrite_pb2.Rewrite:
-    """Give the turn's rewrite; the picture that a search by picture came with is now the conversation's, by its id."""
+    """Return the turn's rewrite; the picture that a search by picture came with is now the conversation's, by its id."""
     rewrite = rewrite_pb2.Rewrite()
     rewrite.CopyFrom(turn.rewrite)
     pictured = turn.rewrite.route in {query_pb2.ROUTE_IMAGE, query_pb2.ROUTE_COMPOSED}

@@ -1,17 +1,22 @@
-"""What words mean to one catalogue: the vocabulary, joined by the values of a request's facets."""
+"""What words mean to one catalogue: the vocabulary, joined by the schema's fields and the values of a request's facets."""
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import chain, product
 
-from catalogue.product import TEXT_FIELDS
+from rewriter.nlu.field_words import FieldWords, Key, field_words
 from rewriter.nlu.vocabulary import (
+    ACCENTED,
+    BRAND_OPENINGS,
     CUES,
     FAULT_OPENINGS,
     FAULTS,
-    HYPONYMS,
+    KIND_SLOT,
+    KINDS,
     NUMBERS,
     ORDINALS,
     STEPS,
@@ -19,13 +24,30 @@ from rewriter.nlu.vocabulary import (
     SYNONYMS,
     Role,
 )
-from rewriter.nlu.words import fold, key_of
+from rewriter.nlu.words import CJK, fold, key_of
+from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Schema
+from vitrine.domain.schema import Role as FieldRole
+from vitrine.domain.schema_files import shipped_schema
 from vitrine.v1 import rewrite_pb2
 
 _MAX_PHRASE = 6
 """Words of the longest phrase that is looked up."""
 
-_Key = tuple[str, ...]
+_VALUES = frozenset({Role.VALUE, Role.STYLE})
+
+
+class Part(Enum):
+    """What a value says of a product."""
+
+    ATTRIBUTE = auto()
+    CATEGORY = auto()
+    KIND = auto()  # of a category: "boots" of "shoes"
+    BRAND = auto()
+    ACCENT = auto()  # "yellow accents"
+
+
+HEAD = frozenset({Part.CATEGORY, Part.KIND})
+"""What names a product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,58 +56,94 @@ class Meaning:
 
     role: Role
     slot: str = ""
+    """The field of a value; of a style, the attribute that it is a value of."""
     value: str = ""
     said: str = ""
+    part: Part = Part.ATTRIBUTE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lexicon:
     """Phrases by the stems of their words, and the values that filters may use."""
 
-    phrases: Mapping[_Key, Meaning]
-    values: Mapping[str, frozenset[str]]
-    """By field, exactly as the facets write them."""
+    schema: Schema
+    phrases: Mapping[Key, Meaning]
+    values: Mapping[str, Mapping[str, str]]
+    """By field and folded spelling, as the facets write them."""
     kinds: Mapping[str, str]
     """The category of each kind, such as "shoes" for "boots"."""
     words: frozenset[str]
     """The stem of every word of a phrase."""
+    fields: FieldWords
+    aliases: Mapping[str, str]
+    """The schema's field for each field or attribute that the language files name."""
+    unspaced: re.Pattern[str]
+    """The values of scripts that set no spaces."""
 
     def longest(self, stems: list[str], start: int) -> tuple[Meaning | None, int]:
-        """Find the longest phrase that begins at the word; give it and its number of words, (None, 1) for none."""
+        """Find the longest phrase that begins at the word; return it and its number of words, (None, 1) for none."""
         for length in range(min(_MAX_PHRASE, len(stems) - start), 0, -1):
             meaning = self.phrases.get(tuple(stems[start : start + length]))
             if meaning is not None:
                 return meaning, length
         return None, 1
 
+    def name_of(self, role: FieldRole) -> str:
+        """Return the field of that role that conditions may name; empty for none."""
+        owner = self.schema.role(role)
+        return owner.name if owner is not None and owner.filter else ""
 
-def build_lexicon(facets: Iterable[rewrite_pb2.Facet]) -> Lexicon:
-    """Join the vocabulary with the facets' values; facets of fields that no filter may name are left out."""
-    values: dict[str, frozenset[str]] = {}
-    for facet in facets:
-        if facet.field in TEXT_FIELDS:
-            values[facet.field] = values.get(facet.field, frozenset()) | {*facet.values}
-    phrases = _VOCABULARY | dict(_synonyms(values))
-    for field in ("brand", "pattern", "colour", "category"):  # where fields share a word, the last one has it
-        phrases.update(_facet_phrases(field, sorted(values.get(field, ())), phrases))
-    kinds = dict(_kinds(values.get("category", frozenset())))
-    return Lexicon(phrases, values, kinds, frozenset(chain.from_iterable(phrases)))
+    def spelling(self, field: str, value: str) -> str:
+        """Return a value as the facets write it; empty where they lack it."""
+        return self.values.get(field, {}).get(fold(value), "")
+
+    def is_multiple(self, field: str) -> bool:
+        """Return whether products have several values of the field."""
+        owner = self.schema.by_name.get(field)
+        return owner is not None and owner.kind is Kind.KEYWORDS
+
+
+def build_lexicon(facets: Iterable[rewrite_pb2.Facet], schema: Schema | None = None) -> Lexicon:
+    """Join the vocabulary with the facets' values; facets of fields that take no keywords in filters are left out."""
+    schema = schema or shipped_schema()
+    values = _values_of(facets, schema)
+    aliases = {name: owner.name for name in _NAMED if (owner := _called(name, schema)) is not None}
+    phrases = _VOCABULARY | dict(_synonyms(values, aliases, schema))
+    named: dict[str, dict[Key, str]] = {}
+    for owner in _by_precedence(schema):
+        for key, meaning, alone in _field_phrases(owner, values.get(owner.name, {}).values(), phrases):
+            if alone:
+                phrases[key] = meaning
+            else:
+                named.setdefault(owner.name, {})[key] = meaning.value
+    category = schema.role(FieldRole.CATEGORY)
+    kinds = dict(_kinds(values.get(category.name, {}).values())) if category is not None else {}
+    return Lexicon(
+        schema=schema,
+        phrases=phrases,
+        values=values,
+        kinds=kinds,
+        words=frozenset(chain.from_iterable(phrases)),
+        fields=field_words(schema, named, values),
+        aliases=aliases,
+        unspaced=_unspaced(values),
+    )
 
 
 class LexiconCache:
-    """Keeps the lexicons of the facets seen last, by digest; at most `size` of them."""
+    """Keeps the lexicons of the catalogues seen last, by digest; at most `size` of them."""
 
     def __init__(self, size: int = 32) -> None:
         self._size = size
         self._lexicons: OrderedDict[bytes, Lexicon] = OrderedDict()
 
-    def get(self, facets: Iterable[rewrite_pb2.Facet]) -> Lexicon:
-        """Give the lexicon of the facets, built on first use."""
-        facets = tuple(facets)
-        digest = _digest(facets)
+    def get(self, facets: Iterable[rewrite_pb2.Facet], schema: Schema | None = None) -> Lexicon:
+        """Return the lexicon of the facets under the schema, built on first use."""
+        facets, schema = tuple(facets), schema or shipped_schema()
+        digest = _digest(facets, schema)
         lexicon = self._lexicons.get(digest)
         if lexicon is None:
-            lexicon = build_lexicon(facets)
+            lexicon = build_lexicon(facets, schema)
             self._lexicons[digest] = lexicon
             if len(self._lexicons) > self._size:
                 self._lexicons.popitem(last=False)
@@ -93,84 +151,137 @@ class LexiconCache:
         return lexicon
 
 
-def _digest(facets: Iterable[rewrite_pb2.Facet]) -> bytes:
-    """Give a digest that tells facets apart; lengths keep values from running together."""
+def _digest(facets: Iterable[rewrite_pb2.Facet], schema: Schema) -> bytes:
+    """Return a digest that tells catalogues apart; lengths keep facets from running together."""
     state = hashlib.blake2b(digest_size=16)
+    known = schema is shipped_schema()  # its words are always the same
+    words = () if known else (f"{owner.name}={owner.asked_by}" for owner in schema)
+    for data in (schema.digest.encode(), *(word.encode() for word in words)):
+        state.update(len(data).to_bytes(4, "big") + data)
     for facet in facets:
-        for part in (facet.field, *facet.values, ""):
-            data = part.encode()
-            state.update(len(data).to_bytes(4, "big") + data)
+        data = facet.SerializeToString(deterministic=True)
+        state.update(len(data).to_bytes(4, "big") + data)
     return state.digest()
 
 
-def _phrase_list(phrases: str) -> Iterator[_Key]:
-    """Read phrases written with bars between them."""
-    for phrase in phrases.split(" | "):
-        yield key_of(phrase)
+def _values_of(facets: Iterable[rewrite_pb2.Facet], schema: Schema) -> Mapping[str, Mapping[str, str]]:
+    """Gather the facets' values; of two that are equal the first one's spelling counts."""
+    values: dict[str, dict[str, str]] = {}
+    for facet in facets:
+        owner = schema.filtered.get(facet.field)
+        if owner is not None and owner.kind in KEYWORD_KINDS:
+            known = values.setdefault(owner.name, {})
+            for value in facet.values:
+                known.setdefault(fold(value), value)
+    return values
 
 
-def _vocabulary() -> Iterator[tuple[_Key, Meaning]]:
-    """Give every phrase that holds without a catalogue; a later one replaces an earlier one."""
+def _called(name: str, schema: Schema) -> Field | None:
+    """Return the keyword field that a language file's name is for: by its role, its name, or a word that asks for it."""
+    fields = [owner for owner in schema.filtered.values() if owner.kind in KEYWORD_KINDS]
+    by_role = (owner for owner in fields if owner.role == name)
+    by_name = (owner for owner in fields if owner.name == name)
+    by_word = (owner for owner in fields if name in map(fold, owner.asked_by))
+    return next(chain(by_role, by_name, by_word), None)
+
+
+def _by_precedence(schema: Schema) -> list[Field]:
+    """Return the keyword fields; where several share a word, the last one has it: the category, then the schema's order."""
+    fields = [owner for owner in reversed(schema.fields) if owner.filter and owner.kind in KEYWORD_KINDS]
+    places = {FieldRole.BRAND: 0, FieldRole.CATEGORY: 2}
+    return sorted(fields, key=lambda owner: places.get(owner.role, 1) if owner.role else 1)
+
+
+def _vocabulary() -> Iterator[tuple[Key, Meaning]]:
+    """Yield every phrase that holds without a catalogue; a later one replaces an earlier one."""
     for role, phrases in CUES.items():
-        yield from ((key, Meaning(role)) for key in _phrase_list(phrases))
+        yield from ((key_of(phrase), Meaning(role)) for phrase in phrases)
     for number, word in enumerate(NUMBERS[1:], start=2):
         yield (word,), Meaning(Role.NUMBER, value=str(number))
     for phrase, position in ORDINALS.items():
         yield key_of(phrase), Meaning(Role.ORDINAL, value=str(position))
     for slot, styles in STYLES.items():
+        part = Part.KIND if slot == KIND_SLOT else Part.ATTRIBUTE
         for style, phrases in styles.items():
-            yield from ((key, Meaning(Role.STYLE, slot, style, style)) for key in _phrase_list(phrases))
-    for kinds in HYPONYMS.values():
-        yield from ((key_of(kind), Meaning(Role.STYLE, "type", kind, kind)) for kind in kinds.split(" | "))
+            yield from ((key_of(phrase), Meaning(Role.STYLE, slot, style, style, part)) for phrase in phrases)
+    for kind in chain.from_iterable(KINDS.values()):
+        yield key_of(kind), Meaning(Role.STYLE, KIND_SLOT, kind, kind, Part.KIND)
     for phrases, (slot, direction) in STEPS.items():
-        said = phrases.split(" | ")[0]
-        yield from ((key, Meaning(Role.STEP, slot, str(direction), said)) for key in _phrase_list(phrases))
+        yield from (
+            (key_of(phrase), Meaning(Role.STEP, slot, str(direction), phrases[0])) for phrase in phrases
+        )
 
 
-def _faults() -> Iterator[tuple[_Key, Meaning]]:
-    """Give what may be too much: "too bright"."""
+def _faults() -> Iterator[tuple[Key, Meaning]]:
+    """Yield what may be too much: "too bright"."""
     for slot, adjectives in FAULTS.items():
-        for opening, adjective in product(FAULT_OPENINGS, adjectives.split(" | ")):
+        for opening, adjective in product(FAULT_OPENINGS, adjectives):
             yield key_of(f"{opening} {adjective}"), Meaning(Role.FAULT, slot, said=adjective)
 
 
-_VOCABULARY: dict[_Key, Meaning] = dict(_faults()) | dict(_vocabulary())
+_VOCABULARY: dict[Key, Meaning] = dict(_faults()) | dict(_vocabulary())
+_NAMED = dict.fromkeys([*SYNONYMS, *STYLES, *FAULTS, ACCENTED])
+"""The fields and attributes that the language files name."""
 
 
-def _synonyms(values: Mapping[str, frozenset[str]]) -> Iterator[tuple[_Key, Meaning]]:
-    """Give the synonyms of those values that the facets hold, whatever their case and number."""
-    for field, synonyms in SYNONYMS.items():
-        known = {key_of(value): value for value in values.get(field, ())}
+def _synonyms(
+    values: Mapping[str, Mapping[str, str]], aliases: Mapping[str, str], schema: Schema
+) -> Iterator[tuple[Key, Meaning]]:
+    """Yield the synonyms of those values that the facets hold, whatever their case and number."""
+    for name, synonyms in chain(STYLES.items(), SYNONYMS.items()):
+        if name not in aliases:
+            continue
+        owner = schema.by_name[aliases[name]]
+        known = {key_of(value): value for value in values.get(owner.name, {}).values()}
         for target, phrases in synonyms.items():
             value = known.get(key_of(target))
             if value is not None:
-                yield from ((key, _value(field, value)) for key in _phrase_list(phrases))
+                yield from ((key_of(phrase), _value(owner, value)) for phrase in phrases)
 
 
 def _kinds(categories: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Give the kinds of those categories that the facets hold."""
+    """Yield the kinds of those categories that the facets hold."""
     known = {key_of(category): category for category in categories}
-    for category, kinds in HYPONYMS.items():
+    for category, kinds in KINDS.items():
         value = known.get(key_of(category))
         if value is not None:
-            yield from ((kind, value) for kind in kinds.split(" | "))
+            yield from ((kind, value) for kind in kinds)
 
 
-def _facet_phrases(
-    field: str, values: Iterable[str], taken: Mapping[_Key, Meaning]
-) -> Iterator[tuple[_Key, Meaning]]:
-    """Give a facet's own values; a brand named like a common word needs "by" or "from" before it."""
-    for value in values:
+def _field_phrases(
+    owner: Field, values: Iterable[str], taken: Mapping[Key, Meaning]
+) -> Iterator[tuple[Key, Meaning, bool]]:
+    """Yield a field's own values, each with whether it is meant where it stands alone.
+
+    A brand named like a common word needs "by" or "from" before it; so do a number, a letter and a common word of any
+    other field one of its words: "size 42", "size M".
+    """
+    for value in sorted(values):
         key = key_of(value)
         if not key or len(key) >= _MAX_PHRASE:
             continue
-        meaning = _value(field, value)
-        if field == "brand":
-            yield from (((word, *key), meaning) for word in ("by", "from", "brand"))
-            if taken.get(key, meaning).slot != "brand":
-                continue
-        yield key, meaning
+        meaning = _value(owner, value)
+        common = key in taken and taken[key].role not in _VALUES
+        if owner.role is FieldRole.BRAND:
+            yield from (((word, *key), meaning, True) for word in BRAND_OPENINGS)
+            if taken.get(key, meaning).slot == owner.name:
+                yield key, meaning, True
+        else:
+            yield key, meaning, not (common or _is_bare(key))
 
 
-def _value(field: str, value: str) -> Meaning:
-    return Meaning(Role.VALUE, field, value, fold(value))
+def _is_bare(key: Key) -> bool:
+    """Return whether a value is a number or a single letter, which alone may mean anything."""
+    return all(word.isdecimal() for word in key) or (len(key) == 1 and len(key[0]) == 1 and key[0].isascii())
+
+
+def _value(owner: Field, value: str) -> Meaning:
+    parts = {FieldRole.CATEGORY: Part.CATEGORY, FieldRole.BRAND: Part.BRAND}
+    part = parts.get(owner.role, Part.ATTRIBUTE) if owner.role else Part.ATTRIBUTE
+    return Meaning(Role.VALUE, owner.name, value, fold(value), part)
+
+
+def _unspaced(values: Mapping[str, Mapping[str, str]]) -> re.Pattern[str]:
+    found = {value for known in values.values() for value in known if CJK.search(value)}
+    longest_first = sorted(found, key=lambda value: (-len(value), value))
+    return re.compile("|".join(map(re.escape, longest_first)) if found else r"(?!)")

@@ -2,84 +2,53 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from vitrine.v1 import query_pb2
-
-NEAR = 0.2
-"""How far "around 50" reaches to either side, as a share of the price."""
+from rewriter.languages.files import english, languages
+from rewriter.nlu.bounds import BOUNDS, Interval
 
 _MAX_PRICE = 1e9
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceRange:
-    """An interval of prices; None leaves a side open, a bound belongs to the interval unless it is exclusive."""
-
-    minimum: float | None = None
-    maximum: float | None = None
-    exclusive_minimum: bool = False
-    exclusive_maximum: bool = False
-
-    def to_filter(self) -> query_pb2.Filter:
-        """Give the condition on the price."""
-        return query_pb2.Filter(
-            range=query_pb2.Range(
-                field="price",
-                minimum=self.minimum,
-                maximum=self.maximum,
-                exclusive_minimum=self.exclusive_minimum,
-                exclusive_maximum=self.exclusive_maximum,
-            )
-        )
-
-    def say(self) -> str:
-        """Say the interval to the shopper: "under 50", "from 20 to 40"."""
-        if self.minimum is not None and self.maximum is not None:
-            return f"from {self.minimum:g} to {self.maximum:g}"
-        if self.maximum is not None:
-            return f"{'under' if self.exclusive_maximum else 'up to'} {self.maximum:g}"
-        return f"{'over' if self.exclusive_minimum else 'from'} {self.minimum:g}"
-
-
-_CURRENCY = r"(?:dollars?|pounds?|euros?|bucks?|quid|usd|gbp|eur)"
+_ENGLISH = english()
+_CURRENCY = _ENGLISH.pattern("prices", "currency")
 _AMOUNT = (
     rf"(?:[£$€]\s?)?(\d{{1,9}}(?:,\d{{3}})*(?:\.\d{{1,2}})?)(k?)(?!\w|[.,]\d)(?:\s?(?:{_CURRENCY}\b|[£$€]))?"
 )
-_UP_TO = (
-    r"(?:up to|at most|max(?:imum)?(?: of)?|(?:no|not) more than|(?:nothing|not) over|within(?: a budget of)?"
-    r"|(?:a |my )?budget(?: is| of)?|cap(?:ped)?(?: it)? at|i have)"
-)
-_BELOW = r"(?:under|below|less than|cheaper than|lower than|for less than|beneath)"
-_ABOVE = r"(?:over|above|more than|upwards? of|higher than)"
-_FROM = r"(?:at least|from|min(?:imum)?(?: of)?|starting (?:at|from)|no less than|not (?:under|below))"
-_ABOUT = r"(?:around|about|roughly|approximately|circa)"
+_BETWEEN = _ENGLISH.pattern("bounds", "between").replace("{n}", _AMOUNT)
 
-_FORMS: tuple[tuple[re.Pattern[str], Callable[..., PriceRange]], ...] = tuple(
-    (re.compile(rf"(?<!\w){form}"), build)
-    for form, build in (
-        (
-            rf"(?:between|from) {_AMOUNT} (?:and|to) {_AMOUNT}",
-            lambda a, b: PriceRange(minimum=min(a, b), maximum=max(a, b)),
-        ),
-        (
-            rf"(?=[£$€]){_AMOUNT}\s?(?:-|to)\s?{_AMOUNT}",
-            lambda a, b: PriceRange(minimum=min(a, b), maximum=max(a, b)),
-        ),
-        (rf"not {_ABOVE} {_AMOUNT}", lambda a: PriceRange(maximum=a)),
-        (rf"{_UP_TO} {_AMOUNT}(?: to spend)?", lambda a: PriceRange(maximum=a)),
-        (rf"{_FROM} {_AMOUNT}", lambda a: PriceRange(minimum=a)),
-        (rf"{_BELOW} {_AMOUNT}", lambda a: PriceRange(maximum=a, exclusive_maximum=True)),
-        (rf"{_ABOVE} {_AMOUNT}", lambda a: PriceRange(minimum=a, exclusive_minimum=True)),
-        (rf"{_ABOUT} {_AMOUNT}", lambda a: PriceRange(minimum=a * (1 - NEAR), maximum=a * (1 + NEAR))),
-    )
+
+def _between(one: float, other: float) -> Interval:
+    return Interval(minimum=min(one, other), maximum=max(one, other))
+
+
+def _bound(name: str) -> str:
+    """Return the pattern of an amount of money with that bound before it."""
+    words = filter(None, (_ENGLISH.pattern("prices", name), _ENGLISH.pattern("bounds", name)))
+    return rf"(?:{'|'.join(words)}) {_AMOUNT}" + (r"(?: to spend)?" if name == "up_to" else "")
+
+
+_READERS: tuple[tuple[str, Callable[..., Interval]], ...] = (
+    (_BETWEEN, _between),
+    (rf"(?=[£$€]){_AMOUNT}\s?(?:-|to)\s?{_AMOUNT}", _between),
+    *((_bound(name), BOUNDS[name]) for name in ("up_to", "from", "below", "above", "about")),
 )
+_FORMS = tuple((re.compile(rf"(?<!\w){form}"), build) for form, build in _READERS)
 _OPERATORS = {"<=": "at most", ">=": "at least", "<": "under", ">": "over"}
 _OPERATOR = re.compile(r"(?:price\s*)?(<=|>=|<|>)\s*(?=[£$€\d])")
 
 
-def take_price(text: str) -> tuple[PriceRange | None, str]:
-    """Find the first phrase about money in folded text; give its interval and the text without it."""
+def _words_of_money(*, spaced: bool) -> str:
+    kept = (each for each in languages().values() if each.spaced is spaced)
+    return "|".join(each.pattern("money", "words") for each in kept)
+
+
+_MONEY = re.compile(
+    rf"(?<!\w)(?:{_words_of_money(spaced=True)})(?!\w)|{_words_of_money(spaced=False)}"
+    rf"|{_ENGLISH.pattern('money', 'signs')}"
+)
+
+
+def take_price(text: str) -> tuple[Interval | None, str]:
+    """Find the first phrase about money in folded text; return its interval and the text without it."""
     text = _OPERATOR.sub(lambda match: f" {_OPERATORS[match[1]]} ", text)
     for form, build in _FORMS:
         match = form.search(text)
@@ -89,6 +58,15 @@ def take_price(text: str) -> tuple[PriceRange | None, str]:
         if max(amounts) <= _MAX_PRICE:
             return build(*amounts), f"{text[: match.start()]} {text[match.end() :]}"
     return None, text
+
+
+def speaks_of_money(text: str) -> bool:
+    """Return whether folded text names a price, a bound or an interval.
+
+    "size 10 dress" and "a top for a 2 year old" name numbers, and a price read from them would hide what is asked for.
+    So a number counts as money only in a turn that holds a word of money, in any language, or an interval.
+    """
+    return _MONEY.search(text) is not None
 
 
 def _amounts(groups: tuple[str, ...]) -> list[float]:

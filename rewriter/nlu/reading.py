@@ -4,16 +4,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from rewriter.nlu.lexicon import Lexicon
-from rewriter.nlu.prices import PriceRange, take_price
+from rewriter.nlu.bounds import Interval
+from rewriter.nlu.field_words import Taken
+from rewriter.nlu.lexicon import HEAD, Lexicon, Part
+from rewriter.nlu.prices import take_price
 from rewriter.nlu.tagging import VALUES, Tag, Use, tag_text
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import fold, stem
-from vitrine.v1 import query_pb2
+from vitrine.domain.product import Product
+from vitrine.domain.schema import KEYWORD_KINDS
+from vitrine.domain.schema import Role as FieldRole
 
 _CONNECTORS = frozenset({Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.JOIN, Role.POINT, Role.NOT})
 """Roles whose words stay in a query only before a word of the shopper's own: "for a wedding"."""
 
+_NOTHING_TAKEN = Taken("")
 _OPENING = frozenset({Role.WITH, Role.NOT, Role.IN})
 _OWN_WORDS = frozenset({Role.WORD, Role.STEP, Role.COMPARATIVE, Role.NUMBER})
 
@@ -23,8 +28,10 @@ class Reading:
     """One turn, read by itself."""
 
     tags: tuple[Tag, ...]
-    price: PriceRange | None
+    price: Interval | None
     lexicon: Lexicon
+    taken: Taken = _NOTHING_TAKEN
+    """What was said beside the words of the catalogue's fields."""
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -39,14 +46,13 @@ class Reading:
     @property
     def unwanted(self) -> tuple[Tag, ...]:
         """The values that are excluded; a value of the same slot that is asked for instead excludes enough."""
-        wanted = {tag.slot for tag in self.wanted}
-        return tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot not in wanted)
+        return tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot not in self._replacing)
 
     @property
     def old(self) -> tuple[Tag, ...]:
         """The values that give way to others: "red instead of blue", "red, not blue"."""
-        wanted = {tag.slot for tag in self.wanted}
-        return self._used(Use.OLD) + tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot in wanted)
+        replaced = (tag for tag in self._used(Use.UNWANTED) if tag.slot in self._replacing)
+        return (*self._used(Use.OLD), *replaced)
 
     @property
     def allowed(self) -> tuple[Tag, ...]:
@@ -56,8 +62,8 @@ class Reading:
     @property
     def category(self) -> str:
         """The category that is asked for, by its name or by a kind of it; empty for none."""
-        kinds = (self.lexicon.kinds.get(tag.meaning.said, "") for tag in self.wanted if tag.slot == "type")
-        names = (tag.meaning.value for tag in self.wanted if tag.slot == "category")
+        kinds = (self.lexicon.kinds.get(tag.meaning.said, "") for tag in self.wanted if tag.part is Part.KIND)
+        names = (tag.meaning.value for tag in self.wanted if tag.part is Part.CATEGORY)
         return next((name for name in (*names, *kinds) if name), "")
 
     @property
@@ -69,26 +75,33 @@ class Reading:
     @property
     def query(self) -> str:
         """What is wanted, as a query says it: styles before the noun, other words where they stood."""
-        kept = [(tag, surface) for tag, surface in _kept(self.tags) if tag.slot != "brand"]
-        head = next((tag for tag, _ in kept if tag.slot in {"category", "type"}), None)
+        kept = [(tag, surface) for tag, surface in _kept(self.tags) if tag.part is not Part.BRAND]
+        head = next((tag for tag, _ in kept if tag.part in HEAD), None)
         if head is None:
             return " ".join(surface for _, surface in kept)
         position = next(position for position, (tag, _) in enumerate(kept) if tag is head)
         before, after = kept[:position], kept[position + 1 :]
         styles = [
-            item for item in after if item[0].role in VALUES and item[0].slot not in {"accent", "category"}
+            item
+            for item in after
+            if item[0].role in VALUES and item[0].part not in {Part.ACCENT, Part.CATEGORY}
         ]
-        rest = [item for item in after if item not in styles and item[0].slot != "category"]
+        rest = [item for item in after if item not in styles and item[0].part is not Part.CATEGORY]
         return " ".join(surface for _, surface in (*before, *styles, kept[position], *rest))
 
     def without_head(self) -> "Reading":
-        """Give the reading without the category or kind that it asks for."""
-        kept = tuple(tag for tag in self.tags if tag.slot not in {"category", "type"})
+        """Return the reading without the category or kind that it asks for."""
+        kept = tuple(tag for tag in self.tags if tag.part not in HEAD)
         return replace(self, tags=kept)
 
     def has(self, *roles: Role) -> bool:
-        """Say whether one of the roles occurs."""
+        """Return whether one of the roles occurs."""
         return not self.roles.isdisjoint(roles)
+
+    @property
+    def _replacing(self) -> frozenset[str]:
+        """The slots of which a wish excludes every other value: not those of which a product has several."""
+        return frozenset(tag.slot for tag in self.wanted if not self.lexicon.is_multiple(tag.slot))
 
     def _used(self, use: Use) -> tuple[Tag, ...]:
         return tuple(tag for tag in self.tags if tag.role in VALUES and tag.use is use)
@@ -96,28 +109,33 @@ class Reading:
 
 def read(text: str, lexicon: Lexicon) -> Reading:
     """Read the shopper's words."""
-    price, rest = take_price(fold(text))
-    return Reading(tags=tag_text(rest, lexicon), price=price, lexicon=lexicon)
+    taken = lexicon.fields.take(fold(text), by_price=True)
+    priced = bool(lexicon.name_of(FieldRole.PRICE))
+    price, rest = take_price(taken.text) if priced else (None, taken.text)
+    return Reading(tags=tag_text(rest, lexicon), price=price, lexicon=lexicon, taken=taken)
 
 
-def values_of(product: query_pb2.Product, lexicon: Lexicon) -> Mapping[str, str]:
-    """Say what a product has in each slot: its typed fields and attributes, then what its title says."""
+def values_of(product: Product, lexicon: Lexicon) -> Mapping[str, str]:
+    """Return what a product has in each slot: its fields and attributes, then what its title says.
+
+    Of several keywords the first one counts.
+    """
     values = {name: value for name, value in product.attributes.items() if value}
-    for field in ("category", "colour", "pattern", "brand"):
-        if getattr(product, field):
-            values[field] = getattr(product, field)
-    for said in tag_text(fold(product.title), lexicon):
+    for owner in lexicon.schema.filtered.values():
+        value = product.values.get(owner.name)
+        if owner.kind in KEYWORD_KINDS and value:
+            first = value[0] if isinstance(value, tuple) else str(value)
+            values[owner.name] = lexicon.spelling(owner.name, first) or first
+    for said in tag_text(fold(product.text(lexicon.schema, FieldRole.TITLE)), lexicon):
         if said.role in VALUES:
             values.setdefault(said.slot, said.meaning.value)
     return values
 
 
-def point_at(
-    reading: Reading, products: Sequence[query_pb2.Product]
-) -> tuple[Reading, tuple[query_pb2.Product, ...]]:
+def point_at(reading: Reading, products: Sequence[Product]) -> tuple[Reading, tuple[Product, ...]]:
     """Find the shown products that the turn names by position or description: "the last one", "the blue dress".
 
-    Gives the reading with the describing values marked, so that none of them is taken for a wish.
+    Returns the reading with the describing values marked, so that none of them is taken for a wish.
     """
     if not products:
         return reading, ()
@@ -137,7 +155,7 @@ def point_at(
 
 
 def _kept(tags: Sequence[Tag], *, leading: bool = False) -> list[tuple[Tag, str]]:
-    """Give the tags that a query keeps and how it says them.
+    """Return the tags that a query keeps and how it says them.
 
     Connectors stay before a word of the shopper's own; at the very beginning only where that is asked for, and then
     only those that change its meaning: "without pockets".
@@ -161,7 +179,7 @@ def _kept(tags: Sequence[Tag], *, leading: bool = False) -> list[tuple[Tag, str]
 
 
 def positions_of(tags: Sequence[Tag], shown: int) -> list[int]:
-    """Give the positions, from 0, that ordinals name: "the second", "the first two", "compare 1 and 3"."""
+    """Return the positions, from 0, that ordinals name: "the second", "the first two", "compare 1 and 3"."""
     positions: list[int] = []
     compares = any(current.role is Role.COMPARE for current in tags)
     for current, following in zip_longest(tags, tags[1:]):
@@ -176,7 +194,7 @@ def positions_of(tags: Sequence[Tag], shown: int) -> list[int]:
 
 
 def _descriptions(tags: Sequence[Tag]) -> list[tuple[int, int]]:
-    """Give the spans of "the" or "that" with values after it: the first of them may describe a product."""
+    """Return the spans of "the" or "that" with values after it: the first of them may describe a product."""
     spans: list[tuple[int, int]] = []
     for start, current in enumerate(tags):
         if current.surface in {"the", "that", "this", "no the"}:
@@ -189,8 +207,8 @@ def _descriptions(tags: Sequence[Tag]) -> list[tuple[int, int]]:
 
 
 def _describes(current: Tag) -> bool:
-    """Say whether the value may describe one product; "the dresses" speaks of no one in particular."""
-    plural = current.slot == "category" and stem(current.surface) != current.surface
+    """Return whether the value may describe one product; "the dresses" speaks of no one in particular."""
+    plural = current.part is Part.CATEGORY and stem(current.surface) != current.surface
     return (
         current.role in VALUES
         and current.use is Use.WANTED
@@ -198,11 +216,18 @@ def _describes(current: Tag) -> bool:
     )
 
 
-def fits(product: query_pb2.Product, described: Collection[Tag], lexicon: Lexicon) -> bool:
-    """Say whether the product has every value."""
+def fits(product: Product, described: Collection[Tag], lexicon: Lexicon) -> bool:
+    """Return whether the product has every value."""
     values = values_of(product, lexicon)
+    title = fold(product.text(lexicon.schema, FieldRole.TITLE))
     return all(
         tag.meaning.value == values.get(tag.slot)
-        or (tag.slot == "type" and tag.meaning.said in fold(product.title))
+        or (lexicon.is_multiple(tag.slot) and tag.meaning.value in _keywords(product, tag.slot, lexicon))
+        or (tag.part is Part.KIND and tag.meaning.said in title)
         for tag in described
     )
+
+
+def _keywords(product: Product, field: str, lexicon: Lexicon) -> set[str]:
+    held = product.values.get(field)
+    return {lexicon.spelling(field, keyword) for keyword in held} if isinstance(held, tuple) else set()

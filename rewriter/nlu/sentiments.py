@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from catalogue.product import TEXT_FIELDS
-from rewriter.limits import MAX_REMARKS
-from rewriter.nlu.moods import asks_advice, mood_of
+from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.reading import Reading
-from rewriter.nlu.tagging import VALUES, Use
+from rewriter.nlu.sentiment_words import asks_advice, mood_of
+from rewriter.nlu.tagging import VALUES, Tag, Use
 from rewriter.nlu.vocabulary import Role
+from vitrine.domain.limits import MAX_REMARKS
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 _SENTIMENTS = {
@@ -33,7 +33,7 @@ def add_opinions(
 
 
 def intent_of(rewrite: rewrite_pb2.Rewrite, text: str, reading: Reading) -> query_pb2.Intent.ValueType:
-    """Say by rules why the shopper asks."""
+    """Decide by rules why the shopper asks."""
     if rewrite.route == query_pb2.ROUTE_COMPARE:
         return query_pb2.INTENT_COMPARE
     if reading.has(Role.DEFINE) or asks_advice(text):
@@ -44,7 +44,7 @@ def intent_of(rewrite: rewrite_pb2.Rewrite, text: str, reading: Reading) -> quer
 
 
 def sentiment_of(rewrite: rewrite_pb2.Rewrite, text: str, reading: Reading) -> query_pb2.Sentiment.ValueType:
-    """Say by rules in which mood the shopper speaks; a fault outweighs praise, and thanks for an answer are praise."""
+    """Decide by rules in which mood the shopper speaks; a fault outweighs praise, and thanks for an answer are praise."""
     if reading.has(Role.FAULT):
         return query_pb2.SENTIMENT_NEGATIVE
     thanks = rewrite.route == query_pb2.ROUTE_CHAT and reading.has(Role.THANK)
@@ -54,7 +54,7 @@ def sentiment_of(rewrite: rewrite_pb2.Rewrite, text: str, reading: Reading) -> q
 def _remarks(
     reading: Reading, reference: Mapping[str, str], sentiment: query_pb2.Sentiment.ValueType
 ) -> Iterator[rewrite_pb2.Remark]:
-    """Give a remark for each fault that is found, each value that is welcome again, and each that the mood speaks of.
+    """Yield a remark for each fault that is found, each value that is welcome again, and each that the mood speaks of.
 
     A fault is one of the reference: "too bright" blames the colour that it has.
     """
@@ -64,12 +64,18 @@ def _remarks(
     }.get(sentiment, ())
     for tag in reading.tags:
         if tag.role is Role.FAULT:
-            value = reference.get(tag.slot, tag.meaning.said)
-            if tag.slot in TEXT_FIELDS and value not in reading.lexicon.values.get(tag.slot, ()):
-                value = ""
-            yield rewrite_pb2.Remark(field=tag.slot, value=value, polarity=query_pb2.SENTIMENT_NEGATIVE)
+            yield _fault(tag, reading.lexicon, reference)
         elif tag.role in VALUES and tag.use is Use.ALLOWED:
             welcome = query_pb2.SENTIMENT_POSITIVE
             yield rewrite_pb2.Remark(field=tag.slot, value=tag.meaning.value, polarity=welcome)
         elif tag.role in VALUES and tag.use in spoken:
             yield rewrite_pb2.Remark(field=tag.slot, value=tag.meaning.value, polarity=sentiment)
+
+
+def _fault(tag: Tag, lexicon: Lexicon, reference: Mapping[str, str]) -> rewrite_pb2.Remark:
+    """Return the remark on what is found fault with; of a field of the catalogue it names a value or none."""
+    field = lexicon.aliases.get(tag.slot, tag.slot)
+    value = reference.get(field, tag.meaning.said)
+    if field in lexicon.schema.filtered:
+        value = lexicon.spelling(field, value)
+    return rewrite_pb2.Remark(field=field, value=value, polarity=query_pb2.SENTIMENT_NEGATIVE)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from rewriter.nlu.lexicon import Lexicon, Meaning
-from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.vocabulary import ACCENT, ACCENTED, Role
 from rewriter.nlu.words import split_words, stem
 
 VALUES = frozenset({Role.VALUE, Role.STYLE})
@@ -41,10 +41,20 @@ class Tag:
         """The slot of a value."""
         return self.meaning.slot
 
+    @property
+    def part(self) -> Part:
+        """What a value says of a product."""
+        return self.meaning.part
+
 
 def tag_text(text: str, lexicon: Lexicon) -> tuple[Tag, ...]:
     """Tag folded text: longest phrase first, then accents, negations and replacements by their neighbours."""
-    return mark_uses(mark_accents(tuple(look_up(split_words(text), lexicon))))
+    return mark_uses(mark_accents(tuple(look_up(split_words(set_apart(text, lexicon)), lexicon)), lexicon))
+
+
+def set_apart(text: str, lexicon: Lexicon) -> str:
+    """Put spaces around the catalogue's values of scripts that set none."""
+    return lexicon.unspaced.sub(lambda match: f" {match[0]} ", text)
 
 
 def mark_uses(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
@@ -55,7 +65,7 @@ def mark_uses(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
 
 
 def look_up(words: Sequence[str], lexicon: Lexicon) -> Iterable[Tag]:
-    """Give the tag of each word or phrase, the longest phrase first; uses are not yet marked."""
+    """Yield the tag of each word or phrase, the longest phrase first; uses are not yet marked."""
     stems = [stem(word) for word in words]
     position = 0
     while position < len(words):
@@ -64,16 +74,17 @@ def look_up(words: Sequence[str], lexicon: Lexicon) -> Iterable[Tag]:
         position += length
 
 
-def mark_accents(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+def mark_accents(tags: tuple[Tag, ...], lexicon: Lexicon) -> tuple[Tag, ...]:
     """Make "yellow accents" one style, so that its colour is not taken for the product's."""
+    accented = lexicon.aliases.get(ACCENTED)
     marked: list[Tag] = []
     for current in tags:
         before = marked[-1] if marked else None
-        if current.role is Role.ACCENT and before is not None and before.slot == "colour":
+        if current.role is Role.ACCENT and before is not None and before.slot == accented:
             said = before.meaning.said
             marked[-1] = Tag(
                 f"{before.surface} {current.surface}",
-                Meaning(Role.STYLE, "accent", said, f"with {said} accents"),
+                Meaning(Role.STYLE, "accent", said, ACCENT.format(said), Part.ACCENT),
             )
         else:
             marked.append(current)
@@ -91,7 +102,7 @@ def _mark_old(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
 
 
 def _mark_governed(tags: tuple[Tag, ...], governor: Role, use: Use) -> tuple[Tag, ...]:
-    """Give `use` to the run of values after each governor, with what may stand between."""
+    """Set `use` for the run of values after each governor, with what may stand between."""
     marked = list(tags)
     for start, current in enumerate(tags):
         if current.role is governor:
@@ -101,7 +112,7 @@ def _mark_governed(tags: tuple[Tag, ...], governor: Role, use: Use) -> tuple[Tag
 
 
 def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
-    """Give the positions of the values that follow: those of one slot, joined by "or", "nor" or "and".
+    """Return the positions of the values that follow: those of one slot, joined by "or", "nor" or "and".
 
     Commas alone join nothing: "not red, blue" asks for blue, "no red, blue or green" for none of them.
     """
@@ -135,5 +146,5 @@ def _mark_replaced(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
 
 
 def _find(tags: Sequence[Tag], start: int, wanted: Callable[[Tag], bool]) -> int:
-    """Give the first position from `start` that is wanted, or the length for none."""
+    """Return the first position from `start` that is wanted, or the length for none."""
     return next((position for position in range(start, len(tags)) if wanted(tags[position])), len(tags))

@@ -1,8 +1,12 @@
 """Text into words, and words into the form by which the lexicon knows them."""
 
 import re
-import unicodedata
 from functools import lru_cache
+
+from vitrine.domain import values
+
+CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+"""Runs of scripts in which words do not stand apart, or not by themselves."""
 
 _WORD = re.compile(r"\d{1,3}(?:st|nd|rd|th)\b|[^\W_]+(?:'[^\W_]+)?|[,;]")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'"})
@@ -12,9 +16,8 @@ _NOT_PLURAL = ("ss", "us", "is", "'s")
 
 
 def fold(text: str) -> str:
-    """Give the text in lower case, in one Unicode form, with plain apostrophes and single spaces."""
-    folded = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).casefold()
-    return " ".join(folded.split())
+    """Return the text as values are compared (`vitrine.domain.values.fold`), with plain apostrophes."""
+    return values.fold(text.translate(_APOSTROPHES))
 
 
 def split_words(text: str) -> list[str]:
@@ -24,7 +27,7 @@ def split_words(text: str) -> list[str]:
 
 @lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
-    """Give the singular of a regular English plural: "dresses" and "dress" are one word to the lexicon."""
+    """Return the singular of a regular English plural: "dresses" and "dress" are one word to the lexicon."""
     if len(word) <= _SHORT:
         return word
     if word.endswith(_ES_ENDINGS):
@@ -37,5 +40,5 @@ def stem(word: str) -> str:
 
 
 def key_of(phrase: str) -> tuple[str, ...]:
-    """Give the stems by which a phrase is looked up."""
+    """Return the stems by which a phrase is looked up."""
     return tuple(stem(word) for word in split_words(fold(phrase)))

@@ -50,7 +50,7 @@ def main(**options: Any) -> None:
 
 
 async def _measure(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the report: environment, params, results."""
+    """Return the report: environment, params, results."""
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     cases = slices(options["count"])
     async with AsyncExitStack() as stack:

@@ -65,7 +65,7 @@ async def read_cases(engine: Engine, cases: Sequence[Case], *, title: str, at_on
 
 
 def score(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Give the shares of right routes and of wholly right rewrites, and the kinds that fail most."""
+    """Return the shares of right routes and of wholly right rewrites, and the kinds that fail most."""
     total = Counter(reading.case.kind for reading in readings)
     wrong = Counter(reading.case.kind for reading in readings if not reading.exact)
     return {
@@ -79,14 +79,14 @@ def score(readings: Sequence[Reading]) -> dict[str, Any]:
 
 
 def _opinions(readings: Sequence[Reading]) -> dict[str, float]:
-    """Give the shares of turns whose intent, sentiment and remarks are right, among those that say what is."""
+    """Return the shares of turns whose intent, sentiment and remarks are right, among those that say what is."""
     known = [reading for reading in readings if reading.case.opinion is not None]
     parts = [field.name for field in fields(Opinion)] if known else []
     return {part: _share(sum(reading.agrees(part) for reading in known), len(known)) for part in parts}
 
 
 async def time_engine(engine: Engine, cases: Sequence[Case], *, requests: int) -> list[dict[str, float]]:
-    """Give latencies and throughput of a closed loop, per number of concurrent callers."""
+    """Return latencies and throughput of a closed loop, per number of concurrent callers."""
     results = []
     for callers in CONCURRENCIES:
         waiting = islice(cycle(cases), requests)

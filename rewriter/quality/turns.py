@@ -44,7 +44,8 @@ class Expected:
     query: str
     conditions: frozenset[str]
     references: tuple[str, ...]
-    sort: int
+    sort: str
+    """"price_ascending"; empty for the order of the scores."""
 
     @classmethod
     def of(cls, rewrite: rewrite_pb2.Rewrite) -> "Expected":
@@ -58,11 +59,11 @@ class Expected:
             rewrite.query if searches and route != "image" else "",
             frozenset(filter(None, map(format_filter, parts))) if searches else frozenset(),
             tuple(rewrite.references),
-            rewrite.sort,
+            _order(rewrite),
         )
 
     def matches(self, other: "Expected") -> bool:
-        """Say whether route, query, filters and order are the same, and the first reference of a search."""
+        """Return whether route, query, filters and order are the same, and the first reference of a search."""
         own, theirs = (e.references if e.route == "compare" else e.references[:1] for e in (self, other))
         same = (self.route, self.query, self.conditions, self.sort) == (
             other.route, other.query, other.conditions, other.sort,
@@ -115,13 +116,12 @@ def written_cases(path: Path = WRITTEN) -> list[Case]:
         )[:11]  # fmt: skip
         request = _request(state)
         request.text = text
-        name = f"SORT_ORDER_{sort.upper()}" if sort else "SORT_ORDER_UNSPECIFIED"
         expected = Expected(
             route,
             query if route != "image" else "",
             frozenset(filter(None, conditions.split("; "))),
             tuple(references.split()),
-            query_pb2.SortOrder.Value(name),
+            sort,
         )
         cases.append(Case(request, expected, state, language, _opinion(*opinion)))
     return cases
@@ -138,7 +138,7 @@ def drawn_cases(sampler: Sampler, count: int) -> list[Case]:
 
 
 def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
-    """Give every slice: held-out fillers, held-out phrasings, both, other tongues, references, and those written by hand."""
+    """Return every slice: held-out fillers, held-out phrasings, both, other tongues, references, and those written by hand."""
     others = ("es", "zh", "ko")
 
     def draw(number: int, *, phrases: bool, words: bool, languages: tuple[str, ...] = ("en",)) -> list[Case]:
@@ -160,6 +160,13 @@ def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
     )
 
 
+def _order(rewrite: rewrite_pb2.Rewrite) -> str:
+    """Return the order as turns.txt writes it."""
+    if not rewrite.HasField("sort"):
+        return ""
+    return f"{rewrite.sort.field}_{'descending' if rewrite.sort.descending else 'ascending'}"
+
+
 def _opinion(intent: str, sentiment: str, remarks: str) -> Opinion | None:
     return Opinion(intent, sentiment, frozenset(filter(None, remarks.split("; ")))) if intent else None
 
@@ -169,7 +176,7 @@ def _name(enum: EnumDescriptor, number: int) -> str:
 
 
 def _request(state: str) -> rewrite_pb2.RewriteRequest:
-    """Give a request in one of the states that turns.txt names, without words."""
+    """Return a request in one of the states that turns.txt names, without words."""
     request = rewrite_pb2.RewriteRequest(facets=_FACETS, has_image=state == "image")
     if state in {"dresses", "refined", "pointed"}:
         _turn(request, "dresses under 100", _text("dress", "category", "dress", under=100), _DRESSES)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from rewriter.nlu.conditions import Filter, joined
+from rewriter.nlu.conditions import joined
+from vitrine.domain.filters import Filter
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 SOURCE = "router"
@@ -14,12 +15,12 @@ def answer(
     query: str = "",
     modification: str = "",
     conditions: Sequence[Filter] = (),
-    sort: query_pb2.SortOrder.ValueType = query_pb2.SORT_ORDER_UNSPECIFIED,
+    sort: query_pb2.Sort | None = None,
     references: Sequence[str] = (),
     reply: str,
     confidence: float,
 ) -> rewrite_pb2.Rewrite:
-    """Give a rewrite for the route; the conditions hold together."""
+    """Return a rewrite for the route; the conditions hold together."""
     return rewrite_pb2.Rewrite(
         route=route,
         query=query,
@@ -34,5 +35,5 @@ def answer(
 
 
 def chat(reply: str, *, references: Sequence[str] = (), confidence: float) -> rewrite_pb2.Rewrite:
-    """Give a rewrite that searches nothing."""
+    """Return a rewrite that searches nothing."""
     return answer(query_pb2.ROUTE_CHAT, reply=reply, references=references, confidence=confidence)

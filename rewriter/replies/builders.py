@@ -5,13 +5,17 @@ Confidences order the answers by how seldom they misread a turn; they are no pro
 
 from collections.abc import Iterable
 
-from rewriter.limits import MAX_REFERENCES
+from rewriter.checks import violation
 from rewriter.nlu.conditions import conditions_of, merge
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.edits import edited_query, modification, shorten
 from rewriter.nlu.vocabulary import GLOSSARY
-from rewriter.replies import sentences as replies
-from rewriter.replies.answers import answer, chat
+from rewriter.replies.answers import SOURCE, answer, chat
+from rewriter.replies.sentences import Sentences
+from vitrine.domain.filters import Range
+from vitrine.domain.limits import MAX_REFERENCES
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Role
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 _MAX_ADVISED = 4
@@ -21,10 +25,21 @@ _MAX_TERMS = 2
 """Terms that one reply explains."""
 
 
+def sentences(situation: Situation) -> Sentences:
+    """Return what speaks to the shopper of a turn."""
+    return Sentences(situation.lexicon.schema, situation.request.locale)
+
+
+def small_talk(situation: Situation, name: str, *, confidence: float = 0.9) -> rewrite_pb2.Rewrite:
+    """Answer with a sentence of that name, without a search."""
+    return chat(sentences(situation).plain(name), confidence=confidence)
+
+
 def pictured(situation: Situation, picture_id: str) -> rewrite_pb2.Rewrite:
     """Search by a picture, alone or with words that change it; no id means the turn's own."""
     reading = situation.reading
     change = modification(reading.without_head(), {})
+    say = sentences(situation)
     return answer(
         query_pb2.ROUTE_COMPOSED if change else query_pb2.ROUTE_IMAGE,
         query=shorten(reading.query),
@@ -32,7 +47,7 @@ def pictured(situation: Situation, picture_id: str) -> rewrite_pb2.Rewrite:
         conditions=conditions_of(reading, reading.price),
         sort=situation.sort,
         references=(picture_id,) if picture_id else (),
-        reply=replies.changing("the picture", change) if change else replies.LIKE_PICTURE,
+        reply=say.changing(say.plain("picture"), change) if change else say.plain("like_picture"),
         confidence=0.8,
     )
 
@@ -46,12 +61,13 @@ def terms_of(situation: Situation) -> list[str]:
 def defined(situation: Situation) -> rewrite_pb2.Rewrite:
     """Explain the terms that the turn asks about, or say that they are unknown."""
     known = " ".join(dict.fromkeys(terms_of(situation)[:_MAX_TERMS]))
-    return chat(known or replies.UNKNOWN_TERM, confidence=0.8 if known else 0.5)
+    unknown = sentences(situation).plain("unknown_term")
+    return chat(known or unknown, confidence=0.8 if known else 0.5)
 
 
-def described(product: query_pb2.Product) -> rewrite_pb2.Rewrite:
-    """Say what a shown product is."""
-    return chat(replies.described(product), references=[product.id], confidence=0.7)
+def described(situation: Situation, product: Product) -> rewrite_pb2.Rewrite:
+    """Return what a shown product is."""
+    return chat(sentences(situation).described(product), references=[product.id], confidence=0.7)
 
 
 def advised(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -59,7 +75,8 @@ def advised(situation: Situation) -> rewrite_pb2.Rewrite | None:
     products = _distinct(situation.pointed or situation.memory.shown)[:_MAX_ADVISED]
     if not products:
         return None
-    return chat(replies.advice(products), references=[product.id for product in products], confidence=0.7)
+    reply = sentences(situation).advice(products)
+    return chat(reply, references=[product.id for product in products], confidence=0.7)
 
 
 def compared(situation: Situation) -> rewrite_pb2.Rewrite:
@@ -69,11 +86,11 @@ def compared(situation: Situation) -> rewrite_pb2.Rewrite:
     choices = map(_distinct, (situation.pointed, earlier, memory.shown[:2]))
     products = next((choice for choice in choices if len(choice) > 1), [])[:MAX_REFERENCES]
     if not products:
-        return chat(replies.NOTHING_TO_COMPARE, confidence=0.8)
+        return small_talk(situation, "nothing_to_compare", confidence=0.8)
     return answer(
         query_pb2.ROUTE_COMPARE,
         references=[product.id for product in products],
-        reply=replies.comparison(products),
+        reply=sentences(situation).comparison(products),
         confidence=0.85,
     )
 
@@ -88,7 +105,9 @@ def refined(situation: Situation, change: str) -> rewrite_pb2.Rewrite:
     """Search from the product in mind, changed; the conversation's conditions stay where the turn sets no others."""
     product = situation.product(situation.reference)
     last = situation.memory.last
-    base = product.title or (last.query if last is not None else "")
+    title = product.text(situation.lexicon.schema, Role.TITLE)
+    base = title or (last.query if last is not None else "")
+    say = sentences(situation)
     return answer(
         query_pb2.ROUTE_REFINE,
         query=edited_query(base, situation.reading, situation.values(product.id)),
@@ -96,7 +115,7 @@ def refined(situation: Situation, change: str) -> rewrite_pb2.Rewrite:
         conditions=situation.conditions_around(product.id),
         sort=situation.sort,
         references=[product.id],
-        reply=replies.changing(product.title or "that product", change),
+        reply=say.changing(say.title(product), change),
         confidence=0.85 if situation.target else 0.75,
     )
 
@@ -104,13 +123,14 @@ def refined(situation: Situation, change: str) -> rewrite_pb2.Rewrite:
 def alike(situation: Situation) -> rewrite_pb2.Rewrite:
     """Search the look-alikes of the product in mind."""
     product = situation.product(situation.reference)
+    say = sentences(situation)
     return answer(
         query_pb2.ROUTE_SIMILAR,
-        query=shorten(product.title),
+        query=shorten(product.text(situation.lexicon.schema, Role.TITLE)),
         conditions=situation.conditions_around(product.id),
         sort=situation.sort,
         references=[product.id],
-        reply=replies.alike(product.title or "that product"),
+        reply=say.alike(say.title(product)),
         confidence=0.85 if situation.target else 0.6,
     )
 
@@ -126,14 +146,15 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
     if not (query if route == query_pb2.ROUTE_TEXT else references):
         return alike(situation) if situation.reference else None
     price = situation.price_around(situation.memory.reference)
+    say = sentences(situation)
     return answer(
         route,
         query=query,
         modification=shorten(last.modification) if references else "",
         conditions=merge(situation.earlier, conditions_of(reading, price)),
-        sort=situation.sort or last.sort,
+        sort=situation.sort or situation.earlier_sort,
         references=references,
-        reply=replies.searching(query or "products like that", price),
+        reply=say.searching(query or say.plain("products_like_that"), price),
         confidence=0.8,
     )
 
@@ -147,30 +168,53 @@ def searched(situation: Situation, query: str) -> rewrite_pb2.Rewrite | None:
     if not any(character.isalnum() for character in query):
         return None
     same_kind = bool(reading.category) and not situation.opens_topic
-    budget = [c for c in situation.earlier if same_kind and c.WhichOneof("node") == "range"]
+    budget = [c for c in situation.earlier if same_kind and isinstance(c, Range)]
     return answer(
         query_pb2.ROUTE_TEXT,
         query=query,
         conditions=merge(budget, conditions_of(reading, reading.price)),
         sort=situation.sort,
         references=[situation.pointed[0].id] if situation.pointed else (),
-        reply=replies.searching(query, reading.price),
+        reply=sentences(situation).searching(query, reading.price),
         confidence=0.85 if reading.category else 0.6 if reading.wanted else 0.4,
     )
 
 
-def silent() -> rewrite_pb2.Rewrite:
+def silent(situation: Situation) -> rewrite_pb2.Rewrite:
     """Answer a turn that says nothing."""
-    return chat(replies.NOTHING_SAID, confidence=0.6)
+    return small_talk(situation, "nothing_said", confidence=0.6)
 
 
-def _distinct(products: Iterable[query_pb2.Product]) -> list[query_pb2.Product]:
-    """Give each product that has an id once."""
+def next_page(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """Go on with the search before this turn as it was; None where there was none, or it cannot be repeated."""
+    last, request = situation.memory.last, situation.request
+    if last is None or request.has_image or request.product_id:
+        return None
+    rewrite = rewrite_pb2.Rewrite(
+        route=last.route,
+        query=last.query,
+        modification=last.modification,
+        references=last.references,
+        more=True,
+        reply=sentences(situation).plain("more"),
+        confidence=0.9,
+        source=SOURCE,
+        intent=query_pb2.INTENT_BUY,
+    )
+    if last.HasField("filter"):
+        rewrite.filter.CopyFrom(last.filter)
+    if last.HasField("sort"):
+        rewrite.sort.CopyFrom(last.sort)
+    return None if violation(rewrite, request) else rewrite
+
+
+def _distinct(products: Iterable[Product]) -> list[Product]:
+    """Return each product that has an id once."""
     return list({product.id: product for product in products if product.id}.values())
 
 
 def _carried_route(last: rewrite_pb2.Rewrite) -> query_pb2.Route.ValueType:
-    """Give the route of the last search, which the history may tell wrongly: without a change there is none to repeat."""
+    """Return the route of the last search, which the history may tell wrongly: without a change there is none to repeat."""
     unchanged = {
         query_pb2.ROUTE_COMPOSED: query_pb2.ROUTE_IMAGE,
         query_pb2.ROUTE_REFINE: query_pb2.ROUTE_SIMILAR,

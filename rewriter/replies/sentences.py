@@ -1,23 +1,96 @@
-"""Sentences for the shopper; short, and about nothing that was not asked or shown."""
+"""Sentences for the shopper, in the language of the request; short, and about nothing that was not asked or shown."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rewriter.limits import MAX_REPLY_LENGTH
-from rewriter.nlu.prices import PriceRange
-from vitrine.v1 import query_pb2
+from rewriter.languages.files import english, languages
+from rewriter.nlu.bounds import Interval
+from vitrine.domain.limits import MAX_REPLY_LENGTH
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Role, Schema
 
 _MAX_QUOTE = 120
 
-GREETING = "Hello! Say what you are looking for, or show me a picture."
-THANKS = "You are welcome. Tell me if you would like to see something else."
-FAREWELL = "Goodbye!"
-SERVICE = "I can only help to find products: say what you are looking for."
-STOCK = "Say what you are looking for, and I show what there is."
-NOTHING_SAID = "Say what you are looking for, or show me a picture."
-START_AFRESH = "All right, let us start afresh. What are you looking for?"
-UNKNOWN_TERM = "I cannot explain that, but I can look for it: say what you would like to see."
-NOTHING_TO_COMPARE = "There are no two products to compare yet; search for something first."
-LIKE_PICTURE = "Looking for products like the picture."
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """What is said to one shopper about one catalogue."""
+
+    schema: Schema
+    locale: str = ""
+    """BCP 47; a language that the rewriter does not know is answered in English."""
+
+    def plain(self, name: str) -> str:
+        """Return a sentence that has nothing to fill in."""
+        return self._say(name)
+
+    def searching(self, query: str, price: Interval | None = None) -> str:
+        """Return what is being searched."""
+        if price is None:
+            return self._say("searching", query=quote(query))
+        return self._say("searching_priced", query=quote(query), price=self._interval(price))
+
+    def changing(self, what: str, change: str) -> str:
+        """Return what is changed in which reference."""
+        return self._say("changing", what=quote(what), change=quote(change))
+
+    def alike(self, title: str) -> str:
+        """Return whose look-alikes are searched."""
+        return self._say("alike", title=quote(title))
+
+    def described(self, product: Product) -> str:
+        """Return what a product is."""
+        return self._say("described", facts=self._facts(product))
+
+    def advice(self, products: Sequence[Product]) -> str:
+        """Return what is known of products, for a shopper who asks what to think of them."""
+        return shorten(self._say("advice", facts="; ".join(map(self._facts, products))))
+
+    def comparison(self, products: Sequence[Product]) -> str:
+        """Return products side by side, the cheapest first, those without a price last."""
+        priced = {product.id: price for product in products if (price := self._price(product)) is not None}
+        ranked = sorted(products, key=lambda product: priced.get(product.id, float("inf")))
+        if not priced:
+            return shorten(self._say("side_by_side", titles="; ".join(map(self._title, ranked))))
+        if len(priced) == len(products) and len(set(priced.values())) == 1:
+            titles = "; ".join(map(self._title, ranked))
+            return shorten(self._say("one_price", price=f"{priced[ranked[0].id]:.2f}", titles=titles))
+        titles = "; ".join(self._priced(product, self._title(product)) for product in ranked)
+        return shorten(self._say("by_price", titles=titles))
+
+    def title(self, product: Product) -> str:
+        """Return what to call a product: its title, or "that product" where it has none."""
+        return product.text(self.schema, Role.TITLE) or self.plain("that_product")
+
+    def _say(self, name: str, **parts: str) -> str:
+        language = languages().get(self.locale.replace("_", "-").split("-")[0].lower(), english())
+        text = language.table("replies").get(name) or english().table("replies")[name]
+        return str(text).format(**parts)
+
+    def _facts(self, product: Product) -> str:
+        brand = product.text(self.schema, Role.BRAND)
+        title = self._title(product)
+        return self._priced(product, self._say("made_by", title=title, brand=brand) if brand else title)
+
+    def _title(self, product: Product) -> str:
+        return quote(product.text(self.schema, Role.TITLE) or product.id)
+
+    def _priced(self, product: Product, title: str) -> str:
+        price = self._price(product)
+        return title if price is None else self._say("priced", title=title, price=f"{price:.2f}")
+
+    def _price(self, product: Product) -> float | None:
+        price = product.by_role(self.schema, Role.PRICE)
+        return price if isinstance(price, float) else None
+
+    def _interval(self, price: Interval) -> str:
+        """Return an interval as a shopper reads it: "under 50", "from 20 to 40"."""
+        low, high = (f"{bound:g}" if bound is not None else "" for bound in (price.minimum, price.maximum))
+        if low and high:
+            return self._say("between", low=low, high=high)
+        if high:
+            return self._say("under" if price.exclusive_maximum else "up_to", high=high)
+        return self._say("over" if price.exclusive_minimum else "from", low=low)
 
 
 def quote(text: str) -> str:
@@ -25,45 +98,6 @@ def quote(text: str) -> str:
     return text if len(text) <= _MAX_QUOTE else f"{text[: _MAX_QUOTE - 1].rstrip()}…"
 
 
-def searching(query: str, price: PriceRange | None = None) -> str:
-    """Say what is being searched."""
-    return f"Searching for {quote(query)}{f', {price.say()}' if price else ''}."
-
-
-def changing(what: str, modification: str) -> str:
-    """Say what is changed in which reference."""
-    return f"Looking for {quote(what)}, changed: {quote(modification)}."
-
-
-def alike(title: str) -> str:
-    """Say whose look-alikes are searched."""
-    return f"Looking for products like {quote(title)}."
-
-
-def described(product: query_pb2.Product) -> str:
-    """Describe a product that was shown."""
-    maker = f" by {product.brand}" if product.brand else ""
-    return f"This is {quote(product.title)}{maker} at {product.price:.2f}."
-
-
-def advice(products: Sequence[query_pb2.Product]) -> str:
-    """Say what is known of products, for a shopper who asks what to think of them."""
-    text = f"What I know of them: {'; '.join(map(_facts, products))}."
-    return text if len(text) <= MAX_REPLY_LENGTH else f"{text[: MAX_REPLY_LENGTH - 1]}…"
-
-
-def _facts(product: query_pb2.Product) -> str:
-    maker = f" by {product.brand}" if product.brand else ""
-    return f"{quote(product.title)}{maker} at {product.price:.2f}"
-
-
-def comparison(products: Sequence[query_pb2.Product]) -> str:
-    """Set products side by side, the cheapest first."""
-    ranked = sorted(products, key=lambda product: product.price)
-    cheapest, dearest = ranked[0], ranked[-1]
-    if cheapest.price == dearest.price:
-        text = f"They cost the same, {cheapest.price:.2f}: {'; '.join(quote(product.title) for product in ranked)}."
-    else:
-        listed = "; ".join(f"{quote(product.title)} at {product.price:.2f}" for product in ranked)
-        text = f"From the cheapest to the dearest: {listed}."
-    return text if len(text) <= MAX_REPLY_LENGTH else f"{text[: MAX_REPLY_LENGTH - 1]}…"
+def shorten(sentence: str) -> str:
+    """Cut a sentence at the limit."""
+    return sentence if len(sentence) <= MAX_REPLY_LENGTH else f"{sentence[: MAX_REPLY_LENGTH - 1]}…"

@@ -51,7 +51,7 @@ def train_tokenizer(texts: Iterator[str], path: Path) -> None:
 
 
 def texts_of(samples: Sequence[Sample], sampler: Sampler) -> Iterator[str]:
-    """Give the plain words of the prompts, and the answers."""
+    """Yield the plain words of the prompts, and the answers."""
     for sample in samples:
         if sample.plan is not None:
             yield " ".join(text for text, special in _prompt(sample, sampler) if not special)
@@ -59,7 +59,7 @@ def texts_of(samples: Sequence[Sample], sampler: Sampler) -> Iterator[str]:
 
 
 def encode(sample: Sample, plan: Plan, sampler: Sampler, tokens: Tokens) -> Example:
-    """Give a sample's tokens with the end of text after the answer."""
+    """Return a sample's tokens with the end of text after the answer."""
     prompt = tokens.encode(_prompt(sample, sampler))
     answer, free = _spell(tokens, tuple(plan.uses), plan.to_json())
     return Example(
@@ -89,7 +89,7 @@ def _spell(tokens: Tokens, marks: tuple[str, ...], answer: str) -> tuple[tuple[i
 
 
 def _longest(tokens: Tokens, matcher: LLMatcher, rest: bytes) -> int:
-    """Give the longest token that the grammar allows here and the answer begins with."""
+    """Return the longest token that the grammar allows here and the answer begins with."""
     bitmask = masks.allocate_token_bitmask(1, tokens.size)
     masks.fill_next_token_bitmask(matcher, bitmask, 0)
     allowed = np.flatnonzero(np.unpackbits(bitmask.view(np.uint8)[0], bitorder="little")[: tokens.size])

@@ -83,7 +83,7 @@ def _inputs(shape: Shape, *, rows: int, length: int, past: int) -> tuple[torch.T
 
 
 def _difference(step: Step, shape: Shape, path: Path) -> float:
-    """Give the largest difference of a logit, over batches and pasts of several sizes."""
+    """Return the largest difference of a logit, over batches and pasts of several sizes."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_inputs()]
     largest = 0.0

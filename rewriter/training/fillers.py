@@ -7,11 +7,9 @@ from functools import cache
 from types import MappingProxyType
 
 from catalogue.grammar import BRANDS, CATEGORIES, COLOURS, PATTERNS, SLOTS
-from rewriter.nlu.languages import FAULTS_ABROAD, SCRIPTS, SPANISH, names_of
-from rewriter.nlu.vocabulary import FAULT_OPENINGS, FAULTS, GLOSSARY, HYPONYMS, STEPS, STYLES, SYNONYMS
+from rewriter.languages.files import languages
+from rewriter.nlu.vocabulary import FAULT_OPENINGS, FAULTS, GLOSSARY, KINDS, STEPS, STYLES, SYNONYMS
 from vitrine.v1 import rewrite_pb2
-
-COLUMNS: Mapping[str, int] = MappingProxyType({"es": SPANISH, **SCRIPTS})
 
 _OTHER_BRANDS = (
     "Acme", "Next", "Red Fox", "Harbour and Sons", "Nordvik", "Zephyr", "Orbita", "Tundra", "Marlow", "Pinecrest",
@@ -143,40 +141,38 @@ class Fillers:
     language: str
 
     def keeps(self, slot: str, value: str) -> bool:
-        """Say whether the value belongs to this half."""
+        """Return whether the value belongs to this half."""
         kinds = [slot] if slot in _HELD else [*_HELD]  # a term may be a value of any kind
         return any(value in _HELD[kind] for kind in kinds) is self.held
 
     def values(self, slot: str, values: Sequence[str]) -> list[str]:
-        """Give those of the values that belong to this half and have a name in this tongue; all, where none would be left."""
+        """Return those of the values that belong to this half and have a name in this tongue; all, where none would be left."""
         named = [value for value in values if self._surfaces(slot, value)]
         return [value for value in named if self.keeps(slot, value)] or named
 
     def categories(self) -> list[str]:
-        """Give the categories of this half."""
+        """Return the categories of this half."""
         return self.values("category", CATEGORIES)
 
     def colours(self) -> list[str]:
-        """Give the colours of this half."""
+        """Return the colours of this half."""
         return self.values("colour", COLOURS)
 
     def patterns(self) -> list[str]:
-        """Give the patterns of this half."""
+        """Return the patterns of this half."""
         return self.values("pattern", PATTERNS)
 
     def brands(self, facets: Sequence[rewrite_pb2.Facet]) -> list[str]:
-        """Give the brands of this half that the facets hold."""
+        """Return the brands of this half that the facets hold."""
         return self.values("brand", next(facet.values for facet in facets if facet.field == "brand"))
 
     def say(self, rng: random.Random, slot: str, value: str) -> str:
-        """Give one of the value's names."""
+        """Return one of the value's names."""
         return rng.choice(self._surfaces(slot, value))
 
     def say_noun(self, rng: random.Random, category: str) -> str:
         """Name a category, or a kind of it."""
-        kinds = [
-            kind for kind in HYPONYMS.get(category, "").split(" | ") if kind and self._surfaces("type", kind)
-        ]
+        kinds = [kind for kind in KINDS.get(category, ()) if self._surfaces("type", kind)]
         if kinds and rng.random() < 0.35:
             return self.say(rng, "type", rng.choice(kinds))
         return self.say(rng, "category", category)
@@ -187,11 +183,11 @@ class Fillers:
         return described + rng.choice(_UNKNOWN[self.held])
 
     def say_quality(self, rng: random.Random) -> str:
-        """Say what no lexicon knows of a thing: "warm"."""
+        """Return what no lexicon knows of a thing: "warm"."""
         return rng.choice(_QUALITIES[self.held])
 
     def say_with(self, rng: random.Random, slots: Mapping[str, Sequence[str]]) -> str:
-        """Say a value of the category as a thing that a product has: "with long sleeves"."""
+        """Phrase a value of the category as a thing that a product has: "with long sleeves"."""
         if self.language == "es":
             return rng.choice(_ES_WITH)
         if self.language != "en":
@@ -209,20 +205,20 @@ class Fillers:
         return rng.choice(_NOUNS[rng.choice(values)])
 
     def say_step(self, rng: random.Random) -> str:
-        """Say "longer" or "shorter"."""
+        """Phrase "longer" or "shorter"."""
         if self.language == "en":
-            return rng.choice([phrase for phrases in STEPS for phrase in phrases.split(" | ")])
-        return rng.choice(names_of(rng.choice(("longer", "shorter")), COLUMNS[self.language]))
+            return rng.choice([phrase for phrases in STEPS for phrase in phrases])
+        return rng.choice(self._names(rng.choice(("longer", "shorter"))))
 
     def say_added(self, rng: random.Random) -> str:
-        """Say something that no lexicon knows: "for a wedding"."""
+        """Phrase something that no lexicon knows: "for a wedding"."""
         if self.language == "en":
             return rng.choice(_ADDED[self.held])
-        names = names_of(rng.choice(_OCCASIONS[self.held]), COLUMNS[self.language])
+        names = self._names(rng.choice(_OCCASIONS[self.held]))
         return rng.choice(_PLACES[self.language]).format(rng.choice(names))
 
     def say_compared(self, rng: random.Random) -> str:
-        """Say "more elegant"."""
+        """Phrase "more elegant"."""
         return rng.choice(_COMPARED[self.held])
 
     def say_term(self, rng: random.Random) -> str:
@@ -231,33 +227,39 @@ class Fillers:
         return self.say(rng, "term", rng.choice(self.values("term", known)))
 
     def say_fault(self, rng: random.Random) -> str:
-        """Say what is wrong with what was shown: "too bright"."""
+        """Return what is wrong with what was shown: "too bright"."""
         if self.language != "en":
-            return rng.choice(names_of(rng.choice(FAULTS_ABROAD), COLUMNS[self.language]))
-        adjectives = [adjective for known in FAULTS.values() for adjective in known.split(" | ")]
+            known = languages()[self.language].table("names")
+            faults = [value for value in known if value.startswith("too ")]
+            return rng.choice(self._names(rng.choice(faults)))
+        adjectives = [adjective for known in FAULTS.values() for adjective in known]
         held = [adjective for number, adjective in enumerate(adjectives) if (number % 5 == 0) is self.held]
         return f"{rng.choice(FAULT_OPENINGS)} {rng.choice(held)}"
 
     def say_position(self, rng: random.Random, position: int) -> str:
-        """Say a position: "the second"; -1 is the last."""
+        """Phrase a position: "the second"; -1 is the last."""
         names = _ORDINALS[self.language]
         return rng.choice(names[-1] if position < 0 else names[position - 1])
 
+    def _names(self, value: str) -> list[str]:
+        """Return the names of an English value in this language."""
+        return languages()[self.language].names_of(value)
+
     def _surfaces(self, slot: str, value: str) -> list[str]:
-        """Give the names of a value in this tongue."""
+        """Return the names of a value in this tongue."""
         if slot == "brand":
             return [value]
         if self.language != "en":
-            return names_of(value, COLUMNS[self.language])
+            return self._names(value)
         names = [value, value.replace("-", " ")] if "-" in value else [value]
-        names += SYNONYMS.get(slot, {}).get(value, "").split(" | ")[:2]
-        names += next((styles[value].split(" | ")[:2] for styles in STYLES.values() if value in styles), [])
+        names += SYNONYMS.get(slot, {}).get(value, ())[:2]
+        names += next((styles[value][:2] for styles in STYLES.values() if value in styles), ())
         return [name for name in dict.fromkeys(names) if name]
 
 
 @cache
 def catalogues() -> tuple[tuple[rewrite_pb2.Facet, ...], ...]:
-    """Give the facets of several catalogues, which differ in their brands."""
+    """Return the facets of several catalogues, which differ in their brands."""
     rng = random.Random(0)
     made: list[tuple[rewrite_pb2.Facet, ...]] = []
     for _ in range(_CATALOGUES):
@@ -269,10 +271,10 @@ def catalogues() -> tuple[tuple[rewrite_pb2.Facet, ...], ...]:
 
 
 def held_of(slot: str) -> frozenset[str]:
-    """Give the held-out values of a slot."""
+    """Return the held-out values of a slot."""
     return _HELD[slot]
 
 
 def slots_of(category: str) -> Mapping[str, Sequence[str]]:
-    """Give the values of each slot that a shopper may change; accents are said in a way of their own."""
+    """Return the values of each slot that a shopper may change; accents are said in a way of their own."""
     return {slot: values for slot, values in SLOTS.get(category, {}).items() if slot != "accent"}

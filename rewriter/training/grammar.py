@@ -11,10 +11,13 @@ from rewriter.engines.model.placeholders import Piece, mark_turn
 from rewriter.engines.model.plan import Act, Money, Use
 from rewriter.nlu.dialogue_state import Memory
 from rewriter.nlu.lexicon import Lexicon
-from rewriter.nlu.moods import asks_advice, mood_of
+from rewriter.nlu.sentiment_words import asks_advice, mood_of
 from rewriter.training.fillers import Fillers, slots_of
 from rewriter.training.groups import BARE, GROUPS, INTENTS, phrases
-from vitrine.v1 import query_pb2, rewrite_pb2
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Role as FieldRole
+from vitrine.domain.schema_files import shipped_schema
+from vitrine.v1 import rewrite_pb2
 
 _PART = re.compile(r"\{(\w+)\}")
 _COUNTED = re.compile(r"\b(first|last) (two|three)\b|dos primeros|前两个|처음 두 개")
@@ -38,7 +41,7 @@ class Draft:
     lexicon: Lexicon
     facets: Sequence[rewrite_pb2.Facet]
     memory: Memory
-    reference: query_pb2.Product
+    reference: Product
     """The product that a change starts from; an empty one for a picture."""
     meant: list[tuple[str, Use]] = field(default_factory=list)
     """Each marked word, by its value, with its use, in order."""
@@ -77,14 +80,14 @@ class Draft:
         return _FILL[name](self) if name.isupper() else self.phrase(name)
 
     def sentiment(self, act: Act, text: str) -> str:
-        """Give the mood of the turn: as its phrases are marked, else as its words say."""
+        """Return the mood of the turn: as its phrases are marked, else as its words say."""
         for marker in ("-", "+", "="):
             if marker in self.markers:
                 return _MARKERS[marker]
         return "positive" if act is Act.THANK else (NONE, "positive", "negative")[mood_of(text)]
 
     def intent(self, act: Act, text: str) -> str:
-        """Give why the turn is said."""
+        """Return why the turn is said."""
         intent = INTENTS.get(act, "buy")
         advised = "?" in self.markers or asks_advice(text)
         return "consult" if advised and intent == "buy" else intent
@@ -98,8 +101,8 @@ class Draft:
         return surface
 
     def wanted(self, slot: str = "") -> str:
-        """Say a value of the slot, or of any slot that the reference's category has."""
-        slots = slots_of(self.reference.category) or {"colour": (), "pattern": ()}
+        """Phrase a value of the slot, or of any slot that the reference's category has."""
+        slots = slots_of(_category(self.reference)) or {"colour": (), "pattern": ()}
         if not slot:
             others = [name for name in slots if name not in {"colour", "type", *self.said}]
             slot = (
@@ -118,7 +121,7 @@ class Draft:
 
     def _old(self) -> str:
         """Name what the reference has and is to lose."""
-        slots = slots_of(self.reference.category)
+        slots = slots_of(_category(self.reference))
         known = [slot for slot in ("colour", "pattern", "sleeve", "length", "material") if slot in slots]
         slot = self.rng.choice(known) if known else "colour"
         values = self.fillers.values(slot, slots.get(slot, self.fillers.colours()))
@@ -149,27 +152,27 @@ class Draft:
     def say_kind(self) -> str:
         """Name the category of the product that was named last."""
         shown = self.memory.shown
-        category = self.reference.category or (shown[0].category if shown else "dress")
+        category = _category(self.reference) or (_category(shown[0]) if shown else "dress")
         if not self.fillers.values("category", [category]):
             return ""
         return self.mean(self.fillers.say(self.rng, "category", category), Use.NAME)
 
-    def _described(self, product: query_pb2.Product, slot: str) -> str:
-        """Say a product by one of its values, with its category or without."""
+    def _described(self, product: Product, slot: str) -> str:
+        """Phrase a product by one of its values, with its category or without."""
         said = self.fillers.say(self.rng, slot, product.attributes[slot])
         language = self.fillers.language
         if slot == "type" or (self.rng.random() < 0.4 and language != "en"):
             return f"{said} 거" if language == "ko" and slot != "type" else said
         if language == "en" and self.rng.random() < 0.4:
             return f"{said} one"
-        noun = self.fillers.say(self.rng, "category", product.category)
+        noun = self.fillers.say(self.rng, "category", _category(product))
         forms = {"es": f"{noun} {said}", "zh": f"{said}{noun}"}
         return forms.get(language, f"{said} {noun}")
 
     def gone(self) -> str:
         """Name the conversation's category, which the turn leaves behind."""
         shown = self.memory.shown
-        self.left = shown[0].category if shown else self.rng.choice(self.fillers.categories())
+        self.left = _category(shown[0]) if shown else self.rng.choice(self.fillers.categories())
         return _plural(self.fillers.say(self.rng, "category", self.left), self.rng, self.fillers.language)
 
     def _position_words(self) -> str:
@@ -189,8 +192,12 @@ class Draft:
         return place
 
 
+def _category(product: Product) -> str:
+    return product.text(shipped_schema(), FieldRole.CATEGORY)
+
+
 def key_of(piece: Piece) -> str:
-    """Give what tells a marked word from the others: its value, or the word itself."""
+    """Return what tells a marked word from the others: its value, or the word itself."""
     return (
         piece.tag.meaning.value
         if piece.tag.meaning.slot and not piece.text.startswith("T")
@@ -204,10 +211,10 @@ def _counted(match: re.Match[str]) -> list[int]:
 
 
 def _item(draft: Draft) -> str:
-    """Say a kind of product with some of its values."""
+    """Phrase a kind of product with some of its values."""
     rng, fillers = draft.rng, draft.fillers
     category = rng.choice([name for name in fillers.categories() if name != draft.left])
-    draft.reference = query_pb2.Product(category=category)
+    draft.reference = Product(id="", values={"category": category})
     lacking = fillers.language == "en" and rng.random() < 0.08
     noun = fillers.say_unknown(rng) if lacking else fillers.say_noun(rng, category)
     noun = draft.mean(_plural(noun, rng, fillers.language), Use.WANT)
@@ -243,7 +250,7 @@ def _beside(draft: Draft) -> str:
 
 
 def _noun(draft: Draft) -> str:
-    other = [name for name in draft.fillers.categories() if name != draft.reference.category]
+    other = [name for name in draft.fillers.categories() if name != _category(draft.reference)]
     return draft.mean(draft.fillers.say(draft.rng, "category", draft.rng.choice(other)), Use.WANT)
 
 
@@ -272,7 +279,7 @@ _FILL: Mapping[str, Callable[[Draft], str]] = MappingProxyType(
         "V": lambda draft: draft.wanted(draft.slot),
         "C": lambda draft: draft.wanted("colour"),
         "W": lambda draft: draft.mean(
-            draft.fillers.say_with(draft.rng, slots_of(draft.reference.category)), Use.WANT
+            draft.fillers.say_with(draft.rng, slots_of(_category(draft.reference))), Use.WANT
         ),
         "T": lambda draft: draft.mean(draft.fillers.say_step(draft.rng), Use.WANT),
         "X": _avoided,
@@ -297,7 +304,7 @@ _FILL: Mapping[str, Callable[[Draft], str]] = MappingProxyType(
 
 
 def compose(draft: Draft, group: str) -> tuple[str, Money]:
-    """Say a turn of the group: its core, what is added to it, and what stands around it."""
+    """Phrase a turn of the group: its core, what is added to it, and what stands around it."""
     _rng, money = draft.rng, GROUPS[group].money
     if group == "search":
         core = draft.phrase("ask")

@@ -64,7 +64,7 @@ class Decoder(nn.Module):
         return self.norm(hidden), torch.stack(keys), torch.stack(values)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Give the logits (..., vocabulary) of hidden states (..., width)."""
+        """Return the logits (..., vocabulary) of hidden states (..., width)."""
         return functional.linear(hidden, self.embedding.weight)
 
 
@@ -84,7 +84,7 @@ class Step(nn.Module):
         past_values: Tensor,
         last: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give logits (n, vocabulary) after the token at `last`, int64 (n,), and the tokens' keys and values."""
+        """Return logits (n, vocabulary) after the token at `last`, int64 (n,), and the tokens' keys and values."""
         hidden, keys, values = self.decoder(tokens, positions, mask, past_keys, past_values)
         index = last.reshape(-1, 1, 1).expand(-1, 1, hidden.shape[-1])
         return self.decoder.logits(hidden.gather(1, index).squeeze(1)), keys, values
@@ -98,7 +98,7 @@ class _Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Give the hidden states at a root mean square of one, scaled by channel."""
+        """Return the hidden states at a root mean square of one, scaled by channel."""
         return hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + 1e-6) * self.weight
 
 
@@ -132,7 +132,7 @@ class _Layer(nn.Module):
 
 
 def _turns(positions: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Give the cosines and sines of rotary positions, (n, 1, t, width)."""
+    """Return the cosines and sines of rotary positions, (n, 1, t, width)."""
     rates = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
     angles = positions[:, None, :, None].float() * torch.cat([rates, rates])
     return angles.cos(), angles.sin()

@@ -8,7 +8,7 @@ _SHORTEST = 4
 
 
 def disturb(text: str, rng: random.Random) -> str:
-    """Give the text with one or two slips in it."""
+    """Return the text with one or two slips in it."""
     for _ in range(rng.choice((1, 1, 2))):
         text = rng.choice((_slip, _slip, _slip, _shout, _without_accents, _with_emoji, _run_on))(text, rng)
     return text

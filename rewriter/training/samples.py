@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from rewriter.engines.model.placeholders import MarkedTurn, TooManyMarks, mark_turn
 from rewriter.engines.model.plan import MAX_REFERENCES, Act, Money, Plan, Use
 from rewriter.engines.model.resolve import resolve
+from rewriter.engines.rules.decide import settled
 from rewriter.nlu.dialogue_state import Memory, remember
 from rewriter.nlu.lexicon import Lexicon, LexiconCache
 from rewriter.training.conversations import converse, draw_state
@@ -14,6 +15,7 @@ from rewriter.training.fillers import Fillers, catalogues
 from rewriter.training.grammar import Draft, compose, key_of
 from rewriter.training.groups import GROUPS, STATE_LETTERS, phrases
 from rewriter.training.noise import disturb
+from vitrine.domain.product import Product
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 _LANGUAGE_WEIGHTS = {"en": 0.6, "es": 0.14, "zh": 0.13, "ko": 0.13}
@@ -70,6 +72,8 @@ class Sampler:
         draft = self._draft(request, memory, lexicon, language)
         text, money = compose(draft, group)
         request.text = text
+        if settled(request, lexicon) is not None:
+            return None  # no model is asked about it
         try:
             turn = mark_turn(text, lexicon)
         except TooManyMarks:
@@ -96,9 +100,9 @@ class Sampler:
             lexicon=lexicon,
             facets=request.facets,
             memory=memory,
-            reference=memory.known.get(reference, query_pb2.Product())
+            reference=memory.known.get(reference, Product(id=""))
             if not request.has_image
-            else query_pb2.Product(),
+            else Product(id=""),
         )
 
     def _disturbed_plan(
@@ -121,7 +125,7 @@ def _draw_group(rng: random.Random, state: str, language: str, allowed: frozense
 
 
 def _plan(draft: Draft, group: str, turn: MarkedTurn, money: Money, text: str) -> Plan | None:
-    """Give the plan of a turn by what its words were drawn for; None where one of them is lost.
+    """Return the plan of a turn by what its words were drawn for; None where one of them is lost.
 
     The text is the turn's before any noise.
     """
@@ -149,7 +153,7 @@ def _plan(draft: Draft, group: str, turn: MarkedTurn, money: Money, text: str) -
 
 
 def _act(draft: Draft, group: str, uses: dict[str, Use]) -> Act:
-    """Give what the turn does: a wish after a search around a product or a picture changes that reference."""
+    """Return what the turn does: a wish after a search around a product or a picture changes that reference."""
     act = GROUPS[group].act
     last = draft.memory.last
     around = last is not None and last.route != query_pb2.ROUTE_TEXT

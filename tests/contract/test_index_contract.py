@@ -322,6 +322,7 @@ async def test_long_texts_and_many_values_are_kept_whole(index: Index) -> None:
     )
     writer = await index.current("m1")
     await writer.upsert([product])
+    await writer.seal()
     (read,) = await index.get([product.id], timeout_s=TIMEOUT_S)
     _assert_same(read, product)
     for name in ("category", "colour"):

@@ -105,7 +105,7 @@ def equals(field: str, **value: object) -> query_pb2.Filter:
         ({"text": "red", "weights": query_pb2.Weights()}, "weights", "more than 0"),
         ({"text": "red", "filter": equals("size", text="XL")}, "filter.equals.field", "category, colour"),
         ({"text": "red", "filter": equals("price", text="cheap")}, "filter.equals.value", "must be a number"),
-        ({"text": "red", "filter": equals("colour", number=1.0)}, "filter.equals.value", "must be a text"),
+        ({"text": "red", "filter": equals("colour", boolean=True)}, "filter.equals.value", "must be a text"),
         ({"text": "red", "filter": equals("price", number=math.nan)}, "filter.equals.value", "finite"),
         (
             {

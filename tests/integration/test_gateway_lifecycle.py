@@ -209,7 +209,7 @@ async def test_a_late_rewriter_costs_its_budget_and_no_more(stack: Any) -> None:
         connected(gateway.port) as channel,
     ):
         answers = [await search(channel, f"dress {number}") for number in range(5)]
-    assert all(answer.degraded == ["rewrite"] and len(answer.hits) == 3 for answer in answers)
+    assert all("rewrite" in answer.degraded and len(answer.hits) == 3 for answer in answers)
     fastest = min(answer.timings.total_ms for answer in answers)
     assert 100 <= fastest < 2_000  # and not the minute for which it hangs
 

@@ -16,6 +16,7 @@ from gateway.model import EncoderInputs
 from gateway.ports import Encoder, Rewriter
 from gateway.testing import FakeEncoder, FakeRewriter
 from gateway.understanding.validation import understand
+from vitrine.domain.schema_files import shipped_schema
 from vitrine.tensors import EMBEDDING_DIM
 from vitrine.v1 import query_pb2, rewrite_pb2
 
@@ -81,7 +82,9 @@ async def test_rows_are_unit_vectors_alone_and_in_a_batch(encoder: Encoder) -> N
 
 async def test_different_words_differ(encoder: Encoder) -> None:
     """Two texts have two embeddings."""
-    red, blue = (await encoder.embed(EncoderInputs(texts=["red dress", "blue shoes"]), timeout_s=TIMEOUT_S)).rows
+    red, blue = (
+        await encoder.embed(EncoderInputs(texts=["red dress", "blue shoes"]), timeout_s=TIMEOUT_S)
+    ).rows
     assert float(red @ blue) < 0.999
 
 
@@ -123,7 +126,7 @@ async def test_a_rewrite_passes_the_gateways_checks(rewriter: Rewriter) -> None:
     )
     response = await rewriter.rewrite(request, timeout_s=TIMEOUT_S)
     assert response.model_version
-    understanding = understand(response.rewrite, shown=(), facets=())
+    understanding = understand(response.rewrite, shown=(), fields=(), schema=shipped_schema())
     assert "dress" in understanding.query
 
 

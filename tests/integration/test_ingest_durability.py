@@ -22,7 +22,7 @@ from PIL import Image
 
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import MilvusIndex, open_milvus
-from gateway.adapters.milvus.schema import with_keys
+from gateway.adapters.milvus.rows import with_keys
 from gateway.assembly import Dependencies, serving_gateway
 from gateway.errors import FailedPrecondition, VectorIndexError
 from gateway.model import Hit, Weights
@@ -185,13 +185,14 @@ async def _stored(channel: aio.Channel) -> int:
 
 
 async def _search(index: MilvusIndex, limit: int = 10) -> list[Hit]:
-    return await index.search(
+    pool = await index.search(
         embed_words("product 1"),
         weights=Weights(text=0.5, image=0.5),
         filters=None,
         limit=limit,
         timeout_s=TIMEOUT_S,
     )
+    return list(pool.hits)
 
 
 @pytest.mark.parametrize("rebuild", [False, True])
@@ -306,13 +307,15 @@ async def test_a_collection_that_cannot_be_read_does_not_block_a_rebuild(milvus:
 async def test_what_milvus_takes_in_silence_is_refused_before(milvus: MilvusLite) -> None:
     """An embedding that is missing, of the wrong length or not finite never reaches a collection."""
     good = product("p", "product")
-    assert good.image_embedding is not None
-    bad = (None, good.image_embedding[:100], good.image_embedding * float("nan"))
+    assert good.image_embeddings is not None
+    bad = (None, good.image_embeddings[:, :100], good.image_embeddings * float("nan"))
     async with open_milvus(milvus.uri) as index:
         writer = await index.current("m1")
-        for embedding in bad:
-            with pytest.raises(ValueError, match="image_embedding of product 'p' must be 256 finite numbers"):
-                await writer.upsert([replace(good, image_embedding=embedding)])
+        for embeddings in bad:
+            with pytest.raises(
+                ValueError, match=r"image_embeddings of product 'p' must be .* 256 finite numbers"
+            ):
+                await writer.upsert([replace(good, image_embeddings=embeddings)])
         assert await writer.seal() == 0
 
 

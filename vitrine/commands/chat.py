@@ -178,7 +178,7 @@ def _show_result(out: Console, result: SearchResponse) -> None:
         out.print(Text(printable(f"without what you found fault with: {faults}"), style="dim"))
     for line in describe_degraded(result):
         out.print(Text(line, style="yellow"))
-    if result.next_page_token:
+    if result.more:
         out.print(Text(_MORE, style="dim"))
 
 

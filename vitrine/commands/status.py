@@ -93,6 +93,8 @@ def _describe_values(field: CatalogueField, held: FieldDescription | None, schem
     if held is None:
         return ""
     if held.type == FieldDescription.TYPE_NUMBER:
+        if not held.HasField("minimum"):
+            return ""
         unit = f" {schema.currency}" if field.kind == FIELD_KIND_MONEY and schema.currency else ""
         return f"{number(held.minimum)} to {number(held.maximum)}{unit}"
     counts = [f" ({count:,})" for count in held.counts] or [""] * len(held.values)

@@ -163,12 +163,14 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def describe_fact(fact: Fact) -> str:
     """Put what the index knows into a line."""
-    field = fact.field.replace("_", " ")
+    field = fact.label or fact.field.replace("_", " ")
     if fact.value:
         return printable(f"{field} {fact.value}: {fact.products:,} products")
     if fact.HasField("highest"):
         return printable(f"{field}: from {number(fact.lowest)} to {number(fact.highest)}")
-    return printable(f"{field}: {', '.join(fact.values)}")
+    if fact.values:
+        return printable(f"{field}: {', '.join(fact.values)}")
+    return printable(f"{field}: {fact.products:,} products")
 
 
 def facet_table(facet: FacetCounts) -> Table:

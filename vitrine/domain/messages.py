@@ -11,8 +11,8 @@ from vitrine.domain import limits
 from vitrine.domain.errors import InvalidValue
 from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Scalar
 from vitrine.domain.product import Product
-from vitrine.domain.schema import Field, Kind, Role, Schema, SchemaError
-from vitrine.domain.values import Value
+from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Role, Schema, SchemaError
+from vitrine.domain.values import Value, shown
 from vitrine.v1 import query_pb2, schema_pb2
 
 _KINDS: Mapping[Kind, schema_pb2.FieldKind.ValueType] = {
@@ -132,31 +132,36 @@ def product_message(product: Product, schema: Schema) -> query_pb2.Product:
     )
     for name, owner in _legacy_fields(schema):
         value = product.values.get(owner.name)
-        if isinstance(value, float) if name == "price" else isinstance(value, str):
-            setattr(message, name, value)
+        if value is not None:
+            setattr(message, name, value if isinstance(value, float) else shown(value))
     return message
 
 
 def read_product(message: query_pb2.Product, schema: Schema) -> Product:
     """Read a product; what `fields` lacks is taken from the fields of old clients.
 
+    What an old client says and the schema has no field for becomes an attribute: it is kept and returned.
+
     Raises:
-        InvalidValue: an old field is given that the schema has no field for, or a value is empty.
+        InvalidValue: a value is empty.
     """
     values: dict[str, Value] = {
         name: read_value(value, name[: limits.MAX_FIELD_NAME_LENGTH])
         for name, value in message.fields.items()
     }
+    attributes = dict(message.attributes)
     owners = dict(_legacy_fields(schema))
     for name in (*_LEGACY_ROLES, *_LEGACY_NAMES):
         given = message.HasField("price") if name == "price" else bool(getattr(message, name))
         if not given:
             continue
+        value = getattr(message, name)
         if name not in owners:
-            raise InvalidValue(name, f"the schema {schema.name!r} has no such field; use `fields`")
-        values.setdefault(owners[name].name, getattr(message, name))
+            attributes.setdefault(name, shown(value))
+        else:
+            values.setdefault(owners[name].name, (value,) if owners[name].kind is Kind.KEYWORDS else value)
     uris = tuple(message.image_uris) or ((message.image_uri,) if message.image_uri else ())
-    return Product(id=message.id, values=values, attributes=dict(message.attributes), image_uris=uris)
+    return Product(id=message.id, values=values, attributes=attributes, image_uris=uris)
 
 
 def _legacy_fields(schema: Schema) -> Iterator[tuple[str, Field]]:
@@ -166,7 +171,7 @@ def _legacy_fields(schema: Schema) -> Iterator[tuple[str, Field]]:
             yield name, owner
     for name in _LEGACY_NAMES:
         owner = schema.by_name.get(name)
-        if owner is not None and owner.kind is Kind.KEYWORD:
+        if owner is not None and owner.kind in KEYWORD_KINDS:
             yield name, owner
 
 

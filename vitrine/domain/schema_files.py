@@ -56,6 +56,11 @@ def parse_schema(text: str) -> Schema:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SchemaError("", f"is no TOML: {error}") from None
+    return schema_from_document(document)
+
+
+def schema_from_document(document: Mapping[str, Any]) -> Schema:
+    """Read a schema from a TOML table; SchemaError names the field that breaks a rule."""
     _check_keys("", document, _SCHEMA_KEYS)
     fields = document.get("fields", {})
     if not isinstance(fields, dict):

@@ -26,7 +26,7 @@ async def metrics_endpoint(listen: str, registry: CollectorRegistry) -> AsyncIte
 
 
 def stop_signal() -> asyncio.Event:
-    """Give an event that the first signal sets; the second exits, for there may be something that hangs."""
+    """Return an event that the first signal sets; the second exits, for there may be something that hangs."""
     told = asyncio.Event()
 
     def stop(number: int) -> None:

@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
         self._context = context
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line; a value that JSON does not know is given as its text."""
+        """Return the line; a value that JSON does not know is given as its text."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         entry: dict[str, Any] = {
             "time": f"{seconds}.{record.msecs:03.0f}Z",

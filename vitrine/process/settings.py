@@ -20,7 +20,7 @@ class InvalidSettings(ValueError):  # noqa: N818 - read by operators as a senten
 
 
 def variable(prefix: str, name: str) -> str:
-    """Give the environment variable of a field."""
+    """Return the environment variable of a field."""
     return prefix + name.upper()
 
 

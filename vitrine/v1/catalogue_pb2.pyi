@@ -363,7 +363,7 @@ class FieldDescription(_message.Message):
     name: _builtins.str
     type: Global___FieldDescription.Type.ValueType
     minimum: _builtins.float
-    """For a number: its range in the index."""
+    """For a number: its range in the index; absent where no product has one."""
     maximum: _builtins.float
     more_values: _builtins.bool
     """Whether the field has more values than are listed."""
@@ -381,15 +381,22 @@ class FieldDescription(_message.Message):
         name: _builtins.str = ...,
         type: Global___FieldDescription.Type.ValueType = ...,
         values: _abc.Iterable[_builtins.str] | None = ...,
-        minimum: _builtins.float = ...,
-        maximum: _builtins.float = ...,
+        minimum: _builtins.float | None = ...,
+        maximum: _builtins.float | None = ...,
         counts: _abc.Iterable[_builtins.int] | None = ...,
         more_values: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "maximum", b"maximum", "minimum", b"minimum", "more_values", b"more_values", "name", b"name", "type", b"type", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "counts", b"counts", "maximum", b"maximum", "minimum", b"minimum", "more_values", b"more_values", "name", b"name", "type", b"type", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
+    _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015
+    _WhichOneofReturnType__minimum: _TypeAlias = _typing.Literal["minimum"]  # noqa: Y015
+    _WhichOneofArgType__minimum: _TypeAlias = _typing.Literal["_minimum", b"_minimum"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maximum) -> _WhichOneofReturnType__maximum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
 
 Global___FieldDescription: _TypeAlias = FieldDescription  # noqa: Y015

@@ -138,9 +138,12 @@ class SearchResponse(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Asks for the next page; empty on the last one, and in a conversation."""
+    more: _builtins.bool
+    """Whether there are hits after these: the next page, or in a conversation what "show me more" brings."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]: ...
     @_builtins.property
@@ -173,10 +176,11 @@ class SearchResponse(_message.Message):
         request_id: _builtins.str = ...,
         next_page_token: _builtins.str = ...,
         facets: _abc.Iterable[Global___FacetCounts] | None = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "facets", b"facets", "hits", b"hits", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "facets", b"facets", "hits", b"hits", "more", b"more", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -752,6 +756,7 @@ class Fact(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     LOWEST_FIELD_NUMBER: _builtins.int
     HIGHEST_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     value: _builtins.str
     """Empty where it is about the field."""
@@ -759,6 +764,8 @@ class Fact(_message.Message):
     """Products that have the value."""
     lowest: _builtins.float
     highest: _builtins.float
+    label: _builtins.str
+    """What to call the field in the caller's language."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The field's values, most frequent first, at most 16; the prices' least and greatest for price."""
@@ -772,10 +779,11 @@ class Fact(_message.Message):
         values: _abc.Iterable[_builtins.str] | None = ...,
         lowest: _builtins.float | None = ...,
         highest: _builtins.float | None = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "highest", b"highest", "lowest", b"lowest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "field", b"field", "highest", b"highest", "lowest", b"lowest", "products", b"products", "value", b"value", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "field", b"field", "highest", b"highest", "label", b"label", "lowest", b"lowest", "products", b"products", "value", b"value", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__highest: _TypeAlias = _typing.Literal["highest"]  # noqa: Y015
     _WhichOneofArgType__highest: _TypeAlias = _typing.Literal["_highest", b"_highest"]  # noqa: Y015

@@ -14,7 +14,12 @@ from hashlib import sha256
 
 from pymilvus.milvus_client.index import IndexParams
 
-from gateway.adapters.milvus.connection import COLLECTION_NOT_FOUND, MilvusConnection, MilvusError
+from gateway.adapters.milvus.connection import (
+    COLLECTION_NOT_FOUND,
+    INVALID_PARAMETER,
+    MilvusConnection,
+    MilvusError,
+)
 from gateway.adapters.milvus.layout import (
     Layout,
     NoLayoutError,
@@ -51,6 +56,7 @@ class MilvusCollections:
         self._prefix = prefix
         self._name = re.compile(rf"{re.escape(prefix)}_[0-9a-f]{{8}}_(\d{{6,}})")
         self._pointer: Pointer | None = None
+        self._unindexed: set[str] = set()
 
     async def in_use(self, *, timeout_s: float) -> str | None:
         """Return the name of the collection that readers use, or None before the first."""
@@ -170,16 +176,22 @@ class MilvusCollections:
             self._connection.call(
                 "create_index", collection, vector_index(), timeout_s=deadline.remaining_s()
             ),
-            *(self._try_index(collection, each, deadline) for each in scalar_indexes(layout.created_with)),
+            *(
+                self._try_index(collection, column, index, deadline)
+                for column, index in scalar_indexes(layout.created_with).items()
+                if column not in self._unindexed
+            ),
         )
         await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
 
-    async def _try_index(self, collection: str, index: IndexParams, deadline: Deadline) -> None:
-        """Make an index that speeds conditions up where the engine has it."""
+    async def _try_index(self, collection: str, column: str, index: IndexParams, deadline: Deadline) -> None:
+        """Make an index that speeds conditions up where the engine has it; what it lacks is not tried again."""
         try:
             await self._connection.call("create_index", collection, index, timeout_s=deadline.remaining_s())
         except (MilvusError, DeadlineExceeded) as error:
-            log_event(_logger, logging.DEBUG, "scalar_index_refused", collection=collection, error=str(error))
+            if isinstance(error, MilvusError) and error.milvus_code == INVALID_PARAMETER:
+                self._unindexed.add(column)
+            log_event(_logger, logging.DEBUG, "scalar_index_refused", column=column, error=str(error))
 
     async def _drop(self, collection: str, deadline: Deadline) -> None:
         await self._connection.call("drop_collection", collection, timeout_s=deadline.remaining_s())

@@ -13,6 +13,7 @@ from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.logs import log_event
 
 COLLECTION_NOT_FOUND = 100
+INVALID_PARAMETER = 1100
 ALIAS_NOT_FOUND = 1600
 
 # One more try after 10 ms mends a connection that broke; whoever needs more has a deadline of his own.

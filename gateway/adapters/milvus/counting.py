@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.adapters.milvus.expression import boolean_key, conjunction, decode_text
-from gateway.adapters.milvus.layout import PRODUCTS, TOKENS, VALUES
+from gateway.adapters.milvus.layout import PRODUCTS, VALUES, WORDS
 from gateway.adapters.milvus.reading import Reading
 from gateway.model import FieldSummary
 from vitrine.domain import limits
@@ -31,13 +31,12 @@ async def count_everything(
     """Count the values of fields and the tokens over every product."""
     fields = [FieldCounter(name) for name in names]
     words = BoundedCounter(MAX_WORDS)
-    async for page in reading.scan(PRODUCTS, [VALUES, TOKENS]):
+    async for page in reading.scan(PRODUCTS, [VALUES, WORDS]):
         _add_page(fields, page)
         for row in page:
-            words.add(row[TOKENS])
-    return tuple(each.summary() for each in fields), {
-        decode_text(token): count for token, count in words.counts.items()
-    }
+            words.add(row[WORDS]["tokens"])
+    counted = {decode_text(token): count for token, count in words.counts.items()}
+    return tuple(each.summary() for each in fields), counted
 
 
 class BoundedCounter:

@@ -9,6 +9,7 @@
 """
 
 import heapq
+import math
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,10 @@ from vitrine.domain.values import fold
 
 MISSING = -sys.float_info.max
 """Stands in a number's column for a missing number; no literal of Milvus is smaller."""
+
+LOWEST = math.nextafter(MISSING, 0.0)
+"""Stands for the lowest double as well, in rows and in conditions: no number is taken for a missing one, and the two
+lowest doubles are one."""
 
 ALWAYS = "part >= 0"
 NEVER = "part < 0"
@@ -119,7 +124,7 @@ def _write_values(
     owner: Field, values: Sequence[Scalar], layout: Layout, *, negated: bool
 ) -> tuple[int, str]:
     if owner.kind in NUMBER_KINDS:
-        numbers = [float(value) for value in values if value != MISSING]
+        numbers = [max(float(value), LOWEST) for value in values]
         listed = (1, _listed(layout.operand(owner), numbers, negated=negated))
         return _join([listed, (1, number_present(owner, layout))], conjunction=True) if negated else listed
     if owner.kind is Kind.BOOLEAN:
@@ -149,10 +154,10 @@ def _listed(operand: str, values: Sequence[str | float], *, negated: bool) -> st
 def _bounds(node: Range, operand: str, *, negated: bool) -> Iterable[str]:
     if node.minimum is not None:
         at_least, below = (">", "<=") if node.exclusive_minimum else (">=", "<")
-        yield f"{operand} {below if negated else at_least} {literal(node.minimum)}"
+        yield f"{operand} {below if negated else at_least} {literal(max(node.minimum, LOWEST))}"
     if node.maximum is not None:
         at_most, above = ("<", ">=") if node.exclusive_maximum else ("<=", ">")
-        yield f"{operand} {above if negated else at_most} {literal(node.maximum)}"
+        yield f"{operand} {above if negated else at_most} {literal(max(node.maximum, LOWEST))}"
 
 
 def _join(parts: Sequence[tuple[int, str]], *, conjunction: bool) -> tuple[int, str]:

@@ -30,6 +30,7 @@ ID = "id"
 PART = "part"
 VECTOR = "embedding"
 TOKENS = "tokens"
+WORDS = "words"
 VALUES = "values"
 PICTURES = "pictures"
 
@@ -145,7 +146,7 @@ def collection_schema(schema: Schema, *, manifest: str, source: str, embedding_d
             made.add_field(column_name(owner), DataType.DOUBLE)
         else:
             made.add_field(column_name(owner), DataType.VARCHAR, max_length=_KEYWORD_BYTES)
-    for name in ("lists", "extra", VALUES, "texts", "attributes", PICTURES):
+    for name in ("lists", "extra", VALUES, "texts", "attributes", PICTURES, WORDS):
         made.add_field(name, DataType.JSON)
     made.add_field(
         TOKENS,
@@ -166,17 +167,17 @@ def vector_index() -> IndexParams:
     return index
 
 
-def scalar_indexes(schema: Schema) -> list[IndexParams]:
-    """Return the indexes of the columns that conditions name; an engine may refuse any of them.
+def scalar_indexes(schema: Schema) -> dict[str, IndexParams]:
+    """Return the indexes of the columns that conditions name, by column; an engine may refuse any of them.
 
     Without a type each engine takes its default; only newer servers have one for the tokens.
     """
     types = {PART: "", **{column_name(owner): "" for owner in column_fields(schema)}, TOKENS: "INVERTED"}
-    indexes = []
+    indexes = {}
     for column, index_type in types.items():
         index = MilvusClient.prepare_index_params()
         index.add_index(column, index_type=index_type)
-        indexes.append(index)
+        indexes[column] = index
     return indexes
 
 

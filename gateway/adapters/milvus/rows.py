@@ -1,13 +1,14 @@
 """Products as rows of Milvus, and back."""
 
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from gateway.adapters.milvus.expression import (
+    LOWEST,
     MISSING,
     boolean_key,
     decode_text,
@@ -22,6 +23,7 @@ from gateway.adapters.milvus.layout import (
     TOKENS,
     VALUES,
     VECTOR,
+    WORDS,
     Layout,
     column_name,
     presence_key,
@@ -33,6 +35,9 @@ from vitrine.domain.lexical import product_tokens
 from vitrine.domain.product import Product
 from vitrine.domain.schema import NUMBER_KINDS, Field, Kind
 from vitrine.domain.values import Value
+
+_MAX_COUNTED_BYTES = 60_000
+"""Bytes of the tokens of one product that are counted; JSON adds three to each, and escapes nothing in them."""
 
 _PART_MARK = "%/"
 """Parts the id from the number of the picture: no encoded id holds it."""
@@ -125,10 +130,12 @@ def _conditions(product: Product, layout: Layout) -> dict[str, Any]:
     """Return the columns of the product's fields: as they are written, and as they are asked."""
     schema = layout.version.schema
     short = {each.name for each in schema.columns}
+    tokens = [encode_text(token) for token in product_tokens(product, schema)]
     columns: dict[str, Any] = {
         VALUES: {name: _plain(value) for name, value in product.values.items() if name in short},
         "texts": {name: _plain(value) for name, value in product.values.items() if name not in short},
-        TOKENS: [encode_text(token) for token in product_tokens(product, schema)],
+        TOKENS: tokens,
+        WORDS: {"tokens": _counted(tokens)},
         "lists": {},
         "extra": {},
     }
@@ -147,12 +154,18 @@ def _conditions(product: Product, layout: Layout) -> dict[str, Any]:
     return columns
 
 
+def _counted(tokens: Sequence[str]) -> list[str]:
+    """Return the tokens that are counted: all that fit into a column, which only the strangest products exceed."""
+    sizes = accumulate(len(token.encode(errors="surrogatepass")) for token in tokens)
+    return [token for token, size in zip(tokens, sizes, strict=True) if size <= _MAX_COUNTED_BYTES]
+
+
 def _asked(owner: Field, value: Value | None) -> str | float:
     """Return a value as conditions compare it."""
     if owner.kind in NUMBER_KINDS:
         if not isinstance(value, float):
             return MISSING
-        return value if value > MISSING else math.nextafter(MISSING, 0.0)
+        return max(value, LOWEST)
     if owner.kind is Kind.BOOLEAN:
         return boolean_key(value) if isinstance(value, bool) else ""
     return encode_text(keyword_key(value)) if isinstance(value, str) else ""

@@ -1,8 +1,8 @@
 """Products in the order of a field.
 
 Up to MAX_POOL products are looked up by their vectors and ordered here. Where more fulfil the conditions and the
-field is a number, the interval of its values that holds the first ones is found by counting, so that they are the
-first of all products, not of the nearest.
+field is a number, the interval of its values that holds the first ones is found by counting: they are the first of
+all products, not of the nearest.
 """
 
 import struct
@@ -36,20 +36,20 @@ async def rank_sorted(
     max_pool: int,
 ) -> Ranking:
     """Return the first products in the order of the field, and whether every product took part in the order."""
-    pool = await rank(reading, query, expression=expression, limit=max_pool, columns=[VALUES])
     owner = reading.layout.field(sort.field)
-    if pool.complete or not filtered or owner.kind not in NUMBER_KINDS:
-        return Ranking(candidates=_ordered(pool.candidates, sort)[:limit], complete=pool.complete)
-    search = _NumberSearch(
-        reading=reading,
-        query=query,
-        expression=expression,
-        owner=owner,
-        sort=sort,
-        limit=limit,
-        max_pool=max_pool,
-    )
-    return Ranking(candidates=await search.first(pool.candidates), complete=True)
+    if filtered and owner.kind in NUMBER_KINDS and await reading.count(expression) > max_pool:
+        search = _NumberSearch(
+            reading=reading,
+            query=query,
+            expression=expression,
+            owner=owner,
+            sort=sort,
+            limit=limit,
+            max_pool=max_pool,
+        )
+        return Ranking(candidates=await search.first(), complete=True)
+    pool = await rank(reading, query, expression=expression, limit=max_pool, columns=[VALUES])
+    return Ranking(candidates=_ordered(pool.candidates, sort)[:limit], complete=pool.complete)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +64,12 @@ class _NumberSearch:
     limit: int
     max_pool: int
 
-    async def first(self, nearest: Sequence[Candidate]) -> list[Candidate]:
-        """Return the first `limit` products; the nearest ones' values are the first guesses."""
+    async def first(self) -> list[Candidate]:
+        """Return the first `limit` products."""
         below, tie = await narrow(
-            self._count_up_to, limit=self.limit, most=self.max_pool, guesses=self._guesses(nearest)
+            self._count_up_to, limit=self.limit, most=self._most, guesses=await self._guesses()
         )
-        leading = [] if below is None else await self._rank(self._up_to(below), self.max_pool)
+        leading = [] if below is None else await self._rank(self._up_to(below), self._most)
         found = _ordered(leading, self.sort)[: self.limit]
         if len(found) < self.limit:
             # All others share one value, or have none: their scores decide.
@@ -77,12 +77,20 @@ class _NumberSearch:
             found += await self._rank(rest, self.limit - len(found))
         return found
 
-    def _guesses(self, nearest: Sequence[Candidate]) -> list[float]:
-        """Return keys between which the last one of the first products probably lies."""
+    @property
+    def _most(self) -> int:
+        """Return how many products are ordered: a few more counts are cheaper than a thousand vectors."""
+        return max(self.limit, min(self.max_pool, 8 * self.limit + 64))
+
+    async def _guesses(self) -> list[float]:
+        """Return keys between which the last one of the first products probably lies: the nearest products' own."""
+        nearest = await self.reading.search(
+            self.query.vector, expression=self.expression, rows=self.max_pool, columns=[VALUES]
+        )
         keys = sorted(
             self._key(number)
             for each in nearest
-            if isinstance(number := each.row[VALUES].get(self.owner.name), float)
+            if isinstance(number := each["entity"][VALUES].get(self.owner.name), float)
         )
         return [keys[min(self.limit, len(keys)) - 1], _before(keys[0])] if keys else []
 

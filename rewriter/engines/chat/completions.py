@@ -2,14 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
-from rewriter.engines.chat.prompt import SCHEMA, Ids, messages, parse
+from rewriter.answer_schema import answer_form
+from rewriter.catalogues import schema_of
+from rewriter.engines.chat.prompt import Ids, messages, parse
 from rewriter.engines.port import EngineError, Failure
+from rewriter.engines.rules.decide import more_of
+from rewriter.nlu.lexicon import LexiconCache
 from vitrine.v1 import rewrite_pb2
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -23,21 +27,28 @@ class ChatCompletions:
         self._model = model
         self._max_tokens = max_tokens
         self._free = connections
+        self._lexicons = LexiconCache()
 
     @property
     def version(self) -> str:
-        """Name the model; which weights the server has under that name, it alone knows."""
+        """Return the name of the model; which weights the server has under that name, it alone knows."""
         return self._model
 
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
-        """Give the model's reading of the turn; raises EngineError when there is no valid one in time."""
+        """Return the model's reading of the turn; raises EngineError when there is no valid one in time.
+
+        A turn that asks for the next page needs no model.
+        """
+        lexicon = self._lexicons.get(request.facets, schema_of(request))
+        if (rewrite := more_of(request, lexicon)) is not None:
+            return rewrite
         if self._free <= 0:
             raise EngineError(Failure.BUSY)
         ids = Ids.of(request)
         self._free -= 1
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._ask(messages(request, ids))
+                answer = await self._ask(messages(request, ids), answer_form(request).schema)
         except TimeoutError:
             raise EngineError(Failure.TIMEOUT) from None
         except httpx.HTTPError as error:
@@ -46,7 +57,7 @@ class ChatCompletions:
             self._free += 1
         return parse(_content(answer), request, ids, source=self._model)
 
-    async def _ask(self, prompt: list[dict[str, str]]) -> bytes:
+    async def _ask(self, prompt: list[dict[str, str]], schema: Mapping[str, Any]) -> bytes:
         """Send the prompt and read the answer, up to the limit."""
         body = {
             "model": self._model,
@@ -55,7 +66,7 @@ class ChatCompletions:
             "max_tokens": self._max_tokens,
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"name": "rewrite", "strict": True, "schema": SCHEMA},
+                "json_schema": {"name": "rewrite", "strict": True, "schema": schema},
             },
         }
         async with self._client.stream("POST", "chat/completions", json=body) as response:

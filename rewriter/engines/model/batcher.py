@@ -79,7 +79,7 @@ class Stepper(Protocol):
         """Put one row in another's place."""
 
     def room(self, row: int) -> int:
-        """Give the tokens that still fit."""
+        """Return the tokens that still fit."""
         ...
 
     def step(self, first: int, fed: Sequence[Sequence[int]]) -> Logits:
@@ -102,7 +102,7 @@ class Batcher:
         self._thread.start()
 
     async def answer(self, prompt: Sequence[int], matcher: LLMatcher, *, timeout_s: float) -> Answer:
-        """Give the model's answer to a prompt, held to the matcher's grammar.
+        """Return the model's answer to a prompt, held to the matcher's grammar.
 
         Raises:
             Refused: the queue is full, or the thread has ended.
@@ -198,7 +198,7 @@ class Batcher:
             self._leave(row)
 
     def _choose(self, job: Job, logits: Logits) -> int:
-        """Give the likeliest token that the grammar allows, and note how likely it is among those."""
+        """Return the likeliest token that the grammar allows, and note how likely it is among those."""
         masks.fill_next_token_bitmask(job.matcher, self._bitmask, 0)
         allowed = np.flatnonzero(
             np.unpackbits(self._bitmask.view(np.uint8)[0], bitorder="little")[: self._size]
@@ -218,7 +218,7 @@ class Batcher:
 
     @staticmethod
     def _is_lost(job: Job) -> bool:
-        """Say whether no one waits for the job's answer any more."""
+        """Return whether no one waits for the job's answer any more."""
         return job.future.done() or time.monotonic() > job.deadline
 
 
@@ -232,7 +232,7 @@ def _set(future: "asyncio.Future[Answer]", result: Answer | Exception) -> None:
 
 
 def _forced(matcher: LLMatcher) -> list[int]:
-    """Give the tokens that the grammar leaves no choice about, already taken by the matcher."""
+    """Return the tokens that the grammar leaves no choice about, already taken by the matcher."""
     forced = list(matcher.compute_ff_tokens())
     if forced:
         matcher.consume_tokens(forced)

@@ -48,7 +48,7 @@ class Decoder:
         self._used[target], self._used[source] = used, 0
 
     def room(self, row: int) -> int:
-        """Give how many tokens the row can take in still."""
+        """Return how many tokens the row can take in still."""
         return self.length - self._used[row]
 
     def step(self, first: int, fed: Sequence[Sequence[int]]) -> Logits:

@@ -6,27 +6,35 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rewriter.catalogues import schema_of
 from rewriter.checks import violation
 from rewriter.engines.model.batcher import Batcher, Expired, Overlong, Refused
 from rewriter.engines.model.decoder import Decoder
 from rewriter.engines.model.placeholders import MAX_WORDS, MarkedTurn, TooManyMarks, mark_turn
 from rewriter.engines.model.plan import Act, Plan, read_plan
 from rewriter.engines.model.prompt import prompt_of
-from rewriter.engines.model.resolve import resolve
+from rewriter.engines.model.resolve import SMALL_TALK, resolve
 from rewriter.engines.model.tokens import MAX_PROMPT_TOKENS, PromptTooLong, Tokens
 from rewriter.engines.port import EngineError, Failure
+from rewriter.engines.rules.decide import settled
+from rewriter.languages.files import languages
 from rewriter.nlu.dialogue_state import Memory, remember
 from rewriter.nlu.lexicon import Lexicon, LexiconCache
-from rewriter.nlu.small_talk import TALK
+from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import stem
 from vitrine.v1 import rewrite_pb2
 
 WEIGHTS = Path(__file__).parents[2] / "weights" / "small"
 _FILES = ("tokenizer.json", "decoder.onnx")
 _MAX_ANSWER_TOKENS = 192
+_TALK = frozenset(stem(word) for language in languages().values() for word in language.words("small_talk"))
+"""Words of small talk and of a shop's business, by stem."""
 _DOUBTED = frozenset({Act.GREET, Act.SERVICE})
 """Small talk that the rules judge where it may be the very thing that is wanted: a search in vain costs less than one
 that is not made."""
+
+_ANSWERED = frozenset({*SMALL_TALK, Act.DEFINE})
+"""Acts that search nothing and name no product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,17 @@ class LanguageModel:
     least_certainty: float
 
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
-        """Give the model's reading of the turn; raises EngineError when there is no valid one in time."""
-        lexicon, memory = self.lexicons.get(request.facets), remember(request.history)
+        """Return the reading of the turn, the model's unless rules settle it; raises EngineError when there is none in time."""
+        lexicon = self.lexicons.get(request.facets, schema_of(request))
+        if (rewrite := settled(request, lexicon)) is not None:
+            return rewrite
+        memory = remember(request.history, lexicon.schema)
         turn = _marked(request.text, lexicon)
         plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
-        if certainty < self.least_certainty or (plan.act in _DOUBTED and _may_be_a_thing(turn)):
+        doubted = (plan.act in _DOUBTED and _may_be_a_thing(turn)) or (
+            plan.act in _ANSWERED and _names_an_untrained_field(turn)
+        )
+        if certainty < self.least_certainty or doubted:
             raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")
         rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
         if broken := violation(rewrite, request):
@@ -63,7 +77,7 @@ class LanguageModel:
         lexicon: Lexicon,
         timeout_s: float,
     ) -> tuple[Plan, float]:
-        """Ask the model for the turn's plan; give it with the least probability of a choice."""
+        """Ask the model for the turn's plan; return it with the least probability of a choice."""
         try:
             prompt = self.tokens.encode(prompt_of(request, turn, memory, lexicon))
             answer = await self.batcher.answer(prompt, self.tokens.matcher(turn.marks), timeout_s=timeout_s)
@@ -99,14 +113,20 @@ async def open_language_model(
 
 
 def _may_be_a_thing(turn: MarkedTurn) -> bool:
-    """Say whether the turn holds words that nobody knows, and none of small talk or of a shop's business."""
+    """Return whether the turn holds words that nobody knows, and none of small talk or of a shop's business."""
     unknown = [piece.tag.surface for piece in turn.pieces if piece.text.startswith("W") and piece.marked]
     spoken = {stem(word) for piece in turn.pieces for word in piece.tag.surface.split(" ")}
-    return bool(unknown) and TALK.isdisjoint(spoken)
+    return bool(unknown) and _TALK.isdisjoint(spoken)
+
+
+def _names_an_untrained_field(turn: MarkedTurn) -> bool:
+    """Return whether the turn speaks of a field that the model met in no training: such a turn is no small talk."""
+    values = (piece for piece in turn.pieces if piece.marked and piece.tag.role is Role.VALUE)
+    return bool(turn.taken) or any(piece.text.startswith("S") for piece in values)
 
 
 def _digest(weights: Path) -> str:
-    """Give what tells these weights from others."""
+    """Return what tells these weights from others."""
     state = hashlib.blake2b(digest_size=6)
     for name in _FILES:
         state.update((weights / name).read_bytes())

@@ -6,26 +6,29 @@ a mark, for the words that are kept hold letters and digits alone.
 """
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from types import MappingProxyType
+from pathlib import Path
 
-from rewriter.nlu import languages as tongues
-from rewriter.nlu.lexicon import Lexicon, Meaning
-from rewriter.nlu.money import speaks_of_money
-from rewriter.nlu.prices import PriceRange, take_price
-from rewriter.nlu.tagging import Tag, look_up, mark_accents
+from rewriter.languages.files import languages, listed
+from rewriter.nlu.bounds import Interval
+from rewriter.nlu.field_words import Taken
+from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.prices import speaks_of_money, take_price
+from rewriter.nlu.tagging import Tag, look_up, mark_accents, set_apart
 from rewriter.nlu.vocabulary import Role
-from rewriter.nlu.words import fold, split_words, stem
+from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
+from vitrine.domain.schema import Role as FieldRole
 
-KINDS: Mapping[str, str] = MappingProxyType(
-    {"colour": "C", "pattern": "P", "category": "N", "brand": "B", "type": "K"}
-)
-"""The letter of a value's mark by its slot; S stands for every other style, T for a step, W for an unknown word."""
+_MARKS = tomllib.loads(Path(__file__).with_name("marks.toml").read_text(encoding="utf-8"))
+_OF_PARTS: Mapping[Part, str] = {Part[name.upper()]: letter for name, letter in _MARKS["parts"].items()}
+_OF_FIELDS: Mapping[str, str] = _MARKS["fields"]
+_OF_OTHER_VALUES, _OF_STEPS, _OF_WORDS = (_MARKS["others"][name] for name in ("value", "step", "word"))
 
-LETTERS = ("C", "P", "N", "B", "K", "S", "T", "W")
+LETTERS = (*_OF_FIELDS.values(), *_OF_PARTS.values(), _OF_OTHER_VALUES, _OF_STEPS, _OF_WORDS)
 MAX_OF_A_KIND = 8
 """Marks of one letter in a turn."""
 
@@ -40,12 +43,13 @@ _ORDINALS = (*range(1, 11), -1)
 _MIN_TYPO = 5
 """Letters of the shortest word whose spelling is mended."""
 
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
-_HANGUL = re.compile(r"[\uac00-\ud7af]")
 _NUMBER = re.compile(
     r"((?:number|option|item|número|numero|opción|#)\s?)?"
     r"(?<![a-z0-9.])(?:[£$€]\s?)?(\d{1,6}(?:[.,]\d{1,2})?)(k?)(?!\d)(?:\s?[£$€])?"
 )
+_SCAFFOLDING = frozenset(word for each in languages().values() for word in each.words("fillers"))
+"""Words of other languages that carry no wish."""
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -68,10 +72,12 @@ class MarkedTurn:
     """A turn as the model sees it."""
 
     pieces: tuple[Piece, ...]
-    price: PriceRange | None
+    price: Interval | None
     """The interval that the English phrases about money name."""
     amounts: tuple[float, ...]
     """Other numbers, in order."""
+    taken: Taken
+    """What was said beside the words of the catalogue's fields, and is no part of the turn that the model sees."""
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -81,15 +87,16 @@ class MarkedTurn:
 
 def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     """Put marks into a shopper's words; raises TooManyMarks."""
-    price, rest = take_price(fold(text))
-    tags = [*mark_accents(tuple(_tags(rest, lexicon)))]
+    taken = lexicon.fields.take(fold(text))
+    price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
+    tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), lexicon)), lexicon)]
     if not speaks_of_money(rest):
         tags = [replace(tag, meaning=Meaning(Role.WORD)) if _is_amount(tag) else tag for tag in tags]
     amounts: list[float] = []
     counts: Counter[str] = Counter()
     pieces: list[Piece] = []
     for tag in tags:
-        letter = _letter(tag)
+        letter = _letter(tag, lexicon)
         if _is_amount(tag) and len(amounts) < MAX_AMOUNTS:
             amounts.append(float(tag.meaning.value))
             pieces.append(Piece(f"<#{len(amounts)}>", tag))
@@ -102,11 +109,11 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
             pieces.append(Piece(tag.surface, tag))
     if max(counts.values(), default=0) > MAX_OF_A_KIND or counts.total() > MAX_MARKS:
         raise TooManyMarks
-    return MarkedTurn(pieces=tuple(pieces), price=price, amounts=tuple(amounts))
+    return MarkedTurn(pieces=tuple(pieces), price=price, amounts=tuple(amounts), taken=taken)
 
 
 def special_tokens() -> list[str]:
-    """Give every mark that can stand in a prompt."""
+    """Return every mark that can stand in a prompt."""
     marks = [f"<{letter}{number}>" for letter in LETTERS for number in range(1, MAX_OF_A_KIND + 1)]
     return [
         *marks,
@@ -119,15 +126,18 @@ def _is_amount(tag: Tag) -> bool:
     return tag.role is Role.NUMBER and tag.slot == "amount"
 
 
-def _letter(tag: Tag) -> str:
-    """Give the letter of the tag's mark; empty for a word that stays as it is."""
+def _letter(tag: Tag, lexicon: Lexicon) -> str:
+    """Return the letter of the tag's mark; empty for a word that stays as it is."""
     match tag.role:
         case Role.VALUE | Role.STYLE:
-            return KINDS.get(tag.slot, "S")
+            if tag.part in _OF_PARTS:
+                return _OF_PARTS[tag.part]
+            called = (name for name in _OF_FIELDS if lexicon.aliases.get(name) == tag.slot)
+            return _OF_FIELDS[name] if (name := next(called, "")) else _OF_OTHER_VALUES
         case Role.STEP:
-            return "T"
+            return str(_OF_STEPS)
         case Role.WORD | Role.COMPARATIVE:
-            return "W"
+            return str(_OF_WORDS)
     return ""
 
 
@@ -136,7 +146,9 @@ def _tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
     position = 0
     for match in _foreign_pattern().finditer(text):
         yield from _plain_tags(text[position : match.start()], lexicon)
-        yield from _foreign_tags(match[0], lexicon)
+        # Where the catalogue itself is written in that language, the word means what the catalogue means.
+        own = key_of(match[0]) in lexicon.phrases
+        yield from _latin_tags(match[0], lexicon) if own else _foreign_tags(match[0], lexicon)
         position = match.end()
     yield from _plain_tags(text[position:], lexicon)
 
@@ -158,9 +170,10 @@ def _plain_tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
 def _word_tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
     """Tag words of Latin script by the lexicon, with their spelling mended; keep runs of other scripts whole."""
     position = 0
-    for match in _CJK.finditer(text):
+    for match in CJK.finditer(text):
         yield from _latin_tags(text[position : match.start()], lexicon)
-        yield Tag(match[0], Meaning(Role.FILLER))
+        known = key_of(match[0]) in lexicon.phrases
+        yield from _latin_tags(match[0], lexicon) if known else [Tag(match[0], Meaning(Role.FILLER))]
         position = match.end()
     yield from _latin_tags(text[position:], lexicon)
 
@@ -168,46 +181,57 @@ def _word_tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
 def _latin_tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
     words = [_mended(word, lexicon) for word in split_words(text)]
     for tag in look_up(words, lexicon):
-        plain = tag.role is Role.WORD and tag.surface in tongues.SPANISH_WORDS
+        plain = tag.role is Role.WORD and tag.surface in _SCAFFOLDING
         yield replace(tag, meaning=Meaning(Role.FILLER)) if plain else tag
 
 
 def _foreign_tags(name: str, lexicon: Lexicon) -> Iterator[Tag]:
-    """Give the tag of the value, step, position or word that another tongue's name stands for."""
-    position = tongues.ORDINALS.get(name)
+    """Yield the tag of the value, step, position or word that another language's name stands for."""
+    position = _foreign_ordinals().get(name)
     if position is not None:
         yield Tag(name, Meaning(Role.ORDINAL, value=str(position)))
     else:
-        yield from (
-            replace(tag, surface=tag.surface) for tag in look_up(split_words(_foreign()[name]), lexicon)
-        )
+        yield from look_up(split_words(_foreign()[name]), lexicon)
 
 
 @cache
 def _foreign() -> Mapping[str, str]:
-    """Give the English of each name of another tongue that English does not write likewise."""
+    """Return the English of each name of another language that English does not write likewise."""
     known: dict[str, str] = {}
-    for column in (tongues.SPANISH, *tongues.SCRIPTS.values()):
-        for name, value in tongues.names(column):
-            if fold(name) != value:
+    for language in languages().values():
+        for name, value in language.names():
+            if key_of(name) != key_of(value):
                 known.setdefault(fold(name), value)
     return known
 
 
 @cache
+def _foreign_ordinals() -> Mapping[str, int]:
+    """Return the positions that the names of other languages stand for."""
+    known: dict[str, int] = {}
+    for language in languages().values():
+        positions = language.table("positions")
+        if isinstance(positions["ordinals"], list):
+            for position, names in enumerate(positions["ordinals"], start=1):
+                known |= {fold(name): position for name in listed(names)}
+            known |= {fold(name): -1 for name in language.phrases("positions", "last")}
+    return known
+
+
+@cache
 def _foreign_pattern() -> re.Pattern[str]:
-    """Give the pattern of every name, the longest first; one of Latin script is a whole word."""
-    names = sorted({*_foreign(), *map(fold, tongues.ORDINALS)}, key=len, reverse=True)
-    latin = "|".join(re.escape(name) for name in names if not _CJK.search(name))
-    other = "|".join(re.escape(name) for name in names if _CJK.search(name))
+    """Return the pattern of every name, the longest first; one of Latin script is a whole word."""
+    names = sorted({*_foreign(), *_foreign_ordinals()}, key=len, reverse=True)
+    latin = "|".join(re.escape(name) for name in names if not CJK.search(name))
+    other = "|".join(re.escape(name) for name in names if CJK.search(name))
     return re.compile(rf"(?<!\w)(?:{latin})(?!\w)|(?:{other})")
 
 
 def _mended(word: str, lexicon: Lexicon) -> str:
-    """Give the one word of the lexicon that a single slip of the finger leads to; else the word itself."""
+    """Return the one word of the lexicon that a single slip of the finger leads to; else the word itself."""
     if len(word) < _MIN_TYPO or not word.isascii() or not word.isalpha():
         return word
-    if stem(word) in lexicon.words or word in tongues.SPANISH_WORDS:
+    if stem(word) in lexicon.words or word in _SCAFFOLDING:
         return word
     found = {edit for edit in _edits(word) if len(edit) >= _MIN_TYPO - 1 and stem(edit) in lexicon.words}
     stems = {stem(edit) for edit in found}
@@ -215,7 +239,7 @@ def _mended(word: str, lexicon: Lexicon) -> str:
 
 
 def _edits(word: str) -> Iterator[str]:
-    """Give what one swap, one letter less, one other letter or one letter more makes of the word, but at its start."""
+    """Yield what one swap, one letter less, one other letter or one letter more makes of the word, but at its start."""
     for place in range(1, len(word) + 1):
         head, tail = word[:place], word[place:]
         if len(tail) > 1:
@@ -229,5 +253,5 @@ def _edits(word: str) -> Iterator[str]:
 
 
 def is_plural(piece: Piece) -> bool:
-    """Say whether a category's name stands in the plural: "the dresses" describe no one product."""
-    return piece.tag.slot == "category" and stem(piece.tag.surface) != piece.tag.surface
+    """Return whether a category's name stands in the plural: "the dresses" describe no one product."""
+    return piece.tag.part is Part.CATEGORY and stem(piece.tag.surface) != piece.tag.surface

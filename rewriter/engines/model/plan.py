@@ -124,7 +124,7 @@ def read_plan(text: str) -> Plan:
 
 
 def plan_schema(marks: Sequence[str]) -> dict[str, Any]:
-    """Give the JSON schema of a plan for a turn with these marks, without white space in between."""
+    """Return the JSON schema of a plan for a turn with these marks, without white space in between."""
     properties = {
         "act": {"enum": [act.value for act in Act]},
         "refs": {

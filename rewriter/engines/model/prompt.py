@@ -3,7 +3,7 @@
 from rewriter.engines.model.placeholders import MarkedTurn, Piece, is_plural, special_tokens
 from rewriter.nlu.dialogue_context import category_of
 from rewriter.nlu.dialogue_state import SEARCHES, Memory
-from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.lexicon import Lexicon, Part
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 ANSWER = "<answer>"
@@ -24,14 +24,14 @@ _STATE = ("<first>", "<shown>", "<image>", "<picture>", "<product>", "<compared>
 
 
 def tokens_of_prompts() -> list[str]:
-    """Give every special token, the end of text first."""
+    """Return every special token, the end of text first."""
     return [END, ANSWER, _SAME, _PLURAL, _PRICE, *_STATE, *dict.fromkeys(_LAST.values()), *special_tokens()]
 
 
 def prompt_of(
     request: rewrite_pb2.RewriteRequest, turn: MarkedTurn, memory: Memory, lexicon: Lexicon
 ) -> list[tuple[str, bool]]:
-    """Give the prompt's parts, each with whether it is a special token; the others are the shopper's own words."""
+    """Return the prompt's parts, each with whether it is a special token; the others are the shopper's own words."""
     category = category_of(memory, lexicon)
     parts = [(token, True) for token in _state(request, memory)]
     if turn.price is not None:
@@ -42,7 +42,7 @@ def prompt_of(
 
 
 def _state(request: rewrite_pb2.RewriteRequest, memory: Memory) -> list[str]:
-    """Say what came before the turn, and what comes with it."""
+    """Return what came before the turn, and what comes with it."""
     holds = {
         "<shown>": bool(memory.shown),
         "<image>": request.has_image,
@@ -56,11 +56,11 @@ def _state(request: rewrite_pb2.RewriteRequest, memory: Memory) -> list[str]:
 
 
 def _said(piece: Piece, category: str) -> list[tuple[str, bool]]:
-    """Give a piece's tokens: a mark says whether it is the conversation's category, and an unknown word what it is."""
+    """Return a piece's tokens: a mark says whether it is the conversation's category, and an unknown word what it is."""
     if not piece.marked:
         return [(piece.text, piece.text.startswith("<"))]
     parts = [(f"<{piece.text}>", True)]
-    if piece.tag.slot == "category":
+    if piece.tag.part is Part.CATEGORY:
         parts += [(_SAME, True)] if piece.tag.meaning.value == category else []
         parts += [(_PLURAL, True)] if is_plural(piece) else []
     if piece.text.startswith("W"):

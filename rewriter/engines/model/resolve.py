@@ -10,18 +10,16 @@ from itertools import pairwise
 
 from rewriter.engines.model.placeholders import MarkedTurn, Piece, is_plural
 from rewriter.engines.model.plan import INTENTS, SENTIMENTS, Act, Money, Plan, Use
+from rewriter.nlu.bounds import BOUNDS, Interval
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import Memory
 from rewriter.nlu.edits import shorten
-from rewriter.nlu.lexicon import Lexicon, Meaning
-from rewriter.nlu.prices import NEAR, PriceRange
+from rewriter.nlu.lexicon import Lexicon, Meaning, Part
 from rewriter.nlu.reading import Reading, fits, positions_of
 from rewriter.nlu.sentiments import add_opinions, sentiment_of
 from rewriter.nlu.tagging import VALUES, Tag, mark_uses
 from rewriter.nlu.tagging import Use as TagUse
 from rewriter.nlu.vocabulary import Role
-from rewriter.replies import sentences as replies
-from rewriter.replies.answers import chat
 from rewriter.replies.builders import (
     advised,
     alike,
@@ -33,7 +31,10 @@ from rewriter.replies.builders import (
     pictured,
     searched,
     silent,
+    small_talk,
 )
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Role as FieldRole
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 _USES: Mapping[Use, TagUse] = {
@@ -50,13 +51,13 @@ _CUES: Mapping[Money, Role] = {
     Money.CHEAPEST: Role.CHEAPEST,
     Money.DEAREST: Role.DEAREST,
 }
-_SMALL_TALK: Mapping[Act, str] = {
-    Act.GREET: replies.GREETING,
-    Act.THANK: replies.THANKS,
-    Act.LEAVE: replies.FAREWELL,
-    Act.SERVICE: replies.SERVICE,
-    Act.RESET: replies.START_AFRESH,
-    Act.STOCK: replies.STOCK,
+SMALL_TALK: Mapping[Act, str] = {
+    Act.GREET: "greeting",
+    Act.THANK: "thanks",
+    Act.LEAVE: "farewell",
+    Act.SERVICE: "service",
+    Act.RESET: "start_afresh",
+    Act.STOCK: "stock",
 }
 _KEPT = frozenset(
     {
@@ -93,11 +94,12 @@ def resolve(
     memory: Memory,
     lexicon: Lexicon,
 ) -> rewrite_pb2.Rewrite:
-    """Give the rewrite that the plan of the turn amounts to."""
+    """Return the rewrite that the plan of the turn amounts to."""
     plan = _with_kinds_named(plan, turn)
     pointed = _pointed(plan, turn, memory, lexicon)
     tags = _tags(plan, turn, names=bool(pointed))
-    reading = Reading(tags=tags, price=turn.price or _price(plan.money, turn.amounts), lexicon=lexicon)
+    price = turn.price or (_price(plan.money, turn.amounts) if lexicon.name_of(FieldRole.PRICE) else None)
+    reading = Reading(tags=tags, price=price, lexicon=lexicon, taken=turn.taken)
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
     rewrite = _built(plan, situation)
     return add_opinions(
@@ -112,20 +114,20 @@ def resolve(
 
 def _built(plan: Plan, situation: Situation) -> rewrite_pb2.Rewrite:
     """Let the builder of the plan's act answer; what it cannot do is a search."""
-    if plan.act in _SMALL_TALK:
-        return chat(_SMALL_TALK[plan.act], confidence=0.9)
+    if plan.act in SMALL_TALK:
+        return small_talk(situation, SMALL_TALK[plan.act])
     pictured = situation.request.has_image and plan.act in _PICTURED
     act = Act.PICTURE if pictured else plan.act
-    return _BUILDERS[act](situation) or _search(situation) or silent()
+    return _BUILDERS[act](situation) or _search(situation) or silent(situation)
 
 
 def _with_kinds_named(plan: Plan, turn: MarkedTurn) -> Plan:
-    """Give the plan in which a position with a category right after it, "the first dress", names a product."""
+    """Return the plan in which a position with a category right after it, "the first dress", names a product."""
     pieces = [piece for piece in turn.pieces if piece.tag.surface not in _CLASSIFIERS]
     kinds = {
         piece.text: int(before.tag.meaning.value)
         for before, piece in pairwise(pieces)
-        if before.tag.role is Role.ORDINAL and piece.marked and piece.tag.slot == "category"
+        if before.tag.role is Role.ORDINAL and piece.marked and piece.tag.part is Part.CATEGORY
     }
     named = {
         mark: Use.NAME for mark, use in plan.uses.items() if mark in kinds and use in {Use.WANT, Use.DROP}
@@ -133,20 +135,20 @@ def _with_kinds_named(plan: Plan, turn: MarkedTurn) -> Plan:
     return replace(plan, uses={**plan.uses, **named}, positions=plan.positions or (*kinds.values(),))
 
 
-def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> Sequence[query_pb2.Product]:
+def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> Sequence[Product]:
     """Find the products that the plan names: by position among those shown last, else by description among all."""
     named = [
         piece.tag
         for piece in turn.pieces
         if piece.marked and plan.uses[piece.text] is Use.NAME and _is_value(piece)
     ]
-    shown = _shelf(named, memory)
+    shown = _shelf(named, memory, lexicon)
     if positioned := [shown[place] for place in _places(plan, turn, len(shown))]:
         return positioned
     shown = memory.shown
     products = (*shown, *reversed([*memory.known.values()]))
     if plan.act is Act.COMPARE:
-        wholes = [[tag] for tag in named if tag.slot != "category"]
+        wholes = [[tag] for tag in named if tag.part is not Part.CATEGORY]
     else:
         wholes = [named] if named and not _speaks_of_many(plan, turn) else []
     matches = (next((p for p in products if fits(p, whole, lexicon)), None) for whole in wholes)
@@ -154,22 +156,24 @@ def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> 
 
 
 def _speaks_of_many(plan: Plan, turn: MarkedTurn) -> bool:
-    """Say whether all that names products is a category in the plural: "the dresses" are no one product."""
+    """Return whether all that names products is a category in the plural: "the dresses" are no one product."""
     named = [piece for piece in turn.pieces if piece.marked and plan.uses[piece.text] is Use.NAME]
     return all(is_plural(piece) for piece in named)
 
 
-def _shelf(named: Sequence[Tag], memory: Memory) -> Sequence[query_pb2.Product]:
-    """Give what positions count among: what was shown last of the category that is named, or at all."""
-    category = next((tag.meaning.value for tag in named if tag.slot == "category"), "")
+def _shelf(named: Sequence[Tag], memory: Memory, lexicon: Lexicon) -> Sequence[Product]:
+    """Return what positions count among: what was shown last of the category that is named, or at all."""
+    categories = [tag for tag in named if tag.part is Part.CATEGORY][:1]
     shelves = (
-        [product for product in shelf if product.category == category] for shelf in memory.shelves if category
+        [product for product in shelf if fits(product, categories, lexicon)]
+        for shelf in memory.shelves
+        if categories
     )
     return next(filter(None, shelves), memory.shown)
 
 
 def _places(plan: Plan, turn: MarkedTurn, shown: int) -> Sequence[int]:
-    """Give the places, from 0, that the plan names; which ones they are, the words tell better where they can."""
+    """Return the places, from 0, that the plan names; which ones they are, the words tell better where they can."""
     if not plan.positions:
         return ()
     if said := positions_of([piece.tag for piece in turn.pieces], shown):
@@ -183,7 +187,7 @@ def _is_value(piece: Piece) -> bool:
 
 
 def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
-    """Give the turn's tags as the plan means them; what names no product is a wish after all."""
+    """Return the turn's tags as the plan means them; what names no product is a wish after all."""
     ruled = mark_uses(
         tuple(_as_filler(piece.tag) if piece.tag.surface in _VAGUE else piece.tag for piece in turn.pieces)
     )
@@ -197,7 +201,7 @@ def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
 
 
 def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bool) -> Tag:
-    """Give a mark's tag with its use; a word that is beside the point becomes a filler.
+    """Return a mark's tag with its use; a word that is beside the point becomes a filler.
 
     What "not" or "instead of" governs is no wish, whatever the plan says.
     """
@@ -220,20 +224,21 @@ def _as_filler(tag: Tag) -> Tag:
     return replace(tag, meaning=Meaning(Role.FILLER))
 
 
-def _price(money: Money, amounts: Sequence[float]) -> PriceRange | None:
-    """Give the interval that the plan makes of the turn's numbers; None for none."""
-    if not amounts or money not in _RANGES:
+def _price(money: Money, amounts: Sequence[float]) -> Interval | None:
+    """Return the interval that the plan makes of the turn's numbers; None for none."""
+    if not amounts:
         return None
-    return _RANGES[money](min(amounts), max(amounts))
+    if money is Money.BETWEEN:
+        return Interval(minimum=min(amounts), maximum=max(amounts))
+    return BOUNDS[_BOUNDS[money]](min(amounts)) if money in _BOUNDS else None
 
 
-_RANGES: Mapping[Money, Callable[[float, float], PriceRange]] = {
-    Money.UNDER: lambda low, _: PriceRange(maximum=low, exclusive_maximum=True),
-    Money.UP_TO: lambda low, _: PriceRange(maximum=low),
-    Money.OVER: lambda low, _: PriceRange(minimum=low, exclusive_minimum=True),
-    Money.FROM: lambda low, _: PriceRange(minimum=low),
-    Money.ABOUT: lambda low, _: PriceRange(minimum=low * (1 - NEAR), maximum=low * (1 + NEAR)),
-    Money.BETWEEN: lambda low, high: PriceRange(minimum=low, maximum=high),
+_BOUNDS: Mapping[Money, str] = {
+    Money.UNDER: "below",
+    Money.UP_TO: "up_to",
+    Money.OVER: "above",
+    Money.FROM: "from",
+    Money.ABOUT: "about",
 }
 
 
@@ -269,7 +274,7 @@ def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
 
 def _describe(situation: Situation) -> rewrite_pb2.Rewrite | None:
     product = situation.memory.known.get(situation.reference)
-    return described(product) if product is not None else None
+    return described(situation, product) if product is not None else None
 
 
 def _advise(situation: Situation) -> rewrite_pb2.Rewrite | None:

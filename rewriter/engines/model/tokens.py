@@ -37,7 +37,7 @@ class Tokens:
         self._grammars: OrderedDict[tuple[str, ...], LLMatcher] = OrderedDict()
 
     def encode(self, parts: Iterable[tuple[str, bool]]) -> list[int]:
-        """Give the tokens of a prompt's parts; raises PromptTooLong."""
+        """Return the tokens of a prompt's parts; raises PromptTooLong."""
         ids: list[int] = []
         words: list[str] = []
         for text, special in parts:
@@ -53,15 +53,15 @@ class Tokens:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Give the text of an answer's tokens."""
+        """Return the text of an answer's tokens."""
         return str(self._tokenizer.decode([token for token in ids if token != self.end]))
 
     def token_text(self, token: int) -> bytes:
-        """Give the bytes of a token."""
+        """Return the bytes of a token."""
         return bytes(self._guide.decode_bytes([token]))
 
     def matcher(self, marks: tuple[str, ...]) -> LLMatcher:
-        """Give a matcher for the plan of a turn with these marks, at its beginning."""
+        """Return a matcher for the plan of a turn with these marks, at its beginning."""
         grammar = self._grammars.get(marks)
         if grammar is None:
             schema = json.dumps(plan_schema(marks))

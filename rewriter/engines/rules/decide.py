@@ -6,11 +6,11 @@ from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import remember
 from rewriter.nlu.edits import modification, shorten
 from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.next_page import asks_for_next_page
 from rewriter.nlu.reading import point_at, read
 from rewriter.nlu.sentiments import add_opinions, intent_of, sentiment_of
 from rewriter.nlu.vocabulary import Role
-from rewriter.replies import sentences as replies
-from rewriter.replies.answers import chat
+from rewriter.nlu.words import fold
 from rewriter.replies.builders import (
     alike,
     changed,
@@ -18,41 +18,91 @@ from rewriter.replies.builders import (
     constrained,
     defined,
     described,
+    next_page,
     pictured,
     refined,
     searched,
     silent,
+    small_talk,
     terms_of,
 )
-from vitrine.v1 import rewrite_pb2
+from vitrine.v1 import query_pb2, rewrite_pb2
 
 _SMALL_TALK: Mapping[Role, str] = {
-    Role.SERVICE: replies.SERVICE,
-    Role.GREET: replies.GREETING,
-    Role.THANK: replies.THANKS,
-    Role.LEAVE: replies.FAREWELL,
+    Role.SERVICE: "service",
+    Role.GREET: "greeting",
+    Role.THANK: "thanks",
+    Role.LEAVE: "farewell",
 }
 _CHANGE_CUES = (Role.SAME, Role.MAKE, Role.REPLACE, Role.STEP, Role.BUT, Role.IN, Role.WITH, Role.COMPARATIVE)
 """Cues that a turn says how the product in mind should differ."""
 _PRICE_CUES = (Role.CHEAPER, Role.DEARER, Role.CHEAPEST, Role.DEAREST)
 
+_SCAFFOLDING = frozenset(
+    {Role.FILLER, Role.GLUE, Role.ARTICLE, Role.JOIN, Role.POINT, Role.ONE, Role.IN, Role.WITH, Role.NOT}
+)
+"""Roles of words that ask for nothing by themselves."""
+
 _Rule = Callable[[Situation], rewrite_pb2.Rewrite | None]
 
 
 def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite:
-    """Read the turn and give the answer of the first rule that has one."""
-    memory = remember(request.history)
-    reading, pointed = point_at(read(request.text, lexicon), memory.shown)
-    situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
+    """Read the turn and return the answer of the first rule that has one."""
+    situation = _situation(request, lexicon)
+    reading = situation.reading
     answers = (rule(situation) for rule in _RULES)
     rewrite = next(rewrite for rewrite in answers if rewrite is not None)
     return add_opinions(
         rewrite,
         reading,
         situation.values(situation.reference),
-        intent=intent_of(rewrite, request.text, reading),
+        intent=rewrite.intent or intent_of(rewrite, request.text, reading),
         sentiment=sentiment_of(rewrite, request.text, reading),
     )
+
+
+def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
+    """Return the reading of a turn that needs no model; None for any other.
+
+    Such a turn asks for the next page or for the values of a field, or it sets conditions beside the words of the
+    catalogue's fields and says nothing else.
+    """
+    asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(fold(request.text))
+    if not (asks or lexicon.fields.take(fold(request.text))):
+        return None
+    situation = _situation(request, lexicon)
+    if asks and (rewrite := _more(situation) or _stock(situation)) is not None:
+        return rewrite
+    reading = situation.reading
+    alone = reading.taken and not reading.price and reading.roles <= _SCAFFOLDING
+    return decide(request, lexicon) if alone else None
+
+
+def more_of(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
+    """Return the next page of the search before the turn; None where the turn asks for none."""
+    return _more(_situation(request, lexicon)) if asks_for_next_page(request.text) else None
+
+
+def _situation(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> Situation:
+    memory = remember(request.history, lexicon.schema)
+    reading, pointed = point_at(read(request.text, lexicon), memory.shown)
+    return Situation(request=request, reading=reading, memory=memory, pointed=pointed)
+
+
+def _more(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """The next page of what was searched last."""
+    return next_page(situation) if asks_for_next_page(situation.request.text) else None
+
+
+def _stock(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A question for the values of a field, which the index answers."""
+    if situation.request.has_image or not situation.lexicon.fields.asks_for_values(
+        fold(situation.request.text)
+    ):
+        return None
+    rewrite = small_talk(situation, "stock")
+    rewrite.intent = query_pb2.INTENT_CONSULT
+    return rewrite
 
 
 def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -74,7 +124,7 @@ def _definition(situation: Situation) -> rewrite_pb2.Rewrite | None:
     product = situation.memory.known.get(asked)
     if product is None or reading.has(Role.COMPARE) or reading.wanted:
         return None
-    return described(product)
+    return described(situation, product)
 
 
 def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -89,14 +139,13 @@ def _small_talk(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Courtesies, questions about the shop, and turns that give up what was searched."""
     reading = situation.reading
     asks = reading.has(*_PRICE_CUES, Role.SIMILAR, Role.STEP, Role.COMPARATIVE, Role.FAULT)
-    if asks or reading.wanted or reading.unwanted or reading.price or situation.target:
+    if asks or reading.taken or reading.wanted or reading.unwanted or reading.price or situation.target:
         return None
     role = next((role for role in _SMALL_TALK if reading.has(role)), None)
     if role is not None and (role is Role.SERVICE or not reading.words):
-        return chat(_SMALL_TALK[role], confidence=0.9)
-    return (
-        chat(replies.START_AFRESH, confidence=0.8) if reading.has(Role.RESET) and not reading.words else None
-    )
+        return small_talk(situation, _SMALL_TALK[role])
+    resets = reading.has(Role.RESET) and not reading.words
+    return small_talk(situation, "start_afresh", confidence=0.8) if resets else None
 
 
 def _pointed_product(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -129,12 +178,14 @@ def _search(situation: Situation) -> rewrite_pb2.Rewrite | None:
     return searched(situation, shorten(situation.reading.query or " ".join(situation.request.text.split())))
 
 
-def _silence(_: Situation) -> rewrite_pb2.Rewrite:
+def _silence(situation: Situation) -> rewrite_pb2.Rewrite:
     """Nothing that could be searched."""
-    return silent()
+    return silent(situation)
 
 
 _RULES: tuple[_Rule, ...] = (
+    _more,
+    _stock,
     _picture,
     _definition,
     _comparison,
@@ -148,7 +199,7 @@ _RULES: tuple[_Rule, ...] = (
 
 
 def _asks_anything(situation: Situation) -> bool:
-    """Say whether the turn holds a wish, an exclusion, a price or words of the shopper's own."""
+    """Return whether the turn holds a wish, an exclusion, a condition, a price or words of the shopper's own."""
     reading = situation.reading
-    said = reading.wanted or reading.unwanted or reading.price or reading.words
+    said = reading.wanted or reading.unwanted or reading.price or reading.taken or reading.words
     return bool(said) or reading.has(*_PRICE_CUES, Role.STEP, Role.FAULT)

@@ -1,5 +1,6 @@
 """The router behind the engine's port."""
 
+from rewriter.catalogues import schema_of
 from rewriter.engines.port import rules_version
 from rewriter.engines.rules.decide import decide
 from rewriter.nlu.lexicon import LexiconCache
@@ -24,5 +25,5 @@ class Router:
         *,
         timeout_s: float,  # noqa: ARG002 - it never waits
     ) -> rewrite_pb2.Rewrite:
-        """Give what the turn needs; never fails on a request within the limits."""
-        return decide(request, self._lexicons.get(request.facets))
+        """Return what the turn needs; never fails on a request within the limits."""
+        return decide(request, self._lexicons.get(request.facets, schema_of(request)))

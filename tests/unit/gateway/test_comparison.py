@@ -91,13 +91,13 @@ async def count(condition: Filter) -> int:
 @pytest.mark.parametrize(
     ("words", "facts"),
     [
-        ("do you have navy ones?", [Fact(field="colour", value="navy", products=4)]),
+        ("do you have navy ones?", [Fact(field="colour", label="colour", value="navy", products=4)]),
         ("POLKA DOT or plain?", [
-            Fact(field="pattern", value="polka-dot", products=9), Fact(field="pattern", value="plain", products=5),
+            Fact(field="pattern", label="pattern", value="polka-dot", products=9), Fact(field="pattern", label="pattern", value="plain", products=5),
         ]),
-        ("how many dresses are there", [Fact(field="category", value="dress", products=5)]),
-        ("which colors are there?", [Fact(field="colour", values=("red", "navy"))]),
-        ("how expensive are they", [Fact(field="price", lowest=9.0, highest=120.0)]),
+        ("how many dresses are there", [Fact(field="category", label="category", value="dress", products=5)]),
+        ("which colors are there?", [Fact(field="colour", label="colour", values=("red", "navy"))]),
+        ("how expensive are they", [Fact(field="price", label="price", lowest=9.0, highest=120.0)]),
         ("what is a midi?", []),
         ("am I bored of it?", []),
     ],

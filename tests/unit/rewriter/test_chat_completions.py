@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from rewriter.answer_schema import answer_form
 from rewriter.engines.chat.completions import MAX_ANSWER_BYTES, ChatCompletions, open_chat_completions
-from rewriter.engines.chat.prompt import SCHEMA, SYSTEM_PROMPT
 from rewriter.engines.fallback import Fallback
 from rewriter.engines.port import EngineError, Failure
 from rewriter.engines.rules.engine import Router
@@ -27,10 +27,9 @@ DECISION: dict[str, Any] = {
             {"field": "colour", "values": ["RED"], "exclude": False},
             {"field": "pattern", "values": ["floral"], "exclude": True},
         ],
-        "price_over": None,
-        "price_under": 60,
+        "numbers": [{"field": "price", "min": None, "max": 60}],
     },
-    "sort": "price_ascending",
+    "sort": {"field": "price", "descending": False},
     "reply": "Here it is in red.",
     "intent": "buy",
     "sentiment": "negative",
@@ -39,6 +38,9 @@ DECISION: dict[str, Any] = {
         {"field": "colour", "value": "mauve", "polarity": "negative"},
     ],
 }
+
+
+PRICE = DECISION["filter"]["numbers"][0]
 
 
 def filtered(**changes: object) -> dict[str, Any]:
@@ -141,14 +143,14 @@ def request_(
 async def test_a_valid_answer_becomes_a_rewrite(
     model: ModelServer, request_: rewrite_pb2.RewriteRequest
 ) -> None:
-    """Short ids become the conversation's, values the catalogue's spelling, prices strict bounds."""
+    """Short ids become the conversation's, values the catalogue's spelling, numbers intervals."""
     async with engine_of(model) as engine:
         rewrite = await engine.rewrite(request_, timeout_s=5)
     assert rewrite.route == query_pb2.ROUTE_REFINE
     assert list(rewrite.references) == ["b1"]
     assert rewrite.modification == "replace blue with red"
-    assert format_filter(rewrite.filter) == "colour=red and not pattern=floral and price<60"
-    assert (rewrite.sort, rewrite.source) == (query_pb2.SORT_ORDER_PRICE_ASCENDING, "tiny")
+    assert format_filter(rewrite.filter) == "colour=red and not pattern=floral and price ..60"
+    assert (rewrite.sort, rewrite.source) == (query_pb2.Sort(field="price"), "tiny")
     assert (rewrite.intent, rewrite.sentiment) == (query_pb2.INTENT_BUY, query_pb2.SENTIMENT_NEGATIVE)
     negative = query_pb2.SENTIMENT_NEGATIVE
     assert list(rewrite.remarks) == [
@@ -167,7 +169,7 @@ async def test_the_question_is_bounded_deterministic_and_carries_the_schema(
     assert (asked["path"], asked["model"], asked["temperature"]) == ("/v1/chat/completions", "tiny", 0)
     assert asked["max_tokens"] == 99
     assert asked["response_format"]["type"] == "json_schema"
-    assert asked["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert asked["response_format"]["json_schema"]["schema"] == answer_form(request_).schema
     assert model.headers[0]["Authorization"] == "Bearer sesame"
 
 
@@ -181,7 +183,7 @@ async def test_words_and_titles_are_data_in_the_question(
     async with engine_of(model) as engine:
         await engine.rewrite(request_, timeout_s=5)
     system, user = model.asked[0]["messages"]
-    assert system == {"role": "system", "content": SYSTEM_PROMPT}
+    assert system == {"role": "system", "content": answer_form(request_).prompt}
     document = json.loads(user["content"])
     assert document["turn"]["text"] == hostile
     assert document["products"]["p1"]["title"] == hostile
@@ -201,8 +203,8 @@ async def test_words_and_titles_are_data_in_the_question(
         pytest.param(DECISION | {"route": "none"}, Failure.SCHEMA, id="no route"),
         pytest.param(DECISION | {"intent": "steal"}, Failure.SCHEMA, id="an unknown intent"),
         pytest.param(DECISION | {"remarks": ["ugly"]}, Failure.SCHEMA, id="a remark that is a word"),
-        pytest.param(filtered(price_under="60"), Failure.SCHEMA, id="a price as text"),
-        pytest.param(filtered(price_over=90), Failure.INVALID, id="prices upside down"),
+        pytest.param(filtered(numbers=[PRICE | {"max": "60"}]), Failure.SCHEMA, id="a price as text"),
+        pytest.param(filtered(numbers=[PRICE | {"min": 90}]), Failure.INVALID, id="prices upside down"),
         pytest.param(json.dumps(DECISION).replace("60", "NaN"), Failure.INVALID, id="not a number"),
         pytest.param(json.dumps(DECISION).replace("60", "1e999"), Failure.INVALID, id="an infinite price"),
         pytest.param(DECISION | {"references": ["p9"]}, Failure.INVALID, id="an unknown short id"),
@@ -212,7 +214,7 @@ async def test_words_and_titles_are_data_in_the_question(
         pytest.param(DECISION | {"route": "image"}, Failure.INVALID, id="a picture that is not there"),
         pytest.param(DECISION | {"route": "compare"}, Failure.INVALID, id="compare one product"),
         pytest.param(DECISION | {"query": "x" * 2001}, Failure.INVALID, id="a query too long"),
-        pytest.param(DECISION | {"reply": "x" * 501}, Failure.INVALID, id="a reply too long"),
+        pytest.param(DECISION | {"reply": "x" * 1001}, Failure.INVALID, id="a reply too long"),
         pytest.param(
             filtered(conditions=[{"field": "colour", "values": ["mauve"], "exclude": False}]),
             Failure.INVALID,

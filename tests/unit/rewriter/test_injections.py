@@ -14,9 +14,9 @@ from rewriter.engines.model.prompt import prompt_of, tokens_of_prompts
 from rewriter.engines.model.resolve import resolve
 from rewriter.engines.model.tokens import Tokens
 from rewriter.engines.rules.decide import decide
-from rewriter.limits import MAX_REPLY_LENGTH, MAX_TEXT_LENGTH
 from rewriter.nlu.dialogue_state import remember
 from rewriter.nlu.lexicon import build_lexicon
+from vitrine.domain.limits import MAX_QUERY_LENGTH, MAX_REPLY_LENGTH
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 ATTACKS = [
@@ -51,7 +51,7 @@ def test_the_router_keeps_to_the_schema(
         rewrite = decide(request, build_lexicon(facets))
         assert violation(rewrite, request) == ""
         assert len(rewrite.reply) <= MAX_REPLY_LENGTH
-        assert len(rewrite.query) <= MAX_TEXT_LENGTH
+        assert len(rewrite.query) <= MAX_QUERY_LENGTH
 
 
 @pytest.mark.parametrize("text", ATTACKS, ids=range(len(ATTACKS)))

@@ -8,7 +8,7 @@ import pytest
 import rewriter.training
 from rewriter.engines.model.placeholders import mark_turn
 from rewriter.nlu.lexicon import LexiconCache
-from rewriter.nlu.money import speaks_of_money
+from rewriter.nlu.prices import speaks_of_money
 from rewriter.nlu.words import fold
 
 PHRASES = Path(rewriter.training.__file__).parent / "phrases"

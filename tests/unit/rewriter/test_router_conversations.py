@@ -25,7 +25,7 @@ class Turn:
     conditions: str = ""
     references: str = ""
     modification: str = ""
-    sort: int = query_pb2.SORT_ORDER_UNSPECIFIED
+    sort: str = ""
 
 
 FIRST_TURNS = (
@@ -71,8 +71,8 @@ FIRST_TURNS = (
     Turn("hats, my budget is 25", "TEXT", "hat", "category=hat & price ..25"),
     Turn("hats around 50", "TEXT", "hat", "category=hat & price 40..60"),
     Turn("hat price<=80", "TEXT", "hat", "category=hat & price ..80"),
-    Turn("the cheapest hats", "TEXT", "hat", "category=hat", sort=query_pb2.SORT_ORDER_PRICE_ASCENDING),
-    Turn("most expensive bag", "TEXT", "bag", "category=bag", sort=query_pb2.SORT_ORDER_PRICE_DESCENDING),
+    Turn("the cheapest hats", "TEXT", "hat", "category=hat", sort="price"),
+    Turn("most expensive bag", "TEXT", "bag", "category=bag", sort="-price"),
     Turn("a purple sofa", "TEXT", "purple sofa"),  # neither is in the facets
     Turn("same but in red", "TEXT", "red", "colour=red"),  # nothing that it could be the same as
     Turn("hello", "CHAT"),
@@ -116,7 +116,7 @@ AFTER_DRESSES = (  # the turn before was "dresses under 100" and showed b1 (blue
     Turn("these are too expensive", "TEXT", "dress", "category=dress & price<60"),
     Turn("cheaper than the second one", "SIMILAR", "red floral sleeveless mini dress", "category=dress & price<45", "r2"),
     Turn("something more expensive", "TEXT", "dress", "category=dress & (price>60 and price<=100)"),
-    Turn("cheapest first", "TEXT", "dress", "category=dress & price<100", sort=query_pb2.SORT_ORDER_PRICE_ASCENDING),
+    Turn("cheapest first", "TEXT", "dress", "category=dress & price<100", sort="price"),
     Turn("under 50", "TEXT", "dress", "category=dress & price<50"),
     Turn("only red ones", "TEXT", "red dress", "category=dress & colour=red & price<100"),
     Turn("sleeveless ones", "TEXT", "sleeveless dress", "category=dress & price<100"),
@@ -152,7 +152,7 @@ WITH_PICTURE = (
     Turn("this with long sleeves", "COMPOSED", "long-sleeve", modification="make it long-sleeve"),
     Turn("more elegant", "COMPOSED", "more elegant", modification="make it more elegant"),
     Turn("not striped", "IMAGE", "", "not pattern=striped"),
-    Turn("cheaper", "IMAGE", sort=query_pb2.SORT_ORDER_PRICE_ASCENDING),
+    Turn("cheaper", "IMAGE", sort="price"),
 )
 
 POINTING_AT_R2 = (
@@ -165,7 +165,7 @@ POINTING_AT_R2 = (
 POINTING_AT_AN_UNSEEN_PRODUCT = (
     Turn("", "SIMILAR", references="x9"),
     Turn("in navy", "REFINE", "navy", "colour=navy", "x9", "make it navy"),
-    Turn("cheaper", "SIMILAR", references="x9", sort=query_pb2.SORT_ORDER_PRICE_ASCENDING),
+    Turn("cheaper", "SIMILAR", references="x9", sort="price"),
     Turn("longer", "REFINE", references="x9", modification="make it longer"),
 )
 
@@ -187,7 +187,7 @@ def check(turn: Turn, request: rewrite_pb2.RewriteRequest) -> None:
         query=rewrite.query,
         references=" ".join(rewrite.references),
         modification=rewrite.modification,
-        sort=rewrite.sort,
+        sort=f"{'-' * rewrite.sort.descending}{rewrite.sort.field}",
         conditions=turn.conditions,
     )
     assert expected == turn

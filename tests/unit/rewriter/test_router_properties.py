@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewriter import limits
 from rewriter.checks import check_request, violation
 from rewriter.engines.rules.decide import decide
 from rewriter.nlu.lexicon import build_lexicon
 from rewriter.nlu.vocabulary import CUES, ORDINALS, STYLES, SYNONYMS
+from vitrine.domain import limits
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 _FACET_VALUES = {
@@ -22,9 +22,9 @@ _FACET_VALUES = {
 }
 FACETS = [rewrite_pb2.Facet(field=field, values=values) for field, values in _FACET_VALUES.items()]
 _PHRASES = sorted(
-    {phrase for phrases in CUES.values() for phrase in phrases.split(" | ")}
-    | {phrase for styles in STYLES.values() for phrases in styles.values() for phrase in phrases.split(" | ")}
-    | {phrase for words in SYNONYMS.values() for phrases in words.values() for phrase in phrases.split(" | ")}
+    {phrase for phrases in CUES.values() for phrase in phrases}
+    | {phrase for styles in STYLES.values() for phrases in styles.values() for phrase in phrases}
+    | {phrase for words in SYNONYMS.values() for phrases in words.values() for phrase in phrases}
     | {value for values in _FACET_VALUES.values() for value in values}
     | {
         *ORDINALS,
@@ -44,7 +44,7 @@ _IDS = st.sampled_from(["a1", "b2", "c3", ""])
 utterances = st.one_of(
     st.lists(st.sampled_from(_PHRASES), max_size=12).map(" ".join),
     st.text(alphabet=string.printable, max_size=200),
-    st.text(max_size=limits.MAX_TEXT_LENGTH),
+    st.text(max_size=limits.MAX_QUERY_LENGTH),
 )
 products = st.builds(
     query_pb2.Product,

@@ -7,20 +7,23 @@ import jsonschema
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
-from rewriter.answer_schema import asked, choices, meaning_of, schema_of
+from rewriter.answer_schema import TEXTS, answer_form, asked, choices
 from rewriter.checks import violation
-from rewriter.engines.chat.prompt import SCHEMA, SYSTEM_PROMPT, Ids, parse
+from rewriter.engines.chat.prompt import Ids, parse
 from vitrine.v1 import query_pb2, rewrite_pb2
 
-OF_CODE = {"confidence", "source", "failure"}
+FORM = answer_form(rewrite_pb2.RewriteRequest())
+SCHEMA = FORM.schema
+
+OF_CODE = {"confidence", "source", "failure", "more"}
 """Fields that no model is asked for."""
 
 ANSWER = {
     "route": "refine",
     "query": "red midi dress",
     "modification": "replace blue with red",
-    "filter": {"conditions": [], "price_over": None, "price_under": 60},
-    "sort": "price_ascending",
+    "filter": {"conditions": [], "numbers": [{"field": "price", "min": None, "max": 60}]},
+    "sort": {"field": "price", "descending": True},
     "references": ["p1"],
     "reply": "Here it is.",
     "intent": "consult",
@@ -31,10 +34,12 @@ ANSWER = {
 
 
 def test_every_field_is_a_models_or_codes() -> None:
-    """A field added to Rewrite either says what a model is told of it, or is named here as one that code fills."""
+    """A field added to Rewrite either has a text in prompt.toml, or is named here as one that code fills."""
     fields = {field.name for field in rewrite_pb2.Rewrite.DESCRIPTOR.fields}
     assert {*asked(rewrite_pb2.Rewrite.DESCRIPTOR)} == fields - OF_CODE
-    assert {*asked(rewrite_pb2.Remark.DESCRIPTOR)} == {f.name for f in rewrite_pb2.Remark.DESCRIPTOR.fields}
+    for message in (rewrite_pb2.Remark.DESCRIPTOR, query_pb2.Sort.DESCRIPTOR):
+        assert {*asked(message)} == {field.name for field in message.fields}
+    assert {*TEXTS} == {"system", "rewrite", "remark", "sort", "filter"}
 
 
 def test_the_schema_asks_for_every_field() -> None:
@@ -51,19 +56,20 @@ def test_the_schema_asks_for_every_field() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    [*rewrite_pb2.Rewrite.DESCRIPTOR.fields, *rewrite_pb2.Remark.DESCRIPTOR.fields],
+    [
+        field
+        for message in (rewrite_pb2.Rewrite, rewrite_pb2.Remark, query_pb2.Sort)
+        for field in asked(message.DESCRIPTOR).values()
+    ],
     ids=lambda field: field.full_name,
 )
-def test_the_prompt_says_what_the_proto_says(field: FieldDescriptor) -> None:
-    """Each field's meaning stands in the prompt, word for word, and names every choice of its enum."""
-    if not meaning_of(field):
-        assert field.name in OF_CODE
-        return
-    assert f"- {field.name}: {meaning_of(field)}" in SYSTEM_PROMPT
-    if field.enum_type is not None and field.name != "sort":
-        property_ = schema_of(field.containing_type)["properties"][field.name]
-        offered = set(property_["enum"]) - {"none"}
-        assert all(name in meaning_of(field) for name in offered)
+def test_the_prompt_says_what_each_field_means(field: FieldDescriptor) -> None:
+    """Each field's text stands in the prompt, and names every choice of its enum."""
+    text = TEXTS[field.containing_type.name.lower()][field.name]
+    assert f"- {field.name}: {text}" in FORM.prompt
+    if field.enum_type is not None:
+        offered = {*choices(field.enum_type)} - {"none"}
+        assert all(name in text for name in offered)
 
 
 def test_every_field_of_an_answer_is_read(

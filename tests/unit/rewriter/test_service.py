@@ -13,15 +13,16 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from rewriter import limits
 from rewriter.engines.port import Engine, EngineError, Failure
 from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
 from rewriter.server import SERVICE, open_engine, serving
+from rewriter.servicer import REQUEST_ID_HEADER
 from rewriter.settings import Settings
+from vitrine.domain import limits
 from vitrine.process.logs import JsonFormatter
 from vitrine.process.settings import InvalidSettings
-from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
+from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc, schema_pb2
 
 Facets = Sequence[rewrite_pb2.Facet]
 
@@ -67,21 +68,32 @@ async def test_a_turn_is_answered(facets: Facets) -> None:
 
 
 _TOO_MUCH = {
-    "text": rewrite_pb2.RewriteRequest(text="x" * (limits.MAX_TEXT_LENGTH + 1)),
+    "text": rewrite_pb2.RewriteRequest(text="x" * (limits.MAX_QUERY_LENGTH + 1)),
     "product_id": rewrite_pb2.RewriteRequest(product_id="x" * (limits.MAX_ID_LENGTH + 1)),
-    "history": rewrite_pb2.RewriteRequest(history=[rewrite_pb2.Turn()] * (limits.MAX_TURNS + 1)),
+    "history": rewrite_pb2.RewriteRequest(history=[rewrite_pb2.Turn()] * (limits.MAX_HISTORY_TURNS + 1)),
     "facets": rewrite_pb2.RewriteRequest(facets=[rewrite_pb2.Facet()] * (limits.MAX_FACETS + 1)),
     "facets[0].values": rewrite_pb2.RewriteRequest(
         facets=[rewrite_pb2.Facet(field="brand", values=["x"] * (limits.MAX_FACET_VALUES + 1))]
     ),
     "history[0].text": rewrite_pb2.RewriteRequest(
-        history=[rewrite_pb2.Turn(text="x" * (limits.MAX_TEXT_LENGTH + 1))]
+        history=[rewrite_pb2.Turn(text="x" * (limits.MAX_QUERY_LENGTH + 1))]
     ),
     "history[0].rewrite.query": rewrite_pb2.RewriteRequest(
-        history=[rewrite_pb2.Turn(rewrite=rewrite_pb2.Rewrite(query="x" * (limits.MAX_TEXT_LENGTH + 1)))]
+        history=[rewrite_pb2.Turn(rewrite=rewrite_pb2.Rewrite(query="x" * (limits.MAX_QUERY_LENGTH + 1)))]
     ),
     "history[1].shown": rewrite_pb2.RewriteRequest(
         history=[rewrite_pb2.Turn(), rewrite_pb2.Turn(shown=[query_pb2.Product()] * (limits.MAX_SHOWN + 1))]
+    ),
+    "schema.fields": rewrite_pb2.RewriteRequest(schema=schema_pb2.CatalogueSchema(name="shop")),
+    "schema.fields.size.kind": rewrite_pb2.RewriteRequest(
+        schema=schema_pb2.CatalogueSchema(name="shop", fields=[schema_pb2.CatalogueField(name="size")])
+    ),
+    "history[0].shown[0].fields['weight']": rewrite_pb2.RewriteRequest(
+        history=[
+            rewrite_pb2.Turn(
+                shown=[query_pb2.Product(fields={"weight": query_pb2.FieldValue(number=float("inf"))})]
+            )
+        ]
     ),
     "history[0].shown[0].price": rewrite_pb2.RewriteRequest(
         history=[rewrite_pb2.Turn(shown=[query_pb2.Product(price=float("nan"))])]
@@ -194,6 +206,21 @@ async def test_the_log_holds_no_words_of_the_shopper(
     assert [(line["route"], line["source"], line["characters"]) for line in rewritten] == [
         ("ROUTE_TEXT", "router", 16)
     ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "logged"), [("req-1:a.b_C", "req-1:a.b_C"), ("no id", ""), ("x" * 65, ""), (None, "")]
+)
+async def test_the_log_names_the_callers_request(
+    caplog: pytest.LogCaptureFixture, sent: str | None, logged: str
+) -> None:
+    """The id that the caller sends as metadata stands in the line of the rewrite; what is no id does not."""
+    caplog.set_level(logging.INFO)
+    metadata = ((REQUEST_ID_HEADER, sent),) if sent is not None else ()
+    async with service(Router()) as (stub, _):
+        await stub.Rewrite(rewrite_pb2.RewriteRequest(text="hat"), timeout=5, metadata=metadata)
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert [line["request_id"] for line in lines if line["event"] == "rewritten"] == [logged]
 
 
 def test_settings_are_read_from_the_environment() -> None:

@@ -13,7 +13,7 @@ from vitrine.domain.errors import InvalidValue
 from vitrine.domain.lexical import MAX_TOKENS, matched_share, product_tokens, query_tokens
 from vitrine.domain.messages import product_message, read_product
 from vitrine.domain.product import Product, check_product, encoded_text
-from vitrine.domain.schema_files import parse_schema, shipped_schema
+from vitrine.domain.schema_files import format_schema, parse_schema, shipped_schema
 from vitrine.domain.values import distinct, fold, shown, to_boolean
 from vitrine.v1 import query_pb2
 
@@ -86,11 +86,14 @@ def test_old_clients_read_and_write_the_fields_that_they_know() -> None:
     assert not product_message(Product(id="c"), SHOP).HasField("price")
 
 
-def test_an_old_field_without_a_place_in_the_schema_is_refused() -> None:
-    """A colour is told to a shop without colours, not dropped."""
-    with pytest.raises(InvalidValue, match="colour: the schema 'shop' has no such field; use `fields`"):
-        read_product(query_pb2.Product(id="a", colour="red"), SHOP)
-    assert read_product(query_pb2.Product(id="a", colour="red"), shipped_schema()).values == {"colour": "red"}
+def test_an_old_field_without_a_place_in_the_schema_becomes_an_attribute() -> None:
+    """A colour is not lost in a shop without colours, and is one of several where colours are lists."""
+    red = query_pb2.Product(id="a", colour="red")
+    assert read_product(red, SHOP) == Product(id="a", attributes={"colour": "red"})
+    assert read_product(red, shipped_schema()).values == {"colour": "red"}
+    lists = parse_schema(format_schema(SHOP) + '[fields.colour]\nkind = "keywords"')
+    assert read_product(red, lists).values == {"colour": ("red",)}
+    assert product_message(Product(id="a", values={"colour": ("red", "blue")}), lists).colour == "red, blue"
 
 
 def test_fields_count_where_both_are_given() -> None:

@@ -107,6 +107,7 @@ class Script:
         return search_pb2.SearchResponse(
             hits=hits,
             next_page_token=f"page-{page + 1}" if page < self.pages else "",
+            more=page < self.pages,
             searched=search_pb2.SearchedQuery(
                 route=route,
                 text="red dress",

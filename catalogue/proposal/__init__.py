@@ -1,0 +1,1 @@
+"""Looks at a catalogue and proposes its schema."""

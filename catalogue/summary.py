@@ -1,0 +1,68 @@
+"""The summary of `vitrine index`, for people and for programs."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from catalogue.report import Refusal, Report
+from vitrine.commands.tables import printable
+
+
+def print_report(path: Path, report: Report, seconds: float) -> None:
+    """Print what was done, what was left out and why."""
+    done = f"{report.written:,} written, {report.unchanged:,} unchanged, {report.rejected:,} rejected"
+    where = f"in {report.index}" if report.ended else "before it stopped; the same command goes on from there"
+    click.echo(printable(f"{path}: {done} {where} ({seconds:.1f} s)"))
+    for line in _remarks(path, report):
+        click.echo(printable(f"  {line}"))
+    _quote(report.refusals, report.rejected)
+    _quote(report.losses, report.lost_pictures)
+
+
+def as_json(path: Path, report: Report, seconds: float) -> dict[str, object]:
+    """Return the same for programs."""
+    return {
+        "path": str(path),
+        "index": report.index,
+        "ended": report.ended,
+        "written": report.written,
+        "unchanged": report.unchanged,
+        "rejected": report.rejected,
+        "without_image": report.without_image,
+        "without_words": report.without_words,
+        "cut": report.cut,
+        "urls_not_fetched": report.urls,
+        "pictures_lost": report.lost_pictures,
+        "notes": dict(report.notes),
+        "seconds": round(seconds, 3),
+        "errors": [asdict(refusal) for refusal in report.refusals],
+        "picture_errors": [asdict(loss) for loss in report.losses],
+    }
+
+
+def _remarks(path: Path, report: Report) -> Iterator[str]:
+    if report.without_image:
+        yield f"{report.without_image:,} without a picture: their words alone find them"
+    if report.without_words:
+        yield f"{report.without_words:,} without words: their pictures alone find them"
+    if report.cut:
+        yield f"{report.cut:,} with words longer than what the encoder reads: the rest is kept, and not encoded"
+    if report.urls:
+        folder = (path if path.is_dir() else path.parent) / "images"
+        yield (
+            f"{report.urls:,} pictures are URLs and are not fetched: --fetch-pictures does, or put them into"
+            f" {folder}/, named by product id"
+        )
+    if report.lost_pictures:
+        yield f"{report.lost_pictures:,} pictures cannot be read; their products are indexed by what is left"
+    for note, count in report.notes.items():
+        yield note if count == 1 else f"{note} ({count:,} times)"
+
+
+def _quote(quoted: list[Refusal], total: int) -> None:
+    for refusal in quoted:
+        click.echo(printable(f"  {refusal}"), err=True)
+    if total > len(quoted):
+        click.echo(f"  and {total - len(quoted):,} more", err=True)

@@ -1,0 +1,154 @@
+"""Amounts and what bounds them: "at least 4", "under 500", "4 or more", "between 2 and 3", in every language."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from rewriter.languages.files import any_language, either, languages
+from vitrine.domain.filters import Range
+
+NEAR = 0.2
+"""How far "around 50" reaches to either side, as a share of the amount."""
+
+_MAX_AMOUNT = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An interval of numbers; None leaves a side open, a bound belongs to the interval unless it is exclusive."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: bool = False
+    exclusive_maximum: bool = False
+
+    def on(self, field: str) -> Range:
+        """Return the condition that the field's number lies in the interval."""
+        return Range(
+            field=field,
+            minimum=self.minimum,
+            maximum=self.maximum,
+            exclusive_minimum=self.exclusive_minimum,
+            exclusive_maximum=self.exclusive_maximum,
+        )
+
+
+BOUNDS: Mapping[str, Callable[[float], Interval]] = {
+    "up_to": lambda amount: Interval(maximum=amount),
+    "from": lambda amount: Interval(minimum=amount),
+    "below": lambda amount: Interval(maximum=amount, exclusive_maximum=True),
+    "above": lambda amount: Interval(minimum=amount, exclusive_minimum=True),
+    "about": lambda amount: Interval(minimum=amount * (1 - NEAR), maximum=amount * (1 + NEAR)),
+    "exactly": lambda amount: Interval(minimum=amount, maximum=amount),
+}
+_OPERATORS = {"<=": "up_to", ">=": "from", "<": "below", ">": "above", "=": "exactly"}
+_AFTER = ("up_to", "below", "above", "from")
+
+_N = r"(?:[£$€¥₩]\s?)?\d{1,9}(?:[.,]\d{1,3})*"
+_NUMBERS_PER_THOUSAND = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+
+
+def _betweens() -> str:
+    """Return the pattern of two amounts and what lies between them."""
+    names = count()
+    forms = [
+        either([pattern], spaced=language.spaced)
+        for language in languages().values()
+        if (pattern := language.pattern("bounds", "between"))
+    ]
+    forms.append(r"{n}\s?[-~\u2013]\s?{n}")
+    return "|".join(re.sub(r"\{n\}", lambda _: f"(?P<n{next(names)}>{_N})", form) for form in forms)
+
+
+def _single_bounds(*, before: bool, after: bool) -> str:
+    """Return the pattern of one amount with what bounds it."""
+    forms = []
+    if before:
+        forms += [rf"{any_language('bounds', name)}\s*(?P<{name}>{_N})" for name in BOUNDS]
+    if after:
+        forms += [rf"(?P<{name}_>{_N})\s?{any_language('bounds_after', name)}" for name in _AFTER]
+    return "|".join(forms)
+
+
+_UNIT = rf"(?:\s?(?:{any_language('measures', 'units')})(?!\w))?"
+_LINKS = rf"(?:[\s:]*(?:{any_language('measures', 'links')}))*[\s:]*"
+_BOUNDED = rf"(?:{_betweens()}|{_single_bounds(before=True, after=True)})"
+_AMOUNT_AFTER = re.compile(rf"{_LINKS}{_BOUNDED}{_UNIT}")
+_OPERATED_AFTER = re.compile(rf"\s*(?P<operator><=|>=|<|>|=)\s*(?P<amount>{_N}){_UNIT}")
+_AMOUNT_BEFORE = re.compile(rf"(?<![a-zà-ÿ0-9.,]){_BOUNDED}[\s-]?$")
+_PLAIN_BEFORE = re.compile(rf"(?<![a-zà-ÿ0-9.,])(?P<amount>{_N})[\s-]?$")
+_BOUND_AFTER = re.compile(
+    r"\s?(?:" + "|".join(rf"(?P<{name}>{any_language('bounds_after', name)})" for name in _AFTER) + ")"
+)
+_WINDOW = 48
+"""Characters before a word in which its amount may stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """An interval that a text names for a word, and where the phrase begins and ends."""
+
+    interval: Interval
+    start: int
+    end: int
+
+
+def bounded(text: str, start: int, end: int) -> Bounded | None:
+    """Return the interval that the text names for the word from `start` to `end`; None for none.
+
+    The amounts of things that are counted stand before them, "at least 4 stars"; those of a property stand after its
+    name, "rating at least 4".
+    """
+    counted = text[start:end].endswith("s") or (start > 0 and text[start - 1].isdecimal())
+    for find in (_before, _after) if counted else (_after, _before):
+        found = find(text, start, end)
+        if found is not None and _is_finite(found.interval):
+            return found
+    return None
+
+
+def amount_of(text: str) -> float:
+    """Read an amount: "1,299.00" and "4,5" alike."""
+    digits = text.lstrip("£$€¥₩ ")
+    if _NUMBERS_PER_THOUSAND.fullmatch(digits):
+        return float(digits.replace(",", ""))
+    whole, separator, rest = digits.replace(",", ".").rpartition(".")
+    return float(whole.replace(".", "") + separator + rest)
+
+
+def _after(text: str, _: int, end: int) -> Bounded | None:
+    match = _AMOUNT_AFTER.match(text, end)
+    if match is not None:
+        return Bounded(_interval(match), end, match.end())
+    match = _OPERATED_AFTER.match(text, end)
+    if match is None:
+        return None
+    return Bounded(BOUNDS[_OPERATORS[match["operator"]]](amount_of(match["amount"])), end, match.end())
+
+
+def _before(text: str, start: int, end: int) -> Bounded | None:
+    window = max(0, start - _WINDOW)
+    match = _AMOUNT_BEFORE.search(text[window:start])
+    if match is not None:
+        return Bounded(_interval(match), window + match.start(), end)
+    plain, bound = _PLAIN_BEFORE.search(text[window:start]), _BOUND_AFTER.match(text, end)
+    if plain is None or bound is None or bound.lastgroup is None:
+        return None
+    interval = BOUNDS[bound.lastgroup](amount_of(plain["amount"]))
+    return Bounded(interval, window + plain.start(), bound.end())
+
+
+def _interval(match: re.Match[str]) -> Interval:
+    """Return the interval of the groups that took part."""
+    groups = {name: text for name, text in match.groupdict().items() if text is not None}
+    name, text = next(iter(groups.items()))
+    bound = BOUNDS.get(name.removesuffix("_"))
+    if bound is not None:
+        return bound(amount_of(text))
+    low, high = sorted(map(amount_of, groups.values()))
+    return Interval(minimum=low, maximum=high)
+
+
+def _is_finite(interval: Interval) -> bool:
+    return all(bound is None or bound <= _MAX_AMOUNT for bound in (interval.minimum, interval.maximum))
