@@ -7,13 +7,14 @@ PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := requirements/retry.sh $(BIN)/python -m pip
 PROTOS := $(wildcard vitrine/v1/*.proto)
-BUF := build/buf/node_modules/.bin/buf
-PACKAGES := vitrine catalogue encoders export gateway rewriter stack storefront benchmarks
 PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
 REPOSITORY := build/model_repository
 WEIGHTS := encoders/weights/small
+# Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
+ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -21,20 +22,36 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STOREFRONT_PICTURES ?= $(abspath $(CATALOGUE))
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ The environment
 
 setup: $(VENV)/.ready ## Make the pinned environment in .venv
+setup-test: $(VENV)/.tools $(VENV)/.programs ## The same, with what the tests need: Chromium, Redis, ...
 
-$(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/test.txt requirements/system.sh
+$(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/system.sh
 	@requirements/system.sh $(PYTHON)
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "setup: installing the pinned packages (a few minutes)"
-	@$(BIN)/pip install -q --require-hashes -r requirements/serve.txt -r requirements/build.txt -r requirements/test.txt
-	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install -q $(TORCH)
-	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@$(PIP) install -q --require-hashes -r requirements/serve.txt -r requirements/build.txt
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q $(TORCH)
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## Do the main job: build, start, index, search; leaves the service up
+# What lint, format, proto and the tests are run with.
+$(VENV)/.tools: $(VENV)/.ready requirements/test.txt
+	@$(PIP) install -q --require-hashes -r requirements/test.txt
+	@touch $@
+
+# System packages that tests alone need.
+$(VENV)/.programs: $(VENV)/.ready requirements/system.sh
+	@requirements/system.sh $(PYTHON) test
+	@touch $@
+
+##@ Running it
+
+demo: setup ## Build, start, index and search; leaves the service up
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 	@$(BIN)/python -m stack up
@@ -61,47 +78,63 @@ index: setup ## Index a catalogue: make index CATALOGUE=path
 search: setup ## Search: make search QUERY="red floral midi dress"
 	@$(BIN)/vitrine search "$(QUERY)"
 
-test: setup lint ## Lint, then run every test against the real stack
-	@if [ -n "$$CI" ]; then $(BIN)/python tests/contract/milvus_server.py; fi
-	@$(BIN)/python -m pytest
+##@ Checking it
 
-test-milvus: setup ## Hold the index against the real Milvus 2.3.5, in a network namespace (root)
-	@$(BIN)/python tests/contract/milvus_server.py
+unit: $(VENV)/.tools ## Quick unit tests, without a stack: make unit ROOMS=gateway
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not slow" $(ROOMS:%=tests/unit/%)
 
-lint: setup ## Check style, types, import floors and protos
+lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@if command -v cc >/dev/null; then $(BIN)/python -m export.tensorrt_stubs build/stubs; \
+	elif [ -n "$$CI" ]; then echo "lint: no C compiler, and CI may not go without it" >&2; exit 1; \
 	else echo "lint: no C compiler, so the calls of TensorRT are not held against its types"; fi
 	@MYPYPATH=build/stubs $(BIN)/mypy
 	@$(BIN)/lint-imports
-	@test -x $(BUF) || ! command -v npm >/dev/null || timeout 120 npm install --silent --no-save --no-package-lock \
-		--fetch-retries 1 --prefix build/buf @bufbuild/buf@1.75.0 || echo "lint: npm could not install buf" >&2
-	@if [ -x $(BUF) ]; then $(BUF) lint; \
-	elif [ -n "$$CI" ]; then echo "lint: buf needs npm, and CI may not go without it" >&2; exit 1; \
-	else echo "lint: no buf, so the protos are not linted" >&2; fi
+	@$(BIN)/buf lint
 
-format: setup ## Format the code
+breaking: $(VENV)/.tools ## Hold the protos against those of the last tag
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null); \
+	if [ -n "$$tag" ]; then echo "breaking: against $$tag"; $(BIN)/buf breaking --against ".git#tag=$$tag"; \
+	else echo "breaking: there is no tag yet, so the protos are held against none"; fi
+
+test: setup-test ## Lint and every test, on the real stack; ends with a summary
+	@$(BIN)/python tests/everything.py
+
+test-page: setup-test ## The page's tests, in Chromium on a stack of their own
+	@$(BIN)/python -m pytest tests/integration/browser
+
+test-milvus: setup-test ## The index's tests on the real Milvus 2.3.5 (root)
+	@$(BIN)/python tests/contract/milvus_server.py
+
+##@ Changing it
+
+format: $(VENV)/.tools ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only -q .
 
-proto: setup ## Generate the code of vitrine/v1/*.proto
+proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I. \
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
 
-lock: setup ## Resolve requirements/*.in into hashed *.txt
+lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
 	@cd requirements && for name in serve build test; do \
 		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
 	@docker/requirements/lock.sh
 
-train: setup ## Train and evaluate the encoders on the procedural catalogue (resumes where it stopped)
+clean: down ## Delete what was built, not the environment
+	@rm -rf build
+
+##@ Models and figures
+
+train: setup ## Train and evaluate the encoders (resumes where it stopped)
 	@$(BIN)/python -m encoders train --out $(WEIGHTS)
 	@$(BIN)/python -m encoders evaluate
 	@$(BIN)/python -m benchmarks report
 
-train-rewriter: setup ## Train the rewriter's language model on its grammar (resumes where it stopped)
+train-rewriter: setup ## Train the rewriter's language model (resumes likewise)
 	@$(BIN)/python -m rewriter.training sample
 	@$(BIN)/python -m rewriter.training train
 	@$(BIN)/python -m rewriter.training export
@@ -109,22 +142,20 @@ train-rewriter: setup ## Train the rewriter's language model on its grammar (res
 export: setup ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
-bench: setup ## Measure latency and throughput of the running stack; writes benchmarks/results/
+bench: setup ## Measure latency and throughput; writes benchmarks/results/
 	@$(BIN)/python -m stack up
 	@$(BIN)/python -m benchmarks load
 	@$(BIN)/python -m benchmarks report
 
-quality: setup ## Compare fusion designs on the committed towers and on scenes of shapes; Fashion200K's protocol (resumes where it stopped)
+quality: setup ## Compare fusion designs; Fashion200K's protocol
 	@$(BIN)/python -m encoders compare
 	@$(BIN)/python -m encoders css
 	@$(BIN)/python -m catalogue build --layout fashion200k --out build/fashion200k
 	@$(BIN)/python -m encoders fashion200k --data build/fashion200k
 	@$(BIN)/python -m benchmarks report
 
-quality-rewrite: setup ## Measure what reads turns: make quality-rewrite OPENAI_URL=... OPENAI_MODEL=... adds an endpoint
+quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-clean: down ## Delete what was built, not the environment
-	@rm -rf build
-
-.PHONY: help setup demo up down status logs index search test test-milvus lint format proto lock train train-rewriter export bench quality quality-rewrite clean
+.PHONY: help setup setup-test demo up down status logs index search unit lint breaking test test-page test-milvus \
+	format proto lock clean train train-rewriter export bench quality quality-rewrite

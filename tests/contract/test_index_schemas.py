@@ -242,7 +242,7 @@ async def test_readers_never_see_a_swap(index: Index) -> None:
 def _elsewhere(index: Index) -> Any:
     """Open the same index as another process would; skip where there is but one process."""
     if isinstance(index, FakeIndex):
-        pytest.skip("the fake lives in one process")
+        pytest.skip("does not apply: the fake lives in one process")
     return open_milvus(index._connection._client._config.uri, name=index._collections._prefix)
 
 
@@ -320,7 +320,7 @@ async def test_a_collection_of_an_older_layout_is_refused_and_rebuilt(index: Ind
 async def test_a_schema_too_long_to_be_kept_is_refused(index: Index, base_schema: Schema) -> None:
     """A schema of more than 60,000 bytes makes no index."""
     if isinstance(index, FakeIndex):
-        pytest.skip("the fake keeps any schema")
+        pytest.skip("does not apply: the fake keeps any schema")
     words = tuple(f"{i}{'日' * 60}" for i in range(32))
     questions = {f"a{chr(97 + i)}": words for i in range(20)}
     with pytest.raises(SchemaError, match="at most 60,000 bytes"):

@@ -172,7 +172,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Skip what needs a browser where there is none, before a stack is started for it."""
     for item in items:
         if CHROMIUM is None and item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.skip(reason="no Chromium is installed: apt-get install chromium"))
+            item.add_marker(pytest.mark.skip(reason="no Chromium is installed: make setup-test"))
 
 
 @pytest.fixture

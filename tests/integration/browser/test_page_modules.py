@@ -14,7 +14,7 @@ from storefront.bridge import PAGE
 NODE = shutil.which("node")
 NODE_S = 60
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="no Node.js is installed: apt-get install nodejs")
+pytestmark = pytest.mark.skipif(NODE is None, reason="no Node.js is installed: make setup-test")
 
 Evaluate = Callable[..., Any]
 

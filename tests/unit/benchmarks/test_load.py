@@ -68,6 +68,7 @@ def queries(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 async def test_a_measurement_covers_its_plan(search: tuple[Search, str], queries: Path) -> None:
     """Each workload is measured at each number of clients and each rate, with what was shed beside it."""
     said: list[str] = []

@@ -14,6 +14,7 @@ def assortment() -> Assortment:
     return sample_assortment(800, seed=7)
 
 
+@pytest.mark.slow
 def test_no_caption_is_trainings(assortment: Assortment) -> None:
     """Products are of captions that training never saw, about half of them of combinations it never saw."""
     trained = set(make_splits().train.specs())

@@ -62,6 +62,7 @@ def test_a_second_build_does_nothing(built: Path) -> None:
     assert (built / "products.parquet").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_builds_are_repeatable_and_other_settings_replace_them(built: Path, tmp_path: Path) -> None:
     """Equal settings give equal bytes; another seed replaces the folder and leaves nothing beside it."""
     out = tmp_path / "catalogue"
@@ -102,6 +103,7 @@ def test_two_builds_of_one_folder_do_not_meet(tmp_path: Path) -> None:
             build_catalogue(tmp_path / "catalogue", SETTINGS, processes=1)
 
 
+@pytest.mark.slow
 def test_fashion200k_layout_has_labels_and_queries(tmp_path: Path) -> None:
     """Labels are path, score and caption by TABs; a query's two pictures are test pictures one word apart."""
     out = tmp_path / "fashion200k"

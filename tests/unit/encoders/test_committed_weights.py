@@ -39,6 +39,7 @@ def embed_pictures(encoders: Encoders, specs: list[Spec], seed: int) -> torch.Te
     return encoders.image(torch.from_numpy(np.stack([decode_image(jpeg) for jpeg in jpegs])))
 
 
+@pytest.mark.slow
 def test_a_caption_finds_its_picture_among_look_alikes(
     encoders: Encoders, tokenizer: Tokenizer, clusters: tuple[Cluster, ...]
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_caption_finds_its_picture_among_look_alikes(
     assert (found == torch.arange(len(specs))).float().mean() >= 0.75
 
 
+@pytest.mark.slow
 def test_a_change_finds_its_outcome_among_look_alikes(
     encoders: Encoders, tokenizer: Tokenizer, clusters: tuple[Cluster, ...]
 ) -> None:

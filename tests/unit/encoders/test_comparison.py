@@ -135,6 +135,7 @@ def test_recall_counts_any_right_answer(tokenizer: Tokenizer) -> None:
     assert {name.rsplit("_", 1)[0] for name in wrong if name != "mean"} == set(KINDS)
 
 
+@pytest.mark.slow
 def test_what_an_embedding_holds_is_read(encoders: Encoders, tokenizer: Tokenizer) -> None:
     """Where embeddings say the category and the colour alone, those are read and the rest is guessed."""
     part = make_protocol(validation_centres=4, test_centres=2).validation
@@ -219,6 +220,7 @@ def _material(encoders: Encoders, tokenizer: Tokenizer) -> Material:
     )
 
 
+@pytest.mark.slow
 def test_a_comparison_leaves_figures_and_a_sheet(tmp_path: Path) -> None:
     """Every design has its recalls with their spread, and the failures are drawn."""
     results = compare(

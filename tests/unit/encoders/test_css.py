@@ -99,6 +99,7 @@ def test_the_very_scene_is_the_hit_and_the_query_is_left_out() -> None:
     assert knows["mean"]["R@1"] == 50.0
 
 
+@pytest.mark.slow
 def test_a_run_measures_every_design_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every design has its recalls with their spread, and a second run trains nothing."""
     settings = Settings(train_families=80, test_families=20, tower_steps=1, steps=2, queries=8, seeds=(1,))

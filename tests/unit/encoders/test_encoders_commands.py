@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from click.testing import CliRunner
 
@@ -13,6 +14,7 @@ from encoders.training import Settings
 from vitrine.preprocess import Tokenizer
 
 
+@pytest.mark.slow
 def test_a_training_run_leaves_weights_tokenizer_card_and_plot(tmp_path: Path) -> None:
     """What `make train` writes can be loaded and says how it came to be."""
     settings = Settings(

@@ -81,6 +81,7 @@ def test_the_image_encoder_tells_rows_from_channels(encoders: Encoders) -> None:
     assert (encoders.image(red) - encoders.image(blue)).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:.*LeafSpec.*:FutureWarning"
 )  # torch's exporter warns of torch's own types

@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 from catalogue.build import BuildSettings, build_catalogue
 from encoders.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:

@@ -70,6 +70,7 @@ SETTINGS = Settings(
 )
 
 
+@pytest.mark.slow
 def test_training_learns_and_a_second_run_resumes(
     data: TrainingSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from export.cli import main
@@ -46,6 +47,7 @@ def test_nothing_to_do_is_said_without_loading_torch(weights: Path, tmp_path: Pa
     assert second.stdout == f"{out} is up to date\n"
 
 
+@pytest.mark.slow
 def test_exported_graphs_can_be_verified(weights: Path, graphs: Path) -> None:
     """`verify` prints the figures that `onnx` wrote beside the graphs."""
     verified = CliRunner().invoke(main, ["verify", "--weights", str(weights), "--graphs", str(graphs)])

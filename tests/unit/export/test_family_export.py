@@ -22,6 +22,8 @@ from export.to_onnx import Networks, graph_path, load_family
 from vitrine.preprocess import Tokenizer
 from vitrine.tensors import IMAGE_ENCODER, MODELS, Dimensions, sized
 
+pytestmark = pytest.mark.slow
+
 DIMENSIONS = Dimensions(image_size=IMAGE_SIZE, text_length=TEXT_LENGTH, embedding_dim=EMBEDDING_DIM)
 
 

@@ -17,6 +17,8 @@ from export.to_onnx import Networks, export_family, graph_path, load_family
 from vitrine.preprocess import PAD_ID
 from vitrine.tensors import EMBEDDING_DIM, ENCODERS, IMAGE_ENCODER, MAX_BATCH_SIZE, TEXT_ENCODER, ModelSpec
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def networks(weights: Path) -> Networks:

@@ -28,6 +28,8 @@ from export.timing import BATCHES, time_run
 from export.to_onnx import Networks, graph_path, load_family
 from vitrine.tensors import EMBEDDING_DIM, ENCODERS, IMAGE_ENCODER, IMAGE_SIZE
 
+pytestmark = pytest.mark.slow
+
 ROWS = 32
 
 

@@ -27,7 +27,8 @@ def test_stubs_of_these_bindings_are_kept(tmp_path: Path, monkeypatch: pytest.Mo
     assert [path.name for path in target.parent.iterdir()] == ["tensorrt.pyi"]
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is installed: make setup-test")
 def test_the_bindings_tell_every_call_of_ours(tmp_path: Path) -> None:
     """What to_tensorrt.py calls is in the stubs, which are Python."""
     tensorrt_stubs.write_stubs(tmp_path)

@@ -54,6 +54,7 @@ def test_the_router_keeps_to_the_schema(
         assert len(rewrite.query) <= MAX_QUERY_LENGTH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ATTACKS, ids=range(len(ATTACKS)))
 def test_no_plan_of_an_attack_leaves_the_schema(
     text: str, facets: Sequence[rewrite_pb2.Facet], shown: Sequence[query_pb2.Product]

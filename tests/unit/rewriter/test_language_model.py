@@ -88,6 +88,7 @@ async def test_company_changes_no_answer(model: LanguageModel, facets: Facets, s
         assert one == other
 
 
+@pytest.mark.slow
 async def test_hostile_words_stay_words(model: LanguageModel, facets: Facets, shown: Products) -> None:
     """Every attack is read to a valid rewrite of the session's own things, or to none."""
 

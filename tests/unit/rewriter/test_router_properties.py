@@ -118,6 +118,7 @@ def test_a_history_told_wrongly_gets_a_valid_rewrite(
     assert violation(decide(request, build_lexicon([])), request) == ""
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(requests)
 def test_every_request_gets_a_valid_rewrite(request: rewrite_pb2.RewriteRequest) -> None:

@@ -28,6 +28,7 @@ def test_held_out_phrases_are_in_no_training_list(language: str) -> None:
     assert trained.isdisjoint(held)
 
 
+@pytest.mark.slow
 def test_training_composes_no_held_out_phrase() -> None:
     """Whatever training puts together, no held-out phrase of three literal words or more stands in it."""
     sampler = Sampler(random.Random(13), resolved=False, noise=0)
@@ -63,6 +64,7 @@ def test_held_out_words_are_in_no_training_list(language: str) -> None:
         assert {*trained.brands(facets)}.isdisjoint(held.brands(facets))
 
 
+@pytest.mark.slow
 def test_training_never_says_a_held_out_word() -> None:
     """Over many samples, what training marks as wanted or avoided holds no held-out colour, pattern or category."""
     sampler = Sampler(random.Random(3), resolved=False)
@@ -80,6 +82,7 @@ def test_training_never_says_a_held_out_word() -> None:
         assert out.isdisjoint(wished), sample.request.text
 
 
+@pytest.mark.slow
 def test_no_test_turn_is_a_training_turn() -> None:
     """Neither the slices of held-out phrases nor the turns by hand repeat what training says.
 
@@ -105,6 +108,7 @@ def test_samples_are_valid_and_repeat_by_seed() -> None:
         assert sample.request == second.draw().request
 
 
+@pytest.mark.slow
 def test_every_group_is_drawn() -> None:
     """No kind of turn is out of reach."""
     sampler = Sampler(random.Random(1), resolved=False)
