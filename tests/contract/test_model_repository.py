@@ -20,7 +20,13 @@ from vitrine.tensors import (
 )
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
-TRITON_DTYPES = {"BYTES": "TYPE_STRING", "UINT8": "TYPE_UINT8", "INT64": "TYPE_INT64", "FP32": "TYPE_FP32"}
+TRITON_DTYPES = {
+    "BYTES": "TYPE_STRING",
+    "BOOL": "TYPE_BOOL",
+    "UINT8": "TYPE_UINT8",
+    "INT64": "TYPE_INT64",
+    "FP32": "TYPE_FP32",
+}
 TARGETS: tuple[Target, ...] = ("local", "onnxruntime", "tensorrt")
 MEMBERS = PREPROCESSORS + ENCODERS
 
