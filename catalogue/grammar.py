@@ -95,7 +95,7 @@ class Spec:
         return dict(zip(SLOTS[self.category], self.values, strict=True))
 
     def get(self, slot: str, default: str = "") -> str:
-        """Give the value of the slot, or the default where the category has no such slot."""
+        """Return the value of the slot, or the default where the category has no such slot."""
         return self.attributes.get(slot, default)
 
 
@@ -109,7 +109,7 @@ class Edit:
 
 
 def make_spec(category: str, **attributes: str) -> Spec:
-    """Give the spec of the category with these attributes; every slot must be named."""
+    """Return the spec of the category with these attributes; every slot must be named."""
     return Spec(category, tuple(attributes[slot] for slot in SLOTS[category]))
 
 
@@ -131,12 +131,12 @@ def sample_edit(rng: random.Random, spec: Spec, slot: str | None = None) -> Edit
 
 
 def edited(spec: Spec, edit: Edit) -> Spec:
-    """Give the spec after the change."""
+    """Return the spec after the change."""
     return make_spec(spec.category, **spec.attributes | {edit.slot: edit.new})
 
 
 def edit_between(source: Spec, target: Spec) -> Edit | None:
-    """Give the change that leads from one spec to the other, or None unless it is one slot of one category."""
+    """Return the change that leads from one spec to the other, or None unless it is one slot of one category."""
     if source.category != target.category:
         return None
     pairs = zip(SLOTS[source.category], source.values, target.values, strict=True)
@@ -145,12 +145,12 @@ def edit_between(source: Spec, target: Spec) -> Edit | None:
 
 
 def caption(spec: Spec) -> str:
-    """Say everything: "navy checked sleeveless square-neck maxi dress with yellow accents"."""
+    """Return everything in words: "navy checked sleeveless square-neck maxi dress with yellow accents"."""
     return partial_caption(spec, tuple(SLOTS[spec.category]))
 
 
 def partial_caption(spec: Spec, slots: Collection[str]) -> str:
-    """Say only those slots, as a shopper does: "navy maxi dress"; a type stands for its category's noun."""
+    """Return only those slots in words, as a shopper does: "navy maxi dress"; a type stands for its category's noun."""
     words = [spec[slot] for slot in SLOTS[spec.category] if slot in slots and slot != "accent"]
     if "type" not in SLOTS[spec.category] or "type" not in slots:
         words.append(spec.category)
@@ -192,7 +192,7 @@ _SAID = {
 
 
 def modification_text(edit: Edit, rng: random.Random | None = None) -> str:
-    """Say the change: "replace blue with red", or with a generator a paraphrase half of the time."""
+    """Return the change: "replace blue with red", or with a generator a paraphrase half of the time."""
     if rng is None or rng.random() >= PARAPHRASED_SHARE:
         return f"replace {edit.old} with {edit.new}"
     phrases = _PHRASES.get(edit.slot, ())
@@ -217,7 +217,7 @@ _MATERIAL_FACTORS = {"leather": 1.9, "silk": 1.6, "suede": 1.5, "wool": 1.4, "qu
 
 
 def brand_and_price(spec: Spec, seed: int) -> tuple[str, float]:
-    """Give a brand and a price in euros; it depends on category, material and brand, and varies by a quarter."""
+    """Return a brand and a price in euros; it depends on category, material and brand, and varies by a quarter."""
     rng = generator("offer", caption(spec), seed)
     brand = rng.choice(BRANDS)
     factor = _BRANDS[brand] * _MATERIAL_FACTORS.get(spec.get("material"), 1.0)

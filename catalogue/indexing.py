@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +16,9 @@ from catalogue.report import Refusal, Report
 from vitrine.client import VitrineClient
 from vitrine.domain import limits
 from vitrine.domain.messages import product_message, schema_message
-from vitrine.domain.product import encoded_text
-from vitrine.domain.schema import Schema
+from vitrine.domain.product import Product, encoded_text
+from vitrine.domain.schema import KEYWORD_KINDS, Schema
+from vitrine.domain.values import Value, fold
 from vitrine.preprocess import MAX_IMAGE_BYTES, ImageRejected, inspect_image
 from vitrine.v1 import catalogue_pb2
 
@@ -85,9 +86,37 @@ def source_digest(files: Iterable[Path], schema: Schema) -> str:
     return digest.hexdigest()[:16]
 
 
+class FacetValues:
+    """Counts the values of each facet, to tell of one that has more than the service counts."""
+
+    def __init__(self, schema: Schema, *, most: int = limits.MAX_COUNTED_VALUES) -> None:
+        self._most = most
+        # Hashes: 100,000 of them take a few megabytes, whatever the values are.
+        self._seen: dict[str, set[int]] = {
+            name: set() for name, owner in schema.facets.items() if owner.kind in KEYWORD_KINDS
+        }
+
+    def see(self, product: Product, notes: Counter[str]) -> None:
+        """Count a product's values, and note the first time that a facet has too many."""
+        for name in [*self._seen]:
+            value = product.values.get(name, ())
+            self._seen[name].update(hash(fold(each)) for each in _keywords(value))
+            if len(self._seen[name]) > self._most:
+                del self._seen[name]
+                notes[
+                    f"facet {name} has more than {self._most:,} values, and no more are counted: `facet = false` turns"
+                    " it off"
+                ] = 1
+
+
+def _keywords(value: Value) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else (value,) if isinstance(value, str) else ()
+
+
 async def _products(
     catalogue: OpenCatalogue, report: Report, fetcher: PictureFetcher | None
 ) -> AsyncIterator[catalogue_pb2.ProductInput]:
+    facets = FacetValues(catalogue.schema)
     async for row, fetched in _fetched(catalogue.rows, fetcher):
         if isinstance(row, RowError):
             report.refuse(Refusal(f"{row.file}:{row.line}", row.field, row.reason), row.rows)
@@ -97,6 +126,7 @@ async def _products(
         if not loaded.sent and not encoded_text(row.product, catalogue.schema):
             report.refuse(Refusal(where, *_why_nothing(loaded)))
             continue
+        facets.see(row.product, report.notes)
         report.urls += len(loaded.urls)
         for name, reason in loaded.losses:
             report.lose(Refusal(where, name, reason))

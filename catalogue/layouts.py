@@ -131,7 +131,7 @@ def _cluster_pictures(cluster: Cluster, split: Split, number: int) -> Iterator[P
 
 
 def _query_lines(cluster: Cluster, pictures: list[Picture]) -> Iterator[str]:
-    """Give one query an edge, from the source's first picture to the target's."""
+    """Yield one query an edge, from the source's first picture to the target's."""
     first = {picture.spec: picture.path.as_posix() for picture in reversed(pictures)}
     for edge in cluster.edges:
         yield f"{first[cluster.specs[edge.source]]} {first[cluster.specs[edge.target]]}\n"

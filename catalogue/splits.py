@@ -48,11 +48,11 @@ class Split:
     picture_seeds: range
 
     def specs(self) -> Iterator[Spec]:
-        """Give every spec, cluster by cluster."""
+        """Return every spec, cluster by cluster."""
         return (spec for cluster in self.clusters for spec in cluster.specs)
 
     def pictures(self) -> Iterator[tuple[Spec, int]]:
-        """Give what `render` takes for every picture: each spec with each of its seeds."""
+        """Return what `render` takes for every picture: each spec with each of its seeds."""
         return ((spec, seed) for spec in self.specs() for seed in self.picture_seeds)
 
 
@@ -87,7 +87,7 @@ def make_splits(
 
 
 def table(splits: Splits) -> Iterator[str]:
-    """Give the sets as lines of split, cluster, seeds of the pictures and caption, with tabs between, after a header."""
+    """Yield the sets as lines of split, cluster, seeds of the pictures and caption, with tabs between, after a header."""
     yield "split\tcluster\tseeds\tcaption"
     for split in (splits.train, splits.iid, splits.ood, splits.seen):
         seeds = ",".join(map(str, split.picture_seeds))
@@ -97,7 +97,7 @@ def table(splits: Splits) -> Iterator[str]:
 
 
 def is_held(spec: Spec) -> bool:
-    """Tell whether the spec's combination of category, colour and pattern is kept out of training."""
+    """Return whether the spec's combination of category, colour and pattern is kept out of training."""
     second = spec.get("pattern") or spec["material"]
     combination = f"{spec.category}|{spec['colour']}|{second}"
     return zlib.crc32(combination.encode()) % 100 < HELD_PERCENT

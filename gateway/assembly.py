@@ -77,7 +77,7 @@ class Gateway:
     metrics: Metrics
 
     async def drain(self, *, wait_s: float, grace_s: float) -> None:
-        """Say NOT_SERVING, wait until nobody should send any more, refuse who does, and let the calls in flight end."""
+        """Report NOT_SERVING, wait until nobody should send any more, refuse who does, and let the calls in flight end."""
         await self.health.enter_graceful_shutdown()
         log_event(_logger, logging.INFO, "draining", wait_s=wait_s, grace_s=grace_s)
         await asyncio.sleep(wait_s)
@@ -153,7 +153,7 @@ async def _readiness(
     health: health_aio.HealthServicer,
     metrics: Metrics,
 ) -> Readiness:
-    """Give the probes; until the first one has succeeded, health says NOT_SERVING."""
+    """Return the probes; until the first one has succeeded, health says NOT_SERVING."""
 
     async def tell(statuses: Mapping[str, bool]) -> None:
         for service, serves in statuses.items():

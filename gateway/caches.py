@@ -27,7 +27,7 @@ class LruCache(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """Give the value, or None when it is not there or too old."""
+        """Return the value, or None when it is not there or too old."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -64,7 +64,7 @@ class SingleFlight(Generic[K, V]):
         return key in self._flights
 
     async def run(self, key: K, compute: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Give what `compute` gives, or what the computation under way for the key gives.
+        """Return what `compute` gives, or what the computation under way for the key gives.
 
         A computation under way lasts as long as its own caller's deadline allows: one who joined it and still has
         time when that passes computes for itself.

@@ -15,6 +15,6 @@ def configure_logs(level: str) -> None:
 
 
 def call_fields() -> dict[str, Any]:
-    """Give the id and method of the call that this task answers; nothing outside of one."""
+    """Return the id and method of the call that this task answers; nothing outside of one."""
     call = find_call()
     return {} if call is None else {"request_id": call.request_id, "method": call.method}

@@ -10,7 +10,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def check_text(field: str, text: str, *, limit: int) -> str:
-    """Give the text in normal form C with runs of white space as one space, so that equal words are equal strings.
+    """Return the text in normal form C with runs of white space as one space, so that equal words are equal strings.
 
     Raises:
         InvalidQuery: over the limit in characters, or with control characters.

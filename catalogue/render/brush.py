@@ -12,13 +12,13 @@ _OPAQUE = 255
 
 
 def ink(colour: RGB, alpha: float = _OPAQUE) -> int:
-    """Give skia's packed colour; alpha is 0 to 255."""
+    """Return skia's packed colour; alpha is 0 to 255."""
     red, green, blue = (round(min(255, max(0, channel))) for channel in colour)
     return int(skia.Color(red, green, blue, round(min(255, max(0, alpha)))))
 
 
 def fill(colour: RGB, *, alpha: float = _OPAQUE, blur: float = 0) -> skia.Paint:
-    """Give a paint that fills; blur is the standard deviation of the soft edge."""
+    """Return a paint that fills; blur is the standard deviation of the soft edge."""
     paint = skia.Paint(AntiAlias=True, Color=ink(colour, alpha))
     if blur:
         paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, blur))
@@ -28,7 +28,7 @@ def fill(colour: RGB, *, alpha: float = _OPAQUE, blur: float = 0) -> skia.Paint:
 def stroke(
     colour: RGB, width: float, *, alpha: float = _OPAQUE, blur: float = 0, dashes: Sequence[float] = ()
 ) -> skia.Paint:
-    """Give a paint that draws lines with round ends, or dashes of the given lengths with flat ones."""
+    """Return a paint that draws lines with round ends, or dashes of the given lengths with flat ones."""
     paint = fill(colour, alpha=alpha, blur=blur)
     paint.setStyle(skia.Paint.kStroke_Style)
     paint.setStrokeWidth(width)
@@ -43,7 +43,7 @@ def stroke(
 def gradient(
     start: tuple[float, float], end: tuple[float, float], stops: Sequence[tuple[float, int]]
 ) -> skia.Paint:
-    """Give a linear gradient; a stop is a position, 0 to 1, and an ink."""
+    """Return a linear gradient; a stop is a position, 0 to 1, and an ink."""
     paint = skia.Paint()
     positions, inks = zip(*stops, strict=True)
     paint.setShader(skia.GradientShader.MakeLinear([start, end], list(inks), list(positions)))
@@ -51,7 +51,7 @@ def gradient(
 
 
 def radial(centre: tuple[float, float], radius: float, inks: Sequence[int]) -> skia.Paint:
-    """Give a gradient from the centre outwards, its inks evenly spaced."""
+    """Return a gradient from the centre outwards, its inks evenly spaced."""
     paint = skia.Paint()
     paint.setShader(skia.GradientShader.MakeRadial(centre, radius, list(inks)))
     return paint

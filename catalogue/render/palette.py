@@ -44,13 +44,13 @@ def shade(colour: RGB, factor: float) -> RGB:
 
 
 def luminance(colour: RGB) -> float:
-    """Give the brightness that the eye sees, 0 to 1 (weights of ITU-R BT.601)."""
+    """Return the brightness that the eye sees, 0 to 1 (weights of ITU-R BT.601)."""
     red, green, blue = colour
     return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
 
 
 def dyed(rng: random.Random, name: str) -> RGB:
-    """Give the named colour as one dyeing comes out: a little off in hue, saturation and value."""
+    """Return the named colour as one dyeing comes out: a little off in hue, saturation and value."""
     hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in NAMED[name]))
     return from_hsv(
         (hue + rng.gauss(0, 0.008)) % 1,

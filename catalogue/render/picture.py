@@ -94,7 +94,7 @@ def _draw_hanger(canvas: skia.Canvas, top: float) -> None:
 
 
 def _extent(spec: Spec) -> tuple[float, float, float]:
-    """Give about where the drawing begins and ends, and how wide it is; products fill their pictures alike."""
+    """Return about where the drawing begins and ends, and how wide it is; products fill their pictures alike."""
     if spec.category in _HANGER_TOPS:
         return _torso_extent(spec)
     if spec.category == "skirt":

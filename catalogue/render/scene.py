@@ -90,7 +90,7 @@ def draw_light(canvas: skia.Canvas, rng: random.Random) -> None:
 
 
 def photograph(pixels: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:
-    """Give the picture as a camera saves it: exposure, white balance, noise and JPEG's losses; same shape."""
+    """Return the picture as a camera saves it: exposure, white balance, noise and JPEG's losses; same shape."""
     warmth, exposure = rng.gauss(0, 0.03), rng.uniform(0.84, 1.12)
     light = np.array([exposure * (1 + warmth), exposure, exposure * (1 - warmth)], np.float32)
     noise = np.random.default_rng(rng.randrange(1 << 30))

@@ -73,7 +73,7 @@ def _right_contour(torso: Torso) -> list[Point]:
 
 
 def _neckline(torso: Torso, depth_factor: float) -> list[Point]:
-    """Give the neckline from the left shoulder to the right one."""
+    """Return the neckline from the left shoulder to the right one."""
     half, top = torso.neck, torso.top
     depth = _NECK_DEPTHS[torso.neckline] * depth_factor
     right = {

@@ -35,7 +35,7 @@ def draw_trousers(s: Sketch) -> None:
 def _leg(
     *, waist: float, spread: float, knee: float, ankle: float, bottom: float
 ) -> tuple[list[Point], list[Point]]:
-    """Give the outer contour from waist to ankle, and the cuff from its outer end inwards."""
+    """Return the outer contour from waist to ankle, and the cuff from its outer end inwards."""
     hip = waist + 6
     knee_x, foot_x = 0.55 * hip + 0.2 * spread, 0.55 * hip + 0.6 * spread
     outer = [

@@ -14,7 +14,7 @@ from gateway.settings import Settings
 
 
 def memory_sessions(settings: Settings) -> "MemorySessions":
-    """Give an empty store within the bounds of the settings."""
+    """Return an empty store within the bounds of the settings."""
     return MemorySessions(
         ttl_s=settings.session_ttl_s,
         max_sessions=settings.max_sessions,

@@ -236,13 +236,13 @@ def _lapsed() -> Overloaded:
 
 
 def _in_order(turns: deque[LoggedTurn], sizes: dict[str, int]) -> OrderedDict[str, int]:
-    """Give the pictures' sizes in the order of the turns that brought them; those of forgotten turns come first."""
+    """Return the pictures' sizes in the order of the turns that brought them; those of forgotten turns come first."""
     latest = {logged.turn.image_id: place for place, logged in enumerate(turns) if logged.turn.image_id}
     return OrderedDict(sorted(sizes.items(), key=lambda item: latest.get(item[0], -1)))
 
 
 def _packed(logged: LoggedTurn) -> bytes:
-    """Give the model's name, the vector and the turn, the first two behind their lengths in two bytes each."""
+    """Return the model's name, the vector and the turn, the first two behind their lengths in two bytes each."""
     model, data = (logged.vector.model.encode(), logged.vector.data) if logged.vector else (b"", b"")
     parts = (len(model).to_bytes(2, "little"), model, len(data).to_bytes(2, "little"), data)
     return b"".join(parts) + logged.turn.SerializeToString()

@@ -32,7 +32,7 @@ class GrpcRewriter:
     async def rewrite(
         self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
     ) -> rewrite_pb2.RewriteResponse:
-        """Give what the turn needs; RewriterUnavailable for every failure but lateness."""
+        """Return what the turn needs; RewriterUnavailable for every failure but lateness."""
         try:
             return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
         except aio.AioRpcError as error:

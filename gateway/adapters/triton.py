@@ -63,7 +63,7 @@ class TritonEncoder:
         self._stub = stub
 
     async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
-        """Give one row for each row of the inputs, of which there are 1 to MAX_BATCH_SIZE."""
+        """Return one row for each row of the inputs, of which there are 1 to MAX_BATCH_SIZE."""
         ensemble = _ensemble(inputs)
         request = _infer_request(ensemble, inputs, timeout_s)
         try:
@@ -79,7 +79,7 @@ class TritonEncoder:
         return Embedded(rows=np.frombuffer(raw, "<f4").reshape(shape), cut=tuple(map(bool, cut)))
 
     async def manifest(self, *, timeout_s: float) -> str:
-        """Give the digest that every ensemble carries; EncoderError while they differ, as between two deployments."""
+        """Return the digest that every ensemble carries; EncoderError while they differ, as between two deployments."""
         digests = {await self._manifest_of(ensemble, timeout_s) for ensemble in ENSEMBLES}
         if len(digests) != 1 or "" in digests:
             log_event(_logger, logging.WARNING, "ensembles_differ", manifests=sorted(digests))
@@ -87,7 +87,7 @@ class TritonEncoder:
         return digests.pop()
 
     async def embedding_dim(self, *, timeout_s: float) -> int:
-        """Give the length of the embeddings, which is that of every ensemble's output."""
+        """Return the length of the embeddings, which is that of every ensemble's output."""
         config = await self._config(EMBED_TEXT, timeout_s)
         dim: int = config.output[0].dims[0]
         return dim
@@ -144,7 +144,7 @@ def _infer_request(
 
 
 def _serialised(column: Sequence[bytes] | Embedding) -> bytes:
-    """Give a column as Triton reads it: float32 rows, or strings each after its length, all little-endian."""
+    """Return a column as Triton reads it: float32 rows, or strings each after its length, all little-endian."""
     if isinstance(column, np.ndarray):
         return column.astype("<f4", copy=False).tobytes()
     return b"".join(len(value).to_bytes(4, "little") + value for value in column)

@@ -109,7 +109,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     async def GetProduct(  # noqa: N802
         self, request: catalogue_pb2.GetProductRequest, context: _Context
     ) -> catalogue_pb2.GetProductResponse:
-        """Give a product and its embeddings; NotFound when it is not there."""
+        """Return a product and its embeddings; NotFound when it is not there."""
         del context
         with as_invalid_query():
             check_id("product_id", request.product_id)
@@ -129,7 +129,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     async def Describe(  # noqa: N802
         self, request: catalogue_pb2.DescribeRequest, context: _Context
     ) -> catalogue_pb2.DescribeResponse:
-        """Say what readers use now and which values filters may name."""
+        """Return what readers use now and which values filters may name."""
         del request, context
         return _description(await self._index.describe(timeout_s=self._time_left()))
 

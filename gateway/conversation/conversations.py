@@ -106,5 +106,5 @@ def _log(turn: rewrite_pb2.Turn, event: TurnEvent) -> None:
 
 
 def _without_session(event: TurnEvent) -> TurnEvent:
-    """Say in an answer that the turn will not be remembered."""
+    """Note in an answer that the turn will not be remembered."""
     return replace(event, degraded=(*event.degraded, SESSION)) if isinstance(event, SearchResult) else event

@@ -66,7 +66,7 @@ class History:
         return WordsVector(model=model, data=embedding.astype("<f2").tobytes())
 
     async def soon(self, vector: asyncio.Task[WordsVector | None]) -> WordsVector | None:
-        """Give what `vector` gives, if it comes soon; a turn without it is remembered all the same."""
+        """Return what `vector` gives, if it comes soon; a turn without it is remembered all the same."""
         done, _ = await asyncio.wait([vector], timeout=self._bounds.timeout_s)
         return vector.result() if done else None
 
@@ -84,7 +84,7 @@ class History:
         return ChosenTurns(tuple(turns[position].turn for position in chosen), degraded)
 
     async def _similarity(self, words: str, turns: Sequence[LoggedTurn], deadline: Deadline) -> Embedding:
-        """Give the cosine similarity of the turns' words with these, (n,); 0 for turns without words."""
+        """Return the cosine similarity of the turns' words with these, (n,); 0 for turns without words."""
         model, (own,) = await self._retrieval.embed_texts([words], deadline)
         known = [_remembered(turn.vector, model) for turn in turns]
         missing = [i for i, turn in enumerate(turns) if known[i] is None and turn.turn.text]
@@ -96,7 +96,7 @@ class History:
 
 
 def within_budget(turns: Sequence[LoggedTurn], similarity: Embedding, bounds: HistoryBounds) -> list[int]:
-    """Give the positions of the turns to read, in order; `similarity` is that of the oldest turns.
+    """Return the positions of the turns to read, in order; `similarity` is that of the oldest turns.
 
     The last turns come first to the budget, the latest foremost; then the similar ones, the most similar foremost, of
     which one that is too long gives way to the next.

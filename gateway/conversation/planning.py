@@ -11,6 +11,7 @@ from vitrine.domain import limits
 from vitrine.domain.filters import both, hard_and_soft
 from vitrine.domain.routes import ROUTES, Route
 from vitrine.domain.schema import Schema
+from vitrine.v1 import rewrite_pb2
 
 
 async def _no_picture(_: str) -> bytes:
@@ -29,10 +30,9 @@ class Conversation:
 
 async def referred_picture(understanding: Understanding, query: Query, before: Conversation) -> bytes:
     """Return the image that the turn refers to: an earlier one if referenced, else its own; b"" if none."""
-    sent = _pictures(before)
-    for reference in understanding.references[:1]:
-        if reference in sent and (picture := await before.picture(reference)):
-            return picture
+    reference = _reference(understanding, before)
+    if reference in _pictures(before) and (picture := await before.picture(reference)):
+        return picture
     return query.image
 
 
@@ -87,14 +87,27 @@ def plan(
 
 def _continued(query: Query, before: Conversation) -> Query:
     """Return the query as the next page of the search before this turn."""
-    searches = [logged.turn for logged in before.turns if _searched(logged)]
-    position = searches[-1].position if searches else 0
-    first = next((turn for turn in reversed(searches) if not turn.rewrite.more), None)
+    first, last = _search_before(before)
     return replace(
         query,
-        offset=min(max(0, position), limits.MAX_POSITION - 1),
-        typed=first.text if first is not None else query.text,
+        offset=min(max(0, last.position), limits.MAX_POSITION - 1),
+        typed=first.text or query.text,
     )
+
+
+def _reference(understanding: Understanding, before: Conversation) -> str:
+    """Return what the turn refers to; its next page refers to what the search before was made of."""
+    if understanding.references:
+        return understanding.references[0]
+    first, _ = _search_before(before) if understanding.more else (rewrite_pb2.Turn(), None)
+    return first.image_id or first.product_id
+
+
+def _search_before(before: Conversation) -> tuple[rewrite_pb2.Turn, rewrite_pb2.Turn]:
+    """Return the turns of the last search's first page and of its last page so far; empty ones without a search."""
+    searches = [logged.turn for logged in before.turns if _searched(logged)] or [rewrite_pb2.Turn()]
+    first = next((turn for turn in reversed(searches) if not turn.rewrite.more), searches[0])
+    return first, searches[-1]
 
 
 def _searched(logged: LoggedTurn) -> bool:
@@ -113,7 +126,7 @@ def _words(understanding: Understanding, query: Query) -> str:
 
 
 def _product(understanding: Understanding, query: Query, before: Conversation) -> str:
-    reference = understanding.references[0] if understanding.references else query.product_id
+    reference = _reference(understanding, before) or query.product_id
     if not reference or reference in _pictures(before):
         raise InvalidRewrite("references")
     return reference

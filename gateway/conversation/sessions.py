@@ -30,7 +30,7 @@ _ID_BYTES = 24
 
 
 def new_session_id() -> str:
-    """Give an id that nobody guesses."""
+    """Return an id that nobody guesses."""
     return secrets.token_urlsafe(_ID_BYTES)
 
 
@@ -105,7 +105,7 @@ class SessionStore(Protocol):
         ...
 
     async def picture(self, session: Session, picture_id: str) -> bytes:
-        """Give a picture of a session that is held; empty where it is remembered no more."""
+        """Return a picture of a session that is held; empty where it is remembered no more."""
         ...
 
     async def record(self, session: Session, turn: LoggedTurn, image: bytes) -> None:

@@ -71,7 +71,7 @@ class Edge(aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Give the wrapped handler of a method of ours, and any other as it is."""
+        """Return the wrapped handler of a method of ours, and any other as it is."""
         handler = await continuation(handler_call_details)
         _, service_name, method_name = handler_call_details.method.split("/")
         service = _SERVICES.get(service_name)

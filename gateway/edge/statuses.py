@@ -14,7 +14,7 @@ MAX_MESSAGE_LENGTH = 500
 
 
 def rich_status(error: SearchError, request_id: str) -> status_pb2.Status:
-    """Give the status: always ErrorInfo and RequestInfo, and what the kind of error adds.
+    """Return the status: always ErrorInfo and RequestInfo, and what the kind of error adds.
 
     InvalidQuery and Aborted add BadRequest with the field and its limit, Overloaded adds RetryInfo, DependencyError the
     dependency's name in the metadata of ErrorInfo.
@@ -26,7 +26,7 @@ def rich_status(error: SearchError, request_id: str) -> status_pb2.Status:
 
 
 def internal_status(request_id: str) -> status_pb2.Status:
-    """Give the status of a failure that callers must learn nothing of but the request's id."""
+    """Return the status of a failure that callers must learn nothing of but the request's id."""
     status = status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message="internal error")
     status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
     return status

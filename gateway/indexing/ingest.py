@@ -109,7 +109,7 @@ class _Window:
             self._running.append((batch, task))
 
     async def outcomes(self, *, until_empty: bool = False) -> AsyncGenerator[Outcome, None]:
-        """Give the outcomes that are due, or all."""
+        """Yield the outcomes that are due, or all."""
         while self.due or (until_empty and self._running):
             _, oldest = self._running[0]
             outcome = await oldest
@@ -175,7 +175,7 @@ def _image_digests(submission: Submission) -> list[str]:
 async def _with_pauses(
     items: AsyncIterator[Submission | Refusal], *, busy: Callable[[], bool]
 ) -> AsyncGenerator[Submission | Refusal | None, None]:
-    """Give the items, and None whenever none came for LINGER_S while there is work to be seen to."""
+    """Yield the items, and None whenever none came for LINGER_S while there is work to be seen to."""
     reading = asyncio.create_task(_next(items))
     try:
         while True:

@@ -30,7 +30,7 @@ class AimdLimit:
     backoff: float = 0.9
 
     def after(self, limit: int, *, in_flight: int, overloaded: bool) -> int:
-        """Give the limit after a search ended; `in_flight` counts it."""
+        """Return the limit after a search ended; `in_flight` counts it."""
         if overloaded:
             return max(self.minimum, int(limit * self.backoff))
         return min(self.maximum, limit + 1) if in_flight * 2 >= limit else limit

@@ -29,5 +29,5 @@ class StageClock:
             self._stages[name] = self._stages.get(name, 0.0) + seconds
 
     def timings(self) -> Timings:
-        """Give what was measured so far."""
+        """Return what was measured so far."""
         return Timings(total_s=time.perf_counter() - self._started, stages_s=dict(self._stages))

@@ -87,7 +87,8 @@ def _read(token: str) -> search_pb2.PageToken:
         message = search_pb2.PageToken.FromString(unpacked.decompress(packed, _MAX_BYTES))
     except (binascii.Error, ValueError, zlib.error, DecodeError):
         raise InvalidQuery(FIELD, "is no page token of this service") from None
-    if not unpacked.eof:  # cut short, or larger than any of ours
+    # Cut short, larger than any of ours, or with something behind it.
+    if not unpacked.eof or unpacked.unused_data:
         raise InvalidQuery(FIELD, "is no page token of this service")
     return message
 

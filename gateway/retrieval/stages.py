@@ -189,7 +189,7 @@ async def _having(
 
 
 async def relax(search: Search, tools: Tools) -> Search:
-    """Give soft filters up, and then exclusions, where no product satisfies them."""
+    """Return soft filters up, and then exclusions, where no product satisfies them."""
     for query, left_out in relaxations(search.query, search.schema):
         if _found(search):
             break

@@ -31,7 +31,7 @@ async def send_products(
 
 def refused_field(error: grpc.RpcError) -> str:
     """Return the field that the error's details name; empty where they name none."""
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(error)  # type: ignore[arg-type] # it has what is asked of a call
     for detail in status.details if status is not None else ():
         request = error_details_pb2.BadRequest()
         if detail.Unpack(request):

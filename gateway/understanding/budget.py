@@ -38,7 +38,7 @@ class AdaptiveBudget:
         self._calls.append((self._clock(), self.ceiling_s if late else seconds))
 
     def seconds(self) -> float:
-        """Give the budget of the next call."""
+        """Return the budget of the next call."""
         oldest = self._clock() - WINDOW_S
         while self._calls and self._calls[0][0] < oldest:
             self._calls.popleft()

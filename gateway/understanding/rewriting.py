@@ -87,7 +87,7 @@ class Rewriting:
         return self._rewriter is not None
 
     async def read(self, request: rewrite_pb2.RewriteRequest, *, deadline: Deadline) -> Understanding | None:
-        """Give the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
+        """Return the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
         try:
             left_s = time_for_hop(deadline, margin_s=self._use.margin_s)
             budget = Deadline.after(min(self._use.budget.seconds(), left_s))
@@ -117,7 +117,7 @@ class Rewriting:
     async def _remembered(
         self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, budget: Deadline
     ) -> Understanding:
-        """Give the understanding from memory, from a call under way for an equal turn, or by a call."""
+        """Return the understanding from memory, from a call under way for an equal turn, or by a call."""
         key = _key(self._version, request)
         reading = self._readings.get(key)
         outcome = "hit" if reading is not None else "shared" if key in self._flights else "miss"
@@ -150,7 +150,7 @@ class Rewriting:
 
     @contextmanager
     def _timed(self, timeout_s: float) -> Iterator[None]:
-        """Tell the budget how long a call took; ignore timeouts caused by a deadline shorter than half the budget."""
+        """Report to the budget how long a call took; ignore timeouts caused by a deadline shorter than half the budget."""
         started = time.perf_counter()
         try:
             yield
@@ -163,7 +163,7 @@ class Rewriting:
 
 
 def referable(request: rewrite_pb2.RewriteRequest) -> frozenset[str]:
-    """Give the ids that an answer to this request may refer to: what the conversation showed or brought."""
+    """Return the ids that an answer to this request may refer to: what the conversation showed or brought."""
     ids = {request.product_id}
     for turn in request.history:
         ids.update((turn.image_id, turn.product_id))
@@ -172,7 +172,7 @@ def referable(request: rewrite_pb2.RewriteRequest) -> frozenset[str]:
 
 
 def _key(version: str, request: rewrite_pb2.RewriteRequest) -> _Key:
-    """Give the key of a turn: equal keys are read alike."""
+    """Return the key of a turn: equal keys are read alike."""
     state = rewrite_pb2.RewriteRequest()
     state.CopyFrom(request)
     state.ClearField("text")

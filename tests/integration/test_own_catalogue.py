@@ -306,3 +306,21 @@ def test_a_changed_kind_is_told_by_name_with_the_command_that_mends_it(indexed: 
     assert "vitrine index --rebuild" in refused.stderr
     shown = vitrine(indexed, "search", "chair", "--filter", "seats>=5", "--json")
     assert [hit["product_id"] for hit in json.loads(shown.stdout)["hits"]] == ["A-1"]
+
+
+@pytest.mark.stack
+def test_a_stale_index_is_rebuilt_where_that_is_asked_for(indexed: Any, shop: Path) -> None:
+    """With --rebuild-if-stale the changed schema makes a new index; with the same one again nothing is rebuilt."""
+    changed = shop / "changed.toml"
+    changed.write_text(
+        (FURNITURE + ADDED).replace('[fields.seats]\nkind = "number"', '[fields.seats]\nkind = "keyword"')
+    )
+    command = ("index", str(shop / "stock.csv"), "--schema", str(changed), "--rebuild-if-stale", "--json")
+    rebuilt, again = (json.loads(vitrine(indexed, *command).stdout) for _ in range(2))
+    assert (rebuilt["written"], rebuilt["unchanged"]) == (len(ROWS), 0)
+    assert (again["written"], again["unchanged"]) == (0, len(ROWS))
+    assert again["index"] == rebuilt["index"]
+    found = vitrine(indexed, "search", "chair", "--filter", "seats=5", "--json")
+    assert [hit["product_id"] for hit in json.loads(found.stdout)["hits"]] == ["A-1"]
+    # The next test, if any, begins anew.
+    (shop / "schema.toml").write_text(FURNITURE)

@@ -16,6 +16,9 @@ COLLECTION_NOT_FOUND = 100
 INVALID_PARAMETER = 1100
 ALIAS_NOT_FOUND = 1600
 
+_TELLING = (COLLECTION_NOT_FOUND, INVALID_PARAMETER, ALIAS_NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED)
+"""Codes that answer a question, such as whether there is an alias."""
+
 # One more try after 10 ms mends a connection that broke; whoever needs more has a deadline of his own.
 _RETRIES = 1
 
@@ -85,5 +88,6 @@ def _translated(method: str, code: object) -> Exception:
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded("the index did not answer in time")
     # Milvus repeats the expression in its message, and with it the shopper's words: the code must do.
-    log_event(_logger, logging.DEBUG, "index_call_failed", call=method, code=code)
+    level = logging.DEBUG if code in _TELLING else logging.WARNING
+    log_event(_logger, level, "index_call_failed", call=method, code=code)
     return MilvusError(code)

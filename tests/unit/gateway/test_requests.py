@@ -151,6 +151,8 @@ async def test_line_breaks_in_pasted_text_are_white_space() -> None:
             "history[0].shown[0].price",
             "finite",
         ),
+        ({"history": [rewrite_pb2.Turn(position=-1)]}, "history[0].position", "from 0 to 1,000, got -1"),
+        ({"history": [rewrite_pb2.Turn(position=1_001)]}, "history[0].position", "from 0 to 1,000, got 1001"),
         ({"session_id": "s" * 65}, "session_id", "at most 64"),
         ({"limit": 0}, "limit", "from 1 to 200"),
     ],

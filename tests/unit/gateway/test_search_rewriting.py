@@ -80,6 +80,18 @@ async def test_the_callers_filter_holds_beside_the_rewriters() -> None:
     assert (answer.degraded, answer.searched.filter) == (["wishes"], equals("colour", "red"))
 
 
+async def test_facets_are_counted_under_what_was_read() -> None:
+    """They are those of the search as it was searched, until a reading that nothing satisfies has given way."""
+    red, blue = equals("colour", "red"), equals("colour", "blue")
+    async with serving(products=PRODUCTS, rewriter=answering(query="dress", filter=red)) as gateway:
+        (facet,) = (await search(gateway, "red dress", facets=["colour"])).facets
+    assert [(each.value, each.products) for each in facet.values] == [("red", 2)]
+    async with serving(products=PRODUCTS, rewriter=answering(query="dress", filter=blue)) as gateway:
+        answer = await search(gateway, "dress", facets=["colour"], filter=equals("colour", "red"))
+    assert answer.degraded == ["wishes"]
+    assert [(each.value, each.products) for each in answer.facets[0].values] == [("red", 2)]
+
+
 async def test_a_price_that_was_read_always_holds() -> None:
     """Facets give way where nothing has them; a price does not."""
     under_five = query_pb2.Filter(range=query_pb2.Range(field="price", maximum=5))
