@@ -30,7 +30,7 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "Facts": (limits.MAX_FACTS,),
     "FieldDescription.values": (limits.MAX_FACET_VALUES,),
     "Filter": (limits.MAX_FILTER_LEVELS, limits.MAX_FILTER_VALUES),
-    "PageToken.disliked": (limits.MAX_EXCLUSIONS,),
+    "PageToken.excluded": (limits.MAX_EXCLUSIONS,),
     "Product.attributes": (limits.MAX_ATTRIBUTES,),
     "Product.fields": (limits.MAX_TEXT_BYTES, limits.MAX_KEYWORD_LENGTH, limits.MAX_KEYWORDS),
     "Product.id": (limits.MAX_ID_LENGTH,),
@@ -41,7 +41,7 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "SearchRequest.image": (MAX_IMAGE_BYTES // 1_000_000, MAX_IMAGE_PIXELS // 1_000_000),
     "SearchRequest.limit": (limits.MAX_HITS, limits.DEFAULT_HITS),
     "SearchRequest.text": (limits.MAX_QUERY_LENGTH,),
-    "SearchedQuery.disliked": (limits.MAX_EXCLUSIONS,),
+    "SearchedQuery.excluded": (limits.MAX_EXCLUSIONS,),
     "Turn.shown": (limits.MAX_SHOWN,),
 }
 """The numbers that the comment of a message or field quotes, in their order."""
