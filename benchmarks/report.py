@@ -18,6 +18,7 @@ from benchmarks.tables import (
     encoders_section,
     load_section,
     precisions_section,
+    several_pictures_section,
 )
 
 RESULTS = Path("benchmarks/results")
@@ -68,13 +69,14 @@ def _rendered() -> str:
         (name, newest), *earlier = ((path.name, document) for path, document in loads.items())
         load = load_section(name, newest, dict(earlier), _link(LOAD_PLOT))
     designs = [designs_section(path.name, _read(path), _link(DESIGNS_PLOT)) for path in _designs()]
-    encoders, css, fashion200k, precisions = (
+    encoders, css, fashion200k, precisions, several_pictures = (
         [section(path.name, _read(path)) for path in sorted(RESULTS.glob(pattern))]
         for pattern, section in (
             ("*encoders-*.json", encoders_section),
             ("css.json", css_section),
             ("fashion200k-*.json", encoders_section),
             ("precisions-*.json", precisions_section),
+            ("several-pictures.json", several_pictures_section),
         )
     )
     sections = {
@@ -83,6 +85,7 @@ def _rendered() -> str:
         "css": css,
         "fashion200k": fashion200k,
         "precisions": precisions,
+        "several-pictures": several_pictures,
     }
     joined = {name: list(chain.from_iterable(parts)) or _NONE_YET for name, parts in sections.items()}
     return fill(_text(), {"load": load, **joined})

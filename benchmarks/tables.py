@@ -165,6 +165,18 @@ def encoders_section(name: str, document: Document) -> list[str]:
     return lines
 
 
+def several_pictures_section(name: str, document: Document) -> list[str]:
+    """Return the recalls of each way to index a product with several pictures, by kind of product."""
+    lines = _origin(name, document)
+    for kind, ways in document["results"].items():
+        recalls = {way: figures for way, figures in ways.items() if way != "products"}
+        cuts = list(next(iter(recalls.values())))
+        rows = [[_words(way), *(f"{figures[cut]:.1f}" for cut in cuts)] for way, figures in recalls.items()]
+        heading = f"### {_words(kind).capitalize()}: {ways['products']['count']:,} products"
+        lines += ["", heading, "", *_table(["way to index", *cuts], rows)]
+    return lines
+
+
 def precisions_section(name: str, document: Document) -> list[str]:
     """Return what each precision loses and how large it is, then how fast each way to run an encoder is."""
     results, rows = document["results"], document["params"]["parity_rows"]

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import click
 
+from catalogue import document as page
 from catalogue.build import BuildError, BuildSettings, build_catalogue
 from catalogue.layouts import LAYOUTS
 from catalogue.splits import make_splits, table
@@ -42,6 +43,18 @@ def splits() -> None:
     """Print the training and test sets as tab-separated lines."""
     for line in table(make_splits()):
         click.echo(line)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail where the page is not what it would be.")
+def document(*, check: bool) -> None:
+    """Bring the tables of docs/catalogue.md up to date."""
+    text = page.DOCUMENT.read_text(encoding="utf-8")
+    filled = page.filled(text)
+    if check and filled != text:
+        raise click.ClickException(f"{page.DOCUMENT} is out of date: python -m catalogue document")
+    if filled != text:
+        page.DOCUMENT.write_text(filled, encoding="utf-8")
 
 
 main(prog_name="python -m catalogue")

@@ -221,10 +221,10 @@ def _search_servicer(
 
 def _history_bounds(settings: Settings) -> HistoryBounds:
     return HistoryBounds(
-        last=settings.recall_last_turns,
-        similar=settings.recall_similar_turns,
-        tokens=settings.recall_tokens,
-        timeout_s=settings.recall_timeout_ms / 1e3,
+        last=settings.history_last_turns,
+        similar=settings.history_similar_turns,
+        tokens=settings.history_tokens,
+        timeout_s=settings.history_timeout_ms / 1e3,
     )
 
 

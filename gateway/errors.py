@@ -84,6 +84,10 @@ class FailedPrecondition(SearchError):  # noqa: N818
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
+class OutdatedIndex(FailedPrecondition):
+    """An earlier version made the index, in a layout that this one does not read: only a rebuild helps."""
+
+
 class Aborted(SearchError, InvalidValue):  # noqa: N818
     """What a field of the call builds on was changed by another; the reason says where to begin again."""
 

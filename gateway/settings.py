@@ -57,13 +57,13 @@ class Settings:
     converse_budget_floor_ms: int = 300
     rewrite_cache_entries: int = 10_000
     """Readings kept for turns that are asked again; of searches and of turns each."""
-    recall_last_turns: int = 10
+    history_last_turns: int = 10
     """Turns of a conversation that the rewriter reads as they come; with those below at most 50."""
-    recall_similar_turns: int = 5
+    history_similar_turns: int = 5
     """Turns before them that it reads, the most similar ones."""
-    recall_tokens: int = 6_000
+    history_tokens: int = 6_000
     """Of all of them together, counted rather too high than too low."""
-    recall_timeout_ms: int = 100
+    history_timeout_ms: int = 100
     """For the embeddings by which similar turns are found."""
     breaker_failures: int = 5
     breaker_cooldown_ms: int = 2_000
@@ -111,9 +111,9 @@ class Settings:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
             if setting.name.endswith("_image_weight") and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
-        if self.recall_last_turns + self.recall_similar_turns > MAX_HISTORY_TURNS:
+        if self.history_last_turns + self.history_similar_turns > MAX_HISTORY_TURNS:
             raise InvalidSettings(
-                f"{_variable('recall_last_turns')} and {_variable('recall_similar_turns')} may add up to"
+                f"{_variable('history_last_turns')} and {_variable('history_similar_turns')} may add up to"
                 f" {MAX_HISTORY_TURNS} at most"
             )
         if self.sessions != MEMORY and not self.sessions.startswith(_REDIS):

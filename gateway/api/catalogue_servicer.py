@@ -11,7 +11,14 @@ from grpc import aio
 from gateway.api.images import check_image
 from gateway.api.responses import product_message, versions_message
 from gateway.context import current_call, time_for_hop
-from gateway.errors import FailedPrecondition, InvalidQuery, NotFound, Overloaded, as_invalid_query
+from gateway.errors import (
+    FailedPrecondition,
+    InvalidQuery,
+    NotFound,
+    OutdatedIndex,
+    Overloaded,
+    as_invalid_query,
+)
 from gateway.indexing.encoding import Refusal, Submission
 from gateway.indexing.ingest import Outcome, ingest
 from gateway.model import FieldSummary, IndexSummary
@@ -171,6 +178,8 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
             return options.rebuild
         try:
             version = await self._index.version(timeout_s=self._time_left())
+        except OutdatedIndex:
+            return True
         except FailedPrecondition:  # there is none yet; if it is damaged, whoever writes to it says so
             return False
         stale = schema is not None and bool(changes(version.schema, schema).breaking)

@@ -125,7 +125,7 @@ def _searched_message(
         weights=query_pb2.Weights(text=weights.text, image=weights.image, signals=shares),
         sort=None if query.sort is None else sort_message(query.sort),
         source=query.source,
-        disliked=[search_pb2.Dislike(field=each.field, value=str(each.value)) for each in query.excluded],
+        excluded=[search_pb2.Exclusion(field=each.field, value=str(each.value)) for each in query.excluded],
     )
 
 

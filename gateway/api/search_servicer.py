@@ -119,7 +119,7 @@ def _note(result: SearchResult) -> None:
         route=result.searched.route.value,
         source=result.searched.source,
         hits=len(result.hits),
-        disliked=[[each.field, each.value] for each in result.searched.excluded],
+        excluded=[[each.field, each.value] for each in result.searched.excluded],
         degraded=list(result.degraded),
         stages_ms={stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.stages_s.items()},
         index=result.versions.index,

@@ -17,7 +17,7 @@ from gateway.model import Deadline, Embedding
 from gateway.retrieval.pipeline import Retrieval
 from vitrine.v1 import query_pb2, rewrite_pb2
 
-PART = "recall"
+PART = "history"
 """In `degraded`: similar turns of long ago were not looked for; the last ones were read."""
 
 # Vocabularies differ, and a small one has hardly more than pairs of letters: what counts more rather than fewer tokens

@@ -40,7 +40,9 @@ def page_token(request: Query, searched: Query, versions: Versions, *, offset: i
         text=searched.text,
         filter=_message(_read_in_words(request, searched, versions.schema)),
         soft_filter=_message(searched.soft_filters),
-        disliked=[search_pb2.Dislike(field=each.field, value=str(each.value)) for each in searched.excluded],
+        excluded=[
+            search_pb2.Exclusion(field=each.field, value=str(each.value)) for each in searched.excluded
+        ],
         sort=None if searched.sort is None else sort_message(searched.sort),
         source=searched.source,
     )
@@ -99,11 +101,11 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         raise InvalidValue("offset", f"must be from 1 to {limits.MAX_POSITION - 1:,}")
     if bool(token.text) != bool(request.text):
         raise InvalidValue("text", "must be there as in the request")
-    if len(token.disliked) > limits.MAX_EXCLUSIONS:
-        raise InvalidValue("disliked", f"at most {limits.MAX_EXCLUSIONS}")
+    if len(token.excluded) > limits.MAX_EXCLUSIONS:
+        raise InvalidValue("excluded", f"at most {limits.MAX_EXCLUSIONS}")
     if token.HasField("sort") and token.sort.field not in schema.sorted_by:
         raise InvalidValue("sort.field", "cannot be sorted by")
-    excluded = [_checked(Equals(each.field, each.value), schema) for each in token.disliked]
+    excluded = [_checked(Equals(each.field, each.value), schema) for each in token.excluded]
     read = _checked(read_filter(token.filter), schema) if token.HasField("filter") else None
     soft = _checked(read_filter(token.soft_filter), schema) if token.HasField("soft_filter") else None
     return replace(

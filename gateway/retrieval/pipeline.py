@@ -178,6 +178,8 @@ class Retrieval:
         timings = search.clock.timings()
         for stage, seconds in timings.stages_s.items():
             self._metrics.stage_seconds.labels(search.query.route.value, stage).observe(seconds)
+        for part in search.degraded:
+            self._metrics.degraded.labels(part, "search").inc()
         return SearchResult(
             hits=search.hits,
             searched=search.query,

@@ -27,10 +27,10 @@ from vitrine.domain.lexical import matched_share
 from vitrine.domain.routes import ROUTES, Route
 from vitrine.domain.schema import Role, Schema
 
-SOFT_FILTERS = "wishes"
+SOFT_FILTERS = "soft_filters"
 """In `degraded`: no product satisfies what the rewriter read of keywords, so the hits are the nearest without it."""
 
-EXCLUSIONS = "dislikes"
+EXCLUSIONS = "exclusions"
 """In `degraded`: every product has something that the shopper found fault with."""
 
 WORDS = "words"

@@ -24,7 +24,7 @@ PATIENT = Settings(
     rewrite_budget_floor_ms=30_000,
     converse_budget_ms=30_000,
     converse_budget_floor_ms=30_000,
-    recall_timeout_ms=30_000,
+    history_timeout_ms=30_000,
 )
 """On a busy machine a fake is late too, and few tests are about that."""
 

@@ -18,6 +18,7 @@ from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.validation import InvalidRewrite, Understanding, understand
 from vitrine.domain.messages import schema_message
 from vitrine.domain.schema import KEYWORD_KINDS, Schema
+from vitrine.domain.schema_files import shipped_schema
 from vitrine.v1 import rewrite_pb2
 
 PART = "rewrite"
@@ -35,10 +36,24 @@ _Key = tuple[str, str, str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class _Catalogue:
-    """What a rewrite is held against."""
+    """What a rewrite is held against, and what the rewriter is told of it."""
 
     schema: Schema
     fields: tuple[FieldSummary, ...]
+    message: rewrite_pb2.RewriteRequest
+    """The schema and the facets, made once for all turns."""
+    digest: bytes
+
+    @classmethod
+    def of(cls, schema: Schema, fields: tuple[FieldSummary, ...]) -> "_Catalogue":
+        """Describe the catalogue to the rewriter."""
+        message = rewrite_pb2.RewriteRequest(schema=schema_message(schema), facets=_facets(schema, fields))
+        digest = hashlib.sha256(message.SerializeToString(deterministic=True)).digest()
+        return cls(schema, fields, message, digest)
+
+    def is_of(self, schema: Schema, fields: tuple[FieldSummary, ...]) -> bool:
+        """Whether this describes that very catalogue."""
+        return self.schema is schema and self.fields is fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +89,7 @@ class Rewriting:
         self._breaker = breaker
         self._metrics = metrics
         self._use = use
+        self._catalogue = _Catalogue.of(shipped_schema(), ())
         self._version = ""
         """Of the model that answered last; only its own readings are quoted."""
         self._readings = LruCache[_Key, Understanding](use.cache_entries, ttl_s=CACHE_TTL_S)
@@ -92,9 +108,10 @@ class Rewriting:
             left_s = time_for_hop(deadline, margin_s=self._use.margin_s)
             budget = Deadline.after(min(self._use.budget.seconds(), left_s))
             schema, fields = await self._describe(budget)
-            request.schema.CopyFrom(schema_message(schema))
-            request.facets.extend(_facets(schema, fields))
-            return await self._remembered(request, _Catalogue(schema, fields), budget)
+            if not self._catalogue.is_of(schema, fields):
+                self._catalogue = _Catalogue.of(schema, fields)
+            request.MergeFrom(self._catalogue.message)
+            return await self._remembered(request, self._catalogue, budget)
         except (TimeoutError, DeadlineExceeded):
             reason = "late"
         except BreakerOpen:
@@ -108,7 +125,7 @@ class Rewriting:
 
     def refuse(self, request: rewrite_pb2.RewriteRequest) -> None:
         """Count an understanding that turned out to be of no use for its turn, and forget it."""
-        self._readings.forget(_key(self._version, request))
+        self._readings.forget(_key(self._version, request, self._catalogue))
         self._count("invalid")
 
     def _count(self, reason: str) -> None:
@@ -118,7 +135,7 @@ class Rewriting:
         self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, budget: Deadline
     ) -> Understanding:
         """Return the understanding from memory, from a call under way for an equal turn, or by a call."""
-        key = _key(self._version, request)
+        key = _key(self._version, request, catalogue)
         reading = self._readings.get(key)
         outcome = "hit" if reading is not None else "shared" if key in self._flights else "miss"
         self._metrics.cache_lookups.labels(PART, outcome).inc()
@@ -145,7 +162,7 @@ class Rewriting:
         )
         self._version = response.model_version
         if response.model_version and not response.rewrite.failure:
-            self._readings.put(_key(response.model_version, request), understanding)
+            self._readings.put(_key(response.model_version, request, catalogue), understanding)
         return understanding
 
     @contextmanager
@@ -171,13 +188,12 @@ def referable(request: rewrite_pb2.RewriteRequest) -> frozenset[str]:
     return frozenset(ids - {""})
 
 
-def _key(version: str, request: rewrite_pb2.RewriteRequest) -> _Key:
+def _key(version: str, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue) -> _Key:
     """Return the key of a turn: equal keys are read alike."""
-    state = rewrite_pb2.RewriteRequest()
-    state.CopyFrom(request)
-    state.ClearField("text")
-    state.ClearField("locale")
-    digest = hashlib.sha256(state.SerializeToString(deterministic=True)).digest()
+    state = rewrite_pb2.RewriteRequest(
+        has_image=request.has_image, product_id=request.product_id, history=request.history
+    )
+    digest = hashlib.sha256(catalogue.digest + state.SerializeToString(deterministic=True)).digest()
     return version, request.text.casefold(), request.locale.casefold(), digest
 
 

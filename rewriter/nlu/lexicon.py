@@ -74,6 +74,9 @@ class Lexicon:
     """The category of each kind, such as "shoes" for "boots"."""
     words: frozenset[str]
     """The stem of every word of a phrase."""
+    mendable: frozenset[str]
+    """Those of them that a misspelt word may be mended into: without the language's own styles where the catalogue
+    sells nothing that has them, or a bookshop's "books" would become "boots"."""
     fields: FieldWords
     aliases: Mapping[str, str]
     """The schema's field for each field or attribute that the language files name."""
@@ -124,6 +127,11 @@ def build_lexicon(facets: Iterable[rewrite_pb2.Facet], schema: Schema | None = N
         values=values,
         kinds=kinds,
         words=frozenset(chain.from_iterable(phrases)),
+        mendable=frozenset(
+            chain.from_iterable(
+                key for key, meaning in phrases.items() if kinds or meaning.role is not Role.STYLE
+            )
+        ),
         fields=field_words(schema, named, values),
         aliases=aliases,
         unspaced=_unspaced(values),

@@ -18,9 +18,9 @@ export const ROUTES = {
 /** What each entry of SearchResponse.degraded means to a shopper. */
 const LEFT_OUT = {
   rewrite: "The rewriter was late, so your words were searched as they are.",
-  wishes: "No product has all of that; these come closest.",
-  dislikes: "Every product has something that you found fault with; these come closest.",
-  recall: "What you said long ago was not looked up in time.",
+  soft_filters: "No product has all of that; these come closest.",
+  exclusions: "Every product has something that you found fault with; these come closest.",
+  history: "What you said long ago was not looked up in time.",
   session: "This turn will not be remembered: the memory of conversations does not answer.",
   words: "The end of so long a text is not read.",
   pool: "More products meet the conditions than could be put in order.",
@@ -97,8 +97,8 @@ export function markChosen(productId) {
 }
 
 /** Names what is left out because the shopper did not like it. */
-function faults({ disliked = [] }) {
-  return disliked.length ? [`Without what you found fault with: ${disliked.map(({ value }) => value).join(", ")}.`] : [];
+function faults({ excluded = [] }) {
+  return excluded.length ? [`Without what you found fault with: ${excluded.map(({ value }) => value).join(", ")}.`] : [];
 }
 
 function chips(catalogue, searched, onWithout) {

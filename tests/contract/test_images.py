@@ -16,7 +16,7 @@ OLDEST_TRITON = (26, 7)
 ENTRY = {
     "gateway": ("gateway.server",),
     "rewriter": ("rewriter.server",),
-    "tools": ("vitrine.cli", "vitrine.commands.search", "catalogue.commands"),
+    "tools": ("vitrine.cli", "vitrine.commands.search", "catalogue.commands", "catalogue.schema_command"),
     "triton": ("vitrine.preprocess", "vitrine.tensors", "tokenizers", "tritonclient.grpc"),
 }
 """What each image imports when it runs."""

@@ -13,7 +13,7 @@ from pymilvus import DataType, MilvusClient
 
 from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.milvus.layout import vector_index
-from gateway.errors import FailedPrecondition
+from gateway.errors import FailedPrecondition, OutdatedIndex
 from gateway.model import Hit, IndexVersion, Sort, Weights
 from gateway.testing import FakeIndex, embed_words, stored
 from vitrine.domain.filters import Equals, Filter, Not, Range
@@ -305,7 +305,7 @@ async def test_a_collection_of_an_older_layout_is_refused_and_rebuilt(index: Ind
         await index._collections.put_in_use(collection, timeout_s=TIMEOUT_S)
         for ask in (lambda: reader.version(timeout_s=TIMEOUT_S), lambda: index.current("m1")):
             with pytest.raises(
-                FailedPrecondition, match=r"another version of Vitrine.*vitrine index --rebuild PATH"
+                OutdatedIndex, match=r"another version of Vitrine.*vitrine index --rebuild PATH"
             ):
                 await ask()
         writer = await index.build("m1", "source")

@@ -233,9 +233,9 @@ async def test_what_is_hated_stays_away(talk: Talk) -> None:
         assert "striped" not in without.values("pattern")
         assert "not pattern=striped" in format_filter(without.result.searched.filter)
         assert without.values("category") == {"dress"}
-        assert [each.value for each in without.result.searched.disliked] == ["striped"]
+        assert [each.value for each in without.result.searched.excluded] == ["striped"]
     fine = await talk.say("stripes are fine after all")
-    assert not fine.result.searched.disliked
+    assert not fine.result.searched.excluded
     assert "striped" not in format_filter(fine.result.searched.filter)
 
 
@@ -263,11 +263,11 @@ async def test_a_fault_acts_until_it_is_forgiven(talk_with_rules: Talk) -> None:
         other = await talk.say(words)
         assert other.values("category") == {"dress"}
         assert "red" not in other.values("colour")
-        assert [(each.field, each.value) for each in other.result.searched.disliked] == [("colour", "red")]
+        assert [(each.field, each.value) for each in other.result.searched.excluded] == [("colour", "red")]
         assert "not colour=red" in format_filter(other.result.searched.filter)
     again = await talk.say("show me red ones")
     assert again.values("colour") == {"red"}
-    assert not again.result.searched.disliked
+    assert not again.result.searched.excluded
 
 
 async def test_a_fault_is_forgotten_with_its_topic(talk_with_rules: Talk) -> None:
@@ -275,12 +275,12 @@ async def test_a_fault_is_forgotten_with_its_topic(talk_with_rules: Talk) -> Non
     talk = talk_with_rules
     await talk.say("a striped dress")
     hated = await talk.say("hate stripes")
-    assert [(each.field, each.value) for each in hated.result.searched.disliked] == [("pattern", "striped")]
+    assert [(each.field, each.value) for each in hated.result.searched.excluded] == [("pattern", "striped")]
     assert "striped" not in hated.values("pattern")
     assert hated.understood.sentiment == query_pb2.SENTIMENT_NEGATIVE
     shoes = await talk.say("black shoes please")
     assert shoes.values("category") == {"shoes"}
-    assert not shoes.result.searched.disliked
+    assert not shoes.result.searched.excluded
 
 
 def piped(stack: Any, lines: Collection[str], *options: str) -> str:

@@ -173,8 +173,8 @@ def _show(out: Console, event: ConverseResponse) -> None:
 
 def _show_result(out: Console, result: SearchResponse) -> None:
     out.print(hits_table(result.hits) if result.hits else "nothing found")
-    if result.searched.disliked:
-        faults = ", ".join(each.value for each in result.searched.disliked)
+    if result.searched.excluded:
+        faults = ", ".join(each.value for each in result.searched.excluded)
         out.print(Text(printable(f"without what you found fault with: {faults}"), style="dim"))
     for line in describe_degraded(result):
         out.print(Text(line, style="yellow"))

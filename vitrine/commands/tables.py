@@ -29,9 +29,9 @@ _FACET_VALUES_SHOWN = 12
 
 DEGRADED: Mapping[str, str] = {
     "rewrite": "the rewriter was late or broken: your words were searched as they are",
-    "wishes": "no product has all that your words ask for: these come closest",
-    "dislikes": "every product has something that you found fault with: these come closest",
-    "recall": "similar turns of long ago were not looked up in time",
+    "soft_filters": "no product has all that your words ask for: these come closest",
+    "exclusions": "every product has something that you found fault with: these come closest",
+    "history": "similar turns of long ago were not looked up in time",
     "session": "the memory of conversations does not answer: this turn will not be remembered",
     "words": "the encoder does not read the end of a text as long as yours",
     "pool": "more products satisfy the conditions than could be put in order",
@@ -113,8 +113,8 @@ def describe_query(searched: SearchedQuery) -> str:
         parts.append(condition)
     if searched.HasField("sort"):
         parts.append(describe_sort(searched.sort))
-    if searched.disliked:
-        parts.append(f"found fault with: {', '.join(each.value for each in searched.disliked)}")
+    if searched.excluded:
+        parts.append(f"found fault with: {', '.join(each.value for each in searched.excluded)}")
     if searched.HasField("weights"):
         parts.append(_describe_weights(searched.weights))
     if searched.source not in {"", "caller"}:

@@ -38,7 +38,7 @@ MAX_QUESTION_WORDS = 32
 MAX_LANGUAGES = 32
 """Languages of a field's labels."""
 MAX_SCHEMA_BYTES = 60_000
-"""Bytes of a schema, as JSON."""
+"""Bytes of a schema, as a TOML file and as a message."""
 
 # Facets
 MAX_FACET_VALUES = 256
@@ -69,7 +69,7 @@ MAX_FILTER_LEVELS = 8
 MAX_FILTER_VALUES = 256
 """Values and bounds of a whole filter. Every condition has one at least, so this bounds the conditions too."""
 MAX_FILTER_BYTES = 600_000
-"""MAX_FILTER_VALUES values of the greatest length fit; more is refused before it is walked."""
+"""Bytes of a filter's message: MAX_FILTER_VALUES values of the greatest length fit; more is refused unread."""
 
 # Conversations
 MAX_HISTORY_TURNS = 50

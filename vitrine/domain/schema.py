@@ -110,8 +110,9 @@ class SchemaError(InvalidValue):
 class Field:
     """One field of a catalogue.
 
-    Where a flag is not said, the kind decides: keywords are filtered and counted, numbers and money are filtered
-    and sorted by, booleans are filtered and counted, texts are searched by their words.
+    Where a flag is not said, kind and role decide (`default_flags`): keywords and booleans are filtered and counted,
+    numbers and money are filtered and sorted by, the words of id, title and brand are matched exactly, and the title
+    is encoded.
     """
 
     name: str

@@ -150,8 +150,8 @@ class SearchResponse(_message.Message):
     def searched(self) -> Global___SearchedQuery: ...
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out: "rewrite", the rewriter's work; "wishes", what it read of colours, categories and the like, which
-        no product satisfies; "dislikes", what the shopper found fault with, which every product has; "recall", similar
+        """What was left out: "rewrite", the rewriter's work; "soft_filters", what it read of colours, categories and the like, which
+        no product satisfies; "exclusions", what the shopper found fault with, which every product has; "history", similar
         turns of long ago; "session", the memory of a conversation: the turn will not be remembered; "words", the end of a
         text that is longer than what the encoder reads; "pool", more products satisfy the conditions than were ordered;
         "lexical", exact matches of the words.
@@ -200,7 +200,7 @@ class PageToken(_message.Message):
     SORT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     SOFT_FILTER_FIELD_NUMBER: _builtins.int
-    DISLIKED_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
     request: _builtins.bytes
     index: _builtins.str
     offset: _builtins.int
@@ -215,7 +215,7 @@ class PageToken(_message.Message):
     @_builtins.property
     def soft_filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
-    def disliked(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dislike]:
+    def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exclusion]:
         """At most 8."""
 
     def __init__(
@@ -229,11 +229,11 @@ class PageToken(_message.Message):
         sort: _query_pb2.Sort | None = ...,
         source: _builtins.str = ...,
         soft_filter: _query_pb2.Filter | None = ...,
-        disliked: _abc.Iterable[Global___Dislike] | None = ...,
+        excluded: _abc.Iterable[Global___Exclusion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "soft_filter", b"soft_filter", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disliked", b"disliked", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -408,7 +408,7 @@ class SearchedQuery(_message.Message):
     WEIGHTS_FIELD_NUMBER: _builtins.int
     SORT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
-    DISLIKED_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
     route: _query_pb2.Route.ValueType
     text: _builtins.str
     product_id: _builtins.str
@@ -423,7 +423,7 @@ class SearchedQuery(_message.Message):
         """Absent: by score."""
 
     @_builtins.property
-    def disliked(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dislike]:
+    def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exclusion]:
         """What the shopper found fault with in this turn or before; the filter excludes it. At most 8."""
 
     def __init__(
@@ -436,18 +436,18 @@ class SearchedQuery(_message.Message):
         weights: _query_pb2.Weights | None = ...,
         sort: _query_pb2.Sort | None = ...,
         source: _builtins.str = ...,
-        disliked: _abc.Iterable[Global___Dislike] | None = ...,
+        excluded: _abc.Iterable[Global___Exclusion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disliked", b"disliked", "filter", b"filter", "product_id", b"product_id", "route", b"route", "sort", b"sort", "source", b"source", "text", b"text", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded", "filter", b"filter", "product_id", b"product_id", "route", b"route", "sort", b"sort", "source", b"source", "text", b"text", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchedQuery: _TypeAlias = SearchedQuery  # noqa: Y015
 
 @_typing.final
-class Dislike(_message.Message):
+class Exclusion(_message.Message):
     """A value that the shopper found fault with."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -468,7 +468,7 @@ class Dislike(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Dislike: _TypeAlias = Dislike  # noqa: Y015
+Global___Exclusion: _TypeAlias = Exclusion  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):

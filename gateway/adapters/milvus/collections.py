@@ -33,7 +33,7 @@ from gateway.adapters.milvus.layout import (
 from gateway.adapters.milvus.ledger import MilvusLedger
 from gateway.adapters.milvus.pointer import Pointer, find_pointer
 from gateway.adapters.milvus.reading import Reading
-from gateway.errors import DeadlineExceeded, FailedPrecondition
+from gateway.errors import DeadlineExceeded, FailedPrecondition, OutdatedIndex
 from gateway.logs import log_event
 from gateway.model import Deadline
 from vitrine.domain.schema import Schema
@@ -87,7 +87,7 @@ class MilvusCollections:
                 raise
             raise FailedPrecondition(f"index {collection} is gone: {REBUILD}") from error
         except NoLayoutError as error:
-            raise FailedPrecondition(f"index {collection} {error}: {REBUILD}") from None
+            raise OutdatedIndex(f"index {collection} {error}: {REBUILD}") from None
         schema = await self._schemas.read(collection, timeout_s=deadline.remaining_s())
         return layout if schema is None else layout.with_schema(read_schema_text(schema))
 

@@ -233,7 +233,7 @@ def _mended(word: str, lexicon: Lexicon) -> str:
         return word
     if stem(word) in lexicon.words or word in _SCAFFOLDING:
         return word
-    found = {edit for edit in _edits(word) if len(edit) >= _MIN_TYPO - 1 and stem(edit) in lexicon.words}
+    found = {edit for edit in _edits(word) if len(edit) >= _MIN_TYPO - 1 and stem(edit) in lexicon.mendable}
     stems = {stem(edit) for edit in found}
     return min(found, key=lambda edit: (len(edit), edit)) if len(stems) == 1 else word
 

@@ -13,7 +13,7 @@ from benchmarks.summary import summarise_repeats, summarise_run
 
 MARKERS = "# Title\n\nprose\n" + "".join(
     f"\n<!-- begin: {name} -->\n<!-- end: {name} -->\n"
-    for name in ("load", "encoders", "designs", "css", "fashion200k", "precisions")
+    for name in ("load", "encoders", "designs", "css", "fashion200k", "precisions", "several-pictures")
 )
 
 
@@ -197,10 +197,21 @@ def test_scenes_of_shapes_are_shown_by_kind_of_change() -> None:
     assert "| oracle description | 1 | 91.2 | 100 | - |" in text
 
 
+def test_ways_to_index_several_pictures_are_shown_by_kind_of_product() -> None:
+    """A table a kind of product with a row a way, under the number of products."""
+    ways = {"products": {"count": 1200}, "mean of the pictures": {"R@1": 89.0, "R@10": 100.0}}
+    document = {"environment": {"cores": 2}, "params": {}, "results": {"one thing": ways}}
+    (RESULTS / "several-pictures.json").write_text(json.dumps(document))
+    assert report().exit_code == 0
+    text = DOCUMENT.read_text()
+    assert "### One thing: 1,200 products" in text
+    assert "| mean of the pictures | 89.0 | 100.0 |" in text
+
+
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 6
+    assert DOCUMENT.read_text().count("No result yet.") == 7
     assert not LOAD_PLOT.exists()
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from gateway.errors import OutdatedIndex
+from gateway.model import IndexVersion
 from gateway.testing import (
     FakeIndex,
     ServedGateway,
@@ -228,6 +230,26 @@ async def test_a_stale_schema_is_rebuilt_where_that_is_asked_for() -> None:
     assert rebuilt.index == added.index == index.in_use.version.collection != "fake-1"
     assert set(index.in_use.products) == {"2", "3"}
     assert index.in_use.version.schema == CHANGED
+
+
+class OutdatedUntilBuilt(FakeIndex):
+    """An index that an earlier version made, until one is built."""
+
+    async def version(self, *, timeout_s: float) -> IndexVersion:
+        """Return the version; OutdatedIndex before the first rebuild."""
+        if not self.built:
+            raise OutdatedIndex("index was made by another version: run `vitrine index --rebuild PATH`")
+        return await super().version(timeout_s=timeout_s)
+
+
+async def test_an_index_of_an_earlier_version_is_rebuilt_where_that_is_asked_for() -> None:
+    """With rebuild_if_stale an update of Vitrine needs no hand."""
+    index = OutdatedUntilBuilt()
+    async with serving(index=index) as gateway:
+        stale = options(GROCERY, rebuild_if_stale=True, source="test")
+        *_, rebuilt = await send_products(gateway, [stale, upsert("1", OATS)])
+    assert index.in_use is not None
+    assert rebuilt.index == index.in_use.version.collection
 
 
 async def test_without_a_schema_the_indexs_own_holds() -> None:

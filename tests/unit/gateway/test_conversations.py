@@ -313,7 +313,7 @@ async def test_what_the_shopper_hates_is_left_out_until_it_is_forgiven() -> None
             turns.append(await take_turn(gateway, text=text, session_id=session_id))
             session_id = turns[-1][0].session_id
     assert [hits_of(turn)[0] for turn in turns] == ["p3", "p3", "p1"]
-    said = [[(each.field, each.value) for each in turn[1].result.searched.disliked] for turn in turns]
+    said = [[(each.field, each.value) for each in turn[1].result.searched.excluded] for turn in turns]
     assert said == [[("colour", "red")], [("colour", "red")], []]
     assert turns[0][0].understood.remarks[0].value == "red"
 
@@ -338,8 +338,8 @@ async def test_where_everything_is_hated_the_nearest_is_shown() -> None:
     async with serving(products=PRODUCTS, rewriter=scripted(rewrite)) as gateway:
         turn = await take_turn(gateway, text="not a dress")
     assert hits_of(turn) == ["p1", "p2", "p3"]
-    assert turn[1].result.degraded == ["wishes", "dislikes"]
-    assert not turn[1].result.searched.disliked
+    assert turn[1].result.degraded == ["soft_filters", "exclusions"]
+    assert not turn[1].result.searched.excluded
 
 
 async def test_sessions_know_nothing_of_each_other(jpeg: bytes) -> None:
@@ -355,4 +355,4 @@ async def test_sessions_know_nothing_of_each_other(jpeg: bytes) -> None:
     assert not rewriter.requests[1].history
     assert "secret" not in str(other)
     assert (hits_of(other)[0], other[1].result.degraded) == ("p1", ["rewrite"])
-    assert not other[1].result.searched.disliked
+    assert not other[1].result.searched.excluded

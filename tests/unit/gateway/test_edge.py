@@ -271,7 +271,7 @@ async def test_a_turn_is_logged_as_data_without_the_words(caplog: pytest.LogCapt
     entry = json.loads(JsonFormatter(call_fields).format(record))
     assert (entry["intent"], entry["sentiment"], entry["route"]) == ("buy", "negative", "text")
     assert entry["remarks"] == [{"field": "colour", "value": "red", "polarity": "negative"}]
-    assert entry["disliked"] == [["colour", "red"]]
+    assert entry["excluded"] == [["colour", "red"]]
     assert not any("secret" in JsonFormatter(call_fields).format(record) for record in caplog.records)
 
 

@@ -34,8 +34,8 @@ def test_values_are_read_with_their_types() -> None:
             "GATEWAY_SESSIONS must be memory, redis://, rediss:// or unix://",
         ),
         (
-            {"GATEWAY_RECALL_LAST_TURNS": "40", "GATEWAY_RECALL_SIMILAR_TURNS": "11"},
-            "GATEWAY_RECALL_LAST_TURNS and GATEWAY_RECALL_SIMILAR_TURNS may add up to 50 at most",
+            {"GATEWAY_HISTORY_LAST_TURNS": "40", "GATEWAY_HISTORY_SIMILAR_TURNS": "11"},
+            "GATEWAY_HISTORY_LAST_TURNS and GATEWAY_HISTORY_SIMILAR_TURNS may add up to 50 at most",
         ),
         ({"GATEWAY_TEXT_IMAGE_WEIGHT": "1.5"}, "GATEWAY_TEXT_IMAGE_WEIGHT must be at most 1, got 1.5"),
     ],

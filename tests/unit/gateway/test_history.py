@@ -80,7 +80,7 @@ def embedded(encoder: FakeEncoder) -> list[list[str]]:
 
 
 SHORT = Settings(
-    recall_last_turns=2, recall_similar_turns=1, recall_timeout_ms=30_000, converse_budget_ms=30_000
+    history_last_turns=2, history_similar_turns=1, history_timeout_ms=30_000, converse_budget_ms=30_000
 )
 
 
@@ -120,9 +120,9 @@ async def test_a_history_that_the_caller_sends_is_recalled_alike() -> None:
 async def test_without_an_encoder_in_time_the_last_turns_are_read() -> None:
     """A slow encoder costs the old turns, which the answer says, and not the turn."""
     rewriter = reader()
-    impatient = Settings(recall_last_turns=1, recall_timeout_ms=0, converse_budget_ms=30_000)
+    impatient = Settings(history_last_turns=1, history_timeout_ms=0, converse_budget_ms=30_000)
     history = [rewrite_pb2.Turn(text=text) for text in ("red dress", "a hat")]
     async with serving(products=PRODUCTS, rewriter=rewriter, settings=impatient) as gateway:
         events = await converse(gateway, "red dress", history=history)
     assert [turn.text for turn in rewriter.requests[-1].history] == ["a hat"]
-    assert [part for event in events for part in event.result.degraded] == ["recall"]
+    assert [part for event in events for part in event.result.degraded] == ["history"]

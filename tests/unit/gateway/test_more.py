@@ -139,7 +139,7 @@ async def test_a_relaxed_search_has_next_pages_too() -> None:
         for text in ("red dress", MORE, MORE):
             turns.append(await take_turn(gateway, text, session_id=session_id, filter=cheap, limit=4))
             session_id = turns[-1][0].session_id
-    assert [degraded_of(turn) for turn in turns] == [["wishes"]] * 3
+    assert [degraded_of(turn) for turn in turns] == [["soft_filters"]] * 3
     shown = [each for turn in turns for each in hits_of(turn)]
     assert sorted(shown) == [each.id for each in PRODUCTS]
 

@@ -188,10 +188,10 @@ def nested(levels: int) -> Filter:
         with_filter(Range(field="colour", minimum=1.0)),
         lambda message: message.filter.CopyFrom(query_pb2.Filter()),
         lambda message: message.soft_filter.CopyFrom(filter_message(Equals("secret", "x"))),
-        lambda message: message.disliked.add(field="secret", value="x"),
-        lambda message: message.disliked.add(field="colour", value=""),
-        lambda message: message.disliked.extend(
-            [search_pb2.Dislike(field="colour", value=str(i)) for i in range(9)]
+        lambda message: message.excluded.add(field="secret", value="x"),
+        lambda message: message.excluded.add(field="colour", value=""),
+        lambda message: message.excluded.extend(
+            [search_pb2.Exclusion(field="colour", value=str(i)) for i in range(9)]
         ),
     ],
 )

@@ -77,7 +77,7 @@ async def test_the_callers_filter_holds_beside_the_rewriters() -> None:
     async with serving(products=PRODUCTS, rewriter=rewriter) as gateway:
         answer = await search(gateway, "blue dress", filter=equals("colour", "red"))
     assert sorted(ids(answer)) == ["p1", "p2"]
-    assert (answer.degraded, answer.searched.filter) == (["wishes"], equals("colour", "red"))
+    assert (answer.degraded, answer.searched.filter) == (["soft_filters"], equals("colour", "red"))
 
 
 async def test_facets_are_counted_under_what_was_read() -> None:
@@ -88,7 +88,7 @@ async def test_facets_are_counted_under_what_was_read() -> None:
     assert [(each.value, each.products) for each in facet.values] == [("red", 2)]
     async with serving(products=PRODUCTS, rewriter=answering(query="dress", filter=blue)) as gateway:
         answer = await search(gateway, "dress", facets=["colour"], filter=equals("colour", "red"))
-    assert answer.degraded == ["wishes"]
+    assert answer.degraded == ["soft_filters"]
     assert [(each.value, each.products) for each in answer.facets[0].values] == [("red", 2)]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from rewriter.checks import check_request, violation
+from rewriter.engines.model.placeholders import mark_turn
 from rewriter.engines.rules.decide import decide
 from rewriter.metrics import Metrics
 from rewriter.nlu.lexicon import build_lexicon
@@ -375,3 +376,12 @@ async def test_the_embedded_model_serves_every_trade(name: str) -> None:
             if not parts(conditions) <= conditions_of(rewrite):
                 missed.append(text)
     assert missed == []
+
+
+@pytest.mark.parametrize(
+    ("text", "left"), [("books about sand", "books"), ("second hand manuals", "manuals")]
+)
+def test_no_right_word_becomes_a_piece_of_clothing(text: str, left: str) -> None:
+    """Only a shop that sells clothes has its words mended into their kinds and styles."""
+    turn = mark_turn(text, build_lexicon(asked(text, BOOKS).facets, BOOKS))
+    assert left in [piece.tag.surface for piece in turn.pieces]

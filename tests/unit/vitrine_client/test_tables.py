@@ -23,7 +23,7 @@ from vitrine.v1.rewrite_pb2 import Rewrite
 from vitrine.v1.search_pb2 import (
     ComparedField,
     Comparison,
-    Dislike,
+    Exclusion,
     FacetCounts,
     Fact,
     Hit,
@@ -73,7 +73,7 @@ def test_a_fact_is_a_line(fact: Fact, line: str) -> None:
 def test_what_was_found_fault_with_is_said() -> None:
     """The line of the query names it."""
     searched = SearchedQuery(
-        route=ROUTE_TEXT, text="dress", disliked=[Dislike(field="pattern", value="striped")]
+        route=ROUTE_TEXT, text="dress", excluded=[Exclusion(field="pattern", value="striped")]
     )
     assert describe_query(searched) == 'text | "dress" | found fault with: striped'
 
