@@ -71,6 +71,7 @@ def test_splits_are_told_by_the_files_names(fashion200k: Path) -> None:
     assert [row.values["caption"] for row in table.rows if isinstance(row, Row)] == ["red dress"]
 
 
+@pytest.mark.slow
 def test_what_is_built_in_this_layout_can_be_read(tmp_path: Path) -> None:
     """The builder's Fashion200K layout reads without an error, whole."""
     out = tmp_path / "built"

@@ -5,6 +5,8 @@ import hashlib
 from itertools import combinations
 from pathlib import Path
 
+import pytest
+
 from catalogue.grammar import caption, edit_between
 from catalogue.splits import CLUSTER_SIZE, Split, is_held, make_splits, table
 
@@ -21,6 +23,7 @@ def test_sets_share_no_caption() -> None:
     assert set(SPLITS.seen.specs()) <= sets[0]
 
 
+@pytest.mark.slow
 def test_the_sets_are_the_committed_ones() -> None:
     """The weights, their figures and every comparison rest on these sets: another one is another benchmark."""
     splits = make_splits()
@@ -35,6 +38,7 @@ def test_the_sets_are_the_committed_ones() -> None:
     assert all(not (a & b) for a, b in combinations(unseen, 2))
 
 
+@pytest.mark.slow
 def test_the_committed_file_holds_the_sets() -> None:
     """Whoever reads the file trains and measures on what this code draws."""
     committed = gzip.decompress(SPLITS_FILE.read_bytes()).decode().splitlines()

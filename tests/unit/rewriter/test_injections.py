@@ -26,6 +26,12 @@ ATTACKS = [
 WEIGHTS = Path("rewriter/weights/small")
 
 
+@pytest.fixture(scope="module")
+def tokens() -> Tokens:
+    """The committed model's tokenizer."""
+    return Tokens(WEIGHTS / "tokenizer.json")
+
+
 def requests(
     text: str, facets: Sequence[rewrite_pb2.Facet], shown: Sequence[query_pb2.Product]
 ) -> Iterator[rewrite_pb2.RewriteRequest]:
@@ -74,10 +80,11 @@ def test_no_plan_of_an_attack_leaves_the_schema(
 
 
 @pytest.mark.parametrize("text", ATTACKS, ids=range(len(ATTACKS)))
-def test_no_attack_types_a_special_token(text: str, facets: Sequence[rewrite_pb2.Facet]) -> None:
+def test_no_attack_types_a_special_token(
+    text: str, facets: Sequence[rewrite_pb2.Facet], tokens: Tokens
+) -> None:
     """The shopper's own part of a prompt holds no special token, however much it looks like one."""
     lexicon = build_lexicon(facets)
-    tokens = Tokens(WEIGHTS / "tokenizer.json")
     try:
         turn = mark_turn(text, lexicon)
     except TooManyMarks:

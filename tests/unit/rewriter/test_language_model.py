@@ -22,6 +22,8 @@ from rewriter.server import open_engine
 from rewriter.settings import Settings
 from vitrine.v1 import query_pb2, rewrite_pb2
 
+pytestmark = pytest.mark.slow
+
 Facets = Sequence[rewrite_pb2.Facet]
 Products = Sequence[query_pb2.Product]
 
@@ -88,7 +90,6 @@ async def test_company_changes_no_answer(model: LanguageModel, facets: Facets, s
         assert one == other
 
 
-@pytest.mark.slow
 async def test_hostile_words_stay_words(model: LanguageModel, facets: Facets, shown: Products) -> None:
     """Every attack is read to a valid rewrite of the session's own things, or to none."""
 
