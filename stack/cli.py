@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from stack import logs, record, status
 from stack.settings import SUPERVISOR, Settings, StackError
@@ -132,7 +131,7 @@ def show_status(state: Path, *, as_json: bool) -> None:
     else:
         click.echo(status.headline(current))
         if current:
-            Console().print(status.table(current), highlight=False)
+            status.console().print(status.table(current))
             for line in status.reasons(current):
                 click.echo(line)
     sys.exit(0 if status.is_up(current) else 1)

@@ -1,15 +1,22 @@
 """Shows what is up, since when, and why not: as a table for people, as JSON for programs."""
 
+import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from stack.processes import is_alive
 from stack.record import Phase, ServiceRecord, StackRecord, State
 
 STYLES = {State.READY: "green", State.FAILED: "red", State.BACKOFF: "red", State.UNWELL: "yellow"}
+
+_WIDTH_OF_A_PIPE = 200
+"""Columns of a line that no terminal cuts: a process stays on a line of its own, whatever its address."""
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -37,17 +44,28 @@ def document(current: StackRecord | None) -> dict[str, Any]:
     }
 
 
+def console() -> Console:
+    """Return a console on standard output, without colours where NO_COLOR is set or no terminal is."""
+    return Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE, highlight=False)
+
+
 def table(current: StackRecord) -> Table:
-    """Return the status for people."""
+    """Return the status for people; on a narrow terminal the address alone is broken, into several lines."""
     view = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("process", "state", "pid", "since", "restarts", "address"):
+    for title in ("process", "state", "pid", "since", "restarts"):
         view.add_column(title, no_wrap=True)
+    view.add_column("address", overflow="fold")
     for service in map(_seen, current.services):
         pid = str(service.process.pid) if service.process else "-"
-        style = STYLES.get(service.state, "")
-        state = f"[{style}]{service.state}[/]" if style else str(service.state)
-        view.add_row(service.name, state, pid, ago(service.since), str(service.restarts), service.address)
+        state = Text(service.state, style=STYLES.get(service.state, ""))
+        cells = (service.name, state, pid, ago(service.since), str(service.restarts), _short(service.address))
+        view.add_row(*cells)
     return view
+
+
+def _short(address: str) -> str:
+    """Shorten the path of a socket below the current folder."""
+    return address.replace(f"unix:{Path.cwd()}/", "unix:", 1)
 
 
 def reasons(current: StackRecord) -> list[str]:

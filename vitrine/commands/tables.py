@@ -205,7 +205,7 @@ def hits_table(hits: Sequence[Hit]) -> Table:
         table.add_column(
             cell(name),
             justify="left" if words else "right",
-            no_wrap=name != "title",
+            no_wrap=not words,
             overflow="fold",
         )
     for rank, hit in enumerate(hits, start=1):

@@ -1,5 +1,12 @@
+import io
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
 
 from stack import record, status
 from stack.processes import Identity, identify
@@ -70,3 +77,43 @@ def test_age_is_told_in_two_units() -> None:
         "1 d 1 h",
     ]
     assert status.ago(0.0) == "-"
+
+
+def rendered(current: StackRecord, **options: Any) -> list[str]:
+    """Return the lines of the table on a screen of 80 columns."""
+    buffer = io.StringIO()
+    Console(file=buffer, width=80, highlight=False, **options).print(status.table(current))
+    return [line.rstrip() for line in buffer.getvalue().splitlines()]
+
+
+def test_status_fits_a_screen_of_80_columns() -> None:
+    """States, times and names stay whole; only a long address is broken into lines, and nothing of it is lost."""
+    socket = "unix:/srv/" + "x" * 60 + "/milvus.sock"
+    services = [
+        replace(ready(name), state=state, address=socket, since=time.time() - 100_000, restarts=12)
+        for name, state in (("storefront", State.UNWELL), ("milvus", State.READY))
+    ]
+    lines = rendered(stack_of(*services))
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[:2] for line in lines if "h" in line.split()] == [
+        ["storefront", "unwell"],
+        ["milvus", "ready"],
+    ]
+    assert "1 d 3 h" in lines[1]
+    letters = "".join(lines)
+    assert (letters.count("x"), "…" in letters) == (2 * 61, False)  # "unix" has one too
+
+
+def test_a_socket_is_shown_below_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the command is run in the folder of the project, the path begins there."""
+    monkeypatch.chdir(tmp_path)
+    current = stack_of(replace(ready("milvus"), address=f"unix:{tmp_path}/build/milvus.sock"))
+    assert rendered(current)[1].endswith(" unix:build/milvus.sock")
+
+
+def test_colours_are_left_out_where_that_is_asked_for() -> None:
+    """With NO_COLOR a terminal gets no colour; otherwise what is ready is green."""
+    current = stack_of(ready("a"))
+    terminal = {"force_terminal": True, "color_system": "standard"}
+    assert "\x1b[32mready" in "".join(rendered(current, _environ={}, **terminal))
+    assert "\x1b[3" not in "".join(rendered(current, _environ={"NO_COLOR": "1"}, **terminal))

@@ -111,6 +111,20 @@ def test_hits_show_what_tells_something() -> None:
     ]
 
 
+def test_hits_fit_a_screen_of_80_columns() -> None:
+    """A long id and a long title are broken into lines; no score is cut and no letter lost."""
+    parts = ScoreParts(text=0.5, image=0.25, signals={"lexical": 1})
+    product = Product(id="i" * 128, title=f"{'t' * 90} end", price=1_299.5)
+    hit = Hit(product_id=product.id, score=1.5, parts=parts, product=product, image_index=2)
+    buffer = io.StringIO()
+    Console(file=buffer, width=80, highlight=False).print(hits_table([hit]))
+    lines = buffer.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    body = "".join(lines[1:])
+    assert (body.count("i"), body.count("t"), "…" in body) == (128, 90, False)
+    assert {"1.500", "0.500", "0.250", "1.000", "1,299.50"} <= set(body.split())
+
+
 def test_a_field_that_no_product_has_is_said() -> None:
     """A facet without products is a table of one line."""
     assert shown(facet_table(FacetCounts(field="size"))) == [
