@@ -1,0 +1,153 @@
+"""The tools that set up, check and report keep their promises."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RETRY = ROOT / "requirements" / "retry.sh"
+SYSTEM = ROOT / "requirements" / "system.sh"
+
+SKIPPING = """
+import pytest
+
+@pytest.mark.skipif(True, reason="no browser is installed")
+def test_by_mark(): ...
+
+def test_by_call():
+    pytest.skip("no server")
+
+def test_of_another_engine():
+    pytest.skip("does not apply: it has no server")
+
+@pytest.mark.xfail
+def test_that_is_known_to_fail():
+    assert False
+"""
+
+
+def run(*command: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command with these variables beside the usual ones, and without CI unless it is among them."""
+    usual = {name: value for name, value in os.environ.items() if name != "CI"}
+    return subprocess.run(
+        [str(each) for each in command],
+        cwd=ROOT,
+        env=usual | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def flaky(tmp_path: Path) -> Path:
+    """A download that succeeds when it is tried for the third time, and counts how often it was."""
+    path = tmp_path / "download"
+    path.write_text(
+        f'#!/bin/sh\necho tried >>"{tmp_path}/log"\n[ "$(wc -l <"{tmp_path}/log")" -ge 3 ] || exit 7\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def test_a_download_is_tried_again(flaky: Path) -> None:
+    """What fails twice is tried a third time; each failure is told with the pause, which grows, and the command."""
+    result = run(RETRY, flaky, "package", RETRY_PAUSE_S="0")
+    assert result.returncode == 0
+    assert result.stderr.splitlines() == [
+        f"retry: attempt {attempt} of 4 failed (exit 7), again in 0 s: {flaky} package" for attempt in (1, 2)
+    ]
+
+
+def test_a_download_that_never_succeeds_ends_with_what_to_look_at() -> None:
+    """After four attempts the exit status is the command's, and the last line says what may help."""
+    result = run(RETRY, "sh", "-c", "exit 7", RETRY_PAUSE_S="0")
+    assert result.returncode == 7
+    assert len(result.stderr.splitlines()) == 5
+    assert "failed 4 times" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("retry: is the network there?")
+
+
+def test_another_python_is_refused_in_a_line(tmp_path: Path) -> None:
+    """A Python that is not there, or of another version, is one line that names the way out."""
+    other = tmp_path / "python3.10"
+    other.write_text("#!/bin/sh\necho 3.10\n")
+    other.chmod(0o755)
+    for python, said in ((tmp_path / "none", "is not there"), (other, "is Python 3.10")):
+        result = run(SYSTEM, python)
+        assert result.returncode == 1
+        (line,) = result.stderr.splitlines()
+        assert said in line
+        assert "make PYTHON=" in line
+
+
+def test_missing_programs_are_one_command_where_nothing_may_be_installed(tmp_path: Path) -> None:
+    """On a machine with little more than Python, a plain user is told what to install, and only what is needed."""
+    for program in ("sh", "dirname", "id", "grep", "ldconfig"):
+        found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        assert found
+        (tmp_path / program).symlink_to(found)
+    assert run(SYSTEM, sys.executable, PATH=str(tmp_path)).returncode == 0
+    result = run(SYSTEM, sys.executable, "test", PATH=str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].split("--no-install-recommends ")[1].split() == [
+        *("chromium", "nodejs", "redis-server", "util-linux", "iproute2", "gcc", "libc6-dev", "git")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "outcome"),
+    [({}, "3 skipped, 1 xfailed"), ({"CI": "true"}, "1 failed, 1 skipped, 1 xfailed, 1 error")],
+)
+def test_nothing_is_skipped_in_ci(tmp_path: Path, environment: Mapping[str, str], outcome: str) -> None:
+    """Where CI is set, a skip is a failure with its reason, unless the test does not apply; elsewhere it is a skip."""
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_skipping.py").write_text(SKIPPING)
+    pytest_here = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml")
+    result = run(*pytest_here, f"--rootdir={tmp_path}", tmp_path, **environment)
+    assert outcome in result.stdout.splitlines()[-1]
+    for reason in ("no browser is installed", "no server", "does not apply: it has no server"):
+        assert reason in result.stdout
+
+
+@pytest.fixture(scope="module")
+def everything() -> ModuleType:
+    """The program that runs everything, loaded by its path."""
+    spec = importlib.util.spec_from_file_location("everything", ROOT / "tests" / "everything.py")
+    assert spec and spec.loader  # noqa: PT018 - for the types
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["everything"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_run_ends_with_what_ran_was_skipped_and_was_slow(everything: ModuleType) -> None:
+    """The summary fits 80 columns and has a line a part, a line a reason, and the ten slowest tests."""
+    ran = [
+        everything.Ran(name="lint", status=2, seconds=61.4),
+        everything.Ran(name="unit", status=0, seconds=9),
+    ]
+    tests = [
+        (
+            "unit",
+            everything.Test(name=f"t{i}", seconds=i / 10, skipped="" if i % 4 else "no GPU", failed=i == 1),
+        )
+        for i in range(12)
+    ]
+    lines = [line.split() for line in everything.summary(ran, tests, setup_s="150")]
+    assert lines[1:4] == [
+        ["setup", "ok", "2", "min", "30", "s"],
+        ["lint", "exit", "2", "1", "min", "01", "s"],
+        ["unit", "ok", "8", "1", "3", "9", "s"],
+    ]
+    assert ["3", "x", "no", "GPU"] in lines
+    assert lines[-10:] == [[f"{i / 10}", "s", f"t{i}"] for i in range(11, 1, -1)]
+    assert max(map(len, everything.summary(ran, tests, setup_s="150"))) <= 80
