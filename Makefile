@@ -90,6 +90,7 @@ lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	elif [ -n "$$CI" ]; then echo "lint: no C compiler, and CI may not go without it" >&2; exit 1; \
 	else echo "lint: no C compiler, so the calls of TensorRT are not held against its types"; fi
 	@MYPYPATH=build/stubs $(BIN)/mypy
+	@MYPYPATH=build/stubs $(BIN)/mypy --explicit-package-bases tests
 	@$(BIN)/lint-imports
 	@$(BIN)/buf lint
 

@@ -188,7 +188,7 @@ async def test_a_turn_does_not_wait_without_end(open_store: OpenStore) -> None:
                 await store.hold(session_id, "ann", Deadline.after(0.05)).__aenter__()
             waiting = [asyncio.ensure_future(_pass(store, session_id)) for _ in range(4)]
             async with asyncio.timeout(30):
-                while store._queues._users[session_id] < 5:  # noqa: ASYNC110 - what is waited for sets no event
+                while store._queues._users[session_id] < 5:  # type: ignore[attr-defined]  # noqa: ASYNC110 - what is waited for sets no event
                     await asyncio.sleep(0.001)
             with pytest.raises(Overloaded, match="at once"):
                 await asyncio.wait_for(_pass(store, session_id), 30)

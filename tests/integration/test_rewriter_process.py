@@ -94,4 +94,4 @@ def test_a_wrong_setting_ends_it_with_one_line(settings: dict[str, str], message
 
 
 def _status(health: health_pb2_grpc.HealthStub) -> int:
-    return health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S).status
+    return health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S).status  # type: ignore[attr-defined]

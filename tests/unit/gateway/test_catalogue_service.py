@@ -183,7 +183,7 @@ async def test_encoders_exchanged_during_a_rebuild_stop_it(jpeg: bytes) -> None:
 
         acknowledged = asyncio.Event()
         call = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel).UpsertProducts(requests(), timeout=20)
-        assert (await call.read()).written == 1
+        assert (await call.read()).written == 1  # type: ignore[attr-defined]
         acknowledged.set()
         with pytest.raises(aio.AioRpcError, match="exchanged during the rebuild") as caught:
             await call.read()

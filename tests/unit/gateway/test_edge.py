@@ -205,7 +205,8 @@ async def test_health_tells_each_service() -> None:
         health = health_pb2_grpc.HealthStub(gateway.channel)
 
         async def status(service: str) -> int:
-            answer = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+            request = health_pb2.HealthCheckRequest(service=service)
+            answer = await health.Check(request, timeout=5)  # type: ignore[attr-defined]
             return int(answer.status)
 
         await until(

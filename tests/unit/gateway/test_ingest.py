@@ -146,7 +146,7 @@ def test_the_digest_depends_on_pictures_attributes_price_and_encoders() -> None:
         digest(before, "m2"),
     ]
     assert len({digest(before, "m1"), *others}) == 8
-    assert digest(changed(values=dict(reversed(values.items()))), "m1") == digest(before, "m1")
+    assert digest(changed(values=dict(reversed(list(values.items())))), "m1") == digest(before, "m1")
 
 
 async def test_a_bad_picture_costs_its_own_row_only(collection: FakeCollection, jpeg: bytes) -> None:

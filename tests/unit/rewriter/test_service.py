@@ -127,7 +127,8 @@ async def test_one_call_too_many_is_shed_and_health_still_answers() -> None:
                 await gate.arrived.acquire()
         with pytest.raises(aio.AioRpcError) as caught:
             await stub.Rewrite(request, timeout=5)
-        answer = await health.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+        probe = health_pb2.HealthCheckRequest(service=SERVICE)
+        answer = await health.Check(probe, timeout=5)  # type: ignore[attr-defined]
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         gate.open.set()
         assert [(await call).rewrite.query for call in waiting] == ["hat", "hat"]

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
+from tritonclient.utils import InferenceServerException
 
 from stack import probes
 from stack.probes import Broken, Busy, NotReady, ProbeError, Slow, within
@@ -134,5 +135,5 @@ async def test_storefront_must_give_the_page_and_a_gateway(
 )
 def test_what_triton_says_is_weighed(status: str, message: str, kind: type[ProbeError]) -> None:
     """Overload, lateness and a dead backend are told apart by what Triton says."""
-    error = probes.triton_client.InferenceServerException(message, status)
+    error = InferenceServerException(message, status)
     assert type(probes._translated_triton(error)) is kind
