@@ -4,6 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.callers import LOCAL, Caller
 from gateway.errors import DeadlineExceeded
 from gateway.model import Deadline
 
@@ -19,6 +20,7 @@ class Call:
     """Such as "Search"."""
     request_id: str
     deadline: Deadline
+    caller: Caller = LOCAL
     notes: dict[str, Any] = field(default_factory=dict)
     """What the call's one log line tells besides; never the shopper's words."""
 

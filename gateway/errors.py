@@ -3,8 +3,10 @@
     SearchError
     ├── InvalidQuery        INVALID_ARGUMENT     the caller sent what no retry can mend
     ├── NotFound            NOT_FOUND            a product or session that is not there
-    ├── PermissionDenied    PERMISSION_DENIED    another caller's session
+    ├── Unauthenticated     UNAUTHENTICATED      nobody that this service knows
+    ├── PermissionDenied    PERMISSION_DENIED    what this caller may not do, or another caller's session
     ├── Overloaded          RESOURCE_EXHAUSTED   refused at the door; no work was done
+    │   └── QuotaExceeded   RESOURCE_EXHAUSTED   this caller asks for more than its share
     ├── DeadlineExceeded    DEADLINE_EXCEEDED    the caller's time ran out
     ├── FailedPrecondition  FAILED_PRECONDITION  an operator must act first
     ├── Aborted             ABORTED              overtaken by a change; begin again
@@ -56,8 +58,14 @@ class NotFound(SearchError):  # noqa: N818
         self.field = field
 
 
+class Unauthenticated(SearchError):  # noqa: N818
+    """The caller did not say who it is, or nobody is known by what it said."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
 class PermissionDenied(SearchError):  # noqa: N818
-    """The thing exists and belongs to somebody else."""
+    """The caller lacks the scope, or the thing belongs to somebody else."""
 
     code = grpc.StatusCode.PERMISSION_DENIED
 
@@ -70,6 +78,10 @@ class Overloaded(SearchError):  # noqa: N818
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(Overloaded):
+    """This caller asks for more than its quota; others are served. Names the quota and its limit."""
 
 
 class DeadlineExceeded(SearchError):  # noqa: N818

@@ -97,6 +97,8 @@ class Embedded:
     """(n, d)."""
     cut: tuple[bool, ...] = ()
     """Whether each text was longer than what the encoder reads; empty where the inputs hold no texts."""
+    manifest: str = ""
+    """Digest of the manifest of the models that computed these very rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
