@@ -17,7 +17,7 @@ from gateway.assembly import Dependencies, serving_gateway
 from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
 from gateway.settings import MEMORY, Settings
-from vitrine.process.lifecycle import metrics_endpoint, stop_signal
+from vitrine.process.lifecycle import Heartbeat, metrics_endpoint, stop_signal
 
 _logger = logging.getLogger(__name__)
 
@@ -26,10 +26,12 @@ async def run(settings: Settings) -> None:
     """Serve until a signal says otherwise."""
     configure_logs(settings.log_level)
     told_to_stop = stop_signal()
+    heart = Heartbeat(silent_s=settings.liveness_s)
     async with (
         _opened(settings) as dependencies,
         serving_gateway(settings, dependencies) as gateway,
-        metrics_endpoint(settings.metrics_listen, gateway.metrics.registry),
+        heart.beating(),
+        metrics_endpoint(settings.metrics_listen, gateway.metrics.registry, heart.alive),
     ):
         log_event(_logger, logging.INFO, "serving", listen=settings.listen, port=gateway.port)
         await told_to_stop.wait()
