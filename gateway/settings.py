@@ -161,15 +161,18 @@ class Settings:
                 f" {MAX_HISTORY_TURNS} at most"
             )
         check_access(self)
-        if self.sessions != MEMORY and not self.sessions.startswith(_REDIS):
-            raise InvalidSettings(
-                f"{_variable('sessions')} must be {MEMORY}, {', '.join(_REDIS[:-1])} or {_REDIS[-1]}"
-            )
+        check_sessions(_variable("sessions"), self.sessions)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
         return read_settings(cls, PREFIX, env)
+
+
+def check_sessions(name: str, url: str) -> None:
+    """Raise InvalidSettings, without the URL, where it is no place for sessions."""
+    if url != MEMORY and not url.startswith(_REDIS):
+        raise InvalidSettings(f"{name} must be {MEMORY}, {', '.join(_REDIS[:-1])} or {_REDIS[-1]}")
 
 
 def _variable(name: str) -> str:
