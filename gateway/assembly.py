@@ -19,7 +19,9 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.entrance import most_calls, open_crowding, server_options
 from gateway.logs import log_event
+from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary, Weights
 from gateway.ports import Encoder, IndexAdministrator, Rewriter, VectorIndex
@@ -92,11 +94,11 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
     metrics = Metrics()
     compatibility = Compatibility(dependencies.encoder, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
-    edge = Edge(_deadline_rules(settings), metrics)
+    edge = Edge(_deadline_rules(settings), metrics, open_crowding(settings, metrics))
     server = aio.server(
         interceptors=[edge],
-        options=_server_options(settings),
-        maximum_concurrent_rpcs=settings.max_concurrent_calls,
+        options=server_options(settings),
+        maximum_concurrent_rpcs=most_calls(settings),
     )
     retrieval = Retrieval(
         encoder=dependencies.encoder,
@@ -116,6 +118,7 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
         dependencies.encoder,
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
+        memory=_ingest_memory(settings, metrics),
     )
     catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(catalogue, server)
     health = health_aio.HealthServicer()
@@ -250,6 +253,12 @@ def _shares(settings: Settings) -> dict[str, float]:
     return {LEXICAL: settings.lexical_share}
 
 
+def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
+    budget = ByteBudget(settings.max_ingest_bytes)
+    metrics.ingest_bytes.set_function(lambda: budget.used)
+    return budget
+
+
 def _limiter(settings: Settings, metrics: Metrics) -> Limiter:
     limiter = Limiter(
         AimdLimit(maximum=settings.max_concurrency),
@@ -268,18 +277,3 @@ def _deadline_rules(settings: Settings) -> DeadlineRules:
     return DeadlineRules(
         default_s=settings.default_deadline_ms / 1e3, maximum_s=settings.max_deadline_ms / 1e3
     )
-
-
-def _server_options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        # Without a grace: calls under way, a long ingest above all, end on the old connection.
-        ("grpc.max_connection_age_ms", settings.max_connection_age_s * 1_000),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        # Clients that ping to keep idle connections open may do so every ten seconds.
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        # Two gateways on one port is a mistake, to be told at once.
-        ("grpc.so_reuseport", 0),
-    ]

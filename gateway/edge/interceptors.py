@@ -1,7 +1,7 @@
 """The outermost interceptor: everything that holds for every call of vitrine.v1 happens here, and only here.
 
 It gives the call its request id and its deadline, parses the request, translates every error to a status, and
-leaves one log line and one set of measurements. Health and reflection pass untouched.
+leaves one log line and one set of measurements. Health and reflection have bounds of their own (standard_calls.py).
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from grpc_status import rpc_status
 
 from gateway.context import REQUEST_ID_HEADER, Call, enter_call
 from gateway.edge.decoding import decode
+from gateway.edge.reception import Crowd, Reception
+from gateway.edge.standard_calls import StandardCalls
 from gateway.edge.statuses import internal_status, rich_status
 from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
 from gateway.logs import log_event
@@ -54,12 +56,24 @@ class DeadlineRules:
     """Between two messages of a stream of requests."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowding:
+    """How many may be here at once, and how much they may bring."""
+
+    calls: Crowd
+    """Of vitrine.v1."""
+    reception: Reception
+    standard: StandardCalls
+    """Health and reflection, which are counted apart."""
+
+
 class Edge(aio.ServerInterceptor):
     """Wraps the handlers of vitrine.v1."""
 
-    def __init__(self, rules: DeadlineRules, metrics: Metrics) -> None:
+    def __init__(self, rules: DeadlineRules, metrics: Metrics, crowding: Crowding) -> None:
         self.rules = rules
         self.metrics = metrics
+        self.crowding = crowding
         self.closed = False
 
     def close(self) -> None:
@@ -71,19 +85,25 @@ class Edge(aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Return the wrapped handler of a method of ours, and any other as it is."""
+        """Return the wrapped handler of a method, and none of one that there is not.
+
+        To gRPC every request is a stream, also those of one message, so that the edge decides when it is received.
+        """
+        path = handler_call_details.method
         handler = await continuation(handler_call_details)
-        _, service_name, method_name = handler_call_details.method.split("/")
+        if handler is None:
+            return None
+        service_name, _, method_name = path.removeprefix("/").rpartition("/")
         service = _SERVICES.get(service_name)
-        if handler is None or service is None:
-            return handler
+        if service is None:
+            return self.crowding.standard.wrapped(path, handler)
         method = _Method(self, handler, service.methods_by_name[method_name])
         serialise = handler.response_serializer
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(method.stream_stream, response_serializer=serialise)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(method.unary_stream, response_serializer=serialise)
-        return grpc.unary_unary_rpc_method_handler(method.unary_unary, response_serializer=serialise)
+            return grpc.stream_stream_rpc_method_handler(method.unary_stream, response_serializer=serialise)
+        return grpc.stream_unary_rpc_method_handler(method.unary_unary, response_serializer=serialise)
 
 
 class _Method:
@@ -95,15 +115,19 @@ class _Method:
         self._name = descriptor.name
         self._input = descriptor.input_type
 
-    async def unary_unary(self, data: bytes, context: _Context) -> Message:
-        async with self._answering(context, self._unary_deadline(context)):
-            response: Message = await self._handler.unary_unary(self._parse(data), context)
-            return response
-
-    async def unary_stream(self, data: bytes, context: _Context) -> None:
+    async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
         async with (
             self._answering(context, self._unary_deadline(context)),
-            aclosing(self._handler.unary_stream(self._parse(data), context)) as responses,
+            self._edge.crowding.reception.message(stream, self._parse) as request,
+        ):
+            response: Message = await self._handler.unary_unary(request, context)
+            return response
+
+    async def unary_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
+        async with (
+            self._answering(context, self._unary_deadline(context)),
+            self._edge.crowding.reception.message(stream, self._parse) as request,
+            aclosing(self._handler.unary_stream(request, context)) as responses,
         ):
             async for response in responses:
                 await context.write(response)
@@ -129,8 +153,9 @@ class _Method:
             try:
                 if self._edge.closed:
                     raise ShuttingDown  # noqa: TRY301 - told like every other error
-                async with asyncio.timeout(deadline.remaining_s()):
-                    yield
+                with self._edge.crowding.calls.entered():
+                    async with asyncio.timeout(deadline.remaining_s()):
+                        yield
             except SearchError as error:
                 code = error.code
                 await _abort(context, code, rich_status(error, call.request_id))
