@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection
 
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
@@ -19,7 +17,8 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
-from gateway.entrance import most_calls, open_crowding, server_options
+from gateway.entrance import open_crowding, server_options
+from gateway.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
@@ -43,9 +42,7 @@ from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
-from vitrine.v1 import catalogue_pb2_grpc, search_pb2_grpc
-
-HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+from vitrine.process.probes import health_endpoint
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -53,6 +50,9 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _REFUSAL_S = 0.25
 """How long new calls are refused before the server stops: gRPC's core breaks off, as CANCELLED, those that it has
 received and not yet handed over when it is stopped, and no client repeats that by itself."""
+
+_CALLERS_S = 1.0
+"""Between two looks at the file of callers."""
 
 _logger = logging.getLogger(__name__)
 
@@ -72,20 +72,28 @@ class Dependencies:
 class Gateway:
     """A gateway that serves."""
 
-    server: aio.Server
-    edge: Edge
-    port: int
+    listeners: Listeners
     health: health_aio.HealthServicer
     metrics: Metrics
+
+    @property
+    def port(self) -> int:
+        """Where searches are answered."""
+        return self.listeners.search.port
+
+    @property
+    def edge(self) -> Edge:
+        """The edge of searches."""
+        return self.listeners.search.edge
 
     async def drain(self, *, wait_s: float, grace_s: float) -> None:
         """Report NOT_SERVING, wait until nobody should send any more, refuse who does, and let the calls in flight end."""
         await self.health.enter_graceful_shutdown()
         log_event(_logger, logging.INFO, "draining", wait_s=wait_s, grace_s=grace_s)
         await asyncio.sleep(wait_s)
-        self.edge.close()
+        self.listeners.refuse()
         await asyncio.sleep(_REFUSAL_S)
-        await self.server.stop(grace_s)
+        await self.listeners.stop(grace_s)
 
 
 @asynccontextmanager
@@ -94,12 +102,8 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
     metrics = Metrics()
     compatibility = Compatibility(dependencies.encoder, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
-    edge = Edge(_deadline_rules(settings), metrics, open_crowding(settings, metrics))
-    server = aio.server(
-        interceptors=[edge],
-        options=server_options(settings),
-        maximum_concurrent_rpcs=most_calls(settings),
-    )
+    access = open_access(settings, metrics)
+    crowding = open_crowding(settings, metrics)
     retrieval = Retrieval(
         encoder=dependencies.encoder,
         index=dependencies.index,
@@ -109,9 +113,6 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
         metrics=metrics,
         settings=_retrieval_settings(settings),
     )
-    search_pb2_grpc.add_SearchServiceServicer_to_server(
-        _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics), server
-    )
     catalogue = CatalogueServicer(
         dependencies.index,
         dependencies.administrator,
@@ -120,17 +121,19 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
     )
-    catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(catalogue, server)
+    search = _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics)
     health = health_aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    if settings.reflection:
-        services = (SEARCH_SERVICE, CATALOGUE_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(services, server)
-    port = server.add_insecure_port(settings.listen)
+    listeners = open_listeners(
+        settings,
+        Servicers(search=search, catalogue=catalogue, health=health),
+        access,
+        edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding()),
+        options=server_options(settings),
+    )
     readiness = await _readiness(
         settings, dependencies, compatibility=compatibility, health=health, metrics=metrics
     )
-    await server.start()
+    await listeners.start()
     try:
         interval_s, patience_s = settings.probe_interval_ms / 1e3, settings.probe_timeout_ms / 1e3
 
@@ -141,10 +144,12 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
         async with (
             repeated("probe", readiness.probe, interval_s=interval_s),
             repeated("learn", learn, interval_s=interval_s),
+            repeated("callers", access.refresh, interval_s=_CALLERS_S),
+            health_endpoint(settings.health_listen, health),
         ):
-            yield Gateway(server=server, edge=edge, port=port, health=health, metrics=metrics)
+            yield Gateway(listeners=listeners, health=health, metrics=metrics)
     finally:
-        await server.stop(None)
+        await listeners.stop(None)
         await summary.close()
 
 

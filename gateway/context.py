@@ -4,8 +4,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.callers import LOCAL, Caller
-from gateway.errors import DeadlineExceeded
+from gateway.callers import LOCAL, Caller, Scope
+from gateway.errors import DeadlineExceeded, PermissionDenied
 from gateway.model import Deadline
 
 REQUEST_ID_HEADER = "x-request-id"
@@ -41,6 +41,13 @@ def find_call() -> Call | None:
 def enter_call(call: Call) -> None:
     """Make it the current call of this task and of the tasks that it starts."""
     _current.set(call)
+
+
+def require(scope: Scope) -> None:
+    """Raise PermissionDenied unless the caller of this task's call has the scope; outside of a call nobody is asked."""
+    call = find_call()
+    if call is not None and scope not in call.caller.scopes:
+        raise PermissionDenied(f"{call.caller.name} lacks the scope {scope.value}")
 
 
 def request_id() -> str:

@@ -39,6 +39,18 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = self._counter("requests_total", "Calls by method and status.", "method", "code")
+        self.caller_requests = self._counter(
+            "caller_requests_total", "Calls by caller and status.", "caller", "code"
+        )
+        self.auth_failures = self._counter(
+            "auth_failures_total", "Calls of nobody that is known, by reason.", "reason"
+        )
+        self.quota_refusals = self._counter(
+            "quota_refusals_total", "Calls beyond a caller's quota.", "caller", "quota"
+        )
+        self.callers_reloads = self._counter(
+            "callers_reloads_total", "Exchanges of the file of callers.", "outcome"
+        )
         self.request_seconds = self._histogram("request_seconds", "Duration of calls.", "method")
         self.in_flight = self._gauge("in_flight", "Calls being answered.", "method")
         self.stage_seconds = self._histogram(

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from gateway.access import behind
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.redis_sessions import open_redis_sessions
@@ -38,11 +39,16 @@ async def run(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
+    access = behind(settings)
     async with AsyncExitStack() as stack:
-        encoder = await stack.enter_async_context(open_triton(settings.triton))
-        index = await stack.enter_async_context(open_milvus(settings.milvus))
+        encoder = await stack.enter_async_context(open_triton(settings.triton, tls=access.triton))
+        index = await stack.enter_async_context(
+            open_milvus(settings.milvus, token=access.milvus_token, tls=access.milvus)
+        )
         rewriter = (
-            await stack.enter_async_context(open_rewriter(settings.rewriter)) if settings.rewriter else None
+            await stack.enter_async_context(open_rewriter(settings.rewriter, tls=access.rewriter))
+            if settings.rewriter
+            else None
         )
         sessions = await stack.enter_async_context(open_sessions(settings))
         yield Dependencies(
@@ -53,10 +59,14 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
 @asynccontextmanager
 async def open_sessions(settings: Settings) -> AsyncIterator[SessionStore]:
     """Open the store of sessions that the settings name."""
-    if settings.sessions == MEMORY:
+    access = behind(settings)
+    if access.sessions_url == MEMORY:
         yield memory_sessions(settings)
         return
     async with open_redis_sessions(
-        settings.sessions, ttl_s=settings.session_ttl_s, max_bytes_each=settings.session_bytes
+        access.sessions_url,
+        ttl_s=settings.session_ttl_s,
+        max_bytes_each=settings.session_bytes,
+        tls=access.sessions,
     ) as sessions:
         yield sessions

@@ -21,6 +21,7 @@ from gateway.context import hop_metadata, request_id
 from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
 from gateway.logs import log_event
 from gateway.model import Embedded, Embedding, EncoderInputs
+from vitrine.channels import Tls, open_channel
 from vitrine.tensors import (
     EMBED_COMPOSED,
     EMBED_IMAGE,
@@ -50,9 +51,9 @@ _logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_triton(address: str) -> AsyncIterator["TritonEncoder"]:
+async def open_triton(address: str, *, tls: Tls | None = None) -> AsyncIterator["TritonEncoder"]:
     """Open the encoder; a server that is not there yet is connected to when it comes."""
-    async with aio.insecure_channel(address, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
+    async with open_channel(address, tls, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
         yield TritonEncoder(triton_grpc.GRPCInferenceServiceStub(channel))
 
 

@@ -10,7 +10,8 @@ from grpc import aio
 
 from gateway.api.images import check_image
 from gateway.api.responses import product_message, versions_message
-from gateway.context import current_call, time_for_hop
+from gateway.callers import Scope
+from gateway.context import current_call, require, time_for_hop
 from gateway.errors import (
     FailedPrecondition,
     InvalidQuery,
@@ -115,6 +116,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         writer = await self._administrator.current(version.manifest, embedding_dim=version.embedding_dim)
         deleted = await writer.delete(ids)
         self._products.forget(ids, version.collection)
+        current_call().notes.update(deleted=deleted, index=version.collection)
         return catalogue_pb2.DeleteProductsResponse(deleted=deleted)
 
     async def GetProduct(  # noqa: N802
@@ -152,6 +154,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         schema = _schema(options)
         manifest = await self._encoder.manifest(timeout_s=_MANIFEST_TIMEOUT_S)
         rebuild = options is not None and await self._rebuilds(options, manifest, schema)
+        current_call().notes.update(rebuild=rebuild)
+        if rebuild:
+            require(Scope.ADMIN)
         dim = await self._encoder.embedding_dim(timeout_s=_MANIFEST_TIMEOUT_S)
         async with AsyncExitStack() as held:
             if options is not None and rebuild:
@@ -178,6 +183,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 bytes_held.drop(outcome.items)
                 yield _acknowledgement(tally, outcome, rebuild=rebuild)
             await (self._promote(writer, tally) if rebuild else writer.seal())
+            current_call().notes.update(index=writer.version.collection)
             yield _counts(tally, index=writer.version.collection)
 
     async def _rebuilds(

@@ -11,21 +11,23 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from google.rpc import status_pb2  # type: ignore[import-untyped] # it has no py.typed
 from grpc import aio
-from grpc_status import rpc_status
 
-from gateway.context import REQUEST_ID_HEADER, Call, enter_call
+from gateway.callers import UNKNOWN
+from gateway.context import REQUEST_ID_HEADER, Call, current_call, enter_call
+from gateway.edge.audit import audit
 from gateway.edge.decoding import decode
+from gateway.edge.door import Door
+from gateway.edge.methods import needs
 from gateway.edge.reception import Crowd, Reception
 from gateway.edge.standard_calls import StandardCalls
-from gateway.edge.statuses import internal_status, rich_status
+from gateway.edge.statuses import abort, internal_status, rich_status
 from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
 from gateway.logs import log_event
 from gateway.metrics import Metrics
@@ -53,7 +55,9 @@ class DeadlineRules:
     default_s: float
     maximum_s: float
     idle_s: float = 60.0
-    """Between two messages of a stream of requests."""
+    """How long a stream of requests may keep its server waiting."""
+    earned_s: float = 5.0
+    """What each message gives back of that: one that trickles ends as one that is silent does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +74,10 @@ class Crowding:
 class Edge(aio.ServerInterceptor):
     """Wraps the handlers of vitrine.v1."""
 
-    def __init__(self, rules: DeadlineRules, metrics: Metrics, crowding: Crowding) -> None:
+    def __init__(self, rules: DeadlineRules, metrics: Metrics, door: Door, crowding: Crowding) -> None:
         self.rules = rules
         self.metrics = metrics
+        self.door = door
         self.crowding = crowding
         self.closed = False
 
@@ -96,7 +101,7 @@ class Edge(aio.ServerInterceptor):
         service_name, _, method_name = path.removeprefix("/").rpartition("/")
         service = _SERVICES.get(service_name)
         if service is None:
-            return self.crowding.standard.wrapped(path, handler)
+            return self.crowding.standard.wrapped(path, handler, self.door.authentication)
         method = _Method(self, handler, service.methods_by_name[method_name])
         serialise = handler.response_serializer
         if handler.request_streaming:
@@ -113,6 +118,7 @@ class _Method:
         self._edge = edge
         self._handler = handler
         self._name = descriptor.name
+        self._needs = needs(descriptor.full_name)
         self._input = descriptor.input_type
 
     async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
@@ -135,7 +141,7 @@ class _Method:
     async def stream_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
         async with (
             self._answering(context, _deadline(context, default_s=_DAY_S, maximum_s=_DAY_S)),
-            aclosing(self._handler.stream_stream(self._parsed(stream), context)) as responses,
+            aclosing(self._handler.stream_stream(self._parsed(stream, context), context)) as responses,
         ):
             async for response in responses:
                 await context.write(response)
@@ -145,24 +151,26 @@ class _Method:
 
     @asynccontextmanager
     async def _answering(self, context: _Context, deadline: Deadline) -> AsyncIterator[None]:
-        call = Call(method=self._name, request_id=_request_id(context), deadline=deadline)
+        call = Call(method=self._name, request_id=_request_id(context), deadline=deadline, caller=UNKNOWN)
         enter_call(call)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
         code = grpc.StatusCode.OK
-        with self._measured(call, lambda: code):
+        with self._measured(call, context.peer(), lambda: code):
             try:
                 if self._edge.closed:
                     raise ShuttingDown  # noqa: TRY301 - told like every other error
-                with self._edge.crowding.calls.entered():
+                caller = self._edge.door.caller(self._needs, context)
+                enter_call(replace(call, caller=caller))
+                with self._edge.crowding.calls.entered(), self._edge.door.counted(caller, self._needs):
                     async with asyncio.timeout(deadline.remaining_s()):
                         yield
             except SearchError as error:
                 code = error.code
-                await _abort(context, code, rich_status(error, call.request_id))
+                await abort(context, code, rich_status(error, call.request_id))
             except TimeoutError:
                 code = DeadlineExceeded.code
                 late = DeadlineExceeded("the deadline has passed")
-                await _abort(context, code, rich_status(late, call.request_id))
+                await abort(context, code, rich_status(late, call.request_id))
             except asyncio.CancelledError:
                 # The caller has gone, or its deadline took the call away before ours did.
                 code = grpc.StatusCode.CANCELLED if deadline.remaining_s() else DeadlineExceeded.code
@@ -170,10 +178,10 @@ class _Method:
             except Exception:  # noqa: BLE001 - the one translator: what nobody foresaw becomes INTERNAL
                 code = grpc.StatusCode.INTERNAL
                 log_event(_logger, logging.ERROR, "call_failed", failed=True)
-                await _abort(context, code, internal_status(call.request_id))
+                await abort(context, code, internal_status(call.request_id))
 
     @contextmanager
-    def _measured(self, call: Call, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
+    def _measured(self, call: Call, peer: str, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
         started = time.perf_counter()
         in_flight = self._edge.metrics.in_flight.labels(call.method)
         in_flight.inc()
@@ -187,20 +195,30 @@ class _Method:
             log_event(
                 _logger, logging.INFO, "call", code=code().name, ms=round(seconds * 1e3, 2), **call.notes
             )
+            self._edge.metrics.caller_requests.labels(current_call().caller.name, code().name).inc()
+            if self._needs.writes:
+                audit(current_call(), code=code().name, peer=peer)
 
     def _parse(self, data: bytes) -> Message:
         return decode(data, self._handler.request_deserializer, self._input)
 
-    async def _parsed(self, stream: AsyncIterator[bytes]) -> AsyncIterator[Message]:
-        messages = aiter(stream)
+    async def _parsed(self, stream: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Message]:
+        """Yield the messages; a caller who is known no more, or who keeps the stream waiting, ends it."""
+        rules, messages = self._edge.rules, aiter(stream)
+        patience_s = rules.idle_s
         while True:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(self._edge.rules.idle_s):
+                async with asyncio.timeout(patience_s):
                     data = await anext(messages)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise DeadlineExceeded(f"no message for {self._edge.rules.idle_s:g} s") from None
+                raise DeadlineExceeded(
+                    f"the stream kept waiting for {rules.idle_s:g} s, to which each message adds {rules.earned_s:g} s"
+                ) from None
+            patience_s = min(rules.idle_s, patience_s - (time.monotonic() - began) + rules.earned_s)
+            self._edge.door.caller(self._needs, context)
             yield self._parse(data)
 
 
@@ -214,12 +232,3 @@ def _request_id(context: _Context) -> str:
         if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return uuid.uuid4().hex
-
-
-async def _abort(context: _Context, code: grpc.StatusCode, status: status_pb2.Status) -> None:
-    """End the call with the status, its details and the request's id in the trailers."""
-    trailers = rpc_status.to_status(status).trailing_metadata
-    request_id = (
-        (REQUEST_ID_HEADER, value) for key, value in context.trailing_metadata() if key == REQUEST_ID_HEADER
-    )
-    await context.abort(code, status.message, (*trailers, *request_id))
