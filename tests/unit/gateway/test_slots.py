@@ -241,7 +241,7 @@ async def test_slow_pictures_take_no_place_from_words(jpeg: bytes) -> None:
             await search(gateway, "", image=jpeg)
             await search(gateway, "red")
         limit = gateway.metrics.registry.get_sample_value
-        assert limit("vitrine_gateway_concurrency_limit", {"lane": "pictures"}) == 11
+        assert limit("vitrine_gateway_concurrency_limit", {"lane": "pictures"}) == 10
         assert limit("vitrine_gateway_concurrency_limit", {"lane": "words"}) == 16
 
 
