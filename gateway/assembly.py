@@ -18,6 +18,7 @@ from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.entrance import open_crowding, server_options
+from gateway.indexing.pacing import PacedEncoder
 from gateway.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
@@ -31,7 +32,7 @@ from gateway.readiness import (
     ProbeSettings,
     Readiness,
 )
-from gateway.retrieval.admission import AimdLimit, Limiter, QueueBounds
+from gateway.retrieval.admission import AimdLimit, BatchLane, Lanes, Limiter, QueueBounds
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
 from gateway.retrieval.signals import LEXICAL
@@ -104,19 +105,20 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
     summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
     crowding = open_crowding(settings, metrics)
+    lanes = _lanes(settings, metrics)
     retrieval = Retrieval(
         encoder=dependencies.encoder,
         index=dependencies.index,
         compatibility=compatibility,
         summary=summary,
-        limiter=_limiter(settings, metrics),
+        lanes=lanes,
         metrics=metrics,
         settings=_retrieval_settings(settings),
     )
     catalogue = CatalogueServicer(
         dependencies.index,
         dependencies.administrator,
-        dependencies.encoder,
+        PacedEncoder(dependencies.encoder, _batch_lane(settings, lanes, metrics)),
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
@@ -264,18 +266,35 @@ def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
     return budget
 
 
-def _limiter(settings: Settings, metrics: Metrics) -> Limiter:
-    limiter = Limiter(
-        AimdLimit(maximum=settings.max_concurrency),
-        QueueBounds(length=settings.max_queue, wait_s=settings.max_queue_wait_ms / 1e3),
-        initial=settings.initial_concurrency,
-        latency_target_s=settings.latency_target_ms / 1e3,
-        on_shed=lambda reason: metrics.shed.labels(reason).inc(),
+def _lanes(settings: Settings, metrics: Metrics) -> Lanes:
+    def lane(name: str, *, maximum: int, target_ms: int) -> Limiter:
+        limiter = Limiter(
+            AimdLimit(maximum=maximum),
+            QueueBounds(length=settings.max_queue, wait_s=settings.max_queue_wait_ms / 1e3),
+            initial=settings.initial_concurrency,
+            latency_target_s=target_ms / 1e3,
+            on_shed=lambda reason: metrics.shed.labels(name, reason).inc(),
+        )
+        metrics.concurrency_limit.labels(name).set_function(lambda: limiter.limit)
+        metrics.searches_running.labels(name).set_function(lambda: limiter.in_flight)
+        metrics.searches_queued.labels(name).set_function(lambda: limiter.queued)
+        return limiter
+
+    return Lanes(
+        words=lane("words", maximum=settings.max_concurrency, target_ms=settings.latency_target_ms),
+        pictures=lane(
+            "pictures",
+            maximum=settings.max_picture_concurrency,
+            target_ms=settings.picture_latency_target_ms,
+        ),
     )
-    metrics.concurrency_limit.set_function(lambda: limiter.limit)
-    metrics.searches_running.set_function(lambda: limiter.in_flight)
-    metrics.searches_queued.set_function(lambda: limiter.queued)
-    return limiter
+
+
+def _batch_lane(settings: Settings, lanes: Lanes, metrics: Metrics) -> BatchLane:
+    lane = BatchLane(lanes, slots=max(1, settings.max_batch_concurrency), share=settings.batch_share)
+    metrics.batches_running.set_function(lambda: lane.in_flight)
+    metrics.batches_queued.set_function(lambda: lane.queued)
+    return lane
 
 
 def _deadline_rules(settings: Settings) -> DeadlineRules:

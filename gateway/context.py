@@ -21,8 +21,15 @@ class Call:
     request_id: str
     deadline: Deadline
     caller: Caller = LOCAL
+    peer: str = ""
+    """The caller's end of the connection, as gRPC writes it."""
     notes: dict[str, Any] = field(default_factory=dict)
     """What the call's one log line tells besides; never the shopper's words."""
+
+    @property
+    def share(self) -> str:
+        """Name whose share of the service the call takes: its caller's, or its connection's where nobody is asked."""
+        return self.peer if self.caller is LOCAL else self.caller.name
 
 
 _current: ContextVar[Call] = ContextVar("call")
@@ -48,6 +55,12 @@ def require(scope: Scope) -> None:
     call = find_call()
     if call is not None and scope not in call.caller.scopes:
         raise PermissionDenied(f"{call.caller.name} lacks the scope {scope.value}")
+
+
+def current_share() -> str:
+    """Return whose share of the service this task takes; empty outside of a call."""
+    call = find_call()
+    return call.share if call is not None else ""
 
 
 def request_id() -> str:

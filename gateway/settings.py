@@ -96,6 +96,13 @@ class Settings:
     latency_target_ms: int = 500
     """Encoding and look-up of one search; one that takes longer counts as a sign of overload. The rewriter's time is
     not in it."""
+    max_picture_concurrency: int = 16
+    """Of searches with a picture, which have a limit of their own; it adapts as that of the others does."""
+    picture_latency_target_ms: int = 1_000
+    max_batch_concurrency: int = 8
+    """Batches of ingests that are encoded at once while nobody searches."""
+    batch_share: float = 0.1
+    """Of the searches' limit, what ingests may encode at once while anybody searches; one batch at least."""
 
     rewrite_by_default: int = 1
     rewrite_budget_ms: int = 150
@@ -161,7 +168,7 @@ class Settings:
             value = getattr(self, setting.name)
             if not isinstance(value, str) and not value >= 0:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
-            if setting.name.endswith("_image_weight") and value > 1:
+            if setting.name.endswith(("_image_weight", "batch_share")) and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
         if self.history_last_turns + self.history_similar_turns > MAX_HISTORY_TURNS:
             raise InvalidSettings(

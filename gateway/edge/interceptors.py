@@ -151,7 +151,13 @@ class _Method:
 
     @asynccontextmanager
     async def _answering(self, context: _Context, deadline: Deadline) -> AsyncIterator[None]:
-        call = Call(method=self._name, request_id=_request_id(context), deadline=deadline, caller=UNKNOWN)
+        call = Call(
+            method=self._name,
+            request_id=_request_id(context),
+            deadline=deadline,
+            caller=UNKNOWN,
+            peer=context.peer(),
+        )
         enter_call(call)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
         code = grpc.StatusCode.OK
