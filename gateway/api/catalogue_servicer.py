@@ -33,6 +33,7 @@ from vitrine.domain.errors import InvalidValue
 from vitrine.domain.messages import read_product, read_schema_message, schema_message
 from vitrine.domain.product import check_id, check_product
 from vitrine.domain.schema import NUMBER_KINDS, Kind, Schema, changes
+from vitrine.image_header import MAX_WORK
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc
 
 MAX_STREAMS = 4
@@ -261,9 +262,9 @@ async def _images(product: catalogue_pb2.ProductInput) -> tuple[bytes, ...]:
         raise InvalidQuery("image", "must not be empty where there are more images")
     if not product.image:
         return ()
-    await check_image(product.image)
+    await check_image(product.image, max_work=MAX_WORK)
     for position, image in enumerate(product.more_images):
-        await check_image(image, field=f"more_images[{position}]")
+        await check_image(image, field=f"more_images[{position}]", max_work=MAX_WORK)
     return (product.image, *product.more_images)
 
 
