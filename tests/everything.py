@@ -5,6 +5,7 @@ A part that fails stops no other part; the exit status is 1 if any did.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,7 +62,10 @@ FOREGROUND = (
     Part(name="lint", command=("make", "lint")),
     Part(name="breaking", command=("make", "breaking")),
     _pytest("unit", "tests/unit", "-n", "logical", "--maxprocesses", "4"),
-    _pytest("stack", "tests/contract", "tests/integration", "-m", "not milvus_server"),
+    # A module's index is made once, and not in every process.
+    _pytest("contract", "tests/contract", "-m", "not milvus_server", "-n", "2", "--dist", "loadscope"),
+    # Two stacks at a time: their tests mostly wait for processes to come and go. The groups are the conftest's.
+    _pytest("stack", "tests/integration", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"),
 )
 MILVUS = Part(
     name="milvus",
@@ -164,8 +168,9 @@ def _read_reports(ran: Iterable[Ran]) -> list[tuple[str, Test]]:
 
 def _read_test(case: ET.Element) -> Test:
     skipped = case.find("skipped")
+    name = re.sub(r"@\w+$", "", str(case.get("name")))  # pytest-xdist appends the group
     return Test(
-        name=f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}",
+        name=f"{case.get('classname', '').replace('.', '/')}.py::{name}",
         seconds=float(case.get("time", 0)),
         skipped="" if skipped is None else skipped.get("message", "without a reason"),
         failed=case.find("failure") is not None or case.find("error") is not None,

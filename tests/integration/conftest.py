@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ WORTH_ANOTHER_TRY = 4
 
 PORT_BASE = 17_700
 PORTS_OF_A_RUN = 100
+TRITON_PORTS = 25
+"""Where in a run's ports those of a Triton alone begin."""
 OWN_PORTS = 50
 """Where in a run's ports those of `own_stack` begin."""
 FAMILIES_PORTS = 75
@@ -141,27 +143,52 @@ def program(module: str, *arguments: str, check: bool = True) -> "subprocess.Com
     return result
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark whatever needs a running stack, so that `-m "not stack"` leaves it out."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whatever needs a running stack, so that `-m "not stack"` leaves it out, and group it for `--dist loadgroup`.
+
+    The tests that share the session's stack are one group, every other module is one; modules with stacks of their own
+    take longest and come first.
+    """
     for item in items:
-        if {"stack", "own_stack"} & set(getattr(item, "fixturenames", ())):
+        if {"stack", "own_stack"} & _fixtures(item):
             item.add_marker("stack")
+        item.add_marker(pytest.mark.xdist_group("shared" if "stack" in _fixtures(item) else item.path.stem))
+    items.sort(key=lambda item: not {"own_stack", "serve_models"} & _fixtures(item))
+
+
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[Path]:
+    """Yield a folder in build/ that no other test run makes at the same time."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / f".{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield BUILD / name
 
 
 @pytest.fixture(scope="session")
 def catalogue_path() -> Path:
     """Give a small procedural catalogue; built once, kept between runs."""
-    path = BUILD / "test-catalogue"
-    program("catalogue", "build", "--products", str(PRODUCTS), "--out", str(path))
+    with _alone("test-catalogue") as path:
+        program("catalogue", "build", "--products", str(PRODUCTS), "--out", str(path))
     return path
 
 
 @pytest.fixture(scope="session")
 def model_repository() -> Path:
     """Give the model repository of the committed encoders; published once, kept between runs."""
-    path = BUILD / "test-repository"
-    program("export", "publish", "--target", "local", "--weights", str(WEIGHTS), "--out", str(path))
+    with _alone("test-repository") as path:
+        program("export", "publish", "--target", "local", "--weights", str(WEIGHTS), "--out", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def triton_ports(run_number: int) -> int:
+    """The first of the ports for a Triton without the rest of a stack."""
+    return PORT_BASE + run_number * PORTS_OF_A_RUN + TRITON_PORTS
 
 
 @pytest.fixture(scope="session")
