@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,28 +143,21 @@ def program(module: str, *arguments: str, check: bool = True) -> "subprocess.Com
     return result
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whatever needs a running stack, so that `-m "not stack"` leaves it out, and group it for `--dist loadgroup`.
-
-    The tests that share the session's stack are one group, every other module is one; modules with stacks of their own
-    take longest and come first.
-    """
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark whatever needs a running stack, so that `-m "not stack"` leaves it out, and whatever starts its own."""
     for item in items:
-        if {"stack", "own_stack"} & _fixtures(item):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if {"stack", "own_stack"} & fixtures:
             item.add_marker("stack")
-        item.add_marker(pytest.mark.xdist_group("shared" if "stack" in _fixtures(item) else item.path.stem))
-    items.sort(key=lambda item: not {"own_stack", "serve_models"} & _fixtures(item))
-
-
-def _fixtures(item: pytest.Item) -> set[str]:
-    return set(getattr(item, "fixturenames", ()))
+        if {"own_stack", "serve_models"} & fixtures:
+            item.add_marker("own_stack")
 
 
 @contextmanager
 def _alone(name: str) -> Iterator[Path]:
     """Yield a folder in build/ that no other test run makes at the same time."""
     BUILD.mkdir(exist_ok=True)
-    with (BUILD / f".{name}.lock").open("a") as lock:
+    with (BUILD / f".{name}.fixture-lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield BUILD / name
 
