@@ -29,7 +29,6 @@ from vitrine.tensors import EMBEDDING_DIM, ENSEMBLES, MANIFEST_PARAMETER, MAX_BA
 START_S = 60.0
 STOP_S = 20.0
 CALL_S = 30.0
-PORT_BASE = 17_850
 
 TEXTS = ("red dress", "navy checked midi dress with long sleeves", "", "zzz", "the same but in blue")
 
@@ -52,10 +51,12 @@ NO_PALETTE = bytes.fromhex(
 
 
 @pytest.fixture(scope="module")
-def triton(model_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def triton(
+    model_repository: Path, triton_ports: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
     """A server on loopback, stopped gracefully at the end."""
     state = tmp_path_factory.mktemp("triton")
-    settings = Settings(state=state, port_base=PORT_BASE, repository=model_repository)
+    settings = Settings(state=state, port_base=triton_ports, repository=model_repository)
     triton_runtime.prepare(state)
     with (state / "triton.log").open("wb") as log:
         server = subprocess.Popen(
