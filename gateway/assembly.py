@@ -41,6 +41,7 @@ from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
+from vitrine.process.tracing import UNTRACED, Tracer
 from vitrine.v1 import catalogue_pb2_grpc, search_pb2_grpc
 
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -87,12 +88,14 @@ class Gateway:
 
 
 @asynccontextmanager
-async def serving_gateway(settings: Settings, dependencies: Dependencies) -> AsyncIterator[Gateway]:
+async def serving_gateway(
+    settings: Settings, dependencies: Dependencies, *, tracer: Tracer = UNTRACED
+) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
     compatibility = Compatibility(dependencies.encoder, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
-    edge = Edge(_deadline_rules(settings), metrics)
+    edge = Edge(_deadline_rules(settings), metrics, tracer)
     server = aio.server(
         interceptors=[edge],
         options=_server_options(settings),
