@@ -44,6 +44,7 @@ from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
 from vitrine.process.probes import health_endpoint
+from vitrine.process.tracing import UNTRACED, Tracer
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -98,7 +99,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def serving_gateway(settings: Settings, dependencies: Dependencies) -> AsyncIterator[Gateway]:
+async def serving_gateway(
+    settings: Settings, dependencies: Dependencies, *, tracer: Tracer = UNTRACED
+) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
     compatibility = Compatibility(dependencies.encoder, dependencies.index)
@@ -129,7 +132,7 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
         settings,
         Servicers(search=search, catalogue=catalogue, health=health),
         access,
-        edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding()),
+        edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
         options=server_options(settings),
     )
     readiness = await _readiness(

@@ -7,6 +7,7 @@ from typing import Any
 from gateway.callers import LOCAL, Caller, Scope
 from gateway.errors import DeadlineExceeded, PermissionDenied
 from gateway.model import Deadline
+from vitrine.process.tracing import hop_context
 
 REQUEST_ID_HEADER = "x-request-id"
 """The metadata that carries a request's id, from its caller to every hop."""
@@ -70,9 +71,9 @@ def request_id() -> str:
 
 
 def hop_metadata() -> tuple[tuple[str, str], ...]:
-    """Return the metadata that a call to another service takes along: the request's id."""
+    """Return the metadata that a call to another service takes along: the request's id and the trace context."""
     identity = request_id()
-    return ((REQUEST_ID_HEADER, identity),) if identity else ()
+    return ((REQUEST_ID_HEADER, identity), *hop_context()) if identity else hop_context()
 
 
 def time_for_hop(deadline: Deadline, *, margin_s: float) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 
 from gateway.exposure import check_access
 from vitrine.domain.limits import MAX_HISTORY_TURNS
-from vitrine.process.settings import InvalidSettings, read_settings, variable
+from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
 
 PREFIX = "GATEWAY_"
 MEMORY = "memory"
@@ -68,6 +68,10 @@ class Settings:
 
     reflection: int = 1
     log_level: str = "info"
+    traces: str = ""
+    """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
+    trace_share: float = 1.0
+    """Of the calls, from 0 to 1, that are traced."""
 
     default_deadline_ms: int = 5_000
     """Of a call whose caller sets none."""
@@ -170,6 +174,7 @@ class Settings:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
             if setting.name.endswith(("_image_weight", "batch_share")) and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
+        check_traces(PREFIX, self.traces, self.trace_share)
         if self.history_last_turns + self.history_similar_turns > MAX_HISTORY_TURNS:
             raise InvalidSettings(
                 f"{_variable('history_last_turns')} and {_variable('history_similar_turns')} may add up to"

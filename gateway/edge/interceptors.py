@@ -32,6 +32,7 @@ from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
+from vitrine.process.tracing import UNTRACED, Span, Tracer, read_traceparent
 from vitrine.v1 import catalogue_pb2, search_pb2
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -40,6 +41,14 @@ _SERVICES: dict[str, ServiceDescriptor] = {
     for module in (search_pb2, catalogue_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
+_FAULTS = {
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+"""Statuses that say that this side failed; a span with another one is none that failed."""
+
 _DAY_S = 86_400.0
 """Deadline of a stream of requests: it lasts as long as messages come, and no longer than this."""
 
@@ -74,11 +83,19 @@ class Crowding:
 class Edge(aio.ServerInterceptor):
     """Wraps the handlers of vitrine.v1."""
 
-    def __init__(self, rules: DeadlineRules, metrics: Metrics, door: Door, crowding: Crowding) -> None:
+    def __init__(
+        self,
+        rules: DeadlineRules,
+        metrics: Metrics,
+        door: Door,
+        crowding: Crowding,
+        tracer: Tracer = UNTRACED,
+    ) -> None:
         self.rules = rules
         self.metrics = metrics
         self.door = door
         self.crowding = crowding
+        self.tracer = tracer
         self.closed = False
 
     def close(self) -> None:
@@ -119,6 +136,7 @@ class _Method:
         self._handler = handler
         self._name = descriptor.name
         self._needs = needs(descriptor.full_name)
+        self._full_name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self._input = descriptor.input_type
 
     async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
@@ -161,7 +179,11 @@ class _Method:
         enter_call(call)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
         code = grpc.StatusCode.OK
-        with self._measured(call, context.peer(), lambda: code):
+        traceparent = read_traceparent(context.invocation_metadata() or ())
+        with (
+            self._edge.tracer.served(self._full_name, traceparent) as span,
+            self._measured(call, span, lambda: code),
+        ):
             try:
                 if self._edge.closed:
                     raise ShuttingDown  # noqa: TRY301 - told like every other error
@@ -187,7 +209,7 @@ class _Method:
                 await abort(context, code, internal_status(call.request_id))
 
     @contextmanager
-    def _measured(self, call: Call, peer: str, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
+    def _measured(self, call: Call, span: Span, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
         started = time.perf_counter()
         in_flight = self._edge.metrics.in_flight.labels(call.method)
         in_flight.inc()
@@ -198,12 +220,20 @@ class _Method:
             in_flight.dec()
             self._edge.metrics.requests.labels(call.method, code().name).inc()
             self._edge.metrics.request_seconds.labels(call.method).observe(seconds)
+            span.end(
+                {
+                    "rpc.system": "grpc",
+                    "rpc.grpc.status_code": code().value[0],
+                    "vitrine.request_id": call.request_id,
+                },
+                fault=code().name if code() in _FAULTS else "",
+            )
             log_event(
                 _logger, logging.INFO, "call", code=code().name, ms=round(seconds * 1e3, 2), **call.notes
             )
             self._edge.metrics.caller_requests.labels(current_call().caller.name, code().name).inc()
             if self._needs.writes:
-                audit(current_call(), code=code().name, peer=peer)
+                audit(current_call(), code=code().name)
 
     def _parse(self, data: bytes) -> Message:
         return decode(data, self._handler.request_deserializer, self._input)
