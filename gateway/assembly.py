@@ -17,8 +17,11 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.entrance import open_crowding, server_options
+from gateway.indexing.pacing import PacedEncoder
 from gateway.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.logs import log_event
+from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary, Weights
 from gateway.ports import Encoder, IndexAdministrator, Rewriter, VectorIndex
@@ -29,7 +32,7 @@ from gateway.readiness import (
     ProbeSettings,
     Readiness,
 )
-from gateway.retrieval.admission import AimdLimit, Limiter, QueueBounds
+from gateway.retrieval.admission import AimdLimit, BatchLane, Lanes, Limiter, QueueBounds
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
 from gateway.retrieval.signals import LEXICAL
@@ -41,6 +44,7 @@ from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
 from vitrine.process.probes import health_endpoint
+from vitrine.process.tracing import UNTRACED, Tracer
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -95,27 +99,32 @@ class Gateway:
 
 
 @asynccontextmanager
-async def serving_gateway(settings: Settings, dependencies: Dependencies) -> AsyncIterator[Gateway]:
+async def serving_gateway(
+    settings: Settings, dependencies: Dependencies, *, tracer: Tracer = UNTRACED
+) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
     compatibility = Compatibility(dependencies.encoder, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
+    crowding = open_crowding(settings, metrics)
+    lanes = _lanes(settings, metrics)
     retrieval = Retrieval(
         encoder=dependencies.encoder,
         index=dependencies.index,
         compatibility=compatibility,
         summary=summary,
-        limiter=_limiter(settings, metrics),
+        lanes=lanes,
         metrics=metrics,
         settings=_retrieval_settings(settings),
     )
     catalogue = CatalogueServicer(
         dependencies.index,
         dependencies.administrator,
-        dependencies.encoder,
+        PacedEncoder(dependencies.encoder, _batch_lane(settings, lanes, metrics)),
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
+        memory=_ingest_memory(settings, metrics),
     )
     search = _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics)
     health = health_aio.HealthServicer()
@@ -123,8 +132,8 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
         settings,
         Servicers(search=search, catalogue=catalogue, health=health),
         access,
-        edge=lambda door: Edge(_deadline_rules(settings), metrics, door),
-        options=_server_options(settings),
+        edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
+        options=server_options(settings),
     )
     readiness = await _readiness(
         settings, dependencies, compatibility=compatibility, health=health, metrics=metrics
@@ -254,36 +263,44 @@ def _shares(settings: Settings) -> dict[str, float]:
     return {LEXICAL: settings.lexical_share}
 
 
-def _limiter(settings: Settings, metrics: Metrics) -> Limiter:
-    limiter = Limiter(
-        AimdLimit(maximum=settings.max_concurrency),
-        QueueBounds(length=settings.max_queue, wait_s=settings.max_queue_wait_ms / 1e3),
-        initial=settings.initial_concurrency,
-        latency_target_s=settings.latency_target_ms / 1e3,
-        on_shed=lambda reason: metrics.shed.labels(reason).inc(),
+def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
+    budget = ByteBudget(settings.max_ingest_bytes)
+    metrics.ingest_bytes.set_function(lambda: budget.used)
+    return budget
+
+
+def _lanes(settings: Settings, metrics: Metrics) -> Lanes:
+    def lane(name: str, *, maximum: int, target_ms: int) -> Limiter:
+        limiter = Limiter(
+            AimdLimit(maximum=maximum),
+            QueueBounds(length=settings.max_queue, wait_s=settings.max_queue_wait_ms / 1e3),
+            initial=settings.initial_concurrency,
+            latency_target_s=target_ms / 1e3,
+            on_shed=lambda reason: metrics.shed.labels(name, reason).inc(),
+        )
+        metrics.concurrency_limit.labels(name).set_function(lambda: limiter.limit)
+        metrics.searches_running.labels(name).set_function(lambda: limiter.in_flight)
+        metrics.searches_queued.labels(name).set_function(lambda: limiter.queued)
+        return limiter
+
+    return Lanes(
+        words=lane("words", maximum=settings.max_concurrency, target_ms=settings.latency_target_ms),
+        pictures=lane(
+            "pictures",
+            maximum=settings.max_picture_concurrency,
+            target_ms=settings.picture_latency_target_ms,
+        ),
     )
-    metrics.concurrency_limit.set_function(lambda: limiter.limit)
-    metrics.searches_running.set_function(lambda: limiter.in_flight)
-    metrics.searches_queued.set_function(lambda: limiter.queued)
-    return limiter
+
+
+def _batch_lane(settings: Settings, lanes: Lanes, metrics: Metrics) -> BatchLane:
+    lane = BatchLane(lanes, slots=max(1, settings.max_batch_concurrency), share=settings.batch_share)
+    metrics.batches_running.set_function(lambda: lane.in_flight)
+    metrics.batches_queued.set_function(lambda: lane.queued)
+    return lane
 
 
 def _deadline_rules(settings: Settings) -> DeadlineRules:
     return DeadlineRules(
         default_s=settings.default_deadline_ms / 1e3, maximum_s=settings.max_deadline_ms / 1e3
     )
-
-
-def _server_options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        # Without a grace: calls under way, a long ingest above all, end on the old connection.
-        ("grpc.max_connection_age_ms", settings.max_connection_age_s * 1_000),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        # Clients that ping to keep idle connections open may do so every ten seconds.
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        # Two gateways on one port is a mistake, to be told at once.
-        ("grpc.so_reuseport", 0),
-    ]

@@ -17,6 +17,7 @@ from gateway.edge.callers_file import InvalidCallers
 from gateway.edge.door import Door
 from gateway.edge.interceptors import Edge
 from gateway.edge.quotas import QuotaKeeper
+from gateway.entrance import most_calls
 from gateway.exposure import mesh_networks
 from gateway.metrics import Metrics
 from gateway.readiness import CATALOGUE_SERVICE, SEARCH_SERVICE
@@ -122,7 +123,7 @@ def open_listeners(
         server = aio.server(
             interceptors=[entrance],
             options=options,
-            maximum_concurrent_rpcs=settings.max_concurrent_calls,
+            maximum_concurrent_rpcs=most_calls(settings),
         )
         if searches:
             search_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, server)

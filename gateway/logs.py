@@ -11,7 +11,7 @@ __all__ = ["call_fields", "configure_logs", "log_event"]
 
 def configure_logs(level: str) -> None:
     """Log every record with the call that it belongs to."""
-    logs.configure_logs(level, quiet=("pymilvus", "grpc", "asyncio"), context=call_fields)
+    logs.configure_logs(level, context=call_fields)
 
 
 def call_fields() -> dict[str, Any]:

@@ -62,10 +62,15 @@ class Metrics:
         self.degraded = self._counter(
             "degraded_total", "Optional work left out, by reason.", "part", "reason"
         )
-        self.shed = self._counter("shed_total", "Searches refused at the door.", "reason")
-        self.concurrency_limit = self._gauge("concurrency_limit", "Searches that may run at once.")
-        self.searches_running = self._gauge("searches_running", "Searches that hold a slot.")
-        self.searches_queued = self._gauge("searches_queued", "Searches that wait for a slot.")
+        self.shed = self._counter("shed_total", "Searches refused at the door.", "lane", "reason")
+        self.concurrency_limit = self._gauge("concurrency_limit", "Searches that may run at once.", "lane")
+        self.searches_running = self._gauge("searches_running", "Searches that hold a slot.", "lane")
+        self.searches_queued = self._gauge("searches_queued", "Searches that wait for a slot.", "lane")
+        self.batches_running = self._gauge("batches_running", "Batches of ingests that are being encoded.")
+        self.batches_queued = self._gauge("batches_queued", "Batches of ingests that wait for the encoders.")
+        self.request_bytes = self._gauge("request_bytes", "Bytes of the requests that are being answered.")
+        self.ingest_bytes = self._gauge("ingest_bytes", "Bytes of the products that are being indexed.")
+        self.receiving = self._gauge("receiving", "Requests that are still being sent, slowly.")
         self.cache_lookups = self._counter("cache_lookups_total", "Cache look-ups.", "cache", "outcome")
         self.breaker_state = self._gauge(
             "breaker_state", "0 closed, 1 half-open, 2 open.", "dependency", "use"

@@ -4,6 +4,7 @@ SIGTERM or SIGINT: health says NOT_SERVING, balancers get time to look away, cal
 everything closes. A second signal exits at once.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,6 +20,7 @@ from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
 from gateway.settings import MEMORY, Settings
 from vitrine.process.lifecycle import metrics_endpoint, stop_signal
+from vitrine.process.tracing import Tracer, open_tracer
 
 _logger = logging.getLogger(__name__)
 
@@ -27,9 +29,14 @@ async def run(settings: Settings) -> None:
     """Serve until a signal says otherwise."""
     configure_logs(settings.log_level)
     told_to_stop = stop_signal()
+    with open_tracer(settings.traces, service="vitrine-gateway", share=settings.trace_share) as tracer:
+        await _serve(settings, tracer, told_to_stop)
+
+
+async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event) -> None:
     async with (
         _opened(settings) as dependencies,
-        serving_gateway(settings, dependencies) as gateway,
+        serving_gateway(settings, dependencies, tracer=tracer) as gateway,
         metrics_endpoint(settings.metrics_listen, gateway.metrics.registry),
     ):
         log_event(_logger, logging.INFO, "serving", listen=settings.listen, port=gateway.port)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 
 from gateway.exposure import check_access
 from vitrine.domain.limits import MAX_HISTORY_TURNS
-from vitrine.process.settings import InvalidSettings, read_settings, variable
+from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
 
 PREFIX = "GATEWAY_"
 MEMORY = "memory"
@@ -68,6 +68,10 @@ class Settings:
 
     reflection: int = 1
     log_level: str = "info"
+    traces: str = ""
+    """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
+    trace_share: float = 1.0
+    """Of the calls, from 0 to 1, that are traced."""
 
     default_deadline_ms: int = 5_000
     """Of a call whose caller sets none."""
@@ -78,6 +82,14 @@ class Settings:
     max_message_bytes: int = 12_000_000
     """A picture of the largest size and the rest of its request fit."""
     max_concurrent_calls: int = 512
+    """Answered at once; those of health and reflection are counted apart."""
+    max_receiving: int = 16
+    """Calls whose request is being received at once; the others wait for a moment. Half of the places are for requests
+    that take longer than a tenth of a second to come in."""
+    max_request_bytes: int = 48_000_000
+    """Of all requests that are being answered together; what is more is refused for a moment."""
+    max_ingest_bytes: int = 48_000_000
+    """Of all products that are being indexed together; their streams wait for room."""
     max_connection_age_s: int = 300
     """Balancers in front spread connections, not calls: old connections are asked to come back."""
 
@@ -88,6 +100,13 @@ class Settings:
     latency_target_ms: int = 500
     """Encoding and look-up of one search; one that takes longer counts as a sign of overload. The rewriter's time is
     not in it."""
+    max_picture_concurrency: int = 16
+    """Of searches with a picture, which have a limit of their own; it adapts as that of the others does."""
+    picture_latency_target_ms: int = 1_000
+    max_batch_concurrency: int = 8
+    """Batches of ingests that are encoded at once while nobody searches."""
+    batch_share: float = 0.1
+    """Of the searches' limit, what ingests may encode at once while anybody searches; one batch at least."""
 
     rewrite_by_default: int = 1
     rewrite_budget_ms: int = 150
@@ -153,8 +172,9 @@ class Settings:
             value = getattr(self, setting.name)
             if not isinstance(value, str) and not value >= 0:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
-            if setting.name.endswith("_image_weight") and value > 1:
+            if setting.name.endswith(("_image_weight", "batch_share")) and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
+        check_traces(PREFIX, self.traces, self.trace_share)
         if self.history_last_turns + self.history_similar_turns > MAX_HISTORY_TURNS:
             raise InvalidSettings(
                 f"{_variable('history_last_turns')} and {_variable('history_similar_turns')} may add up to"

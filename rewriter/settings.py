@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from vitrine.process.settings import (
     InvalidSettings,
     check_no_password,
+    check_traces,
     read_secret,
     read_settings,
     variable,
@@ -33,6 +34,10 @@ class Settings:
     tls_client_ca: str = ""
     """Certificates of those who may sign callers' certificates; with it nobody is connected without one."""
     log_level: str = "info"
+    traces: str = ""
+    """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
+    trace_share: float = 1.0
+    """Of the calls, from 0 to 1, that are traced; the gateway's decision goes first."""
 
     engine: str = "model"
     """router: rules alone. model: the embedded language model. openai: a server of chat completions. The rules stand in
@@ -72,6 +77,7 @@ class Settings:
             least = 1 if setting.type is int else 0
             if not isinstance(value, str) and not least <= value < float("inf"):
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= {least}, got {value}")
+        check_traces(PREFIX, self.traces, self.trace_share)
         for name, known in (("engine", ENGINES), ("log_level", LOG_LEVELS)):
             if getattr(self, name) not in known:
                 raise InvalidSettings(

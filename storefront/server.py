@@ -8,10 +8,18 @@ from aiohttp import web
 
 from storefront.bridge import Bridge, page_routes
 from storefront.forms import MAX_BODY_BYTES
-from storefront.guards import add_headers, limit_work, require_own_page, translate_errors
+from storefront.guards import (
+    add_headers,
+    hop_metadata,
+    limit_work,
+    require_own_page,
+    trace_requests,
+    translate_errors,
+)
 from storefront.settings import PREFIX, Settings
 from vitrine.client import VitrineClient
 from vitrine.process.tls import RotatedContext, server_tls
+from vitrine.process.tracing import UNTRACED, Tracer, open_tracer
 
 KEEPALIVE_S = 30.0
 """After which a connection without a request is closed."""
@@ -25,11 +33,12 @@ CERTIFICATE_S = 2.0
 LOGGER = logging.getLogger("storefront")
 
 
-async def application(settings: Settings) -> web.Application:
+async def application(settings: Settings, *, tracer: Tracer = UNTRACED) -> web.Application:
     """Make the application, with a client of the gateway that closes with it."""
     client = VitrineClient(
         settings.gateway,
         timeout_s=settings.call_timeout_s,
+        metadata=hop_metadata,
         ca=settings.gateway_ca,
         cert=settings.gateway_cert,
         key=settings.gateway_key,
@@ -42,6 +51,7 @@ async def application(settings: Settings) -> web.Application:
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
+            trace_requests(tracer),
             translate_errors,
             require_own_page(settings.host_names),
             limit_work(
@@ -75,8 +85,13 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with open_tracer(settings.traces, service="vitrine-storefront", share=settings.trace_share) as tracer:
+        await _serve_until(stop, settings, tracer)
+
+
+async def _serve_until(stop: asyncio.Event, settings: Settings, tracer: Tracer) -> None:
     runner = web.AppRunner(
-        await application(settings),
+        await application(settings, tracer=tracer),
         access_log=None,
         auto_decompress=False,  # the page compresses nothing, and bombs do
         handler_cancellation=True,  # a browser that went away wants no answer

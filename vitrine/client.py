@@ -8,7 +8,8 @@ async with VitrineClient("127.0.0.1:7700") as client:
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, Unpack
@@ -21,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
+from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, schema_pb2, search_pb2, search_pb2_grpc
 
@@ -54,6 +56,14 @@ _RETRIES = json.dumps(
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
 )
+
+
+def trace_metadata() -> Metadata:
+    """Return the trace context of this task, else that of the environment's TRACEPARENT; nothing without either."""
+    if context := hop_context():
+        return context
+    traceparent = read_traceparent([(TRACEPARENT, os.environ.get("TRACEPARENT", ""))])
+    return ((TRACEPARENT, traceparent),) if traceparent else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class VitrineClient:
     """Calls the gateway; made inside a running event loop, used as an `async with`.
 
     Every method takes `timeout_s`, the seconds that the call may last, and raises VitrineError when it fails.
+    `metadata` is asked before each call for what goes along with it, such as `x-request-id`; by default the trace context.
     The options of AccessOptions, `token_file`, `ca` and so on, say who the client is and whom it trusts. Products are
     written at `catalogue_address`, where it is given.
     """
@@ -105,6 +116,7 @@ class VitrineClient:
         catalogue_address: str = "",
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry: bool = True,
+        metadata: Callable[[], Metadata] = trace_metadata,
         **options_of_access: Unpack[AccessOptions],
     ) -> None:
         """Raise InvalidAccess where a token or a certificate cannot be used, or the token would go in clear."""
@@ -115,6 +127,7 @@ class VitrineClient:
         for each in (self.address, self.catalogue_address):
             access.check(each)
         self._timeout_s = timeout_s
+        self._going_along = metadata
         self._tls = access.tls
         self._bearer = Bearer(access)
         self._channel = open_channel(address, access.tls, options=options)
@@ -238,7 +251,7 @@ class VitrineClient:
         return True
 
     def _metadata(self) -> Metadata:
-        return self._bearer.metadata()
+        return (*self._going_along(), *self._bearer.metadata())
 
     @contextmanager
     def _translated(self, channel: aio.Channel | None = None) -> Iterator[None]:

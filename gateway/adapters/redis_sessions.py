@@ -40,6 +40,7 @@ from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
 from vitrine.channels import Tls
+from vitrine.process.tracing import span
 from vitrine.v1 import rewrite_pb2
 
 LAYOUT = 1
@@ -228,7 +229,7 @@ class RedisSessions:
             return
 
     async def _answer(self, work: Awaitable[T]) -> T:
-        with _translated():
+        with _translated(), span("redis", **{"peer.service": "redis"}):
             async with asyncio.timeout(2 * self._timeout_s):  # a connection, and an answer on it
                 return await work
 

@@ -11,6 +11,7 @@ from gateway.context import hop_metadata
 from gateway.errors import DeadlineExceeded
 from gateway.ports import RewriterUnavailable
 from vitrine.channels import Tls, open_channel
+from vitrine.process.tracing import span
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
 
 _MAX_ANSWER = [("grpc.max_receive_message_length", 64_000)]
@@ -34,9 +35,10 @@ class GrpcRewriter:
         self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
     ) -> rewrite_pb2.RewriteResponse:
         """Return what the turn needs; RewriterUnavailable for every failure but lateness."""
-        try:
-            return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
-        except aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise DeadlineExceeded("the rewriter did not answer in time") from error
-            raise RewriterUnavailable from error
+        with span("rewriter Rewrite", **{"peer.service": "rewriter"}):
+            try:
+                return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
+            except aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise DeadlineExceeded("the rewriter did not answer in time") from error
+                raise RewriterUnavailable from error

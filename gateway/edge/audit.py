@@ -16,7 +16,7 @@ _logger = logging.getLogger("gateway.audit")
 _logger.setLevel(logging.INFO)
 
 
-def audit(call: Call, *, code: str, peer: str) -> None:
+def audit(call: Call, *, code: str) -> None:
     """Log how a call ended that writes; its caller, its method and its id are in the line as in every other."""
     told = {key: call.notes[key] for key in NOTES if key in call.notes}
-    log_event(_logger, logging.INFO, "audit", outcome=code, peer=peer, **told)
+    log_event(_logger, logging.INFO, "audit", outcome=code, peer=call.peer, **told)

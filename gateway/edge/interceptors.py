@@ -1,7 +1,7 @@
 """The outermost interceptor: everything that holds for every call of vitrine.v1 happens here, and only here.
 
 It gives the call its request id and its deadline, parses the request, translates every error to a status, and
-leaves one log line and one set of measurements. Health and reflection pass untouched.
+leaves one log line and one set of measurements. Health and reflection have bounds of their own (standard_calls.py).
 """
 
 import asyncio
@@ -25,12 +25,14 @@ from gateway.edge.audit import audit
 from gateway.edge.decoding import decode
 from gateway.edge.door import Door
 from gateway.edge.methods import needs
-from gateway.edge.standard import guarded
+from gateway.edge.reception import Crowd, Reception
+from gateway.edge.standard_calls import StandardCalls
 from gateway.edge.statuses import abort, internal_status, rich_status
 from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
+from vitrine.process.tracing import UNTRACED, Span, Tracer, read_traceparent
 from vitrine.v1 import catalogue_pb2, search_pb2
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -39,6 +41,14 @@ _SERVICES: dict[str, ServiceDescriptor] = {
     for module in (search_pb2, catalogue_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
+_FAULTS = {
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+"""Statuses that say that this side failed; a span with another one is none that failed."""
+
 _DAY_S = 86_400.0
 """Deadline of a stream of requests: it lasts as long as messages come, and no longer than this."""
 
@@ -59,13 +69,33 @@ class DeadlineRules:
     """What each message gives back of that: one that trickles ends as one that is silent does."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowding:
+    """How many may be here at once, and how much they may bring."""
+
+    calls: Crowd
+    """Of vitrine.v1."""
+    reception: Reception
+    standard: StandardCalls
+    """Health and reflection, which are counted apart."""
+
+
 class Edge(aio.ServerInterceptor):
     """Wraps the handlers of vitrine.v1."""
 
-    def __init__(self, rules: DeadlineRules, metrics: Metrics, door: Door) -> None:
+    def __init__(
+        self,
+        rules: DeadlineRules,
+        metrics: Metrics,
+        door: Door,
+        crowding: Crowding,
+        tracer: Tracer = UNTRACED,
+    ) -> None:
         self.rules = rules
         self.metrics = metrics
         self.door = door
+        self.crowding = crowding
+        self.tracer = tracer
         self.closed = False
 
     def close(self) -> None:
@@ -77,21 +107,25 @@ class Edge(aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Return the handler of the method with the edge around it; None for a method that there is not."""
+        """Return the wrapped handler of a method, and none of one that there is not.
+
+        To gRPC every request is a stream, also those of one message, so that the edge decides when it is received.
+        """
+        path = handler_call_details.method
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        _, service_name, method_name = handler_call_details.method.split("/")
+        service_name, _, method_name = path.removeprefix("/").rpartition("/")
         service = _SERVICES.get(service_name)
         if service is None:
-            return guarded(handler_call_details.method, handler, self.door.authentication)
+            return self.crowding.standard.wrapped(path, handler, self.door.authentication)
         method = _Method(self, handler, service.methods_by_name[method_name])
         serialise = handler.response_serializer
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(method.stream_stream, response_serializer=serialise)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(method.unary_stream, response_serializer=serialise)
-        return grpc.unary_unary_rpc_method_handler(method.unary_unary, response_serializer=serialise)
+            return grpc.stream_stream_rpc_method_handler(method.unary_stream, response_serializer=serialise)
+        return grpc.stream_unary_rpc_method_handler(method.unary_unary, response_serializer=serialise)
 
 
 class _Method:
@@ -102,17 +136,22 @@ class _Method:
         self._handler = handler
         self._name = descriptor.name
         self._needs = needs(descriptor.full_name)
+        self._full_name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self._input = descriptor.input_type
 
-    async def unary_unary(self, data: bytes, context: _Context) -> Message:
-        async with self._answering(context, self._unary_deadline(context)):
-            response: Message = await self._handler.unary_unary(self._parse(data), context)
-            return response
-
-    async def unary_stream(self, data: bytes, context: _Context) -> None:
+    async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
         async with (
             self._answering(context, self._unary_deadline(context)),
-            aclosing(self._handler.unary_stream(self._parse(data), context)) as responses,
+            self._edge.crowding.reception.message(stream, self._parse) as request,
+        ):
+            response: Message = await self._handler.unary_unary(request, context)
+            return response
+
+    async def unary_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
+        async with (
+            self._answering(context, self._unary_deadline(context)),
+            self._edge.crowding.reception.message(stream, self._parse) as request,
+            aclosing(self._handler.unary_stream(request, context)) as responses,
         ):
             async for response in responses:
                 await context.write(response)
@@ -130,17 +169,27 @@ class _Method:
 
     @asynccontextmanager
     async def _answering(self, context: _Context, deadline: Deadline) -> AsyncIterator[None]:
-        call = Call(method=self._name, request_id=_request_id(context), deadline=deadline, caller=UNKNOWN)
+        call = Call(
+            method=self._name,
+            request_id=_request_id(context),
+            deadline=deadline,
+            caller=UNKNOWN,
+            peer=context.peer(),
+        )
         enter_call(call)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
         code = grpc.StatusCode.OK
-        with self._measured(call, context.peer(), lambda: code):
+        traceparent = read_traceparent(context.invocation_metadata() or ())
+        with (
+            self._edge.tracer.served(self._full_name, traceparent) as span,
+            self._measured(call, span, lambda: code),
+        ):
             try:
                 if self._edge.closed:
                     raise ShuttingDown  # noqa: TRY301 - told like every other error
                 caller = self._edge.door.caller(self._needs, context)
                 enter_call(replace(call, caller=caller))
-                with self._edge.door.counted(caller, self._needs):
+                with self._edge.crowding.calls.entered(), self._edge.door.counted(caller, self._needs):
                     async with asyncio.timeout(deadline.remaining_s()):
                         yield
             except SearchError as error:
@@ -160,7 +209,7 @@ class _Method:
                 await abort(context, code, internal_status(call.request_id))
 
     @contextmanager
-    def _measured(self, call: Call, peer: str, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
+    def _measured(self, call: Call, span: Span, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
         started = time.perf_counter()
         in_flight = self._edge.metrics.in_flight.labels(call.method)
         in_flight.inc()
@@ -171,12 +220,20 @@ class _Method:
             in_flight.dec()
             self._edge.metrics.requests.labels(call.method, code().name).inc()
             self._edge.metrics.request_seconds.labels(call.method).observe(seconds)
+            span.end(
+                {
+                    "rpc.system": "grpc",
+                    "rpc.grpc.status_code": code().value[0],
+                    "vitrine.request_id": call.request_id,
+                },
+                fault=code().name if code() in _FAULTS else "",
+            )
             log_event(
                 _logger, logging.INFO, "call", code=code().name, ms=round(seconds * 1e3, 2), **call.notes
             )
             self._edge.metrics.caller_requests.labels(current_call().caller.name, code().name).inc()
             if self._needs.writes:
-                audit(current_call(), code=code().name, peer=peer)
+                audit(current_call(), code=code().name)
 
     def _parse(self, data: bytes) -> Message:
         return decode(data, self._handler.request_deserializer, self._input)

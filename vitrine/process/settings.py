@@ -1,5 +1,6 @@
 """Settings as frozen values, read once from the environment and strict about typos."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from pathlib import Path
@@ -38,6 +39,14 @@ def read_settings(kind: type[_S], prefix: str, env: Mapping[str, str]) -> _S:
     return kind(
         **{field.name: _convert(name, env[name], field.type) for name, field in known.items() if name in env}
     )
+
+
+def check_traces(prefix: str, endpoint: str, share: float) -> None:
+    """Raise InvalidSettings for an endpoint that is no http(s) URL, and a share that is none."""
+    if endpoint and not re.match(r"https?://[^/\s]", endpoint):
+        raise InvalidSettings(f"{variable(prefix, 'traces')} must be an http(s) URL, got {endpoint!r}")
+    if not 0 <= share <= 1:
+        raise InvalidSettings(f"{variable(prefix, 'trace_share')} must be from 0 to 1, got {share}")
 
 
 def _convert(name: str, value: str, kind: Any) -> Any:

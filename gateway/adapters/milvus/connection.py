@@ -9,9 +9,11 @@ from typing import Any
 import grpc
 from pymilvus import AsyncMilvusClient, MilvusException
 
+from gateway.context import request_id
 from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.logs import log_event
 from vitrine.channels import Tls
+from vitrine.process.tracing import span
 
 COLLECTION_NOT_FOUND = 100
 INVALID_PARAMETER = 1100
@@ -48,15 +50,18 @@ class MilvusConnection:
         self._slots = asyncio.Semaphore(max_concurrency)
 
     async def call(self, method: str, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
-        """Call the client's method.
+        """Call the client's method; the request's id goes along, which is all that the client lets through.
 
         Raises:
             DeadlineExceeded: it did not answer in time; the call was cancelled, on the server too.
             MilvusError: it refused, or was not reached.
         """
         try:
-            async with within(timeout_s), self._slots:
-                return await getattr(self._client, method)(*args, retry_times=_RETRIES, **kwargs)
+            with span(f"milvus {method}", **{"peer.service": "milvus"}):
+                async with within(timeout_s), self._slots:
+                    return await getattr(self._client, method)(
+                        *args, retry_times=_RETRIES, client_request_id=request_id(), **kwargs
+                    )
         except MilvusException as error:
             raise _translated(method, error.code) from error
         except grpc.RpcError as error:

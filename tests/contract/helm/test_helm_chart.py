@@ -46,6 +46,7 @@ EVERYTHING: dict[str, Any] = {
     },
     "podMonitor": {"enabled": True, "interval": "5s", "labels": {"release": "prometheus"}},
     "imagePullSecrets": [{"name": "registry"}],
+    "traces": {"endpoint": "http://collector.monitoring.svc:4318/v1/traces", "share": 0.5},
     "gateway": {
         "autoscaling": {"enabled": True},
         "settings": {"max_message_bytes": 12_000_000, "drain_s": 7.5, "log_level": "debug"},
@@ -81,9 +82,11 @@ CHART_OWNED = {
         "listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "milvus", "rewriter", "sessions",
         "open", "callers", "tls_cert", "tls_key", "tls_client_ca", "client_cert", "client_key",
         "triton_ca", "rewriter_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
+        "traces", "trace_share",
     },
     "rewriter": {
-        "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
+        "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
+        "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
     },
 }  # fmt: skip
 """Settings that the chart makes itself of its other values; the key comes from a file."""
@@ -231,6 +234,9 @@ def test_every_variable_that_the_chart_sets_is_a_setting(
     )
     settings = SETTINGS[room].from_env(environment)  # type: ignore[attr-defined]
     assert settings.listen.startswith("0.0.0.0:")
+    assert (settings.traces, settings.trace_share) == (
+        ("http://collector.monitoring.svc:4318/v1/traces", 0.5) if values is EVERYTHING else ("", 1.0)
+    )
     if room == "gateway" and values is EVERYTHING:
         assert (settings.max_message_bytes, settings.drain_s) == (12_000_000, 7.5)
 
