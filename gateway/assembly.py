@@ -19,6 +19,7 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.edge.sending import known_calls
 from gateway.indexing.pacing import PacedEncoder
 from gateway.logs import log_event
 from gateway.metrics import Metrics
@@ -137,11 +138,12 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
             """Know the catalogue before it is asked for: a search waits for a description only shortly."""
             await retrieval.catalogue(Deadline.after(patience_s))
 
-        async with (
-            repeated("probe", readiness.probe, interval_s=interval_s),
-            repeated("learn", learn, interval_s=interval_s),
-        ):
-            yield Gateway(server=server, edge=edge, port=port, health=health, metrics=metrics)
+        with known_calls():
+            async with (
+                repeated("probe", readiness.probe, interval_s=interval_s),
+                repeated("learn", learn, interval_s=interval_s),
+            ):
+                yield Gateway(server=server, edge=edge, port=port, health=health, metrics=metrics)
     finally:
         await server.stop(None)
         await summary.close()
@@ -285,7 +287,9 @@ def _batch_lane(settings: Settings, lanes: Lanes, metrics: Metrics) -> BatchLane
 
 def _deadline_rules(settings: Settings) -> DeadlineRules:
     return DeadlineRules(
-        default_s=settings.default_deadline_ms / 1e3, maximum_s=settings.max_deadline_ms / 1e3
+        default_s=settings.default_deadline_ms / 1e3,
+        maximum_s=settings.max_deadline_ms / 1e3,
+        unread_s=settings.unread_s,
     )
 
 

@@ -23,6 +23,7 @@ from grpc_status import rpc_status
 
 from gateway.context import REQUEST_ID_HEADER, Call, enter_call
 from gateway.edge.decoding import decode
+from gateway.edge.sending import Patience, made_ahead
 from gateway.edge.statuses import internal_status, rich_status
 from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
 from gateway.logs import log_event
@@ -52,6 +53,8 @@ class DeadlineRules:
     maximum_s: float
     idle_s: float = 60.0
     """Between two messages of a stream of requests."""
+    unread_s: float = 10.0
+    """For how long a caller may take nothing of what it is sent."""
 
 
 class Edge(aio.ServerInterceptor):
@@ -94,6 +97,8 @@ class _Method:
         self._handler = handler
         self._name = descriptor.name
         self._input = descriptor.input_type
+        lost = edge.metrics.slow_readers.labels(descriptor.name)
+        self._patience = Patience(edge.rules.unread_s, on_lost=lost.inc)
 
     async def unary_unary(self, data: bytes, context: _Context) -> Message:
         async with self._answering(context, self._unary_deadline(context)):
@@ -103,10 +108,10 @@ class _Method:
     async def unary_stream(self, data: bytes, context: _Context) -> None:
         async with (
             self._answering(context, self._unary_deadline(context)),
-            aclosing(self._handler.unary_stream(self._parse(data), context)) as responses,
+            made_ahead(self._handler.unary_stream(self._parse(data), context)) as responses,
         ):
             async for response in responses:
-                await context.write(response)
+                await self._patience.write(context, response)
 
     async def stream_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
         async with (
@@ -114,7 +119,7 @@ class _Method:
             aclosing(self._handler.stream_stream(self._parsed(stream), context)) as responses,
         ):
             async for response in responses:
-                await context.write(response)
+                await self._patience.write(context, response)
 
     def _unary_deadline(self, context: _Context) -> Deadline:
         return _deadline(context, default_s=self._edge.rules.default_s, maximum_s=self._edge.rules.maximum_s)
@@ -133,13 +138,14 @@ class _Method:
                     raise ShuttingDown  # noqa: TRY301 - told like every other error
                 async with asyncio.timeout(deadline.remaining_s()):
                     yield
+                self._patience.end_soon()
             except SearchError as error:
                 code = error.code
-                await _abort(context, code, rich_status(error, call.request_id))
+                await self._abort(context, code, rich_status(error, call.request_id))
             except TimeoutError:
                 code = DeadlineExceeded.code
                 late = DeadlineExceeded("the deadline has passed")
-                await _abort(context, code, rich_status(late, call.request_id))
+                await self._abort(context, code, rich_status(late, call.request_id))
             except asyncio.CancelledError:
                 # The caller has gone, or its deadline took the call away before ours did.
                 code = grpc.StatusCode.CANCELLED if deadline.remaining_s() else DeadlineExceeded.code
@@ -147,7 +153,18 @@ class _Method:
             except Exception:  # noqa: BLE001 - the one translator: what nobody foresaw becomes INTERNAL
                 code = grpc.StatusCode.INTERNAL
                 log_event(_logger, logging.ERROR, "call_failed", failed=True)
-                await _abort(context, code, internal_status(call.request_id))
+                await self._abort(context, code, internal_status(call.request_id))
+
+    async def _abort(self, context: _Context, code: grpc.StatusCode, status: status_pb2.Status) -> None:
+        """End the call with the status, its details and the request's id in the trailers."""
+        self._patience.end_soon()
+        trailers = rpc_status.to_status(status).trailing_metadata
+        request_id = (
+            (REQUEST_ID_HEADER, value)
+            for key, value in context.trailing_metadata()
+            if key == REQUEST_ID_HEADER
+        )
+        await context.abort(code, status.message, (*trailers, *request_id))
 
     @contextmanager
     def _measured(self, call: Call, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
@@ -191,12 +208,3 @@ def _request_id(context: _Context) -> str:
         if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return uuid.uuid4().hex
-
-
-async def _abort(context: _Context, code: grpc.StatusCode, status: status_pb2.Status) -> None:
-    """End the call with the status, its details and the request's id in the trailers."""
-    trailers = rpc_status.to_status(status).trailing_metadata
-    request_id = (
-        (REQUEST_ID_HEADER, value) for key, value in context.trailing_metadata() if key == REQUEST_ID_HEADER
-    )
-    await context.abort(code, status.message, (*trailers, *request_id))
