@@ -17,6 +17,7 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.edge.sending import known_calls
 from gateway.entrance import open_crowding, server_options
 from gateway.indexing.pacing import PacedEncoder
 from gateway.listeners import Listeners, Servicers, open_access, open_listeners
@@ -146,13 +147,14 @@ async def serving_gateway(
             """Know the catalogue before it is asked for: a search waits for a description only shortly."""
             await retrieval.catalogue(Deadline.after(patience_s))
 
-        async with (
-            repeated("probe", readiness.probe, interval_s=interval_s),
-            repeated("learn", learn, interval_s=interval_s),
-            repeated("callers", access.refresh, interval_s=_CALLERS_S),
-            health_endpoint(settings.health_listen, health),
-        ):
-            yield Gateway(listeners=listeners, health=health, metrics=metrics)
+        with known_calls():
+            async with (
+                repeated("probe", readiness.probe, interval_s=interval_s),
+                repeated("learn", learn, interval_s=interval_s),
+                repeated("callers", access.refresh, interval_s=_CALLERS_S),
+                health_endpoint(settings.health_listen, health),
+            ):
+                yield Gateway(listeners=listeners, health=health, metrics=metrics)
     finally:
         await listeners.stop(None)
         await summary.close()
@@ -302,5 +304,7 @@ def _batch_lane(settings: Settings, lanes: Lanes, metrics: Metrics) -> BatchLane
 
 def _deadline_rules(settings: Settings) -> DeadlineRules:
     return DeadlineRules(
-        default_s=settings.default_deadline_ms / 1e3, maximum_s=settings.max_deadline_ms / 1e3
+        default_s=settings.default_deadline_ms / 1e3,
+        maximum_s=settings.max_deadline_ms / 1e3,
+        unread_s=settings.unread_s,
     )

@@ -53,6 +53,9 @@ class Metrics:
         )
         self.request_seconds = self._histogram("request_seconds", "Duration of calls.", "method")
         self.in_flight = self._gauge("in_flight", "Calls being answered.", "method")
+        self.slow_readers = self._counter(
+            "slow_readers_total", "Calls cut off since their caller did not take the answer.", "method"
+        )
         self.stage_seconds = self._histogram(
             "stage_seconds", "Duration of a search's stages.", "route", "stage"
         )

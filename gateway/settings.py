@@ -79,6 +79,9 @@ class Settings:
     deadline_margin_ms: int = 5
     """Held back at every hop, so that its failure can still be told before the caller has gone."""
 
+    unread_s: float = 10.0
+    """For how long a caller may take nothing of what it is sent, before its call is cut off."""
+
     max_message_bytes: int = 12_000_000
     """A picture of the largest size and the rest of its request fit."""
     max_concurrent_calls: int = 512

@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
+from google.rpc import status_pb2  # type: ignore[import-untyped] # it has no py.typed
 from grpc import aio
 
 from gateway.callers import UNKNOWN
@@ -26,6 +27,7 @@ from gateway.edge.decoding import decode
 from gateway.edge.door import Door
 from gateway.edge.methods import needs
 from gateway.edge.reception import Crowd, Reception
+from gateway.edge.sending import Patience, made_ahead
 from gateway.edge.standard_calls import StandardCalls
 from gateway.edge.statuses import abort, internal_status, rich_status
 from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
@@ -67,6 +69,8 @@ class DeadlineRules:
     """How long a stream of requests may keep its server waiting."""
     earned_s: float = 5.0
     """What each message gives back of that: one that trickles ends as one that is silent does."""
+    unread_s: float = 10.0
+    """For how long a caller may take nothing of what it is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +142,8 @@ class _Method:
         self._needs = needs(descriptor.full_name)
         self._full_name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self._input = descriptor.input_type
+        lost = edge.metrics.slow_readers.labels(descriptor.name)
+        self._patience = Patience(edge.rules.unread_s, on_lost=lost.inc)
 
     async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
         async with (
@@ -151,10 +157,10 @@ class _Method:
         async with (
             self._answering(context, self._unary_deadline(context)),
             self._edge.crowding.reception.message(stream, self._parse) as request,
-            aclosing(self._handler.unary_stream(request, context)) as responses,
+            made_ahead(self._handler.unary_stream(request, context)) as responses,
         ):
             async for response in responses:
-                await context.write(response)
+                await self._patience.write(context, response)
 
     async def stream_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
         async with (
@@ -162,7 +168,7 @@ class _Method:
             aclosing(self._handler.stream_stream(self._parsed(stream, context), context)) as responses,
         ):
             async for response in responses:
-                await context.write(response)
+                await self._patience.write(context, response)
 
     def _unary_deadline(self, context: _Context) -> Deadline:
         return _deadline(context, default_s=self._edge.rules.default_s, maximum_s=self._edge.rules.maximum_s)
@@ -192,13 +198,14 @@ class _Method:
                 with self._edge.crowding.calls.entered(), self._edge.door.counted(caller, self._needs):
                     async with asyncio.timeout(deadline.remaining_s()):
                         yield
+                self._patience.end_soon()
             except SearchError as error:
                 code = error.code
-                await abort(context, code, rich_status(error, call.request_id))
+                await self._abort(context, code, rich_status(error, call.request_id))
             except TimeoutError:
                 code = DeadlineExceeded.code
                 late = DeadlineExceeded("the deadline has passed")
-                await abort(context, code, rich_status(late, call.request_id))
+                await self._abort(context, code, rich_status(late, call.request_id))
             except asyncio.CancelledError:
                 # The caller has gone, or its deadline took the call away before ours did.
                 code = grpc.StatusCode.CANCELLED if deadline.remaining_s() else DeadlineExceeded.code
@@ -206,7 +213,11 @@ class _Method:
             except Exception:  # noqa: BLE001 - the one translator: what nobody foresaw becomes INTERNAL
                 code = grpc.StatusCode.INTERNAL
                 log_event(_logger, logging.ERROR, "call_failed", failed=True)
-                await abort(context, code, internal_status(call.request_id))
+                await self._abort(context, code, internal_status(call.request_id))
+
+    async def _abort(self, context: _Context, code: grpc.StatusCode, status: status_pb2.Status) -> None:
+        self._patience.end_soon()
+        await abort(context, code, status)
 
     @contextmanager
     def _measured(self, call: Call, span: Span, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
