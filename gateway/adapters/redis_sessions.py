@@ -231,7 +231,7 @@ class RedisSessions:
             await pipe.watch(key, lock)
             if await pipe.get(lock) != self._tokens[session.id].encode():
                 raise WatchError
-            if not new and not await cast("Awaitable[bool]", pipe.hexists(key, _USER)):
+            if not new and not await pipe.hexists(key, _USER):
                 return False
             pipe.multi()  # type: ignore[no-untyped-call] # it has no annotations
             if new:
