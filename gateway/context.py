@@ -4,9 +4,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.callers import LOCAL, Caller
-from gateway.errors import DeadlineExceeded
+from gateway.callers import LOCAL, Caller, Scope
+from gateway.errors import DeadlineExceeded, PermissionDenied
 from gateway.model import Deadline
+from vitrine.process.tracing import hop_context
 
 REQUEST_ID_HEADER = "x-request-id"
 """The metadata that carries a request's id, from its caller to every hop."""
@@ -50,6 +51,13 @@ def enter_call(call: Call) -> None:
     _current.set(call)
 
 
+def require(scope: Scope) -> None:
+    """Raise PermissionDenied unless the caller of this task's call has the scope; outside of a call nobody is asked."""
+    call = find_call()
+    if call is not None and scope not in call.caller.scopes:
+        raise PermissionDenied(f"{call.caller.name} lacks the scope {scope.value}")
+
+
 def current_share() -> str:
     """Return whose share of the service this task takes; empty outside of a call."""
     call = find_call()
@@ -63,9 +71,9 @@ def request_id() -> str:
 
 
 def hop_metadata() -> tuple[tuple[str, str], ...]:
-    """Return the metadata that a call to another service takes along: the request's id."""
+    """Return the metadata that a call to another service takes along: the request's id and the trace context."""
     identity = request_id()
-    return ((REQUEST_ID_HEADER, identity),) if identity else ()
+    return ((REQUEST_ID_HEADER, identity), *hop_context()) if identity else hop_context()
 
 
 def time_for_hop(deadline: Deadline, *, margin_s: float) -> float:
