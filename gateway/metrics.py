@@ -83,6 +83,9 @@ class Metrics:
         )
         self.sessions = self._gauge("sessions", "Conversations held in memory.")
         self.session_bytes = self._gauge("session_bytes", "Bytes that conversations hold.")
+        self.sessions_evicted = self._counter(
+            "sessions_evicted_total", "Conversations that made room, by the bound that was reached.", "reason"
+        )
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
 
     @contextmanager
