@@ -19,6 +19,8 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.encoders import Encoders
+from gateway.indexing.writing import Writing
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary, Weights
@@ -112,8 +114,7 @@ async def serving_gateway(settings: Settings, dependencies: Dependencies) -> Asy
     )
     catalogue = CatalogueServicer(
         dependencies.index,
-        dependencies.administrator,
-        dependencies.encoder,
+        Writing(dependencies.index, dependencies.administrator, Encoders([dependencies.encoder]), metrics),
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
     )
