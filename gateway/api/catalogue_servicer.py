@@ -1,7 +1,7 @@
 """vitrine.v1.CatalogueService: writes and describes the index."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +14,18 @@ from gateway.errors import InvalidQuery, NotFound, Overloaded, as_invalid_query
 from gateway.indexing.encoding import Refusal, Submission
 from gateway.indexing.ingest import Outcome
 from gateway.indexing.writing import Wishes, Writing
+from gateway.memory import ByteBudget, StreamedBytes
 from gateway.model import FieldSummary, IndexState, IndexSummary, KeptIndex, Replaced
 from gateway.ports import VectorIndex
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Versions
 from vitrine.domain import limits
+from vitrine.domain.counts import check_counts
 from vitrine.domain.errors import InvalidValue
 from vitrine.domain.messages import read_product, read_schema_message, schema_message
 from vitrine.domain.product import check_id, check_product
 from vitrine.domain.schema import NUMBER_KINDS, Kind, Schema
+from vitrine.image_header import MAX_WORK
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc
 
 MAX_STREAMS = 4
@@ -53,11 +56,13 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         products: ProductLookup,
         *,
         margin_s: float,
+        memory: ByteBudget,
     ) -> None:
         self._index = index
         self._writing = writing
         self._products = products
         self._margin_s = margin_s
+        self._memory = memory
         self._streams = 0
 
     async def UpsertProducts(  # noqa: N802 - the method's name in the proto
@@ -85,17 +90,18 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     ) -> catalogue_pb2.DeleteProductsResponse:
         """Delete products; those that are not there do not count."""
         del context
-        ids = list(dict.fromkeys(request.product_ids))
         if not 1 <= len(request.product_ids) <= limits.MAX_DELETED:
             raise InvalidQuery(
                 "product_ids", f"must be 1 to {limits.MAX_DELETED:,}, got {len(request.product_ids):,}"
             )
+        ids = list(dict.fromkeys(request.product_ids))
         for i, product_id in enumerate(ids):
             with as_invalid_query():
                 check_id(f"product_ids[{i}]", product_id)
         deletion = await self._writing.delete(ids, timeout_s=self._time_left())
         for collection in deletion.collections:
             self._products.forget(ids, collection)
+        current_call().notes.update(deleted=deletion.products, index=deletion.collections[-1])
         return catalogue_pb2.DeleteProductsResponse(deleted=deletion.products)
 
     async def GetProduct(  # noqa: N802
@@ -155,17 +161,25 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         first = await anext(requests, None)
         options = first.options if first is not None and first.HasField("options") else None
         wishes = _wishes(options or catalogue_pb2.UpsertOptions())
-        async with self._writing.opened(wishes, timeout_s=self._time_left()) as stream:
+        async with AsyncExitStack() as held:
+            stream = await held.enter_async_context(self._writing.opened(wishes, timeout_s=self._time_left()))
+            current_call().notes.update(rebuild=stream.rebuilds)
             # Clients that wait for this before they send products read the status of a stream that is refused;
             # one that sends meanwhile may get an error of its own transport instead.
             await context.send_initial_metadata(())
             tally = _Tally()
-            items = _read_items(None if options is not None else first, requests, stream.version.schema)
-            async with aclosing(stream.write(items)) as outcomes:
-                async for outcome in outcomes:
-                    self._products.forget(outcome.written, stream.version.collection)
-                    yield _acknowledgement(tally, outcome)
+            bytes_held = StreamedBytes(self._memory)
+            held.callback(bytes_held.close)
+            items = _read_items(
+                None if options is not None else first, requests, stream.version.schema, bytes_held
+            )
+            outcomes = await held.enter_async_context(aclosing(stream.write(items)))
+            async for outcome in outcomes:
+                self._products.forget(outcome.written, stream.version.collection)
+                bytes_held.drop(outcome.items)
+                yield _acknowledgement(tally, outcome)
             replaced = await stream.finish()
+            current_call().notes.update(index=stream.version.collection)
             last = _counts(tally, index=stream.version.collection)
             if replaced is not None:
                 last.replaced.CopyFrom(_replaced_message(replaced))
@@ -179,10 +193,13 @@ async def _read_items(
     first: catalogue_pb2.UpsertProductsRequest | None,
     rest: AsyncIterator[catalogue_pb2.UpsertProductsRequest],
     schema: Schema,
+    held: StreamedBytes,
 ) -> AsyncIterator[Submission | Refusal]:
     if first is not None:
+        await held.add(first.ByteSize())
         yield await _read_item(first, schema)
     async for request in rest:
+        await held.add(request.ByteSize())
         yield await _read_item(request, schema)
 
 
@@ -193,6 +210,7 @@ async def _read_item(request: catalogue_pb2.UpsertProductsRequest, schema: Schem
         raise InvalidQuery("part", "must hold options or a product")
     message = request.product.product
     try:
+        check_counts(request.product)
         product = read_product(message, schema)
         check_product(product, schema)
         images = await _images(request.product)
@@ -211,9 +229,9 @@ async def _images(product: catalogue_pb2.ProductInput) -> tuple[bytes, ...]:
         raise InvalidQuery("image", "must not be empty where there are more images")
     if not product.image:
         return ()
-    await check_image(product.image)
+    await check_image(product.image, max_work=MAX_WORK)
     for position, image in enumerate(product.more_images):
-        await check_image(image, field=f"more_images[{position}]")
+        await check_image(image, field=f"more_images[{position}]", max_work=MAX_WORK)
     return (product.image, *product.more_images)
 
 

@@ -5,6 +5,8 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.callers import Scope
+from gateway.context import require
 from gateway.encoders import Encoders, Served
 from gateway.errors import Aborted, FailedPrecondition, OutdatedIndex
 from gateway.indexing.encoding import Refusal, Submission
@@ -48,6 +50,11 @@ class Stream(Protocol):
     """An open stream of products."""
 
     @property
+    def rebuilds(self) -> bool:
+        """Whether it makes a new index."""
+        ...
+
+    @property
     def version(self) -> IndexVersion:
         """Return the identity of the collection that is written."""
         ...
@@ -77,10 +84,12 @@ class Writing:
         """Open the index, or a new one, for a stream of products; `timeout_s` is for finding out which.
 
         Raises:
+            PermissionDenied: it is a rebuild, and the caller is no administrator.
             FailedPrecondition: no encoders that serve belong to the index, its schema is another, or another rebuild is
                 under way.
         """
         if await self._rebuilds(wishes, timeout_s):
+            require(Scope.ADMIN)
             served = await self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S)
             build = await self._administrator.build(
                 served.manifest, wishes.source, wishes.schema, embedding_dim=served.embedding_dim
@@ -169,6 +178,8 @@ class Writing:
 class _LiveStream:
     """Adds to the index in use."""
 
+    rebuilds = False
+
     def __init__(self, served: Served, writer: CollectionWriter, live: LiveWrites) -> None:
         self._served = served
         self._writer = writer
@@ -191,6 +202,8 @@ class _LiveStream:
 
 class _RebuildStream:
     """Builds a new index."""
+
+    rebuilds = True
 
     def __init__(self, writing: Writing, served: Served, build: Build, *, confirm_shrink: bool) -> None:
         self._writing = writing

@@ -39,6 +39,7 @@ from gateway.model import (
     Weights,
 )
 from gateway.ports import MAX_POOL
+from vitrine.channels import Tls
 from vitrine.domain.filters import Filter
 
 POINTER_TTL_S = 1.0
@@ -54,6 +55,7 @@ async def open_milvus(
     *,
     name: str = "products",
     token: str = "",
+    tls: Tls | None = None,
     max_concurrency: int = 32,
     write_timeout_s: float = 30.0,
     max_pool: int = MAX_POOL,
@@ -67,7 +69,7 @@ async def open_milvus(
     ordered by a field at once. `lease_s` is how long the lease of a writer that is gone keeps others waiting; all
     processes say the same.
     """
-    async with connect(uri, token=token, max_concurrency=max_concurrency) as connection:
+    async with connect(uri, token=token, tls=tls, max_concurrency=max_concurrency) as connection:
         collections = MilvusCollections(connection, prefix=name, lease_s=lease_s)
         index = MilvusIndex(connection, collections, write_timeout_s=write_timeout_s, max_pool=max_pool)
         try:
