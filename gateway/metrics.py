@@ -86,6 +86,10 @@ class Metrics:
         self.sessions_evicted = self._counter(
             "sessions_evicted_total", "Conversations that made room, by the bound that was reached.", "reason"
         )
+        self.index_lease = self._gauge(
+            "index_lease", "1 while this gateway holds the lease to exchange the index.", "kind"
+        )
+        self.index_swaps = self._counter("index_swaps_total", "Indexes put in use by this gateway.", "kind")
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
 
     @contextmanager
