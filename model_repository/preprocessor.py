@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from vitrine.repository import verified_digest
 
 # A batch takes microseconds: threads of the tokenizer's own would only take cores from the encoders.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+# Pillow warns of damaged metadata in words that hold numbers of the file; Python remembers each for ever.
+warnings.filterwarnings("ignore", module="PIL")
 
 
 class TritonPythonModel:
@@ -42,17 +47,28 @@ class TritonPythonModel:
             self._tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Return each request its tensors, or INVALID_ARGUMENT with the field and the reason."""
-        return [self._respond(request) for request in requests]
+        """Return each request its tensors, or INVALID_ARGUMENT with the field and the reason.
 
-    def _respond(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
+        A request that was cancelled, or whose time ran out while others of its batch were prepared, is not.
+        """
+        started = time.monotonic()
+        return [self._respond(request, started) for request in requests]
+
+    def _respond(self, request: pb_utils.InferenceRequest, started: float) -> pb_utils.InferenceResponse:
         try:
+            if _is_late(request, started):
+                return _failed(
+                    "Request timeout expired before it was prepared", pb_utils.TritonError.UNAVAILABLE
+                )
             prepared = [tensor for name in self._inputs for tensor in self._prepared(request, name)]
             return pb_utils.InferenceResponse([*prepared, self._said(len(prepared[0].as_numpy()))])
         except ImageRejected as error:
             return _invalid(request, f"image: {error.reason}")
         except UnicodeDecodeError:
             return _invalid(request, "text: is not valid UTF-8")
+        except Exception as error:  # noqa: BLE001 - what leaves execute() fails every request of the batch
+            pb_utils.Logger.log_error(f"request {request.request_id() or '-'} failed: {type(error).__name__}")
+            return _failed("internal error", pb_utils.TritonError.INTERNAL)
 
     def _prepared(self, request: pb_utils.InferenceRequest, name: str) -> list[pb_utils.Tensor]:
         values = pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()
@@ -67,7 +83,17 @@ class TritonPythonModel:
         return pb_utils.Tensor("manifest", np.repeat(self._manifest, rows, axis=0))
 
 
+def _is_late(request: pb_utils.InferenceRequest, started: float) -> bool:
+    """Return whether nobody waits for the request any more."""
+    timeout_s = request.timeout() / 1e6
+    return bool(request.is_cancelled()) or 0 < timeout_s < time.monotonic() - started
+
+
+def _failed(message: str, code: int) -> pb_utils.InferenceResponse:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+
+
 def _invalid(request: pb_utils.InferenceRequest, message: str) -> pb_utils.InferenceResponse:
     """Refuse a request, and leave its id in the server's log, where the gateway's can be found beside it."""
     pb_utils.Logger.log_info(f"request {request.request_id() or '-'} refused: {message}")
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))
+    return _failed(message, pb_utils.TritonError.INVALID_ARG)

@@ -8,9 +8,17 @@ from aiohttp import web
 
 from storefront.bridge import Bridge, page_routes
 from storefront.forms import MAX_BODY_BYTES
-from storefront.guards import add_headers, limit_work, require_own_page, translate_errors
+from storefront.guards import (
+    add_headers,
+    hop_metadata,
+    limit_work,
+    require_own_page,
+    trace_requests,
+    translate_errors,
+)
 from storefront.settings import Settings
 from vitrine.client import VitrineClient
+from vitrine.process.tracing import UNTRACED, Tracer, open_tracer
 
 KEEPALIVE_S = 30.0
 """After which a connection without a request is closed."""
@@ -21,9 +29,9 @@ SHUTDOWN_S = 5.0
 LOGGER = logging.getLogger("storefront")
 
 
-async def application(settings: Settings) -> web.Application:
+async def application(settings: Settings, *, tracer: Tracer = UNTRACED) -> web.Application:
     """Make the application, with a client of the gateway that closes with it."""
-    client = VitrineClient(settings.gateway, timeout_s=settings.call_timeout_s)
+    client = VitrineClient(settings.gateway, timeout_s=settings.call_timeout_s, metadata=hop_metadata)
 
     async def close(_: web.Application) -> None:
         await client.__aexit__()
@@ -31,6 +39,7 @@ async def application(settings: Settings) -> web.Application:
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
+            trace_requests(tracer),
             translate_errors,
             require_own_page(settings.host_names),
             limit_work(
@@ -59,8 +68,13 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with open_tracer(settings.traces, service="vitrine-storefront", share=settings.trace_share) as tracer:
+        await _serve_until(stop, settings, tracer)
+
+
+async def _serve_until(stop: asyncio.Event, settings: Settings, tracer: Tracer) -> None:
     runner = web.AppRunner(
-        await application(settings),
+        await application(settings, tracer=tracer),
         access_log=None,
         auto_decompress=False,  # the page compresses nothing, and bombs do
         handler_cancellation=True,  # a browser that went away wants no answer

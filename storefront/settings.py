@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from vitrine.process.settings import InvalidSettings, read_settings, variable
+from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
 
 PREFIX = "STOREFRONT_"
 
@@ -25,12 +25,17 @@ class Settings:
     """Of reading one request."""
     max_requests: int = 64
     """At work at the same time; the next one is refused."""
+    traces: str = ""
+    """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
+    trace_share: float = 1.0
+    """Of the requests, above 0 and up to 1, that are traced."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not 0 < value < float("inf"):
                 raise InvalidSettings(f"{_variable(field.name)} must be a number > 0, got {value}")
+        check_traces(PREFIX, self.traces, self.trace_share)
         host, _, port = self.listen.rpartition(":")
         if not host or not port.isdecimal():
             raise InvalidSettings(f"{_variable('listen')} must be HOST:PORT, got {self.listen!r}")

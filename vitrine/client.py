@@ -8,7 +8,8 @@ async with VitrineClient("127.0.0.1:7700") as client:
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,12 +21,15 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, schema_pb2, search_pb2, search_pb2_grpc
 
 DEFAULT_ADDRESS = "127.0.0.1:7700"
 DEFAULT_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 1.0
+
+Metadata = tuple[tuple[str, str], ...]
 UPSERT_TIMEOUT_S = 3600.0
 """A whole stream of products; an answer that stays away longer than this means that the service hangs."""
 
@@ -53,6 +57,14 @@ _RETRIES = json.dumps(
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
 )
+
+
+def trace_metadata() -> Metadata:
+    """Return the trace context of this task, else that of the environment's TRACEPARENT; nothing without either."""
+    if context := hop_context():
+        return context
+    traceparent = read_traceparent([(TRACEPARENT, os.environ.get("TRACEPARENT", ""))])
+    return ((TRACEPARENT, traceparent),) if traceparent else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +105,21 @@ class VitrineClient:
     """Calls the gateway; made inside a running event loop, used as an `async with`.
 
     Every method takes `timeout_s`, the seconds that the call may last, and raises VitrineError when it fails.
+    `metadata` is asked before each call for what goes along with it, such as `x-request-id`; by default the trace context.
     """
 
     def __init__(
-        self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S, retry: bool = True
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: bool = True,
+        metadata: Callable[[], Metadata] = trace_metadata,
     ) -> None:
         options = [("grpc.service_config", _RETRIES)] if retry else [("grpc.enable_retries", 0)]
         self.address = address
         self._timeout_s = timeout_s
+        self._metadata = metadata
         self._channel = aio.insecure_channel(address, options=options)
         self._search = search_pb2_grpc.SearchServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(self._channel)
@@ -117,13 +136,15 @@ class VitrineClient:
     ) -> search_pb2.SearchResponse:
         """Find products."""
         with self._translated():
-            return await self._search.Search(request, timeout=timeout_s or self._timeout_s)
+            return await self._search.Search(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
 
     async def converse(
         self, request: search_pb2.ConverseRequest, *, timeout_s: float | None = None
     ) -> AsyncGenerator[search_pb2.ConverseResponse, None]:
         """Take one turn of a conversation: what was understood, then the hits, then the reply."""
-        call = self._search.Converse(request, timeout=timeout_s or self._timeout_s)
+        call = self._search.Converse(request, timeout=timeout_s or self._timeout_s, metadata=self._metadata())
         try:
             with self._translated():
                 async for answer in call:
@@ -151,7 +172,9 @@ class VitrineClient:
         options = catalogue_pb2.UpsertOptions(
             rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, source=source, schema=schema
         )
-        answers = stream_products(self.address, options, products, timeout_s=timeout_s)
+        answers = stream_products(
+            self.address, options, products, timeout_s=timeout_s, metadata=self._metadata()
+        )
         try:
             async with aclosing(answers):
                 async for answer in answers:
@@ -166,7 +189,9 @@ class VitrineClient:
     ) -> catalogue_pb2.DeleteProductsResponse:
         """Delete products; unknown ids are passed over."""
         with self._translated():
-            return await self._catalogue.DeleteProducts(request, timeout=timeout_s or self._timeout_s)
+            return await self._catalogue.DeleteProducts(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
 
     async def get_product(
         self, product_id: str, *, timeout_s: float | None = None
@@ -174,19 +199,25 @@ class VitrineClient:
         """Return a product with the two halves of its vector."""
         request = catalogue_pb2.GetProductRequest(product_id=product_id)
         with self._translated():
-            return await self._catalogue.GetProduct(request, timeout=timeout_s or self._timeout_s)
+            return await self._catalogue.GetProduct(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
 
     async def describe(self, *, timeout_s: float | None = None) -> catalogue_pb2.DescribeResponse:
         """Return what the index holds and which versions answer."""
         request = catalogue_pb2.DescribeRequest()
         with self._translated():
-            return await self._catalogue.Describe(request, timeout=timeout_s or self._timeout_s)
+            return await self._catalogue.Describe(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
 
     async def health(self, service: str = "", *, timeout_s: float | None = None) -> str:
         """Return the service's health, "SERVING" when it is well; the empty name asks for all of them."""
         request = health_pb2.HealthCheckRequest(service=service)
         with self._translated():
-            answer = await self._health.Check(request, timeout=timeout_s or self._timeout_s)
+            answer = await self._health.Check(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
         return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
 
     async def _reachable(self) -> bool:

@@ -21,6 +21,7 @@ async def stream_products(
     products: AsyncIterable[catalogue_pb2.ProductInput],
     *,
     timeout_s: float,
+    metadata: tuple[tuple[str, str], ...] = (),
 ) -> AsyncGenerator[catalogue_pb2.UpsertProductsResponse, None]:
     """Write products as they are yielded and give the service's answers as they come.
 
@@ -33,7 +34,9 @@ async def stream_products(
     # Its own: the loop's threads are few, and `products` may need one.
     waiting = ThreadPoolExecutor(1, "product-stream")
     with grpc.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel:
-        call = catalogue_pb2_grpc.CatalogueServiceStub(channel).UpsertProducts(requests, timeout=timeout_s)
+        call = catalogue_pb2_grpc.CatalogueServiceStub(channel).UpsertProducts(
+            requests, timeout=timeout_s, metadata=metadata
+        )
         requests.call.set_result(call)
         try:
             while (answer := await loop.run_in_executor(waiting, next, call, None)) is not None:

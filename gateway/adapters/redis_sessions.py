@@ -17,6 +17,7 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -38,6 +39,8 @@ from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreE
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
+from vitrine.channels import Tls
+from vitrine.process.tracing import span
 from vitrine.v1 import rewrite_pb2
 
 LAYOUT = 1
@@ -62,19 +65,37 @@ _logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_redis_sessions(
-    url: str, *, ttl_s: float, max_bytes_each: int, timeout_s: float = _TIMEOUT_S
+    url: str, *, ttl_s: float, max_bytes_each: int, timeout_s: float = _TIMEOUT_S, tls: Tls | None = None
 ) -> AsyncIterator["RedisSessions"]:
-    """Open the sessions of a Redis at redis://, rediss:// or unix://; one that is not there yet may come."""
+    """Open the sessions of a Redis at redis://, rediss:// or unix://; one that is not there yet may come.
+
+    rediss:// is TLS; `tls` says whom to trust.
+    """
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=_CONNECTIONS,
         timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
+        **_tls_options(url, tls),
         retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
     )
     async with Redis.from_pool(pool) as client:
         yield RedisSessions(client, ttl_s=ttl_s, max_bytes_each=max_bytes_each, timeout_s=timeout_s)
+
+
+def _tls_options(url: str, tls: Tls | None) -> dict[str, Any]:
+    if not url.startswith("rediss://"):
+        return {}
+    files = Tls() if tls is None else tls
+    options: dict[str, Any] = {
+        "ssl_ca_certs": files.ca,
+        "ssl_certfile": files.cert,
+        "ssl_keyfile": files.key,
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+    }
+    return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
 class RedisSessions:
@@ -208,7 +229,7 @@ class RedisSessions:
             return
 
     async def _answer(self, work: Awaitable[T]) -> T:
-        with _translated():
+        with _translated(), span("redis", **{"peer.service": "redis"}):
             async with asyncio.timeout(2 * self._timeout_s):  # a connection, and an answer on it
                 return await work
 

@@ -21,6 +21,8 @@ from gateway.context import hop_metadata, request_id
 from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
 from gateway.logs import log_event
 from gateway.model import Embedded, Embedding, EncoderInputs
+from vitrine.channels import Tls, open_channel
+from vitrine.process.tracing import span
 from vitrine.tensors import (
     EMBED_COMPOSED,
     EMBED_IMAGE,
@@ -50,9 +52,9 @@ _logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_triton(address: str) -> AsyncIterator["TritonEncoder"]:
+async def open_triton(address: str, *, tls: Tls | None = None) -> AsyncIterator["TritonEncoder"]:
     """Open the encoder; a server that is not there yet is connected to when it comes."""
-    async with aio.insecure_channel(address, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
+    async with open_channel(address, tls, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
         yield TritonEncoder(triton_grpc.GRPCInferenceServiceStub(channel))
 
 
@@ -66,10 +68,11 @@ class TritonEncoder:
         """Return one row for each row of the inputs, of which there are 1 to MAX_BATCH_SIZE."""
         ensemble = _ensemble(inputs)
         request = _infer_request(ensemble, inputs)
-        try:
-            response = await self._stub.ModelInfer(request, timeout=timeout_s, metadata=hop_metadata())
-        except aio.AioRpcError as error:
-            raise _translated(error, ensemble) from error
+        with span("triton ModelInfer", **{"peer.service": "triton", "vitrine.model": ensemble.name}):
+            try:
+                response = await self._stub.ModelInfer(request, timeout=timeout_s, metadata=hop_metadata())
+            except aio.AioRpcError as error:
+                raise _translated(error, ensemble) from error
         outputs = {
             output.name: (output.shape, raw)
             for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)

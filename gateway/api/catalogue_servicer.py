@@ -10,7 +10,8 @@ from grpc import aio
 
 from gateway.api.images import check_image
 from gateway.api.responses import product_message, versions_message
-from gateway.context import current_call, time_for_hop
+from gateway.callers import Scope
+from gateway.context import current_call, require, time_for_hop
 from gateway.errors import (
     FailedPrecondition,
     InvalidQuery,
@@ -21,15 +22,18 @@ from gateway.errors import (
 )
 from gateway.indexing.encoding import Refusal, Submission
 from gateway.indexing.ingest import Outcome, ingest
+from gateway.memory import ByteBudget, StreamedBytes
 from gateway.model import FieldSummary, IndexSummary
 from gateway.ports import CollectionWriter, Encoder, IndexAdministrator, VectorIndex
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Versions
 from vitrine.domain import limits
+from vitrine.domain.counts import check_counts
 from vitrine.domain.errors import InvalidValue
 from vitrine.domain.messages import read_product, read_schema_message, schema_message
 from vitrine.domain.product import check_id, check_product
 from vitrine.domain.schema import NUMBER_KINDS, Kind, Schema, changes
+from vitrine.image_header import MAX_WORK
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc
 
 MAX_STREAMS = 4
@@ -65,10 +69,12 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         products: ProductLookup,
         *,
         margin_s: float,
+        memory: ByteBudget,
     ) -> None:
         self._index = index
         self._products = products
         self._margin_s = margin_s
+        self._memory = memory
         self._administrator = administrator
         self._encoder = encoder
         self._streams = 0
@@ -98,11 +104,11 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     ) -> catalogue_pb2.DeleteProductsResponse:
         """Delete products; those that are not there do not count."""
         del context
-        ids = list(dict.fromkeys(request.product_ids))
         if not 1 <= len(request.product_ids) <= limits.MAX_DELETED:
             raise InvalidQuery(
                 "product_ids", f"must be 1 to {limits.MAX_DELETED:,}, got {len(request.product_ids):,}"
             )
+        ids = list(dict.fromkeys(request.product_ids))
         for i, product_id in enumerate(ids):
             with as_invalid_query():
                 check_id(f"product_ids[{i}]", product_id)
@@ -111,6 +117,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         writer = await self._administrator.current(version.manifest, embedding_dim=version.embedding_dim)
         deleted = await writer.delete(ids)
         self._products.forget(ids, version.collection)
+        current_call().notes.update(deleted=deleted, index=version.collection)
         return catalogue_pb2.DeleteProductsResponse(deleted=deleted)
 
     async def GetProduct(  # noqa: N802
@@ -148,6 +155,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         schema = _schema(options)
         manifest = await self._encoder.manifest(timeout_s=_MANIFEST_TIMEOUT_S)
         rebuild = options is not None and await self._rebuilds(options, manifest, schema)
+        current_call().notes.update(rebuild=rebuild)
+        if rebuild:
+            require(Scope.ADMIN)
         dim = await self._encoder.embedding_dim(timeout_s=_MANIFEST_TIMEOUT_S)
         async with AsyncExitStack() as held:
             if options is not None and rebuild:
@@ -161,14 +171,20 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
             # one that sends meanwhile may get an error of its own transport instead.
             await context.send_initial_metadata(())
             tally = _Tally()
-            items = _read_items(None if options is not None else first, requests, writer.version.schema)
+            bytes_held = StreamedBytes(self._memory)
+            held.callback(bytes_held.close)
+            items = _read_items(
+                None if options is not None else first, requests, writer.version.schema, bytes_held
+            )
             outcomes = await held.enter_async_context(
                 aclosing(ingest(items, encoder=self._encoder, writer=writer))
             )
             async for outcome in outcomes:
                 self._products.forget(outcome.written, writer.version.collection)
+                bytes_held.drop(outcome.items)
                 yield _acknowledgement(tally, outcome, rebuild=rebuild)
             await (self._promote(writer, tally) if rebuild else writer.seal())
+            current_call().notes.update(index=writer.version.collection)
             yield _counts(tally, index=writer.version.collection)
 
     async def _rebuilds(
@@ -210,10 +226,13 @@ async def _read_items(
     first: catalogue_pb2.UpsertProductsRequest | None,
     rest: AsyncIterator[catalogue_pb2.UpsertProductsRequest],
     schema: Schema,
+    held: StreamedBytes,
 ) -> AsyncIterator[Submission | Refusal]:
     if first is not None:
+        await held.add(first.ByteSize())
         yield await _read_item(first, schema)
     async for request in rest:
+        await held.add(request.ByteSize())
         yield await _read_item(request, schema)
 
 
@@ -224,6 +243,7 @@ async def _read_item(request: catalogue_pb2.UpsertProductsRequest, schema: Schem
         raise InvalidQuery("part", "must hold options or a product")
     message = request.product.product
     try:
+        check_counts(request.product)
         product = read_product(message, schema)
         check_product(product, schema)
         images = await _images(request.product)
@@ -242,9 +262,9 @@ async def _images(product: catalogue_pb2.ProductInput) -> tuple[bytes, ...]:
         raise InvalidQuery("image", "must not be empty where there are more images")
     if not product.image:
         return ()
-    await check_image(product.image)
+    await check_image(product.image, max_work=MAX_WORK)
     for position, image in enumerate(product.more_images):
-        await check_image(image, field=f"more_images[{position}]")
+        await check_image(image, field=f"more_images[{position}]", max_work=MAX_WORK)
     return (product.image, *product.more_images)
 
 

@@ -48,6 +48,11 @@ class Outcome:
     cut: int = 0
     """Products whose words are longer than what the encoder reads, of those that were encoded."""
 
+    @property
+    def items(self) -> int:
+        """How many submissions and refusals it is of."""
+        return len(self.written) + len(self.unchanged) + len(self.refusals)
+
 
 @dataclass(slots=True)
 class _Batch:

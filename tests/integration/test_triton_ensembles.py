@@ -30,7 +30,6 @@ from vitrine.tensors import EMBEDDING_DIM, ENSEMBLES, MANIFEST, MANIFEST_PARAMET
 START_S = 60.0
 STOP_S = 20.0
 CALL_S = 30.0
-PORT_BASE = 17_850
 
 TEXTS = ("red dress", "navy checked midi dress with long sleeves", "", "zzz", "the same but in blue")
 
@@ -45,13 +44,20 @@ def picture(seed: int, kind: str = "JPEG", size: tuple[int, int] = (256, 192)) -
 
 PICTURES = (picture(0), picture(1, "PNG"), picture(2, "WEBP"), picture(3, size=(100, 300)), picture(4))
 TRUNCATED = PICTURES[0][: len(PICTURES[0]) // 2]
+NO_PALETTE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000008000000080803000000f3d14eb9"
+    "0000000c49444154789c6360a00e0000004800012eb83c7e0000000049454e44ae426082"
+)
+"""A PNG of palette colours that has no palette, on which Pillow fails with an assertion."""
 
 
 @pytest.fixture(scope="module")
-def triton(model_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def triton(
+    model_repository: Path, triton_ports: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
     """A server on loopback, stopped gracefully at the end."""
     state = tmp_path_factory.mktemp("triton")
-    settings = Settings(state=state, port_base=PORT_BASE, repository=model_repository)
+    settings = Settings(state=state, port_base=triton_ports, repository=model_repository)
     triton_runtime.prepare(state)
     with (state / "triton.log").open("wb") as log:
         server = subprocess.Popen(
@@ -205,6 +211,7 @@ async def test_row_does_not_depend_on_its_batch(client: InferenceServerClient) -
     ("data", "reason"),
     [
         (TRUNCATED, "is truncated or damaged"),
+        (NO_PALETTE, "is truncated or damaged"),
         (b"", "is empty"),
         (b"GIF89a...", "is not a JPEG, PNG or WebP picture"),
         (picture(0, "BMP"), "is not a JPEG, PNG or WebP picture"),
@@ -234,6 +241,27 @@ async def test_bad_picture_fails_alone(client: InferenceServerClient, reference:
             assert answer.startswith("INVALID_ARGUMENT")
         else:
             assert_same(answer, expected[[index % len(PICTURES)]])
+
+
+@pytest.mark.parametrize("ensemble", ["embed_image", "embed_composed"])
+async def test_fifteen_bad_pictures_among_forty_good_ones(
+    client: InferenceServerClient, ensemble: str
+) -> None:
+    """Each good one is answered and each bad one refused, however they share batches."""
+    words = [strings("text", ["red"])] if ensemble == "embed_composed" else []
+    said = await asyncio.gather(
+        *(
+            outcome(
+                client,
+                ensemble,
+                strings("image", [NO_PALETTE if i % 11 in {2, 5, 8} else PICTURES[0]]),
+                *words,
+            )
+            for i in range(55)
+        )
+    )
+    refused = f"INVALID_ARGUMENT: in ensemble '{ensemble}', image: is truncated or damaged"
+    assert Counter(said) == {"OK": 40, refused: 15}
 
 
 async def test_bad_pictures_never_hang_the_server(client: InferenceServerClient) -> None:

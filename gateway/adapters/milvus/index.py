@@ -37,6 +37,7 @@ from gateway.model import (
     Weights,
 )
 from gateway.ports import MAX_POOL
+from vitrine.channels import Tls
 from vitrine.domain.filters import Filter
 from vitrine.domain.schema import Schema, changes
 from vitrine.domain.schema_files import shipped_schema
@@ -55,6 +56,7 @@ async def open_milvus(
     *,
     name: str = "products",
     token: str = "",
+    tls: Tls | None = None,
     max_concurrency: int = 32,
     write_timeout_s: float = 30.0,
     max_pool: int = MAX_POOL,
@@ -66,7 +68,7 @@ async def open_milvus(
     calls under way; what exceeds it waits here, within its own timeout. `max_pool` bounds the products that are
     ordered by a field at once.
     """
-    async with connect(uri, token=token, max_concurrency=max_concurrency) as connection:
+    async with connect(uri, token=token, tls=tls, max_concurrency=max_concurrency) as connection:
         index = MilvusIndex(connection, name=name, write_timeout_s=write_timeout_s, max_pool=max_pool)
         try:
             yield index
