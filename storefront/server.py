@@ -8,7 +8,13 @@ from aiohttp import web
 
 from storefront.bridge import Bridge, page_routes
 from storefront.forms import MAX_BODY_BYTES
-from storefront.guards import add_headers, limit_work, require_own_page, translate_errors
+from storefront.guards import (
+    add_headers,
+    answer_malformed_requests,
+    limit_work,
+    require_own_page,
+    translate_errors,
+)
 from storefront.settings import Settings
 from vitrine.client import VitrineClient
 
@@ -23,6 +29,7 @@ LOGGER = logging.getLogger("storefront")
 
 async def application(settings: Settings) -> web.Application:
     """Make the application, with a client of the gateway that closes with it."""
+    answer_malformed_requests()
     client = VitrineClient(settings.gateway, timeout_s=settings.call_timeout_s)
 
     async def close(_: web.Application) -> None:
@@ -34,7 +41,9 @@ async def application(settings: Settings) -> web.Application:
             translate_errors,
             require_own_page(settings.host_names),
             limit_work(
-                settings.max_requests, longest_s=settings.upload_timeout_s + 2 * settings.call_timeout_s
+                settings.max_requests,
+                most_uploads=settings.max_uploads,
+                longest_s=settings.upload_timeout_s + 2 * settings.call_timeout_s,
             ),
         ],
     )

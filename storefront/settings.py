@@ -24,7 +24,9 @@ class Settings:
     upload_timeout_s: float = 20.0
     """Of reading one request."""
     max_requests: int = 64
-    """At work at the same time; the next one is refused."""
+    """Requests without a body that are at work at the same time; the next one is refused."""
+    max_uploads: int = 16
+    """Searches and turns at the same time, which have a body; the next one is refused, and the page is served still."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
