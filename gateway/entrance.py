@@ -1,5 +1,7 @@
 """How much may come in at once: the options of gRPC's core, and the counters in front of every call."""
 
+from collections.abc import Callable
+
 from gateway.edge.interceptors import Crowding
 from gateway.edge.reception import Crowd, Reception
 from gateway.edge.standard_calls import MAX_CHECKS, MAX_REFLECTIONS, MAX_WATCHES, StandardCalls
@@ -17,12 +19,12 @@ _IDENTITY_ALONE = 1
 """The set of compressions of gRPC's core, a bit each; the lowest is none at all."""
 
 
-def open_crowding(settings: Settings, metrics: Metrics) -> Crowding:
-    """Return the counters of one gateway."""
+def open_crowding(settings: Settings, metrics: Metrics) -> Callable[[], Crowding]:
+    """Return what makes the counters of a listener: each counts its own calls, and all count their bytes together."""
     reception = Reception(places=settings.max_receiving, budget=ByteBudget(settings.max_request_bytes))
     metrics.request_bytes.set_function(lambda: reception.budget.used)
     metrics.receiving.set_function(lambda: reception.receiving_slowly)
-    return Crowding(
+    return lambda: Crowding(
         calls=Crowd("calls at once", settings.max_concurrent_calls),
         reception=reception,
         standard=StandardCalls(reception, watch_s=settings.max_connection_age_s or _DAY_S),

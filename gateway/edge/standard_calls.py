@@ -17,9 +17,10 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from gateway.edge.aborting import released
+from gateway.edge.authentication import Authentication
 from gateway.edge.decoding import decode
 from gateway.edge.reception import Crowd, Reception
-from gateway.edge.statuses import rich_status
+from gateway.edge.statuses import abort, rich_status
 from gateway.errors import DeadlineExceeded, InvalidQuery, SearchError
 
 MAX_CHECKS, MAX_WATCHES, MAX_REFLECTIONS = 64, 64, 4
@@ -52,8 +53,11 @@ class StandardCalls:
             _REFLECTION: (Crowd("streams of reflection at once", MAX_REFLECTIONS), REFLECTION_S),
         }
 
-    def wrapped(self, method: str, handler: Any) -> Any:
-        """Return the handler within its bounds; None for a method that this module does not know."""
+    def wrapped(self, method: str, handler: Any, authentication: Authentication) -> Any:
+        """Return the handler within its bounds; None for a method that this module does not know.
+
+        `Check` is open, since probes and balancers have nothing to show; the others are for callers who are known.
+        """
         if method not in self._rules:
             return None
         crowd, longest_s = self._rules[method]
@@ -61,11 +65,13 @@ class StandardCalls:
 
         async def behaviour(stream: AsyncIterator[bytes], context: _Context) -> None:
             try:
+                if method != _CHECK:
+                    authentication.caller_of(context)
                 with crowd.entered():
                     async with asyncio.timeout(longest_s):
                         await self._answer(handler, stream, context, parse)
             except SearchError as error:
-                await context.abort(error.code, rich_status(error, "").message)
+                await abort(context, error.code, rich_status(error, ""))
             except TimeoutError:
                 await context.abort(DeadlineExceeded.code, f"a call lasts {longest_s:g} s at most")
 
