@@ -1,6 +1,8 @@
 """Whether the gateway can answer: encoders and index reachable, and made for each other (retrieval/compatibility.py)."""
 
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +18,9 @@ SEARCH_SERVICE = "vitrine.v1.SearchService"
 CATALOGUE_SERVICE = "vitrine.v1.CatalogueService"
 OVERALL = ""
 """The name that health checks without a service ask for."""
+STARTED = "vitrine.Started"
+"""SERVING from the first moment at which searches could be answered until the drain, whatever becomes of the services that all
+gateways share: whether calls should be sent here, to be answered as well as they can be."""
 
 _logger = logging.getLogger(__name__)
 
@@ -30,7 +35,11 @@ class ProbeSettings:
 
 
 class Readiness:
-    """Probes with a real inference and a real look-up, and tells health what came of it."""
+    """Probes with a real inference and a real look-up, and tells health what came of it.
+
+    `answered` returns when a dependency last answered a call, by the clock, so that a probe that is late because of them
+    counts for nothing.
+    """
 
     def __init__(
         self,
@@ -40,12 +49,17 @@ class Readiness:
         *,
         settings: ProbeSettings,
         tell: Callable[[Mapping[str, bool]], Awaitable[None]],
+        answered: Callable[[str], float] = lambda _: -math.inf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encoder = encoder
         self._index = index
         self._compatibility = compatibility
         self._settings = settings
         self._tell = tell
+        self._answered = answered
+        self._clock = clock
+        self._started = False
         # Nothing counts as there until it has answered once.
         self._failed = {"encoder": settings.failures, "index": settings.failures}
         self._obstacle = ""
@@ -56,14 +70,25 @@ class Readiness:
         await self._ask("index", self._look_up)
         reachable = all(failed < self._settings.failures for failed in self._failed.values())
         searchable = reachable and await self._agrees()
-        await self._tell({OVERALL: reachable, CATALOGUE_SERVICE: reachable, SEARCH_SERVICE: searchable})
+        self._started = self._started or searchable
+        await self._tell(
+            {
+                OVERALL: reachable,
+                CATALOGUE_SERVICE: reachable,
+                SEARCH_SERVICE: searchable,
+                STARTED: self._started,
+            }
+        )
 
     async def _ask(self, dependency: str, question: Callable[[], Awaitable[object]]) -> None:
+        began = self._clock()
         try:
             await question()
         except (Overloaded, FailedPrecondition):
             pass  # an answer: busy is not gone, and an index may not be there yet
         except SearchError as error:
+            if self._answered(dependency) >= began:
+                return  # it answered others meanwhile: late is not gone
             self._failed[dependency] += 1
             if self._failed[dependency] == self._settings.failures:
                 log_event(
