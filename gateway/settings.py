@@ -89,9 +89,9 @@ class Settings:
     max_receiving: int = 16
     """Calls whose request is being received at once; the others wait for a moment. Half of the places are for requests
     that take longer than a tenth of a second to come in."""
-    max_request_bytes: int = 48_000_000
+    max_request_bytes: int = 32_000_000
     """Of all requests that are being answered together; what is more is refused for a moment."""
-    max_ingest_bytes: int = 48_000_000
+    max_ingest_bytes: int = 32_000_000
     """Of all products that are being indexed together; their streams wait for room."""
     max_connection_age_s: int = 300
     """Balancers in front spread connections, not calls: old connections are asked to come back."""
