@@ -49,9 +49,8 @@ class Flood:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(_PREFACE + _frame(_SETTINGS, 0, 0))
         for i in range(self.calls):
-            stream = 2 * i + 1
-            self._streams[stream] = _Stream(self._initial)
-            writer.write(_frame(_HEADERS, _END_HEADERS, stream, _headers(self.path)))
+            self._streams[2 * i + 1] = _Stream(self._initial)
+            writer.write(_frame(_HEADERS, _END_HEADERS, 2 * i + 1, _headers(self.path)))
         reading = asyncio.create_task(self._read(reader, writer))
         reading.add_done_callback(lambda _: self._moved.set())
         try:
@@ -141,12 +140,16 @@ def _text(text: str) -> bytes:
     return bytes([len(text)]) + text.encode()
 
 
-async def _main(port: int, path: str, connections: int, calls: int, message: Path) -> None:
-    framed = grpc_message(message.read_bytes())
+async def _main(port: int, path: str, connections: int, calls: int, message: bytes) -> None:
+    framed = grpc_message(message)
     floods = [Flood(port, path, framed, calls) for _ in range(connections)]
     await asyncio.gather(*(flood.run() for flood in floods))
     sys.stdout.write("over\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5])))
+    asyncio.run(
+        _main(
+            int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]).read_bytes()
+        )
+    )
