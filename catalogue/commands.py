@@ -70,6 +70,11 @@ class _Options:
     metavar="NAME",
     help="Fetch from this host although its address is private; may be given several times.",
 )
+@click.option(
+    "--allow-outside",
+    is_flag=True,
+    help="Read pictures outside the catalogue's folder too, where its rows name them by such paths or by links.",
+)
 @click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
     "--timeout",
@@ -88,6 +93,7 @@ def index(
     fetch_pictures: bool,
     pictures_cache: Path | None,
     allowed_hosts: tuple[str, ...],
+    allow_outside: bool,
     want_json: bool,
     place: Place,
     timeout: float,
@@ -107,7 +113,9 @@ def index(
     connection = place.connection(timeout)
     try:
         schema = read_schema(schema_file) if schema_file is not None else None
-        catalogue = open_catalogue(path, schema, usual=lambda: _schema_of_index(place))
+        catalogue = open_catalogue(
+            path, schema, usual=lambda: _schema_of_index(place), allow_outside=allow_outside
+        )
         _send(connection, catalogue, report, options)
     except (CatalogueError, SchemaError) as error:
         raise Failure(str(error)) from error

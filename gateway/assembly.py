@@ -18,8 +18,10 @@ from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.edge.sending import known_calls
+from gateway.encoders import Encoders
 from gateway.entrance import open_crowding, server_options
 from gateway.indexing.pacing import PacedEncoder
+from gateway.indexing.writing import Writing
 from gateway.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
@@ -121,8 +123,12 @@ async def serving_gateway(
     )
     catalogue = CatalogueServicer(
         dependencies.index,
-        dependencies.administrator,
-        PacedEncoder(dependencies.encoder, _batch_lane(settings, lanes, metrics)),
+        Writing(
+            dependencies.index,
+            dependencies.administrator,
+            Encoders([PacedEncoder(dependencies.encoder, _batch_lane(settings, lanes, metrics))]),
+            metrics,
+        ),
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),

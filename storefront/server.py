@@ -10,6 +10,7 @@ from storefront.bridge import Bridge, page_routes
 from storefront.forms import MAX_BODY_BYTES
 from storefront.guards import (
     add_headers,
+    answer_malformed_requests,
     hop_metadata,
     limit_work,
     require_own_page,
@@ -35,6 +36,7 @@ LOGGER = logging.getLogger("storefront")
 
 async def application(settings: Settings, *, tracer: Tracer = UNTRACED) -> web.Application:
     """Make the application, with a client of the gateway that closes with it."""
+    answer_malformed_requests()
     client = VitrineClient(
         settings.gateway,
         timeout_s=settings.call_timeout_s,
@@ -55,7 +57,9 @@ async def application(settings: Settings, *, tracer: Tracer = UNTRACED) -> web.A
             translate_errors,
             require_own_page(settings.host_names),
             limit_work(
-                settings.max_requests, longest_s=settings.upload_timeout_s + 2 * settings.call_timeout_s
+                settings.max_requests,
+                most_uploads=settings.max_uploads,
+                longest_s=settings.upload_timeout_s + 2 * settings.call_timeout_s,
             ),
         ],
     )

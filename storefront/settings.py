@@ -35,7 +35,9 @@ class Settings:
     upload_timeout_s: float = 20.0
     """Of reading one request."""
     max_requests: int = 64
-    """At work at the same time; the next one is refused."""
+    """Requests without a body that are at work at the same time; the next one is refused."""
+    max_uploads: int = 16
+    """Searches and turns at the same time, which have a body; the next one is refused, and the page is served still."""
     traces: str = ""
     """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
     trace_share: float = 1.0
