@@ -22,6 +22,7 @@ from grpc import aio
 
 from gateway.callers import UNKNOWN
 from gateway.context import REQUEST_ID_HEADER, Call, current_call, enter_call
+from gateway.edge.aborting import released
 from gateway.edge.audit import audit
 from gateway.edge.decoding import decode
 from gateway.edge.door import Door
@@ -126,10 +127,16 @@ class Edge(aio.ServerInterceptor):
         method = _Method(self, handler, service.methods_by_name[method_name])
         serialise = handler.response_serializer
         if handler.request_streaming:
-            return grpc.stream_stream_rpc_method_handler(method.stream_stream, response_serializer=serialise)
+            return grpc.stream_stream_rpc_method_handler(
+                released(method.stream_stream), response_serializer=serialise
+            )
         if handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(method.unary_stream, response_serializer=serialise)
-        return grpc.stream_unary_rpc_method_handler(method.unary_unary, response_serializer=serialise)
+            return grpc.stream_stream_rpc_method_handler(
+                released(method.unary_stream), response_serializer=serialise
+            )
+        return grpc.stream_unary_rpc_method_handler(
+            released(method.unary_unary), response_serializer=serialise
+        )
 
 
 class _Method:
