@@ -200,8 +200,9 @@ class _Method:
             try:
                 if self._edge.closed:
                     raise ShuttingDown  # noqa: TRY301 - told like every other error
-                caller = self._edge.door.caller(self._needs, context)
+                caller = self._edge.door.caller(context)
                 enter_call(replace(call, caller=caller))
+                self._edge.door.check(caller, self._needs)
                 with self._edge.crowding.calls.entered(), self._edge.door.counted(caller, self._needs):
                     async with asyncio.timeout(deadline.remaining_s()):
                         yield
@@ -272,7 +273,7 @@ class _Method:
                     f"the stream kept waiting for {rules.idle_s:g} s, to which each message adds {rules.earned_s:g} s"
                 ) from None
             patience_s = min(rules.idle_s, patience_s - (time.monotonic() - began) + rules.earned_s)
-            self._edge.door.caller(self._needs, context)
+            self._edge.door.check(self._edge.door.caller(context), self._needs)
             yield self._parse(data)
 
 
