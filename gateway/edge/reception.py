@@ -7,8 +7,9 @@ are taken too, it is refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from typing import cast
 
 from google.protobuf.message import Message
 
@@ -105,8 +106,19 @@ class Crowd:
             self.here -= 1
 
 
+def closing_requests(
+    stream: AsyncIterator[bytes],
+) -> AbstractAsyncContextManager[AsyncGenerator[bytes, None]]:
+    """Give gRPC's requests of a call, closed when the block is left.
+
+    gRPC's iterator and its generator hold each other otherwise, and with them a call that should end.
+    """
+    return aclosing(cast("AsyncGenerator[bytes, None]", aiter(stream)))
+
+
 async def _first(stream: AsyncIterator[bytes]) -> bytes:
-    data = await anext(aiter(stream), None)
+    async with closing_requests(stream) as messages:
+        data = await anext(messages, None)
     if data is None:
         raise InvalidQuery("request", "is missing")
     return data
