@@ -27,7 +27,7 @@ from gateway.edge.audit import audit
 from gateway.edge.decoding import decode
 from gateway.edge.door import Door
 from gateway.edge.methods import needs
-from gateway.edge.reception import Crowd, Reception
+from gateway.edge.reception import Crowd, Reception, closing_requests
 from gateway.edge.sending import Patience, made_ahead
 from gateway.edge.standard_calls import StandardCalls
 from gateway.edge.statuses import abort, internal_status, rich_status
@@ -172,7 +172,8 @@ class _Method:
     async def stream_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
         async with (
             self._answering(context, _deadline(context, default_s=_DAY_S, maximum_s=_DAY_S)),
-            aclosing(self._handler.stream_stream(self._parsed(stream, context), context)) as responses,
+            closing_requests(stream) as requests,
+            aclosing(self._handler.stream_stream(self._parsed(requests, context), context)) as responses,
         ):
             async for response in responses:
                 await self._patience.write(context, response)

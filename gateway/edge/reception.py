@@ -7,8 +7,9 @@ are taken too, it is refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from typing import cast
 
 from google.protobuf.message import Message
 
@@ -107,13 +108,27 @@ class Crowd:
             self.here -= 1
 
 
+def closing_requests(
+    stream: AsyncIterator[bytes],
+) -> AbstractAsyncContextManager[AsyncGenerator[bytes, None]]:
+    """Give gRPC's requests of a call, closed when the block is left.
+
+    gRPC's iterator and its generator hold each other otherwise, and with them a call that should end.
+    """
+    return aclosing(cast("AsyncGenerator[bytes, None]", aiter(stream)))
+
+
 async def _one(stream: AsyncIterator[bytes]) -> bytes:
     """Return the one message of a request, once its end was read too.
 
     Without that gRPC keeps the bytes of a call that it refuses until Python's collector comes by, and that may be
     hundreds of calls later. A caller who does not end its request is answered all the same.
     """
-    messages = aiter(stream)
+    async with closing_requests(stream) as messages:
+        return await _only(messages)
+
+
+async def _only(messages: AsyncGenerator[bytes, None]) -> bytes:
     data = await anext(messages, None)
     if data is None:
         raise InvalidQuery("request", "is missing")
