@@ -18,6 +18,7 @@ from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.edge.sending import known_calls
+from gateway.encoders import Encoders
 from gateway.entrance import open_crowding, server_options
 from gateway.indexing.pacing import PacedEncoder
 from gateway.listeners import Listeners, Servicers, open_access, open_listeners
@@ -65,10 +66,17 @@ class Dependencies:
     """What stands behind the ports."""
 
     encoder: Encoder
+    next_encoder: Encoder | None = None
+    """The encoders of the index to come, which serve beside the others while it is built."""
     index: VectorIndex
     administrator: IndexAdministrator
     rewriter: Rewriter | None
     sessions: SessionStore
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return all encoders, the newest last."""
+        return (self.encoder,) if self.next_encoder is None else (self.encoder, self.next_encoder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +113,15 @@ async def serving_gateway(
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
-    compatibility = Compatibility(dependencies.encoder, dependencies.index)
+    encoders = Encoders(dependencies.encoders)
+    compatibility = Compatibility(encoders, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
     crowding = open_crowding(settings, metrics)
     lanes = _lanes(settings, metrics)
+    batch_lane = _batch_lane(settings, lanes, metrics)
     retrieval = Retrieval(
-        encoder=dependencies.encoder,
+        encoders=encoders,
         index=dependencies.index,
         compatibility=compatibility,
         summary=summary,
@@ -122,7 +132,7 @@ async def serving_gateway(
     catalogue = CatalogueServicer(
         dependencies.index,
         dependencies.administrator,
-        PacedEncoder(dependencies.encoder, _batch_lane(settings, lanes, metrics)),
+        Encoders([PacedEncoder(encoder, batch_lane) for encoder in dependencies.encoders]),
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
@@ -137,7 +147,7 @@ async def serving_gateway(
         options=server_options(settings),
     )
     readiness = await _readiness(
-        settings, dependencies, compatibility=compatibility, health=health, metrics=metrics
+        settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
     )
     await listeners.start()
     try:
@@ -163,6 +173,7 @@ async def serving_gateway(
 async def _readiness(
     settings: Settings,
     dependencies: Dependencies,
+    encoders: Encoders,
     *,
     compatibility: Compatibility,
     health: health_aio.HealthServicer,
@@ -177,7 +188,7 @@ async def _readiness(
 
     await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE), False))
     return Readiness(
-        dependencies.encoder,
+        encoders,
         dependencies.index,
         compatibility,
         settings=ProbeSettings(

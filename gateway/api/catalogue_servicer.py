@@ -12,6 +12,7 @@ from gateway.api.images import check_image
 from gateway.api.responses import product_message, versions_message
 from gateway.callers import Scope
 from gateway.context import current_call, require, time_for_hop
+from gateway.encoders import Encoders, Served
 from gateway.errors import (
     FailedPrecondition,
     InvalidQuery,
@@ -24,7 +25,7 @@ from gateway.indexing.encoding import Refusal, Submission
 from gateway.indexing.ingest import Outcome, ingest
 from gateway.memory import ByteBudget, StreamedBytes
 from gateway.model import FieldSummary, IndexSummary
-from gateway.ports import CollectionWriter, Encoder, IndexAdministrator, VectorIndex
+from gateway.ports import CollectionWriter, IndexAdministrator, VectorIndex
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Versions
 from vitrine.domain import limits
@@ -39,7 +40,7 @@ from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc
 MAX_STREAMS = 4
 """Ingests at once; each may hold some tens of megabytes."""
 
-_MANIFEST_TIMEOUT_S = 5.0
+_ENCODERS_TIMEOUT_S = 5.0
 
 _Context = aio.ServicerContext[Any, Any]
 
@@ -65,7 +66,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         self,
         index: VectorIndex,
         administrator: IndexAdministrator,
-        encoder: Encoder,
+        encoders: Encoders,
         products: ProductLookup,
         *,
         margin_s: float,
@@ -76,7 +77,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         self._margin_s = margin_s
         self._memory = memory
         self._administrator = administrator
-        self._encoder = encoder
+        self._encoders = encoders
         self._streams = 0
         self._rebuilding = asyncio.Lock()
 
@@ -153,12 +154,12 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         first = await anext(requests, None)
         options = first.options if first is not None and first.HasField("options") else None
         schema = _schema(options)
-        manifest = await self._encoder.manifest(timeout_s=_MANIFEST_TIMEOUT_S)
-        rebuild = options is not None and await self._rebuilds(options, manifest, schema)
+        rebuild = options is not None and await self._rebuilds(options, schema)
         current_call().notes.update(rebuild=rebuild)
         if rebuild:
             require(Scope.ADMIN)
-        dim = await self._encoder.embedding_dim(timeout_s=_MANIFEST_TIMEOUT_S)
+        served = await (self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S) if rebuild else self._in_use())
+        manifest, dim = served.manifest, served.embedding_dim
         async with AsyncExitStack() as held:
             if options is not None and rebuild:
                 await self._hold_rebuild(held)
@@ -177,7 +178,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 None if options is not None else first, requests, writer.version.schema, bytes_held
             )
             outcomes = await held.enter_async_context(
-                aclosing(ingest(items, encoder=self._encoder, writer=writer))
+                aclosing(ingest(items, encoder=served.encoder, writer=writer))
             )
             async for outcome in outcomes:
                 self._products.forget(outcome.written, writer.version.collection)
@@ -187,9 +188,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
             current_call().notes.update(index=writer.version.collection)
             yield _counts(tally, index=writer.version.collection)
 
-    async def _rebuilds(
-        self, options: catalogue_pb2.UpsertOptions, manifest: str, schema: Schema | None
-    ) -> bool:
+    async def _rebuilds(self, options: catalogue_pb2.UpsertOptions, schema: Schema | None) -> bool:
         if options.rebuild or not options.rebuild_if_stale:
             return options.rebuild
         try:
@@ -199,7 +198,16 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         except FailedPrecondition:  # there is none yet; if it is damaged, whoever writes to it says so
             return False
         stale = schema is not None and bool(changes(version.schema, schema).breaking)
-        return version.manifest != manifest or stale
+        newest = await self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S)
+        return version.manifest != newest.manifest or stale
+
+    async def _in_use(self) -> Served:
+        """Return the encoders that made the index in use; the newest where there is none."""
+        try:
+            version = await self._index.version(timeout_s=self._time_left())
+        except FailedPrecondition:  # whoever opens it says why
+            return await self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S)
+        return await self._encoders.of(version.manifest, timeout_s=_ENCODERS_TIMEOUT_S)
 
     def _time_left(self) -> float:
         return time_for_hop(current_call().deadline, margin_s=self._margin_s)
@@ -213,9 +221,10 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         """Make the built collection the one in use, once it holds this stream's products and no others."""
         if not tally.kept:
             raise InvalidQuery("product", "a rebuild needs one product at least that is not refused")
-        manifest = await self._encoder.manifest(timeout_s=_MANIFEST_TIMEOUT_S)
-        if manifest != writer.version.manifest:
-            raise FailedPrecondition("the encoders were exchanged during the rebuild: run it again")
+        try:
+            await self._encoders.of(writer.version.manifest, timeout_s=_ENCODERS_TIMEOUT_S)
+        except FailedPrecondition:
+            raise FailedPrecondition("the encoders were exchanged during the rebuild: run it again") from None
         # One that was cut off and resumed may hold products which its source has lost since.
         if await writer.seal() != len(tally.kept):
             await writer.retain(tally.kept)
