@@ -191,6 +191,26 @@ class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
         self._script.begin(request, context)
         return catalogue_pb2.DeleteProductsResponse(deleted=len(request.product_ids))
 
+    def ListIndexes(
+        self, request: catalogue_pb2.ListIndexesRequest, context: Any
+    ) -> catalogue_pb2.ListIndexesResponse:
+        self._script.begin(request, context)
+        kept = catalogue_pb2.KeptIndex
+        return catalogue_pb2.ListIndexesResponse(
+            indexes=[
+                kept(index="products_2", state=kept.STATE_IN_USE, products=1_200, model="0123456789abcdef"),
+                kept(index="products_1", state=kept.STATE_BEFORE, products=3_000, model="m-1"),
+                kept(index="products_3", state=kept.STATE_UNFINISHED, products=7, model="m-1"),
+            ]
+        )
+
+    def RestoreIndex(
+        self, request: catalogue_pb2.RestoreIndexRequest, context: Any
+    ) -> catalogue_pb2.RestoreIndexResponse:
+        self._script.begin(request, context)
+        replaced = catalogue_pb2.ReplacedIndex(index="products_2", products=1_200, products_now=3_000)
+        return catalogue_pb2.RestoreIndexResponse(index="products_1", replaced=replaced)
+
     def Describe(
         self, request: catalogue_pb2.DescribeRequest, context: Any
     ) -> catalogue_pb2.DescribeResponse:
