@@ -55,6 +55,11 @@ class Settings:
                 raise StackError(f"--set {name}: must begin with {', '.join(OVERRIDE_PREFIXES)}")
 
     @property
+    def traces(self) -> str:
+        """Endpoint of OTLP over HTTP to which Triton sends spans: the gateway's own; empty for none."""
+        return dict(self.overrides).get("GATEWAY_TRACES", "")
+
+    @property
     def gateway(self) -> str:
         """Address of the gateway's gRPC."""
         return self._address(0)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from stack.settings import Settings, StackError
 
+_NEVER_ALONE = 2**31 - 1
+"""Of so many inferences without a caller's trace Triton would trace one; those with one it always does."""
+
 EXIT_TIMEOUT_S = 10
 """How long tritonserver itself lets requests in flight finish after SIGTERM."""
 
@@ -63,6 +66,8 @@ def command(settings: Settings, runtime: Path) -> tuple[str, ...]:
     return (
         str(server / "bin" / "tritonserver"),
         f"--model-repository={settings.repository}",
+        # A member that was loaded anew by itself would compute under the digest of the others.
+        "--model-control-mode=none",
         f"--backend-directory={runtime / 'backends'}",
         f"--cache-directory={server / 'caches'}",
         "--allow-http=false",
@@ -73,6 +78,7 @@ def command(settings: Settings, runtime: Path) -> tuple[str, ...]:
         "--metrics-config=summary_latencies=true",
         f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
         f"--backend-config=python,shm-region-prefix-name={settings.prefix}",
+        *_tracing(settings.traces),
     )
 
 
@@ -89,6 +95,19 @@ def environment(base: Mapping[str, str]) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join(libraries + [p for p in [base.get("LD_LIBRARY_PATH")] if p]),
         "PATH": os.pathsep.join(paths),
     }
+
+
+def _tracing(endpoint: str) -> tuple[str, ...]:
+    """Return the arguments by which Triton's spans join those of the gateway; times alone, no tensor."""
+    if not endpoint:
+        return ()
+    return (
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        f"--trace-config=rate={_NEVER_ALONE}",
+        f"--trace-config=opentelemetry,url={endpoint}",
+        "--trace-config=opentelemetry,resource=service.name=triton",
+    )
 
 
 def _endpoint(name: str, address: str) -> tuple[str, str]:

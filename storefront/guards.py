@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import re
+import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -13,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from storefront.problems import Refused, problem_response
 from vitrine.client import VitrineError
+from vitrine.process.tracing import Tracer, hop_context, read_traceparent
 
 HEADERS = {
     # The page is made of its own files alone, and no string of anybody becomes markup or code.
@@ -26,7 +30,12 @@ HEADERS = {
     "Server": "vitrine",  # a version is of use to nobody but who looks for its faults
     "X-Content-Type-Options": "nosniff",
 }
+REQUEST_ID_HEADER = "x-request-id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
 _RETRY_S = 1.0
+_SERVER_FAULT = 500
 _BODILESS = {"GET", "HEAD", "OPTIONS"}
 
 LOGGER = logging.getLogger("storefront")
@@ -48,6 +57,36 @@ async def translate_errors(request: web.Request, handler: Handler) -> web.Stream
         return problem_response(error)
     except web.HTTPException as error:
         return problem_response(Refused(error.status, error.reason))
+
+
+def trace_requests(tracer: Tracer) -> Middleware:
+    """Give each request an id, and make it a span under the browser's context where it sends one; the gateway's spans are below it."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        traceparent = read_traceparent((name.lower(), value) for name, value in request.headers.items())
+        # The route as it is written: its parts that a shopper names are not in it.
+        route = request.match_info.route
+        name = f"{route.method} {route.resource.canonical}" if route.resource is not None else "no route"
+        _request_id.set(_id_of(request))
+        with tracer.served(name, traceparent) as span:
+            response = await handler(request)
+            fault = "failed" if response.status >= _SERVER_FAULT else ""
+            span.end({"http.response.status_code": response.status}, fault=fault)
+            return response
+
+    return guard
+
+
+def hop_metadata() -> tuple[tuple[str, str], ...]:
+    """Return what a call to the gateway takes along: the request's id and its trace context."""
+    return ((REQUEST_ID_HEADER, _request_id.get()), *hop_context()) if _request_id.get() else hop_context()
+
+
+def _id_of(request: web.Request) -> str:
+    """Return the request's id as its sender gave it, or a new one."""
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def require_own_page(host_names: frozenset[str]) -> Middleware:

@@ -234,7 +234,7 @@ async def test_hung_up_searches_leave_nothing_behind(stack: Any, channel: aio.Ch
     await search(channel, text="red dress")
     metrics = f"http://{stack.metrics}/metrics"
     for _ in range(100):
-        if "vitrine_gateway_searches_running 0.0" in await asyncio.to_thread(_read, metrics):
+        if 'vitrine_gateway_searches_running{lane="words"} 0.0' in await asyncio.to_thread(_read, metrics):
             return
         await asyncio.sleep(0.05)
     pytest.fail("searches are still running")
