@@ -11,10 +11,12 @@ __all__ = ["call_fields", "configure_logs", "log_event"]
 
 def configure_logs(level: str) -> None:
     """Log every record with the call that it belongs to."""
-    logs.configure_logs(level, quiet=("pymilvus", "grpc", "asyncio"), context=call_fields)
+    logs.configure_logs(level, context=call_fields)
 
 
 def call_fields() -> dict[str, Any]:
-    """Return the id and method of the call that this task answers; nothing outside of one."""
+    """Return the id, the method and the caller of the call that this task answers; nothing outside of one."""
     call = find_call()
-    return {} if call is None else {"request_id": call.request_id, "method": call.method}
+    if call is None:
+        return {}
+    return {"request_id": call.request_id, "method": call.method, "caller": call.caller.name}

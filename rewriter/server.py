@@ -20,27 +20,32 @@ from rewriter.engines.port import Engine
 from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
 from rewriter.servicer import RewriteServicer
-from rewriter.settings import Settings
+from rewriter.settings import PREFIX, Settings
 from vitrine.process.lifecycle import metrics_endpoint, stop_signal
 from vitrine.process.logs import configure_logs, log_event
+from vitrine.process.probes import health_endpoint
+from vitrine.process.tls import add_port, server_tls
+from vitrine.process.tracing import UNTRACED, Tracer, open_tracer
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
 
 SERVICE = rewrite_pb2.DESCRIPTOR.services_by_name["RewriteService"].full_name
-
-_QUIET = ("httpx", "httpcore", "grpc", "asyncio")
-"""They log URLs and bodies at lower levels."""
 
 _logger = logging.getLogger(__name__)
 
 
 async def run(settings: Settings) -> None:
     """Serve until a signal says otherwise."""
-    configure_logs(settings.log_level, quiet=_QUIET)
+    configure_logs(settings.log_level)
     told_to_stop = stop_signal()
+    with open_tracer(settings.traces, service="vitrine-rewriter", share=settings.trace_share) as tracer:
+        await _serve(settings, tracer, told_to_stop)
+
+
+async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event) -> None:
     metrics = Metrics()
     async with (
         open_engine(settings, metrics) as engine,
-        serving(settings, engine, metrics) as server,
+        serving(settings, engine, metrics, tracer=tracer) as server,
         metrics_endpoint(settings.metrics_listen, metrics.registry),
     ):
         log_event(_logger, logging.INFO, "serving", engine=settings.engine, port=server.port)
@@ -100,7 +105,9 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, engine: Engine, metrics: Metrics) -> AsyncIterator[Serving]:
+async def serving(
+    settings: Settings, engine: Engine, metrics: Metrics, *, tracer: Tracer = UNTRACED
+) -> AsyncIterator[Serving]:
     """Serve the engine and health; on leaving, calls in flight get their grace."""
     server, health = aio.server(), health_aio.HealthServicer()
     servicer = RewriteServicer(
@@ -109,14 +116,17 @@ async def serving(settings: Settings, engine: Engine, metrics: Metrics) -> Async
         max_in_flight=settings.max_in_flight,
         default_timeout_s=settings.default_timeout_ms / 1e3,
         max_timeout_s=settings.max_timeout_ms / 1e3,
+        tracer=tracer,
     )
     rewrite_pb2_grpc.add_RewriteServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    port = server.add_insecure_port(settings.listen)
+    tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
+    port = add_port(server, settings.listen, tls)
     await server.start()
     for service in ("", SERVICE):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield Serving(port, health)
+        async with health_endpoint(settings.health_listen, health):
+            yield Serving(port, health)
     finally:
         await server.stop(settings.grace_s)

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
@@ -18,12 +19,14 @@ from rewriter.checks import InvalidRequest, check_request
 from rewriter.engines.port import Engine, EngineError
 from rewriter.metrics import Metrics
 from vitrine.process.logs import log_event
+from vitrine.process.tracing import UNTRACED, Span, Tracer, read_traceparent
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
 
 RETRY_AFTER_MS = 100
 """What a refused caller is told to wait."""
 
 REQUEST_ID_HEADER = "x-request-id"
+_METHOD = "vitrine.v1.RewriteService/Rewrite"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """Other ids are not logged."""
@@ -48,18 +51,29 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
         max_in_flight: int,
         default_timeout_s: float,
         max_timeout_s: float,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._engine = engine
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self._default_timeout_s = default_timeout_s
         self._max_timeout_s = max_timeout_s
+        self._tracer = tracer
         self._in_flight = 0
 
     async def Rewrite(  # noqa: N802 - gRPC's name
         self, request: rewrite_pb2.RewriteRequest, context: _Context
     ) -> rewrite_pb2.RewriteResponse:
         """Answer one turn."""
+        traceparent = read_traceparent(context.invocation_metadata() or ())
+        with self._tracer.served(_METHOD, traceparent) as span:
+            return await self._respond(request, context, span)
+
+    async def _respond(
+        self, request: rewrite_pb2.RewriteRequest, context: _Context, span: Span
+    ) -> rewrite_pb2.RewriteResponse:
+        """Answer one turn, or end the call with what was wrong."""
+        refuse = partial(self._refuse, context, span)
         try:
             with self._slot(), self._metrics.request_seconds.time():
                 rewrite = await self._answer(
@@ -70,14 +84,14 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
                 field=error.field, description=error.reason
             )
             details = error_details_pb2.BadRequest(field_violations=[violation])
-            await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
+            await refuse(grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
         except Overloaded:
             details = error_details_pb2.RetryInfo(retry_delay=Duration(nanos=RETRY_AFTER_MS * 1_000_000))
-            await self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls", details)
+            await refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls", details)
         except EngineError as error:
             log_event(_logger, logging.ERROR, "no_engine", failure=str(error))
-            await self._refuse(context, grpc.StatusCode.UNAVAILABLE, "no engine answered")
-        self._metrics.requests.labels(grpc.StatusCode.OK.name).inc()
+            await refuse(grpc.StatusCode.UNAVAILABLE, "no engine answered")
+        self._count(grpc.StatusCode.OK, span)
         return rewrite_pb2.RewriteResponse(rewrite=rewrite, model_version=self._engine.version)
 
     async def _answer(
@@ -115,15 +129,22 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             self._metrics.in_flight.set(self._in_flight)
 
     async def _refuse(
-        self, context: _Context, code: grpc.StatusCode, message: str, *details: Message
+        self, context: _Context, span: Span, code: grpc.StatusCode, message: str, *details: Message
     ) -> NoReturn:
         """End the call with a rich status."""
-        self._metrics.requests.labels(code.name).inc()
+        self._count(code, span)
         status = status_pb2.Status(code=code.value[0], message=message)
         for detail in details:
             status.details.add().Pack(detail)
         await context.abort_with_status(rpc_status.to_status(status))
         raise AssertionError("abort_with_status raises")
+
+    def _count(self, code: grpc.StatusCode, span: Span) -> None:
+        self._metrics.requests.labels(code.name).inc()
+        span.end(
+            {"rpc.system": "grpc", "rpc.grpc.status_code": code.value[0]},
+            fault=code.name if code is grpc.StatusCode.UNAVAILABLE else "",
+        )
 
 
 def _request_id(context: _Context) -> str:

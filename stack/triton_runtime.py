@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import secrets
 import shutil
 import sys
 import sysconfig
@@ -10,8 +11,15 @@ from pathlib import Path
 
 from stack.settings import Settings, StackError
 
+_NEVER_ALONE = 2**31 - 1
+"""Of so many inferences without a caller's trace Triton would trace one; those with one it always does."""
+
 EXIT_TIMEOUT_S = 10
 """How long tritonserver itself lets requests in flight finish after SIGTERM."""
+
+
+CLOSED_PROTOCOLS = "shared-memory,model-repository,statistics,trace,logging"
+"""What no client needs; inference, health, metadata and model configuration stay open."""
 
 
 def package() -> Path:
@@ -49,20 +57,28 @@ def prepare(runtime: Path) -> None:
 
 
 def command(settings: Settings, runtime: Path) -> tuple[str, ...]:
-    """Return tritonserver's command line; every endpoint is on loopback, for it binds all interfaces unless told."""
+    """Return tritonserver's command line: gRPC and metrics on loopback, for it binds all interfaces unless told.
+
+    There is no HTTP, which any web page in a browser on this machine could post to, and the protocols that change the
+    server or map memory ask for a key that nobody knows.
+    """
     server = package() / "tritonserver"
     return (
         str(server / "bin" / "tritonserver"),
         f"--model-repository={settings.repository}",
+        # A member that was loaded anew by itself would compute under the digest of the others.
+        "--model-control-mode=none",
         f"--backend-directory={runtime / 'backends'}",
         f"--cache-directory={server / 'caches'}",
-        *_endpoint("http", settings.triton_http),
+        "--allow-http=false",
+        f"--grpc-restricted-protocol={CLOSED_PROTOCOLS}:vitrine-closed={secrets.token_hex(24)}",
         *_endpoint("grpc", settings.triton_grpc),
         *_endpoint("metrics", settings.triton_metrics),
         "--allow-gpu-metrics=false",
         "--metrics-config=summary_latencies=true",
         f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
         f"--backend-config=python,shm-region-prefix-name={settings.prefix}",
+        *_tracing(settings.traces),
     )
 
 
@@ -79,6 +95,19 @@ def environment(base: Mapping[str, str]) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join(libraries + [p for p in [base.get("LD_LIBRARY_PATH")] if p]),
         "PATH": os.pathsep.join(paths),
     }
+
+
+def _tracing(endpoint: str) -> tuple[str, ...]:
+    """Return the arguments by which Triton's spans join those of the gateway; times alone, no tensor."""
+    if not endpoint:
+        return ()
+    return (
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        f"--trace-config=rate={_NEVER_ALONE}",
+        f"--trace-config=opentelemetry,url={endpoint}",
+        "--trace-config=opentelemetry,resource=service.name=triton",
+    )
 
 
 def _endpoint(name: str, address: str) -> tuple[str, str]:

@@ -8,9 +8,19 @@ from aiohttp import web
 
 from storefront.bridge import Bridge, page_routes
 from storefront.forms import MAX_BODY_BYTES
-from storefront.guards import add_headers, limit_work, require_own_page, translate_errors
-from storefront.settings import Settings
+from storefront.guards import (
+    add_headers,
+    answer_malformed_requests,
+    hop_metadata,
+    limit_work,
+    require_own_page,
+    trace_requests,
+    translate_errors,
+)
+from storefront.settings import PREFIX, Settings
 from vitrine.client import VitrineClient
+from vitrine.process.tls import RotatedContext, server_tls
+from vitrine.process.tracing import UNTRACED, Tracer, open_tracer
 
 KEEPALIVE_S = 30.0
 """After which a connection without a request is closed."""
@@ -18,12 +28,24 @@ KEEPALIVE_S = 30.0
 SHUTDOWN_S = 5.0
 """For requests at work when the process is told to end."""
 
+CERTIFICATE_S = 2.0
+"""Between two looks at the files of the certificate."""
+
 LOGGER = logging.getLogger("storefront")
 
 
-async def application(settings: Settings) -> web.Application:
+async def application(settings: Settings, *, tracer: Tracer = UNTRACED) -> web.Application:
     """Make the application, with a client of the gateway that closes with it."""
-    client = VitrineClient(settings.gateway, timeout_s=settings.call_timeout_s)
+    answer_malformed_requests()
+    client = VitrineClient(
+        settings.gateway,
+        timeout_s=settings.call_timeout_s,
+        metadata=hop_metadata,
+        ca=settings.gateway_ca,
+        cert=settings.gateway_cert,
+        key=settings.gateway_key,
+        token_file=settings.gateway_token_file,
+    )
 
     async def close(_: web.Application) -> None:
         await client.__aexit__()
@@ -31,10 +53,13 @@ async def application(settings: Settings) -> web.Application:
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
+            trace_requests(tracer),
             translate_errors,
             require_own_page(settings.host_names),
             limit_work(
-                settings.max_requests, longest_s=settings.upload_timeout_s + 2 * settings.call_timeout_s
+                settings.max_requests,
+                most_uploads=settings.max_uploads,
+                longest_s=settings.upload_timeout_s + 2 * settings.call_timeout_s,
             ),
         ],
     )
@@ -55,12 +80,22 @@ async def application(settings: Settings) -> web.Application:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; raises OSError when the address cannot be had."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        OSError: the address cannot be had.
+        InvalidAccess: a certificate, key or token cannot be used.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with open_tracer(settings.traces, service="vitrine-storefront", share=settings.trace_share) as tracer:
+        await _serve_until(stop, settings, tracer)
+
+
+async def _serve_until(stop: asyncio.Event, settings: Settings, tracer: Tracer) -> None:
     runner = web.AppRunner(
-        await application(settings),
+        await application(settings, tracer=tracer),
         access_log=None,
         auto_decompress=False,  # the page compresses nothing, and bombs do
         handler_cancellation=True,  # a browser that went away wants no answer
@@ -70,8 +105,23 @@ async def serve(settings: Settings) -> None:
     await runner.setup()
     try:
         host, port = settings.address
-        await web.TCPSite(runner, host, port).start()
-        LOGGER.info("event=serving address=http://%s gateway=%s", settings.listen, settings.gateway)
+        tls = server_tls(settings.tls_cert, settings.tls_key, prefix=PREFIX)
+        certificate = RotatedContext(tls) if tls is not None else None
+        context = certificate.context if certificate is not None else None
+        await web.TCPSite(runner, host, port, ssl_context=context).start()
+        scheme = "https" if certificate is not None else "http"
+        LOGGER.info("event=serving address=%s://%s gateway=%s", scheme, settings.listen, settings.gateway)
+        while certificate is not None and not await _told(stop, within_s=CERTIFICATE_S):
+            certificate.refresh()
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+async def _told(event: asyncio.Event, *, within_s: float) -> bool:
+    """Return whether the event is set, or comes in so many seconds."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await event.wait()
+    except TimeoutError:
+        return False

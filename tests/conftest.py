@@ -1,18 +1,22 @@
-"""What tests of several kinds share: a rule for skips, checkpoints of every family, published once a session; a Redis."""
+"""What tests of several kinds share: a rule for skips, checkpoints of every family, a Redis, a collector of spans."""
 
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 DOES_NOT_APPLY = "does not apply: "
 """Begins the reason of a skip that no program on the machine would change."""
@@ -90,3 +94,73 @@ class RedisProcess:
             yield
         finally:
             self.process.send_signal(signal.SIGCONT)
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """A collector of spans that runs: what OTLP over HTTP brought it."""
+
+    endpoint: str
+    payloads: list[bytes] = field(default_factory=list)
+
+    def spans(self) -> list[Any]:
+        """Return all spans as OTLP's messages, each with the `service` that sent it."""
+        found = []
+        for payload in list(self.payloads):
+            for part in ExportTraceServiceRequest.FromString(payload).resource_spans:
+                service = attributes_of(part.resource)["service.name"]
+                found += [CollectedSpan(service, span) for scope in part.scope_spans for span in scope.spans]
+        return found
+
+    def wait_for(self, *names: str, timeout_s: float = 30.0) -> list[Any]:
+        """Return the spans once there is one of each name."""
+        give_up = time.monotonic() + timeout_s
+        while missing := set(names) - {span.name for span in self.spans()}:
+            assert time.monotonic() < give_up, f"no span {missing} among {[s.name for s in self.spans()]}"
+            time.sleep(0.05)
+        return self.spans()
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedSpan:
+    """A span, and the service that sent it."""
+
+    service: str
+    message: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.message, name)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Its attributes by name."""
+        return attributes_of(self.message)
+
+
+def attributes_of(message: Message) -> dict[str, Any]:
+    """Return the attributes of an OTLP message by name."""
+    named: Any = message
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in named.attributes}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Run a collector of spans on a free port of loopback."""
+    payloads: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            payloads.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield Collector(f"http://127.0.0.1:{server.server_port}/v1/traces", payloads)
+        server.shutdown()
+        thread.join()

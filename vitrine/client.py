@@ -8,10 +8,11 @@ async with VitrineClient("127.0.0.1:7700") as client:
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -20,6 +21,8 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
+from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, schema_pb2, search_pb2, search_pb2_grpc
 
@@ -53,6 +56,14 @@ _RETRIES = json.dumps(
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
 )
+
+
+def trace_metadata() -> Metadata:
+    """Return the trace context of this task, else that of the environment's TRACEPARENT; nothing without either."""
+    if context := hop_context():
+        return context
+    traceparent = read_traceparent([(TRACEPARENT, os.environ.get("TRACEPARENT", ""))])
+    return ((TRACEPARENT, traceparent),) if traceparent else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +104,41 @@ class VitrineClient:
     """Calls the gateway; made inside a running event loop, used as an `async with`.
 
     Every method takes `timeout_s`, the seconds that the call may last, and raises VitrineError when it fails.
+    `metadata` is asked before each call for what goes along with it, such as `x-request-id`; by default the trace context.
+    The options of AccessOptions, `token_file`, `ca` and so on, say who the client is and whom it trusts. Products are
+    written at `catalogue_address`, where it is given.
     """
 
     def __init__(
-        self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S, retry: bool = True
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        catalogue_address: str = "",
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: bool = True,
+        metadata: Callable[[], Metadata] = trace_metadata,
+        **options_of_access: Unpack[AccessOptions],
     ) -> None:
+        """Raise InvalidAccess where a token or a certificate cannot be used, or the token would go in clear."""
+        access = read_access(options_of_access)
         options = [("grpc.service_config", _RETRIES)] if retry else [("grpc.enable_retries", 0)]
         self.address = address
+        self.catalogue_address = catalogue_address or address
+        for each in (self.address, self.catalogue_address):
+            access.check(each)
         self._timeout_s = timeout_s
-        self._channel = aio.insecure_channel(address, options=options)
+        self._going_along = metadata
+        self._tls = access.tls
+        self._bearer = Bearer(access)
+        self._channel = open_channel(address, access.tls, options=options)
+        self._catalogue_channel = (
+            open_channel(catalogue_address, access.tls, options=options)
+            if self.catalogue_address != address
+            else self._channel
+        )
         self._search = search_pb2_grpc.SearchServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(self._channel)
+        self._writing = catalogue_pb2_grpc.CatalogueServiceStub(self._catalogue_channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its stubs leave the methods out
 
     async def __aenter__(self) -> Self:
@@ -111,19 +146,22 @@ class VitrineClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self._channel.close()
+        await self._catalogue_channel.close()
 
     async def search(
         self, request: search_pb2.SearchRequest, *, timeout_s: float | None = None
     ) -> search_pb2.SearchResponse:
         """Find products."""
         with self._translated():
-            return await self._search.Search(request, timeout=timeout_s or self._timeout_s)
+            return await self._search.Search(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
 
     async def converse(
         self, request: search_pb2.ConverseRequest, *, timeout_s: float | None = None
     ) -> AsyncGenerator[search_pb2.ConverseResponse, None]:
         """Take one turn of a conversation: what was understood, then the hits, then the reply."""
-        call = self._search.Converse(request, timeout=timeout_s or self._timeout_s)
+        call = self._search.Converse(request, timeout=timeout_s or self._timeout_s, metadata=self._metadata())
         try:
             with self._translated():
                 async for answer in call:
@@ -151,7 +189,14 @@ class VitrineClient:
         options = catalogue_pb2.UpsertOptions(
             rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, source=source, schema=schema
         )
-        answers = stream_products(self.address, options, products, timeout_s=timeout_s)
+        answers = stream_products(
+            self.catalogue_address,
+            options,
+            products,
+            tls=self._tls,
+            metadata=self._metadata(),
+            timeout_s=timeout_s,
+        )
         try:
             async with aclosing(answers):
                 async for answer in answers:
@@ -165,8 +210,10 @@ class VitrineClient:
         self, request: catalogue_pb2.DeleteProductsRequest, *, timeout_s: float | None = None
     ) -> catalogue_pb2.DeleteProductsResponse:
         """Delete products; unknown ids are passed over."""
-        with self._translated():
-            return await self._catalogue.DeleteProducts(request, timeout=timeout_s or self._timeout_s)
+        with self._translated(self._catalogue_channel):
+            return await self._writing.DeleteProducts(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
 
     async def get_product(
         self, product_id: str, *, timeout_s: float | None = None
@@ -174,36 +221,45 @@ class VitrineClient:
         """Return a product with the two halves of its vector."""
         request = catalogue_pb2.GetProductRequest(product_id=product_id)
         with self._translated():
-            return await self._catalogue.GetProduct(request, timeout=timeout_s or self._timeout_s)
+            return await self._catalogue.GetProduct(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
 
     async def describe(self, *, timeout_s: float | None = None) -> catalogue_pb2.DescribeResponse:
         """Return what the index holds and which versions answer."""
         request = catalogue_pb2.DescribeRequest()
         with self._translated():
-            return await self._catalogue.Describe(request, timeout=timeout_s or self._timeout_s)
+            return await self._catalogue.Describe(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
 
     async def health(self, service: str = "", *, timeout_s: float | None = None) -> str:
         """Return the service's health, "SERVING" when it is well; the empty name asks for all of them."""
         request = health_pb2.HealthCheckRequest(service=service)
         with self._translated():
-            answer = await self._health.Check(request, timeout=timeout_s or self._timeout_s)
+            answer = await self._health.Check(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
         return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
 
     async def _reachable(self) -> bool:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                await self._channel.channel_ready()
+                await self._catalogue_channel.channel_ready()
         except TimeoutError:
             return False
         return True
 
+    def _metadata(self) -> Metadata:
+        return (*self._going_along(), *self._bearer.metadata())
+
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, channel: aio.Channel | None = None) -> Iterator[None]:
         try:
             yield
         except aio.AioRpcError as error:
             # A service that answers UNAVAILABLE itself leaves the connection standing.
-            connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
+            connected = (channel or self._channel).get_state() is grpc.ChannelConnectivity.READY
             unreachable = error.code() is grpc.StatusCode.UNAVAILABLE and not connected
             raise _vitrine_error(error, unreachable=unreachable) from error
 

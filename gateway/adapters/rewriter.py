@@ -10,6 +10,8 @@ from gateway.adapters.channels import CHANNEL_OPTIONS
 from gateway.context import hop_metadata
 from gateway.errors import DeadlineExceeded
 from gateway.ports import RewriterUnavailable
+from vitrine.channels import Tls, open_channel
+from vitrine.process.tracing import span
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
 
 _MAX_ANSWER = [("grpc.max_receive_message_length", 64_000)]
@@ -17,9 +19,9 @@ _MAX_ANSWER = [("grpc.max_receive_message_length", 64_000)]
 
 
 @asynccontextmanager
-async def open_rewriter(address: str) -> AsyncIterator["GrpcRewriter"]:
+async def open_rewriter(address: str, *, tls: Tls | None = None) -> AsyncIterator["GrpcRewriter"]:
     """Open the rewriter; one that is not there yet is connected to when it comes."""
-    async with aio.insecure_channel(address, options=[*CHANNEL_OPTIONS, *_MAX_ANSWER]) as channel:
+    async with open_channel(address, tls, options=[*CHANNEL_OPTIONS, *_MAX_ANSWER]) as channel:
         yield GrpcRewriter(rewrite_pb2_grpc.RewriteServiceStub(channel))
 
 
@@ -33,9 +35,10 @@ class GrpcRewriter:
         self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
     ) -> rewrite_pb2.RewriteResponse:
         """Return what the turn needs; RewriterUnavailable for every failure but lateness."""
-        try:
-            return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
-        except aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise DeadlineExceeded("the rewriter did not answer in time") from error
-            raise RewriterUnavailable from error
+        with span("rewriter Rewrite", **{"peer.service": "rewriter"}):
+            try:
+                return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
+            except aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise DeadlineExceeded("the rewriter did not answer in time") from error
+                raise RewriterUnavailable from error

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.retrieval.query import Timings
+from vitrine.process.tracing import span
 
 
 class StageClock:
@@ -19,7 +20,8 @@ class StageClock:
         """Time a stage, also one that fails."""
         started = time.perf_counter()
         try:
-            yield
+            with span(f"stage {name}"):
+                yield
         finally:
             self._stages[name] = self._stages.get(name, 0.0) + time.perf_counter() - started
 

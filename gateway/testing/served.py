@@ -17,6 +17,7 @@ from gateway.ports import Rewriter, RewriterUnavailable
 from gateway.settings import Settings
 from gateway.testing.encoder import FakeEncoder
 from gateway.testing.index import FakeIndex
+from vitrine.process.tracing import UNTRACED, Tracer
 from vitrine.v1 import rewrite_pb2
 
 PATIENT = Settings(
@@ -58,6 +59,8 @@ class ServedGateway:
     """A gateway that serves, and a channel to it."""
 
     address: str
+    catalogue_address: str
+    """The same one where the catalogue has no listener of its own."""
     channel: aio.Channel
     metrics: Metrics
     edge: Edge
@@ -72,6 +75,7 @@ async def serving(
     rewriter: Rewriter | None = None,
     sessions: SessionStore | None = None,
     settings: Settings | None = None,
+    tracer: Tracer = UNTRACED,
 ) -> AsyncIterator[ServedGateway]:
     """Serve a gateway over the fakes on a free port of loopback; without settings, one that is patient with the rewriter."""
     # Imported here since tests of the index alone need no gateway.
@@ -86,9 +90,15 @@ async def serving(
         rewriter=rewriter,
         sessions=sessions or memory_sessions(settings),
     )
-    async with serving_gateway(settings, dependencies) as gateway:
+    async with serving_gateway(settings, dependencies, tracer=tracer) as gateway:
         address = f"127.0.0.1:{gateway.port}"
         # A channel of its own: otherwise channels to equal ports of different tests share their connections.
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
         async with aio.insecure_channel(address, options=options) as channel:
-            yield ServedGateway(address=address, channel=channel, metrics=gateway.metrics, edge=gateway.edge)
+            yield ServedGateway(
+                address=address,
+                catalogue_address=f"127.0.0.1:{gateway.listeners.catalogue.port}",
+                channel=channel,
+                metrics=gateway.metrics,
+                edge=gateway.edge,
+            )

@@ -14,8 +14,8 @@ IMAGES = ("gateway", "rewriter", "tools", "triton")
 HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent))
 OLDEST_TRITON = (26, 7)
 ENTRY = {
-    "gateway": ("gateway.server",),
-    "rewriter": ("rewriter.server",),
+    "gateway": ("gateway.server", "vitrine.process.otlp"),
+    "rewriter": ("rewriter.server", "vitrine.process.otlp"),
     "tools": ("vitrine.cli", "vitrine.commands.search", "catalogue.commands", "catalogue.schema_command"),
     "triton": ("vitrine.preprocess", "vitrine.tensors", "tokenizers", "tritonclient.grpc"),
 }

@@ -1,30 +1,31 @@
 """Structured logs: one JSON object a line on standard error.
 
-An event is a fixed name with keys and values. The shopper's words and pictures are never among them.
+An event is a fixed name with keys and values. The shopper's words and pictures are never among them, at no level:
+libraries are heard from warnings on, for what they say below repeats what they are given, and of an exception the kinds
+and the places are logged, for its message may do so too.
 """
 
 import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _FIELDS = "fields"
+_ROOMS = ("gateway", "rewriter", "storefront", "vitrine")
+"""Whose records are logged below the level of warnings."""
 
 
-def configure_logs(
-    level: str, *, quiet: Iterable[str], context: Callable[[], Mapping[str, Any]] = dict
-) -> None:
-    """Send every logger's records, the libraries' too, through the JSON formatter.
-
-    `quiet` are libraries that say at lower levels what must not be logged, or what our own events say better.
-    """
+def configure_logs(level: str, *, context: Callable[[], Mapping[str, Any]] = dict) -> None:
+    """Send every logger's records, the libraries' from warnings on, through the JSON formatter."""
+    own = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(context))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for library in quiet:
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.basicConfig(level=max(own, logging.WARNING), handlers=[handler], force=True)
+    for room in _ROOMS:
+        logging.getLogger(room).setLevel(own)
 
 
 def log_event(logger: logging.Logger, level: int, event: str, *, failed: bool = False, **fields: Any) -> None:
@@ -53,3 +54,18 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str, ensure_ascii=False)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return kinds and places of the exception and of those that led to it, oldest first, without their messages."""
+        return "".join(_lines(traceback.TracebackException(*ei)))
+
+
+def _lines(error: traceback.TracebackException) -> Iterator[str]:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _lines(before)
+        yield "then:\n"
+    yield from error.stack.format()
+    yield f"{error.exc_type.__qualname__ if error.exc_type else 'exception'}\n"
+    for part in error.exceptions or ():
+        yield from _lines(part)

@@ -14,6 +14,7 @@ from rewriter.engines.chat.prompt import Ids, messages, parse
 from rewriter.engines.port import EngineError, Failure
 from rewriter.engines.rules.decide import more_of
 from rewriter.nlu.lexicon import LexiconCache
+from vitrine.process.tracing import hop_context, span
 from vitrine.v1 import rewrite_pb2
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -47,8 +48,9 @@ class ChatCompletions:
         ids = Ids.of(request)
         self._free -= 1
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await self._ask(messages(request, ids), answer_form(request).schema)
+            with span("model chat/completions", **{"peer.service": "model"}):
+                async with asyncio.timeout(timeout_s):
+                    answer = await self._ask(messages(request, ids), answer_form(request).schema)
         except TimeoutError:
             raise EngineError(Failure.TIMEOUT) from None
         except httpx.HTTPError as error:
@@ -69,7 +71,8 @@ class ChatCompletions:
                 "json_schema": {"name": "rewrite", "strict": True, "schema": schema},
             },
         }
-        async with self._client.stream("POST", "chat/completions", json=body) as response:
+        headers = dict(hop_context())
+        async with self._client.stream("POST", "chat/completions", json=body, headers=headers) as response:
             if response.status_code != httpx.codes.OK:
                 raise EngineError(Failure.STATUS, str(response.status_code))
             answer = bytearray()

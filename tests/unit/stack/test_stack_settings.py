@@ -12,7 +12,6 @@ def test_addresses_follow_the_port_base() -> None:
     assert ports(settings) == {
         "gateway": "127.0.0.1:9000",
         "gateway metrics": "127.0.0.1:9001",
-        "triton http": "127.0.0.1:9010",
         "triton grpc": "127.0.0.1:9011",
         "triton metrics": "127.0.0.1:9012",
         "rewriter": "127.0.0.1:9020",
@@ -63,3 +62,18 @@ def test_every_child_is_marked_and_reports_nothing_home() -> None:
     for service in services(Settings(state=Path("/s"))):
         assert service.environment[MARKER] == "/s"
         assert service.environment["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+def test_triton_traces_where_the_gateway_does() -> None:
+    """The gateway's endpoint reaches Triton's command line, for times and for no tensor; without one it traces nothing."""
+
+    def tracing(settings: Settings) -> list[str]:
+        (triton,) = [service for service in services(settings) if service.name == "triton"]
+        return [argument for argument in triton.command if argument.startswith("--trace")]
+
+    traced = Settings(state=Path("/s"), overrides=(("GATEWAY_TRACES", "http://127.0.0.1:4318/v1/traces"),))
+    assert "--trace-config=opentelemetry,url=http://127.0.0.1:4318/v1/traces" in tracing(traced)
+    assert [argument for argument in tracing(traced) if "level=" in argument] == [
+        "--trace-config=level=TIMESTAMPS"
+    ]
+    assert tracing(Settings(state=Path("/s"))) == []
