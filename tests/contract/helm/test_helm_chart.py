@@ -50,7 +50,10 @@ EVERYTHING: dict[str, Any] = {
         "image": {"digest": "sha256:" + "0" * 64},
         "resources": {"requests": {"nvidia.com/gpu": 1}, "limits": {"nvidia.com/gpu": 1, "memory": "16Gi"}},
     },
-    "networkPolicy": {"clients": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]},
+    "networkPolicy": {
+        "clients": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}],
+        "egress": {"redis": [{"ipBlock": {"cidr": "203.0.113.7/32"}}]},
+    },
 }
 NOTHING_OPTIONAL = LEAST | {"rewriter": {"enabled": False}, "networkPolicy": {"enabled": False}}
 SETTINGS = {"gateway": gateway.settings.Settings, "rewriter": rewriter.settings.Settings}
@@ -248,7 +251,10 @@ def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
 
 def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
     """Triton, the rewriter and Milvus let in the gateway on their port and scrapers on the other, and nobody else."""
-    scraper = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    scraper = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+    }
     caller = {
         "podSelector": {
             "matchLabels": {
@@ -264,7 +270,7 @@ def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
             {"ports": [{"port": "grpc"}], "from": [caller]},
             {"ports": [{"port": "metrics"}], "from": [scraper]},
         ]
-    assert policies["demo-vitrine-triton"]["egress"] == policies["demo-vitrine-milvus"]["egress"] == []
+    assert policies["demo-vitrine-milvus"]["egress"] == []
 
 
 def test_two_releases_share_no_name(render: Any) -> None:
