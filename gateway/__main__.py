@@ -8,7 +8,6 @@ from gateway.settings import Settings
 from vitrine.process.settings import InvalidSettings
 
 try:
-    settings = Settings.from_env(os.environ)
+    uvloop.run(run(Settings.from_env(os.environ)))
 except InvalidSettings as error:
     sys.exit(f"gateway: {error}")
-uvloop.run(run(settings))

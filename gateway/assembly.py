@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection
 
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
@@ -19,7 +17,14 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.edge.sending import known_calls
+from gateway.encoders import Encoders
+from gateway.entrance import open_crowding, server_options
+from gateway.indexing.pacing import PacedEncoder
+from gateway.indexing.writing import Writing
+from gateway.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.logs import log_event
+from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary, Weights
 from gateway.ports import Encoder, IndexAdministrator, Rewriter, VectorIndex
@@ -30,7 +35,7 @@ from gateway.readiness import (
     ProbeSettings,
     Readiness,
 )
-from gateway.retrieval.admission import AimdLimit, Limiter, QueueBounds
+from gateway.retrieval.admission import AimdLimit, BatchLane, Lanes, Limiter, QueueBounds
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
 from gateway.retrieval.signals import LEXICAL
@@ -41,10 +46,8 @@ from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
+from vitrine.process.probes import health_endpoint
 from vitrine.process.tracing import UNTRACED, Tracer
-from vitrine.v1 import catalogue_pb2_grpc, search_pb2_grpc
-
-HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -52,6 +55,9 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _REFUSAL_S = 0.25
 """How long new calls are refused before the server stops: gRPC's core breaks off, as CANCELLED, those that it has
 received and not yet handed over when it is stopped, and no client repeats that by itself."""
+
+_CALLERS_S = 1.0
+"""Between two looks at the file of callers."""
 
 _logger = logging.getLogger(__name__)
 
@@ -71,20 +77,28 @@ class Dependencies:
 class Gateway:
     """A gateway that serves."""
 
-    server: aio.Server
-    edge: Edge
-    port: int
+    listeners: Listeners
     health: health_aio.HealthServicer
     metrics: Metrics
+
+    @property
+    def port(self) -> int:
+        """Where searches are answered."""
+        return self.listeners.search.port
+
+    @property
+    def edge(self) -> Edge:
+        """The edge of searches."""
+        return self.listeners.search.edge
 
     async def drain(self, *, wait_s: float, grace_s: float) -> None:
         """Report NOT_SERVING, wait until nobody should send any more, refuse who does, and let the calls in flight end."""
         await self.health.enter_graceful_shutdown()
         log_event(_logger, logging.INFO, "draining", wait_s=wait_s, grace_s=grace_s)
         await asyncio.sleep(wait_s)
-        self.edge.close()
+        self.listeners.refuse()
         await asyncio.sleep(_REFUSAL_S)
-        await self.server.stop(grace_s)
+        await self.listeners.stop(grace_s)
 
 
 @asynccontextmanager
@@ -95,42 +109,43 @@ async def serving_gateway(
     metrics = Metrics()
     compatibility = Compatibility(dependencies.encoder, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
-    edge = Edge(_deadline_rules(settings), metrics, tracer)
-    server = aio.server(
-        interceptors=[edge],
-        options=_server_options(settings),
-        maximum_concurrent_rpcs=settings.max_concurrent_calls,
-    )
+    access = open_access(settings, metrics)
+    crowding = open_crowding(settings, metrics)
+    lanes = _lanes(settings, metrics)
     retrieval = Retrieval(
         encoder=dependencies.encoder,
         index=dependencies.index,
         compatibility=compatibility,
         summary=summary,
-        limiter=_limiter(settings, metrics),
+        lanes=lanes,
         metrics=metrics,
         settings=_retrieval_settings(settings),
     )
-    search_pb2_grpc.add_SearchServiceServicer_to_server(
-        _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics), server
-    )
     catalogue = CatalogueServicer(
         dependencies.index,
-        dependencies.administrator,
-        dependencies.encoder,
+        Writing(
+            dependencies.index,
+            dependencies.administrator,
+            Encoders([PacedEncoder(dependencies.encoder, _batch_lane(settings, lanes, metrics))]),
+            metrics,
+        ),
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
+        memory=_ingest_memory(settings, metrics),
     )
-    catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(catalogue, server)
+    search = _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics)
     health = health_aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    if settings.reflection:
-        services = (SEARCH_SERVICE, CATALOGUE_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(services, server)
-    port = server.add_insecure_port(settings.listen)
+    listeners = open_listeners(
+        settings,
+        Servicers(search=search, catalogue=catalogue, health=health),
+        access,
+        edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
+        options=server_options(settings),
+    )
     readiness = await _readiness(
         settings, dependencies, compatibility=compatibility, health=health, metrics=metrics
     )
-    await server.start()
+    await listeners.start()
     try:
         interval_s, patience_s = settings.probe_interval_ms / 1e3, settings.probe_timeout_ms / 1e3
 
@@ -138,13 +153,16 @@ async def serving_gateway(
             """Know the catalogue before it is asked for: a search waits for a description only shortly."""
             await retrieval.catalogue(Deadline.after(patience_s))
 
-        async with (
-            repeated("probe", readiness.probe, interval_s=interval_s),
-            repeated("learn", learn, interval_s=interval_s),
-        ):
-            yield Gateway(server=server, edge=edge, port=port, health=health, metrics=metrics)
+        with known_calls():
+            async with (
+                repeated("probe", readiness.probe, interval_s=interval_s),
+                repeated("learn", learn, interval_s=interval_s),
+                repeated("callers", access.refresh, interval_s=_CALLERS_S),
+                health_endpoint(settings.health_listen, health),
+            ):
+                yield Gateway(listeners=listeners, health=health, metrics=metrics)
     finally:
-        await server.stop(None)
+        await listeners.stop(None)
         await summary.close()
 
 
@@ -253,36 +271,46 @@ def _shares(settings: Settings) -> dict[str, float]:
     return {LEXICAL: settings.lexical_share}
 
 
-def _limiter(settings: Settings, metrics: Metrics) -> Limiter:
-    limiter = Limiter(
-        AimdLimit(maximum=settings.max_concurrency),
-        QueueBounds(length=settings.max_queue, wait_s=settings.max_queue_wait_ms / 1e3),
-        initial=settings.initial_concurrency,
-        latency_target_s=settings.latency_target_ms / 1e3,
-        on_shed=lambda reason: metrics.shed.labels(reason).inc(),
+def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
+    budget = ByteBudget(settings.max_ingest_bytes)
+    metrics.ingest_bytes.set_function(lambda: budget.used)
+    return budget
+
+
+def _lanes(settings: Settings, metrics: Metrics) -> Lanes:
+    def lane(name: str, *, maximum: int, target_ms: int) -> Limiter:
+        limiter = Limiter(
+            AimdLimit(maximum=maximum),
+            QueueBounds(length=settings.max_queue, wait_s=settings.max_queue_wait_ms / 1e3),
+            initial=settings.initial_concurrency,
+            latency_target_s=target_ms / 1e3,
+            on_shed=lambda reason: metrics.shed.labels(name, reason).inc(),
+        )
+        metrics.concurrency_limit.labels(name).set_function(lambda: limiter.limit)
+        metrics.searches_running.labels(name).set_function(lambda: limiter.in_flight)
+        metrics.searches_queued.labels(name).set_function(lambda: limiter.queued)
+        return limiter
+
+    return Lanes(
+        words=lane("words", maximum=settings.max_concurrency, target_ms=settings.latency_target_ms),
+        pictures=lane(
+            "pictures",
+            maximum=settings.max_picture_concurrency,
+            target_ms=settings.picture_latency_target_ms,
+        ),
     )
-    metrics.concurrency_limit.set_function(lambda: limiter.limit)
-    metrics.searches_running.set_function(lambda: limiter.in_flight)
-    metrics.searches_queued.set_function(lambda: limiter.queued)
-    return limiter
+
+
+def _batch_lane(settings: Settings, lanes: Lanes, metrics: Metrics) -> BatchLane:
+    lane = BatchLane(lanes, slots=max(1, settings.max_batch_concurrency), share=settings.batch_share)
+    metrics.batches_running.set_function(lambda: lane.in_flight)
+    metrics.batches_queued.set_function(lambda: lane.queued)
+    return lane
 
 
 def _deadline_rules(settings: Settings) -> DeadlineRules:
     return DeadlineRules(
-        default_s=settings.default_deadline_ms / 1e3, maximum_s=settings.max_deadline_ms / 1e3
+        default_s=settings.default_deadline_ms / 1e3,
+        maximum_s=settings.max_deadline_ms / 1e3,
+        unread_s=settings.unread_s,
     )
-
-
-def _server_options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        # Without a grace: calls under way, a long ingest above all, end on the old connection.
-        ("grpc.max_connection_age_ms", settings.max_connection_age_s * 1_000),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        # Clients that ping to keep idle connections open may do so every ten seconds.
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        # Two gateways on one port is a mistake, to be told at once.
-        ("grpc.so_reuseport", 0),
-    ]

@@ -37,5 +37,8 @@ class Caller:
     quotas: Quotas = Quotas()
 
 
+UNKNOWN = Caller(name="", scopes=frozenset())
+"""Whoever has not been asked yet, or is nobody that is known."""
+
 LOCAL = Caller(name="local", scopes=frozenset(Scope))
 """Everybody, where nobody is asked who they are."""

@@ -4,8 +4,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.callers import LOCAL, Caller
-from gateway.errors import DeadlineExceeded
+from gateway.callers import LOCAL, Caller, Scope
+from gateway.errors import DeadlineExceeded, PermissionDenied
 from gateway.model import Deadline
 from vitrine.process.tracing import hop_context
 
@@ -22,8 +22,15 @@ class Call:
     request_id: str
     deadline: Deadline
     caller: Caller = LOCAL
+    peer: str = ""
+    """The caller's end of the connection, as gRPC writes it."""
     notes: dict[str, Any] = field(default_factory=dict)
     """What the call's one log line tells besides; never the shopper's words."""
+
+    @property
+    def share(self) -> str:
+        """Name whose share of the service the call takes: its caller's, or its connection's where nobody is asked."""
+        return self.peer if self.caller is LOCAL else self.caller.name
 
 
 _current: ContextVar[Call] = ContextVar("call")
@@ -42,6 +49,19 @@ def find_call() -> Call | None:
 def enter_call(call: Call) -> None:
     """Make it the current call of this task and of the tasks that it starts."""
     _current.set(call)
+
+
+def require(scope: Scope) -> None:
+    """Raise PermissionDenied unless the caller of this task's call has the scope; outside of a call nobody is asked."""
+    call = find_call()
+    if call is not None and scope not in call.caller.scopes:
+        raise PermissionDenied(f"{call.caller.name} lacks the scope {scope.value}")
+
+
+def current_share() -> str:
+    """Return whose share of the service this task takes; empty outside of a call."""
+    call = find_call()
+    return call.share if call is not None else ""
 
 
 def request_id() -> str:

@@ -15,6 +15,8 @@ def configure_logs(level: str) -> None:
 
 
 def call_fields() -> dict[str, Any]:
-    """Return the id and method of the call that this task answers; nothing outside of one."""
+    """Return the id, the method and the caller of the call that this task answers; nothing outside of one."""
     call = find_call()
-    return {} if call is None else {"request_id": call.request_id, "method": call.method}
+    if call is None:
+        return {}
+    return {"request_id": call.request_id, "method": call.method, "caller": call.caller.name}

@@ -39,8 +39,23 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = self._counter("requests_total", "Calls by method and status.", "method", "code")
+        self.caller_requests = self._counter(
+            "caller_requests_total", "Calls by caller and status.", "caller", "code"
+        )
+        self.auth_failures = self._counter(
+            "auth_failures_total", "Calls of nobody that is known, by reason.", "reason"
+        )
+        self.quota_refusals = self._counter(
+            "quota_refusals_total", "Calls beyond a caller's quota.", "caller", "quota"
+        )
+        self.callers_reloads = self._counter(
+            "callers_reloads_total", "Exchanges of the file of callers.", "outcome"
+        )
         self.request_seconds = self._histogram("request_seconds", "Duration of calls.", "method")
         self.in_flight = self._gauge("in_flight", "Calls being answered.", "method")
+        self.slow_readers = self._counter(
+            "slow_readers_total", "Calls cut off since their caller did not take the answer.", "method"
+        )
         self.stage_seconds = self._histogram(
             "stage_seconds", "Duration of a search's stages.", "route", "stage"
         )
@@ -50,10 +65,15 @@ class Metrics:
         self.degraded = self._counter(
             "degraded_total", "Optional work left out, by reason.", "part", "reason"
         )
-        self.shed = self._counter("shed_total", "Searches refused at the door.", "reason")
-        self.concurrency_limit = self._gauge("concurrency_limit", "Searches that may run at once.")
-        self.searches_running = self._gauge("searches_running", "Searches that hold a slot.")
-        self.searches_queued = self._gauge("searches_queued", "Searches that wait for a slot.")
+        self.shed = self._counter("shed_total", "Searches refused at the door.", "lane", "reason")
+        self.concurrency_limit = self._gauge("concurrency_limit", "Searches that may run at once.", "lane")
+        self.searches_running = self._gauge("searches_running", "Searches that hold a slot.", "lane")
+        self.searches_queued = self._gauge("searches_queued", "Searches that wait for a slot.", "lane")
+        self.batches_running = self._gauge("batches_running", "Batches of ingests that are being encoded.")
+        self.batches_queued = self._gauge("batches_queued", "Batches of ingests that wait for the encoders.")
+        self.request_bytes = self._gauge("request_bytes", "Bytes of the requests that are being answered.")
+        self.ingest_bytes = self._gauge("ingest_bytes", "Bytes of the products that are being indexed.")
+        self.receiving = self._gauge("receiving", "Requests that are still being sent, slowly.")
         self.cache_lookups = self._counter("cache_lookups_total", "Cache look-ups.", "cache", "outcome")
         self.breaker_state = self._gauge(
             "breaker_state", "0 closed, 1 half-open, 2 open.", "dependency", "use"
@@ -63,6 +83,13 @@ class Metrics:
         )
         self.sessions = self._gauge("sessions", "Conversations held in memory.")
         self.session_bytes = self._gauge("session_bytes", "Bytes that conversations hold.")
+        self.sessions_evicted = self._counter(
+            "sessions_evicted_total", "Conversations that made room, by the bound that was reached.", "reason"
+        )
+        self.index_lease = self._gauge(
+            "index_lease", "1 while this gateway holds the lease to exchange the index.", "kind"
+        )
+        self.index_swaps = self._counter("index_swaps_total", "Indexes put in use by this gateway.", "kind")
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
 
     @contextmanager

@@ -9,9 +9,10 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from gateway.access import behind
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
-from gateway.adapters.redis_sessions import open_redis_sessions
+from gateway.adapters.redis_sessions import SessionBounds, open_redis_sessions
 from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.triton import open_triton
 from gateway.assembly import Dependencies, serving_gateway
@@ -45,11 +46,16 @@ async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
+    access = behind(settings)
     async with AsyncExitStack() as stack:
-        encoder = await stack.enter_async_context(open_triton(settings.triton))
-        index = await stack.enter_async_context(open_milvus(settings.milvus))
+        encoder = await stack.enter_async_context(open_triton(settings.triton, tls=access.triton))
+        index = await stack.enter_async_context(
+            open_milvus(settings.milvus, token=access.milvus_token, tls=access.milvus)
+        )
         rewriter = (
-            await stack.enter_async_context(open_rewriter(settings.rewriter)) if settings.rewriter else None
+            await stack.enter_async_context(open_rewriter(settings.rewriter, tls=access.rewriter))
+            if settings.rewriter
+            else None
         )
         sessions = await stack.enter_async_context(open_sessions(settings))
         yield Dependencies(
@@ -60,10 +66,19 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
 @asynccontextmanager
 async def open_sessions(settings: Settings) -> AsyncIterator[SessionStore]:
     """Open the store of sessions that the settings name."""
-    if settings.sessions == MEMORY:
+    access = behind(settings)
+    if access.sessions_url == MEMORY:
         yield memory_sessions(settings)
         return
+    bounds = SessionBounds(
+        session_bytes=settings.session_bytes,
+        caller_bytes=settings.caller_session_bytes,
+        caller_sessions=settings.max_sessions,
+    )
     async with open_redis_sessions(
-        settings.sessions, ttl_s=settings.session_ttl_s, max_bytes_each=settings.session_bytes
+        access.sessions_url,
+        ttl_s=settings.session_ttl_s,
+        bounds=bounds,
+        tls=access.sessions,
     ) as sessions:
         yield sessions

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from gateway.exposure import check_access
 from vitrine.domain.limits import MAX_HISTORY_TURNS
 from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
 
@@ -16,12 +17,55 @@ class Settings:
     """Each field is the environment variable GATEWAY_<NAME>; `_ms` and `_s` are units."""
 
     listen: str = "127.0.0.1:7700"
+    catalogue_listen: str = ""
+    """Where the catalogue is written and indexes are changed. Empty: where searches are answered too, which is for
+    loopback."""
+    health_listen: str = ""
+    """Where health is told without TLS and without asking who it is, and nothing else: for probes. Empty: only where calls
+    are answered."""
     metrics_listen: str = "127.0.0.1:7701"
     """Empty: no metrics endpoint."""
     triton: str = "127.0.0.1:7711"
     milvus: str = "http://127.0.0.1:19530"
     rewriter: str = ""
     """Empty: no rewriter."""
+    open: str = ""
+    """What is open beyond loopback on purpose, in the words of gateway/exposure.py; without them the gateway refuses to
+    start where it would be."""
+    callers: str = ""
+    """The file of callers (gateway/edge/callers_file.py); it is read again when it was exchanged. Empty: nobody is asked."""
+    tls_cert: str = ""
+    """The gateway's certificate and its chain, PEM, for all listeners; read again when it was exchanged. Empty: no TLS."""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    """Certificates of those who may sign callers' certificates; with it nobody is connected without one."""
+    mesh_header: str = ""
+    """The metadata by which a mesh says who calls, such as x-forwarded-client-cert. Empty: no mesh is believed."""
+    mesh_proxies: str = "127.0.0.0/8,::1/128"
+    """Networks that the mesh's proxies connect from; from anywhere else the header is refused."""
+    quota_requests_per_s: float = 0.0
+    """Of one caller that the file gives no quota of its own; 0: none. So the next two."""
+    quota_concurrent: int = 0
+    quota_ingest_streams: int = 2
+    """Streams of products of one caller at once: fewer than the gateway takes in all."""
+
+    client_cert: str = ""
+    """The certificate, PEM, that the gateway shows to Triton, the rewriter, Milvus and Redis where they use TLS."""
+    client_key: str = ""
+    triton_ca: str = ""
+    """Certificates of those who may sign Triton's; empty: no TLS. So the rewriter's."""
+    rewriter_ca: str = ""
+    milvus_ca: str = ""
+    """As `triton_ca`; empty: the usual authorities, where `milvus` is https."""
+    milvus_token: str = field(default="", repr=False)
+    """A token, or user:password."""
+    milvus_token_file: str = ""
+    """A file that holds it; excludes milvus_token."""
+    sessions_ca: str = ""
+    """As `milvus_ca`, where `sessions` is rediss."""
+    sessions_file: str = ""
+    """A file that holds the URL of `sessions`; excludes it."""
+
     reflection: int = 1
     log_level: str = "info"
     traces: str = ""
@@ -35,9 +79,20 @@ class Settings:
     deadline_margin_ms: int = 5
     """Held back at every hop, so that its failure can still be told before the caller has gone."""
 
+    unread_s: float = 10.0
+    """For how long a caller may take nothing of what it is sent, before its call is cut off."""
+
     max_message_bytes: int = 12_000_000
     """A picture of the largest size and the rest of its request fit."""
     max_concurrent_calls: int = 512
+    """Answered at once; those of health and reflection are counted apart."""
+    max_receiving: int = 16
+    """Calls whose request is being received at once; the others wait for a moment. Half of the places are for requests
+    that take longer than a tenth of a second to come in."""
+    max_request_bytes: int = 48_000_000
+    """Of all requests that are being answered together; what is more is refused for a moment."""
+    max_ingest_bytes: int = 48_000_000
+    """Of all products that are being indexed together; their streams wait for room."""
     max_connection_age_s: int = 300
     """Balancers in front spread connections, not calls: old connections are asked to come back."""
 
@@ -48,6 +103,13 @@ class Settings:
     latency_target_ms: int = 500
     """Encoding and look-up of one search; one that takes longer counts as a sign of overload. The rewriter's time is
     not in it."""
+    max_picture_concurrency: int = 16
+    """Of searches with a picture, which have a limit of their own; it adapts as that of the others does."""
+    picture_latency_target_ms: int = 1_000
+    max_batch_concurrency: int = 8
+    """Batches of ingests that are encoded at once while nobody searches."""
+    batch_share: float = 0.1
+    """Of the searches' limit, what ingests may encode at once while anybody searches; one batch at least."""
 
     rewrite_by_default: int = 1
     rewrite_budget_ms: int = 150
@@ -85,7 +147,8 @@ class Settings:
 
     embedding_cache_entries: int = 10_000
     product_cache_entries: int = 10_000
-    product_cache_ttl_s: int = 60
+    product_cache_ttl_s: float = 1.0
+    """For how long another gateway's deletion or change of a product may go unnoticed."""
 
     sessions: str = field(default=MEMORY, repr=False)
     """Where sessions are kept: "memory", this process's own, or a Redis at redis://, rediss:// or unix://, which all
@@ -93,8 +156,10 @@ class Settings:
     session_ttl_s: int = 1_800
     session_bytes: int = 16_000_000
     """Of one session, its pictures included; its oldest turns and pictures make room."""
+    caller_session_bytes: int = 128_000_000
+    """Of all sessions of one caller together, where its quotas say nothing else; beyond it its oldest ones make room."""
     max_sessions: int = 10_000
-    """In memory; in Redis its own limits hold."""
+    """In memory of all callers; in Redis of one."""
     max_session_bytes: int = 256_000_000
     """Of all sessions in memory together."""
 
@@ -113,7 +178,7 @@ class Settings:
             value = getattr(self, setting.name)
             if not isinstance(value, str) and not value >= 0:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
-            if setting.name.endswith("_image_weight") and value > 1:
+            if setting.name.endswith(("_image_weight", "batch_share")) and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
         check_traces(PREFIX, self.traces, self.trace_share)
         if self.history_last_turns + self.history_similar_turns > MAX_HISTORY_TURNS:
@@ -121,15 +186,19 @@ class Settings:
                 f"{_variable('history_last_turns')} and {_variable('history_similar_turns')} may add up to"
                 f" {MAX_HISTORY_TURNS} at most"
             )
-        if self.sessions != MEMORY and not self.sessions.startswith(_REDIS):
-            raise InvalidSettings(
-                f"{_variable('sessions')} must be {MEMORY}, {', '.join(_REDIS[:-1])} or {_REDIS[-1]}"
-            )
+        check_access(self)
+        check_sessions(_variable("sessions"), self.sessions)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
         return read_settings(cls, PREFIX, env)
+
+
+def check_sessions(name: str, url: str) -> None:
+    """Raise InvalidSettings, without the URL, where it is no place for sessions."""
+    if url != MEMORY and not url.startswith(_REDIS):
+        raise InvalidSettings(f"{name} must be {MEMORY}, {', '.join(_REDIS[:-1])} or {_REDIS[-1]}")
 
 
 def _variable(name: str) -> str:

@@ -8,23 +8,36 @@ from __future__ import annotations
 
 import json
 import os
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from vitrine.preprocess import ImageRejected, Tokenizer, decode_image
+from vitrine.repository import verified_digest
 
 # A batch takes microseconds: threads of the tokenizer's own would only take cores from the encoders.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+# Pillow warns of damaged metadata in words that hold numbers of the file; Python remembers each for ever.
+warnings.filterwarnings("ignore", module="PIL")
 
 
 class TritonPythonModel:
     """Answers every request by itself, so that a bad one never fails its neighbours in a batch."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read how large pictures are to be, and the tokenizer that was published beside this file."""
+        """Prove the files, read how large pictures are to be, and the tokenizer that was published beside this one.
+
+        Raises:
+            AlteredRepository: a file is not the one that was published: the server must not serve.
+        """
         config = json.loads(args["model_config"])
+        expected = config["parameters"].get("manifest", {}).get("string_value", "")
+        digest = verified_digest(Path(args["model_repository"]), expected)
+        self._manifest = np.frombuffer(bytes.fromhex(digest), np.uint8)[np.newaxis]
         self._inputs = [tensor["name"] for tensor in config["input"]]
         dims = {tensor["name"]: tensor["dims"] for tensor in config["output"]}
         if "image" in self._inputs:
@@ -34,17 +47,28 @@ class TritonPythonModel:
             self._tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Return each request its tensors, or INVALID_ARGUMENT with the field and the reason."""
-        return [self._respond(request) for request in requests]
+        """Return each request its tensors, or INVALID_ARGUMENT with the field and the reason.
 
-    def _respond(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
+        A request that was cancelled, or whose time ran out while others of its batch were prepared, is not.
+        """
+        started = time.monotonic()
+        return [self._respond(request, started) for request in requests]
+
+    def _respond(self, request: pb_utils.InferenceRequest, started: float) -> pb_utils.InferenceResponse:
         try:
+            if _is_late(request, started):
+                return _failed(
+                    "Request timeout expired before it was prepared", pb_utils.TritonError.UNAVAILABLE
+                )
             prepared = [tensor for name in self._inputs for tensor in self._prepared(request, name)]
-            return pb_utils.InferenceResponse(prepared)
+            return pb_utils.InferenceResponse([*prepared, self._said(len(prepared[0].as_numpy()))])
         except ImageRejected as error:
             return _invalid(request, f"image: {error.reason}")
         except UnicodeDecodeError:
             return _invalid(request, "text: is not valid UTF-8")
+        except Exception as error:  # noqa: BLE001 - what leaves execute() fails every request of the batch
+            pb_utils.Logger.log_error(f"request {request.request_id() or '-'} failed: {type(error).__name__}")
+            return _failed("internal error", pb_utils.TritonError.INTERNAL)
 
     def _prepared(self, request: pb_utils.InferenceRequest, name: str) -> list[pb_utils.Tensor]:
         values = pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()
@@ -54,8 +78,22 @@ class TritonPythonModel:
         token_ids, cut = self._tokenizer.encode([data.decode() for data in values])
         return [pb_utils.Tensor("token_ids", token_ids), pb_utils.Tensor("text_cut", cut[:, np.newaxis])]
 
+    def _said(self, rows: int) -> pb_utils.Tensor:
+        """Return what these models are, once a row: whoever reads the embeddings holds it against the index."""
+        return pb_utils.Tensor("manifest", np.repeat(self._manifest, rows, axis=0))
+
+
+def _is_late(request: pb_utils.InferenceRequest, started: float) -> bool:
+    """Return whether nobody waits for the request any more."""
+    timeout_s = request.timeout() / 1e6
+    return bool(request.is_cancelled()) or 0 < timeout_s < time.monotonic() - started
+
+
+def _failed(message: str, code: int) -> pb_utils.InferenceResponse:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+
 
 def _invalid(request: pb_utils.InferenceRequest, message: str) -> pb_utils.InferenceResponse:
     """Refuse a request, and leave its id in the server's log, where the gateway's can be found beside it."""
     pb_utils.Logger.log_info(f"request {request.request_id() or '-'} refused: {message}")
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))
+    return _failed(message, pb_utils.TritonError.INVALID_ARG)

@@ -20,9 +20,11 @@ from rewriter.engines.port import Engine
 from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
 from rewriter.servicer import RewriteServicer
-from rewriter.settings import Settings
+from rewriter.settings import PREFIX, Settings
 from vitrine.process.lifecycle import metrics_endpoint, stop_signal
 from vitrine.process.logs import configure_logs, log_event
+from vitrine.process.probes import health_endpoint
+from vitrine.process.tls import add_port, server_tls
 from vitrine.process.tracing import UNTRACED, Tracer, open_tracer
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
 
@@ -123,11 +125,13 @@ async def serving(
     )
     rewrite_pb2_grpc.add_RewriteServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    port = server.add_insecure_port(settings.listen)
+    tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
+    port = add_port(server, settings.listen, tls)
     await server.start()
     for service in ("", SERVICE):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield Serving(port, health)
+        async with health_endpoint(settings.health_listen, health):
+            yield Serving(port, health)
     finally:
         await server.stop(settings.grace_s)

@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
+from vitrine.process.settings import (
+    InvalidSettings,
+    check_no_password,
+    check_traces,
+    read_secret,
+    read_settings,
+    variable,
+)
+from vitrine.process.tls import server_tls
 
 PREFIX = "REWRITER_"
 ENGINES = ("router", "model", "openai")
@@ -17,8 +24,15 @@ class Settings:
     """Each field is the environment variable REWRITER_<NAME>; `_ms` and `_s` are units."""
 
     listen: str = "127.0.0.1:7720"
+    health_listen: str = ""
+    """Where health is told without TLS, and nothing else: for probes. Empty: only where calls are answered."""
     metrics_listen: str = ""
     """Empty: no metrics endpoint."""
+    tls_cert: str = ""
+    """The rewriter's certificate and its chain, PEM; read again when it was exchanged. Empty: no TLS."""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    """Certificates of those who may sign callers' certificates; with it nobody is connected without one."""
     log_level: str = "info"
     traces: str = ""
     """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
@@ -71,11 +85,13 @@ class Settings:
                 )
         if self.model_least_certainty > 1:
             raise InvalidSettings(f"{_variable('model_least_certainty')} must be at most 1")
+        server_tls(self.tls_cert, self.tls_key, self.tls_client_ca, prefix=PREFIX)
         if self.engine == "openai":
             self._check_openai()
 
     def _check_openai(self) -> None:
         """Hold the settings of the chat-completions engine against each other."""
+        check_no_password(_variable("openai_url"), self.openai_url, instead=_variable("openai_api_key_file"))
         parts = urlsplit(self.openai_url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise InvalidSettings(
@@ -95,10 +111,7 @@ class Settings:
         """Return the key, from its file where it has one; raises InvalidSettings when that cannot be read."""
         if not self.openai_api_key_file:
             return self.openai_api_key
-        try:
-            return Path(self.openai_api_key_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise InvalidSettings(f"{_variable('openai_api_key_file')}: {error.strerror}") from error
+        return read_secret(self.openai_api_key_file, _variable("openai_api_key_file"))
 
 
 def _variable(name: str) -> str:

@@ -1,6 +1,7 @@
 """The command line: `python -m stack up|down|status|logs|run`."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from stack import logs, record, status
-from stack.settings import SUPERVISOR, Settings, StackError
+from stack.settings import HANDED_OVER, SUPERVISOR, Settings, StackError
 
 # What starts and probes services imports the clients of all of them, which takes most of a second: only the commands
 # that need it do so, and `status` and `logs` stay quick.
@@ -47,7 +48,8 @@ def _start_options(command: Command) -> Command:
             metavar="NAME=VALUE",
             multiple=True,
             callback=_parse_overrides,
-            help="Set a GATEWAY_*, REWRITER_* or STOREFRONT_* environment variable; may be repeated.",
+            help="Set a GATEWAY_*, REWRITER_* or STOREFRONT_* environment variable; may be repeated. Export a secret"
+            " instead, which the stack inherits, or name its file: a command line is no secret.",
         ),
         click.option(
             "--repository",
@@ -61,7 +63,7 @@ def _start_options(command: Command) -> Command:
             type=int,
             default=7700,
             show_default=True,
-            help="N: gateway N, its metrics N+1, Triton N+10 to N+12, rewriter N+20, page N+30.",
+            help="N: gateway N, its metrics N+1, Triton N+11 and N+12, rewriter N+20, page N+30.",
         ),
         click.option(
             "--page/--no-page", default=True, show_default=True, help="Serve the page to look at, too."
@@ -106,6 +108,9 @@ def run(**options: Any) -> None:
     """Run the stack in the foreground until Ctrl-C; a second Ctrl-C ends it without grace."""
     from stack import control  # noqa: PLC0415 - see above
 
+    # Taken out of the environment, which the services inherit.
+    handed_over = json.loads(os.environ.pop(HANDED_OVER, "[]"))
+    options["overrides"] += tuple((name, value) for name, value in handed_over)
     if not control.run(Settings(**options)):
         sys.exit(1)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import signal
@@ -18,7 +19,7 @@ from stack import logs, record, status
 from stack.processes import Identity, identify, is_alive, marked, send, unlink_shared_memory
 from stack.record import Phase, ServiceRecord, StackRecord, State
 from stack.services import ROOT, ports, services
-from stack.settings import MARKER, SUPERVISOR, Settings, StackError
+from stack.settings import HANDED_OVER, MARKER, PRIVATE_UMASK, SUPERVISOR, Settings, StackError
 from stack.supervisor import Supervisor
 from vitrine.tensors import EMBED_TEXT
 
@@ -128,7 +129,6 @@ def _launch(settings: Settings) -> Identity:
     options = [
         *("--state", str(settings.state), "--port-base", str(settings.port_base)),
         *("--repository", str(settings.repository), "--page" if settings.page else "--no-page"),
-        *(part for name, value in settings.overrides for part in ("--set", f"{name}={value}")),
     ]
     log = settings.log(SUPERVISOR)
     logs.rotate(log)
@@ -138,7 +138,14 @@ def _launch(settings: Settings) -> Identity:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, MARKER: str(settings.state), "PYTHONPATH": _python_path()},
+            # Everybody on the machine reads a command line, and an override may be a password.
+            env={
+                **os.environ,
+                MARKER: str(settings.state),
+                HANDED_OVER: json.dumps(settings.overrides),
+                "PYTHONPATH": _python_path(),
+            },
+            umask=PRIVATE_UMASK,
             start_new_session=True,
         )
     give_up = time.monotonic() + LAUNCH_TIMEOUT_S
@@ -260,7 +267,7 @@ def _sole_supervisor(settings: Settings) -> contextlib.AbstractContextManager[No
 
 @contextlib.contextmanager
 def _lock(path: Path, *, timeout_s: float, busy: str) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     give_up = time.monotonic() + timeout_s
     with path.open("a") as file:
         while True:

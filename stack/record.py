@@ -66,6 +66,7 @@ class StackRecord:
 def write(path: Path, record: StackRecord) -> None:
     """Replace the record in one step, so that a reader never sees half of it."""
     draft = path.with_suffix(".draft")
+    draft.touch(mode=0o600)
     draft.write_text(json.dumps(asdict(record), indent=1))
     draft.replace(path)
 

@@ -14,7 +14,7 @@ from stack.probes import STRIKES_OUT, Probe, ProbeError, within
 from stack.processes import Identity, describe_exit, identify, in_session, marked, send
 from stack.record import ServiceRecord, State
 from stack.services import Service
-from stack.settings import MARKER
+from stack.settings import MARKER, PRIVATE_UMASK
 
 KILL_TIMEOUT_S = 10.0
 """From SIGKILL to the end: only a process that hangs in the kernel takes longer."""
@@ -122,6 +122,7 @@ class Runner:
                 stdout=log,
                 stderr=STDOUT,
                 env=self._service.environment,
+                umask=PRIVATE_UMASK,
                 start_new_session=True,  # a terminal's Ctrl-C is the supervisor's to handle
             )
         self._running = _Running(process, asyncio.create_task(process.wait()))

@@ -55,7 +55,6 @@ def ports(settings: Settings) -> dict[str, str]:
     return {
         "gateway": settings.gateway,
         "gateway metrics": settings.gateway_metrics,
-        "triton http": settings.triton_http,
         "triton grpc": settings.triton_grpc,
         "triton metrics": settings.triton_metrics,
         "rewriter": settings.rewriter,

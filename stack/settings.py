@@ -16,6 +16,12 @@ MAX_PORT_BASE = 65_500
 MAX_SOCKET_PATH = 100
 """The kernel takes 107 bytes; some room is left for the servers' own suffixes."""
 
+HANDED_OVER = "VITRINE_STACK_OVERRIDES"
+"""Environment variable in which `up` hands its overrides to the supervisor, as JSON."""
+
+PRIVATE_UMASK = 0o077
+"""Of every process of a stack: what they write is for their own user."""
+
 OVERRIDE_PREFIXES = ("GATEWAY_", "REWRITER_", "STOREFRONT_")
 
 
@@ -62,11 +68,6 @@ class Settings:
     def gateway_metrics(self) -> str:
         """Address of the gateway's Prometheus metrics."""
         return self._address(1)
-
-    @property
-    def triton_http(self) -> str:
-        """Address of Triton's HTTP."""
-        return self._address(10)
 
     @property
     def triton_grpc(self) -> str:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import secrets
 import shutil
 import sys
 import sysconfig
@@ -15,6 +16,10 @@ _NEVER_ALONE = 2**31 - 1
 
 EXIT_TIMEOUT_S = 10
 """How long tritonserver itself lets requests in flight finish after SIGTERM."""
+
+
+CLOSED_PROTOCOLS = "shared-memory,model-repository,statistics,trace,logging"
+"""What no client needs; inference, health, metadata and model configuration stay open."""
 
 
 def package() -> Path:
@@ -52,14 +57,21 @@ def prepare(runtime: Path) -> None:
 
 
 def command(settings: Settings, runtime: Path) -> tuple[str, ...]:
-    """Return tritonserver's command line; every endpoint is on loopback, for it binds all interfaces unless told."""
+    """Return tritonserver's command line: gRPC and metrics on loopback, for it binds all interfaces unless told.
+
+    There is no HTTP, which any web page in a browser on this machine could post to, and the protocols that change the
+    server or map memory ask for a key that nobody knows.
+    """
     server = package() / "tritonserver"
     return (
         str(server / "bin" / "tritonserver"),
         f"--model-repository={settings.repository}",
+        # A member that was loaded anew by itself would compute under the digest of the others.
+        "--model-control-mode=none",
         f"--backend-directory={runtime / 'backends'}",
         f"--cache-directory={server / 'caches'}",
-        *_endpoint("http", settings.triton_http),
+        "--allow-http=false",
+        f"--grpc-restricted-protocol={CLOSED_PROTOCOLS}:vitrine-closed={secrets.token_hex(24)}",
         *_endpoint("grpc", settings.triton_grpc),
         *_endpoint("metrics", settings.triton_metrics),
         "--allow-gpu-metrics=false",

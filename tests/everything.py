@@ -1,9 +1,11 @@
 """Runs everything that must hold, part by part, and ends with what ran, what was skipped, and how long it took.
 
-The real Milvus mostly waits for its own clocks, so its cases run beside the other parts and are shown after them.
+The real Milvus mostly waits for its own clocks, and a stack for processes that come and go. So the parts run in two
+lanes side by side; the output of the second one is shown when the first has ended.
 A part that fails stops no other part; the exit status is 1 if any did.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -11,18 +13,23 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "build" / "reports"
-PYTEST = (sys.executable, "-m", "pytest", "-q", "--durations=10")
-MILVUS_TIMEOUT_S = 900
-STOP_TIMEOUT_S = 30
+BESIDE_LOG = REPORTS / "beside.log"
+BESIDE_RAN = REPORTS / "beside.json"
+LATE_S = 900
+"""How long the second lane may go on after the first."""
+STOP_S = 60
+"""How long an interrupted part may take to stop what it has started."""
 SLOWEST = 10
 SETUP_VARIABLE = "VITRINE_SETUP_S"
 """Seconds that the setup before this took, for the summary."""
+
+_BESIDE = "--beside"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,60 +59,68 @@ class Test:
     failed: bool
 
 
-def _pytest(name: str, *arguments: str) -> Part:
-    report = f"--junitxml={REPORTS / f'{name}.xml'}"
-    return Part(name=name, command=(*PYTEST, report, *arguments))
+def _tests(name: str, *command: str) -> Part:
+    """Return a part that runs pytest and leaves a report."""
+    return Part(
+        name=name,
+        command=(sys.executable, *command, "-q", "--durations=10", f"--junitxml={REPORTS / f'{name}.xml'}"),
+    )
 
 
-FOREGROUND = (
+FIRST = (
     Part(name="lint", command=("make", "lint")),
     Part(name="breaking", command=("make", "breaking")),
-    _pytest("unit", "tests/unit", "-n", "logical", "--maxprocesses", "4"),
-    _pytest("stack", "tests/contract", "tests/integration", "-m", "not milvus_server"),
-)
-MILVUS = Part(
-    name="milvus",
-    command=(
-        *(sys.executable, "tests/contract/milvus_server.py", "-q", "--durations=10"),
-        f"--junitxml={REPORTS / 'milvus.xml'}",
+    _tests("unit", "-m", "pytest", "tests/unit", "-n", "logical", "--maxprocesses", "4"),
+    # By module: an index is filled once, and not in every process.
+    _tests(
+        "contract",
+        *("-m", "pytest", "tests/contract", "-m", "not milvus_server", "-n", "2", "--dist", "loadscope"),
     ),
+    _tests("shared-stack", "-m", "pytest", "tests/integration", "-m", "not own_stack"),
+)
+BESIDE = (
+    _tests("milvus", "tests/contract/milvus_server.py"),
+    _tests("own-stacks", "-m", "pytest", "tests/integration", "-m", "own_stack"),
 )
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the parts and print the summary; return the exit status."""
+    if arguments == [_BESIDE]:
+        BESIDE_RAN.write_text(json.dumps([asdict(_run(part)) for part in BESIDE]), encoding="utf-8")
+        return 0
     REPORTS.mkdir(parents=True, exist_ok=True)
-    for old in REPORTS.glob("*.xml"):
+    for old in (*REPORTS.glob("*.xml"), *REPORTS.glob("beside.*")):
         old.unlink()
-    log = REPORTS / "milvus.log"
-    with log.open("w", encoding="utf-8") as output:
-        begun = time.time()
+    with BESIDE_LOG.open("w", encoding="utf-8") as output:
         beside = subprocess.Popen(
-            MILVUS.command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            [sys.executable, __file__, _BESIDE],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
-            ran = [_run(part) for part in FOREGROUND]
-            _say("milvus, which ran beside the others")
-            status = _wait(beside)
-            ran.append(Ran(name=MILVUS.name, status=status, seconds=log.stat().st_mtime - begun))
+            ran = [_run(part) for part in FIRST]
+            _say(f"{' and '.join(part.name for part in BESIDE)}, which run beside the others")
+            ran += _wait(beside)
         finally:
             _stop(beside)
-    print(log.read_text(encoding="utf-8", errors="replace"))
+    print(BESIDE_LOG.read_text(encoding="utf-8", errors="replace"))
     print("\n".join(summary(ran, _read_reports(ran), setup_s=os.environ.get(SETUP_VARIABLE, ""))))
     return int(any(each.status for each in ran))
 
 
 def summary(ran: Sequence[Ran], tests: Sequence[tuple[str, Test]], *, setup_s: str) -> Iterator[str]:
     """Yield the lines of the summary: the parts, the skips with their reasons, the slowest tests."""
-    yield f"\n{'part':10}{'result':8}{'passed':>8}{'failed':>8}{'skipped':>9}{'time':>12}"
+    yield f"\n{'part':14}{'result':8}{'passed':>8}{'failed':>8}{'skipped':>9}{'time':>12}"
     if setup_s:
-        yield f"{'setup':10}{'ok':8}{'':25}{_duration(float(setup_s)):>12}"
+        yield f"{'setup':14}{'ok':8}{'':25}{_duration(float(setup_s)):>12}"
     for each in ran:
         of_part = [test for part, test in tests if part == each.name]
         failed, skipped = sum(test.failed for test in of_part), sum(bool(test.skipped) for test in of_part)
         counts = f"{len(of_part) - failed - skipped:8,}{failed:8,}{skipped:9,}" if of_part else " " * 25
         result = f"exit {each.status}" if each.status else "ok"
-        yield f"{each.name:10}{result:8}{counts}{_duration(each.seconds):>12}"
+        yield f"{each.name:14}{result:8}{counts}{_duration(each.seconds):>12}"
     yield "\nskipped, with the reason:"
     reasons = Counter(test.skipped for _, test in tests if test.skipped)
     yield from (f"{count:5,} x {reason}" for reason, count in reasons.most_common())
@@ -119,34 +134,37 @@ def _run(part: Part) -> Ran:
     """Run a part before everybody's eyes."""
     _say(part.name)
     begun = time.monotonic()
-    status = subprocess.run(part.command, cwd=ROOT, env=_environment(part), check=False).returncode
+    # Processes that run side by side compute on one core each.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"} if "-n" in part.command else dict(os.environ)
+    process = subprocess.Popen(part.command, cwd=ROOT, env=environment)
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        # It was interrupted as well, and takes down the stack that it has started.
+        process.wait(STOP_S)
+        raise
     return Ran(name=part.name, status=status, seconds=time.monotonic() - begun)
 
 
-def _environment(part: Part) -> dict[str, str]:
-    """Return the environment of a part; processes that run side by side compute on one core each."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"} if "-n" in part.command else dict(os.environ)
-
-
-def _wait(beside: "subprocess.Popen[bytes]") -> int:
-    """Return its exit status. It may have ended long ago: its log was last written then."""
+def _wait(beside: "subprocess.Popen[bytes]") -> list[Ran]:
+    """Wait for the second lane; return its parts, as failed where it did not tell of them."""
     try:
-        return beside.wait(MILVUS_TIMEOUT_S)
+        beside.wait(LATE_S)
     except subprocess.TimeoutExpired:
-        print(
-            f"{MILVUS.name} took over {MILVUS_TIMEOUT_S} s more than the others, and is stopped", flush=True
-        )
-        return 1
+        print(f"they took {LATE_S} s more than the others, and are stopped", flush=True)
+    if not BESIDE_RAN.exists():
+        return [Ran(name=part.name, status=1, seconds=0) for part in BESIDE]
+    return [Ran(**each) for each in json.loads(BESIDE_RAN.read_text(encoding="utf-8"))]
 
 
 def _stop(beside: "subprocess.Popen[bytes]") -> None:
-    """End what still runs beside; it stops the server that it has started."""
+    """End what still runs beside."""
     for stop in (signal.SIGINT, signal.SIGKILL):
         if beside.poll() is not None:
             return
         os.killpg(beside.pid, stop)
         try:
-            beside.wait(STOP_TIMEOUT_S)
+            beside.wait(STOP_S)
         except subprocess.TimeoutExpired:
             continue
 
@@ -182,4 +200,4 @@ def _duration(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -10,6 +10,7 @@ from gateway.adapters.channels import CHANNEL_OPTIONS
 from gateway.context import hop_metadata
 from gateway.errors import DeadlineExceeded
 from gateway.ports import RewriterUnavailable
+from vitrine.channels import Tls, open_channel
 from vitrine.process.tracing import span
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
 
@@ -18,9 +19,9 @@ _MAX_ANSWER = [("grpc.max_receive_message_length", 64_000)]
 
 
 @asynccontextmanager
-async def open_rewriter(address: str) -> AsyncIterator["GrpcRewriter"]:
+async def open_rewriter(address: str, *, tls: Tls | None = None) -> AsyncIterator["GrpcRewriter"]:
     """Open the rewriter; one that is not there yet is connected to when it comes."""
-    async with aio.insecure_channel(address, options=[*CHANNEL_OPTIONS, *_MAX_ANSWER]) as channel:
+    async with open_channel(address, tls, options=[*CHANNEL_OPTIONS, *_MAX_ANSWER]) as channel:
         yield GrpcRewriter(rewrite_pb2_grpc.RewriteServiceStub(channel))
 
 

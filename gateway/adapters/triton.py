@@ -1,8 +1,8 @@
 """Triton's ensembles as the encoder: tritonclient's messages over a plain channel of grpc.aio.
 
 tritonclient's own client object costs more CPU a call and turns status codes into strings. Cancelling the awaiting
-task cancels the inference, also while it is queued. The timeout travels twice: as the call's deadline, and as
-Triton's request timeout, which frees the queue.
+task cancels the inference, also while it is queued, and so does the call's deadline: the models' queues have no
+bounds of their own (decision 25).
 """
 
 import logging
@@ -21,6 +21,7 @@ from gateway.context import hop_metadata, request_id
 from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
 from gateway.logs import log_event
 from gateway.model import Embedded, Embedding, EncoderInputs
+from vitrine.channels import Tls, open_channel
 from vitrine.process.tracing import span
 from vitrine.tensors import (
     EMBED_COMPOSED,
@@ -38,8 +39,8 @@ from vitrine.tensors import (
 # Batches of pictures are large.
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
-# Triton answers UNAVAILABLE to a full queue, to a request that outlived its time in the queue, and when it is not
-# there; only its words tell these apart.
+# A repository with a queue policy of its own answers UNAVAILABLE to a full queue and to a request that outlived its time
+# in the queue, and so does a server that is not there; only its words tell these apart.
 _QUEUE_FULL = "maximum queue size"
 _QUEUE_EXPIRED = "timeout expired"
 _RETRY_S = 0.1
@@ -51,9 +52,9 @@ _logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_triton(address: str) -> AsyncIterator["TritonEncoder"]:
+async def open_triton(address: str, *, tls: Tls | None = None) -> AsyncIterator["TritonEncoder"]:
     """Open the encoder; a server that is not there yet is connected to when it comes."""
-    async with aio.insecure_channel(address, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
+    async with open_channel(address, tls, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
         yield TritonEncoder(triton_grpc.GRPCInferenceServiceStub(channel))
 
 
@@ -66,7 +67,7 @@ class TritonEncoder:
     async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
         """Return one row for each row of the inputs, of which there are 1 to MAX_BATCH_SIZE."""
         ensemble = _ensemble(inputs)
-        request = _infer_request(ensemble, inputs, timeout_s)
+        request = _infer_request(ensemble, inputs)
         with span("triton ModelInfer", **{"peer.service": "triton", "vitrine.model": ensemble.name}):
             try:
                 response = await self._stub.ModelInfer(request, timeout=timeout_s, metadata=hop_metadata())
@@ -124,16 +125,13 @@ def _ensemble(inputs: EncoderInputs) -> ModelSpec:
             raise ValueError(f"no ensemble takes these inputs: texts, images, references = {given}")
 
 
-def _infer_request(
-    ensemble: ModelSpec, inputs: EncoderInputs, timeout_s: float
-) -> triton_pb2.ModelInferRequest:
+def _infer_request(ensemble: ModelSpec, inputs: EncoderInputs) -> triton_pb2.ModelInferRequest:
     columns = {
         "text": None if inputs.texts is None else [text.encode() for text in inputs.texts],
         "image": inputs.images,
         "reference_embedding": inputs.references,
     }
     request = triton_pb2.ModelInferRequest(model_name=ensemble.name, id=request_id())
-    request.parameters["timeout"].int64_param = max(1, int(timeout_s * 1e6))
     for tensor in ensemble.inputs:
         column = columns[tensor.name]
         assert column is not None, "the ensemble was chosen by what is given"

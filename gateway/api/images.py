@@ -3,22 +3,22 @@
 import asyncio
 
 from gateway.errors import InvalidQuery
-from vitrine.preprocess import ImageRejected, inspect_image
+from vitrine.image_header import MAX_QUERY_WORK, ImageRejected, inspect_image
 
 _INLINE_BYTES = 128_000
 """The walk through a file's sections grows with it; a long one leaves the event loop to other calls meanwhile."""
 
 
-async def check_image(image: bytes, *, field: str = "image") -> None:
-    """Check format, size in bytes and pixels, and that it is one still picture.
+async def check_image(image: bytes, *, field: str = "image", max_work: int = MAX_QUERY_WORK) -> None:
+    """Check format, size in bytes and pixels, that it is one still picture, and what decoding it costs.
 
     Raises:
         InvalidQuery: the picture breaks a limit; says which.
     """
     try:
         if len(image) <= _INLINE_BYTES:
-            inspect_image(image)
+            inspect_image(image, max_work=max_work)
         else:
-            await asyncio.to_thread(inspect_image, image)
+            await asyncio.to_thread(inspect_image, image, max_work=max_work)
     except ImageRejected as error:
         raise InvalidQuery(field, error.reason) from None

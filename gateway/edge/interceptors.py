@@ -1,7 +1,7 @@
 """The outermost interceptor: everything that holds for every call of vitrine.v1 happens here, and only here.
 
 It gives the call its request id and its deadline, parses the request, translates every error to a status, and
-leaves one log line and one set of measurements. Health and reflection pass untouched.
+leaves one log line and one set of measurements. Health and reflection have bounds of their own (standard_calls.py).
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -19,11 +19,17 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.rpc import status_pb2  # type: ignore[import-untyped] # it has no py.typed
 from grpc import aio
-from grpc_status import rpc_status
 
-from gateway.context import REQUEST_ID_HEADER, Call, enter_call
+from gateway.callers import UNKNOWN
+from gateway.context import REQUEST_ID_HEADER, Call, current_call, enter_call
+from gateway.edge.audit import audit
 from gateway.edge.decoding import decode
-from gateway.edge.statuses import internal_status, rich_status
+from gateway.edge.door import Door
+from gateway.edge.methods import needs
+from gateway.edge.reception import Crowd, Reception
+from gateway.edge.sending import Patience, made_ahead
+from gateway.edge.standard_calls import StandardCalls
+from gateway.edge.statuses import abort, internal_status, rich_status
 from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
 from gateway.logs import log_event
 from gateway.metrics import Metrics
@@ -60,15 +66,39 @@ class DeadlineRules:
     default_s: float
     maximum_s: float
     idle_s: float = 60.0
-    """Between two messages of a stream of requests."""
+    """How long a stream of requests may keep its server waiting."""
+    earned_s: float = 5.0
+    """What each message gives back of that: one that trickles ends as one that is silent does."""
+    unread_s: float = 10.0
+    """For how long a caller may take nothing of what it is sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowding:
+    """How many may be here at once, and how much they may bring."""
+
+    calls: Crowd
+    """Of vitrine.v1."""
+    reception: Reception
+    standard: StandardCalls
+    """Health and reflection, which are counted apart."""
 
 
 class Edge(aio.ServerInterceptor):
     """Wraps the handlers of vitrine.v1."""
 
-    def __init__(self, rules: DeadlineRules, metrics: Metrics, tracer: Tracer = UNTRACED) -> None:
+    def __init__(
+        self,
+        rules: DeadlineRules,
+        metrics: Metrics,
+        door: Door,
+        crowding: Crowding,
+        tracer: Tracer = UNTRACED,
+    ) -> None:
         self.rules = rules
         self.metrics = metrics
+        self.door = door
+        self.crowding = crowding
         self.tracer = tracer
         self.closed = False
 
@@ -81,19 +111,25 @@ class Edge(aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Return the wrapped handler of a method of ours, and any other as it is."""
+        """Return the wrapped handler of a method, and none of one that there is not.
+
+        To gRPC every request is a stream, also those of one message, so that the edge decides when it is received.
+        """
+        path = handler_call_details.method
         handler = await continuation(handler_call_details)
-        _, service_name, method_name = handler_call_details.method.split("/")
+        if handler is None:
+            return None
+        service_name, _, method_name = path.removeprefix("/").rpartition("/")
         service = _SERVICES.get(service_name)
-        if handler is None or service is None:
-            return handler
+        if service is None:
+            return self.crowding.standard.wrapped(path, handler, self.door.authentication)
         method = _Method(self, handler, service.methods_by_name[method_name])
         serialise = handler.response_serializer
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(method.stream_stream, response_serializer=serialise)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(method.unary_stream, response_serializer=serialise)
-        return grpc.unary_unary_rpc_method_handler(method.unary_unary, response_serializer=serialise)
+            return grpc.stream_stream_rpc_method_handler(method.unary_stream, response_serializer=serialise)
+        return grpc.stream_unary_rpc_method_handler(method.unary_unary, response_serializer=serialise)
 
 
 class _Method:
@@ -103,36 +139,49 @@ class _Method:
         self._edge = edge
         self._handler = handler
         self._name = descriptor.name
+        self._needs = needs(descriptor.full_name)
         self._full_name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self._input = descriptor.input_type
+        lost = edge.metrics.slow_readers.labels(descriptor.name)
+        self._patience = Patience(edge.rules.unread_s, on_lost=lost.inc)
 
-    async def unary_unary(self, data: bytes, context: _Context) -> Message:
-        async with self._answering(context, self._unary_deadline(context)):
-            response: Message = await self._handler.unary_unary(self._parse(data), context)
-            return response
-
-    async def unary_stream(self, data: bytes, context: _Context) -> None:
+    async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
         async with (
             self._answering(context, self._unary_deadline(context)),
-            aclosing(self._handler.unary_stream(self._parse(data), context)) as responses,
+            self._edge.crowding.reception.message(stream, self._parse) as request,
+        ):
+            response: Message = await self._handler.unary_unary(request, context)
+            return response
+
+    async def unary_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
+        async with (
+            self._answering(context, self._unary_deadline(context)),
+            self._edge.crowding.reception.message(stream, self._parse) as request,
+            made_ahead(self._handler.unary_stream(request, context)) as responses,
         ):
             async for response in responses:
-                await context.write(response)
+                await self._patience.write(context, response)
 
     async def stream_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
         async with (
             self._answering(context, _deadline(context, default_s=_DAY_S, maximum_s=_DAY_S)),
-            aclosing(self._handler.stream_stream(self._parsed(stream), context)) as responses,
+            aclosing(self._handler.stream_stream(self._parsed(stream, context), context)) as responses,
         ):
             async for response in responses:
-                await context.write(response)
+                await self._patience.write(context, response)
 
     def _unary_deadline(self, context: _Context) -> Deadline:
         return _deadline(context, default_s=self._edge.rules.default_s, maximum_s=self._edge.rules.maximum_s)
 
     @asynccontextmanager
     async def _answering(self, context: _Context, deadline: Deadline) -> AsyncIterator[None]:
-        call = Call(method=self._name, request_id=_request_id(context), deadline=deadline)
+        call = Call(
+            method=self._name,
+            request_id=_request_id(context),
+            deadline=deadline,
+            caller=UNKNOWN,
+            peer=context.peer(),
+        )
         enter_call(call)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
         code = grpc.StatusCode.OK
@@ -144,15 +193,19 @@ class _Method:
             try:
                 if self._edge.closed:
                     raise ShuttingDown  # noqa: TRY301 - told like every other error
-                async with asyncio.timeout(deadline.remaining_s()):
-                    yield
+                caller = self._edge.door.caller(self._needs, context)
+                enter_call(replace(call, caller=caller))
+                with self._edge.crowding.calls.entered(), self._edge.door.counted(caller, self._needs):
+                    async with asyncio.timeout(deadline.remaining_s()):
+                        yield
+                self._patience.end_soon()
             except SearchError as error:
                 code = error.code
-                await _abort(context, code, rich_status(error, call.request_id))
+                await self._abort(context, code, rich_status(error, call.request_id))
             except TimeoutError:
                 code = DeadlineExceeded.code
                 late = DeadlineExceeded("the deadline has passed")
-                await _abort(context, code, rich_status(late, call.request_id))
+                await self._abort(context, code, rich_status(late, call.request_id))
             except asyncio.CancelledError:
                 # The caller has gone, or its deadline took the call away before ours did.
                 code = grpc.StatusCode.CANCELLED if deadline.remaining_s() else DeadlineExceeded.code
@@ -160,7 +213,11 @@ class _Method:
             except Exception:  # noqa: BLE001 - the one translator: what nobody foresaw becomes INTERNAL
                 code = grpc.StatusCode.INTERNAL
                 log_event(_logger, logging.ERROR, "call_failed", failed=True)
-                await _abort(context, code, internal_status(call.request_id))
+                await self._abort(context, code, internal_status(call.request_id))
+
+    async def _abort(self, context: _Context, code: grpc.StatusCode, status: status_pb2.Status) -> None:
+        self._patience.end_soon()
+        await abort(context, code, status)
 
     @contextmanager
     def _measured(self, call: Call, span: Span, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
@@ -185,20 +242,30 @@ class _Method:
             log_event(
                 _logger, logging.INFO, "call", code=code().name, ms=round(seconds * 1e3, 2), **call.notes
             )
+            self._edge.metrics.caller_requests.labels(current_call().caller.name, code().name).inc()
+            if self._needs.writes:
+                audit(current_call(), code=code().name)
 
     def _parse(self, data: bytes) -> Message:
         return decode(data, self._handler.request_deserializer, self._input)
 
-    async def _parsed(self, stream: AsyncIterator[bytes]) -> AsyncIterator[Message]:
-        messages = aiter(stream)
+    async def _parsed(self, stream: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Message]:
+        """Yield the messages; a caller who is known no more, or who keeps the stream waiting, ends it."""
+        rules, messages = self._edge.rules, aiter(stream)
+        patience_s = rules.idle_s
         while True:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(self._edge.rules.idle_s):
+                async with asyncio.timeout(patience_s):
                     data = await anext(messages)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise DeadlineExceeded(f"no message for {self._edge.rules.idle_s:g} s") from None
+                raise DeadlineExceeded(
+                    f"the stream kept waiting for {rules.idle_s:g} s, to which each message adds {rules.earned_s:g} s"
+                ) from None
+            patience_s = min(rules.idle_s, patience_s - (time.monotonic() - began) + rules.earned_s)
+            self._edge.door.caller(self._needs, context)
             yield self._parse(data)
 
 
@@ -212,12 +279,3 @@ def _request_id(context: _Context) -> str:
         if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return uuid.uuid4().hex
-
-
-async def _abort(context: _Context, code: grpc.StatusCode, status: status_pb2.Status) -> None:
-    """End the call with the status, its details and the request's id in the trailers."""
-    trailers = rpc_status.to_status(status).trailing_metadata
-    request_id = (
-        (REQUEST_ID_HEADER, value) for key, value in context.trailing_metadata() if key == REQUEST_ID_HEADER
-    )
-    await context.abort(code, status.message, (*trailers, *request_id))

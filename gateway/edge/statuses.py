@@ -1,10 +1,15 @@
 """Errors of the tree to rich statuses: google.rpc details that programs can read."""
 
+from typing import Any
+
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # it has no py.typed
+from grpc import aio
+from grpc_status import rpc_status
 
+from gateway.context import REQUEST_ID_HEADER
 from gateway.errors import Aborted, DependencyError, InvalidQuery, NotFound, Overloaded, SearchError
 
 DOMAIN = "vitrine"
@@ -52,3 +57,14 @@ def _extra(error: SearchError) -> list[Message]:
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         return [error_details_pb2.RetryInfo(retry_delay=delay)]
     return []
+
+
+async def abort(
+    context: aio.ServicerContext[Any, Any], code: grpc.StatusCode, status: status_pb2.Status
+) -> None:
+    """End the call with the status, its details and the request's id in the trailers."""
+    trailers = rpc_status.to_status(status).trailing_metadata
+    request_id = (
+        (REQUEST_ID_HEADER, value) for key, value in context.trailing_metadata() if key == REQUEST_ID_HEADER
+    )
+    await context.abort(code, status.message, (*trailers, *request_id))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded
+from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
 from gateway.model import Embedded, Embedding, EncoderInputs, IndexVersion, StoredProduct
 from gateway.ports import Encoder
 from vitrine.domain.product import Product, encoded_text
@@ -17,6 +17,12 @@ EMBED_TIMEOUT_S = 30.0
 # Searches go first: an ingest that finds the encoder's queue full, or that waited in it for too long, pauses and
 # asks again. A busy machine makes an ingest slower and does not end it.
 _RETRY_PAUSES_S = (0.2, 0.8, 3.2, 12.8)
+
+# A PNG of one white pixel.
+_SOUND_PICTURE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a4944415478da63f80f00010101001cb08c990000000049454e44ae426082"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +115,7 @@ async def _embed_texts(texts: Sequence[str], encoder: Encoder) -> Embedded:
 
 
 async def _embed_pictures(images: Sequence[bytes], encoder: Encoder) -> list[Embedding | InvalidQuery]:
-    """Return the embedding of each picture, or why it has none; a batch that is refused is halved until that is known."""
+    """Return the embedding of each picture, or why it has none; a batch that fails is halved until that is known."""
     if len(images) > MAX_BATCH_SIZE:
         return [
             *await _embed_pictures(images[:MAX_BATCH_SIZE], encoder),
@@ -122,6 +128,9 @@ async def _embed_pictures(images: Sequence[bytes], encoder: Encoder) -> list[Emb
     except InvalidQuery as error:
         if len(images) == 1:
             return [error]
+    except _Unencodable:
+        if len(images) == 1:
+            return [InvalidQuery("image", "cannot be encoded")]
     middle = len(images) // 2
     return [
         *await _embed_pictures(images[:middle], encoder),
@@ -129,13 +138,34 @@ async def _embed_pictures(images: Sequence[bytes], encoder: Encoder) -> list[Emb
     ]
 
 
+class _Unencodable(Exception):  # noqa: N818 - a finding
+    """The encoder fails on these pictures, twice, and answers for another one: it is they that are at fault."""
+
+
 async def _ask(encoder: Encoder, inputs: EncoderInputs) -> Embedded:
+    blamed = False
     for pause_s in _RETRY_PAUSES_S:
         try:
             return await _ask_once(encoder, inputs)
-        except (DeadlineExceeded, Overloaded, EncoderError):
+        except EncoderError:
+            if inputs.images and await _is_well(encoder):
+                if blamed:
+                    raise _Unencodable from None
+                blamed = True
+            else:
+                await asyncio.sleep(pause_s)
+        except (DeadlineExceeded, Overloaded):
             await asyncio.sleep(pause_s)
     return await _ask_once(encoder, inputs)
+
+
+async def _is_well(encoder: Encoder) -> bool:
+    """Return whether the encoder embeds a picture that is known to be sound."""
+    try:
+        await _ask_once(encoder, EncoderInputs(images=[_SOUND_PICTURE]))
+    except SearchError:
+        return False
+    return True
 
 
 async def _ask_once(encoder: Encoder, inputs: EncoderInputs) -> Embedded:

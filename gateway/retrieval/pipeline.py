@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gateway.context import time_for_hop
+from gateway.context import current_share, time_for_hop
 from gateway.errors import DependencyError, SearchError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Embedding, FieldSummary, StoredProduct, Weights
 from gateway.ports import Encoder, VectorIndex
 from gateway.retrieval import stages
-from gateway.retrieval.admission import Limiter
+from gateway.retrieval.admission import Lanes
 from gateway.retrieval.clock import StageClock
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.embeddings import QueryEmbeddings
@@ -73,12 +73,12 @@ class Retrieval:
         index: VectorIndex,
         compatibility: Compatibility,
         summary: CatalogueSummary,
-        limiter: Limiter,
+        lanes: Lanes,
         metrics: Metrics,
         settings: RetrievalSettings,
     ) -> None:
         self._compatibility = compatibility
-        self._limiter = limiter
+        self._lanes = lanes
         self._metrics = metrics
         self._settings = settings
         self._catalogue = Catalogue(schema=shipped_schema())
@@ -123,7 +123,8 @@ class Retrieval:
             clock=StageClock(),
             weights=query.weights or self._settings.weights[query.route],
         )
-        async with self._limiter.slot(deadline):
+        lane = self._lanes.of(picture=bool(query.image))
+        async with lane.slot(deadline, share=current_share()):
             for stage in STAGES:
                 search = await stage(search, self._tools)
         return self._result(search)
@@ -139,12 +140,12 @@ class Retrieval:
 
     async def stored(self, ids: Sequence[str], deadline: Deadline) -> list[StoredProduct]:
         """Return the products that exist, in the order of the ids."""
-        async with self._limiter.slot(deadline):
+        async with self._lanes.words.slot(deadline, share=current_share()):
             return await self.products.products(ids, deadline)
 
     async def count(self, filters: Filter, deadline: Deadline) -> int:
         """Count the products that fulfil a condition."""
-        async with self._limiter.slot(deadline):
+        async with self._lanes.words.slot(deadline, share=current_share()):
             with self._asking("index"):
                 return await self._tools.index.count(filters, timeout_s=self._hop(deadline))
 

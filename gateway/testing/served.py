@@ -59,6 +59,8 @@ class ServedGateway:
     """A gateway that serves, and a channel to it."""
 
     address: str
+    catalogue_address: str
+    """The same one where the catalogue has no listener of its own."""
     channel: aio.Channel
     metrics: Metrics
     edge: Edge
@@ -93,4 +95,10 @@ async def serving(
         # A channel of its own: otherwise channels to equal ports of different tests share their connections.
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
         async with aio.insecure_channel(address, options=options) as channel:
-            yield ServedGateway(address=address, channel=channel, metrics=gateway.metrics, edge=gateway.edge)
+            yield ServedGateway(
+                address=address,
+                catalogue_address=f"127.0.0.1:{gateway.listeners.catalogue.port}",
+                channel=channel,
+                metrics=gateway.metrics,
+                edge=gateway.edge,
+            )

@@ -19,7 +19,11 @@ class BreakerState(IntEnum):
 
 
 class CircuitBreaker:
-    """Opens after `failures` in a row, half-opens `cooldown_s` later for a single trial, closes when that succeeds."""
+    """Opens after `failures` in a row, half-opens `cooldown_s` later for a single trial, closes when that succeeds.
+
+    A call that began before it opened, or in an earlier trial, says nothing when it ends later: only the calls that
+    the state was made for change it.
+    """
 
     def __init__(
         self, *, failures: int, cooldown_s: float, clock: Callable[[], float] = time.monotonic
@@ -30,13 +34,15 @@ class CircuitBreaker:
         self._failed = 0
         self._opened_at = 0.0
         self._trying = False
+        self._period = 0
+        """Counts how often it opened and closed; calls of an earlier period are no longer listened to."""
 
     @property
     def state(self) -> BreakerState:
         """What the next call meets."""
         if self._failed < self._allowed:
             return BreakerState.CLOSED
-        if self._clock() - self._opened_at < self._cooldown_s or self._trying:
+        if self._trying or self._clock() - self._opened_at < self._cooldown_s:
             return BreakerState.OPEN
         return BreakerState.HALF_OPEN
 
@@ -50,15 +56,30 @@ class CircuitBreaker:
         state = self.state
         if state is BreakerState.OPEN:
             raise BreakerOpen
-        self._trying = state is BreakerState.HALF_OPEN
+        trial = state is BreakerState.HALF_OPEN
+        self._trying = trial
+        period = self._period
         try:
             yield
         except failures:
-            self._failed += 1
-            self._opened_at = self._clock()
+            if period == self._period:
+                self._fail()
             raise
         else:
-            self._failed = 0
+            if period == self._period:
+                self._succeed(trial=trial)
         finally:
             # A cancelled trial proves nothing: the next call is the trial.
-            self._trying = False
+            if trial:
+                self._trying = False
+
+    def _fail(self) -> None:
+        self._failed += 1
+        if self._failed >= self._allowed:
+            self._period += 1
+            self._opened_at = self._clock()
+
+    def _succeed(self, *, trial: bool) -> None:
+        self._failed = 0
+        if trial:
+            self._period += 1

@@ -13,7 +13,7 @@ from gateway.errors import DeadlineExceeded, SearchError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary
 from gateway.ports import Rewriter, RewriterUnavailable
-from gateway.understanding.breaker import BreakerOpen, CircuitBreaker
+from gateway.understanding.breaker import BreakerOpen, BreakerState, CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.validation import InvalidRewrite, Understanding, understand
 from vitrine.domain.messages import schema_message
@@ -148,12 +148,15 @@ class Rewriting:
     async def _ask(
         self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, timeout_s: float
     ) -> Understanding:
-        assert self._rewriter is not None, "the caller asks `offered` first"
-        failures = (RewriterUnavailable, DeadlineExceeded, TimeoutError)
-        with self._breaker.attempt(*failures), self._metrics.dependency("rewriter"), self._timed(timeout_s):
-            # The budget is kept here too: what is optional may not cost more because an adapter dawdles.
-            async with asyncio.timeout(timeout_s):
-                response = await self._rewriter.rewrite(request, timeout_s=timeout_s)
+        enough = self._enough(timeout_s)
+        if not enough and self._breaker.state is not BreakerState.CLOSED:
+            raise BreakerOpen  # its lateness would prove nothing: the trial is for one with time
+        with (
+            self._breaker.attempt(RewriterUnavailable, *((DeadlineExceeded,) if enough else ())),
+            self._metrics.dependency("rewriter"),
+            self._timed(timeout_s),
+        ):
+            response = await self._rewrite(request, timeout_s)
         understanding = understand(
             response.rewrite,
             shown=referable(request),
@@ -165,14 +168,29 @@ class Rewriting:
             self._readings.put(_key(response.model_version, request, catalogue), understanding)
         return understanding
 
+    async def _rewrite(
+        self, request: rewrite_pb2.RewriteRequest, timeout_s: float
+    ) -> rewrite_pb2.RewriteResponse:
+        """Ask within the time; the budget is kept here too: what is optional may not cost more because an adapter dawdles."""
+        assert self._rewriter is not None, "the caller asks `offered` first"
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._rewriter.rewrite(request, timeout_s=timeout_s)
+        except TimeoutError:
+            raise DeadlineExceeded("the rewriter did not answer in time") from None
+
+    def _enough(self, timeout_s: float) -> bool:
+        """Whether a call that had this long and was not answered tells something of the rewriter, not of its caller."""
+        return 2 * timeout_s >= self._use.budget.seconds()
+
     @contextmanager
     def _timed(self, timeout_s: float) -> Iterator[None]:
         """Report to the budget how long a call took; ignore timeouts caused by a deadline shorter than half the budget."""
         started = time.perf_counter()
         try:
             yield
-        except (TimeoutError, DeadlineExceeded):
-            if 2 * timeout_s >= self._use.budget.seconds():
+        except DeadlineExceeded:
+            if self._enough(timeout_s):
                 self._use.budget.observe(timeout_s, late=True)
             raise
         else:

@@ -1,4 +1,4 @@
-"""The model repository, as committed and as published, holds what vitrine.tensors says and bounds every queue."""
+"""The model repository, as committed and as published, holds what vitrine.tensors says."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -89,15 +89,12 @@ def test_no_ensemble_runs_steps_side_by_side(model: ModelSpec) -> None:
 
 
 @pytest.mark.parametrize("model", MEMBERS, ids=lambda model: model.name)
-def test_every_queue_is_bounded(model: ModelSpec) -> None:
-    """A request waits for a bounded time behind a bounded number, and is then refused."""
+def test_batches_wait_shortly_and_no_queue_policy_makes_the_batcher_sleep(model: ModelSpec) -> None:
+    """Requests wait for company for a moment; whom a queue keeps, and how long, is the gateway's to bound (decision 25)."""
     batching = config_of(model.name).dynamic_batching
-    policy = batching.default_queue_policy
-    assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
-    assert 0 < policy.default_timeout_microseconds <= 2_000_000
-    assert policy.allow_timeout_override
-    assert 0 < policy.max_queue_size <= 256
-    assert batching.max_queue_delay_microseconds <= 1_000
+    assert 0 < batching.max_queue_delay_microseconds <= 1_000
+    assert not batching.HasField("default_queue_policy")
+    assert not batching.priority_queue_policy
 
 
 @pytest.mark.parametrize("model", MEMBERS, ids=lambda model: model.name)

@@ -14,6 +14,8 @@ BROAD_HANDLERS = {
     "gateway/background.py",  # the supervisor of background tasks
     "rewriter/engines/model/batcher.py",  # the supervisor of the decoding thread
     "encoders/families.py",  # the library `tokenizers` raises nothing narrower
+    "vitrine/preprocess.py",  # decoders of damaged pictures, which raise what they like, assertions among it
+    "model_repository/preprocessor.py",  # the outermost edge of a Triton model: what it raises fails a whole batch
 }
 
 

@@ -30,6 +30,8 @@ WORTH_ANOTHER_TRY = 4
 
 PORT_BASE = 17_700
 PORTS_OF_A_RUN = 100
+TRITON_PORTS = 25
+"""Where in a run's ports those of a Triton alone begin."""
 OWN_PORTS = 50
 """Where in a run's ports those of `own_stack` begin."""
 FAMILIES_PORTS = 75
@@ -142,26 +144,44 @@ def program(module: str, *arguments: str, check: bool = True) -> "subprocess.Com
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark whatever needs a running stack, so that `-m "not stack"` leaves it out."""
+    """Mark whatever needs a running stack, so that `-m "not stack"` leaves it out, and whatever starts its own."""
     for item in items:
-        if {"stack", "own_stack"} & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if {"stack", "own_stack"} & fixtures:
             item.add_marker("stack")
+        if {"own_stack", "serve_models"} & fixtures:
+            item.add_marker("own_stack")
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[Path]:
+    """Yield a folder in build/ that no other test run makes at the same time."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / f".{name}.fixture-lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield BUILD / name
 
 
 @pytest.fixture(scope="session")
 def catalogue_path() -> Path:
     """Give a small procedural catalogue; built once, kept between runs."""
-    path = BUILD / "test-catalogue"
-    program("catalogue", "build", "--products", str(PRODUCTS), "--out", str(path))
+    with _alone("test-catalogue") as path:
+        program("catalogue", "build", "--products", str(PRODUCTS), "--out", str(path))
     return path
 
 
 @pytest.fixture(scope="session")
 def model_repository() -> Path:
     """Give the model repository of the committed encoders; published once, kept between runs."""
-    path = BUILD / "test-repository"
-    program("export", "publish", "--target", "local", "--weights", str(WEIGHTS), "--out", str(path))
+    with _alone("test-repository") as path:
+        program("export", "publish", "--target", "local", "--weights", str(WEIGHTS), "--out", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def triton_ports(run_number: int) -> int:
+    """The first of the ports for a Triton without the rest of a stack."""
+    return PORT_BASE + run_number * PORTS_OF_A_RUN + TRITON_PORTS
 
 
 @pytest.fixture(scope="session")

@@ -223,9 +223,17 @@ async def test_sixteen_bit_grey_is_a_picture(channel: aio.Channel) -> None:
 
 
 async def test_a_picture_just_within_the_limits_is_answered(channel: aio.Channel) -> None:
-    """19.6 megapixels of one colour, a few kilobytes, decode within the deadline."""
-    image = encoded(Image.new("RGB", (4_900, 4_000), "red"), "PNG")
+    """19.6 megapixels of one colour decode within the deadline."""
+    image = encoded(Image.new("RGB", (4_900, 4_000), "red"), "JPEG")
     assert len((await search(channel, search_pb2.SearchRequest(image=image, limit=3))).hits) == 3
+
+
+async def test_a_small_file_that_takes_long_to_decode_is_refused(channel: aio.Channel) -> None:
+    """The same pixels as a lossless picture are some hundred bytes, and a third of a second of work."""
+    image = encoded(Image.new("RGB", (4_900, 4_000), "red"), "WEBP", lossless=True)
+    code, field, limit = await violation(channel, search_pb2.SearchRequest(image=image))
+    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "image")
+    assert "ms to decode; the limit is 200" in limit
 
 
 async def test_an_unknown_product_is_not_found(channel: aio.Channel) -> None:

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
-from stack.processes import PROC, identify, is_alive
+from stack.processes import PROC, identify, is_alive, marked
+from stack.settings import MARKER
 from vitrine.v1 import search_pb2, search_pb2_grpc
 
 pytestmark = pytest.mark.timeout(600)  # the first test also waits for the catalogue, the models and the index
@@ -76,6 +80,21 @@ async def test_stack_is_up_and_up_again_does_nothing(own_stack: Any) -> None:
     assert len((await search(own_stack.gateway, by_words("red dress"))).hits) == 5
     assert "the stack is up already" in own_stack.up()
     assert services(own_stack) == before
+
+
+def test_no_command_line_tells_a_setting_and_triton_has_no_http(own_stack: Any) -> None:
+    """Overrides may be passwords; Triton's HTTP would answer any page in a browser, and its control asks for a key."""
+    processes = [psutil.Process(each.pid) for each in marked(MARKER, str(own_stack.settings.state))]
+    lines = [" ".join(process.cmdline()) for process in processes]
+    assert any("tritonserver" in line for line in lines)
+    assert not [line for line in lines if f"STOREFRONT_PICTURES={own_stack.catalogue}" in line]
+    triton = next(process for process in processes if "bin/tritonserver" in process.cmdline()[0])
+    listening = {each.laddr.port for each in triton.net_connections() if each.status == "LISTEN"}
+    assert listening == {own_stack.settings.port_base + 11, own_stack.settings.port_base + 12}
+    with InferenceServerClient(own_stack.triton) as client:
+        for call in (client.get_log_settings, client.get_model_repository_index):
+            with pytest.raises(InferenceServerException, match="restricted"):
+                call()
 
 
 async def test_down_leaves_nothing_and_the_index_survives(own_stack: Any) -> None:

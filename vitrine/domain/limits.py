@@ -1,5 +1,31 @@
 """Every limit of the API, once. The comments of the protos and the messages of refusals quote these."""
 
+# Messages, in bytes: what a request may be on the wire, before any of it is parsed
+MAX_MESSAGE_BYTES = 12_000_000
+"""Bytes of any message; only a product with its pictures has so many."""
+MAX_PICTURE_BYTES = 8_000_000
+"""Bytes of an encoded picture."""
+MAX_WORDS_BYTES = 64_000
+"""Bytes of a search or a turn beside its picture, its filter and its history."""
+MAX_PRODUCT_BYTES = 400_000
+"""Bytes of a product beside its pictures."""
+MAX_OPTIONS_BYTES = 64_000
+"""Bytes of the options of a stream of products."""
+MAX_DELETE_BYTES = 520_000
+"""Bytes of the ids that one DeleteProducts may name."""
+MAX_SMALL_BYTES = 1_024
+"""Bytes of a request that names one thing or nothing."""
+MAX_WIRE_FIELDS = 256
+"""Fields of a request as they stand on the wire, what is nested not looked into; ids of a DeleteProducts aside."""
+MAX_ANSWER_BYTES = 4_000_000
+"""Bytes of an answer: what gRPC's clients take unless they are told otherwise."""
+MAX_NESTED = 8_192
+"""Messages in the lists of one request, all levels together."""
+MAX_LISTED = 256
+"""Values of a list that has no limit of its own."""
+MAX_SIGNALS = 16
+"""Signals that weights may name."""
+
 # Products
 MAX_ID_LENGTH = 128
 """Characters of a product's id."""
@@ -61,6 +87,8 @@ MAX_WEIGHT = 1_000.0
 MAX_PAGE_TOKEN_LENGTH = 12_000
 """Characters of a page token."""
 MAX_USER_ID_LENGTH = 128
+MAX_FIELD_PATHS = 64
+"""Fields of a product that a request may ask for."""
 MAX_SESSION_ID_LENGTH = 64
 
 # Filters
@@ -68,6 +96,8 @@ MAX_FILTER_LEVELS = 8
 """Height of a filter's tree; a single condition has one level."""
 MAX_FILTER_VALUES = 256
 """Values and bounds of a whole filter. Every condition has one at least, so this bounds the conditions too."""
+MAX_FILTER_NODES = MAX_FILTER_LEVELS * MAX_FILTER_VALUES
+"""Conditions and what joins them; no filter within the two limits above has more."""
 MAX_FILTER_BYTES = 600_000
 """Bytes of a filter's message: MAX_FILTER_VALUES values of the greatest length fit; more is refused unread."""
 
@@ -99,3 +129,5 @@ MAX_DELETED = 1_000
 """Products that one DeleteProducts may name."""
 MAX_CATALOGUE_SOURCE_LENGTH = 256
 """Characters of the name of a stream of products."""
+MAX_INDEX_NAME_LENGTH = 255
+"""Characters of the name of an index."""

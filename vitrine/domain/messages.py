@@ -90,7 +90,7 @@ def read_filter(message: query_pb2.Filter) -> Filter:
             "filter",
             f"at most {limits.MAX_FILTER_VALUES} values and {limits.MAX_FILTER_BYTES:,} bytes, got {size:,} bytes",
         )
-    return _read_filter(message, "filter")
+    return _FilterReader().read(message, "filter")
 
 
 def value_message(value: Value) -> query_pb2.FieldValue:
@@ -212,33 +212,48 @@ def _read_field(message: schema_pb2.CatalogueField) -> Field:
     )
 
 
-def _read_filter(message: query_pb2.Filter, path: str) -> Filter:
-    kind = message.WhichOneof("node")
-    match kind:
-        case "equals":
-            return Equals(message.equals.field, _read_scalar(message.equals.value, f"{path}.equals.value"))
-        case "one_of":
-            values = enumerate(message.one_of.values)
-            return OneOf(
-                message.one_of.field,
-                tuple(_read_scalar(value, f"{path}.one_of.values[{i}]") for i, value in values),
-            )
-        case "range":
-            return _read_range(message.range)
-        case "all_of":
-            return AllOf(_read_list(message.all_of, f"{path}.all_of"))
-        case "any_of":
-            return AnyOf(_read_list(message.any_of, f"{path}.any_of"))
-        case "negation":
-            return Not(_read_filter(message.negation, f"{path}.negation"))
-        case None:
-            raise InvalidValue(path, "must hold a condition")
-        case _:
-            assert_never(kind)
+class _FilterReader:
+    """Reads one filter; counts its nodes, so that no tree that breaks the limits is made into objects first."""
+
+    def __init__(self) -> None:
+        self._left = limits.MAX_FILTER_NODES
+
+    def read(self, message: query_pb2.Filter, path: str) -> Filter:
+        """Read a node and what is below it; raises InvalidValue."""
+        self._count()
+        kind = message.WhichOneof("node")
+        match kind:
+            case "equals":
+                return Equals(
+                    message.equals.field, _read_scalar(message.equals.value, f"{path}.equals.value")
+                )
+            case "one_of":
+                return _read_one_of(message.one_of, f"{path}.one_of")
+            case "range":
+                return _read_range(message.range)
+            case "all_of":
+                return AllOf(self._read_list(message.all_of, f"{path}.all_of"))
+            case "any_of":
+                return AnyOf(self._read_list(message.any_of, f"{path}.any_of"))
+            case "negation":
+                return Not(self.read(message.negation, f"{path}.negation"))
+            case None:
+                raise InvalidValue(path, "must hold a condition")
+            case _:
+                assert_never(kind)
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise InvalidValue("filter", f"at most {limits.MAX_FILTER_VALUES} values")
+
+    def _read_list(self, message: query_pb2.FilterList, path: str) -> tuple[Filter, ...]:
+        return tuple(self.read(part, f"{path}.filters[{i}]") for i, part in enumerate(message.filters))
 
 
-def _read_list(message: query_pb2.FilterList, path: str) -> tuple[Filter, ...]:
-    return tuple(_read_filter(part, f"{path}.filters[{i}]") for i, part in enumerate(message.filters))
+def _read_one_of(message: query_pb2.OneOf, path: str) -> OneOf:
+    values = enumerate(message.values)
+    return OneOf(message.field, tuple(_read_scalar(value, f"{path}.values[{i}]") for i, value in values))
 
 
 def _read_scalar(message: query_pb2.FieldValue, path: str) -> Scalar:

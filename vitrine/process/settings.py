@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import Field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
 
@@ -52,3 +54,27 @@ def _convert(name: str, value: str, kind: Any) -> Any:
         return kind(value)
     except ValueError:
         raise InvalidSettings(f"{name} must be {kind.__name__}, got {value!r}") from None
+
+
+def read_secret(path: str, name: str) -> str:
+    """Return what a file of a secret holds, without the line's end; raises InvalidSettings, which never holds it."""
+    try:
+        secret = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidSettings(f"{name}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise InvalidSettings(f"{name}: is no UTF-8") from None
+    if not secret:
+        raise InvalidSettings(f"{name}: is empty")
+    return secret
+
+
+def check_no_password(name: str, url: str, *, instead: str) -> None:
+    """Raise InvalidSettings where a URL that is shown and logged holds a user or a password."""
+    try:
+        parts = urlsplit(url)
+        named = parts.username is not None or parts.password is not None
+    except ValueError:
+        return  # whoever uses the URL says what is wrong with it
+    if named:
+        raise InvalidSettings(f"{name} must hold no user and no password: they belong into {instead}")

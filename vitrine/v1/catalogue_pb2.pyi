@@ -58,6 +58,7 @@ class UpsertOptions(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     REBUILD_IF_STALE_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
+    CONFIRM_SHRINK_FIELD_NUMBER: _builtins.int
     rebuild: _builtins.bool
     """Build a new index from this stream alone and swap it in when the stream ends; readers see the old one until then."""
     source: _builtins.str
@@ -66,6 +67,8 @@ class UpsertOptions(_message.Message):
     """Rebuild where other encoders than those that serve now made the index, or another schema; add and update where the
     same did.
     """
+    confirm_shrink: _builtins.bool
+    """Let a rebuild replace the index even where it has less than half of its products."""
     @_builtins.property
     def schema(self) -> _schema_pb2.CatalogueSchema:
         """The catalogue's schema; absent: that of the index, or the fashion schema where there is none yet. One that differs
@@ -79,10 +82,11 @@ class UpsertOptions(_message.Message):
         source: _builtins.str = ...,
         rebuild_if_stale: _builtins.bool = ...,
         schema: _schema_pb2.CatalogueSchema | None = ...,
+        confirm_shrink: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild", "rebuild_if_stale", b"rebuild_if_stale", "schema", b"schema", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_shrink", b"confirm_shrink", "rebuild", b"rebuild", "rebuild_if_stale", b"rebuild_if_stale", "schema", b"schema", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -130,6 +134,7 @@ class UpsertProductsResponse(_message.Message):
     WITHOUT_IMAGE_FIELD_NUMBER: _builtins.int
     WITHOUT_WORDS_FIELD_NUMBER: _builtins.int
     CUT_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
     written: _builtins.int
     """Products of this stream that are durable now."""
     unchanged: _builtins.int
@@ -148,6 +153,10 @@ class UpsertProductsResponse(_message.Message):
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductError]:
         """Refusals since the last answer."""
 
+    @_builtins.property
+    def replaced(self) -> Global___ReplacedIndex:
+        """Set in the last answer of a rebuild that replaced an index."""
+
     def __init__(
         self,
         *,
@@ -159,14 +168,44 @@ class UpsertProductsResponse(_message.Message):
         without_image: _builtins.int = ...,
         without_words: _builtins.int = ...,
         cut: _builtins.int = ...,
+        replaced: Global___ReplacedIndex | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replaced", b"replaced"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "errors", b"errors", "index", b"index", "rejected", b"rejected", "unchanged", b"unchanged", "without_image", b"without_image", "without_words", b"without_words", "written", b"written"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "errors", b"errors", "index", b"index", "rejected", b"rejected", "replaced", b"replaced", "unchanged", b"unchanged", "without_image", b"without_image", "without_words", b"without_words", "written", b"written"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpsertProductsResponse: _TypeAlias = UpsertProductsResponse  # noqa: Y015
+
+@_typing.final
+class ReplacedIndex(_message.Message):
+    """An index that another one took the place of; it is kept, so that it can be put back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    PRODUCTS_NOW_FIELD_NUMBER: _builtins.int
+    index: _builtins.str
+    products: _builtins.int
+    """How many products it has."""
+    products_now: _builtins.int
+    """How many the one in use has now."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.str = ...,
+        products: _builtins.int = ...,
+        products_now: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "products", b"products", "products_now", b"products_now"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplacedIndex: _TypeAlias = ReplacedIndex  # noqa: Y015
 
 @_typing.final
 class ProductError(_message.Message):
@@ -400,3 +439,136 @@ class FieldDescription(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
 
 Global___FieldDescription: _TypeAlias = FieldDescription  # noqa: Y015
+
+@_typing.final
+class ListIndexesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIndexesRequest: _TypeAlias = ListIndexesRequest  # noqa: Y015
+
+@_typing.final
+class ListIndexesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEXES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def indexes(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptIndex]:
+        """The one in use first."""
+
+    def __init__(
+        self,
+        *,
+        indexes: _abc.Iterable[Global___KeptIndex] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["indexes", b"indexes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIndexesResponse: _TypeAlias = ListIndexesResponse  # noqa: Y015
+
+@_typing.final
+class KeptIndex(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[KeptIndex._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: KeptIndex._State.ValueType  # 0
+        STATE_IN_USE: KeptIndex._State.ValueType  # 1
+        """Readers use it."""
+        STATE_BEFORE: KeptIndex._State.ValueType  # 2
+        """The one before it, which can be put back."""
+        STATE_UNFINISHED: KeptIndex._State.ValueType  # 3
+        """Of a rebuild that has not ended, or was cut off."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper): ...
+    STATE_UNSPECIFIED: KeptIndex.State.ValueType  # 0
+    STATE_IN_USE: KeptIndex.State.ValueType  # 1
+    """Readers use it."""
+    STATE_BEFORE: KeptIndex.State.ValueType  # 2
+    """The one before it, which can be put back."""
+    STATE_UNFINISHED: KeptIndex.State.ValueType  # 3
+    """Of a rebuild that has not ended, or was cut off."""
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    index: _builtins.str
+    state: Global___KeptIndex.State.ValueType
+    products: _builtins.int
+    model: _builtins.str
+    """Digest of the manifest of the encoders that made it."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.str = ...,
+        state: Global___KeptIndex.State.ValueType = ...,
+        products: _builtins.int = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "model", b"model", "products", b"products", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptIndex: _TypeAlias = KeptIndex  # noqa: Y015
+
+@_typing.final
+class RestoreIndexRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    index: _builtins.str
+    """The index that is to be put back; empty: the one before that in use, whatever its name."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreIndexRequest: _TypeAlias = RestoreIndexRequest  # noqa: Y015
+
+@_typing.final
+class RestoreIndexResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
+    index: _builtins.str
+    """The index that readers use now."""
+    @_builtins.property
+    def replaced(self) -> Global___ReplacedIndex: ...
+    def __init__(
+        self,
+        *,
+        index: _builtins.str = ...,
+        replaced: Global___ReplacedIndex | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replaced", b"replaced"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "replaced", b"replaced"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreIndexResponse: _TypeAlias = RestoreIndexResponse  # noqa: Y015

@@ -55,6 +55,16 @@ class CatalogueServiceStub:
                 request_serializer=vitrine_dot_v1_dot_catalogue__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=vitrine_dot_v1_dot_catalogue__pb2.DescribeResponse.FromString,
                 _registered_method=True)
+        self.ListIndexes = channel.unary_unary(
+                '/vitrine.v1.CatalogueService/ListIndexes',
+                request_serializer=vitrine_dot_v1_dot_catalogue__pb2.ListIndexesRequest.SerializeToString,
+                response_deserializer=vitrine_dot_v1_dot_catalogue__pb2.ListIndexesResponse.FromString,
+                _registered_method=True)
+        self.RestoreIndex = channel.unary_unary(
+                '/vitrine.v1.CatalogueService/RestoreIndex',
+                request_serializer=vitrine_dot_v1_dot_catalogue__pb2.RestoreIndexRequest.SerializeToString,
+                response_deserializer=vitrine_dot_v1_dot_catalogue__pb2.RestoreIndexResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogueServiceServicer:
@@ -87,6 +97,20 @@ class CatalogueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListIndexes(self, request, context):
+        """Lists the index in use and those that are kept beside it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreIndex(self, request, context):
+        """Puts the index before the one in use back, at once and in the place of it; called again, it undoes that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogueServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +133,16 @@ def add_CatalogueServiceServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=vitrine_dot_v1_dot_catalogue__pb2.DescribeRequest.FromString,
                     response_serializer=vitrine_dot_v1_dot_catalogue__pb2.DescribeResponse.SerializeToString,
+            ),
+            'ListIndexes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIndexes,
+                    request_deserializer=vitrine_dot_v1_dot_catalogue__pb2.ListIndexesRequest.FromString,
+                    response_serializer=vitrine_dot_v1_dot_catalogue__pb2.ListIndexesResponse.SerializeToString,
+            ),
+            'RestoreIndex': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreIndex,
+                    request_deserializer=vitrine_dot_v1_dot_catalogue__pb2.RestoreIndexRequest.FromString,
+                    response_serializer=vitrine_dot_v1_dot_catalogue__pb2.RestoreIndexResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -220,6 +254,60 @@ class CatalogueService:
             '/vitrine.v1.CatalogueService/Describe',
             vitrine_dot_v1_dot_catalogue__pb2.DescribeRequest.SerializeToString,
             vitrine_dot_v1_dot_catalogue__pb2.DescribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIndexes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vitrine.v1.CatalogueService/ListIndexes',
+            vitrine_dot_v1_dot_catalogue__pb2.ListIndexesRequest.SerializeToString,
+            vitrine_dot_v1_dot_catalogue__pb2.ListIndexesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreIndex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vitrine.v1.CatalogueService/RestoreIndex',
+            vitrine_dot_v1_dot_catalogue__pb2.RestoreIndexRequest.SerializeToString,
+            vitrine_dot_v1_dot_catalogue__pb2.RestoreIndexResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,10 @@ class CatalogueServiceStub:
     DeleteProducts: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.DeleteProductsRequest, _catalogue_pb2.DeleteProductsResponse]
     GetProduct: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.GetProductRequest, _catalogue_pb2.GetProductResponse]
     Describe: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.DescribeRequest, _catalogue_pb2.DescribeResponse]
+    ListIndexes: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.ListIndexesRequest, _catalogue_pb2.ListIndexesResponse]
+    """Lists the index in use and those that are kept beside it."""
+    RestoreIndex: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.RestoreIndexRequest, _catalogue_pb2.RestoreIndexResponse]
+    """Puts the index before the one in use back, at once and in the place of it; called again, it undoes that."""
 
 @_typing.type_check_only
 class CatalogueServiceAsyncStub(CatalogueServiceStub):
@@ -53,6 +57,10 @@ class CatalogueServiceAsyncStub(CatalogueServiceStub):
     DeleteProducts: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.DeleteProductsRequest, _catalogue_pb2.DeleteProductsResponse]  # type: ignore[assignment]
     GetProduct: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.GetProductRequest, _catalogue_pb2.GetProductResponse]  # type: ignore[assignment]
     Describe: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.DescribeRequest, _catalogue_pb2.DescribeResponse]  # type: ignore[assignment]
+    ListIndexes: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.ListIndexesRequest, _catalogue_pb2.ListIndexesResponse]  # type: ignore[assignment]
+    """Lists the index in use and those that are kept beside it."""
+    RestoreIndex: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.RestoreIndexRequest, _catalogue_pb2.RestoreIndexResponse]  # type: ignore[assignment]
+    """Puts the index before the one in use back, at once and in the place of it; called again, it undoes that."""
 
 class CatalogueServiceServicer(metaclass=_abc_1.ABCMeta):
     """Writes and describes the index."""
@@ -87,5 +95,21 @@ class CatalogueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalogue_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalogue_pb2.DescribeResponse, _abc.Awaitable[_catalogue_pb2.DescribeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListIndexes(
+        self,
+        request: _catalogue_pb2.ListIndexesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalogue_pb2.ListIndexesResponse, _abc.Awaitable[_catalogue_pb2.ListIndexesResponse]]:
+        """Lists the index in use and those that are kept beside it."""
+
+    @_abc_1.abstractmethod
+    def RestoreIndex(
+        self,
+        request: _catalogue_pb2.RestoreIndexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalogue_pb2.RestoreIndexResponse, _abc.Awaitable[_catalogue_pb2.RestoreIndexResponse]]:
+        """Puts the index before the one in use back, at once and in the place of it; called again, it undoes that."""
 
 def add_CatalogueServiceServicer_to_server(servicer: CatalogueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,6 +12,7 @@ from pymilvus import AsyncMilvusClient, MilvusException
 from gateway.context import request_id
 from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.logs import log_event
+from vitrine.channels import Tls
 from vitrine.process.tracing import span
 
 COLLECTION_NOT_FOUND = 100
@@ -78,15 +79,29 @@ async def within(timeout_s: float) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def connect(uri: str, *, token: str, max_concurrency: int) -> AsyncIterator[MilvusConnection]:
-    """Open a connection of its own to the URI; the first call reaches out, so the server may come later."""
+async def connect(
+    uri: str, *, token: str, tls: Tls | None, max_concurrency: int
+) -> AsyncIterator[MilvusConnection]:
+    """Open a connection of its own to the URI; the first call reaches out, so the server may come later.
+
+    `token` is one, or user:password. TLS is used where the URI is https; `tls` says whom to trust.
+    """
     # It logs every failure at error level, tracebacks and filter values included.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    client = AsyncMilvusClient(uri, token=token, dedicated=True, grpc_options=_RECONNECTION)
+    client = AsyncMilvusClient(uri, token=token, dedicated=True, grpc_options=_RECONNECTION, **_files(tls))
     try:
         yield MilvusConnection(client, max_concurrency=max_concurrency)
     finally:
         await client.close()
+
+
+def _files(tls: Tls | None) -> dict[str, str]:
+    """Return the client's names for the files of TLS; it shows a certificate only beside an authority of its own."""
+    if tls is None or tls.ca is None:
+        return {}
+    if tls.cert is None:
+        return {"server_pem_path": str(tls.ca)}
+    return {"ca_pem_path": str(tls.ca), "client_pem_path": str(tls.cert), "client_key_path": str(tls.key)}
 
 
 def _translated(method: str, code: object) -> Exception:

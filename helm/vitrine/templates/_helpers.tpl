@@ -194,3 +194,52 @@ capabilities:
 {{- int64 . -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Whether tokens, certificates or a mesh say who calls; refuses values that leave it open without saying so. */}}
+{{- define "vitrine.checkAccess" -}}
+{{- $access := .Values.access -}}
+{{- $mesh := .Values.gateway.settings.mesh_header -}}
+{{- if and (not $access.callers.name) (not (has "anybody-may-call" $access.open)) -}}
+{{- fail "access.callers.name is needed: the Secret with the file of callers that `vitrine token new` writes; or access.open={anybody-may-call} says that whoever reaches the gateway may search, write and delete" -}}
+{{- end -}}
+{{- if and $access.callers.name (not $access.tls.secret) (not $mesh) (not (has "tokens-in-clear" $access.open)) -}}
+{{- fail "access.tls.secret is needed: the Secret with the gateway's certificate; or access.open={tokens-in-clear} says that tokens may go without TLS of the gateway's own" -}}
+{{- end -}}
+{{- if and $access.tls.clientCertificates (not $access.tls.secret) -}}
+{{- fail "access.tls.clientCertificates needs access.tls.secret" -}}
+{{- end -}}
+{{- if and .Values.index.enabled $access.callers.name (not .Values.index.tokenSecret.name) (not $mesh) -}}
+{{- fail "index.tokenSecret.name is needed: the Secret with the token of the index Job" -}}
+{{- end -}}
+{{- if and (or $access.trust.triton $access.trust.rewriter $access.trust.milvus $access.trust.sessions) (not $access.trust.secret) -}}
+{{- fail "access.trust.secret is needed: the Secret with the keys that access.trust names" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A volume of a Secret; the pods' group may read it. Call with (list "tls" "name of the Secret"). */}}
+{{- define "vitrine.secretVolume" -}}
+- name: {{ index . 0 }}
+  secret: { secretName: {{ index . 1 }}, defaultMode: 0440 }
+{{- end -}}
+
+{{/* Where a volume of a Secret is mounted. Call with the volume's name. */}}
+{{- define "vitrine.secretMount" -}}
+- { name: {{ . }}, mountPath: /etc/vitrine/{{ . }}, readOnly: true }
+{{- end -}}
+
+{{/* The Secrets of the gateway, as volume: Secret. */}}
+{{- define "vitrine.gatewaySecrets" -}}
+{{- $access := .Values.access -}}
+{{- $secrets := dict "callers" $access.callers.name "tls" $access.tls.secret "trust" $access.trust.secret "client" $access.clientSecret "milvus" .Values.milvus.tokenSecret.name -}}
+{{- range $volume, $secret := $secrets }}
+{{- if $secret }}
+{{ $volume }}: {{ $secret }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What a command line needs besides the address, in the notes. */}}
+{{- define "vitrine.noteAccess" -}}
+{{- if .Values.access.callers.name }} --token-file TOKEN{{ end }}
+{{- if .Values.access.tls.secret }} --ca CA.CRT{{ end }}
+{{- end -}}

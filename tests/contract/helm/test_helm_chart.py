@@ -17,12 +17,31 @@ import rewriter.settings
 
 CHART = Path(__file__).parents[3] / "helm/vitrine"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-LEAST = {"milvus": {"uri": "http://milvus.search.svc:19530"}}
+ACCESS = {"access": {"callers": {"name": "callers"}, "tls": {"secret": "gateway-tls"}}}
+LEAST: dict[str, Any] = {"milvus": {"uri": "http://milvus.search.svc:19530"}, **ACCESS}
 EVERYTHING: dict[str, Any] = {
-    "milvus": {"enabled": True, "persistence": {"size": "5Gi", "storageClassName": "fast"}},
+    "access": {
+        "callers": {"name": "callers", "key": "callers.toml"},
+        "tls": {"secret": "gateway-tls", "clientCertificates": True},
+        "trust": {
+            "secret": "trust",
+            "triton": "triton.crt",
+            "rewriter": "ca.crt",
+            "milvus": "m.crt",
+            "sessions": "s.crt",
+        },
+        "clientSecret": "gateway-client",
+    },
+    "milvus": {
+        "enabled": True,
+        "persistence": {"size": "5Gi", "storageClassName": "fast"},
+        "tokenSecret": {"name": "milvus"},
+    },
     "index": {
         "enabled": True,
         "rebuild": True,
+        "tokenSecret": {"name": "index-token"},
+        "clientSecret": "index-client",
         "catalogue": {"existingClaim": "catalogue", "path": "products.parquet"},
     },
     "podMonitor": {"enabled": True, "interval": "5s", "labels": {"release": "prometheus"}},
@@ -42,6 +61,7 @@ EVERYTHING: dict[str, Any] = {
     "rewriter": {
         "engine": "openai",
         "openai": {"url": "https://vllm.ai.svc/v1", "model": "tiny", "apiKeySecret": {"name": "vllm"}},
+        "tls": {"secret": "rewriter-tls", "clientCertificates": True},
         "autoscaling": {"enabled": True},
     },
     "triton": {
@@ -53,14 +73,21 @@ EVERYTHING: dict[str, Any] = {
     "networkPolicy": {
         "clients": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}],
         "egress": {"redis": [{"ipBlock": {"cidr": "203.0.113.7/32"}}]},
+        "writers": [{"namespaceSelector": {"matchLabels": {"team": "merchandising"}}}],
     },
 }
 NOTHING_OPTIONAL = LEAST | {"rewriter": {"enabled": False}, "networkPolicy": {"enabled": False}}
 SETTINGS = {"gateway": gateway.settings.Settings, "rewriter": rewriter.settings.Settings}
 CHART_OWNED = {
-    "gateway": {"listen", "metrics_listen", "triton", "milvus", "rewriter", "sessions", "traces", "trace_share"},
+    "gateway": {
+        "listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "milvus", "rewriter", "sessions",
+        "open", "callers", "tls_cert", "tls_key", "tls_client_ca", "client_cert", "client_key",
+        "triton_ca", "rewriter_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
+        "traces", "trace_share",
+    },
     "rewriter": {
-        "listen", "metrics_listen", "traces", "trace_share", "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
+        "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
+        "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
     },
 }  # fmt: skip
 """Settings that the chart makes itself of its other values; the key comes from a file."""
@@ -131,7 +158,7 @@ def test_nothing_is_rendered_of_what_is_disabled(
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({}, "milvus.uri is needed"),
+        (ACCESS, "milvus.uri is needed"),
         ({"milvus": {"uri": "milvus:19530"}}, "/milvus/uri"),
         (LEAST | {"gatewy": {}}, "'gatewy' not allowed"),
         (LEAST | {"gateway": {"settings": {"rewrite_budget": 80}}}, "'rewrite_budget' not allowed"),
@@ -145,9 +172,20 @@ def test_nothing_is_rendered_of_what_is_disabled(
         ),
         (LEAST | {"rewriter": {"engine": "openai"}}, "/rewriter/openai"),
         (LEAST | {"rewriter": {"engine": "magic"}}, "/rewriter/engine"),
-        (LEAST | {"index": {"enabled": True}}, "index.catalogue.existingClaim is needed"),
+        (
+            LEAST | {"index": {"enabled": True, "tokenSecret": {"name": "t"}}},
+            "index.catalogue.existingClaim is needed",
+        ),
         (LEAST | {"index": {"catalogue": {"path": "/etc"}}}, "/index/catalogue/path"),
         (LEAST | {"networkPolicy": {"scrapers": []}}, "/networkPolicy/scrapers"),
+        (LEAST | {"access": {}}, "access.callers.name is needed"),
+        (LEAST | {"access": {"callers": {"name": "c"}}}, "access.tls.secret is needed"),
+        (LEAST | {"access": {"open": ["everything"]}}, "/access/open"),
+        (
+            LEAST | {"index": {"enabled": True, "catalogue": {"existingClaim": "c"}}},
+            "index.tokenSecret.name is needed",
+        ),
+        (LEAST | {"milvus": {"uri": "https://root:pass@milvus"}}, "/milvus/uri"),
     ],
     ids=lambda value: json.dumps(value)[:60],
 )
@@ -247,6 +285,58 @@ def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
     variables, ports = gateway_objects(LEAST)
     assert variables is None
     assert 6379 not in ports
+
+
+def test_the_catalogue_has_a_port_of_its_own_that_the_job_alone_reaches(render: Any) -> None:
+    """Clients reach the port of searches, the Job and the named writers that of the catalogue, each by its own Service."""
+
+    def ingress(values: dict[str, Any]) -> dict[str, Any]:
+        found = {o["metadata"]["name"]: o for o in render(values) if o["kind"] == "NetworkPolicy"}
+        rules = found["demo-vitrine-gateway"]["spec"]["ingress"]
+        return {rule["ports"][0]["port"]: rule.get("from") for rule in rules}
+
+    job = {"app.kubernetes.io/component": "index"}
+    writers = EVERYTHING["networkPolicy"]["writers"]
+    open_ports = ingress(EVERYTHING)
+    assert open_ports["grpc"] == EVERYTHING["networkPolicy"]["clients"]
+    assert job.items() <= open_ports["catalogue"][0]["podSelector"]["matchLabels"].items()
+    assert open_ports["catalogue"][1:] == writers
+    assert ingress(LEAST).keys() == {"grpc", "metrics"}
+    services = {
+        o["metadata"]["name"]: o["spec"]["ports"] for o in render(EVERYTHING) if o["kind"] == "Service"
+    }
+    assert [port["port"] for port in services["demo-vitrine-gateway"]] == [7700]
+    assert [port["port"] for port in services["demo-vitrine-catalogue"]] == [7702]
+
+
+def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: Any) -> None:
+    """Every Secret is a read-only volume; what a ConfigMap, an argument and a variable hold is its path."""
+    objects = render(EVERYTHING)
+    gateway_pod = next(
+        o["spec"]["template"]["spec"]
+        for o in objects
+        if o["kind"] == "Deployment" and _is(o, {"component": "gateway"})
+    )
+    mounted = {v["name"]: v["secret"]["secretName"] for v in gateway_pod["volumes"] if "secret" in v}
+    assert mounted == {
+        "callers": "callers", "client": "gateway-client", "milvus": "milvus", "tls": "gateway-tls", "trust": "trust",
+    }  # fmt: skip
+    settings = next(
+        o["data"] for o in objects if o["kind"] == "ConfigMap" and _is(o, {"component": "gateway"})
+    )
+    assert settings["GATEWAY_MILVUS_TOKEN_FILE"] == "/etc/vitrine/milvus/token"
+    assert settings["GATEWAY_TLS_CLIENT_CA"] == "/etc/vitrine/tls/ca.crt"
+    assert settings["GATEWAY_SESSIONS_CA"] == "/etc/vitrine/trust/s.crt"
+    job = next(o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Job")
+    (container,) = job["containers"]
+    assert {each["name"]: each["value"] for each in container["env"]} == {
+        "VITRINE_TOKEN_FILE": "/etc/vitrine/token/token",
+        "VITRINE_CA": "/etc/vitrine/ca/ca.crt",
+        "VITRINE_CERT": "/etc/vitrine/client/tls.crt",
+        "VITRINE_KEY": "/etc/vitrine/client/tls.key",
+    }
+    (authority,) = [v for v in job["volumes"] if v["name"] == "ca"]
+    assert authority["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
 
 
 def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:

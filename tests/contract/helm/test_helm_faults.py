@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 VALUES = {
+    "access": {"callers": {"name": "callers"}, "tls": {"secret": "tls"}},
     "milvus": {"enabled": True},
-    "index": {"enabled": True, "catalogue": {"existingClaim": "catalogue"}},
+    "index": {"enabled": True, "catalogue": {"existingClaim": "catalogue"}, "tokenSecret": {"name": "token"}},
     "podMonitor": {"enabled": True},
     "gateway": {"autoscaling": {"enabled": True}},
 }

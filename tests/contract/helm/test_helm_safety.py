@@ -12,13 +12,19 @@ import yaml
 
 CHART = Path(__file__).parents[3] / "helm/vitrine"
 PROBE = Path(__file__).parents[3] / "docker/triton_probe.py"
-LEAST: dict[str, Any] = {"milvus": {"uri": "http://milvus.search.svc:19530"}}
+ACCESS = {"access": {"callers": {"name": "callers"}, "tls": {"secret": "gateway-tls"}}}
+LEAST: dict[str, Any] = {"milvus": {"uri": "http://milvus.search.svc:19530"}, **ACCESS}
 OUTSIDE: dict[str, Any] = {
+    **ACCESS,
     "milvus": {"uri": "https://milvus.example.com:443"},
     "traces": {"endpoint": "http://collector.monitoring.svc.cluster.local:4318/v1/traces", "share": 1},
     "gateway": {"sessions": {"urlSecret": {"name": "redis"}}},
     "rewriter": {"engine": "openai", "openai": {"url": "https://api.example.com/v1", "model": "m"}},
-    "index": {"enabled": True, "catalogue": {"existingClaim": "catalogue"}},
+    "index": {
+        "enabled": True,
+        "catalogue": {"existingClaim": "catalogue"},
+        "tokenSecret": {"name": "index-token"},
+    },
     "networkPolicy": {
         "egress": {name: [{"ipBlock": {"cidr": "203.0.113.0/28"}}] for name in ("milvus", "redis", "openai")}
     },
@@ -70,7 +76,7 @@ def scaled(component: str, **changes: int) -> dict[str, Any]:
            "gateway.settings.max_session_bytes: ")
           for size, limit in ((900_000_000, "1Gi"), (536_870_913, "1Gi"), (600_000_000, "1.0G"), (256_000_001, 512_000_000))),
         (LEAST | {"gateway": {"resources": {"limits": {"memory": "500M"}}}}, "gateway.settings.max_session_bytes: "),
-        ({"milvus": {"uri": "https://milvus.example.com:443"}}, "networkPolicy.egress.milvus is needed"),
+        (LEAST | {"milvus": {"uri": "https://milvus.example.com:443"}}, "networkPolicy.egress.milvus is needed"),
         (LEAST | {"gateway": {"sessions": {"urlSecret": {"name": "redis"}}}}, "networkPolicy.egress.redis is needed"),
         (LEAST | {"rewriter": {"engine": "openai", "openai": {"url": "https://api.example.com/v1", "model": "m"}}},
          "networkPolicy.egress.openai is needed"),
@@ -131,7 +137,7 @@ def test_no_way_out_is_open_to_everybody(render: Any, values: dict[str, Any]) ->
 )  # fmt: skip
 def test_the_peers_of_an_address_are_read_from_it(render: Any, uri: str, peer: dict[str, Any]) -> None:
     """A Service's namespace, the release's own one, or one address: nothing wider."""
-    assert egress(render({"milvus": {"uri": uri}}), "gateway")[19530] == [peer]
+    assert egress(render(LEAST | {"milvus": {"uri": uri}}), "gateway")[19530] == [peer]
 
 
 def test_names_are_looked_up_in_the_cluster_and_on_the_node(render: Any) -> None:
@@ -150,7 +156,7 @@ def test_names_are_looked_up_in_the_cluster_and_on_the_node(render: Any) -> None
 
 def test_metrics_ports_are_prometheuss_alone(render: Any) -> None:
     """A namespace alone would let in all its pods; Milvus takes commands there, and no Service leads to that port."""
-    objects = render({"milvus": {"enabled": True}})
+    objects = render(LEAST | {"milvus": {"enabled": True}})
     for component in (*COMPONENTS, "milvus"):
         rules = named(objects, "NetworkPolicy", component)["spec"]["ingress"]
         (metrics,) = [rule for rule in rules if rule["ports"] == [{"port": "metrics"}]]

@@ -74,3 +74,31 @@ def test_other_exceptions_do_not_count() -> None:
     with pytest.raises(ValueError, match="x"), breaker.attempt(DependencyFailedError):
         raise ValueError("x")
     assert breaker.state is BreakerState.HALF_OPEN
+
+
+def test_a_success_that_began_before_it_opened_leaves_it_open() -> None:
+    """What a call found out before the failures came is old news; and it ends nobody's trial."""
+    clock = Clock()
+    breaker = CircuitBreaker(failures=1, cooldown_s=1, clock=clock)
+    early, trial = breaker.attempt(DependencyFailedError), breaker.attempt(DependencyFailedError)
+    early.__enter__()
+    fail(breaker)
+    clock.now = 1.0
+    trial.__enter__()
+    early.__exit__(None, None, None)
+    assert breaker.state is BreakerState.OPEN, "the trial is still under way"
+    trial.__exit__(None, None, None)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_failure_that_began_before_it_opened_does_not_prolong_it() -> None:
+    """Calls that were under way when it opened fail later; the cool-down is not begun anew for them."""
+    clock = Clock()
+    breaker = CircuitBreaker(failures=1, cooldown_s=1, clock=clock)
+    early = breaker.attempt(DependencyFailedError)
+    early.__enter__()
+    fail(breaker)
+    clock.now = 0.9
+    assert not early.__exit__(DependencyFailedError, DependencyFailedError(), None)
+    clock.now = 1.0
+    assert breaker.state is BreakerState.HALF_OPEN

@@ -191,7 +191,7 @@ async def test_more_than_it_can_carry_is_refused_with_advice() -> None:
         error = await refusal(gateway)
         running.cancel()
         shed = gateway.metrics.registry.get_sample_value(
-            "vitrine_gateway_shed_total", {"reason": "queue_full"}
+            "vitrine_gateway_shed_total", {"lane": "words", "reason": "queue_full"}
         )
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     delay = details_of(error)["google.rpc.RetryInfo"].retry_delay  # type: ignore[attr-defined] # RetryInfo's
@@ -290,7 +290,7 @@ async def test_one_search_is_measured_once() -> None:
         assert value(f"{prefix}_dependency_seconds_count", {"dependency": "index", "outcome": "ok"}) == 2
         assert value(f"{prefix}_cache_lookups_total", {"cache": "embedding", "outcome": "hit"}) == 1
         assert value(f"{prefix}_in_flight", {"method": "Search"}) == 0
-        assert value(f"{prefix}_searches_running") == 0
+        assert value(f"{prefix}_searches_running", {"lane": "words"}) == 0
 
 
 def test_every_error_of_the_tree_has_a_status() -> None:

@@ -1,9 +1,12 @@
 """Products without a picture, without words, with several pictures; and words that the encoder cuts."""
 
 import numpy as np
+import pytest
 
+from gateway.errors import EncoderError
+from gateway.indexing import encoding
 from gateway.indexing.encoding import Encoded, Refusal, Submission, encode
-from gateway.model import IndexVersion
+from gateway.model import Embedded, EncoderInputs, IndexVersion
 from gateway.testing import FakeEncoder, embed_picture, embed_words
 from vitrine.domain.product import Product
 from vitrine.domain.schema_files import shipped_schema
@@ -74,3 +77,36 @@ async def test_products_whose_words_were_cut_are_counted(jpeg: bytes) -> None:
         encoder=FakeEncoder(words=3),
     )
     assert answer.cut == 1
+
+
+class Failing(FakeEncoder):
+    """Fails on every batch that holds one picture, as an encoder does whose code that picture breaks."""
+
+    def __init__(self, poison: bytes) -> None:
+        super().__init__()
+        self.poison = poison
+
+    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
+        """Embed, unless the picture is among them."""
+        embedded = await super().embed(inputs, timeout_s=timeout_s)
+        if self.poison in (inputs.images or ()):
+            raise EncoderError
+        return embedded
+
+
+async def test_a_picture_on_which_the_encoder_fails_costs_itself_alone(jpeg: bytes, png: bytes) -> None:
+    """While the encoder is well for other pictures, the one at fault is found and refused, without a pause."""
+    products = [submission(f"p{i}", "red dress", jpeg) for i in range(39)]
+    products.insert(20, submission("poison", "red dress", png))
+    answer = await encoded(*products, encoder=Failing(png))
+    assert [(refusal.product_id, refusal.reason) for refusal in answer.refusals] == [
+        ("poison", "cannot be encoded")
+    ]
+    assert [each.product.id for each in answer.products] == [f"p{i}" for i in range(39)]
+
+
+async def test_an_encoder_that_is_away_fails_the_ingest(jpeg: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture is blamed while a sound one fails as well."""
+    monkeypatch.setattr(encoding, "_RETRY_PAUSES_S", (0.0, 0.0))
+    with pytest.raises(EncoderError):
+        await encoded(submission("p1", "", jpeg), encoder=FakeEncoder(error=EncoderError()))

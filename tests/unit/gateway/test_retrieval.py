@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import DeadlineExceeded, EncoderError, FailedPrecondition, NotFound, VectorIndexError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Sort, Weights
-from gateway.retrieval.admission import AimdLimit, Limiter, QueueBounds
+from gateway.retrieval.admission import AimdLimit, Lanes, Limiter, QueueBounds
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
 from gateway.retrieval.query import Query
@@ -28,6 +28,12 @@ WEIGHTS: Mapping[Route, Weights] = {
 } | {Route.SIMILAR: Weights(text=0.25, image=0.75)}
 
 
+def lane() -> Limiter:
+    return Limiter(
+        AimdLimit(maximum=16), QueueBounds(length=16, wait_s=30.0), initial=16, latency_target_s=30.0
+    )
+
+
 class Setup:
     """The stages and the fakes behind them, without exact matches."""
 
@@ -39,12 +45,7 @@ class Setup:
             index=self.index,
             compatibility=Compatibility(self.encoder, self.index),
             summary=CatalogueSummary(self.index),
-            limiter=Limiter(
-                AimdLimit(maximum=16),
-                QueueBounds(length=16, wait_s=30.0),
-                initial=16,
-                latency_target_s=30.0,
-            ),
+            lanes=Lanes(words=lane(), pictures=lane()),
             metrics=Metrics(),
             settings=RetrievalSettings(
                 weights=WEIGHTS,

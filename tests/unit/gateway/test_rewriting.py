@@ -9,7 +9,7 @@ from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary
 from gateway.ports import Rewriter
 from gateway.testing import FakeRewriter
-from gateway.understanding.breaker import CircuitBreaker
+from gateway.understanding.breaker import BreakerState, CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
 from gateway.understanding.validation import Understanding
@@ -51,14 +51,17 @@ class Gate:
 class Setup:
     """Rewriting, and what it is made of."""
 
-    def __init__(self, rewriter: Rewriter, *, ceiling_s: float = 30.0, entries: int = 100) -> None:
+    def __init__(
+        self, rewriter: Rewriter, *, ceiling_s: float = 30.0, entries: int = 100, failures: int = 1_000
+    ) -> None:
         self.metrics = Metrics()
         self.budget = AdaptiveBudget(ceiling_s=ceiling_s)
+        self.breaker = CircuitBreaker(failures=failures, cooldown_s=0)
         self.rewriting = Rewriting(
             rewriter,
             describe,
             use=RewriteUse(name="test", budget=self.budget, margin_s=0.0, cache_entries=entries),
-            breaker=CircuitBreaker(failures=1_000, cooldown_s=1),
+            breaker=self.breaker,
             metrics=self.metrics,
         )
 
@@ -225,3 +228,46 @@ async def test_the_rewriter_is_told_the_schema_and_its_keywords() -> None:
     (request,) = rewriter.requests
     assert [field.name for field in request.schema.fields] == [each.name for each in shipped_schema()]
     assert request.facets == [rewrite_pb2.Facet(field="colour", values=["red", "blue"])]
+
+
+async def test_a_short_deadline_of_a_caller_says_nothing_of_the_rewriter() -> None:
+    """Turns with less than half the budget degrade themselves; breaker and budget learn nothing, and the next is read."""
+    gate = Gate()
+    setup = Setup(gate, failures=1)
+    for number in range(6):
+        message = rewrite_pb2.RewriteRequest(text=f"turn {number}")
+        assert await setup.rewriting.read(message, deadline=Deadline.after(0.01)) is None
+    assert setup.breaker.state is BreakerState.CLOSED
+    assert not setup.budget._calls
+    gate.open.set()
+    assert await setup.read() is not None
+
+
+async def test_a_turn_with_time_joins_no_hurried_turns_failure() -> None:
+    """Who waits for the call of an equal turn with a short deadline asks again when that one gives up."""
+    gate = Gate()
+    setup = Setup(gate)
+    message = rewrite_pb2.RewriteRequest(text="a red dress")
+    hurried = asyncio.create_task(setup.rewriting.read(message, deadline=Deadline.after(0.05)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    patient = asyncio.create_task(setup.read())
+    assert await hurried is None
+    gate.open.set()
+    assert await patient is not None
+    assert setup.lookups("shared") == 1
+    assert gate.calls == 2
+
+
+async def test_the_trial_of_a_breaker_is_for_a_turn_with_time() -> None:
+    """A hurried turn does not ask a rewriter that failed: it could not show that it is well again."""
+    gate = Gate()
+    setup = Setup(gate, ceiling_s=0.05, failures=1)
+    assert await setup.read() is None
+    assert setup.breaker.state is BreakerState.HALF_OPEN
+    message = rewrite_pb2.RewriteRequest(text="hurried")
+    assert await setup.rewriting.read(message, deadline=Deadline.after(0.01)) is None
+    assert gate.calls == 1
+    gate.open.set()
+    assert await setup.read("patient") is not None
+    assert setup.breaker.state is BreakerState.CLOSED

@@ -1,9 +1,14 @@
 """What the limiter admits: encoding and look-ups, never the wait for the rewriter or for another turn."""
 
 import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import grpc
 import pytest
+from grpc import aio
 
 from gateway.errors import DeadlineExceeded
 from gateway.metrics import Metrics
@@ -67,15 +72,16 @@ class GatedEncoder(FakeEncoder):
 
 
 def slots(metrics: Metrics, state: str) -> float:
-    return metrics.registry.get_sample_value(f"vitrine_gateway_searches_{state}") or 0.0
+    return metrics.registry.get_sample_value(f"vitrine_gateway_searches_{state}", {"lane": "words"}) or 0.0
 
 
 def shed(metrics: Metrics) -> float:
-    reasons = ("queue_full", "queue_wait")
-    values = [
-        metrics.registry.get_sample_value("vitrine_gateway_shed_total", {"reason": each}) for each in reasons
-    ]
-    return sum(value or 0.0 for value in values)
+    return sum(
+        sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "vitrine_gateway_shed_total"
+    )
 
 
 async def search(gateway: ServedGateway, text: str, **request: object) -> search_pb2.SearchResponse:
@@ -195,3 +201,59 @@ async def test_a_turn_that_nobody_reads_tells_no_rewrite() -> None:
     async with serving(products=PRODUCTS) as gateway:
         (_, answer, _) = await converse(gateway, "red")
     assert "rewrite" not in answer.result.timings.stages_ms
+
+
+async def test_a_crowd_of_one_client_costs_another_no_search() -> None:
+    """While one client keeps 150 searches under way, none of another's is refused; both have the same name, nobody asks."""
+    settings = replace(
+        PATIENT, initial_concurrency=4, max_concurrency=4, max_queue=16, max_queue_wait_ms=30_000
+    )
+    async with (
+        serving(products=PRODUCTS, encoder=FakeEncoder(delay_s=0.005), settings=settings) as gateway,
+        another_channel(gateway) as crowded,
+    ):
+        refused = 0
+
+        async def crowd(number: int) -> None:
+            nonlocal refused
+            for turn in itertools.count():
+                try:
+                    await _search(crowded, f"dress {number} {turn}")
+                except aio.AioRpcError as error:
+                    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017 - each of very many
+                    refused += 1
+                    await asyncio.sleep(0.02)
+
+        tasks = [asyncio.create_task(crowd(number)) for number in range(150)]
+        await until(lambda: refused > 0)
+        answers = [await search(gateway, f"red {number}") for number in range(10)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    assert all(answer.hits for answer in answers)
+
+
+async def test_slow_pictures_take_no_place_from_words(jpeg: bytes) -> None:
+    """Pictures that take longer than their target shrink their own limit; that of words stays as it is."""
+    settings = replace(PATIENT, picture_latency_target_ms=0)
+    async with serving(products=PRODUCTS, settings=settings) as gateway:
+        for _ in range(3):
+            await search(gateway, "", image=jpeg)
+            await search(gateway, "red")
+        limit = gateway.metrics.registry.get_sample_value
+        assert limit("vitrine_gateway_concurrency_limit", {"lane": "pictures"}) == 10
+        assert limit("vitrine_gateway_concurrency_limit", {"lane": "words"}) == 16
+
+
+@asynccontextmanager
+async def another_channel(gateway: ServedGateway) -> AsyncIterator[aio.Channel]:
+    """Connect as another client does."""
+    async with aio.insecure_channel(
+        gateway.address, options=[("grpc.use_local_subchannel_pool", 1)]
+    ) as channel:
+        yield channel
+
+
+async def _search(channel: aio.Channel, text: str) -> search_pb2.SearchResponse:
+    stub = search_pb2_grpc.SearchServiceStub(channel)
+    return await stub.Search(search_pb2.SearchRequest(text=text), timeout=30)

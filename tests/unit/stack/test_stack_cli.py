@@ -1,13 +1,17 @@
 import fcntl
 import json
+import os
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from stack import control
 from stack.cli import main
+from stack.settings import HANDED_OVER, Settings
 
 PORT_BASE = 27_700
 
@@ -52,6 +56,46 @@ def test_override_without_a_value_is_refused(tmp_path: Path) -> None:
         "must begin with GATEWAY_, REWRITER_, STOREFRONT_"
         in stack("up", "--state", tmp_path, "--set", "X=1").output
     )
+
+
+def test_an_override_is_on_no_command_line(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up` hands overrides to the supervisor in its environment, which takes them out of what services inherit."""
+    started: dict[str, Any] = {}
+
+    class Ended:
+        """A supervisor that ends at once."""
+
+        pid = -1
+
+        def __init__(self, command: list[str], **options: Any) -> None:
+            started.update(options, command=command)
+
+        def poll(self) -> int:
+            """Return its exit status."""
+            return 1
+
+        kill = wait = poll
+
+    monkeypatch.setattr("stack.control.subprocess.Popen", Ended)
+    monkeypatch.setattr(control, "clear_the_way", lambda _: None)
+    secret = "REWRITER_OPENAI_API_KEY=top=secret"
+    options = ("--state", tmp_path, "--repository", repository, "--port-base", PORT_BASE)
+    assert stack("up", *options, "--set", secret).exit_code == 1
+    assert "secret" not in " ".join(started["command"])
+
+    monkeypatch.setenv(HANDED_OVER, started["env"][HANDED_OVER])
+    taken: list[Settings] = []
+
+    def run(settings: Settings) -> bool:
+        taken.append(settings)
+        return True
+
+    monkeypatch.setattr(control, "run", run)
+    assert stack(*started["command"][3:]).exit_code == 0
+    assert taken[0].overrides == (("REWRITER_OPENAI_API_KEY", "top=secret"),)
+    assert HANDED_OVER not in os.environ
 
 
 def test_down_twice_is_fine(tmp_path: Path) -> None:

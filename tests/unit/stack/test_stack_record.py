@@ -34,6 +34,12 @@ def test_record_survives_the_file(tmp_path: Path) -> None:
     assert record.read(tmp_path / "stack.json") == written
 
 
+def test_the_record_is_for_its_own_user(tmp_path: Path) -> None:
+    """It holds a digest of the settings, and a setting may be a password."""
+    record.write(tmp_path / "stack.json", stack_of(ready("a")))
+    assert (tmp_path / "stack.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_unreadable_record_is_none(tmp_path: Path) -> None:
     """A record that is absent, broken or of another version is no record."""
     path = tmp_path / "stack.json"

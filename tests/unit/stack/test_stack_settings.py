@@ -12,7 +12,6 @@ def test_addresses_follow_the_port_base() -> None:
     assert ports(settings) == {
         "gateway": "127.0.0.1:9000",
         "gateway metrics": "127.0.0.1:9001",
-        "triton http": "127.0.0.1:9010",
         "triton grpc": "127.0.0.1:9011",
         "triton metrics": "127.0.0.1:9012",
         "rewriter": "127.0.0.1:9020",

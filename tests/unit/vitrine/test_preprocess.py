@@ -81,7 +81,8 @@ def test_limits_are_those_of_the_public_contract() -> None:
 def test_header_tells_format_and_size(kind: str, options: dict[str, object]) -> None:
     """Format and size of each kind of file are read without decoding."""
     header = inspect_image(encoded(quadrants(300, 200), kind, **options))
-    assert header == ImageHeader(kind, 300, 200)  # type: ignore[arg-type]
+    assert header == ImageHeader(kind, 300, 200, work=header.work)  # type: ignore[arg-type]
+    assert 0 < header.work < 10_000_000
 
 
 def test_header_of_a_transparent_webp() -> None:
@@ -348,7 +349,12 @@ def test_damaged_files_are_refused_or_decoded_never_more() -> None:
         encoded(quadrants(40, 30).convert("CMYK"), "JPEG"),
         encoded(quadrants(40, 30), "PNG", exif=exif),
         encoded(quadrants(40, 30).convert("P"), "PNG"),
+        encoded(quadrants(40, 30).convert("P"), "PNG", transparency=0),
+        encoded(quadrants(40, 30).convert("LA"), "PNG"),
+        encoded(quadrants(40, 30).convert("1"), "PNG"),
+        encoded(in_mode(quadrants(40, 30), "I;16"), "PNG"),
         encoded(quadrants(40, 30).convert("RGBA"), "WEBP", exif=exif),
+        encoded(quadrants(40, 30), "WEBP", lossless=True),
     ]
     outcomes = {"decoded": 0, "refused": 0}
     for _ in range(3_000):

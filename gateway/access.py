@@ -1,0 +1,60 @@
+"""How the gateway speaks to those behind it: whom it trusts, what it shows, and secrets read from their files."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.settings import PREFIX, Settings, check_sessions
+from vitrine.channels import InvalidAccess, Tls
+from vitrine.process.settings import InvalidSettings, read_secret, variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessBehind:
+    """Of each dependency, its TLS; None: as the address says."""
+
+    triton: Tls | None
+    rewriter: Tls | None
+    milvus: Tls | None
+    sessions: Tls | None
+    milvus_token: str = field(repr=False)
+    sessions_url: str = field(repr=False)
+
+
+def behind(settings: Settings) -> AccessBehind:
+    """Read what the settings name.
+
+    Raises:
+        InvalidSettings: a file cannot be read or used; the message never holds a secret.
+    """
+    sessions_url = _secret(settings, "sessions_file", settings.sessions)
+    check_sessions(variable(PREFIX, "sessions_file"), sessions_url)
+    return AccessBehind(
+        triton=_tls(settings, "triton_ca"),
+        rewriter=_tls(settings, "rewriter_ca"),
+        milvus=_tls(settings, "milvus_ca"),
+        sessions=_tls(settings, "sessions_ca"),
+        milvus_token=_secret(settings, "milvus_token_file", settings.milvus_token),
+        sessions_url=sessions_url,
+    )
+
+
+def _secret(settings: Settings, name: str, otherwise: str) -> str:
+    path: str = getattr(settings, name)
+    return read_secret(path, variable(PREFIX, name)) if path else otherwise
+
+
+def _tls(settings: Settings, name: str) -> Tls | None:
+    """Return the TLS of a dependency whose authorities the setting names; its files are tried at once."""
+    ca: str = getattr(settings, name)
+    if not ca:
+        return None
+    tls = Tls(
+        ca=Path(ca),
+        cert=Path(settings.client_cert) if settings.client_cert else None,
+        key=Path(settings.client_key) if settings.client_key else None,
+    )
+    try:
+        tls.credentials()
+    except InvalidAccess as error:
+        raise InvalidSettings(f"{variable(PREFIX, name)}: {error}") from error
+    return tls

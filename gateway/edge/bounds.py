@@ -1,0 +1,110 @@
+"""What a request may be in bytes, by its kind, before any of it is parsed.
+
+A parser makes an object of as little as two bytes, so the bytes of a message bound what parsing it costs. Only pictures are
+large, and a picture is one field that is not looked into: everything beside it is held to limits of its own.
+
+    request -- its fields on the wire, at most MAX_WIRE_FIELDS of them
+            +- those with a limit of their own: pictures, filter, history
+            +- the rest, together
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from google.protobuf.descriptor import Descriptor
+
+from gateway.edge.wire import LENGTH_DELIMITED, NotWire, Part, parts
+from gateway.errors import InvalidQuery
+from vitrine.domain import limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Of one kind of message."""
+
+    rest: int
+    """Bytes of all fields that are not named below."""
+    named: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of a field, all its occurrences together."""
+    counted: int = limits.MAX_WIRE_FIELDS
+    """Fields on the wire, those of inner messages among them."""
+    inner: Mapping[str, "Bounds"] = field(default_factory=dict)
+    """Of the message in a field."""
+
+
+_PICTURE = {"image": limits.MAX_PICTURE_BYTES}
+_PRODUCT = Bounds(
+    rest=limits.MAX_SMALL_BYTES,
+    named={
+        "product": limits.MAX_PRODUCT_BYTES,
+        # Too large a picture is its product's fault and no reason to end the stream: the service says so.
+        "image": limits.MAX_MESSAGE_BYTES,
+        "more_images": limits.MAX_MESSAGE_BYTES,
+    },
+)
+_NAMED_ONCE = Bounds(rest=limits.MAX_SMALL_BYTES)
+
+BOUNDS: Mapping[str, Bounds] = {
+    "vitrine.v1.SearchRequest": Bounds(
+        rest=limits.MAX_WORDS_BYTES, named=_PICTURE | {"filter": limits.MAX_FILTER_BYTES}
+    ),
+    "vitrine.v1.ConverseRequest": Bounds(
+        rest=limits.MAX_WORDS_BYTES,
+        named=_PICTURE | {"filter": limits.MAX_FILTER_BYTES, "history": limits.MAX_HISTORY_BYTES},
+    ),
+    "vitrine.v1.UpsertProductsRequest": Bounds(
+        rest=limits.MAX_SMALL_BYTES,
+        named={"options": limits.MAX_OPTIONS_BYTES, "product": limits.MAX_MESSAGE_BYTES},
+        inner={"product": _PRODUCT},
+    ),
+    "vitrine.v1.DeleteProductsRequest": Bounds(
+        rest=limits.MAX_DELETE_BYTES, counted=limits.MAX_DELETED + limits.MAX_WIRE_FIELDS
+    ),
+    "vitrine.v1.GetProductRequest": _NAMED_ONCE,
+    "vitrine.v1.DescribeRequest": _NAMED_ONCE,
+    "grpc.health.v1.HealthCheckRequest": _NAMED_ONCE,
+    "grpc.reflection.v1alpha.ServerReflectionRequest": _NAMED_ONCE,
+}
+"""By the full name of the message. Another kind of request is held to what one thing that is named needs."""
+
+
+def check_bytes(data: bytes, descriptor: Descriptor) -> None:
+    """Hold a request to its bounds.
+
+    Raises:
+        InvalidQuery: it is too large; names the field, or `request`, and the limit.
+    """
+    bounds = BOUNDS.get(descriptor.full_name, _NAMED_ONCE)
+    whole = Part(0, LENGTH_DELIMITED, 0, len(data))
+    _check(data, whole, bounds, descriptor, left=iter(range(bounds.counted)))
+
+
+def _check(
+    data: bytes, message: Part, bounds: Bounds, descriptor: Descriptor, *, left: Iterator[int]
+) -> None:
+    sizes: Counter[str] = Counter()
+    try:
+        for part in parts(data, message.start, message.end):
+            if next(left, None) is None:
+                raise InvalidQuery("request", "has too many fields on the wire")
+            known = descriptor.fields_by_number.get(part.number)
+            name = known.name if known is not None and known.name in bounds.named else ""
+            sizes[name] += part.size
+            inner = bounds.inner.get(name)
+            kind = known.message_type if known is not None else None
+            if inner is not None and kind is not None and part.kind == LENGTH_DELIMITED:
+                _check(data, part, inner, kind, left=left)
+    except NotWire:
+        # The parser will say so, of what it has read by then.
+        sizes[""] += message.size - sum(sizes.values())
+    _check_sizes(sizes, bounds)
+
+
+def _check_sizes(sizes: Mapping[str, int], bounds: Bounds) -> None:
+    for name, limit in bounds.named.items():
+        if sizes.get(name, 0) > limit:
+            raise InvalidQuery(name, f"has {sizes[name]:,} bytes; the limit is {limit:,}")
+    if sizes.get("", 0) > bounds.rest:
+        beside = f" beside {', '.join(bounds.named)}" if bounds.named else ""
+        raise InvalidQuery("request", f"has {sizes['']:,} bytes{beside}; the limit is {bounds.rest:,}")

@@ -1,0 +1,49 @@
+"""What each method needs of its caller: the one table of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.callers import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a method asks of its caller, and what it does."""
+
+    scopes: frozenset[Scope]
+    """One of them is enough."""
+    writes: bool = False
+    """It changes an index, so that it leaves a line in the audit log."""
+    ingests: bool = False
+    """It is a stream of products, which is counted apart from calls."""
+
+    @property
+    def for_searchers(self) -> bool:
+        """Whether callers who may search and no more may call it; all else has a listener of its own."""
+        return Scope.SEARCH in self.scopes
+
+
+_SEARCHES = Needs(scopes=frozenset({Scope.SEARCH}))
+_READS = Needs(scopes=frozenset({Scope.SEARCH, Scope.CATALOGUE}))
+_UNKNOWN = Needs(scopes=frozenset({Scope.ADMIN}), writes=True)
+
+NEEDS: Mapping[str, Needs] = {
+    "vitrine.v1.SearchService.Search": _SEARCHES,
+    "vitrine.v1.SearchService.Converse": _SEARCHES,
+    # Who writes products may read them, and the schema by which they are written.
+    "vitrine.v1.CatalogueService.GetProduct": _READS,
+    "vitrine.v1.CatalogueService.Describe": _READS,
+    # A rebuild asks for ADMIN besides, where it is known that it is one.
+    "vitrine.v1.CatalogueService.UpsertProducts": Needs(
+        scopes=frozenset({Scope.CATALOGUE}), writes=True, ingests=True
+    ),
+    "vitrine.v1.CatalogueService.DeleteProducts": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
+    "vitrine.v1.CatalogueService.ListIndexes": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
+    "vitrine.v1.CatalogueService.RestoreIndex": Needs(scopes=frozenset({Scope.ADMIN}), writes=True),
+}
+"""By the methods' full names."""
+
+
+def needs(method: str) -> Needs:
+    """Return what a method needs; one that the table lacks is the administrators'."""
+    return NEEDS.get(method, _UNKNOWN)

@@ -1,0 +1,121 @@
+"""Messages on their way in: how many calls may send at once, and what all of them together may hold.
+
+gRPC's core gathers a whole message before anybody sees its size, so a call is read from only while it holds one of a few
+places. Most messages are there at once and need theirs for less than a millisecond. One that takes longer, a picture over a
+slow line or a message that trickles, moves to the slow places and leaves the quick ones to others; where the slow ones
+are taken too, it is refused.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from google.protobuf.message import Message
+
+from gateway.errors import DeadlineExceeded, InvalidQuery, Overloaded
+from gateway.memory import ByteBudget
+
+QUICK_S = 0.1
+"""For a message that is there already; the slow places are for the others."""
+SLOW_S = 10.0
+"""For the whole of a message: 12 MB over 10 Mbit/s."""
+WAIT_S = 1.0
+"""For a quick place."""
+
+
+class Reception:
+    """Receives the messages of all calls.
+
+    `places` is how many calls are read from at once, half of them quickly; with the size of the largest message it bounds
+    what the core holds.
+    """
+
+    def __init__(self, *, places: int, budget: ByteBudget) -> None:
+        self.budget = budget
+        self._quick = asyncio.Semaphore(max(1, places - places // 2))
+        self._slow = Crowd("requests that are still being sent", max(1, places // 2))
+
+    @property
+    def receiving_slowly(self) -> int:
+        """Calls that are still sending."""
+        return self._slow.here
+
+    @asynccontextmanager
+    async def message(
+        self, stream: AsyncIterator[bytes], parse: Callable[[bytes], Message]
+    ) -> AsyncIterator[Message]:
+        """Receive and parse the one message of a call, and count its bytes until the block is left.
+
+        Raises:
+            Overloaded: too many calls are sending, or hold too much.
+            InvalidQuery: there is none.
+            DeadlineExceeded: it took longer than SLOW_S.
+        """
+        data = await self._receive(stream)
+        with self.budget.held(len(data)):
+            message = parse(data)
+            del data  # the message has its own copy, and lasts as long as the call
+            yield message
+
+    async def _receive(self, stream: AsyncIterator[bytes]) -> bytes:
+        async with self._quick_place():
+            reading = asyncio.ensure_future(_first(stream))
+            await _settled(reading, QUICK_S)
+        if not reading.done():
+            try:
+                with self._slow.entered():
+                    await _settled(reading, SLOW_S)
+            finally:
+                reading.cancel()
+        if not reading.done() or reading.cancelled():
+            raise DeadlineExceeded(f"the request was not complete after {SLOW_S:g} s")
+        return reading.result()
+
+    @asynccontextmanager
+    async def _quick_place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._quick.acquire()
+        except TimeoutError:
+            raise Overloaded("too many requests are being received", retry_after_s=WAIT_S) from None
+        try:
+            yield
+        finally:
+            self._quick.release()
+
+
+class Crowd:
+    """Counts those who are here, and lets no more than so many in."""
+
+    def __init__(self, whom: str, most: int, *, retry_after_s: float = 0.5) -> None:
+        self.here = 0
+        self._whom = whom
+        self._most = most
+        self._retry_after_s = retry_after_s
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be here while the block runs; raises Overloaded where there is no place."""
+        if self.here >= self._most:
+            raise Overloaded(f"at most {self._most:,} {self._whom}", retry_after_s=self._retry_after_s)
+        self.here += 1
+        try:
+            yield
+        finally:
+            self.here -= 1
+
+
+async def _first(stream: AsyncIterator[bytes]) -> bytes:
+    data = await anext(aiter(stream), None)
+    if data is None:
+        raise InvalidQuery("request", "is missing")
+    return data
+
+
+async def _settled(reading: "asyncio.Future[bytes]", timeout_s: float) -> None:
+    """Wait until it has ended, at most so long; whoever is cancelled meanwhile cancels it."""
+    try:
+        await asyncio.wait([reading], timeout=timeout_s)
+    except asyncio.CancelledError:
+        reading.cancel()
+        raise

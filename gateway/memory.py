@@ -1,0 +1,74 @@
+"""Bytes that are held at the same time, counted where they come in."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.errors import Overloaded
+
+_RETRY_S = 0.5
+
+
+class ByteBudget:
+    """Counts the bytes of what is being worked on, and keeps them within a limit.
+
+    What is larger than the limit is let in while there is nothing else, so that nothing is refused for ever.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Hold so many bytes while the block runs; raises Overloaded where they do not fit."""
+        if not self._fits(size):
+            raise Overloaded(
+                f"the requests being answered hold {self.used:,} of at most {self.limit:,} bytes",
+                retry_after_s=_RETRY_S,
+            )
+        self.used += size
+        try:
+            yield
+        finally:
+            self.release(size)
+
+    async def reserve(self, size: int) -> None:
+        """Wait until so many bytes fit, in the order in which they were asked for, and hold them until `release`."""
+        async with self._turn:
+            while not self._fits(size):
+                self._freed.clear()
+                await self._freed.wait()
+            self.used += size
+
+    def release(self, size: int) -> None:
+        """Hold so many bytes no longer."""
+        self.used -= size
+        self._freed.set()
+
+    def _fits(self, size: int) -> bool:
+        return not self.used or self.used + size <= self.limit
+
+
+class StreamedBytes:
+    """What one stream holds of a budget, item by item, in the order in which they came."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        self._sizes: deque[int] = deque()
+
+    async def add(self, size: int) -> None:
+        """Hold one more item; waits until it fits."""
+        await self._budget.reserve(size)
+        self._sizes.append(size)
+
+    def drop(self, count: int) -> None:
+        """Hold the oldest items no longer."""
+        self._budget.release(sum(self._sizes.popleft() for _ in range(min(count, len(self._sizes)))))
+
+    def close(self) -> None:
+        """Hold nothing any more."""
+        self.drop(len(self._sizes))
