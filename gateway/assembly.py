@@ -21,6 +21,7 @@ from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
 from gateway.entrance import open_crowding, server_options
 from gateway.indexing.pacing import PacedEncoder
+from gateway.indexing.writing import Writing
 from gateway.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
@@ -131,8 +132,12 @@ async def serving_gateway(
     )
     catalogue = CatalogueServicer(
         dependencies.index,
-        dependencies.administrator,
-        Encoders([PacedEncoder(encoder, batch_lane) for encoder in dependencies.encoders]),
+        Writing(
+            dependencies.index,
+            dependencies.administrator,
+            Encoders([PacedEncoder(encoder, batch_lane) for encoder in dependencies.encoders]),
+            metrics,
+        ),
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),

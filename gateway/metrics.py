@@ -83,6 +83,13 @@ class Metrics:
         )
         self.sessions = self._gauge("sessions", "Conversations held in memory.")
         self.session_bytes = self._gauge("session_bytes", "Bytes that conversations hold.")
+        self.sessions_evicted = self._counter(
+            "sessions_evicted_total", "Conversations that made room, by the bound that was reached.", "reason"
+        )
+        self.index_lease = self._gauge(
+            "index_lease", "1 while this gateway holds the lease to exchange the index.", "kind"
+        )
+        self.index_swaps = self._counter("index_swaps_total", "Indexes put in use by this gateway.", "kind")
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
 
     @contextmanager

@@ -194,3 +194,55 @@ class IndexSummary:
     words: Mapping[str, int] = field(default_factory=dict)
     """How many products have each token of the fields that are searched by their words (`vitrine.domain.lexical`); at
     most 100,000 tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one writer alone does to the index now; it holds the lease."""
+
+    token: int
+    """Grows from one holder of the lease to the next; names the change."""
+    kind: str
+    """Such as "rebuild"."""
+    changes: str = ""
+    """The collection that takes what is written and deleted meanwhile, for the new index; empty where there is none."""
+    swapping: bool = False
+    """Whether it is about to exchange the collection in use: until it has ended nothing else is acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where the index stands: the collection in use, and what is being done to it."""
+
+    in_use: str | None
+    change: Change | None = None
+
+
+class IndexState(Enum):
+    """What a collection that is kept is to the index."""
+
+    IN_USE = "in use"
+    BEFORE = "before"
+    """Was in use before the one that is; can be put back."""
+    UNFINISHED = "unfinished"
+    """Of a rebuild that has not ended, or was cut off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptIndex:
+    """A collection that is kept."""
+
+    collection: str
+    state: IndexState
+    products: int
+    manifest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """What a collection that was put in use took the place of."""
+
+    collection: str
+    products: int
+    products_now: int
+    """Of the collection in use."""

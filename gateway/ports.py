@@ -4,18 +4,22 @@ Every call takes the seconds that it may last, raises DeadlineExceeded when they
 DependencyError of its service when that fails.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from typing import Protocol
 
 from gateway.model import (
+    Change,
     Embedded,
     Embedding,
     EncoderInputs,
     FieldSummary,
     IndexSummary,
     IndexVersion,
+    KeptIndex,
     Pool,
+    Replaced,
     Sort,
+    Standing,
     StoredDigests,
     StoredProduct,
     Weights,
@@ -114,16 +118,23 @@ class VectorIndex(Protocol):
 
 
 class CollectionWriter(Protocol):
-    """Writes one collection: the current one, or one that is being built."""
+    """Writes one collection: the current one, one that is being built, or one that takes changes meanwhile."""
 
-    version: IndexVersion
+    @property
+    def version(self) -> IndexVersion:
+        """Return the identity of the collection, with the schema that it has now."""
+        ...
 
-    async def digests(self, ids: Sequence[str]) -> Mapping[str, StoredDigests]:
-        """Return the digests of those products that the collection holds."""
+    async def digests(self, ids: Sequence[str], *, fresh: bool = False) -> Mapping[str, StoredDigests]:
+        """Return the digests of those products that the collection holds; `fresh` has every write that ended before."""
         ...
 
     async def vectors(self, ids: Sequence[str]) -> Mapping[str, StoredProduct]:
         """Return those products that the collection holds, with the vectors of all their pictures."""
+        ...
+
+    def entries(self) -> AsyncIterator[Mapping[str, StoredDigests]]:
+        """Yield the digests of every product, some hundreds at a time; every write that ended before is in them."""
         ...
 
     async def upsert(self, products: Sequence[StoredProduct]) -> None:
@@ -134,7 +145,7 @@ class CollectionWriter(Protocol):
         """Delete products, at most 1,000 at a time; return how many there were."""
         ...
 
-    async def retain(self, ids: Collection[str]) -> int:
+    async def retain(self, ids: Container[str]) -> int:
         """Delete every product but these; return how many there were."""
         ...
 
@@ -146,8 +157,32 @@ class CollectionWriter(Protocol):
         ...
 
 
+class Build(CollectionWriter, Protocol):
+    """A collection that is being built by the one who holds the lease.
+
+    Every write raises Aborted, and writes nothing, once the lease was lost: another writer may have gone on.
+    """
+
+    @property
+    def changes(self) -> CollectionWriter:
+        """Return what others write and delete meanwhile; only its owner takes it over."""
+        ...
+
+    async def hold(self) -> None:
+        """Have nothing else acknowledged until this has been promoted or closed; Aborted where the lease was lost."""
+        ...
+
+    async def close(self) -> None:
+        """Give the lease back; what was written is kept for whoever resumes it. Nothing after it was promoted."""
+        ...
+
+
 class IndexAdministrator(Protocol):
-    """Opens collections for writing and swaps the one that readers use."""
+    """Opens collections for writing and swaps the one that readers use.
+
+    One writer at a time makes, rebuilds, swaps or changes the schema of an index, over all processes: it holds a
+    lease beside the index. Any number write products to the collection in use. Names are never used twice.
+    """
 
     async def current(
         self, manifest: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
@@ -162,17 +197,44 @@ class IndexAdministrator(Protocol):
         """
         ...
 
+    async def standing(self) -> Standing:
+        """Say which collection is in use and what is being done to the index, as of no earlier than this call."""
+        ...
+
+    async def changes(self, change: Change) -> CollectionWriter | None:
+        """Open the collection that takes the changes beside a rebuild; None where it has ended meanwhile."""
+        ...
+
     async def build(
         self, manifest: str, source: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
-    ) -> CollectionWriter:
+    ) -> Build:
         """Open a new collection for a rebuild, or the unfinished one of the same manifest, source and schema.
 
-        Without a schema it has that of the collection in use, or fashion where there is none.
+        Without a schema it has that of the collection in use, or fashion where there is none. Nothing else is dropped
+        before the first product is written to it, and the collection before the one in use not before it is promoted.
+
+        Raises:
+            FailedPrecondition: another writer has the lease.
         """
         ...
 
-    async def promote(self, version: IndexVersion) -> None:
-        """Seal the collection and make it the one in use, atomically; the one before stays until the next rebuild."""
+    async def promote(self, version: IndexVersion) -> Replaced | None:
+        """Seal the built collection and make it the one in use, atomically; the one before it is kept.
+
+        Return what it replaced; None where it is the first.
+        """
+        ...
+
+    async def indexes(self) -> Sequence[KeptIndex]:
+        """Return the collection in use, the one before it and those that are unfinished, in this order."""
+        ...
+
+    async def restore(self, collection: str) -> Replaced:
+        """Put the collection before the one in use back; that one becomes the one before.
+
+        Raises:
+            FailedPrecondition: the named collection is not the one before, is damaged, or another writer has the lease.
+        """
         ...
 
 

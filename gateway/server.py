@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from gateway.access import behind
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
-from gateway.adapters.redis_sessions import open_redis_sessions
+from gateway.adapters.redis_sessions import SessionBounds, open_redis_sessions
 from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.triton import open_triton
 from gateway.assembly import Dependencies, serving_gateway
@@ -80,10 +80,15 @@ async def open_sessions(settings: Settings) -> AsyncIterator[SessionStore]:
     if access.sessions_url == MEMORY:
         yield memory_sessions(settings)
         return
+    bounds = SessionBounds(
+        session_bytes=settings.session_bytes,
+        caller_bytes=settings.caller_session_bytes,
+        caller_sessions=settings.max_sessions,
+    )
     async with open_redis_sessions(
         access.sessions_url,
         ttl_s=settings.session_ttl_s,
-        max_bytes_each=settings.session_bytes,
+        bounds=bounds,
         tls=access.sessions,
     ) as sessions:
         yield sessions

@@ -150,7 +150,8 @@ class Settings:
 
     embedding_cache_entries: int = 10_000
     product_cache_entries: int = 10_000
-    product_cache_ttl_s: int = 60
+    product_cache_ttl_s: float = 1.0
+    """For how long another gateway's deletion or change of a product may go unnoticed."""
 
     sessions: str = field(default=MEMORY, repr=False)
     """Where sessions are kept: "memory", this process's own, or a Redis at redis://, rediss:// or unix://, which all
@@ -158,8 +159,10 @@ class Settings:
     session_ttl_s: int = 1_800
     session_bytes: int = 16_000_000
     """Of one session, its pictures included; its oldest turns and pictures make room."""
+    caller_session_bytes: int = 128_000_000
+    """Of all sessions of one caller together, where its quotas say nothing else; beyond it its oldest ones make room."""
     max_sessions: int = 10_000
-    """In memory; in Redis its own limits hold."""
+    """In memory of all callers; in Redis of one."""
     max_session_bytes: int = 256_000_000
     """Of all sessions in memory together."""
 

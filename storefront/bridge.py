@@ -15,11 +15,11 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from storefront.forms import read_form
-from storefront.pictures import read_picture
 from storefront.problems import Refused, problem
 from storefront.settings import Settings
 from vitrine.client import VitrineClient, VitrineError
 from vitrine.domain import limits
+from vitrine.picture_files import read_picture
 from vitrine.v1.query_pb2 import Product
 from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchRequest, SearchResponse
 
@@ -28,6 +28,7 @@ PAGE = Path(__file__).parent / "page"
 MAX_KNOWN_PICTURES = 10_000
 KNOWN_PICTURES_S = 60.0
 
+_MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _NEVER_STALE = {"Cache-Control": "no-cache"}
 _STALE_SOON = {"Cache-Control": "private, max-age=300"}
 
@@ -87,7 +88,7 @@ class Bridge:
         picture = await asyncio.to_thread(read_picture, uri, self.settings.pictures)
         if picture is None:
             raise Refused(404, "the product has no picture here", field="product_id")
-        return web.Response(body=picture.data, content_type=picture.media_type, headers=_STALE_SOON)
+        return web.Response(body=picture.data, content_type=_MEDIA_TYPES[picture.format], headers=_STALE_SOON)
 
     async def health(self, _: web.Request) -> web.Response:
         """Answer 200 where the gateway is well, else 503."""

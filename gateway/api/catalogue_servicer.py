@@ -1,31 +1,22 @@
 """vitrine.v1.CatalogueService: writes and describes the index."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from grpc import aio
 
 from gateway.api.images import check_image
 from gateway.api.responses import product_message, versions_message
-from gateway.callers import Scope
-from gateway.context import current_call, require, time_for_hop
-from gateway.encoders import Encoders, Served
-from gateway.errors import (
-    FailedPrecondition,
-    InvalidQuery,
-    NotFound,
-    OutdatedIndex,
-    Overloaded,
-    as_invalid_query,
-)
+from gateway.context import current_call, time_for_hop
+from gateway.errors import InvalidQuery, NotFound, Overloaded, as_invalid_query
 from gateway.indexing.encoding import Refusal, Submission
-from gateway.indexing.ingest import Outcome, ingest
+from gateway.indexing.ingest import Outcome
+from gateway.indexing.writing import Wishes, Writing
 from gateway.memory import ByteBudget, StreamedBytes
-from gateway.model import FieldSummary, IndexSummary
-from gateway.ports import CollectionWriter, IndexAdministrator, VectorIndex
+from gateway.model import FieldSummary, IndexState, IndexSummary, KeptIndex, Replaced
+from gateway.ports import VectorIndex
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Versions
 from vitrine.domain import limits
@@ -33,14 +24,12 @@ from vitrine.domain.counts import check_counts
 from vitrine.domain.errors import InvalidValue
 from vitrine.domain.messages import read_product, read_schema_message, schema_message
 from vitrine.domain.product import check_id, check_product
-from vitrine.domain.schema import NUMBER_KINDS, Kind, Schema, changes
+from vitrine.domain.schema import NUMBER_KINDS, Kind, Schema
 from vitrine.image_header import MAX_WORK
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc
 
 MAX_STREAMS = 4
 """Ingests at once; each may hold some tens of megabytes."""
-
-_ENCODERS_TIMEOUT_S = 5.0
 
 _Context = aio.ServicerContext[Any, Any]
 
@@ -55,31 +44,26 @@ class _Tally:
     without_image: int = 0
     without_words: int = 0
     cut: int = 0
-    kept: set[str] = field(default_factory=set)
-    """Ids of a rebuild that belong to the new index."""
 
 
 class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
-    """Answers CatalogueService; one process at a time should write an index."""
+    """Answers CatalogueService."""
 
     def __init__(
         self,
         index: VectorIndex,
-        administrator: IndexAdministrator,
-        encoders: Encoders,
+        writing: Writing,
         products: ProductLookup,
         *,
         margin_s: float,
         memory: ByteBudget,
     ) -> None:
         self._index = index
+        self._writing = writing
         self._products = products
         self._margin_s = margin_s
         self._memory = memory
-        self._administrator = administrator
-        self._encoders = encoders
         self._streams = 0
-        self._rebuilding = asyncio.Lock()
 
     async def UpsertProducts(  # noqa: N802 - the method's name in the proto
         self, request_iterator: AsyncIterator[catalogue_pb2.UpsertProductsRequest], context: _Context
@@ -87,7 +71,8 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         """Write a stream of products, each answer telling what is durable; the last one names the index.
 
         Raises:
-            FailedPrecondition: other encoders made the index, or a rebuild is under way already.
+            FailedPrecondition: other encoders made the index, or another rebuild is under way.
+            Aborted: another index was put in use; what was not acknowledged is to be sent again.
             Overloaded: too many ingests at once.
         """
         if self._streams >= MAX_STREAMS:
@@ -113,13 +98,11 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         for i, product_id in enumerate(ids):
             with as_invalid_query():
                 check_id(f"product_ids[{i}]", product_id)
-        # Its own manifest: nothing is embedded, so the encoders need not agree or even run.
-        version = await self._index.version(timeout_s=self._time_left())
-        writer = await self._administrator.current(version.manifest, embedding_dim=version.embedding_dim)
-        deleted = await writer.delete(ids)
-        self._products.forget(ids, version.collection)
-        current_call().notes.update(deleted=deleted, index=version.collection)
-        return catalogue_pb2.DeleteProductsResponse(deleted=deleted)
+        deletion = await self._writing.delete(ids, timeout_s=self._time_left())
+        for collection in deletion.collections:
+            self._products.forget(ids, collection)
+        current_call().notes.update(deleted=deletion.products, index=deletion.collections[-1])
+        return catalogue_pb2.DeleteProductsResponse(deleted=deletion.products)
 
     async def GetProduct(  # noqa: N802
         self, request: catalogue_pb2.GetProductRequest, context: _Context
@@ -148,26 +131,39 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         del request, context
         return _description(await self._index.describe(timeout_s=self._time_left()))
 
+    async def ListIndexes(  # noqa: N802
+        self, request: catalogue_pb2.ListIndexesRequest, context: _Context
+    ) -> catalogue_pb2.ListIndexesResponse:
+        """Return the index in use and those that are kept beside it."""
+        del request, context
+        return catalogue_pb2.ListIndexesResponse(
+            indexes=[_kept_message(each) for each in await self._writing.indexes()]
+        )
+
+    async def RestoreIndex(  # noqa: N802
+        self, request: catalogue_pb2.RestoreIndexRequest, context: _Context
+    ) -> catalogue_pb2.RestoreIndexResponse:
+        """Put the index before the one in use back."""
+        del context
+        if len(request.index) > limits.MAX_INDEX_NAME_LENGTH:
+            raise InvalidQuery(
+                "index", f"at most {limits.MAX_INDEX_NAME_LENGTH} characters, got {len(request.index):,}"
+            )
+        replaced = await self._writing.restore(request.index)
+        version = await self._index.version(timeout_s=self._time_left())
+        return catalogue_pb2.RestoreIndexResponse(
+            index=version.collection, replaced=_replaced_message(replaced)
+        )
+
     async def _upsert(
         self, requests: AsyncIterator[catalogue_pb2.UpsertProductsRequest], context: _Context
     ) -> AsyncGenerator[catalogue_pb2.UpsertProductsResponse, None]:
         first = await anext(requests, None)
         options = first.options if first is not None and first.HasField("options") else None
-        schema = _schema(options)
-        rebuild = options is not None and await self._rebuilds(options, schema)
-        current_call().notes.update(rebuild=rebuild)
-        if rebuild:
-            require(Scope.ADMIN)
-        served = await (self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S) if rebuild else self._in_use())
-        manifest, dim = served.manifest, served.embedding_dim
+        wishes = _wishes(options or catalogue_pb2.UpsertOptions())
         async with AsyncExitStack() as held:
-            if options is not None and rebuild:
-                await self._hold_rebuild(held)
-                writer = await self._administrator.build(
-                    manifest, _source(options), schema, embedding_dim=dim
-                )
-            else:
-                writer = await self._administrator.current(manifest, schema, embedding_dim=dim)
+            stream = await held.enter_async_context(self._writing.opened(wishes, timeout_s=self._time_left()))
+            current_call().notes.update(rebuild=stream.rebuilds)
             # Clients that wait for this before they send products read the status of a stream that is refused;
             # one that sends meanwhile may get an error of its own transport instead.
             await context.send_initial_metadata(())
@@ -175,60 +171,22 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
             bytes_held = StreamedBytes(self._memory)
             held.callback(bytes_held.close)
             items = _read_items(
-                None if options is not None else first, requests, writer.version.schema, bytes_held
+                None if options is not None else first, requests, stream.version.schema, bytes_held
             )
-            outcomes = await held.enter_async_context(
-                aclosing(ingest(items, encoder=served.encoder, writer=writer))
-            )
+            outcomes = await held.enter_async_context(aclosing(stream.write(items)))
             async for outcome in outcomes:
-                self._products.forget(outcome.written, writer.version.collection)
+                self._products.forget(outcome.written, stream.version.collection)
                 bytes_held.drop(outcome.items)
-                yield _acknowledgement(tally, outcome, rebuild=rebuild)
-            await (self._promote(writer, tally) if rebuild else writer.seal())
-            current_call().notes.update(index=writer.version.collection)
-            yield _counts(tally, index=writer.version.collection)
-
-    async def _rebuilds(self, options: catalogue_pb2.UpsertOptions, schema: Schema | None) -> bool:
-        if options.rebuild or not options.rebuild_if_stale:
-            return options.rebuild
-        try:
-            version = await self._index.version(timeout_s=self._time_left())
-        except OutdatedIndex:
-            return True
-        except FailedPrecondition:  # there is none yet; if it is damaged, whoever writes to it says so
-            return False
-        stale = schema is not None and bool(changes(version.schema, schema).breaking)
-        newest = await self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S)
-        return version.manifest != newest.manifest or stale
-
-    async def _in_use(self) -> Served:
-        """Return the encoders that made the index in use; the newest where there is none."""
-        try:
-            version = await self._index.version(timeout_s=self._time_left())
-        except FailedPrecondition:  # whoever opens it says why
-            return await self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S)
-        return await self._encoders.of(version.manifest, timeout_s=_ENCODERS_TIMEOUT_S)
+                yield _acknowledgement(tally, outcome)
+            replaced = await stream.finish()
+            current_call().notes.update(index=stream.version.collection)
+            last = _counts(tally, index=stream.version.collection)
+            if replaced is not None:
+                last.replaced.CopyFrom(_replaced_message(replaced))
+            yield last
 
     def _time_left(self) -> float:
         return time_for_hop(current_call().deadline, margin_s=self._margin_s)
-
-    async def _hold_rebuild(self, held: AsyncExitStack) -> None:
-        if self._rebuilding.locked():
-            raise FailedPrecondition("another rebuild is under way: wait for its end")
-        await held.enter_async_context(self._rebuilding)
-
-    async def _promote(self, writer: CollectionWriter, tally: _Tally) -> None:
-        """Make the built collection the one in use, once it holds this stream's products and no others."""
-        if not tally.kept:
-            raise InvalidQuery("product", "a rebuild needs one product at least that is not refused")
-        try:
-            await self._encoders.of(writer.version.manifest, timeout_s=_ENCODERS_TIMEOUT_S)
-        except FailedPrecondition:
-            raise FailedPrecondition("the encoders were exchanged during the rebuild: run it again") from None
-        # One that was cut off and resumed may hold products which its source has lost since.
-        if await writer.seal() != len(tally.kept):
-            await writer.retain(tally.kept)
-        await self._administrator.promote(writer.version)
 
 
 async def _read_items(
@@ -277,8 +235,23 @@ async def _images(product: catalogue_pb2.ProductInput) -> tuple[bytes, ...]:
     return (product.image, *product.more_images)
 
 
-def _schema(options: catalogue_pb2.UpsertOptions | None) -> Schema | None:
-    if options is None or not options.HasField("schema"):
+def _wishes(options: catalogue_pb2.UpsertOptions) -> Wishes:
+    if len(options.source) > limits.MAX_CATALOGUE_SOURCE_LENGTH:
+        raise InvalidQuery(
+            "options.source",
+            f"at most {limits.MAX_CATALOGUE_SOURCE_LENGTH} characters, got {len(options.source):,}",
+        )
+    return Wishes(
+        rebuild=options.rebuild,
+        rebuild_if_stale=options.rebuild_if_stale,
+        confirm_shrink=options.confirm_shrink,
+        source=options.source,
+        schema=_schema(options),
+    )
+
+
+def _schema(options: catalogue_pb2.UpsertOptions) -> Schema | None:
+    if not options.HasField("schema"):
         return None
     try:
         return read_schema_message(options.schema)
@@ -286,26 +259,13 @@ def _schema(options: catalogue_pb2.UpsertOptions | None) -> Schema | None:
         raise InvalidQuery(f"options.schema.{error.field}".rstrip("."), error.reason) from None
 
 
-def _source(options: catalogue_pb2.UpsertOptions) -> str:
-    if len(options.source) > limits.MAX_CATALOGUE_SOURCE_LENGTH:
-        raise InvalidQuery(
-            "options.source",
-            f"at most {limits.MAX_CATALOGUE_SOURCE_LENGTH} characters, got {len(options.source):,}",
-        )
-    return options.source
-
-
-def _acknowledgement(
-    tally: _Tally, outcome: Outcome, *, rebuild: bool
-) -> catalogue_pb2.UpsertProductsResponse:
+def _acknowledgement(tally: _Tally, outcome: Outcome) -> catalogue_pb2.UpsertProductsResponse:
     tally.written += len(outcome.written)
     tally.unchanged += len(outcome.unchanged)
     tally.rejected += len(outcome.refusals)
     tally.without_image += outcome.without_image
     tally.without_words += outcome.without_words
     tally.cut += outcome.cut
-    if rebuild:
-        tally.kept.update(outcome.written, outcome.unchanged)
     current_call().notes.update(written=tally.written, unchanged=tally.unchanged, rejected=tally.rejected)
     response = _counts(tally)
     response.errors.extend(
@@ -324,6 +284,25 @@ def _counts(tally: _Tally, *, index: str = "") -> catalogue_pb2.UpsertProductsRe
         without_words=tally.without_words,
         cut=tally.cut,
         index=index,
+    )
+
+
+_STATES = {
+    IndexState.IN_USE: catalogue_pb2.KeptIndex.STATE_IN_USE,
+    IndexState.BEFORE: catalogue_pb2.KeptIndex.STATE_BEFORE,
+    IndexState.UNFINISHED: catalogue_pb2.KeptIndex.STATE_UNFINISHED,
+}
+
+
+def _kept_message(kept: KeptIndex) -> catalogue_pb2.KeptIndex:
+    return catalogue_pb2.KeptIndex(
+        index=kept.collection, state=_STATES[kept.state], products=kept.products, model=kept.manifest
+    )
+
+
+def _replaced_message(replaced: Replaced) -> catalogue_pb2.ReplacedIndex:
+    return catalogue_pb2.ReplacedIndex(
+        index=replaced.collection, products=replaced.products, products_now=replaced.products_now
     )
 
 

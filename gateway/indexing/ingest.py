@@ -12,11 +12,11 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from gateway.indexing.encoding import Refusal, Submission, encode
+from gateway.indexing.encoding import Encoded, Refusal, Submission, encode
 from gateway.model import IndexVersion, StoredDigests, StoredProduct
 from gateway.ports import CollectionWriter, Encoder
 from vitrine.domain.product import encoded_text
@@ -54,6 +54,28 @@ class Outcome:
         return len(self.written) + len(self.unchanged) + len(self.refusals)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """What was done to bring submissions into a collection."""
+
+    written: tuple[str, ...]
+    """Ids."""
+    unchanged: tuple[str, ...]
+    encoded: Encoded
+
+
+async def _nothing_more(submissions: Sequence[Submission]) -> None:
+    """Do nothing: what is written is settled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where products are written, and what must be done before any of them is acknowledged."""
+
+    writer: CollectionWriter
+    settle: Callable[[Sequence[Submission]], Awaitable[None]] = _nothing_more
+
+
 @dataclass(slots=True)
 class _Batch:
     submissions: dict[str, Submission] = field(default_factory=dict)
@@ -81,9 +103,9 @@ class _Batch:
 class _Window:
     """The batch that is being collected, and those that are being written, oldest first."""
 
-    def __init__(self, encoder: Encoder, writer: CollectionWriter) -> None:
+    def __init__(self, encoder: Encoder, target: Target) -> None:
         self._encoder = encoder
-        self._writer = writer
+        self._target = target
         self._batch = _Batch()
         self._running: deque[tuple[_Batch, asyncio.Task[Outcome]]] = deque()
 
@@ -110,7 +132,7 @@ class _Window:
         batch, self._batch = self._batch, _Batch()
         if batch:
             before = [task for other, task in self._running if other.shares_a_product_with(batch)]
-            task = asyncio.create_task(_write(batch, before, self._encoder, self._writer))
+            task = asyncio.create_task(_write(batch, before, self._encoder, self._target))
             self._running.append((batch, task))
 
     async def outcomes(self, *, until_empty: bool = False) -> AsyncGenerator[Outcome, None]:
@@ -130,7 +152,7 @@ class _Window:
 
 
 async def ingest(
-    items: AsyncIterator[Submission | Refusal], *, encoder: Encoder, writer: CollectionWriter
+    items: AsyncIterator[Submission | Refusal], *, encoder: Encoder, target: Target
 ) -> AsyncGenerator[Outcome, None]:
     """Write the submissions and pass the refusals on; every item is in exactly one outcome.
 
@@ -138,8 +160,9 @@ async def ingest(
 
     Raises:
         DependencyError: the encoder or the index failed; outcomes given so far stand.
+        Aborted: another collection took the place of the target; the same.
     """
-    window = _Window(encoder, writer)
+    window = _Window(encoder, target)
     try:
         async with aclosing(_with_pauses(items, busy=lambda: not window.empty)) as paced:
             async for item in paced:
@@ -203,33 +226,68 @@ async def _next(items: AsyncIterator[Submission | Refusal]) -> Submission | Refu
 
 
 async def _write(
-    batch: _Batch, before: Sequence[asyncio.Task[Outcome]], encoder: Encoder, writer: CollectionWriter
+    batch: _Batch, before: Sequence[asyncio.Task[Outcome]], encoder: Encoder, target: Target
 ) -> Outcome:
     if before:
         await asyncio.wait(before)
     submissions = list(batch.submissions.values())
     if not submissions:
         return Outcome(refusals=tuple(batch.refusals))
+    put = await write_products(submissions, encoder=encoder, writer=target.writer)
+    indexed = [item for item in submissions if item.product.id not in put.encoded.refused]
+    await target.settle(indexed)
+    schema = target.writer.version.schema
+    return Outcome(
+        written=put.written,
+        unchanged=put.unchanged,
+        refusals=(*batch.refusals, *put.encoded.refusals),
+        without_image=sum(not item.images for item in indexed),
+        without_words=sum(not encoded_text(item.product, schema) for item in indexed),
+        cut=put.encoded.cut,
+    )
+
+
+async def write_products(
+    submissions: Sequence[Submission],
+    *,
+    encoder: Encoder,
+    writer: CollectionWriter,
+    donor: CollectionWriter | None = None,
+) -> Put:
+    """Write those submissions that the collection does not hold just so.
+
+    A product whose encoded parts the collection knows keeps its vectors; so does one that the donor knows by them.
+    """
     digests = await asyncio.to_thread(_digests, submissions, writer.version)
     known = await writer.digests(list(digests))
     changed = [item for item in submissions if known.get(item.product.id) != digests[item.product.id]]
-    repriced = [
-        item for item in changed if _vectors(known.get(item.product.id)) == _vectors(digests[item.product.id])
-    ]
-    kept = await _with_kept_vectors(repriced, writer)
+    kept = await _with_kept_vectors(_repriced(changed, known, digests), writer)
+    if donor is not None and donor.version.manifest == writer.version.manifest:
+        missing = [item for item in changed if item.product.id not in kept]
+        given = await donor.digests([item.product.id for item in missing], fresh=True)
+        kept |= await _with_kept_vectors(_repriced(missing, given, digests), donor)
     encoded = await encode([item for item in changed if item.product.id not in kept], encoder, writer.version)
     products = [*kept.values(), *encoded.products]
     if products:
         await writer.upsert([_signed(product, digests[product.id]) for product in products])
-    indexed = [item for item in submissions if item.product.id not in encoded.refused]
-    return Outcome(
+    return Put(
         written=tuple(product.id for product in products),
         unchanged=tuple(i for i in digests if known.get(i) == digests[i]),
-        refusals=(*batch.refusals, *encoded.refusals),
-        without_image=sum(not item.images for item in indexed),
-        without_words=sum(not encoded_text(item.product, writer.version.schema) for item in indexed),
-        cut=encoded.cut,
+        encoded=encoded,
     )
+
+
+def _repriced(
+    submissions: Sequence[Submission],
+    known: Mapping[str, StoredDigests],
+    digests: Mapping[str, StoredDigests],
+) -> list[Submission]:
+    """Return those of which the collection knows everything that is encoded."""
+    return [
+        item
+        for item in submissions
+        if _vectors(known.get(item.product.id)) == _vectors(digests[item.product.id])
+    ]
 
 
 def _digests(submissions: Sequence[Submission], version: IndexVersion) -> dict[str, StoredDigests]:

@@ -6,14 +6,16 @@ async with serving(products=[product("p1", "red dress")]) as gateway:
 """
 
 from gateway.testing.calls import refused_field, send_products, until
+from gateway.testing.collections import FakeBuild, FakeCollection
 from gateway.testing.encoder import MANIFEST, FakeEncoder, embed_picture, embed_words
-from gateway.testing.index import FakeCollection, FakeIndex
+from gateway.testing.index import FakeIndex
 from gateway.testing.products import product, stored
 from gateway.testing.served import PATIENT, FakeRewriter, ServedGateway, serving
 
 __all__ = [
     "MANIFEST",
     "PATIENT",
+    "FakeBuild",
     "FakeCollection",
     "FakeEncoder",
     "FakeIndex",

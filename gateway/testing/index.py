@@ -1,28 +1,33 @@
 """An index in memory: exact, and under the same contract tests as Milvus."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gateway.errors import FailedPrecondition, IndexSwapped, SearchError
+from gateway.errors import Aborted, FailedPrecondition, IndexSwapped, SearchError
 from gateway.model import (
+    Change,
     Embedding,
     FieldSummary,
     Hit,
+    IndexState,
     IndexSummary,
     IndexVersion,
+    KeptIndex,
     Pool,
+    Replaced,
     Sort,
-    StoredDigests,
+    Standing,
     StoredProduct,
     Weights,
 )
 from gateway.ports import MAX_POOL
+from gateway.testing.collections import FakeBuild, FakeCollection
 from gateway.testing.encoder import MANIFEST, work
 from vitrine.domain import limits
-from vitrine.domain.filters import Filter, matches
+from vitrine.domain.filters import Filter
 from vitrine.domain.lexical import product_tokens
 from vitrine.domain.schema import NUMBER_KINDS, Schema, changes
 from vitrine.domain.schema_files import shipped_schema
@@ -33,60 +38,18 @@ _REBUILD = "run `vitrine index --rebuild PATH`"
 
 
 @dataclass
-class FakeCollection:
-    """A collection in memory; writes are durable at once."""
-
-    version: IndexVersion
-    source: str = ""
-    products: dict[str, StoredProduct] = field(default_factory=dict)
-
-    async def digests(self, ids: Sequence[str]) -> dict[str, StoredDigests]:
-        """Return the digests of those products that are there."""
-        return {
-            i: StoredDigests(digest=self.products[i].digest, vectors_digest=self.products[i].vectors_digest)
-            for i in ids
-            if i in self.products
-        }
-
-    async def vectors(self, ids: Sequence[str]) -> dict[str, StoredProduct]:
-        """Return those products that are there."""
-        return {i: self.products[i] for i in ids if i in self.products}
-
-    async def upsert(self, products: Sequence[StoredProduct]) -> None:
-        """Write products."""
-        self.products.update({product.id: product for product in products})
-
-    async def delete(self, ids: Sequence[str]) -> int:
-        """Delete products; return how many there were."""
-        return sum(self.products.pop(i, None) is not None for i in set(ids))
-
-    async def retain(self, ids: Collection[str]) -> int:
-        """Delete every product but these; return how many there were."""
-        return await self.delete([i for i in self.products if i not in ids])
-
-    async def seal(self) -> int:
-        """Return the number of products."""
-        return len(self.products)
-
-    def satisfying(self, filters: Filter | None, words: Sequence[str] = ()) -> list[StoredProduct]:
-        """Return the products that fulfil the condition and have one of the words, where there are any."""
-        return [
-            each
-            for each in self.products.values()
-            if (filters is None or matches(filters, each.product))
-            and (not words or not set(words).isdisjoint(product_tokens(each.product, self.version.schema)))
-        ]
-
-
-@dataclass
 class FakeIndex:
     """Exact search over collections in memory; implements VectorIndex and IndexAdministrator."""
 
     in_use: FakeCollection | None = None
+    before: FakeCollection | None = None
+    unfinished: list[FakeCollection] = field(default_factory=list)
+    build_held: FakeBuild | None = None
+    """Who holds the lease; set to None by a test, that writer is taken for dead."""
     error: SearchError | None = None
     delay_s: float = 0.0
-    building: FakeCollection | None = None
     built: int = 0
+    tokens: int = 0
     search_calls: int = 0
     get_calls: int = 0
     max_pool: int = MAX_POOL
@@ -168,6 +131,8 @@ class FakeIndex:
     ) -> FakeCollection:
         """Open the collection in use, made on first use; it takes on a schema that only adds fields."""
         if self.in_use is None:
+            if self.build_held is not None:
+                raise FailedPrecondition("another rebuild is under way: wait for its end")
             self.in_use = FakeCollection(
                 self._new_version(manifest, schema or shipped_schema(), embedding_dim)
             )
@@ -179,23 +144,84 @@ class FakeIndex:
         self.in_use.version = replace(version, schema=schema or version.schema)
         return self.in_use
 
+    async def standing(self) -> Standing:
+        """Say which collection is in use and what is being done."""
+        held = self.build_held
+        return Standing(
+            in_use=None if self.in_use is None else self.in_use.version.collection,
+            change=None
+            if held is None
+            else Change(
+                token=held.token,
+                kind="rebuild",
+                changes=held.changes.version.collection,
+                swapping=held.swapping,
+            ),
+        )
+
+    async def changes(self, change: Change) -> FakeCollection | None:
+        """Open the collection that takes the changes."""
+        held = self.build_held
+        return held.changes if held is not None and held.token == change.token else None
+
     async def build(
         self, manifest: str, source: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
-    ) -> FakeCollection:
-        """Open a new collection, or the unfinished one of the same manifest, source and schema."""
+    ) -> FakeBuild:
+        """Open a new collection, or an unfinished one of the same manifest, source and schema."""
+        if self.build_held is not None:
+            raise FailedPrecondition("another rebuild is under way: wait for its end")
         if schema is None:
             schema = shipped_schema() if self.in_use is None else self.in_use.version.schema
-        unfinished = self.building
-        if unfinished is None or _identity(unfinished) != (manifest, source, schema.digest):
-            unfinished = FakeCollection(self._new_version(manifest, schema, embedding_dim), source=source)
-        unfinished.version = replace(unfinished.version, schema=schema)
-        self.building = unfinished
-        return unfinished
+        wanted = (manifest, source, schema.digest)
+        resumed = next((each for each in self.unfinished if _identity(each) == wanted), None)
+        if resumed is None:
+            resumed = FakeCollection(self._new_version(manifest, schema, embedding_dim), source=source)
+            self.unfinished.append(resumed)
+        resumed.version = replace(resumed.version, schema=schema)
+        beside = replace(resumed.version, collection=f"{resumed.version.collection}-changes-{self.built}")
+        self.tokens += 1
+        self.build_held = FakeBuild(resumed, FakeCollection(beside), self, self.tokens)
+        return self.build_held
 
-    async def promote(self, version: IndexVersion) -> None:
+    async def promote(self, version: IndexVersion) -> Replaced | None:
         """Make the built collection the one in use."""
-        assert self.building is not None and self.building.version == version, "build it first"  # noqa: PT018 - no test
-        self.in_use, self.building = self.building, None
+        held = self.build_held
+        if held is None or held.version != version:
+            raise Aborted("index", "the rebuild lost its lease and another writer may go on: begin again")
+        self.unfinished = []
+        replaced, self.before, self.in_use = self.in_use, self.in_use, held.collection
+        self.build_held = None
+        return None if replaced is None else _replaced(replaced, self.in_use)
+
+    async def indexes(self) -> list[KeptIndex]:
+        """Return the collections that are kept."""
+        named = [
+            (self.in_use, IndexState.IN_USE),
+            (self.before, IndexState.BEFORE),
+            *((each, IndexState.UNFINISHED) for each in self.unfinished),
+        ]
+        return [
+            KeptIndex(
+                collection=each.version.collection,
+                state=state,
+                products=len(each.products),
+                manifest=each.version.manifest,
+            )
+            for each, state in named
+            if each is not None
+        ]
+
+    async def restore(self, collection: str) -> Replaced:
+        """Put the collection before the one in use back."""
+        if self.build_held is not None:
+            raise FailedPrecondition("another rebuild is under way: wait for its end")
+        if self.before is None or self.in_use is None:
+            raise FailedPrecondition("there is no index before the one in use")
+        if collection not in {"", self.before.version.collection}:
+            name = self.before.version.collection
+            raise FailedPrecondition(f"the index before the one in use is {name}, not {collection}")
+        self.in_use, self.before = self.before, self.in_use
+        return _replaced(self.before, self.in_use)
 
     def _new_version(self, manifest: str, schema: Schema, embedding_dim: int) -> IndexVersion:
         self.built += 1
@@ -210,6 +236,12 @@ class FakeIndex:
         if manifest not in ("", self.in_use.version.manifest):
             raise IndexSwapped
         return self.in_use
+
+
+def _replaced(before: FakeCollection, now: FakeCollection) -> Replaced:
+    return Replaced(
+        collection=before.version.collection, products=len(before.products), products_now=len(now.products)
+    )
 
 
 def _identity(collection: FakeCollection) -> tuple[str, str, str]:

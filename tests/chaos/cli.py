@@ -14,6 +14,7 @@ from benchmarks.environment import describe_environment
 from tests.chaos.faults import faults
 from tests.chaos.load import Load
 from tests.chaos.material import prepare
+from tests.chaos.rolling import roll
 from tests.chaos.service import ROOT, running
 from tests.chaos.suite import Bounds, document, run_faults
 from vitrine.client import VitrineClient
@@ -90,7 +91,7 @@ def faults_command(
         and (not targets or each.target in targets)
         and (not names or each.name.startswith(names))
     ]
-    folder = state or Path(tempfile.mkdtemp(prefix="vitrine-chaos-")) / "stack"
+    folder = _folder(state)
     begun = datetime.now(UTC)
     with running(folder, port_base=port_base, repository=repository) as service:
 
@@ -111,13 +112,61 @@ def faults_command(
                 return await client.describe(), document(outcomes)
 
         described, results = asyncio.run(run())
-    if out is not None:
-        environment = describe_environment(described) | {"begun": begun.isoformat(timespec="seconds")}
-        params = {"benchmark": "chaos", "rate": rate, "seconds": seconds, "stop_seconds": stop_seconds,
-                  "seed": seed, "short": short}  # fmt: skip
-        out.write_text(
-            json.dumps({"environment": environment, "params": params, "results": results}, indent=1) + "\n"
-        )
+    params = {"rate": rate, "seconds": seconds, "stop_seconds": stop_seconds, "seed": seed, "short": short}
+    _write(out, {"benchmark": "chaos"} | params, results, begun=begun, described=described)
     breaches = sum(len(each["breaches"]) for each in results)
     click.echo(f"{len(results)} faults, {breaches} breaches")
     sys.exit(int(bool(breaches)))
+
+
+@main.command("rolling")
+@click.option("--requests", type=int, default=5_000, show_default=True, help="At least.")
+@click.option("--clients", type=int, default=8, show_default=True)
+@_service_options
+def rolling_command(
+    *,
+    requests: int,
+    clients: int,
+    port_base: int,
+    state: Path | None,
+    repository: Path,
+    catalogue: Path,
+    out: Path | None,
+) -> None:
+    """Restart two gateways and two Tritons in turn behind an Envoy, under load."""
+    begun = datetime.now(UTC)
+    result = asyncio.run(
+        roll(
+            _folder(state),
+            port_base=port_base,
+            repository=repository,
+            catalogue=catalogue,
+            requests=requests,
+            clients=clients,
+            say=click.echo,
+        )
+    )
+    _write(out, {"benchmark": "rolling", "requests": requests, "clients": clients}, [result], begun=begun)
+    click.echo(json.dumps(result))
+    sys.exit(int(bool(result["failed"] or result["wrong"])))
+
+
+def _folder(state: Path | None) -> Path:
+    return state or Path(tempfile.mkdtemp(prefix="vitrine-chaos-")) / "stack"
+
+
+def _write(
+    out: Path | None,
+    params: dict[str, Any],
+    results: list[dict[str, Any]],
+    *,
+    begun: datetime,
+    described: DescribeResponse | None = None,
+) -> None:
+    """Write a result file, where one is wanted."""
+    if out is None:
+        return
+    environment = describe_environment(described or DescribeResponse())
+    environment["begun"] = begun.isoformat(timespec="seconds")
+    document = {"environment": environment, "params": params, "results": results}
+    out.write_text(json.dumps(document, indent=1) + "\n")

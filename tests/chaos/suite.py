@@ -138,7 +138,7 @@ async def _lost(load: Load) -> list[str]:
         if held.acknowledged <= at or held.delete_acknowledged <= at
     ]
     held = dict(zip(ids, await asyncio.gather(*(_is_there(load.client, id_) for id_ in ids)), strict=True))
-    return load.index.lost(held, at)
+    return load.index.lost(held, at, time.monotonic())
 
 
 _READS = asyncio.Semaphore(8)

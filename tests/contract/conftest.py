@@ -95,12 +95,13 @@ def open_index(request: pytest.FixtureRequest) -> Iterator[Callable[[], Any]]:
 
 
 @asynccontextmanager
-async def _open_fake(**options: int) -> AsyncIterator[FakeIndex]:
+async def _open_fake(*, lease_s: float = 0.0, **options: int) -> AsyncIterator[FakeIndex]:
+    del lease_s  # its writers are dead when a test says so
     yield FakeIndex(**options)
 
 
 @asynccontextmanager
-async def _open_milvus(uri: str, **options: int) -> AsyncIterator[MilvusIndex]:
+async def _open_milvus(uri: str, **options: Any) -> AsyncIterator[MilvusIndex]:
     name = f"t{uuid.uuid4().hex[:12]}"
     async with open_milvus(uri, name=name, write_timeout_s=120.0, **options) as index:
         yield index

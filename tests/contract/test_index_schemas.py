@@ -66,7 +66,9 @@ async def test_an_index_has_the_schema_that_it_was_made_with(index: Index, base_
 
 async def test_without_a_schema_an_index_is_made_for_fashion(index: Index) -> None:
     """Whoever names no schema gets the one that ships, in a rebuild of nothing too."""
-    assert (await index.build("m1", "source")).version.schema == shipped_schema()
+    build = await index.build("m1", "source")
+    assert build.version.schema == shipped_schema()
+    await build.close()
     assert (await index.current("m1")).version.schema == shipped_schema()
 
 
@@ -189,10 +191,12 @@ async def test_an_unfinished_build_is_resumed_by_its_manifest_source_and_schema(
     begun = await index.build("m1", "source", base_schema)
     await begun.upsert(products)
     await begun.seal()
+    await begun.close()
     labelled = _changed(base_schema, "brand", labels={"de": "Marke"})
     resumed = await index.build("m1", "source", labelled)
     assert resumed.version == replace(begun.version, schema=labelled)
     assert set(await resumed.digests(ids)) == set(ids)
+    await resumed.close()
     for manifest, source, schema in (
         ("m1", "source", later_schema),
         ("m1", "other", base_schema),
@@ -200,6 +204,7 @@ async def test_an_unfinished_build_is_resumed_by_its_manifest_source_and_schema(
     ):
         other = await index.build(manifest, source, schema)
         assert await other.digests(ids) == {}
+        await other.close()
 
 
 async def test_readers_never_see_a_swap(index: Index) -> None:
@@ -313,7 +318,10 @@ async def test_a_collection_of_an_older_layout_is_refused_and_rebuilt(index: Ind
         await writer.upsert([stored("p", title="dress")])
         await index.promote(writer.version)
         assert await _ids(index) == ["p"]
-        await index.build("m1", "next")
+        writer = await index.build("m1", "next")
+        assert collection in await client.call("list_collections", timeout_s=TIMEOUT_S)
+        await writer.upsert([stored("p", title="dress")])
+        await index.promote(writer.version)
         assert collection not in await client.call("list_collections", timeout_s=TIMEOUT_S)
 
 

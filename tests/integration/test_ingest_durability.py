@@ -295,12 +295,14 @@ async def test_an_index_that_lost_products_is_not_served(milvus: MilvusLite) -> 
 
 
 async def test_a_collection_that_cannot_be_read_does_not_block_a_rebuild(milvus: MilvusLite) -> None:
-    """What carries the index's name and no identity is dropped as the remains of something unfinished."""
+    """What carries the index's name and no identity is dropped as the remains of something unfinished, once there are products."""
     async with open_milvus(milvus.uri) as index:
         await index.current("m1")
         remains = "products_00000000_000009"
         await index._connection.call("create_collection", remains, dimension=8, timeout_s=TIMEOUT_S)
-        await index.build("m1", "source")
+        build = await index.build("m1", "source")
+        assert remains in await index._connection.call("list_collections", timeout_s=TIMEOUT_S)
+        await build.upsert([product("p", "product")])
         assert remains not in await index._connection.call("list_collections", timeout_s=TIMEOUT_S)
 
 

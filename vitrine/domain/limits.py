@@ -129,3 +129,5 @@ MAX_DELETED = 1_000
 """Products that one DeleteProducts may name."""
 MAX_CATALOGUE_SOURCE_LENGTH = 256
 """Characters of the name of a stream of products."""
+MAX_INDEX_NAME_LENGTH = 255
+"""Characters of the name of an index."""

@@ -1,17 +1,23 @@
 """The collections of one index: their names, which is in use, which is being built, which may go.
 
-    products_0a1b2c3d_000007    prefix, the manifest's first characters, a number that grows
+    products_0a1b2c3d_000007_5ce91d02    prefix, the manifest's first characters, the token of who made it, chance
+    products_changes_000007_81fb3a66     what was written beside that rebuild
 
-The number tells their order: the one in use is what the pointer names, a lower number is one that was in use before,
-a higher one a rebuild that was not finished. Beside that, a ledger keeps the schema of a collection where it has
-become another than that which the collection was made with.
+No name is used twice. The one in use is what the pointer names; the one before it stands in a ledger; every other is of
+a rebuild that was not finished. Another ledger keeps the schema of a collection where it has become another than that
+which the collection was made with.
 """
 
 import asyncio
+import json
 import logging
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
+from secrets import token_hex
 
+from pymilvus import CollectionSchema
 from pymilvus.milvus_client.index import IndexParams
 
 from gateway.adapters.milvus.connection import (
@@ -30,9 +36,11 @@ from gateway.adapters.milvus.layout import (
     vector_index,
     write_schema,
 )
+from gateway.adapters.milvus.lease import LEASE_S, Claims
 from gateway.adapters.milvus.ledger import MilvusLedger
 from gateway.adapters.milvus.pointer import Pointer, find_pointer
 from gateway.adapters.milvus.reading import Reading
+from gateway.adapters.milvus.seals import Seals
 from gateway.errors import DeadlineExceeded, FailedPrecondition, OutdatedIndex
 from gateway.logs import log_event
 from gateway.model import Deadline
@@ -42,19 +50,40 @@ REBUILD = "run `vitrine index --rebuild PATH`"
 
 _MAX_SCHEMA_VALUE_BYTES = 65_535
 
+_BEFORE = "before"
+"""The ledger's key of which collection is the one before."""
+_LIST_TIMEOUT_S = 30.0
+_COUNTS = 3
+"""Looks at a collection that has fewer products than its seal says: others may write at that moment."""
+
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The collections of an index, by name."""
+
+    in_use: str | None
+    before: str | None
+    """Was in use before, and can be put back."""
+    unfinished: tuple[str, ...]
+    """Of rebuilds that have not ended or were cut off, oldest first."""
+    changes: tuple[str, ...]
 
 
 class MilvusCollections:
     """Finds, makes and drops the collections of the index whose names begin with the prefix."""
 
-    def __init__(self, connection: MilvusConnection, *, prefix: str) -> None:
-        self.ledger = MilvusLedger(connection, name=f"{prefix}_ledger")
-        """Keeps how many products a collection was sealed with, by its name."""
+    def __init__(self, connection: MilvusConnection, *, prefix: str, lease_s: float = LEASE_S) -> None:
+        self._ledger = MilvusLedger(connection, name=f"{prefix}_ledger")
+        self.seals = Seals(self._ledger)
+        """How many products the collections hold at least."""
+        self.claims = Claims(self._ledger, prefix="claim/", lease_s=lease_s)
+        """Who may make, exchange and drop collections."""
         self._schemas = MilvusLedger(connection, name=f"{prefix}_schemas", max_bytes=_MAX_SCHEMA_VALUE_BYTES)
         self._connection = connection
         self._prefix = prefix
-        self._name = re.compile(rf"{re.escape(prefix)}_[0-9a-f]{{8}}_(\d{{6,}})")
+        self._name = re.compile(rf"{re.escape(prefix)}_[0-9a-f]{{8}}_(\d{{6,}})(?:_[0-9a-f]{{8}})?")
         self._pointer: Pointer | None = None
         self._unindexed: set[str] = set()
 
@@ -111,62 +140,102 @@ class MilvusCollections:
         deadline = Deadline.after(timeout_s)
         layout = await self.layout(collection, timeout_s=deadline.remaining_s())
         await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
-        sealed = int(await self.ledger.read(collection, timeout_s=deadline.remaining_s()) or 0)
         reading = Reading(connection=self._connection, layout=layout, deadline=deadline, consistency="Strong")
-        if (count := await reading.count()) < sealed:
-            raise FailedPrecondition(
-                f"index {collection} holds {count:,} products and was sealed with {sealed:,}: its data is damaged;"
-                f" restore it, or {REBUILD}"
-            )
-        return layout
+        for _ in range(_COUNTS):
+            count = await reading.count()
+            sealed = await self.seals.read(collection, timeout_s=deadline.remaining_s())
+            if count >= sealed:
+                return layout
+        raise FailedPrecondition(
+            f"index {collection} holds {count:,} products and was sealed with {sealed:,}: its data is damaged;"
+            f" restore it, or {REBUILD}"
+        )
 
-    async def unfinished(
+    async def resumable(
         self, manifest: str, source: str, schema: Schema, *, timeout_s: float
     ) -> Layout | None:
-        """Return the rebuild of that manifest, source and schema that was not finished; drop every other unused one."""
+        """Return the rebuild of that manifest, source and schema that was not finished; nothing is dropped."""
         deadline = Deadline.after(timeout_s)
-        in_use = await self.in_use(timeout_s=deadline.remaining_s())
-        resumed = None
-        for collection in await self._list(deadline):
-            if collection == in_use:
-                continue
+        wanted = (manifest, source, schema.digest)
+        for collection in reversed((await self.kept(timeout_s=deadline.remaining_s())).unfinished):
             layout = await self._readable(collection, deadline)
-            wanted = (manifest, source, schema.digest)
-            if (
-                layout is not None
-                and (layout.version.manifest, layout.source, layout.version.schema.digest) == wanted
-                and resumed is None
-                and self._number(collection) > self._number(in_use)
-            ):
-                resumed = layout
+            if layout is None:
                 continue
-            await self._drop(collection, deadline)
-        if resumed is not None:
-            # Whoever made it may have been killed before it was ready.
-            await self._make_ready(resumed, deadline)
-        return resumed
+            if (layout.version.manifest, layout.source, layout.version.schema.digest) == wanted:
+                # Whoever made it may have been killed before it was ready.
+                await self._make_ready(layout, deadline)
+                return layout
+        return None
+
+    async def kept(self, *, timeout_s: float) -> Kept:
+        """Return the collections of the index by what they are to it."""
+        deadline = Deadline.after(timeout_s)
+        names = await self._connection.call("list_collections", timeout_s=deadline.remaining_s())
+        in_use = await self.in_use(timeout_s=deadline.remaining_s())
+        ours = sorted((name for name in names if self._name.fullmatch(name)), key=self._number)
+        before = await self._before(in_use, ours, deadline)
+        return Kept(
+            in_use=in_use,
+            before=before if before in ours else None,
+            unfinished=tuple(name for name in ours if name not in {in_use, before}),
+            changes=tuple(name for name in names if name.startswith(f"{self._prefix}_changes_")),
+        )
+
+    async def highest_number(self) -> int:
+        """Return the highest number that a collection's name has."""
+        kept = await self.kept(timeout_s=_LIST_TIMEOUT_S)
+        return max(map(self._number, [kept.in_use, kept.before, *kept.unfinished]))
+
+    async def swap(self, collection: str, *, timeout_s: float) -> None:
+        """Make it the one that readers use, and remember which it took the place of."""
+        deadline = Deadline.after(timeout_s)
+        kept = await self.kept(timeout_s=deadline.remaining_s())
+        # Before the swap, and true before and after it: a kill in between leaves no collection unaccounted for.
+        plan = {"in_use": collection, "before": kept.in_use or "", "older": kept.before or ""}
+        await self._ledger.write(_BEFORE, json.dumps(plan), timeout_s=deadline.remaining_s())
+        await self.put_in_use(collection, timeout_s=deadline.remaining_s())
 
     async def create(
-        self, manifest: str, source: str, schema: Schema, *, embedding_dim: int, timeout_s: float
+        self, manifest: str, source: str, schema: Schema, *, token: int, embedding_dim: int, timeout_s: float
     ) -> Layout:
-        """Make a new, empty collection."""
-        deadline = Deadline.after(timeout_s)
-        number = max(map(self._number, await self._list(deadline)), default=0) + 1
+        """Make a new, empty collection, whose name was never used."""
         # A manifest is any text; a collection's name is not.
-        collection = f"{self._prefix}_{sha256(manifest.encode()).hexdigest()[:8]}_{number:06d}"
+        digest = sha256(manifest.encode()).hexdigest()[:8]
+        name = f"{self._prefix}_{digest}_{token:06d}_{token_hex(4)}"
         made = collection_schema(schema, manifest=manifest, source=source, embedding_dim=embedding_dim)
+        return await self._create(name, made, timeout_s=timeout_s)
+
+    async def create_changes(self, layout: Layout, *, token: int, timeout_s: float) -> Layout:
+        """Make the collection that takes the changes beside the one that is being built."""
+        version = layout.version
+        made = collection_schema(
+            version.schema,
+            manifest=version.manifest,
+            source=layout.source,
+            embedding_dim=version.embedding_dim,
+        )
+        name = f"{self._prefix}_changes_{token:06d}_{token_hex(4)}"
+        return await self._create(name, made, timeout_s=timeout_s)
+
+    async def drop(self, names: Iterable[str], *, timeout_s: float) -> None:
+        """Drop collections and what is kept of them."""
+        deadline = Deadline.after(timeout_s)
+        for name in names:
+            await self._connection.call("drop_collection", name, timeout_s=deadline.remaining_s())
+            await self.seals.forget(name, timeout_s=deadline.remaining_s())
+            await self._schemas.forget(name, timeout_s=deadline.remaining_s())
+
+    async def _create(self, name: str, made: CollectionSchema, *, timeout_s: float) -> Layout:
+        deadline = Deadline.after(timeout_s)
         await self._connection.call(
             "create_collection",
-            collection,
+            name,
             schema=made,
             consistency_level="Bounded",
             timeout_s=deadline.remaining_s(),
         )
-        layout = read_description(collection, made.description)
+        layout = read_description(name, made.description)
         await self._make_ready(layout, deadline)
-        # A collection of that name may have been dropped behind our back, and what was kept of it be left.
-        await self._schemas.forget(collection, timeout_s=deadline.remaining_s())
-        await self.ledger.write(collection, "0", timeout_s=deadline.remaining_s())
         return layout
 
     async def _make_ready(self, layout: Layout, deadline: Deadline) -> None:
@@ -193,15 +262,22 @@ class MilvusCollections:
                 self._unindexed.add(column)
             log_event(_logger, logging.DEBUG, "scalar_index_refused", column=column, error=str(error))
 
-    async def _drop(self, collection: str, deadline: Deadline) -> None:
-        await self._connection.call("drop_collection", collection, timeout_s=deadline.remaining_s())
-        await self.ledger.forget(collection, timeout_s=deadline.remaining_s())
-        await self._schemas.forget(collection, timeout_s=deadline.remaining_s())
+    async def _before(self, in_use: str | None, ours: Sequence[str], deadline: Deadline) -> str | None:
+        """Return the collection that was in use before."""
+        written = await self._ledger.read(_BEFORE, timeout_s=deadline.remaining_s())
+        if written is not None:
+            plan = json.loads(written)
+            if plan["in_use"] == in_use:
+                return str(plan["before"]) or None
+            if plan["before"] == (in_use or ""):  # the swap was not carried out
+                return str(plan["older"]) or None
+        earlier = [name for name in ours if self._number(name) < self._number(in_use)]
+        return earlier[-1] if earlier else None
 
     async def _find_pointer(self, deadline: Deadline) -> Pointer:
         if self._pointer is None:
             self._pointer = await find_pointer(
-                self._connection, self.ledger, alias=self._prefix, timeout_s=deadline.remaining_s()
+                self._connection, self._ledger, alias=self._prefix, timeout_s=deadline.remaining_s()
             )
         return self._pointer
 
@@ -211,10 +287,6 @@ class MilvusCollections:
             return await self.layout(collection, timeout_s=deadline.remaining_s())
         except FailedPrecondition:
             return None
-
-    async def _list(self, deadline: Deadline) -> list[str]:
-        names = await self._connection.call("list_collections", timeout_s=deadline.remaining_s())
-        return sorted((name for name in names if self._name.fullmatch(name)), key=self._number)
 
     def _number(self, collection: str | None) -> int:
         match = self._name.fullmatch(collection or "")

@@ -15,15 +15,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from gateway.adapters.milvus.collections import REBUILD, MilvusCollections
+from gateway.adapters.milvus.administration import MilvusAdministrator
+from gateway.adapters.milvus.collections import MilvusCollections
 from gateway.adapters.milvus.connection import MilvusConnection, connect, within
 from gateway.adapters.milvus.counts import Counts, State
 from gateway.adapters.milvus.expression import conjunction, filter_expression, words_expression
 from gateway.adapters.milvus.layout import Layout
+from gateway.adapters.milvus.lease import LEASE_S
 from gateway.adapters.milvus.ranking import Query, rank, to_hits
 from gateway.adapters.milvus.reading import Reading
 from gateway.adapters.milvus.sorting import rank_sorted
-from gateway.adapters.milvus.writer import MilvusWriter
 from gateway.errors import FailedPrecondition, IndexSwapped, VectorIndexError
 from gateway.model import (
     Deadline,
@@ -33,15 +34,13 @@ from gateway.model import (
     IndexVersion,
     Pool,
     Sort,
+    Standing,
     StoredProduct,
     Weights,
 )
 from gateway.ports import MAX_POOL
 from vitrine.channels import Tls
 from vitrine.domain.filters import Filter
-from vitrine.domain.schema import Schema, changes
-from vitrine.domain.schema_files import shipped_schema
-from vitrine.tensors import EMBEDDING_DIM
 
 POINTER_TTL_S = 1.0
 """Age at which pointer and schema are read anew. Until then a reader may answer from the collection that was in use
@@ -60,40 +59,46 @@ async def open_milvus(
     max_concurrency: int = 32,
     write_timeout_s: float = 30.0,
     max_pool: int = MAX_POOL,
+    lease_s: float = LEASE_S,
 ) -> AsyncIterator["MilvusIndex"]:
     """Open the index of that name at a pymilvus URI, `http://host:19530` or `unix:/path`.
 
     Nothing is asked of the server yet: it may come later, and calls raise VectorIndexError until it does.
     `name` is the alias, or the pointer's key, and begins the names of the collections. `max_concurrency` bounds the
     calls under way; what exceeds it waits here, within its own timeout. `max_pool` bounds the products that are
-    ordered by a field at once.
+    ordered by a field at once. `lease_s` is how long the lease of a writer that is gone keeps others waiting; all
+    processes say the same.
     """
     async with connect(uri, token=token, tls=tls, max_concurrency=max_concurrency) as connection:
-        index = MilvusIndex(connection, name=name, write_timeout_s=write_timeout_s, max_pool=max_pool)
+        collections = MilvusCollections(connection, prefix=name, lease_s=lease_s)
+        index = MilvusIndex(connection, collections, write_timeout_s=write_timeout_s, max_pool=max_pool)
         try:
             yield index
         finally:
             await index.close()
 
 
-class MilvusIndex:
+class MilvusIndex(MilvusAdministrator):
     """Obeys `gateway.ports.VectorIndex` and `gateway.ports.IndexAdministrator`."""
 
     def __init__(
-        self, connection: MilvusConnection, *, name: str, write_timeout_s: float, max_pool: int = MAX_POOL
+        self,
+        connection: MilvusConnection,
+        collections: MilvusCollections,
+        *,
+        write_timeout_s: float,
+        max_pool: int = MAX_POOL,
     ) -> None:
-        self._connection = connection
-        self._collections = MilvusCollections(connection, prefix=name)
-        self._write_timeout_s = write_timeout_s
+        super().__init__(connection, collections, timeout_s=write_timeout_s)
         self._max_pool = max_pool
         self._layout: Layout | None = None
         self._layout_read_at = float("-inf")
         self._layout_lock = asyncio.Lock()
-        self._writers: dict[str, MilvusWriter] = {}
         self._counts = Counts(connection)
 
     async def close(self) -> None:
-        """Stop what is still being computed."""
+        """Stop what is still being computed, and give back what leases are held."""
+        await super().close()
         await self._counts.close()
 
     async def search(
@@ -178,99 +183,31 @@ class MilvusIndex:
             version=layout.version, products=state.products, fields=summary.fields, words=summary.words
         )
 
-    async def current(
-        self, manifest: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
-    ) -> MilvusWriter:
-        """As the port says."""
-        deadline = Deadline.after(self._write_timeout_s)
-        if await self._collections.in_use(timeout_s=deadline.remaining_s()) is None:
-            created = await self._collections.create(
-                manifest,
-                "",
-                schema or shipped_schema(),
-                embedding_dim=embedding_dim,
-                timeout_s=deadline.remaining_s(),
-            )
-            await self._collections.put_in_use(created.collection, timeout_s=deadline.remaining_s())
+    async def opened(self, collection: str) -> Layout:
+        """Return the layout of the collection in use, verified once."""
+        deadline = Deadline.after(self._timeout_s)
+        if self._layout is not None and self._layout.collection == collection:
+            return await self._collections.refreshed(self._layout, timeout_s=deadline.remaining_s())
+        await self._forget_layout()
+        return await self._current_layout(deadline)
+
+    async def pointer_moved(self) -> None:
+        """Have the next reader read the pointer."""
+        await self._forget_layout()
+
+    async def standing(self) -> Standing:
+        """As the port says; readers of this process learn of a swap by it."""
+        standing = await super().standing()
+        if self._layout is not None and self._layout.collection != standing.in_use:
             await self._forget_layout()
-        layout = await self._current_layout(deadline)
-        if layout.version.manifest != manifest:
-            raise FailedPrecondition(
-                f"encoders {layout.version.manifest[:12]} made the index {layout.collection}, and {manifest[:12]}"
-                f" serve now: {REBUILD}"
-            )
-        return self._writer(await self._adopted(layout, schema, deadline))
-
-    async def build(
-        self, manifest: str, source: str, schema: Schema | None = None, *, embedding_dim: int = EMBEDDING_DIM
-    ) -> MilvusWriter:
-        """As the port says; drops the collection that was in use before the current one, and other unfinished ones."""
-        deadline = Deadline.after(self._write_timeout_s)
-        schema = schema or await self._schema_in_use(deadline)
-        layout = await self._collections.unfinished(
-            manifest, source, schema, timeout_s=deadline.remaining_s()
-        )
-        if layout is None:
-            layout = await self._collections.create(
-                manifest, source, schema, embedding_dim=embedding_dim, timeout_s=deadline.remaining_s()
-            )
-        elif layout.version.schema != schema:
-            layout = await self._collections.adopt(layout, schema, timeout_s=deadline.remaining_s())
-        return self._writer(layout)
-
-    async def promote(self, version: IndexVersion) -> None:
-        """As the port says."""
-        # Nothing is lost without it; but a server searches what it has flushed with less work.
-        await self._connection.call("flush", version.collection, timeout_s=self._write_timeout_s)
-        writer = self._writer(
-            await self._collections.layout(version.collection, timeout_s=self._write_timeout_s)
-        )
-        await writer.seal()
-        await self._collections.put_in_use(version.collection, timeout_s=self._write_timeout_s)
-        await self._forget_layout()
-        self._writers = {version.collection: writer}
-
-    def _writer(self, layout: Layout) -> MilvusWriter:
-        if layout.collection not in self._writers:
-            self._writers[layout.collection] = MilvusWriter(
-                self._connection, self._collections.ledger, layout=layout, timeout_s=self._write_timeout_s
-            )
-        self._writers[layout.collection].use(layout)
-        return self._writers[layout.collection]
-
-    async def _adopted(self, layout: Layout, schema: Schema | None, deadline: Deadline) -> Layout:
-        """Return the layout after a schema that the collection can take on as it stands has become its own."""
-        if schema is None or schema == layout.version.schema:
-            return layout
-        # Another process may have given it a field within the last moments.
-        layout = await self._collections.layout(layout.collection, timeout_s=deadline.remaining_s())
-        if (difference := changes(layout.version.schema, schema)).breaking:
-            raise FailedPrecondition(
-                f"the schema of the index {layout.collection} has changed: {difference}: {REBUILD}"
-            )
-        adopted = await self._collections.adopt(layout, schema, timeout_s=deadline.remaining_s())
-        await self._forget_layout()
-        return adopted
-
-    async def _schema_in_use(self, deadline: Deadline) -> Schema:
-        """Return the schema of the collection in use, or fashion where there is none that can be read."""
-        collection = await self._collections.in_use(timeout_s=deadline.remaining_s())
-        if collection is None:
-            return shipped_schema()
-        try:
-            layout = await self._collections.layout(collection, timeout_s=deadline.remaining_s())
-        except FailedPrecondition:
-            return shipped_schema()
-        return layout.version.schema
+        return standing
 
     async def _state(self, reading: Reading) -> State:
         return State(
             collection=reading.layout.collection,
             schema=reading.layout.version.schema.digest,
             products=await reading.count(),
-            writes=self._writers[reading.layout.collection].writes
-            if reading.layout.collection in self._writers
-            else 0,
+            writes=self.writes(reading.layout.collection),
         )
 
     async def _read(

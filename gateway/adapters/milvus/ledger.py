@@ -40,7 +40,10 @@ class MilvusLedger:
     async def write(self, key: str, value: str, *, timeout_s: float) -> None:
         """Keep the value; durable when this returns."""
         rows = await self._rows(key, timeout_s)
-        number = max(rows)[0] + 1 if rows else 0
+        await self.put(key, max(rows)[0] + 1 if rows else 0, value, timeout_s=timeout_s)
+
+    async def put(self, key: str, number: int, value: str, *, timeout_s: float) -> None:
+        """Keep the value under that number, in the place of those with lower ones; durable when this returns."""
         row = {
             "id": f"{key}/{number}",
             "key": key,
@@ -55,7 +58,7 @@ class MilvusLedger:
                 raise
             await self._call("create_collection", **_schema(self._max_bytes), timeout_s=timeout_s)
             await self._call("insert", [row], timeout_s=timeout_s)
-        if rows:
+        if number:
             older = f"key == {literal(key)} and number < {number}"
             await self._call("delete", filter=older, timeout_s=timeout_s)
 
@@ -64,13 +67,26 @@ class MilvusLedger:
         if await self._rows(key, timeout_s):
             await self._call("delete", filter=f"key == {literal(key)}", timeout_s=timeout_s)
 
+    async def read_all(self, prefix: str, *, timeout_s: float) -> dict[str, tuple[int, str]]:
+        """Return the numbers and values of all keys that begin so: one moment of the ledger, no earlier than this call."""
+        found: dict[str, tuple[int, str]] = {}
+        for row in await self._query(f'key like "{prefix}%"', timeout_s, "Strong"):
+            if row["key"].startswith(prefix):
+                entry = (row["number"], row["value"])
+                found[row["key"]] = max(found.get(row["key"], entry), entry)
+        return found
+
     async def _rows(self, key: str, timeout_s: float, consistency: str = "Strong") -> list[tuple[int, str]]:
         """Return the numbers and values of the key."""
+        rows = await self._query(f"key == {literal(key)}", timeout_s, consistency)
+        return [(row["number"], row["value"]) for row in rows]
+
+    async def _query(self, expression: str, timeout_s: float, consistency: str) -> list[dict[str, Any]]:
         try:
             rows = await self._call(
                 "query",
-                filter=f"key == {literal(key)}",
-                output_fields=["number", "value"],
+                filter=expression,
+                output_fields=["key", "number", "value"],
                 consistency_level=consistency,
                 timeout_s=timeout_s,
             )
@@ -78,7 +94,7 @@ class MilvusLedger:
             if error.milvus_code == COLLECTION_NOT_FOUND:
                 return []
             raise
-        return [(row["number"], row["value"]) for row in rows]
+        return list(rows)
 
     async def _call(self, method: str, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
         return await self._connection.call(method, self._name, *args, timeout_s=timeout_s, **kwargs)

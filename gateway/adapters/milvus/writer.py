@@ -1,22 +1,25 @@
 """Writes one collection."""
 
-import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from typing import Any
 
 from gateway.adapters.milvus.connection import MilvusConnection
 from gateway.adapters.milvus.layout import ID, PICTURES, PRODUCTS, Layout
-from gateway.adapters.milvus.ledger import MilvusLedger
 from gateway.adapters.milvus.reading import PAGE_ROWS, Reading, further_keys
 from gateway.adapters.milvus.rows import read_key, row_key, to_rows, with_keys
+from gateway.adapters.milvus.seals import Seals
 from gateway.model import Deadline, IndexVersion, StoredDigests, StoredProduct
 
 SCAN_TIMEOUT_S = 600.0
 """For a pass over a whole collection."""
 
+_DIGESTS = ("digest", "vectors_digest")
+_DELETIONS = 100
+"""After so many the collection is sealed anew: each is a row of the ledger."""
+
 
 class MilvusWriter:
-    """Obeys `gateway.ports.CollectionWriter`; one process writes a collection at a time.
+    """Obeys `gateway.ports.CollectionWriter`; any number of processes may write a collection at a time.
 
     Milvus acknowledges an upsert when it is in its log (the server) or committed to its file (Lite): nothing needs
     to be flushed for it to survive a kill.
@@ -24,22 +27,29 @@ class MilvusWriter:
     The server replaces a product at one point of its time. Lite deletes it and inserts it anew, so that a search
     may miss it for some milliseconds; a rebuild has no such gap on either.
 
-    The ledger keeps how many products the collection holds at least, its seal: a damaged file that loads in part
-    is told from a whole one by that. It is lowered before products are deleted and raised after all are written,
-    so a kill in between leaves it too low, never too high.
+    Its seal is how many products the collection holds at least: a damaged file that loads in part is told from a
+    whole one by that. It is lowered before products are deleted and raised after all are written.
     """
 
     def __init__(
-        self, connection: MilvusConnection, ledger: MilvusLedger, *, layout: Layout, timeout_s: float
+        self,
+        connection: MilvusConnection,
+        seals: Seals,
+        *,
+        layout: Layout,
+        timeout_s: float,
+        alone: bool = False,
     ) -> None:
+        """Write the collection of the layout; `alone` says that no other process does at the same time."""
         self.version: IndexVersion = layout.version
         self.writes = 0
         """Calls that changed the collection so far."""
         self._layout = layout
         self._connection = connection
-        self._ledger = ledger
+        self._seals = seals
         self._timeout_s = timeout_s
-        self._seal_lock = asyncio.Lock()
+        self._deletions = 0
+        self._alone = alone
         # What an earlier process wrote can be seen after one wait for it; what this one writes, always.
         self._caught_up = False
 
@@ -48,15 +58,17 @@ class MilvusWriter:
         self._layout = layout
         self.version = layout.version
 
-    async def digests(self, ids: Sequence[str]) -> dict[str, StoredDigests]:
-        """As the port says; writes of the last moments may be missing, which costs a needless embedding."""
-        rows = await self._reading("Bounded").by_keys(
-            [row_key(product_id) for product_id in ids], ["digest", "vectors_digest"]
+    async def digests(self, ids: Sequence[str], *, fresh: bool = False) -> dict[str, StoredDigests]:
+        """As the port says; otherwise writes of the last moments may be missing, which costs a needless embedding."""
+        rows = await self._reading("Strong" if fresh else "Bounded").by_keys(
+            [row_key(product_id) for product_id in ids], _DIGESTS
         )
-        return {
-            read_key(key)[0]: StoredDigests(digest=row["digest"], vectors_digest=row["vectors_digest"])
-            for key, row in rows.items()
-        }
+        return {read_key(key)[0]: _digests(row) for key, row in rows.items()}
+
+    async def entries(self) -> AsyncIterator[dict[str, StoredDigests]]:
+        """As the port says."""
+        async for page in self._reading("Strong", timeout_s=SCAN_TIMEOUT_S).scan(PRODUCTS, _DIGESTS):
+            yield {read_key(row[ID])[0]: _digests(row) for row in page}
 
     async def vectors(self, ids: Sequence[str]) -> dict[str, StoredProduct]:
         """As the port says."""
@@ -68,7 +80,7 @@ class MilvusWriter:
         rows = [row for product in latest.values() for row in to_rows(product, self._layout)]
         # Before the write: if the process is killed in between, the old digest has the product written again.
         stale = await self._further_rows(list(map(row_key, latest))) - {row[ID] for row in rows}
-        await self._delete_rows(sorted(stale), products=0)
+        await self._delete_rows(sorted(stale))
         self.writes += 1
         await self._connection.call("upsert", self.version.collection, rows, timeout_s=self._timeout_s)
 
@@ -79,26 +91,25 @@ class MilvusWriter:
             return 0
         await self._delete_products(rows)
         # The server answers before the deletion can be seen; a count that waits for it makes it so.
-        await self._reading("Strong").count()
+        await self._count()
+        if self._deletions >= _DELETIONS:
+            await self.seal()
         return len(rows)
 
     async def seal(self) -> int:
         """As the port says."""
-        async with self._seal_lock:
-            count = await self._reading("Strong").count()
-            await self._ledger.write(self.version.collection, str(count), timeout_s=self._timeout_s)
-        return count
+        self._deletions = 0
+        return await self._seals.write(self.version.collection, self._count, timeout_s=self._timeout_s)
 
-    async def retain(self, ids: Collection[str]) -> int:
+    async def retain(self, ids: Container[str]) -> int:
         """As the port says."""
-        await self._reading("Strong").count()  # what was written last can be seen from here on
-        kept = set(ids)
+        await self._count()  # what was written last can be seen from here on
         deleted = 0
         async for page in self._reading("Bounded", timeout_s=SCAN_TIMEOUT_S).scan(PRODUCTS, [PICTURES]):
-            stale = {row[ID]: row for row in page if read_key(row[ID])[0] not in kept}
+            stale = {row[ID]: row for row in page if read_key(row[ID])[0] not in ids}
             await self._delete_products(stale)
             deleted += len(stale)
-        await self._reading("Strong").count()  # and what was deleted cannot
+        await self._count()  # and what was deleted cannot
         return deleted
 
     async def _further_rows(self, keys: Sequence[str]) -> set[str]:
@@ -109,33 +120,29 @@ class MilvusWriter:
 
     async def _delete_products(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Delete the products of these main rows, which go last: while one is there, a deletion finds the others."""
-        await self._delete_rows(_further(rows), products=0)
-        await self._delete_rows(list(rows), products=len(rows))
-
-    async def _delete_rows(self, keys: Sequence[str], *, products: int) -> None:
-        """Delete rows by their keys; `products` of them are main rows."""
-        if not keys:
+        if not rows:
             return
-        self.writes += 1
-        async with self._seal_lock:
-            sealed = (
-                await self._ledger.read(self.version.collection, timeout_s=self._timeout_s)
-                if products
-                else None
+        self._deletions += 1
+        await self._delete_rows(_further(rows))
+        async with self._seals.deleting(self.version.collection, len(rows), timeout_s=self._timeout_s):
+            await self._delete_rows(list(rows))
+
+    async def _delete_rows(self, keys: Sequence[str]) -> None:
+        """Delete rows by their keys."""
+        for start in range(0, len(keys), PAGE_ROWS):
+            self.writes += 1
+            await self._connection.call(
+                "delete",
+                self.version.collection,
+                filter=with_keys(keys[start : start + PAGE_ROWS]),  # Milvus limits an expression's length
+                timeout_s=self._timeout_s,
             )
-            if sealed is not None:
-                lowered = max(0, int(sealed) - products)
-                await self._ledger.write(self.version.collection, str(lowered), timeout_s=self._timeout_s)
-            for start in range(0, len(keys), PAGE_ROWS):
-                await self._connection.call(
-                    "delete",
-                    self.version.collection,
-                    filter=with_keys(keys[start : start + PAGE_ROWS]),  # Milvus limits an expression's length
-                    timeout_s=self._timeout_s,
-                )
+
+    async def _count(self) -> int:
+        return await self._reading("Strong").count()
 
     def _own_writes(self) -> str:
-        return "Session" if self._caught_up else "Strong"
+        return "Session" if self._alone and self._caught_up else "Strong"
 
     def _reading(self, consistency: str, *, timeout_s: float | None = None) -> Reading:
         return Reading(
@@ -149,3 +156,7 @@ class MilvusWriter:
 def _further(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the keys of the rows beside these main rows."""
     return [each for key, row in rows.items() for each in further_keys(key, row[PICTURES]["count"])]
+
+
+def _digests(row: Mapping[str, Any]) -> StoredDigests:
+    return StoredDigests(digest=row["digest"], vectors_digest=row["vectors_digest"])

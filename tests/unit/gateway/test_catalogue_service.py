@@ -58,6 +58,7 @@ async def test_a_rebuild_holds_this_stream_alone(jpeg: bytes) -> None:
     index = FakeIndex.holding([product("old", "an old product")])
     left_over = await index.build(MANIFEST, "test")
     await left_over.upsert([product("lost", "of a rebuild that was cut off")])
+    await left_over.close()
     async with serving(index=index) as gateway:
         began = asyncio.Event()
         go_on = asyncio.Event()
@@ -97,30 +98,30 @@ async def test_a_rebuild_of_nothing_keeps_the_index(jpeg: bytes) -> None:
 
 async def test_one_rebuild_runs_at_a_time_and_few_streams(jpeg: bytes) -> None:
     """A second rebuild is told to wait, a stream too many is shed, and those that run end well."""
-    async with serving(index=FakeIndex()) as gateway:
+    async with serving(index=FakeIndex.holding([product("r", "a product")])) as gateway:
         stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
-        end = asyncio.Event()
+        ends = [asyncio.Event() for _ in range(MAX_STREAMS)]
 
-        async def held(*requests: Request) -> AsyncIterator[Request]:
+        async def held(end: asyncio.Event, *requests: Request) -> AsyncIterator[Request]:
             for request in requests:
                 yield request
             await end.wait()
 
-        calls = [aiter(stub.UpsertProducts(held(REBUILD, upsert("r", jpeg)), timeout=20))]
+        calls = [aiter(stub.UpsertProducts(held(ends[0], REBUILD, upsert("r", jpeg)), timeout=20))]
         assert (await anext(calls[0])).written == 1
         with pytest.raises(grpc.RpcError) as refused:
             await send_products(gateway, [REBUILD, upsert("x", jpeg)])
         assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert "another rebuild" in str(refused.value.details())
 
-        for i in range(MAX_STREAMS - 1):
-            calls.append(aiter(stub.UpsertProducts(held(upsert(f"p{i}", jpeg)), timeout=20)))
+        for i in range(1, MAX_STREAMS):
+            calls.append(aiter(stub.UpsertProducts(held(ends[i], upsert(f"p{i}", jpeg)), timeout=20)))
             assert (await anext(calls[-1])).written == 1
         with pytest.raises(grpc.RpcError) as shed:
             await send_products(gateway, [upsert("x", jpeg)])
         assert shed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        end.set()
-        for call in calls:
+        for end, call in reversed(list(zip(ends, calls, strict=True))):
+            end.set()
             assert [response async for response in call][-1].index
 
 

@@ -11,7 +11,7 @@ from gateway.errors import DeadlineExceeded, EncoderError, Overloaded, VectorInd
 from gateway.indexing import encoding
 from gateway.indexing import ingest as module
 from gateway.indexing.encoding import Refusal, Submission
-from gateway.indexing.ingest import Outcome, digest, ingest
+from gateway.indexing.ingest import Outcome, Target, digest, ingest
 from gateway.model import Embedded, EncoderInputs, IndexVersion, StoredProduct
 from gateway.testing import FakeCollection, FakeEncoder
 from vitrine.domain.product import Product
@@ -68,7 +68,10 @@ async def collect(
     collection: FakeCollection,
     encoder: FakeEncoder | None = None,
 ) -> list[Outcome]:
-    return [outcome async for outcome in ingest(items, encoder=encoder or FakeEncoder(), writer=collection)]
+    return [
+        outcome
+        async for outcome in ingest(items, encoder=encoder or FakeEncoder(), target=Target(writer=collection))
+    ]
 
 
 def ids(outcomes: Sequence[Outcome], kind: str) -> list[str]:
@@ -197,7 +200,7 @@ async def test_a_slow_stream_is_acknowledged_while_it_pauses(
                 while f"p{i}" not in told:  # noqa: ASYNC110 - the list is what is tested
                     await asyncio.sleep(0.005)
 
-    async for outcome in ingest(one_by_one(), encoder=FakeEncoder(), writer=collection):
+    async for outcome in ingest(one_by_one(), encoder=FakeEncoder(), target=Target(writer=collection)):
         told.extend(outcome.written)
     assert told == ["p0", "p1", "p2"]
 
@@ -266,7 +269,9 @@ async def test_a_caller_that_leaves_ends_the_ingest(jpeg: bytes) -> None:
     """Closing the outcomes stops reading and writing."""
     slow = SlowCollection(VERSION)
     before = asyncio.all_tasks()
-    outcomes = ingest(stream([submission(i, jpeg) for i in range(1_000)]), encoder=FakeEncoder(), writer=slow)
+    outcomes = ingest(
+        stream([submission(i, jpeg) for i in range(1_000)]), encoder=FakeEncoder(), target=Target(writer=slow)
+    )
     assert len((await anext(outcomes)).written) == MAX_BATCH_SIZE
     await outcomes.aclose()
     assert asyncio.all_tasks() == before

@@ -235,7 +235,10 @@ async def test_slow_body_is_given_up(bridge: MakeClient) -> None:
     response = await client.post(
         "/search", data=slow(), headers={"Content-Type": "multipart/form-data; boundary=x"}
     )
-    assert await problem(response) == (408, {"message": "the request did not arrive within 0.1 s"})
+    assert await problem(response) == (
+        408,
+        {"message": "the request did not arrive within 0.1 s, or at 16,000 bytes a second"},
+    )
 
 
 @pytest.mark.parametrize(
