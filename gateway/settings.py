@@ -171,6 +171,9 @@ class Settings:
     probe_failures: int = 3
     """Failed probes in a row that make a dependency count as gone."""
 
+    liveness_s: float = 15.0
+    """The event loop may stand still so long before `/livez`, beside the metrics, says so."""
+
     drain_s: float = 5.0
     """Between saying NOT_SERVING and refusing calls: balancers take that long to look."""
     grace_s: float = 10.0

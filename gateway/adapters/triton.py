@@ -111,7 +111,8 @@ class TritonEncoder:
         if len(digests) != 1 or "" in digests:
             log_event(_logger, logging.WARNING, "ensembles_differ", manifests=sorted(digests))
             raise EncoderError
-        return digests.pop()
+        digest: str = digests.pop()
+        return digest
 
     async def embedding_dim(self, *, timeout_s: float) -> int:
         """Return the length of the embeddings, which is that of every ensemble's output."""
