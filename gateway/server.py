@@ -51,6 +51,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
     access = behind(settings)
     async with AsyncExitStack() as stack:
         encoder = await stack.enter_async_context(open_triton(settings.triton, tls=access.triton))
+        next_encoder = (
+            await stack.enter_async_context(open_triton(settings.triton_next, tls=access.triton))
+            if settings.triton_next
+            else None
+        )
         index = await stack.enter_async_context(
             open_milvus(settings.milvus, token=access.milvus_token, tls=access.milvus)
         )
@@ -61,7 +66,12 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
         )
         sessions = await stack.enter_async_context(open_sessions(settings))
         yield Dependencies(
-            encoder=encoder, index=index, administrator=index, rewriter=rewriter, sessions=sessions
+            encoder=encoder,
+            next_encoder=next_encoder,
+            index=index,
+            administrator=index,
+            rewriter=rewriter,
+            sessions=sessions,
         )
 
 

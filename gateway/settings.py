@@ -26,6 +26,9 @@ class Settings:
     metrics_listen: str = "127.0.0.1:7701"
     """Empty: no metrics endpoint."""
     triton: str = "127.0.0.1:7711"
+    triton_next: str = ""
+    """Other encoders, beside those of `triton`: a rebuild is made with them, and searches are answered by those that made
+    the index in use, wherever they serve. Empty: no others."""
     milvus: str = "http://127.0.0.1:19530"
     rewriter: str = ""
     """Empty: no rewriter."""

@@ -96,9 +96,7 @@ async def _read_query(
         user_id=_identifier("user_id", request.user_id, limit=limits.MAX_USER_ID_LENGTH),
         rewrite=rewrite,
     )
-    if request.HasField("image"):
-        await check_image(query.image)
-    return query
+    return replace(query, image=await check_image(query.image)) if request.HasField("image") else query
 
 
 def _filters(request: search_pb2.SearchRequest | search_pb2.ConverseRequest) -> Filter | None:

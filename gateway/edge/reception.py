@@ -8,14 +8,15 @@ are taken too, it is refused.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from typing import cast
 
 from google.protobuf.message import Message
 
 from gateway.errors import DeadlineExceeded, InvalidQuery, Overloaded
 from gateway.memory import ByteBudget
-from gateway.retrieval.fair_queue import FairQueue, PushedOut
+from gateway.retrieval.fair_queue import FairQueue, PushedOut, Turn
 
 QUICK_S = 0.1
 """For a message that is there already; the slow places are for the others."""
@@ -99,10 +100,12 @@ class Reception:
             async with asyncio.timeout(WAIT_S):
                 await turn
         except (TimeoutError, PushedOut):
-            if self._queue.leave(share, turn) or turn.exception() is not None:
+            self._queue.leave(share, turn)
+            if not _granted(turn):
                 raise Overloaded("too many requests are being received", retry_after_s=WAIT_S) from None
         except asyncio.CancelledError:
-            if not self._queue.leave(share, turn):
+            self._queue.leave(share, turn)
+            if _granted(turn):
                 self._give_back()
             raise
 
@@ -120,6 +123,11 @@ class Reception:
         finally:
             self._slow[share] -= 1
             self._slow += Counter()  # forgets the shares that have none
+
+
+def _granted(turn: Turn) -> bool:
+    """Return whether the turn came, if only while its owner was leaving."""
+    return turn.done() and not turn.cancelled() and turn.exception() is None
 
 
 class Crowd:
@@ -143,13 +151,27 @@ class Crowd:
             self.here -= 1
 
 
+def closing_requests(
+    stream: AsyncIterator[bytes],
+) -> AbstractAsyncContextManager[AsyncGenerator[bytes, None]]:
+    """Give gRPC's requests of a call, closed when the block is left.
+
+    gRPC's iterator and its generator hold each other otherwise, and with them a call that should end.
+    """
+    return aclosing(cast("AsyncGenerator[bytes, None]", aiter(stream)))
+
+
 async def _one(stream: AsyncIterator[bytes]) -> bytes:
     """Return the one message of a request, once its end was read too.
 
     Without that gRPC keeps the bytes of a call that it refuses until Python's collector comes by, and that may be
     hundreds of calls later. A caller who does not end its request is answered all the same.
     """
-    messages = aiter(stream)
+    async with closing_requests(stream) as messages:
+        return await _only(messages)
+
+
+async def _only(messages: AsyncGenerator[bytes, None]) -> bytes:
     data = await anext(messages, None)
     if data is None:
         raise InvalidQuery("request", "is missing")
