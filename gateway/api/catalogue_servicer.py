@@ -150,7 +150,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 "index", f"at most {limits.MAX_INDEX_NAME_LENGTH} characters, got {len(request.index):,}"
             )
         replaced = await self._writing.restore(request.index)
+        current_call().notes.update(replaced=replaced.collection)
         version = await self._index.version(timeout_s=self._time_left())
+        current_call().notes.update(index=version.collection)
         return catalogue_pb2.RestoreIndexResponse(
             index=version.collection, replaced=_replaced_message(replaced)
         )
@@ -163,7 +165,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         wishes = _wishes(options or catalogue_pb2.UpsertOptions())
         async with AsyncExitStack() as held:
             stream = await held.enter_async_context(self._writing.opened(wishes, timeout_s=self._time_left()))
-            current_call().notes.update(rebuild=stream.rebuilds)
+            current_call().notes.update(rebuild=stream.rebuilds, index=stream.version.collection)
             # Clients that wait for this before they send products read the status of a stream that is refused;
             # one that sends meanwhile may get an error of its own transport instead.
             await context.send_initial_metadata(())
@@ -179,9 +181,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 bytes_held.drop(outcome.items)
                 yield _acknowledgement(tally, outcome)
             replaced = await stream.finish()
-            current_call().notes.update(index=stream.version.collection)
             last = _counts(tally, index=stream.version.collection)
             if replaced is not None:
+                current_call().notes.update(replaced=replaced.collection)
                 last.replaced.CopyFrom(_replaced_message(replaced))
             yield last
 
