@@ -67,10 +67,17 @@ class Dependencies:
     """What stands behind the ports."""
 
     encoder: Encoder
+    next_encoder: Encoder | None = None
+    """The encoders of the index to come, which serve beside the others while it is built."""
     index: VectorIndex
     administrator: IndexAdministrator
     rewriter: Rewriter | None
     sessions: SessionStore
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return all encoders, the newest last."""
+        return (self.encoder,) if self.next_encoder is None else (self.encoder, self.next_encoder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +114,15 @@ async def serving_gateway(
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
-    compatibility = Compatibility(dependencies.encoder, dependencies.index)
+    encoders = Encoders(dependencies.encoders)
+    compatibility = Compatibility(encoders, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
     crowding = open_crowding(settings, metrics)
     lanes = _lanes(settings, metrics)
+    batch_lane = _batch_lane(settings, lanes, metrics)
     retrieval = Retrieval(
-        encoder=dependencies.encoder,
+        encoders=encoders,
         index=dependencies.index,
         compatibility=compatibility,
         summary=summary,
@@ -126,7 +135,7 @@ async def serving_gateway(
         Writing(
             dependencies.index,
             dependencies.administrator,
-            Encoders([PacedEncoder(dependencies.encoder, _batch_lane(settings, lanes, metrics))]),
+            Encoders([PacedEncoder(encoder, batch_lane) for encoder in dependencies.encoders]),
             metrics,
         ),
         retrieval.products,
@@ -143,7 +152,7 @@ async def serving_gateway(
         options=server_options(settings),
     )
     readiness = await _readiness(
-        settings, dependencies, compatibility=compatibility, health=health, metrics=metrics
+        settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
     )
     await listeners.start()
     try:
@@ -169,6 +178,7 @@ async def serving_gateway(
 async def _readiness(
     settings: Settings,
     dependencies: Dependencies,
+    encoders: Encoders,
     *,
     compatibility: Compatibility,
     health: health_aio.HealthServicer,
@@ -183,7 +193,7 @@ async def _readiness(
 
     await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE), False))
     return Readiness(
-        dependencies.encoder,
+        encoders,
         dependencies.index,
         compatibility,
         settings=ProbeSettings(

@@ -210,7 +210,7 @@ async def _read_item(request: catalogue_pb2.UpsertProductsRequest, schema: Schem
         raise InvalidQuery("part", "must hold options or a product")
     message = request.product.product
     try:
-        check_counts(request.product)
+        check_counts(message)
         product = read_product(message, schema)
         check_product(product, schema)
         images = await _images(request.product)

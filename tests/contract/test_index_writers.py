@@ -16,8 +16,8 @@ from gateway.testing import FakeBuild, FakeIndex, stored
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TIMEOUT_S = 20.0
-LEASE_S = 4.0
-"""Long enough for a busy machine, short enough to be waited for."""
+LEASE_S = 10.0
+"""Long enough for a busy machine and a real server, short enough to be waited for."""
 
 Index = Any
 """VectorIndex and IndexAdministrator in one."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gateway.encoders import Encoders
 from gateway.errors import EncoderError, Overloaded
 from gateway.readiness import CATALOGUE_SERVICE, OVERALL, SEARCH_SERVICE, ProbeSettings, Readiness
 from gateway.retrieval.compatibility import Compatibility
@@ -15,11 +16,12 @@ NO_SEARCH = {OVERALL: True, CATALOGUE_SERVICE: True, SEARCH_SERVICE: False}
 class Probed:
     """A readiness over fakes, with what it told last."""
 
-    def __init__(self, encoder: FakeEncoder, index: FakeIndex) -> None:
+    def __init__(self, encoder: FakeEncoder, index: FakeIndex, *beside: FakeEncoder) -> None:
+        encoders = Encoders([encoder, *beside])
         self.told: Mapping[str, bool] = {}
         settings = ProbeSettings(timeout_s=0.05, failures=2)
         self._readiness = Readiness(
-            encoder, index, Compatibility(encoder, index), settings=settings, tell=self._listen
+            encoders, index, Compatibility(encoders, index), settings=settings, tell=self._listen
         )
 
     async def probe(self) -> Mapping[str, bool]:
@@ -80,4 +82,28 @@ async def test_an_index_of_other_encoders_is_not_searched() -> None:
     probed = Probed(encoder, FakeIndex.holding([product("p1", "red dress")]))
     assert await probed.probe() == EVERYBODY
     encoder.digest = "new"
+    assert await probed.probe() == NO_SEARCH
+
+
+async def test_the_encoders_of_the_index_serve_at_either_address() -> None:
+    """Searches are served while one address has the encoders of the index, whatever the other has, or whether it answers."""
+    old, new = FakeEncoder(), FakeEncoder(digest="new")
+    index = FakeIndex.holding([product("p1", "red dress")])
+    probed = Probed(old, index, new)
+    assert await probed.probe() == EVERYBODY
+    new.error = EncoderError()
+    assert await probed.probe() == EVERYBODY
+    new.error, old.digest = None, "newer"
+    assert await probed.probe() == NO_SEARCH
+    new.digest = "manifest-of-the-fakes"
+    assert await probed.probe() == EVERYBODY
+
+
+async def test_encoders_of_the_index_that_are_gone_end_searches_alone() -> None:
+    """Others that answer can build an index, but not ask this one."""
+    old, new = FakeEncoder(), FakeEncoder(digest="new")
+    probed = Probed(old, FakeIndex.holding([product("p1", "red dress")]), new)
+    assert await probed.probe() == EVERYBODY
+    old.error = EncoderError()
+    assert await probed.probe() == EVERYBODY
     assert await probed.probe() == NO_SEARCH
