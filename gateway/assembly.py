@@ -32,6 +32,7 @@ from gateway.readiness import (
     CATALOGUE_SERVICE,
     OVERALL,
     SEARCH_SERVICE,
+    STARTED,
     ProbeSettings,
     Readiness,
 )
@@ -191,7 +192,7 @@ async def _readiness(
             metrics.serving.labels(service or "all").set(serves)
             await health.set(service, _SERVING if serves else _NOT_SERVING)
 
-    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE), False))
+    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE, STARTED), False))
     return Readiness(
         encoders,
         dependencies.index,
@@ -200,6 +201,7 @@ async def _readiness(
             timeout_s=settings.probe_timeout_ms / 1e3, failures=max(1, settings.probe_failures)
         ),
         tell=tell,
+        answered=metrics.last_answer,
     )
 
 

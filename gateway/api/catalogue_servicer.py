@@ -8,7 +8,7 @@ from typing import Any
 from grpc import aio
 
 from gateway.api.images import check_image
-from gateway.api.responses import product_message, versions_message
+from gateway.api.responses import listed, product_message, versions_message
 from gateway.context import current_call, time_for_hop
 from gateway.errors import InvalidQuery, NotFound, Overloaded, as_invalid_query
 from gateway.indexing.encoding import Refusal, Submission
@@ -314,7 +314,7 @@ def _description(summary: IndexSummary) -> catalogue_pb2.DescribeResponse:
         ),
         products=summary.products,
         embedding_dim=version.embedding_dim,
-        fields=[_field_description(field, version.schema) for field in summary.fields],
+        fields=[_field_description(field, version.schema) for field in listed(summary.fields)],
         schema=schema_message(version.schema),
     )
 
