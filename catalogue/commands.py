@@ -18,8 +18,8 @@ from catalogue.readers.opening import OpenCatalogue, open_catalogue
 from catalogue.readers.rows import CatalogueError
 from catalogue.report import Report
 from catalogue.summary import as_json, print_report
-from vitrine.client import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S, UPSERT_TIMEOUT_S, VitrineClient, VitrineError
-from vitrine.commands.connection import Connection, Failure
+from vitrine.client import DEFAULT_TIMEOUT_S, UPSERT_TIMEOUT_S, VitrineClient, VitrineError
+from vitrine.commands.connection import Connection, Failure, Place, reached
 from vitrine.commands.tables import print_json
 from vitrine.domain.messages import read_schema_message
 from vitrine.domain.schema import Schema, SchemaError
@@ -77,10 +77,12 @@ class _Options:
     metavar="NAME",
     help="Fetch from this host although its address is private; may be given several times.",
 )
-@click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
-    "--address", default=DEFAULT_ADDRESS, envvar="VITRINE_ADDRESS", show_default=True, show_envvar=True
+    "--allow-outside",
+    is_flag=True,
+    help="Read pictures outside the catalogue's folder too, where its rows name them by such paths or by links.",
 )
+@click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -88,6 +90,7 @@ class _Options:
     show_default=True,
     help="Seconds that the whole may take.",
 )
+@reached
 def index(
     *,
     path: Path,
@@ -98,8 +101,9 @@ def index(
     fetch_pictures: bool,
     pictures_cache: Path | None,
     allowed_hosts: tuple[str, ...],
+    allow_outside: bool,
     want_json: bool,
-    address: str,
+    place: Place,
     timeout: float,
 ) -> None:
     """Index the catalogue at PATH.
@@ -114,10 +118,12 @@ def index(
     report = Report()
     fetch = _fetch_settings(pictures_cache, allowed_hosts, wanted=fetch_pictures)
     options = _Options(rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, confirmed=confirmed, fetch=fetch)
-    connection = Connection(address, timeout)
+    connection = place.connection(timeout)
     try:
         schema = read_schema(schema_file) if schema_file is not None else None
-        catalogue = open_catalogue(path, schema, usual=lambda: _schema_of_index(address))
+        catalogue = open_catalogue(
+            path, schema, usual=lambda: _schema_of_index(place), allow_outside=allow_outside
+        )
         _send(connection, catalogue, report, options)
     except (CatalogueError, SchemaError) as error:
         raise Failure(str(error)) from error
@@ -147,9 +153,9 @@ def _fetch_settings(
     )
 
 
-def _schema_of_index(address: str) -> Schema | None:
+def _schema_of_index(place: Place) -> Schema | None:
     """Return the schema of the index that is there; None where there is none."""
-    connection = Connection(address, DEFAULT_TIMEOUT_S)
+    connection = place.connection(DEFAULT_TIMEOUT_S)
 
     async def describe(client: VitrineClient) -> Schema | None:
         try:

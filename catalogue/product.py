@@ -1,6 +1,6 @@
 """What the readers yield: a product by the schema, and its pictures wherever they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitrine.domain.product import Product
@@ -11,11 +11,16 @@ class PictureFile:
     """A picture in a file."""
 
     path: Path
+    folder: Path | None = field(default=None, compare=False)
+    """The catalogue's."""
 
     @property
     def uri(self) -> str:
-        """Return where it can be had."""
-        return str(self.path.resolve())
+        """Return the path in the catalogue's folder; empty where it lies elsewhere, for that is nobody else's business."""
+        if self.folder is None:
+            return ""
+        path, root = self.path.resolve(), self.folder.resolve()
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from typing import Any
 from encoders.families import TOKENIZER_FILE, CheckpointError, Family, read_family
 from export.errors import ExportError
 from vitrine.preprocess import decode_image
-
-MANIFEST_FILE = "manifest.json"
+from vitrine.repository import MANIFEST_FILE, identity_digest
 
 EXPORT_VERSION = 1
 """Raised by hand when a change in this room moves the embeddings of unchanged weights."""
@@ -51,7 +50,7 @@ class Identity:
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON of all fields, in hexadecimal."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return identity_digest(asdict(self))
 
 
 def open_family(weights: Path) -> Family:

@@ -71,6 +71,6 @@ def retarget_encoder(config: Config, target: Target) -> None:
     config.default_model_filename = ARTEFACTS[target]
 
 
-def stamp_ensemble(config: Config, digest: str) -> None:
-    """Put the manifest's digest where clients of the ensemble read it, in place."""
+def stamp(config: Config, digest: str) -> None:
+    """Put the manifest's digest where clients of an ensemble read it, and a member that loads, in place."""
     config.parameters[MANIFEST_PARAMETER].string_value = digest

@@ -13,7 +13,6 @@ from export.choice import Choice, uniform
 from export.errors import ExportError
 from export.folders import fresh_folder
 from export.manifest import (
-    MANIFEST_FILE,
     Identity,
     environment,
     file_digest,
@@ -32,10 +31,11 @@ from export.model_config import (
     read_config,
     resize,
     retarget_encoder,
-    stamp_ensemble,
+    stamp,
     write_config,
 )
-from vitrine.tensors import ENCODERS, ENSEMBLES, PREPROCESSORS, ModelSpec, sized
+from vitrine.repository import MANIFEST_FILE, published_files
+from vitrine.tensors import ENCODERS, MODELS, PREPROCESSORS, ModelSpec, sized
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "model_repository"
@@ -54,6 +54,7 @@ _CODE = (
     "encoders/pretrained.py",
     "vitrine/tensors.py",
     "vitrine/preprocess.py",
+    "vitrine/repository.py",
 )
 
 
@@ -156,8 +157,7 @@ def _intact(repository: Path, manifest: Mapping[str, Any]) -> bool:
 
 
 def _files(repository: Path) -> dict[str, str]:
-    paths = sorted(path for path in repository.rglob("*") if path.is_file())
-    ours = [p for p in paths if p.name != MANIFEST_FILE and "__pycache__" not in p.parts]
+    ours = [path for path in published_files(repository) if path.name != MANIFEST_FILE]
     return {str(path.relative_to(repository)): file_digest(path) for path in ours}
 
 
@@ -166,15 +166,17 @@ def _assemble(folder: Path, target: Target, family: Family, graphs: Graphs) -> I
     identity = identify(
         family, precisions=choice.precisions, calibration=choice.calibration(), picture=PICTURE
     )
-    for spec in PREPROCESSORS:
-        _add_preprocessor(_model_folder(folder, spec.name), sized(spec, family.dimensions), family)
-    for spec in ENCODERS:
+    for spec in MODELS:
         version = _model_folder(folder, spec.name)
-        _add_encoder(version, sized(spec, family.dimensions), target, graphs.folder)
-    for spec in ENSEMBLES:
         config = _sized_config(sized(spec, family.dimensions))
-        stamp_ensemble(config, identity.digest())
-        write_config(_model_folder(folder, spec.name).parent / CONFIG_FILE, config)
+        if spec in PREPROCESSORS:
+            _add_preprocessor(version, spec, family)
+        elif spec in ENCODERS:
+            retarget_encoder(config, target)
+            _add_encoder(version, spec, target, graphs.folder)
+        if spec not in ENCODERS or target == "local":  # a backend of Triton's own has no use for it
+            stamp(config, identity.digest())
+        write_config(version.parent / CONFIG_FILE, config)
     return identity
 
 
@@ -191,7 +193,6 @@ def _model_folder(repository: Path, name: str) -> Path:
 
 
 def _add_preprocessor(version: Path, spec: ModelSpec, family: Family) -> None:
-    write_config(version.parent / CONFIG_FILE, _sized_config(spec))
     shutil.copyfile(SOURCE / "preprocessor.py", version / "model.py")
     reads = {tensor.name for tensor in spec.inputs}
     if "text" in reads:
@@ -209,9 +210,6 @@ def _write_tokenizer(path: Path, family: Family) -> None:
 
 def _add_encoder(version: Path, spec: ModelSpec, target: Target, graphs: Path) -> None:
     artefact = ARTEFACTS[target]
-    config = _sized_config(spec)
-    retarget_encoder(config, target)
-    write_config(version.parent / CONFIG_FILE, config)
     shutil.copyfile(graphs / f"{spec.name}{Path(artefact).suffix}", version / artefact)
     if target == "local":
         shutil.copyfile(SOURCE / "onnx_encoder.py", version / "model.py")

@@ -1,6 +1,7 @@
 """Every metric of the gateway, named once."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._answers: dict[str, float] = {}
         self.requests = self._counter("requests_total", "Calls by method and status.", "method", "code")
         self.caller_requests = self._counter(
             "caller_requests_total", "Calls by caller and status.", "caller", "code"
@@ -83,11 +85,18 @@ class Metrics:
         )
         self.sessions = self._gauge("sessions", "Conversations held in memory.")
         self.session_bytes = self._gauge("session_bytes", "Bytes that conversations hold.")
+        self.sessions_evicted = self._counter(
+            "sessions_evicted_total", "Conversations that made room, by the bound that was reached.", "reason"
+        )
         self.index_lease = self._gauge(
             "index_lease", "1 while this gateway holds the lease to exchange the index.", "kind"
         )
         self.index_swaps = self._counter("index_swaps_total", "Indexes put in use by this gateway.", "kind")
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
+
+    def last_answer(self, dependency: str) -> float:
+        """Return when a dependency last answered a call, by the monotonic clock; minus infinity before it ever did."""
+        return self._answers.get(dependency, -math.inf)
 
     @contextmanager
     def dependency(self, name: str) -> Iterator[None]:
@@ -97,6 +106,7 @@ class Metrics:
         try:
             yield
             outcome = "ok"
+            self._answers[name] = time.monotonic()
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise

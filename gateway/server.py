@@ -12,14 +12,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from gateway.access import behind
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
-from gateway.adapters.redis_sessions import open_redis_sessions
+from gateway.adapters.redis_sessions import SessionBounds, open_redis_sessions
 from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.triton import open_triton
 from gateway.assembly import Dependencies, serving_gateway
 from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
 from gateway.settings import MEMORY, Settings
-from vitrine.process.lifecycle import metrics_endpoint, stop_signal
+from vitrine.process.lifecycle import Heartbeat, metrics_endpoint, stop_signal
 from vitrine.process.tracing import Tracer, open_tracer
 
 _logger = logging.getLogger(__name__)
@@ -34,10 +34,12 @@ async def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event) -> None:
+    heart = Heartbeat(silent_s=settings.liveness_s)
     async with (
         _opened(settings) as dependencies,
         serving_gateway(settings, dependencies, tracer=tracer) as gateway,
-        metrics_endpoint(settings.metrics_listen, gateway.metrics.registry),
+        heart.beating(),
+        metrics_endpoint(settings.metrics_listen, gateway.metrics.registry, heart.alive),
     ):
         log_event(_logger, logging.INFO, "serving", listen=settings.listen, port=gateway.port)
         await told_to_stop.wait()
@@ -49,6 +51,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
     access = behind(settings)
     async with AsyncExitStack() as stack:
         encoder = await stack.enter_async_context(open_triton(settings.triton, tls=access.triton))
+        next_encoder = (
+            await stack.enter_async_context(open_triton(settings.triton_next, tls=access.triton))
+            if settings.triton_next
+            else None
+        )
         index = await stack.enter_async_context(
             open_milvus(settings.milvus, token=access.milvus_token, tls=access.milvus)
         )
@@ -59,7 +66,12 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
         )
         sessions = await stack.enter_async_context(open_sessions(settings))
         yield Dependencies(
-            encoder=encoder, index=index, administrator=index, rewriter=rewriter, sessions=sessions
+            encoder=encoder,
+            next_encoder=next_encoder,
+            index=index,
+            administrator=index,
+            rewriter=rewriter,
+            sessions=sessions,
         )
 
 
@@ -70,10 +82,15 @@ async def open_sessions(settings: Settings) -> AsyncIterator[SessionStore]:
     if access.sessions_url == MEMORY:
         yield memory_sessions(settings)
         return
+    bounds = SessionBounds(
+        session_bytes=settings.session_bytes,
+        caller_bytes=settings.caller_session_bytes,
+        caller_sessions=settings.max_sessions,
+    )
     async with open_redis_sessions(
         access.sessions_url,
         ttl_s=settings.session_ttl_s,
-        max_bytes_each=settings.session_bytes,
+        bounds=bounds,
         tls=access.sessions,
     ) as sessions:
         yield sessions

@@ -26,6 +26,9 @@ class Settings:
     metrics_listen: str = "127.0.0.1:7701"
     """Empty: no metrics endpoint."""
     triton: str = "127.0.0.1:7711"
+    triton_next: str = ""
+    """Other encoders, beside those of `triton`: a rebuild is made with them, and searches are answered by those that made
+    the index in use, wherever they serve. Empty: no others."""
     milvus: str = "http://127.0.0.1:19530"
     rewriter: str = ""
     """Empty: no rewriter."""
@@ -147,7 +150,8 @@ class Settings:
 
     embedding_cache_entries: int = 10_000
     product_cache_entries: int = 10_000
-    product_cache_ttl_s: int = 60
+    product_cache_ttl_s: float = 1.0
+    """For how long another gateway's deletion or change of a product may go unnoticed."""
 
     sessions: str = field(default=MEMORY, repr=False)
     """Where sessions are kept: "memory", this process's own, or a Redis at redis://, rediss:// or unix://, which all
@@ -155,8 +159,10 @@ class Settings:
     session_ttl_s: int = 1_800
     session_bytes: int = 16_000_000
     """Of one session, its pictures included; its oldest turns and pictures make room."""
+    caller_session_bytes: int = 128_000_000
+    """Of all sessions of one caller together, where its quotas say nothing else; beyond it its oldest ones make room."""
     max_sessions: int = 10_000
-    """In memory; in Redis its own limits hold."""
+    """In memory of all callers; in Redis of one."""
     max_session_bytes: int = 256_000_000
     """Of all sessions in memory together."""
 
@@ -164,6 +170,9 @@ class Settings:
     probe_timeout_ms: int = 2_000
     probe_failures: int = 3
     """Failed probes in a row that make a dependency count as gone."""
+
+    liveness_s: float = 15.0
+    """The event loop may stand still so long before `/livez`, beside the metrics, says so."""
 
     drain_s: float = 5.0
     """Between saying NOT_SERVING and refusing calls: balancers take that long to look."""

@@ -16,13 +16,21 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 
+from vitrine.repository import verified_digest
+
 
 class TritonPythonModel:
     """Runs all requests of a batch as one; tensors go by the names of config.pbtxt."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Open the graph that was published beside this file."""
+        """Open the graph that was published beside this file.
+
+        Raises:
+            AlteredRepository: a file is not the one that was published: the server must not serve.
+        """
         config = json.loads(args["model_config"])
+        expected = config["parameters"].get("manifest", {}).get("string_value", "")
+        verified_digest(Path(args["model_repository"]), expected)
         self._inputs = [tensor["name"] for tensor in config["input"]]
         self._outputs = [tensor["name"] for tensor in config["output"]]
         graph = Path(args["model_repository"]) / args["model_version"] / "model.onnx"

@@ -16,6 +16,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from vitrine.preprocess import ImageRejected, Tokenizer, decode_image
+from vitrine.repository import verified_digest
 
 # A batch takes microseconds: threads of the tokenizer's own would only take cores from the encoders.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -28,8 +29,15 @@ class TritonPythonModel:
     """Answers every request by itself, so that a bad one never fails its neighbours in a batch."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read how large pictures are to be, and the tokenizer that was published beside this file."""
+        """Prove the files, read how large pictures are to be, and the tokenizer that was published beside this one.
+
+        Raises:
+            AlteredRepository: a file is not the one that was published: the server must not serve.
+        """
         config = json.loads(args["model_config"])
+        expected = config["parameters"].get("manifest", {}).get("string_value", "")
+        digest = verified_digest(Path(args["model_repository"]), expected)
+        self._manifest = np.frombuffer(bytes.fromhex(digest), np.uint8)[np.newaxis]
         self._inputs = [tensor["name"] for tensor in config["input"]]
         dims = {tensor["name"]: tensor["dims"] for tensor in config["output"]}
         if "image" in self._inputs:
@@ -53,7 +61,7 @@ class TritonPythonModel:
                     "Request timeout expired before it was prepared", pb_utils.TritonError.UNAVAILABLE
                 )
             prepared = [tensor for name in self._inputs for tensor in self._prepared(request, name)]
-            return pb_utils.InferenceResponse(prepared)
+            return pb_utils.InferenceResponse([*prepared, self._said(request)])
         except ImageRejected as error:
             return _invalid(request, f"image: {error.reason}")
         except UnicodeDecodeError:
@@ -69,6 +77,11 @@ class TritonPythonModel:
             return [pb_utils.Tensor("pixels", np.stack(pixels))]
         token_ids, cut = self._tokenizer.encode([data.decode() for data in values])
         return [pb_utils.Tensor("token_ids", token_ids), pb_utils.Tensor("text_cut", cut[:, np.newaxis])]
+
+    def _said(self, request: pb_utils.InferenceRequest) -> pb_utils.Tensor:
+        """Return what these models are, once a row: whoever reads the embeddings holds it against the index."""
+        rows = len(pb_utils.get_input_tensor_by_name(request, self._inputs[0]).as_numpy())
+        return pb_utils.Tensor("manifest", np.repeat(self._manifest, rows, axis=0))
 
 
 def _is_late(request: pb_utils.InferenceRequest, started: float) -> bool:

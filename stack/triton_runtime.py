@@ -66,6 +66,8 @@ def command(settings: Settings, runtime: Path) -> tuple[str, ...]:
     return (
         str(server / "bin" / "tritonserver"),
         f"--model-repository={settings.repository}",
+        # A member that was loaded anew by itself would compute under the digest of the others.
+        "--model-control-mode=none",
         f"--backend-directory={runtime / 'backends'}",
         f"--cache-directory={server / 'caches'}",
         "--allow-http=false",

@@ -1,14 +1,18 @@
 """What every request passes: who may ask, how many at once, and what the browser may do with the answer."""
 
 import asyncio
+import logging
 import re
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from aiohttp.web_protocol import RequestHandler
 
 from storefront.problems import Refused, problem_response
 from vitrine.client import VitrineError
@@ -23,6 +27,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
+    "Server": "vitrine",  # a version is of use to nobody but who looks for its faults
     "X-Content-Type-Options": "nosniff",
 }
 REQUEST_ID_HEADER = "x-request-id"
@@ -31,6 +36,9 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _RETRY_S = 1.0
 _SERVER_FAULT = 500
+_BODILESS = {"GET", "HEAD", "OPTIONS"}
+
+LOGGER = logging.getLogger("storefront")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -89,23 +97,26 @@ def require_own_page(host_names: frozenset[str]) -> Middleware:
         if _host_name(f"//{request.host}") not in host_names:
             raise Refused(421, "is asked for by a name that STOREFRONT_HOSTS does not list", field="Host")
         origin = request.headers.get("Origin")
-        if origin and urlsplit(origin).netloc != request.host:
+        if origin and _netloc(origin) != request.host:
             raise Refused(403, "another site's page may not ask here", field="Origin")
         return await handler(request)
 
     return guard
 
 
-def limit_work(most: int, *, longest_s: float) -> Middleware:
-    """Refuse a request when so many are at work; end one that works for longer than it may."""
-    at_work = 0
+def limit_work(most: int, *, most_uploads: int, longest_s: float) -> Middleware:
+    """Refuse a request when so many are at work; end one that works for longer than it may.
+
+    What has a body is counted apart: it is at work while its body trickles in, and the page must not wait for that.
+    """
+    at_work = Counter[bool]()
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        nonlocal at_work
-        if at_work >= most:
+        upload = request.method not in _BODILESS
+        if at_work[upload] >= (most_uploads if upload else most):
             raise Refused(503, "too many requests at once", retry_after_s=_RETRY_S)
-        at_work += 1
+        at_work[upload] += 1
         try:
             async with asyncio.timeout(longest_s):
                 return await handler(request)
@@ -115,9 +126,45 @@ def limit_work(most: int, *, longest_s: float) -> Middleware:
                 request.transport.abort()
             raise Refused(408, f"took longer than {longest_s:g} s") from None
         finally:
-            at_work -= 1
+            at_work[upload] -= 1
 
     return guard
+
+
+def answer_malformed_requests() -> None:
+    """Answer what aiohttp cannot parse, and a handler's failure, as everything else is answered.
+
+    There is no hook for it: its own answer has no security headers, quotes the request, and logs a traceback of each.
+    """
+    setattr(RequestHandler, "handle_error", _handle_error)  # noqa: B010 - its type would have to be ignored
+
+
+def _handle_error(
+    _: RequestHandler,
+    request: web.BaseRequest,
+    status: int = 500,
+    exc: BaseException | None = None,
+    message: str | None = None,
+) -> web.StreamResponse:
+    del message  # it quotes the request
+    if request.writer.output_size > 0:
+        raise ConnectionError("part of an answer is sent already")
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        LOGGER.error("event=internal_error", exc_info=exc)
+        answer = problem_response(Refused(status, "internal error"))
+    else:
+        LOGGER.info("event=malformed_request status=%d error=%s", status, type(exc).__name__)
+        answer = problem_response(Refused(status, "is no well-formed HTTP request"))
+    answer.headers.update(HEADERS)
+    answer.force_close()
+    return answer
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _host_name(url: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
+from vitrine.process.tls import server_tls
 
 PREFIX = "STOREFRONT_"
 
@@ -15,6 +16,16 @@ class Settings:
 
     listen: str = "127.0.0.1:7730"
     gateway: str = "127.0.0.1:7700"
+    gateway_ca: str = ""
+    """Certificates of those who may sign the gateway's; empty: no TLS."""
+    gateway_cert: str = ""
+    """The page's certificate, PEM, where the gateway asks for one; with its key."""
+    gateway_key: str = ""
+    gateway_token_file: str = ""
+    """A file that holds the page's token; it is read again when it was exchanged."""
+    tls_cert: str = ""
+    """The certificate, PEM, that browsers see; read again when it was exchanged. Empty: no TLS."""
+    tls_key: str = ""
     pictures: Path = Path("build/catalogue")
     """Folder of the products' pictures; no file outside of it is ever served."""
     hosts: str = "127.0.0.1,localhost"
@@ -24,7 +35,9 @@ class Settings:
     upload_timeout_s: float = 20.0
     """Of reading one request."""
     max_requests: int = 64
-    """At work at the same time; the next one is refused."""
+    """Requests without a body that are at work at the same time; the next one is refused."""
+    max_uploads: int = 16
+    """Searches and turns at the same time, which have a body; the next one is refused, and the page is served still."""
     traces: str = ""
     """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
     trace_share: float = 1.0
@@ -36,6 +49,7 @@ class Settings:
             if isinstance(value, int | float) and not 0 < value < float("inf"):
                 raise InvalidSettings(f"{_variable(field.name)} must be a number > 0, got {value}")
         check_traces(PREFIX, self.traces, self.trace_share)
+        server_tls(self.tls_cert, self.tls_key, prefix=PREFIX)
         host, _, port = self.listen.rpartition(":")
         if not host or not port.isdecimal():
             raise InvalidSettings(f"{_variable('listen')} must be HOST:PORT, got {self.listen!r}")

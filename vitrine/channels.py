@@ -5,9 +5,10 @@ channel is opened.
 """
 
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import grpc
 from grpc import aio
@@ -57,7 +58,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How a client reaches a service and says who it is."""
+    """How a client reaches a service and says who it is; raises InvalidAccess for what excludes each other."""
 
     tls: Tls | None = None
     """None: no TLS."""
@@ -82,23 +83,47 @@ class Access:
             )
 
 
+class AccessOptions(TypedDict, total=False):
+    """What a client is told of its access, as the options of the command line have it."""
+
+    token: str
+    token_file: Path | str | None
+    ca: Path | str | None
+    """Of the authorities who may sign the service's certificate; means TLS, as `cert` does."""
+    cert: Path | str | None
+    key: Path | str | None
+    tls: bool
+    """TLS with the authorities that gRPC brings along."""
+    token_in_clear: bool
+
+
+def read_access(options: AccessOptions) -> Access:
+    """Return the access that the options mean; raises InvalidAccess."""
+    ca, cert, key = (_path(options.get(name)) for name in ("ca", "cert", "key"))
+    wanted = options.get("tls", False) or ca is not None or cert is not None or key is not None
+    return Access(
+        tls=Tls(ca=ca, cert=cert, key=key) if wanted else None,
+        token=options.get("token", ""),
+        token_file=_path(options.get("token_file")),
+        token_in_clear=options.get("token_in_clear", False),
+    )
+
+
 class Bearer:
     """Gives each call the token, which is read again when its file was exchanged."""
 
     def __init__(self, access: Access) -> None:
-        self._access = access
-        self._stamp: Stamp = ()
-        self._token = access.token
+        """Read the token's file; raises InvalidAccess."""
+        self._file = access.token_file
+        self._stamp: Stamp = stamp(self._file) if self._file is not None else ()
+        self._token = read_token(self._file) if self._file is not None else access.token
 
     def metadata(self) -> Metadata:
-        """Return the metadata of a call.
-
-        Raises:
-            InvalidAccess: the file of the token cannot be read, or holds none.
-        """
-        path = self._access.token_file
-        if path is not None and (now := stamp(path)) != self._stamp:
-            self._token, self._stamp = read_token(path), now
+        """Return the metadata of a call; a file that cannot be read any more leaves the token as it was."""
+        if self._file is not None and (now := stamp(self._file)) != self._stamp:
+            self._stamp = now
+            with suppress(InvalidAccess):
+                self._token = read_token(self._file)
         return ((AUTHORIZATION, _BEARER + self._token),) if self._token else ()
 
 
@@ -149,6 +174,10 @@ def check_authorities(ca: Path) -> None:
         raise InvalidAccess(f"{ca} holds no certificates: {_reason(error)}") from error
     except OSError as error:
         raise InvalidAccess(f"{ca}: {error.strerror}") from error
+
+
+def _path(value: object) -> Path | None:
+    return Path(str(value)) if value else None
 
 
 def _no_password() -> str:

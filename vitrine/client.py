@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -21,6 +21,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
 from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, schema_pb2, search_pb2, search_pb2_grpc
@@ -28,8 +29,6 @@ from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, schema_pb2, search_pb2
 DEFAULT_ADDRESS = "127.0.0.1:7700"
 DEFAULT_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 1.0
-
-Metadata = tuple[tuple[str, str], ...]
 UPSERT_TIMEOUT_S = 3600.0
 """A whole stream of products; an answer that stays away longer than this means that the service hangs."""
 
@@ -106,23 +105,40 @@ class VitrineClient:
 
     Every method takes `timeout_s`, the seconds that the call may last, and raises VitrineError when it fails.
     `metadata` is asked before each call for what goes along with it, such as `x-request-id`; by default the trace context.
+    The options of AccessOptions, `token_file`, `ca` and so on, say who the client is and whom it trusts. Products are
+    written at `catalogue_address`, where it is given.
     """
 
     def __init__(
         self,
         address: str = DEFAULT_ADDRESS,
         *,
+        catalogue_address: str = "",
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry: bool = True,
         metadata: Callable[[], Metadata] = trace_metadata,
+        **options_of_access: Unpack[AccessOptions],
     ) -> None:
+        """Raise InvalidAccess where a token or a certificate cannot be used, or the token would go in clear."""
+        access = read_access(options_of_access)
         options = [("grpc.service_config", _RETRIES)] if retry else [("grpc.enable_retries", 0)]
         self.address = address
+        self.catalogue_address = catalogue_address or address
+        for each in (self.address, self.catalogue_address):
+            access.check(each)
         self._timeout_s = timeout_s
-        self._metadata = metadata
-        self._channel = aio.insecure_channel(address, options=options)
+        self._going_along = metadata
+        self._tls = access.tls
+        self._bearer = Bearer(access)
+        self._channel = open_channel(address, access.tls, options=options)
+        self._catalogue_channel = (
+            open_channel(catalogue_address, access.tls, options=options)
+            if self.catalogue_address != address
+            else self._channel
+        )
         self._search = search_pb2_grpc.SearchServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(self._channel)
+        self._writing = catalogue_pb2_grpc.CatalogueServiceStub(self._catalogue_channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its stubs leave the methods out
 
     async def __aenter__(self) -> Self:
@@ -130,6 +146,7 @@ class VitrineClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self._channel.close()
+        await self._catalogue_channel.close()
 
     async def search(
         self, request: search_pb2.SearchRequest, *, timeout_s: float | None = None
@@ -179,7 +196,12 @@ class VitrineClient:
             schema=schema,
         )
         answers = stream_products(
-            self.address, options, products, timeout_s=timeout_s, metadata=self._metadata()
+            self.catalogue_address,
+            options,
+            products,
+            tls=self._tls,
+            metadata=self._metadata(),
+            timeout_s=timeout_s,
         )
         try:
             async with aclosing(answers):
@@ -194,8 +216,8 @@ class VitrineClient:
         self, request: catalogue_pb2.DeleteProductsRequest, *, timeout_s: float | None = None
     ) -> catalogue_pb2.DeleteProductsResponse:
         """Delete products; unknown ids are passed over."""
-        with self._translated():
-            return await self._catalogue.DeleteProducts(
+        with self._translated(self._catalogue_channel):
+            return await self._writing.DeleteProducts(
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
 
@@ -247,18 +269,21 @@ class VitrineClient:
     async def _reachable(self) -> bool:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                await self._channel.channel_ready()
+                await self._catalogue_channel.channel_ready()
         except TimeoutError:
             return False
         return True
 
+    def _metadata(self) -> Metadata:
+        return (*self._going_along(), *self._bearer.metadata())
+
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, channel: aio.Channel | None = None) -> Iterator[None]:
         try:
             yield
         except aio.AioRpcError as error:
             # A service that answers UNAVAILABLE itself leaves the connection standing.
-            connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
+            connected = (channel or self._channel).get_state() is grpc.ChannelConnectivity.READY
             unreachable = error.code() is grpc.StatusCode.UNAVAILABLE and not connected
             raise _vitrine_error(error, unreachable=unreachable) from error
 

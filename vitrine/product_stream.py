@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import grpc
 
+from vitrine.channels import Metadata, Tls, open_threaded_channel
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc
 
 
@@ -21,7 +22,8 @@ async def stream_products(
     products: AsyncIterable[catalogue_pb2.ProductInput],
     *,
     timeout_s: float,
-    metadata: tuple[tuple[str, str], ...] = (),
+    tls: Tls | None = None,
+    metadata: Metadata = (),
 ) -> AsyncGenerator[catalogue_pb2.UpsertProductsResponse, None]:
     """Write products as they are yielded and give the service's answers as they come.
 
@@ -33,10 +35,9 @@ async def stream_products(
     requests = _Requests(_requests(options, products), loop)
     # Its own: the loop's threads are few, and `products` may need one.
     waiting = ThreadPoolExecutor(1, "product-stream")
-    with grpc.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel:
-        call = catalogue_pb2_grpc.CatalogueServiceStub(channel).UpsertProducts(
-            requests, timeout=timeout_s, metadata=metadata
-        )
+    with open_threaded_channel(address, tls, options=[("grpc.enable_retries", 0)]) as channel:
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
+        call = stub.UpsertProducts(requests, timeout=timeout_s, metadata=metadata)
         requests.call.set_result(call)
         try:
             while (answer := await loop.run_in_executor(waiting, next, call, None)) is not None:

@@ -3,21 +3,21 @@
 Everything is drawn with Pillow and the font that it carries, so no system package is needed.
 """
 
-import io
 import unicodedata
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
+from vitrine.picture_files import read_picture
+from vitrine.preprocess import ImageRejected, decode_image
 from vitrine.v1.query_pb2 import Product
 from vitrine.v1.search_pb2 import Hit
 
-MAX_PICTURE_PIXELS = 20_000_000
-"""Pictures beyond this are drawn as missing: a sheet is no place to unpack a bomb."""
+PICTURES = Path("build/catalogue")
+"""Where the pictures of products are, unless told."""
 
 _PICTURE = 208
 _CAPTION = 74
@@ -54,8 +54,8 @@ def draw_sheet(
 ) -> Image.Image:
     """Draw each answer as a row, its hits `columns` abreast.
 
-    A hit shows the one of its product's pictures that matched, where that is a file here, else its first one, else
-    `pictures`/<id>.jpg; without any an empty frame shows the product's id. A price is drawn where the product has
+    A hit shows the one of its product's pictures that matched, where that is a file in the folder `pictures`, else its
+    first one, else `pictures`/<id>.jpg; without any an empty frame shows the product's id. A price is drawn where the product has
     one, in `currency`, an ISO 4217 code.
     """
     panels = [_draw_answer(answer, columns, pictures, currency) for answer in answers]
@@ -70,23 +70,14 @@ def draw_sheet(
 
 
 def product_picture(product: Product, pictures: Path | None = None, *, index: int = 0) -> bytes | None:
-    """Read one of the product's pictures, or its first one, where it is a file on this machine; None where not."""
+    """Read one of the product's pictures, or its first one, where it is a file in the folder; None where not."""
+    if pictures is None:
+        return None
     uris = [*product.image_uris[index : index + 1], product.image_uri, *product.image_uris[:1]]
-    places = [path for uri in dict.fromkeys(uris) if (path := _path_of(uri)) is not None]
-    if pictures is not None:
-        places.append(pictures / f"{product.id}.jpg")
-    for place in places:
-        try:
-            return place.read_bytes()
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            continue
+    for uri in dict.fromkeys([*uris, f"{product.id}.jpg"]):
+        if (picture := read_picture(uri, pictures)) is not None:
+            return picture.data
     return None
-
-
-def _path_of(uri: str) -> Path | None:
-    if uri.startswith("file://"):
-        return Path(unquote(urlsplit(uri).path))
-    return Path(uri) if uri and "://" not in uri else None
 
 
 def _draw_answer(answer: Answer, columns: int, pictures: Path | None, currency: str) -> Image.Image:
@@ -166,17 +157,13 @@ def _draw_frame(canvas: Image.Image, box: _Box, label: str) -> None:
 
 
 def _picture(data: bytes, side: int) -> Image.Image | None:
-    """Decode and fit a picture into a square on the panel's colour; None for what is no picture."""
+    """Decode and fit a picture into a white square, as the encoders see it; None for what is no picture."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of metadata that does not concern a thumbnail
-            with Image.open(io.BytesIO(data)) as picture:
-                if picture.width * picture.height > MAX_PICTURE_PIXELS:
-                    return None
-                upright = ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+            return Image.fromarray(decode_image(data, size=side))
+    except ImageRejected:
         return None
-    return ImageOps.pad(upright, (side, side), Image.Resampling.LANCZOS, color=_PANEL_FILL)
 
 
 def _paste_rounded(canvas: Image.Image, picture: Image.Image, corner: tuple[int, int]) -> None:

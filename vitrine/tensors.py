@@ -53,7 +53,7 @@ class ModelSpec:
 
 
 def sized(spec: ModelSpec, dimensions: Dimensions) -> ModelSpec:
-    """Return the model with the dims of a family: every dtype carries one kind of value."""
+    """Return the model with the dims of a family: every dtype carries one kind of value, the manifest's digest aside."""
     shapes: dict[Dtype, tuple[int, ...]] = {
         "BYTES": (1,),
         "BOOL": (1,),
@@ -62,7 +62,7 @@ def sized(spec: ModelSpec, dimensions: Dimensions) -> ModelSpec:
         "FP32": (dimensions.embedding_dim,),
     }
     inputs, outputs = (
-        tuple(replace(tensor, shape=shapes[tensor.dtype]) for tensor in tensors)
+        tuple(t if t == MANIFEST else replace(t, shape=shapes[t.dtype]) for t in tensors)
         for tensors in (spec.inputs, spec.outputs)
     )
     return replace(spec, inputs=inputs, outputs=outputs)
@@ -76,10 +76,12 @@ _REFERENCE = TensorSpec("reference_embedding", "FP32", (EMBEDDING_DIM,))
 EMBEDDING = TensorSpec("embedding", "FP32", (EMBEDDING_DIM,))
 TEXT_CUT = TensorSpec("text_cut", "BOOL", (1,))
 """Whether a text is longer than what the encoder reads."""
+MANIFEST = TensorSpec("manifest", "UINT8", (32,))
+"""SHA-256 of the manifest of the models that compute the row; it comes with every inference, and is equal in all families."""
 
-IMAGE_DECODE = ModelSpec("image_decode", (_IMAGE,), (_PIXELS,))
-TEXT_TOKENIZE = ModelSpec("text_tokenize", (_TEXT,), (_TOKEN_IDS, TEXT_CUT))
-QUERY_PREPARE = ModelSpec("query_prepare", (_IMAGE, _TEXT), (_PIXELS, _TOKEN_IDS, TEXT_CUT))
+IMAGE_DECODE = ModelSpec("image_decode", (_IMAGE,), (_PIXELS, MANIFEST))
+TEXT_TOKENIZE = ModelSpec("text_tokenize", (_TEXT,), (_TOKEN_IDS, TEXT_CUT, MANIFEST))
+QUERY_PREPARE = ModelSpec("query_prepare", (_IMAGE, _TEXT), (_PIXELS, _TOKEN_IDS, TEXT_CUT, MANIFEST))
 IMAGE_ENCODER = ModelSpec(
     "image_encoder", (_PIXELS,), (TensorSpec("image_embedding", "FP32", (EMBEDDING_DIM,)),)
 )
@@ -92,16 +94,18 @@ FUSION_ENCODER = ModelSpec(
     (TensorSpec("composed_embedding", "FP32", (EMBEDDING_DIM,)),),
 )
 
-EMBED_TEXT = ModelSpec("embed_text", (_TEXT,), (EMBEDDING, TEXT_CUT), ("text_tokenize", "text_encoder"))
-EMBED_IMAGE = ModelSpec("embed_image", (_IMAGE,), (EMBEDDING,), ("image_decode", "image_encoder"))
+EMBED_TEXT = ModelSpec(
+    "embed_text", (_TEXT,), (EMBEDDING, TEXT_CUT, MANIFEST), ("text_tokenize", "text_encoder")
+)
+EMBED_IMAGE = ModelSpec("embed_image", (_IMAGE,), (EMBEDDING, MANIFEST), ("image_decode", "image_encoder"))
 EMBED_COMPOSED = ModelSpec(
     "embed_composed",
     (_IMAGE, _TEXT),
-    (EMBEDDING, TEXT_CUT),
+    (EMBEDDING, TEXT_CUT, MANIFEST),
     ("query_prepare", "image_encoder", "fusion_encoder"),
 )
 EMBED_REFINED = ModelSpec(
-    "embed_refined", (_REFERENCE, _TEXT), (EMBEDDING, TEXT_CUT), ("text_tokenize", "fusion_encoder")
+    "embed_refined", (_REFERENCE, _TEXT), (EMBEDDING, TEXT_CUT, MANIFEST), ("text_tokenize", "fusion_encoder")
 )
 
 PREPROCESSORS = (IMAGE_DECODE, TEXT_TOKENIZE, QUERY_PREPARE)
@@ -110,4 +114,4 @@ ENSEMBLES = (EMBED_TEXT, EMBED_IMAGE, EMBED_COMPOSED, EMBED_REFINED)
 MODELS = PREPROCESSORS + ENCODERS + ENSEMBLES
 
 MANIFEST_PARAMETER = "manifest"
-"""The parameter of every ensemble's config that carries the manifest's digest."""
+"""The parameter of every model's config that carries the manifest's digest."""

@@ -77,18 +77,23 @@ class OpenCatalogue:
 
 
 def open_catalogue(
-    path: Path, schema: Schema | None = None, *, usual: Callable[[], Schema | None] = lambda: None
+    path: Path,
+    schema: Schema | None = None,
+    *,
+    usual: Callable[[], Schema | None] = lambda: None,
+    allow_outside: bool = False,
 ) -> OpenCatalogue:
     """Open a table, a folder that holds one beside its pictures, or a folder in a layout that is known.
 
-    Without a schema it has that of its feed; a table of no known feed has the `usual` one, where that is given.
+    Without a schema it has that of its feed; a table of no known feed has the `usual` one, where that is given. The
+    paths of its pictures stay in its folder, unless they may lead outside.
 
     Raises:
         CatalogueError: there is nothing of the kind, or a column is missing; also while the rows are read, when a file
             as a whole is bad.
     """
     head = read_head(open_table(path))
-    return _opened(head, schema if schema is not None else _fitting(head, usual))
+    return _opened(head, schema if schema is not None else _fitting(head, usual), allow_outside=allow_outside)
 
 
 def open_table(path: Path) -> Table:
@@ -155,7 +160,7 @@ def _columns_known(head: Head, schema: Schema) -> int:
     return len({key for owner in schema for key in keys_of_field(owner)} & head.names.keys())
 
 
-def _opened(head: Head, schema: Schema) -> OpenCatalogue:
+def _opened(head: Head, schema: Schema, *, allow_outside: bool) -> OpenCatalogue:
     table = head.table
     _check_columns(head, schema)
     currencies, agreeing = (
@@ -173,6 +178,7 @@ def _opened(head: Head, schema: Schema) -> OpenCatalogue:
         currencies=frozenset() if mixed else currencies,
     )
     plan = make_plan(schema, head.feed, facts, _folder(table), head.rows)
+    plan = replace(plan, pictures=replace(plan.pictures, allow_outside=allow_outside))
     notes = Counter(dict.fromkeys(table.notes, 1))
     if mixed:
         notes[

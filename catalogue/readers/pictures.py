@@ -31,6 +31,10 @@ class PicturePlan:
     feed: Feed
     folder: Path
     """Where paths begin."""
+    root: str
+    """The same folder, its symbolic links followed: no path of a table leads out of it."""
+    allow_outside: bool = False
+    """Whether paths may."""
     beside: tuple[str, ...]
     """The feed's patterns of files beside the table whose folders are there."""
 
@@ -51,6 +55,7 @@ def plan_pictures(schema: Schema, feed: Feed, folder: Path) -> PicturePlan:
         keys=tuple(dict.fromkeys(map(column_key, names))),
         feed=feed,
         folder=folder,
+        root=os.path.realpath(folder),
         beside=tuple(pattern for pattern in feed.pictures.beside if _folder_is_there(folder, pattern)),
     )
 
@@ -71,7 +76,7 @@ def find_pictures(row: Row, plan: PicturePlan, product_id: str) -> Found:
     errors: list[PictureError] = []
     for name, cell in _cells(row, plan):
         try:
-            picture = _picture(name, cell, plan.folder)
+            picture = _picture(name, cell, plan)
         except InvalidValue as error:
             errors.append(PictureError(field=name, reason=error.reason))
         else:
@@ -109,7 +114,7 @@ def _cells(row: Row, plan: PicturePlan) -> Iterator[tuple[str, object]]:
             yield from ((row.names.get(each, each), part) for part in parts if not is_missing(part))
 
 
-def _picture(name: str, cell: object, folder: Path) -> Picture:
+def _picture(name: str, cell: object, plan: PicturePlan) -> Picture:
     if isinstance(cell, bytes):
         return PictureBytes(cell)
     if isinstance(cell, Mapping):
@@ -121,13 +126,23 @@ def _picture(name: str, cell: object, folder: Path) -> Picture:
     text = plain_text(name, cell)
     if _URL.fullmatch(text):
         return PictureUrl(f"https:{text}" if text.startswith("//") else text)
+    return _file(name, text, plan)
+
+
+def _file(name: str, text: str, plan: PicturePlan) -> PictureFile:
+    """Return the file that a table names."""
+    place = plan.folder / text
     try:
-        if text and (folder / text).is_file():
-            return PictureFile(folder / text)
+        readable = _is_readable(str(place), plan)
+        found = bool(text) and readable and place.is_file()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "holds a NUL character"
+        reason = (error.strerror or "") if isinstance(error, OSError) else "holds a NUL character"
         raise InvalidValue(name, f"{shown(text)}: {reason}") from error
-    raise InvalidValue(name, f"no file {shown(text)} in {folder}")
+    if text and not readable:
+        raise InvalidValue(name, f"{shown(text)} lies outside {plan.folder}; --allow-outside reads it")
+    if not found:
+        raise InvalidValue(name, f"no file {shown(text)} in {plan.folder}")
+    return PictureFile(place, plan.folder)
 
 
 def _beside(values: dict[str, object], named: list[Picture], plan: PicturePlan) -> PictureFile | None:
@@ -142,9 +157,16 @@ def _beside(values: dict[str, object], named: list[Picture], plan: PicturePlan) 
                 dict.fromkeys((ending, *PICTURE_ENDINGS)) if ending.lower() in PICTURE_ENDINGS else (ending,)
             )
             for each in endings:
-                if os.path.isfile(path := f"{plan.folder}/{stem}{each}"):  # noqa: PTH113 - a Path costs each row its time
-                    return PictureFile(Path(path))
+                path = f"{plan.folder}/{stem}{each}"
+                # A Path costs each row its time.
+                if os.path.isfile(path) and _is_readable(path, plan):  # noqa: PTH113
+                    return PictureFile(Path(path), plan.folder)
     return None
+
+
+def _is_readable(path: str, plan: PicturePlan) -> bool:
+    """Return whether a path that a table names stays in the table's folder, symbolic links followed."""
+    return plan.allow_outside or os.path.realpath(path).startswith(os.path.join(plan.root, ""))  # noqa: PTH118
 
 
 def _folder_is_there(folder: Path, pattern: str) -> bool:

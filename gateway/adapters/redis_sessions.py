@@ -2,21 +2,28 @@
 
 Of one session, all keys in one hash slot; <v> is the version of this layout:
 
-    vitrine:session:<v>:{<id>}            hash    "user"; the sizes of its pictures, by id
+    vitrine:session:<v>:{<id>}            hash    "user", "caller"; the sizes of its pictures, by id
     vitrine:session:<v>:{<id>}:turns      list    turns, oldest first
     vitrine:session:<v>:{<id>}:<picture>  string  a picture
     vitrine:session:<v>:{<id>}:lock       string  the token of the gateway that answers a turn of it
 
-All but the lock live as long as a session may be unused; the lock as long as its turn may take.
+All but the lock live as long as a session may be unused; the lock as long as its turn may take. What one caller holds,
+<c> being a digest of its name:
+
+    vitrine:sessions:<v>:{<c>}:used       zset    its sessions, by when they were used
+    vitrine:sessions:<v>:{<c>}:sizes      hash    their bytes
+    vitrine:sessions:<v>:{<c>}:bytes      string  of all of them together
 """
 
 import asyncio
+import hashlib
 import logging
 import random
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,13 +36,15 @@ from gateway.conversation.sessions import (
     RETRY_S,
     Forgotten,
     LoggedTurn,
+    Owner,
     Session,
     TurnQueues,
     WordsVector,
+    check_owner,
     grow,
     new_session_id,
 )
-from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreError
+from gateway.errors import NotFound, Overloaded, SessionStoreError
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
@@ -43,7 +52,7 @@ from vitrine.channels import Tls
 from vitrine.process.tracing import span
 from vitrine.v1 import rewrite_pb2
 
-LAYOUT = 1
+LAYOUT = 2
 """A gateway reads sessions of its own layout alone."""
 
 _TIMEOUT_S = 1.0
@@ -54,18 +63,58 @@ _LEASE_MARGIN_S = 1.0
 """A lock outlives its turn's deadline by this much, and no more where its gateway was killed."""
 
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 0.01, 0.1
-_USER = "user"
+_USER, _CALLER = "user", "caller"
 
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+
+_TAKE_SHARE = """
+local function leave(id)
+  redis.call('decrby', KEYS[3], redis.call('hget', KEYS[2], id) or 0)
+  redis.call('hdel', KEYS[2], id)
+  redis.call('zrem', KEYS[1], id)
+end
+local time = redis.call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ttl = tonumber(ARGV[5])
+leave(ARGV[1])
+redis.call('zadd', KEYS[1], now, ARGV[1])
+redis.call('hset', KEYS[2], ARGV[1], ARGV[2])
+local bytes = redis.call('incrby', KEYS[3], ARGV[2])
+for _, id in ipairs(redis.call('zrangebyscore', KEYS[1], '-inf', now - 2 * ttl, 'limit', 0, 100)) do leave(id) end
+local evicted = {}
+while tonumber(redis.call('get', KEYS[3])) > tonumber(ARGV[3]) or redis.call('zcard', KEYS[1]) > tonumber(ARGV[4]) do
+  local oldest = redis.call('zrange', KEYS[1], 0, 0)[1]
+  if oldest == ARGV[1] then break end
+  leave(oldest)
+  evicted[#evicted + 1] = oldest
+end
+for _, key in ipairs(KEYS) do redis.call('pexpire', key, 3 * ttl) end
+return evicted
+"""
+"""Notes the size of a session among those of its caller; returns the ones that make room for it, the oldest first."""
 
 T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionBounds:
+    """How much a session may hold, and the sessions of one caller together."""
+
+    session_bytes: int
+    caller_bytes: int
+    caller_sessions: int
+
+
 @asynccontextmanager
 async def open_redis_sessions(
-    url: str, *, ttl_s: float, max_bytes_each: int, timeout_s: float = _TIMEOUT_S, tls: Tls | None = None
+    url: str,
+    *,
+    ttl_s: float,
+    bounds: SessionBounds,
+    timeout_s: float = _TIMEOUT_S,
+    tls: Tls | None = None,
 ) -> AsyncIterator["RedisSessions"]:
     """Open the sessions of a Redis at redis://, rediss:// or unix://; one that is not there yet may come.
 
@@ -81,7 +130,7 @@ async def open_redis_sessions(
         retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
     )
     async with Redis.from_pool(pool) as client:
-        yield RedisSessions(client, ttl_s=ttl_s, max_bytes_each=max_bytes_each, timeout_s=timeout_s)
+        yield RedisSessions(client, ttl_s=ttl_s, bounds=bounds, timeout_s=timeout_s)
 
 
 def _tls_options(url: str, tls: Tls | None) -> dict[str, Any]:
@@ -102,30 +151,30 @@ class RedisSessions:
     """Implements gateway.conversation.sessions.SessionStore."""
 
     def __init__(
-        self, client: "Redis", *, ttl_s: float, max_bytes_each: int, timeout_s: float = _TIMEOUT_S
+        self, client: "Redis", *, ttl_s: float, bounds: SessionBounds, timeout_s: float = _TIMEOUT_S
     ) -> None:
         self._client = client
         self._ttl_ms = int(ttl_s * 1e3)
-        self._max_bytes_each = max_bytes_each
+        self._bounds = bounds
         self._timeout_s = timeout_s
         self._queues = TurnQueues()
         self._tokens: dict[str, str] = {}
         """Of the sessions held here."""
+        self._on_evicted: Callable[[int], None] = lambda _number: None
 
     def observe(self, metrics: Metrics) -> None:
-        """Shows nothing: the sessions are Redis's, and its own exporter counts its keys and bytes."""
+        """Shows evictions alone: the sessions are Redis's, and its own exporter counts its keys and bytes."""
+        self._on_evicted = metrics.sessions_evicted.labels("caller_bytes").inc
 
     @asynccontextmanager
-    async def hold(self, session_id: str, user_id: str, deadline: Deadline) -> AsyncIterator[Session]:
-        """As the port says; the lock lapses by itself soon after the deadline."""
+    async def hold(self, session_id: str, owner: Owner, deadline: Deadline) -> AsyncIterator[Session]:
+        """As the port says; the lock lapses by itself soon after the deadline, and is all that is kept of a new one."""
         new = not session_id
         session_id = session_id or new_session_id()
-        if new:
-            await self._begin(session_id, user_id)
-        else:
-            await self._check_owner(session_id, user_id)
+        if not new:
+            await self._check(session_id, owner)
         async with self._queues.turn(session_id, deadline), self._locked(session_id, deadline):
-            yield Session(id=session_id, user_id=user_id) if new else await self._load(session_id, user_id)
+            yield Session(id=session_id, owner=owner) if new else await self._load(session_id, owner)
 
     async def picture(self, session: Session, picture_id: str) -> bytes:
         """As the port says."""
@@ -134,38 +183,57 @@ class RedisSessions:
 
     async def record(self, session: Session, turn: LoggedTurn, image: bytes) -> None:
         """As the port says."""
-        forgotten = grow(session, turn, image, max_bytes=self._max_bytes_each)
+        new = not session.turns
+        limit = self._bounds.caller_bytes if session.owner.max_bytes is None else session.owner.max_bytes
+        forgotten = grow(session, turn, image, max_bytes=min(limit, self._bounds.session_bytes))
         try:
-            await self._answer(self._write(session, turn, image, forgotten))
+            written = await self._answer(self._write(session, turn, image, forgotten, new=new))
         except WatchError:
             raise _lapsed() from None
+        if written:
+            await self._make_room(session, limit)
 
-    async def _begin(self, session_id: str, user_id: str) -> None:
-        key = _key(session_id)
-        async with self._client.pipeline(transaction=True) as pipe:
-            pipe.hset(key, _USER, user_id)
-            pipe.pexpire(key, self._ttl_ms)
-            await self._answer(pipe.execute())
-
-    async def _check_owner(self, session_id: str, user_id: str) -> None:
-        owner = await self._answer(
-            cast("Awaitable[bytes | None]", self._client.hget(_key(session_id), _USER))
+    async def _make_room(self, session: Session, limit: int) -> None:
+        """Count the session among its caller's, and drop those that it has too many of."""
+        keys = _share_keys(session.owner.caller)
+        arguments = (session.id, session.size, limit, self._bounds.caller_sessions, self._ttl_ms)
+        evicted = await self._answer(
+            cast("Awaitable[list[bytes]]", self._client.eval(_TAKE_SHARE, len(keys), *keys, *arguments))
         )
-        if owner is None:
-            raise NotFound("session_id", "session")
-        if owner.decode() != user_id:
-            raise PermissionDenied("session_id: the session belongs to another user")
+        for session_id in evicted:
+            await self._drop(session_id.decode())
+        self._on_evicted(len(evicted))
 
-    async def _load(self, session_id: str, user_id: str) -> Session:
+    async def _drop(self, session_id: str) -> None:
+        fields = await self._answer(cast("Awaitable[list[bytes]]", self._client.hkeys(_key(session_id))))
+        pictures = {name.decode() for name in fields} - {_USER, _CALLER}
+        await self._answer(
+            self._client.delete(*(_key(session_id, name) for name in ("", "turns", *pictures)))
+        )
+
+    async def _check(self, session_id: str, owner: Owner) -> None:
+        """Let the owner through; and whoever asks for a session whose first turn is under way, which none owns yet."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.hmget(_key(session_id), _USER, _CALLER)
+            pipe.exists(_key(session_id, "lock"))
+            (user, caller), begun = await self._answer(pipe.execute())
+        if user is not None:
+            check_owner(Owner(user.decode(), caller.decode()), owner)
+        elif not begun:
+            raise NotFound("session_id", "session")
+
+    async def _load(self, session_id: str, owner: Owner) -> Session:
         key = _key(session_id)
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.hgetall(key)
             pipe.lrange(_key(session_id, "turns"), 0, -1)
             fields, turns = await self._answer(pipe.execute())
-        if _USER.encode() not in fields:
-            raise NotFound("session_id", "session")  # it ended while this turn waited
-        session = Session(id=session_id, user_id=user_id, turns=deque(map(_unpacked, turns)))
-        sizes = {name.decode(): int(size) for name, size in fields.items() if name != _USER.encode()}
+        kept = {name.decode(): value for name, value in fields.items()}
+        if _USER not in kept or not turns:
+            raise NotFound("session_id", "session")  # it ended while this turn waited, or never began
+        check_owner(Owner(kept.pop(_USER).decode(), kept.pop(_CALLER).decode()), owner)
+        session = Session(id=session_id, owner=owner, turns=deque(map(_unpacked, turns)))
+        sizes = {name: int(size) for name, size in kept.items()}
         session.pictures = _in_order(session.turns, sizes)
         await self._touch(session)
         return session
@@ -180,14 +248,20 @@ class RedisSessions:
         for name in ("", "turns", *session.pictures):
             pipe.pexpire(_key(session.id, name), self._ttl_ms)
 
-    async def _write(self, session: Session, turn: LoggedTurn, image: bytes, forgotten: Forgotten) -> None:
-        """Write in one transaction, if the lock is still held; WatchError if it is not."""
+    async def _write(
+        self, session: Session, turn: LoggedTurn, image: bytes, forgotten: Forgotten, *, new: bool
+    ) -> bool:
+        """Write in one transaction, if the lock is still held; WatchError if it is not, False where it made room."""
         async with self._client.pipeline(transaction=True) as pipe:
-            lock = _key(session.id, "lock")
-            await pipe.watch(lock)
+            key, lock = _key(session.id), _key(session.id, "lock")
+            await pipe.watch(key, lock)
             if await pipe.get(lock) != self._tokens[session.id].encode():
                 raise WatchError
+            if not new and not await pipe.hexists(key, _USER):
+                return False
             pipe.multi()  # type: ignore[no-untyped-call] # it has no annotations
+            if new:
+                pipe.hset(key, mapping={_USER: session.owner.user_id, _CALLER: session.owner.caller})
             pipe.rpush(_key(session.id, "turns"), _packed(turn))
             if forgotten.turns:
                 pipe.ltrim(_key(session.id, "turns"), forgotten.turns, -1)
@@ -199,6 +273,7 @@ class RedisSessions:
                 pipe.delete(_key(session.id, picture_id))
             self._keep(pipe, session)
             await pipe.execute()
+            return True
 
     @asynccontextmanager
     async def _locked(self, session_id: str, deadline: Deadline) -> AsyncIterator[None]:
@@ -237,6 +312,11 @@ class RedisSessions:
 def _key(session_id: str, name: str = "") -> str:
     key = f"vitrine:session:{LAYOUT}:{{{session_id}}}"
     return f"{key}:{name}" if name else key
+
+
+def _share_keys(caller: str) -> list[str]:
+    digest = hashlib.sha256(caller.encode()).hexdigest()[:32]
+    return [f"vitrine:sessions:{LAYOUT}:{{{digest}}}:{name}" for name in ("used", "sizes", "bytes")]
 
 
 @contextmanager

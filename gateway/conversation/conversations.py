@@ -6,9 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from gateway.background import running
+from gateway.callers import LOCAL
+from gateway.context import find_call
 from gateway.conversation.history import History
 from gateway.conversation.planning import Conversation
-from gateway.conversation.sessions import LoggedTurn, Session, SessionStore, image_id
+from gateway.conversation.sessions import LoggedTurn, Owner, Session, SessionStore, image_id
 from gateway.conversation.turns import TurnEvent, Turns
 from gateway.errors import SessionStoreError
 from gateway.metrics import Metrics
@@ -39,23 +41,26 @@ class Conversations:
 
     @asynccontextmanager
     async def session(self, session_id: str, user_id: str, deadline: Deadline) -> AsyncIterator[Session]:
-        """Hold the session for a turn, a new one where the id is empty; its other turns wait.
+        """Hold the session of the caller's user for a turn, a new one where the id is empty; its other turns wait.
 
         While no session can begin, the turn is answered without one: in a session without an id.
 
         Raises:
-            NotFound, PermissionDenied: the session is not there, or another user's.
+            NotFound, PermissionDenied: the session is not there, or another user's or caller's.
             Overloaded: too many turns of it wait already, or the wait was too long.
             SessionStoreError: the session cannot be had now.
         """
+        call = find_call()
+        caller = call.caller if call is not None else LOCAL
+        owner = Owner(user_id, caller.name, caller.quotas.session_bytes)
         async with AsyncExitStack() as held:
             try:
-                session = await held.enter_async_context(self._sessions.hold(session_id, user_id, deadline))
+                session = await held.enter_async_context(self._sessions.hold(session_id, owner, deadline))
             except SessionStoreError:
                 if session_id:
                     raise
                 self._metrics.degraded.labels(SESSION, "unavailable").inc()
-                session = Session(id="", user_id=user_id)
+                session = Session(id="", owner=owner)
             yield session
 
     async def turn(self, query: Query, session: Session, deadline: Deadline) -> AsyncIterator[TurnEvent]:

@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.errors import Overloaded
+from gateway.callers import LOCAL
+from gateway.errors import Overloaded, PermissionDenied
 from gateway.metrics import Metrics
 from gateway.model import Deadline
 from vitrine.v1 import rewrite_pb2
@@ -64,12 +65,22 @@ class LoggedTurn:
         object.__setattr__(self, "size", size)
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a session is: a user of a caller. Another caller's user of the same id is somebody else."""
+
+    user_id: str
+    caller: str = LOCAL.name
+    max_bytes: int | None = field(default=None, compare=False)
+    """Of all sessions of the caller together; None: what the store allows everybody."""
+
+
 @dataclass(eq=False, slots=True, kw_only=True)
 class Session:
     """One conversation; whoever holds it answers its turns one after the other."""
 
     id: str
-    user_id: str
+    owner: Owner
     turns: deque[LoggedTurn] = field(default_factory=deque)
     """Oldest first."""
     pictures: OrderedDict[str, int] = field(default_factory=OrderedDict)
@@ -91,14 +102,19 @@ class Forgotten:
 
 
 class SessionStore(Protocol):
-    """Begins, finds and grows sessions; another gateway may do so at the same time."""
+    """Begins, finds and grows sessions; another gateway may do so at the same time.
 
-    def hold(self, session_id: str, user_id: str, deadline: Deadline) -> AbstractAsyncContextManager[Session]:
+    Each caller has a share of the bytes: beyond it the sessions that it used longest ago make room, and no others.
+    """
+
+    def hold(self, session_id: str, owner: Owner, deadline: Deadline) -> AbstractAsyncContextManager[Session]:
         """Hold the session for a turn, a new one where the id is empty; its other turns wait, in every gateway.
 
+        A new one is kept from its first recorded turn on: of a turn that is refused nothing is left.
+
         Raises:
-            NotFound: there is none, or it was unused for too long.
-            PermissionDenied: it is another user's.
+            NotFound: there is none, or it was unused for too long, or made room.
+            PermissionDenied: it is another user's, or another caller's.
             Overloaded: too many turns of it wait already, or the wait was too long.
             SessionStoreError: the store does not answer.
         """
@@ -110,6 +126,8 @@ class SessionStore(Protocol):
 
     async def record(self, session: Session, turn: LoggedTurn, image: bytes) -> None:
         """Append an answered turn and its picture, if it had one, to a session that is held.
+
+        Of a session that had to make room meanwhile, nothing is kept.
 
         Raises:
             Overloaded: the hold lapsed, and another turn may have been answered meanwhile; nothing was written.
@@ -140,6 +158,13 @@ def grow(session: Session, turn: LoggedTurn, image: bytes, *, max_bytes: int) ->
         size -= length
         pictures.append(picture_id)
     return Forgotten(turns=turns, pictures=tuple(pictures))
+
+
+def check_owner(kept: Owner, asking: Owner) -> None:
+    """Let the owner of a session through; PermissionDenied for anybody else."""
+    if kept != asking:
+        whose = "user" if kept.caller == asking.caller else "caller"
+        raise PermissionDenied(f"session_id: the session belongs to another {whose}")
 
 
 class TurnQueues:

@@ -2,7 +2,7 @@
 
 The limit follows AIMD (additive increase, multiplicative decrease; Chiu and Jain, 1989): it grows by one while
 searches that end in good time keep at least half of it busy, and shrinks to nine tenths when one takes longer than the
-target or is dropped by a dependency, once a round. What a caller does to itself is no sign of anything: a search that
+target or is dropped by a dependency. What a caller does to itself is no sign of anything: a search that
 ended before the target had passed, because its deadline was shorter or its caller hung up, moves the limit neither way.
 
 Behind the limit stands a queue with a bound on its length and on the wait, fair between callers. Words and pictures
@@ -75,7 +75,6 @@ class Limiter:
         self._on_shed = on_shed
         self._queue = FairQueue(queue.length)
         self._mean_latency_s = 0.0
-        self._shrunk_at = float("-inf")
         self._used_at = float("-inf")
         self.limit = min(initial, rule.maximum)
         self.in_flight = 0
@@ -143,13 +142,8 @@ class Limiter:
         late = latency_s > self._latency_target_s
         if answered:
             self._mean_latency_s += _SMOOTHING * (latency_s - self._mean_latency_s)
-        if dropped or late:
-            # What ran already when the limit shrank tells nothing of how the new one does.
-            if started >= self._shrunk_at:
-                self._shrunk_at = self._used_at
-                self.limit = self._rule.after(self.limit, in_flight=self.in_flight, overloaded=True)
-        elif answered:
-            self.limit = self._rule.after(self.limit, in_flight=self.in_flight, overloaded=False)
+        if answered or dropped or late:
+            self.limit = self._rule.after(self.limit, in_flight=self.in_flight, overloaded=dropped or late)
 
     def _admit(self) -> None:
         while self._queue and self.in_flight < self.limit:

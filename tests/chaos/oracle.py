@@ -95,17 +95,17 @@ class ExactIndex:
         least = -math.inf if short else scores[-1] if scores else math.inf
         return self._missing(asked, {id_ for id_, _ in hits}, least)
 
-    def lost(self, present: Mapping[str, bool], at: float) -> list[str]:
-        """Return the acknowledged writes that are not there, and the acknowledged deletes that are."""
+    def lost(self, present: Mapping[str, bool], begun: float, ended: float) -> list[str]:
+        """Return the acknowledged writes that are not there, and the acknowledged deletes that are; read between."""
         gone = [
             f"{id_}: acknowledged, and not there"
-            for id_, held in list(self.held.items())
-            if held.must(at, at) and id_ in present and not present[id_]
+            for id_, there in present.items()
+            if not there and self.held[id_].must(begun, ended)
         ]
         back = [
             f"{id_}: its deletion was acknowledged, and it is there"
-            for id_, held in list(self.held.items())
-            if held.delete_acknowledged <= at and present.get(id_)
+            for id_, there in present.items()
+            if there and self.held[id_].delete_acknowledged <= begun
         ]
         return gone + back
 

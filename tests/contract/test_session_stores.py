@@ -11,16 +11,17 @@ from grpc import aio
 from redis.asyncio import Redis
 
 from gateway.adapters.memory_sessions import MemorySessions
-from gateway.adapters.redis_sessions import RedisSessions, open_redis_sessions
+from gateway.adapters.redis_sessions import RedisSessions, SessionBounds, open_redis_sessions
 from gateway.conversation.sessions import (
     MAX_PICTURES,
     MAX_TURNS,
     LoggedTurn,
+    Owner,
     SessionStore,
     WordsVector,
     image_id,
 )
-from gateway.errors import NotFound, Overloaded, PermissionDenied, SessionStoreError
+from gateway.errors import DeadlineExceeded, NotFound, Overloaded, PermissionDenied, SessionStoreError
 from gateway.model import Deadline
 from gateway.server import open_sessions
 from gateway.settings import Settings
@@ -51,23 +52,33 @@ def open_store(request: pytest.FixtureRequest) -> OpenStore:
         return _open_memory
     url = request.getfixturevalue("redis_process").url
 
-    def _open_redis(ttl_s: float = TTL_S, max_bytes_each: int = 1_000_000) -> Any:
-        return open_redis_sessions(url, ttl_s=ttl_s, max_bytes_each=max_bytes_each, timeout_s=30)
+    def _open_redis(ttl_s: float = TTL_S, **bounds: int) -> Any:
+        return open_redis_sessions(url, ttl_s=ttl_s, bounds=session_bounds(**bounds), timeout_s=30)
 
     return _open_redis
 
 
 @asynccontextmanager
 async def _open_memory(
-    ttl_s: float = TTL_S, max_bytes_each: int = 1_000_000
+    ttl_s: float = TTL_S, max_bytes_each: int = 1_000_000, max_bytes_caller: int = 10**8
 ) -> AsyncIterator[MemorySessions]:
-    yield MemorySessions(ttl_s=ttl_s, max_sessions=100, max_bytes=10**8, max_bytes_each=max_bytes_each)
+    yield MemorySessions(
+        ttl_s=ttl_s,
+        max_sessions=100,
+        max_bytes=10**8,
+        max_bytes_caller=max_bytes_caller,
+        max_bytes_each=max_bytes_each,
+    )
+
+
+def session_bounds(max_bytes_each: int = 1_000_000, max_bytes_caller: int = 10**8) -> SessionBounds:
+    return SessionBounds(session_bytes=max_bytes_each, caller_bytes=max_bytes_caller, caller_sessions=100)
 
 
 async def begun(store: SessionStore, *turns: str, user_id: str = "ann") -> str:
-    """Begin a session of these turns; give its id."""
-    async with store.hold("", user_id, soon()) as session:
-        for text in turns:
+    """Begin a session of these turns, one at least; give its id."""
+    async with store.hold("", Owner(user_id), soon()) as session:
+        for text in turns or ("hello",):
             await store.record(session, logged(text), b"")
         return session.id
 
@@ -76,9 +87,9 @@ async def test_a_session_remembers_its_turns_and_pictures(open_store: OpenStore)
     """What was recorded is there for the next turn: words, products, vector and picture."""
     async with open_store() as store:
         session_id = await begun(store, "first")
-        async with store.hold(session_id, "ann", soon()) as session:
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
             await store.record(session, logged("second", b"picture"), b"picture")
-        async with store.hold(session_id, "ann", soon()) as session:
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
             assert list(session.turns) == [logged("first"), logged("second", b"picture")]
             assert dict(session.pictures) == {image_id(b"picture"): 7}
             assert await store.picture(session, image_id(b"picture")) == b"picture"
@@ -90,19 +101,114 @@ async def test_a_session_answers_its_owner_alone(open_store: OpenStore) -> None:
     async with open_store() as store:
         session_id = await begun(store)
         with pytest.raises(PermissionDenied, match="session_id"):
-            await store.hold(session_id, "bob", soon()).__aenter__()
+            await store.hold(session_id, Owner("bob"), soon()).__aenter__()
         with pytest.raises(NotFound, match="session_id"):
-            await store.hold("guess", "ann", soon()).__aenter__()
-        async with store.hold(session_id, "ann", soon()) as session:
-            assert session.user_id == "ann"
+            await store.hold("guess", Owner("ann"), soon()).__aenter__()
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
+            assert session.owner == Owner("ann")
+
+
+async def test_a_session_answers_its_caller_alone(open_store: OpenStore) -> None:
+    """A user of the same id that another caller speaks for is somebody else."""
+    async with open_store() as store:
+        async with store.hold("", Owner("ann", "shop"), soon()) as session:
+            await store.record(session, logged("first"), b"")
+        with pytest.raises(PermissionDenied, match=r"session_id.*caller"):
+            await store.hold(session.id, Owner("ann", "other shop"), soon()).__aenter__()
+        async with store.hold(session.id, Owner("ann", "shop"), soon()) as again:
+            assert len(again.turns) == 1
+
+
+async def test_a_session_is_kept_from_its_first_turn_on(open_store: OpenStore) -> None:
+    """Of a turn that is refused or hung up on nothing is left, and its id is no session's."""
+    async with open_store() as store:
+        with pytest.raises(DeadlineExceeded):
+            async with store.hold("", Owner("ann"), soon()) as session:
+                raise DeadlineExceeded("late")
+        with pytest.raises(NotFound):
+            await store.hold(session.id, Owner("ann"), soon()).__aenter__()
+
+
+async def test_the_second_turn_waits_for_the_first(open_store: OpenStore) -> None:
+    """The id is told before the first turn ends: who uses it at once waits, and finds what was recorded, or nothing."""
+    async with open_store() as store:
+        for texts in (["first"], []):
+            async with store.hold("", Owner("ann"), soon()) as session:
+                second = asyncio.create_task(_turns(store, session.id))
+                await asyncio.sleep(0.05)  # no sooner than this; later changes nothing
+                assert not second.done()
+                for text in texts:
+                    await store.record(session, logged(text), b"")
+            if texts:
+                assert await second == texts
+            else:
+                with pytest.raises(NotFound):
+                    await second
+
+
+async def _turns(store: SessionStore, session_id: str) -> list[str]:
+    async with store.hold(session_id, Owner("ann"), soon()) as session:
+        return [turn.turn.text for turn in session.turns]
+
+
+async def test_a_caller_makes_room_for_itself_alone(open_store: OpenStore) -> None:
+    """Beyond its share a caller's oldest sessions end, pictures and all; another's live on, however old."""
+    async with open_store(max_bytes_caller=10_000) as store:
+        victim = await begun(store, "in red")
+        own = [await _sized(store, Owner("", "crowd"), 4_000, number) for number in range(5)]
+        for gone in own[:3]:
+            with pytest.raises(NotFound):
+                await store.hold(gone, Owner("", "crowd"), soon()).__aenter__()
+        for kept in own[3:]:
+            async with store.hold(kept, Owner("", "crowd"), soon()) as session:
+                assert session.size > 4_000
+        assert await _turns(store, victim) == ["in red"]
+
+
+async def test_a_callers_own_quota_is_its_share(open_store: OpenStore) -> None:
+    """What the caller's quota says holds for it, also of one session; one that was used of late outlives an older one."""
+    owner = Owner("", "small", 5_000)
+    async with open_store() as store:
+        first, second = [await _sized(store, owner, 2_000, number) for number in range(2)]
+        async with store.hold(first, owner, soon()) as session:
+            await store.record(session, logged("again"), b"")
+        await _sized(store, owner, 2_000, 2)
+        with pytest.raises(NotFound):
+            await store.hold(second, owner, soon()).__aenter__()
+        async with store.hold(first, owner, soon()) as session:
+            assert len(session.turns) == 2
+        large = await _sized(store, owner, 4_000, 3)
+        async with store.hold(large, owner, soon()) as session:
+            await store.record(session, logged("more", b"y" * 3_000), b"y" * 3_000)
+            assert session.size <= 5_000
+
+
+async def _sized(store: SessionStore, owner: Owner, size: int, number: int) -> str:
+    """Begin a session with a picture of that size; give its id."""
+    picture = f"{number}".encode().ljust(size)
+    async with store.hold("", owner, soon()) as session:
+        await store.record(session, logged("a", picture), picture)
+        return session.id
+
+
+async def test_a_session_that_made_room_meanwhile_stays_gone(open_store: OpenStore) -> None:
+    """A turn that is answered while its session makes room for others writes nothing of it anew."""
+    owner = Owner("", "crowd", 5_000)
+    async with open_store() as store:
+        session_id = await _sized(store, owner, 3_000, 0)
+        async with store.hold(session_id, owner, soon()) as session:
+            await _sized(store, owner, 3_000, 1)
+            await store.record(session, logged("late"), b"")
+        with pytest.raises(NotFound):
+            await store.hold(session_id, owner, soon()).__aenter__()
 
 
 async def test_pictures_of_one_session_are_not_another_ones(open_store: OpenStore) -> None:
     """A picture's id opens it in the session that it was sent to and in no other."""
     async with open_store() as store:
-        async with store.hold("", "ann", soon()) as session:
+        async with store.hold("", Owner("ann"), soon()) as session:
             await store.record(session, logged("a", b"mine"), b"mine")
-        async with store.hold("", "bob", soon()) as other:
+        async with store.hold("", Owner("bob"), soon()) as other:
             assert await store.picture(other, image_id(b"mine")) == b""
 
 
@@ -120,14 +226,14 @@ async def test_an_unused_session_ends(open_store: OpenStore) -> None:
         session_id = await begun(store, "first")
         await asyncio.sleep(0.2)  # no sooner than this; later changes nothing
         with pytest.raises(NotFound):
-            await store.hold(session_id, "ann", soon()).__aenter__()
+            await store.hold(session_id, Owner("ann"), soon()).__aenter__()
 
 
 async def test_the_oldest_turns_make_room(open_store: OpenStore) -> None:
     """A session keeps its last MAX_TURNS turns."""
     async with open_store() as store:
         session_id = await begun(store, *map(str, range(MAX_TURNS + 3)))
-        async with store.hold(session_id, "ann", soon()) as session:
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
             texts = [turn.turn.text for turn in session.turns]
     assert texts == [str(number) for number in range(3, MAX_TURNS + 3)]
 
@@ -136,11 +242,11 @@ async def test_the_oldest_pictures_make_room(open_store: OpenStore) -> None:
     """A session keeps its last MAX_PICTURES pictures; one that is sent again counts as new."""
     pictures = [f"picture {number}".encode() for number in range(MAX_PICTURES)]
     async with open_store() as store:
-        async with store.hold("", "ann", soon()) as session:
+        async with store.hold("", Owner("ann"), soon()) as session:
             for picture in (*pictures, pictures[0], b"one more"):
                 await store.record(session, logged("x", picture), picture)
             session_id = session.id
-        async with store.hold(session_id, "ann", soon()) as session:
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
             assert list(session.pictures) == [image_id(p) for p in (*pictures[2:], pictures[0], b"one more")]
             assert await store.picture(session, image_id(pictures[1])) == b""
             assert await store.picture(session, image_id(pictures[0])) == pictures[0]
@@ -150,10 +256,10 @@ async def test_bytes_of_a_session_have_a_bound(open_store: OpenStore) -> None:
     """Old turns, then old pictures, make room; what came last stays."""
     async with open_store(max_bytes_each=5_000) as store:
         session_id = await begun(store, "a" * 2_000, "b" * 2_000)
-        async with store.hold(session_id, "ann", soon()) as session:
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
             await store.record(session, logged("c", b"x" * 3_000), b"x" * 3_000)
             await store.record(session, logged("d", b"y" * 4_000), b"y" * 4_000)
-        async with store.hold(session_id, "ann", soon()) as session:
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
             assert [turn.turn.text for turn in session.turns] == ["d"]
             assert list(session.pictures.values()) == [4_000]
             assert session.size <= 5_000
@@ -166,15 +272,15 @@ async def test_turns_of_one_session_do_not_interleave(open_store: OpenStore) -> 
         session_id = await begun(store)
 
         async def take(text: str) -> None:
-            async with store.hold(session_id, "ann", soon()) as session:
+            async with store.hold(session_id, Owner("ann"), soon()) as session:
                 order.append(f"begin {text}")
                 await asyncio.sleep(0.01)
                 await store.record(session, logged(text), b"")
                 order.append(f"end {text}")
 
         await asyncio.gather(*map(take, "abcd"))
-        async with store.hold(session_id, "ann", soon()) as session:
-            texts = [turn.turn.text for turn in session.turns]
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
+            _, *texts = [turn.turn.text for turn in session.turns]
     assert sorted(texts) == [*"abcd"]
     assert order == [f"{moment} {text}" for text in texts for moment in ("begin", "end")]
 
@@ -183,9 +289,9 @@ async def test_a_turn_does_not_wait_without_end(open_store: OpenStore) -> None:
     """A turn that waits past its deadline is told to come back, and so is one too many in the queue."""
     async with open_store() as store:
         session_id = await begun(store)
-        async with store.hold(session_id, "ann", soon()):
+        async with store.hold(session_id, Owner("ann"), soon()):
             with pytest.raises(Overloaded):
-                await store.hold(session_id, "ann", Deadline.after(0.05)).__aenter__()
+                await store.hold(session_id, Owner("ann"), Deadline.after(0.05)).__aenter__()
             waiting = [asyncio.ensure_future(_pass(store, session_id)) for _ in range(4)]
             async with asyncio.timeout(30):
                 while store._queues._users[session_id] < 5:  # type: ignore[attr-defined]  # noqa: ASYNC110 - what is waited for sets no event
@@ -196,7 +302,7 @@ async def test_a_turn_does_not_wait_without_end(open_store: OpenStore) -> None:
 
 
 async def _pass(store: SessionStore, session_id: str) -> None:
-    async with store.hold(session_id, "ann", soon()):
+    async with store.hold(session_id, Owner("ann"), soon()):
         pass
 
 
@@ -207,7 +313,7 @@ async def test_a_cancelled_turn_lets_the_next_one_in(open_store: OpenStore) -> N
         holding = asyncio.Event()
 
         async def hold() -> None:
-            async with store.hold(session_id, "ann", soon()):
+            async with store.hold(session_id, Owner("ann"), soon()):
                 holding.set()
                 await asyncio.sleep(3_600)
 
@@ -239,7 +345,7 @@ async def test_two_gateways_take_turns(redis_url: str) -> None:
     rewriter = FakeRewriter(
         lambda _: rewrite_pb2.Rewrite(route=query_pb2.ROUTE_CHAT, reply="Yes."), delay_s=0.01
     )
-    options = {"ttl_s": TTL_S, "max_bytes_each": 10**6, "timeout_s": 30.0}
+    options: dict[str, Any] = {"ttl_s": TTL_S, "bounds": session_bounds(), "timeout_s": 30.0}
     async with (
         open_redis_sessions(redis_url, **options) as ours,
         open_redis_sessions(redis_url, **options) as theirs,
@@ -264,69 +370,88 @@ async def _turn(gateway: ServedGateway, text: str, session_id: str = "") -> str:
 async def test_a_hold_that_lapsed_writes_nothing(redis_url: str) -> None:
     """A turn whose lock is another's by now must not write over what that one wrote."""
     async with (
-        open_redis_sessions(redis_url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30) as store,
+        open_redis_sessions(redis_url, ttl_s=TTL_S, bounds=session_bounds(), timeout_s=30) as store,
         Redis.from_url(redis_url) as client,
     ):
         session_id = await begun(store, "first")
-        lock = f"vitrine:session:1:{{{session_id}}}:lock"
-        async with store.hold(session_id, "ann", soon()) as session:
+        lock = f"vitrine:session:2:{{{session_id}}}:lock"
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
             assert 30_000 < await client.pttl(lock) <= 31_000
             await client.set(lock, "another's", px=60_000)
             with pytest.raises(Overloaded):
                 await store.record(session, logged("late"), b"")
         assert await client.get(lock) == b"another's"
-        assert await client.llen(f"vitrine:session:1:{{{session_id}}}:turns") == 1
+        assert await client.llen(f"vitrine:session:2:{{{session_id}}}:turns") == 1
 
 
 async def test_a_connection_that_redis_closed_is_made_anew(redis_url: str) -> None:
     """A Redis that was restarted, or that closed what was idle, costs no turn."""
     async with (
-        open_redis_sessions(redis_url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30) as store,
+        open_redis_sessions(redis_url, ttl_s=TTL_S, bounds=session_bounds(), timeout_s=30) as store,
         Redis.from_url(redis_url) as client,
     ):
         session_id = await begun(store, "first")
         await client.client_kill_filter(_type="normal", skipme=True)
-        async with store.hold(session_id, "ann", soon()) as session:
+        async with store.hold(session_id, Owner("ann"), soon()) as session:
             assert len(session.turns) == 1
+
+
+async def test_a_session_that_ends_leaves_no_key(redis_url: str) -> None:
+    """What made room is gone whole, and so is all of a turn that was refused."""
+    bounds = session_bounds(max_bytes_caller=5_000)
+    async with (
+        open_redis_sessions(redis_url, ttl_s=TTL_S, bounds=bounds, timeout_s=30) as store,
+        Redis.from_url(redis_url) as client,
+    ):
+        owner = Owner("", "crowd of its own")
+        ids = [await _sized(store, owner, 3_000, number) for number in range(3)]
+        with pytest.raises(DeadlineExceeded):
+            async with store.hold("", owner, soon()) as refused:
+                raise DeadlineExceeded("late")
+        keys = [len([key async for key in client.scan_iter(f"*{{{each}}}*")]) for each in (*ids, refused.id)]
+    assert keys == [0, 0, 3, 0]
 
 
 async def test_every_key_has_an_end(redis_url: str) -> None:
     """Whatever of a session is in Redis lapses by itself."""
     async with (
-        open_redis_sessions(redis_url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30) as store,
+        open_redis_sessions(redis_url, ttl_s=TTL_S, bounds=session_bounds(), timeout_s=30) as store,
         Redis.from_url(redis_url) as client,
-        store.hold("", "ann", soon()) as session,
+        store.hold("", Owner("ann"), soon()) as session,
     ):
         await store.record(session, logged("a", b"picture"), b"picture")
         keys = [key async for key in client.scan_iter(f"*{{{session.id}}}*")]
         ends = [await client.pttl(key) for key in keys]
+        counted = [await client.pttl(key) async for key in client.scan_iter("vitrine:sessions:*")]
     assert len(keys) == 4
     assert all(0 < end <= TTL_S * 1e3 for end in ends)
+    assert len(counted) >= 3
+    assert all(0 < end <= 3 * TTL_S * 1e3 for end in counted)
 
 
 @pytest.fixture
 async def session_id(redis_url: str) -> str:
     """Begin a session, with all the time that it takes."""
-    async with open_redis_sessions(redis_url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30) as store:
+    async with open_redis_sessions(redis_url, ttl_s=TTL_S, bounds=session_bounds(), timeout_s=30) as store:
         return await begun(store, user_id="")
 
 
 async def test_a_redis_that_hangs_is_unavailable(redis_process: Any, session_id: str) -> None:
     """A Redis that accepts and answers nothing costs a turn its bound, and no more; later all is well again."""
-    impatient = open_redis_sessions(redis_process.url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=0.1)
+    impatient = open_redis_sessions(redis_process.url, ttl_s=TTL_S, bounds=session_bounds(), timeout_s=0.1)
     with redis_process.hanging():
         async with impatient as store:
             with pytest.raises(SessionStoreError):
-                await asyncio.wait_for(store.hold(session_id, "", soon()).__aenter__(), 30)
+                await asyncio.wait_for(store.hold(session_id, Owner(""), soon()).__aenter__(), 30)
     async with open_redis_sessions(
-        redis_process.url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=30
+        redis_process.url, ttl_s=TTL_S, bounds=session_bounds(), timeout_s=30
     ) as store:
-        await store.hold(session_id, "", soon()).__aenter__()
+        await store.hold(session_id, Owner(""), soon()).__aenter__()
 
 
 async def test_without_redis_a_turn_says_what_is_lost(redis_process: Any, session_id: str) -> None:
     """A turn that begins a session is answered without one; a turn that names one is UNAVAILABLE."""
-    impatient = open_redis_sessions(redis_process.url, ttl_s=TTL_S, max_bytes_each=10**6, timeout_s=0.1)
+    impatient = open_redis_sessions(redis_process.url, ttl_s=TTL_S, bounds=session_bounds(), timeout_s=0.1)
     with redis_process.hanging():
         async with impatient as store, serving(products=[product("p1", "dress")], sessions=store) as gateway:
             stub = search_pb2_grpc.SearchServiceStub(gateway.channel)

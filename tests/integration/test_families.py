@@ -95,10 +95,10 @@ async def test_the_index_has_the_familys_dims(served: Served, channel: aio.Chann
     assert described.versions.model == manifest["digest"]
 
 
-async def test_a_products_own_picture_finds_the_product(channel: aio.Channel) -> None:
+async def test_a_products_own_picture_finds_the_product(channel: aio.Channel, served: Served) -> None:
     """Bytes that are sent and bytes that were indexed have one embedding."""
     product = await a_product(channel)
-    picture = Path(product.image_uri).read_bytes()  # noqa: ASYNC240 - a few kilobytes
+    picture = (served.stack.catalogue / product.image_uri).read_bytes()
     found = await search(channel, image=picture, weights=query_pb2.Weights(image=1))
     same = [hit for hit in found.hits if hit.product_id == product.id]
     assert [hit.parts.image for hit in same] == [pytest.approx(1, abs=1e-3)]
@@ -112,10 +112,12 @@ async def test_a_products_own_words_find_the_product(channel: aio.Channel) -> No
     assert found.hits[0].parts.text == pytest.approx(1, abs=1e-3)
 
 
-async def test_a_change_means_the_same_of_a_picture_and_of_its_product(channel: aio.Channel) -> None:
+async def test_a_change_means_the_same_of_a_picture_and_of_its_product(
+    channel: aio.Channel, served: Served
+) -> None:
     """Composed from bytes and refined from the stored embedding, a query has the same scores."""
     product = await a_product(channel)
-    picture = Path(product.image_uri).read_bytes()  # noqa: ASYNC240 - a few kilobytes
+    picture = (served.stack.catalogue / product.image_uri).read_bytes()
     composed = await search(channel, image=picture, text="make it blue", limit=20)
     refined = await search(channel, product_id=product.id, text="make it blue", limit=20)
     assert composed.searched.route == query_pb2.ROUTE_COMPOSED

@@ -85,14 +85,14 @@ async def test_every_route_is_answered_in_order_with_both_parts(channel: aio.Cha
         assert answer.versions.index
 
 
-async def test_a_products_own_picture_finds_the_product(channel: aio.Channel) -> None:
+async def test_a_products_own_picture_finds_the_product(channel: aio.Channel, stack: Any) -> None:
     """The picture of an indexed product, sent as bytes, has that product at the top of the image half."""
     product_id = await some_product(channel)
     stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
     product = await stub.GetProduct(catalogue_pb2.GetProductRequest(product_id=product_id), timeout=TIMEOUT_S)
     answer = await search(
         channel,
-        image=await asyncio.to_thread(Path(product.product.image_uri).read_bytes),
+        image=await asyncio.to_thread((stack.catalogue / product.product.image_uri).read_bytes),
         weights=query_pb2.Weights(image=1),
         limit=3,
     )

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import shutil
 import struct
 import subprocess
 import time
@@ -24,7 +25,7 @@ from stack import triton_runtime
 from stack.processes import unlink_shared_memory
 from stack.settings import Settings
 from vitrine.preprocess import Tokenizer, decode_image
-from vitrine.tensors import EMBEDDING_DIM, ENSEMBLES, MANIFEST_PARAMETER, MAX_BATCH_SIZE
+from vitrine.tensors import EMBEDDING_DIM, ENSEMBLES, MANIFEST, MANIFEST_PARAMETER, MAX_BATCH_SIZE
 
 START_S = 60.0
 STOP_S = 20.0
@@ -324,6 +325,54 @@ async def test_ensembles_say_which_embeddings_they_give(
     for spec in ENSEMBLES:
         answer = await client.get_model_config(spec.name, client_timeout=CALL_S)
         assert answer.config.parameters[MANIFEST_PARAMETER].string_value == digest
+
+
+async def test_every_inference_says_what_computed_it(
+    client: InferenceServerClient, model_repository: Path
+) -> None:
+    """Each row of each ensemble comes with the digest of the manifest of the models that computed it."""
+    digest = json.loads((model_repository / "manifest.json").read_text())["digest"]
+    rows = len(TEXTS)
+    given = {
+        "image": strings("image", PICTURES),
+        "text": strings("text", TEXTS),
+        "reference_embedding": vectors("reference_embedding", np.eye(rows, EMBEDDING_DIM, dtype=np.float32)),
+    }
+    for spec in ENSEMBLES:
+        inputs = [given[tensor.name] for tensor in spec.inputs]
+        answer = await client.infer(spec.name, inputs, client_timeout=CALL_S)
+        said = answer.as_numpy(MANIFEST.name)
+        assert said is not None
+        assert [row.tobytes().hex() for row in said] == [digest] * rows
+
+
+def test_an_altered_repository_does_not_serve(
+    model_repository: Path, triton_ports: int, tmp_path: Path
+) -> None:
+    """The server ends, and its log names the files: nothing computes under the digest of what was published."""
+    altered = ("text_tokenize/1/model.py", "text_encoder/1/model.onnx")
+    repository = tmp_path / "repository"
+    shutil.copytree(model_repository, repository)
+    for name in altered:
+        with (repository / name).open("ab") as file:
+            file.write(b"\n")
+    # It ends before it listens: the ports of the other server do.
+    settings = Settings(state=tmp_path, port_base=triton_ports, repository=repository)
+    triton_runtime.prepare(tmp_path)
+    try:
+        ended = subprocess.run(
+            triton_runtime.command(settings, tmp_path),
+            env=triton_runtime.environment(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=4 * START_S,
+            check=False,
+        )
+    finally:
+        unlink_shared_memory(settings.prefix)
+    assert ended.returncode == 1
+    for name in altered:
+        assert f"{name}: not the file that manifest.json tells of" in ended.stdout.decode()
 
 
 async def test_malformed_string_tensor(client: InferenceServerClient) -> None:

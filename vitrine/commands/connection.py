@@ -3,13 +3,14 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import grpc
 
+from vitrine.channels import AccessOptions, InvalidAccess
 from vitrine.client import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S, VitrineClient, VitrineError
 from vitrine.commands.tables import printable
 from vitrine.preprocess import MAX_IMAGE_BYTES
@@ -17,6 +18,9 @@ from vitrine.sheet import Answer, draw_sheet
 
 _OWN_DEADLINE = "Deadline Exceeded"
 """What gRPC says when the caller's own time is up; a service that is late says something else."""
+
+_HANDSHAKE = "handshake"
+"""What gRPC's words of a connection have where TLS is what failed."""
 
 _PASSING = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -33,10 +37,20 @@ class Connection:
 
     address: str
     timeout_s: float
+    catalogue_address: str = ""
+    access: AccessOptions = field(default_factory=AccessOptions, repr=False)
 
     def open(self) -> VitrineClient:
-        """Make a client; inside a running event loop."""
-        return VitrineClient(self.address, timeout_s=self.timeout_s)
+        """Make a client; inside a running event loop. Raises Failure for a token or a certificate that cannot be used."""
+        try:
+            return VitrineClient(
+                self.address,
+                timeout_s=self.timeout_s,
+                catalogue_address=self.catalogue_address,
+                **self.access,
+            )
+        except InvalidAccess as error:
+            raise Failure(str(error)) from error
 
     def run(self, action: Callable[[VitrineClient], Awaitable[T]]) -> T:
         """Do something with a client; a call that fails becomes a Failure."""
@@ -52,6 +66,10 @@ class Connection:
 
     def failure(self, error: VitrineError) -> "Failure":
         """Return the failure that names what went wrong, and the way out."""
+        if error.unreachable and _HANDSHAKE in str(error).lower():
+            return Failure(
+                f"{self.address} and this side do not agree on TLS or on a certificate: see --tls, --ca and --cert"
+            )
         if error.unreachable:
             way_out = "start it with `make up`, or give another with --address"
             return Unreachable(f"no service at {self.address}: {way_out}")
@@ -91,11 +109,8 @@ class WorthAnotherTry(Failure):
 
 
 def connected(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --address and --timeout to a command; it receives them as `connection`."""
+    """Add --address, --timeout and the options of access to a command; it receives them as `connection`."""
 
-    @click.option(
-        "--address", default=DEFAULT_ADDRESS, envvar="VITRINE_ADDRESS", show_default=True, show_envvar=True
-    )
     @click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
@@ -104,10 +119,84 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
         help="Seconds that one call may take.",
     )
     @functools.wraps(command)
-    def wrapper(*, address: str, timeout: float, **arguments: Any) -> None:
-        command(connection=Connection(address, timeout), **arguments)
+    def wrapper(*, timeout: float, place: Place, **arguments: Any) -> None:
+        command(connection=place.connection(timeout), **arguments)
 
+    return reached(wrapper)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the command line says of where the service is, and of who calls."""
+
+    address: str
+    catalogue_address: str
+    access: AccessOptions = field(repr=False)
+
+    def connection(self, timeout_s: float) -> Connection:
+        """Return the connection for calls of so many seconds."""
+        return Connection(self.address, timeout_s, self.catalogue_address, self.access)
+
+
+def reached(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --address and the options of access to a command; it receives them as `place`."""
+
+    @functools.wraps(command)
+    def wrapper(*, address: str, catalogue_address: str, **arguments: Any) -> None:
+        access = AccessOptions(**{name: arguments.pop(name) for name in _ACCESS})  # type: ignore[typeddict-item]
+        command(place=Place(address, catalogue_address, access), **arguments)
+
+    for option in reversed([*_ADDRESSES, *_ACCESS.values()]):
+        wrapper = option(wrapper)
     return wrapper
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+_ADDRESSES = (
+    click.option(
+        "--address", default=DEFAULT_ADDRESS, envvar="VITRINE_ADDRESS", show_default=True, show_envvar=True
+    ),
+    click.option(
+        "--catalogue-address",
+        default="",
+        envvar="VITRINE_CATALOGUE_ADDRESS",
+        show_envvar=True,
+        help="Where products are written, if not at --address.",
+    ),
+)
+
+_ACCESS = {
+    "token_file": click.option(
+        "--token-file",
+        type=_FILE,
+        envvar="VITRINE_TOKEN_FILE",
+        show_envvar=True,
+        help="Holds the caller's token.",
+    ),
+    "ca": click.option(
+        "--ca",
+        type=_FILE,
+        envvar="VITRINE_CA",
+        show_envvar=True,
+        help="TLS with a service whose certificate one of these authorities has signed.",
+    ),
+    "cert": click.option(
+        "--cert", type=_FILE, envvar="VITRINE_CERT", show_envvar=True, help="The caller's certificate."
+    ),
+    "key": click.option("--key", type=_FILE, envvar="VITRINE_KEY", show_envvar=True, help="Its key."),
+    "tls": click.option(
+        "--tls", is_flag=True, envvar="VITRINE_TLS", show_envvar=True, help="TLS with the usual authorities."
+    ),
+    "token_in_clear": click.option(
+        "--token-in-clear",
+        is_flag=True,
+        envvar="VITRINE_TOKEN_IN_CLEAR",
+        show_envvar=True,
+        help="Send the token without TLS, as where a mesh encrypts.",
+    ),
+}
+"""The options of access, by their names in AccessOptions. There is none for the token itself: others see command lines."""
 
 
 def read_image(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from vitrine.client import VitrineClient
 from vitrine.commands.connection import Connection, connected, currency_of, read_image, save_sheet, valid_text
 from vitrine.commands.tables import as_json, console, print_answer, print_json, printable, route_name
 from vitrine.filter_text import FilterSyntaxError, parse_filter
-from vitrine.sheet import Answer, product_picture
+from vitrine.sheet import PICTURES, Answer, product_picture
 from vitrine.v1.query_pb2 import Filter, FilterList, Sort, Weights
 from vitrine.v1.search_pb2 import RewriteMode, SearchRequest, SearchResponse
 
@@ -155,7 +155,10 @@ class NamesType(click.ParamType[tuple[str, ...], tuple[str, ...]]):
 @click.option(
     "--pictures",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where <product id>.jpg are, for --sheet; without it the products' own paths are tried.",
+    default=PICTURES,
+    show_default=True,
+    help="The catalogue's folder, for --sheet: pictures are read in it and nowhere else, by the paths that products"
+    " name or as <product id>.jpg.",
 )
 @connected
 def search(
@@ -174,7 +177,7 @@ def search(
     rewrite: bool | None,
     want_json: bool,
     sheet: Path | None,
-    pictures: Path | None,
+    pictures: Path,
 ) -> None:
     """Find products by WORDS, a picture, a product, or some of them at once."""
     if not words and image is None and not product_id:
@@ -228,7 +231,7 @@ def _append(answer: SearchResponse, page: SearchResponse) -> None:
 
 
 async def _for_a_sheet(
-    client: VitrineClient, request: SearchRequest, pictures: Path | None
+    client: VitrineClient, request: SearchRequest, pictures: Path
 ) -> tuple[bytes | None, str]:
     """Return the picture that the query started from, if any, and the currency of the prices."""
     picture = request.image or None

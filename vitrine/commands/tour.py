@@ -14,7 +14,7 @@ from vitrine.client import DEFAULT_ADDRESS, VitrineClient
 from vitrine.commands.connection import Connection, Failure, connected, read_image, save_sheet
 from vitrine.commands.tables import console, describe_rewrite, hits_table, print_answer, printable
 from vitrine.filter_text import format_filter
-from vitrine.sheet import Answer, product_picture
+from vitrine.sheet import PICTURES, Answer, product_picture
 from vitrine.v1.catalogue_pb2 import DescribeResponse
 from vitrine.v1.query_pb2 import Equals, FieldValue, Filter
 from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest, SearchResponse
@@ -28,7 +28,7 @@ The service is up at {address}. Ask it yourself:
 {export}
   vitrine status
   vitrine search "{text}"{conditions}
-  vitrine search --image {picture} "{modification}" --sheet hits.png
+  vitrine search --image {picture} "{modification}" --sheet hits.png{shelf}
   vitrine search --like {product_id} "{change}"
   vitrine chat
 
@@ -82,9 +82,15 @@ def read_queries(folder: Path) -> list[Query]:
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the sheets go."
 )
 @click.option("--limit", type=int, default=5, show_default=True, help="How many hits a query shows.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The catalogue's folder: pictures are read in it and nowhere else.  [default: the folder above --queries]",
+)
 @connected
-def tour(*, connection: Connection, queries: Path, out: Path, limit: int) -> None:
+def tour(*, connection: Connection, queries: Path, out: Path, limit: int, pictures: Path | None) -> None:
     """Ask a query of each kind; draw the answers."""
+    shelf = pictures or queries.parent
     known = read_queries(queries)
     plain = next((query for query in known if not query.modification), None)
     # A change of colour is the one that a picture shows best.
@@ -92,7 +98,7 @@ def tour(*, connection: Connection, queries: Path, out: Path, limit: int) -> Non
     if plain is None or changed is None or not changed.modification:
         raise Failure(f"{queries}: the tour needs a query with a modification and one without")
     described = connection.run(VitrineClient.describe)
-    guide = _Guide(console(), out, limit, described.schema.currency)
+    guide = _Guide(console(), out, limit, described.schema.currency, shelf)
     product_id = connection.run(lambda client: guide.lead(client, plain, changed))
     usual = connection.address == DEFAULT_ADDRESS
     footer = _FOOTER.format(
@@ -105,6 +111,7 @@ def tour(*, connection: Connection, queries: Path, out: Path, limit: int) -> Non
         product_id=product_id,
         change=CHANGE,
         out=out,
+        shelf="" if shelf == PICTURES else f" --pictures {shelf}",
     )
     guide.out.print(Text(footer), soft_wrap=True)
 
@@ -117,6 +124,8 @@ class _Guide:
     folder: Path
     limit: int
     currency: str
+    pictures: Path
+    """Where the products' pictures are read."""
 
     async def lead(self, client: VitrineClient, plain: Query, changed: Query) -> str:
         """Go through every kind of query; return the id of the product that was refined."""
@@ -141,7 +150,7 @@ class _Guide:
 
     async def _refine(self, client: VitrineClient, product_id: str) -> Answer:
         answer = await client.search(SearchRequest(product_id=product_id, text=CHANGE, limit=self.limit))
-        picture = await _picture_of(client, product_id)
+        picture = await self._picture_of(client, product_id)
         return self._show("refined", answer, words=CHANGE, picture=picture)
 
     async def _talk(self, client: VitrineClient) -> list[Answer]:
@@ -157,7 +166,7 @@ class _Guide:
                     case "understood":
                         self.out.print(Text(describe_rewrite(event.understood)))
                         reference = next(iter(event.understood.references), "")
-                        row = replace(row, picture=await _picture_of(client, reference))
+                        row = replace(row, picture=await self._picture_of(client, reference))
                     case "result":
                         self.out.print(hits_table(event.result.hits))
                         row = replace(row, hits=tuple(event.result.hits))
@@ -182,8 +191,14 @@ class _Guide:
 
     def _save(self, name: str, rows: Sequence[Answer]) -> None:
         path = self.folder / f"{name}.png"
-        save_sheet(path, rows, None, currency=self.currency)
+        save_sheet(path, rows, self.pictures, currency=self.currency)
         self.out.print(Text(f"sheet: {path}", style="dim"), soft_wrap=True)
+
+    async def _picture_of(self, client: VitrineClient, product_id: str) -> bytes | None:
+        """Return the picture of the product, if one is named."""
+        if not product_id:
+            return None
+        return product_picture((await client.get_product(product_id)).product, self.pictures)
 
 
 def _conditions(described: DescribeResponse) -> str:
@@ -196,8 +211,3 @@ def _conditions(described: DescribeResponse) -> str:
     if (ordered := next((field for field in described.schema.fields if field.sort), None)) is not None:
         options.append(f" --sort {ordered.name}")
     return printable("".join(options))
-
-
-async def _picture_of(client: VitrineClient, product_id: str) -> bytes | None:
-    """Return the picture of the product, if one is named."""
-    return product_picture((await client.get_product(product_id)).product) if product_id else None

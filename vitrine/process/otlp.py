@@ -106,30 +106,35 @@ class _Recorded:
         if not self._own.is_recording() or not self._room.left:
             return nullcontext()
         self._room.left -= 1
-        return self._part(name, attributes)
-
-    def end(self, attributes: dict[str, Attribute], *, fault: str = "") -> None:
-        self._own.set_attributes(attributes)
-        if fault:
-            self._own.set_status(StatusCode.ERROR, fault)
-
-    @contextmanager
-    def _part(self, name: str, attributes: dict[str, Attribute]) -> Iterator[None]:
         own = self._tracer.start_span(
             name,
             context=trace.set_span_in_context(self._own),
             kind=SpanKind.CLIENT if "peer.service" in attributes else SpanKind.INTERNAL,
             attributes=attributes,
         )
-        try:
-            with entered(_Recorded(self._tracer, own, self._room)):
-                yield
-        except BaseException as error:
-            # The kind alone: a message may repeat what a shopper said.
-            own.set_status(StatusCode.ERROR, type(error).__name__)
-            raise
-        finally:
-            own.end()
+        return _Part(self._tracer, own, self._room)
+
+    def end(self, attributes: dict[str, Attribute], *, fault: str = "") -> None:
+        self._own.set_attributes(attributes)
+        if fault:
+            self._own.set_status(StatusCode.ERROR, fault)
+
+
+class _Part:
+    """A span below another while its block runs; for an exception it has the kind alone, for a message repeats words."""
+
+    def __init__(self, tracer: trace.Tracer, own: trace.Span, room: _Room) -> None:
+        self._own = own
+        self._entered = entered(_Recorded(tracer, own, room))
+
+    def __enter__(self) -> None:
+        self._entered.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._entered.__exit__(None, None, None)
+        if kind is not None:
+            self._own.set_status(StatusCode.ERROR, kind.__name__)
+        self._own.end()
 
 
 def _remote(traceparent: str) -> SpanContext:

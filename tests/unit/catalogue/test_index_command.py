@@ -64,7 +64,7 @@ def test_products_reach_the_service_with_their_pictures(shelf: Any, table: Path,
     assert (product.title, product.category, product.price, product.colour) == ("Shirt 1", "top", 1.5, "red")
     assert product.fields["price"].number == 1.5
     assert product.attributes == {"fabric": "linen"}
-    assert list(product.image_uris) == [product.image_uri] == [str((table.parent / "a.jpg").resolve())]
+    assert list(product.image_uris) == [product.image_uri] == ["a.jpg"]
     assert read_schema_message(shelf.options[0].schema) == shipped_schema()
 
 

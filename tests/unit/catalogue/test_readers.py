@@ -348,3 +348,29 @@ def test_other_paths_are_refused(folder: Path, name: str) -> None:
     """What is not there, and a file of another kind, are errors."""
     with pytest.raises(CatalogueError, match=r"no such file or folder|not a catalogue; expected"):
         open_catalogue(folder / name)
+
+
+def test_a_table_cannot_name_a_picture_outside_its_folder(folder: Path, picture: bytes) -> None:
+    """Neither by `..`, an absolute path, nor a link; unless the one who indexes allows it."""
+    (folder.parent / "private.jpg").write_bytes(picture)
+    (folder / "link.jpg").symlink_to(folder.parent / "private.jpg")
+    names = (
+        "../private.jpg",
+        str(folder.parent / "private.jpg"),
+        "link.jpg",
+        "/proc/self/environ",
+        "./a.jpg",
+    )
+    rows = [("id", "title", "image"), *((f"p{i}", "A", name) for i, name in enumerate(names))]
+    table = _write_csv(folder / "p.csv", rows)
+    *outside, inside = [row for row in open_catalogue(table).rows if isinstance(row, CatalogueProduct)]
+    assert [each.pictures for each in outside] == [()] * 4
+    assert all("lies outside" in each.errors[0].reason for each in outside)
+    assert [each.uri for each in inside.pictures] == ["a.jpg"]
+    allowed = [
+        row for row in open_catalogue(table, allow_outside=True).rows if isinstance(row, CatalogueProduct)
+    ]
+    assert [len(each.pictures) for each in allowed] == [1] * 5
+    assert [each.pictures[0].uri for each in allowed] == ["", "", "", "", "a.jpg"], (
+        "their paths are not published"
+    )

@@ -57,8 +57,8 @@ async def test_slot_is_given_back_after_success_and_failure() -> None:
     assert slots.in_flight == 0
 
 
-async def test_searches_beyond_the_target_shrink_the_limit_once_a_round() -> None:
-    """One that took longer than the target counts, however it ended; others that ran beside it count no second time."""
+async def test_searches_beyond_the_target_shrink_the_limit() -> None:
+    """One that took longer than the target counts, however it ended."""
     slots = limiter(initial=10, target_s=0.01)
 
     async def take_long() -> None:
@@ -66,11 +66,8 @@ async def test_searches_beyond_the_target_shrink_the_limit_once_a_round() -> Non
             await asyncio.sleep(0.02)
             raise DeadlineExceeded("late")
 
-    outcomes = await asyncio.gather(*(take_long() for _ in range(5)), return_exceptions=True)
-    assert [type(each) for each in outcomes] == [DeadlineExceeded] * 5
-    assert slots.limit == 9
-    with pytest.raises(DeadlineExceeded):
-        await take_long()
+    outcomes = await asyncio.gather(*(take_long() for _ in range(2)), return_exceptions=True)
+    assert [type(each) for each in outcomes] == [DeadlineExceeded] * 2
     assert slots.limit == 8
 
 

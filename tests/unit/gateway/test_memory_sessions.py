@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.adapters.memory_sessions import MemorySessions
-from gateway.conversation.sessions import LoggedTurn
+from gateway.conversation.sessions import LoggedTurn, Owner
 from gateway.errors import NotFound
 from gateway.metrics import Metrics
 from gateway.model import Deadline
@@ -25,17 +25,19 @@ def store(*, max_sessions: int = 10, max_bytes: int = 10_000, clock: Clock | Non
         ttl_s=60,
         max_sessions=max_sessions,
         max_bytes=max_bytes,
+        max_bytes_caller=10_000,
         max_bytes_each=10_000,
         clock=clock or Clock(),
     )
 
 
-async def hold(sessions: MemorySessions, session_id: str = "", picture: bytes = b"") -> str:
+async def hold(
+    sessions: MemorySessions, session_id: str = "", picture: bytes = b"", caller: str = "local"
+) -> str:
     """Hold a session for a turn, with a picture if one is given; give its id."""
-    async with sessions.hold(session_id, "", Deadline.after(30)) as session:
-        if picture:
-            turn = LoggedTurn(turn=rewrite_pb2.Turn(text="a", image_id="image:1"))
-            await sessions.record(session, turn, picture)
+    async with sessions.hold(session_id, Owner("", caller), Deadline.after(30)) as session:
+        turn = LoggedTurn(turn=rewrite_pb2.Turn(text="a", image_id="image:1" if picture else ""))
+        await sessions.record(session, turn, picture)
         return session.id
 
 
@@ -78,10 +80,35 @@ async def test_bytes_of_all_sessions_have_a_bound() -> None:
 async def test_a_session_that_made_room_during_its_turn_leaves_nothing() -> None:
     """What is recorded of a session that is gone takes no bytes."""
     sessions = store(max_sessions=1)
-    async with sessions.hold("", "", Deadline.after(30)) as session:
+    first = await hold(sessions)
+    size = sessions.size
+    async with sessions.hold(first, Owner(""), Deadline.after(30)) as session:
         await hold(sessions)
         await sessions.record(session, LoggedTurn(turn=rewrite_pb2.Turn(text="a")), b"x" * 100)
-    assert (len(sessions), sessions.size) == (1, 0)
+    assert (len(sessions), sessions.size) == (1, size)
+
+
+async def test_a_crowd_of_sessions_makes_room_for_itself() -> None:
+    """Where all together are too many, those of the caller who has most end; the one with a single session keeps it."""
+    metrics, sessions = Metrics(), store(max_sessions=5)
+    sessions.observe(metrics)
+    own = await hold(sessions, caller="shop")
+    for _ in range(20):
+        await hold(sessions, caller="crowd")
+    assert len(sessions) == 5
+    await hold(sessions, own, caller="shop")
+    labels = {"reason": "sessions"}
+    assert metrics.registry.get_sample_value("vitrine_gateway_sessions_evicted_total", labels) == 16
+
+
+async def test_bytes_of_a_crowd_make_room_for_themselves() -> None:
+    """Where all together hold too many bytes, the caller who holds most gives up its oldest."""
+    sessions = store(max_bytes=9_000)
+    own = await hold(sessions, caller="shop", picture=b"x" * 1_000)
+    for _ in range(5):
+        await hold(sessions, caller="crowd", picture=b"x" * 3_000)
+    assert sessions.size <= 9_000
+    await hold(sessions, own, caller="shop")
 
 
 async def test_the_gauges_show_what_is_held() -> None:

@@ -2,6 +2,7 @@
 """The bridge before a scripted gateway, both on loopback."""
 
 import io
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -74,6 +75,8 @@ class Gateway:
     products: list[Product]
     address: str = ""
     requests: list[Message] = field(default_factory=list)
+    slow_s: float = 0.0
+    """How long it takes to describe itself."""
 
     def answer(self, request: Any, *, route: query_pb2.Route.ValueType) -> search_pb2.SearchResponse:
         """Return the products that satisfy the filter, in the order in which they are held."""
@@ -170,6 +173,7 @@ class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
         request: catalogue_pb2.DescribeRequest,  # noqa: ARG002 - grpc's signature
         context: Any,  # noqa: ARG002
     ) -> catalogue_pb2.DescribeResponse:
+        time.sleep(self._gateway.slow_s)
         text = catalogue_pb2.FieldDescription.TYPE_TEXT
         wood = catalogue_pb2.FieldDescription(name="wood", type=text, values=["oak", "pine"], counts=[2, 1])
         return catalogue_pb2.DescribeResponse(

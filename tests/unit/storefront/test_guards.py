@@ -8,6 +8,7 @@ import pytest
 from aiohttp import FormData
 from aiohttp.test_utils import TestClient
 
+from storefront import forms
 from storefront.bridge import PAGE
 
 Client = TestClient[Any, Any]
@@ -88,9 +89,11 @@ async def test_foreign_page_may_not_post(client: Client, form: MakeForm) -> None
     assert statuses == [403, 403, 200]
 
 
-async def test_too_many_requests_are_refused(bridge: MakeClient) -> None:
-    """A request beyond the bound is told to come back, and is answered once there is room."""
-    client = await bridge(max_requests=1, upload_timeout_s=5.0)
+async def test_too_many_uploads_are_refused_and_the_page_is_served(
+    bridge: MakeClient, form: MakeForm
+) -> None:
+    """An upload beyond the bound is told to come back, and is answered once there is room; a GET is, all the while."""
+    client = await bridge(max_uploads=1, upload_timeout_s=5.0)
     begun, release = asyncio.Event(), asyncio.Event()
 
     async def held() -> AsyncIterator[bytes]:
@@ -102,9 +105,93 @@ async def test_too_many_requests_are_refused(bridge: MakeClient) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     busy = asyncio.create_task(client.post("/search", data=held(), headers=headers))
     await begun.wait()
-    while (refused := await client.get("/catalogue")).status != 503:  # noqa: ASYNC110 - of a server
+    while (refused := await client.post("/search", data=form('{"text": "dress"}'))).status != 503:  # noqa: ASYNC110 - of a server
         await asyncio.sleep(0.01)
     assert refused.headers["Retry-After"] == "1"
+    assert [(await client.get(path)).status for path in ("/", "/catalogue", "/healthz")] == [200] * 3
     release.set()
     assert (await busy).status == 400
-    assert (await client.get("/catalogue")).status == 200
+    assert (await client.post("/search", data=form('{"text": "dress"}'))).status == 200
+
+
+async def test_too_many_requests_are_refused(bridge: MakeClient, gateway: Any) -> None:
+    """What has no body is bounded too."""
+    client = await bridge(max_requests=1)
+    gateway.slow_s = 0.5
+    answers = await asyncio.gather(*(client.get("/catalogue") for _ in range(5)))
+    assert sorted(answer.status for answer in answers) == [200, 503, 503, 503, 503]
+
+
+async def test_an_upload_that_trickles_is_ended(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then is too slow after the first seconds, long before the whole time is up."""
+    monkeypatch.setattr(forms, "GRACE_S", 0.2)
+
+    async def trickling() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="request"\r\n\r\n'
+        for _ in range(200):
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = await client.post("/search", data=trickling(), headers=headers)
+    assert answer.status == 408
+    assert "16,000 bytes a second" in (await answer.json())["error"]["message"]
+
+
+async def test_an_upload_that_comes_along_is_not_ended(
+    client: Client, monkeypatch: pytest.MonkeyPatch, jpeg: bytes
+) -> None:
+    """The time that a form may take grows with what has come."""
+    monkeypatch.setattr(forms, "GRACE_S", 0.2)
+
+    async def steady() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="request"\r\n\r\n{"limit": 1}\r\n'
+        yield b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + jpeg
+        for _ in range(10):
+            yield bytes(4_000)
+            await asyncio.sleep(0.05)
+        yield b"\r\n--x--\r\n"
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert (await client.post("/search", data=steady(), headers=headers)).status == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//[", "http://]:x", "\u2100"])
+async def test_an_origin_that_is_no_address_is_refused(client: Client, form: MakeForm, origin: str) -> None:
+    """It is not the page's own, and no failure of ours."""
+    answer = await client.post("/search", data=form('{"text": "dress"}'), headers={"Origin": origin})
+    assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"secret" * 3_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused_like_anything_else(
+    client: Client, raw: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the security headers, without a version, without an echo, and without a traceback in the log."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(raw)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
+    assert b"Content-Security-Policy: default-src 'none'" in head
+    assert b"aiohttp" not in head
+    assert b"Python" not in head
+    assert body == b'{"error": {"message": "is no well-formed HTTP request"}}'
+    assert all(record.exc_info is None for record in caplog.records)
+    assert "secret" not in caplog.text
+
+
+async def test_no_answer_names_a_version(client: Client) -> None:
+    """Neither of the page, nor of an error."""
+    for path in ("/", "/nowhere", "/catalogue"):
+        assert (await client.get(path)).headers["Server"] == "vitrine"

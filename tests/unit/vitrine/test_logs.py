@@ -47,7 +47,7 @@ def test_of_an_exception_the_kinds_and_places_are_logged_and_no_message(log: io.
 
 def test_libraries_are_heard_from_warnings_on(log: io.StringIO) -> None:
     """At level debug a library would log what it is given; the rooms' own events are logged."""
-    for library in ("PIL.TiffImagePlugin", "httpx", "pymilvus", "urllib3.connectionpool", "anything"):
+    for library in ("PIL.TiffImagePlugin", "httpx", "h11", "urllib3.connectionpool", "anything"):
         logging.getLogger(library).debug("value: RED DRESS")
         logging.getLogger(library).info("value: RED DRESS")
         logging.getLogger(library).warning("trouble")

@@ -76,6 +76,8 @@ class Script:
     pages: int = 1
     """How many pages every search has."""
     requests: list[Any] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    """What each request had as `authorization`."""
 
     def fail(self, code: int, message: str, *details: Message) -> None:
         """Make every further call fail."""
@@ -86,6 +88,7 @@ class Script:
     def begin(self, request: Any, context: grpc.ServicerContext) -> None:
         """Note the request, then delay or fail as the script says."""
         self.requests.append(request)
+        self.tokens.append(dict(context.invocation_metadata()).get("authorization", ""))
         time.sleep(self.delay_s)
         if self.failure is not None:
             context.abort_with_status(rpc_status.to_status(self.failure))

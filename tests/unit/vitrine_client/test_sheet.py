@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_each_picture_is_drawn_in_its_place(tmp_path: Path) -> None:
     """The query's picture is at the left, the hits' pictures at the right of it."""
     (tmp_path / "p1.png").write_bytes(encoded(BLUE))
     answer = Answer(heading="image", picture=encoded(RED), hits=[hit("p1", str(tmp_path / "p1.png"))])
-    sheet = draw_sheet([answer])
+    sheet = draw_sheet([answer], pictures=tmp_path)
     columns = {sheet.getpixel((x, 150)): x for x in range(sheet.width)}
     assert columns[RED] < 290 < columns[BLUE] < 520
 
@@ -44,7 +45,9 @@ def test_rows_wrap_and_stack() -> None:
 def test_a_picture_that_cannot_be_read_leaves_a_frame(tmp_path: Path, data: bytes) -> None:
     """A missing or broken picture is drawn as a frame with the product's id, not as an error."""
     (tmp_path / "p1.png").write_bytes(data)
-    broken = draw_sheet([Answer(heading="image", picture=data, hits=[hit("p1", str(tmp_path / "p1.png"))])])
+    broken = draw_sheet(
+        [Answer(heading="image", picture=data, hits=[hit("p1", "p1.png")])], pictures=tmp_path
+    )
     missing = draw_sheet(
         [Answer(heading="image", picture=data, hits=[hit("p1", "https://example.org/p1.png")])]
     )
@@ -69,14 +72,28 @@ def test_any_words_can_be_drawn() -> None:
 
 def test_pictures_are_found_by_path_then_by_id(tmp_path: Path) -> None:
     """A product's own file comes first, then <folder>/<id>.jpg; an address on the net is never fetched."""
-    own = tmp_path / "own #1 100%25 name?.jpg"
-    own.write_bytes(b"own")
-    (tmp_path / "p1.jpg").write_bytes(b"by id")
-    for uri in (str(own), own.as_uri()):
-        assert product_picture(Product(id="p1", image_uri=uri), tmp_path) == b"own"
+    own, by_id = encoded(RED), encoded(BLUE)
+    path = tmp_path / "own #1 100%25 name?.jpg"
+    path.write_bytes(own)
+    (tmp_path / "p1.jpg").write_bytes(by_id)
+    for uri in (path.name, str(path), path.as_uri()):
+        assert product_picture(Product(id="p1", image_uri=uri), tmp_path) == own
     for uri in ("", "https://example.org/own.jpg", "/missing.jpg", "/nul\0.jpg"):
-        assert product_picture(Product(id="p1", image_uri=uri), tmp_path) == b"by id"
+        assert product_picture(Product(id="p1", image_uri=uri), tmp_path) == by_id
+
+
+def test_a_server_that_names_a_path_gets_no_other_file_drawn(tmp_path: Path) -> None:
+    """Pictures come from the folder that the user names; neither a device nor a pipe nor a neighbour is opened."""
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    (tmp_path / "private.jpg").write_bytes(encoded(RED))
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "link.jpg").symlink_to(tmp_path / "private.jpg")
+    private = str(tmp_path / "private.jpg")
+    for uri in (private, f"file://{private}", "../private.jpg", "link.jpg", "pipe.jpg", "/dev/zero"):
+        assert product_picture(Product(id="p1", image_uri=uri, image_uris=[uri]), folder) is None
         assert product_picture(Product(id="p1", image_uri=uri)) is None
+    assert product_picture(Product(id="../private"), folder) is None
 
 
 def test_the_picture_that_matched_is_drawn(tmp_path: Path) -> None:
@@ -86,7 +103,9 @@ def test_the_picture_that_matched_is_drawn(tmp_path: Path) -> None:
     uris = [str(tmp_path / "front.png"), str(tmp_path / "back.png"), "https://example.org/side.png"]
     product = Product(id="p1", image_uri=uris[0], image_uris=uris)
     for index, drawn in ((0, RED), (1, BLUE), (2, RED), (9, RED)):
-        sheet = draw_sheet([Answer(heading="x", hits=[Hit(product=product, image_index=index)])])
+        sheet = draw_sheet(
+            [Answer(heading="x", hits=[Hit(product=product, image_index=index)])], pictures=tmp_path
+        )
         colours = {colour for _, colour in sheet.getcolors(sheet.width * sheet.height) or []}
         assert ({RED, BLUE} & colours) == {drawn}
 

@@ -1,4 +1,7 @@
-"""Pictures of products, read from one folder and from nowhere else."""
+"""Pictures of products, read from one folder and from nowhere else: the page, the sheets and the tour read them here.
+
+Where a picture lies is said by a server, and a server may say anything.
+"""
 
 import os
 import stat
@@ -6,24 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from vitrine.preprocess import MAX_IMAGE_BYTES, ImageRejected, inspect_image
-
-_MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+from vitrine.image_header import MAX_IMAGE_BYTES, ImageFormat, ImageRejected, inspect_image
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """An encoded picture."""
+class LocalPicture:
+    """An encoded picture, and its format."""
 
     data: bytes
-    media_type: str
+    format: ImageFormat
 
 
-def read_picture(uri: str, folder: Path) -> Picture | None:
-    """Read the picture that the URI names.
+def read_picture(uri: str, folder: Path) -> LocalPicture | None:
+    """Read the picture that the URI names: a path in the folder, relative or absolute, or a file URL.
 
-    None where it is no file, lies outside the folder once every `..` and symbolic link is followed, or is no
-    JPEG, PNG or WebP picture within the limits of `vitrine.preprocess`.
+    None where it is no regular file, lies outside the folder once every `..` and symbolic link is followed, or is no
+    JPEG, PNG or WebP picture within the limits of `vitrine.image_header`.
     """
     path = _path_of(uri)
     if path is None:
@@ -34,7 +35,7 @@ def read_picture(uri: str, folder: Path) -> Picture | None:
         if not resolved.is_relative_to(root):
             return None
         data = _read_file(resolved)
-        return Picture(data, _MEDIA_TYPES[inspect_image(data).format])
+        return LocalPicture(data, inspect_image(data).format)
     except (
         OSError,
         ValueError,
