@@ -130,7 +130,11 @@ async def open_redis_sessions(
         retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
     )
     async with Redis.from_pool(pool) as client:
-        yield RedisSessions(client, ttl_s=ttl_s, bounds=bounds, timeout_s=timeout_s)
+        sessions = RedisSessions(client, ttl_s=ttl_s, bounds=bounds, timeout_s=timeout_s)
+        try:
+            yield sessions
+        finally:
+            await sessions.close()
 
 
 def _tls_options(url: str, tls: Tls | None) -> dict[str, Any]:
@@ -160,7 +164,14 @@ class RedisSessions:
         self._queues = TurnQueues()
         self._tokens: dict[str, str] = {}
         """Of the sessions held here."""
+        self._releases: set[asyncio.Task[None]] = set()
+        """Of locks whose turns have ended."""
         self._on_evicted: Callable[[int], None] = lambda _number: None
+
+    async def close(self) -> None:
+        """Wait for the locks that are being given back; each wait is bounded."""
+        if self._releases:
+            await asyncio.wait(self._releases)
 
     def observe(self, metrics: Metrics) -> None:
         """Shows evictions alone: the sessions are Redis's, and its own exporter counts its keys and bytes."""
@@ -290,7 +301,11 @@ class RedisSessions:
             yield
         finally:
             del self._tokens[session_id]
-            await self._release(lock, token)
+            release = asyncio.create_task(self._release(lock, token))
+            self._releases.add(release)
+            release.add_done_callback(self._releases.discard)
+            # The caller's next turn finds the lock free; a Redis that hangs costs this one no more than its deadline.
+            await asyncio.wait({release}, timeout=deadline.remaining_s())
 
     async def _take(self, lock: str, token: str, deadline: Deadline) -> bool:
         lease_ms = int((deadline.remaining_s() + _LEASE_MARGIN_S) * 1e3)
