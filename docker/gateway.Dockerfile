@@ -1,12 +1,14 @@
 # syntax=docker/dockerfile:1
 # The gateway.
 # Build from the repository's root: docker build -f docker/gateway.Dockerfile -t vitrine/gateway:0.1.0 .
-FROM python:3.11-slim-bookworm AS packages
+# A release is built on a digest: --build-arg PYTHON=python:3.11-slim-bookworm@sha256:...
+ARG PYTHON=python:3.11-slim-bookworm
+FROM ${PYTHON} AS packages
 COPY docker/requirements/gateway.txt /tmp/requirements.txt
-RUN python -m venv /opt/vitrine/venv \
-    && /opt/vitrine/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
+RUN python -m venv --without-pip /opt/vitrine/venv \
+    && pip --python /opt/vitrine/venv install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON}
 COPY --from=packages /opt/vitrine/venv /opt/vitrine/venv
 COPY vitrine /opt/vitrine/app/vitrine
 COPY catalogue /opt/vitrine/app/catalogue

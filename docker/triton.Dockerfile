@@ -5,7 +5,9 @@
 #   docker build -f docker/triton.Dockerfile -t vitrine/triton:0.1.0 .
 # TensorRT plans are built on the GPU that serves them, inside this image; the chart mounts them as a claim.
 # 26.07 is the oldest release without the known remote holes (CVE-2026-24207 and its kind).
-FROM nvcr.io/nvidia/tritonserver:26.07-py3
+# A release is built on a digest: --build-arg TRITON=nvcr.io/nvidia/tritonserver:26.07-py3@sha256:...
+ARG TRITON=nvcr.io/nvidia/tritonserver:26.07-py3
+FROM ${TRITON}
 COPY docker/requirements/triton.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir --no-deps --require-hashes --break-system-packages -r /tmp/requirements.txt \
     && rm /tmp/requirements.txt

@@ -30,6 +30,11 @@ from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
 
 SERVICE = rewrite_pb2.DESCRIPTOR.services_by_name["RewriteService"].full_name
 
+_OPTIONS = [
+    # A connection that ends has a gateway look for rewriters that came since.
+    ("grpc.max_connection_age_ms", 300_000),
+]
+
 _logger = logging.getLogger(__name__)
 
 
@@ -109,7 +114,7 @@ async def serving(
     settings: Settings, engine: Engine, metrics: Metrics, *, tracer: Tracer = UNTRACED
 ) -> AsyncIterator[Serving]:
     """Serve the engine and health; on leaving, calls in flight get their grace."""
-    server, health = aio.server(), health_aio.HealthServicer()
+    server, health = aio.server(options=_OPTIONS), health_aio.HealthServicer()
     servicer = RewriteServicer(
         engine,
         metrics,

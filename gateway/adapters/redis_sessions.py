@@ -18,6 +18,7 @@ All but the lock live as long as a session may be unused; the lock as long as it
 import asyncio
 import hashlib
 import logging
+import math
 import random
 import secrets
 from collections import OrderedDict, deque
@@ -57,6 +58,9 @@ LAYOUT = 2
 
 _TIMEOUT_S = 1.0
 """Of one step; the caller's deadline may leave less."""
+
+_SHARE = 0.5
+"""Of a turn's time that taking its session may last."""
 
 _CONNECTIONS = 64
 _LEASE_MARGIN_S = 1.0
@@ -309,7 +313,9 @@ class RedisSessions:
 
     async def _take(self, lock: str, token: str, deadline: Deadline) -> bool:
         lease_ms = int((deadline.remaining_s() + _LEASE_MARGIN_S) * 1e3)
-        return bool(await self._answer(self._client.set(lock, token, nx=True, px=lease_ms)))
+        taking = self._client.set(lock, token, nx=True, px=lease_ms)
+        # A turn that is answered without a session needs time for that.
+        return bool(await self._answer(taking, within_s=deadline.remaining_s() * _SHARE))
 
     async def _release(self, lock: str, token: str) -> None:
         """Let the next turn in; where Redis does not hear of it, the lease lapses by itself."""
@@ -318,9 +324,11 @@ class RedisSessions:
         except SessionStoreError:
             return
 
-    async def _answer(self, work: Awaitable[T]) -> T:
+    async def _answer(self, work: Awaitable[T], *, within_s: float = math.inf) -> T:
         with _translated(), span("redis", **{"peer.service": "redis"}):
-            async with asyncio.timeout(2 * self._timeout_s):  # a connection, and an answer on it
+            async with asyncio.timeout(
+                min(within_s, 2 * self._timeout_s)
+            ):  # a connection, and an answer on it
                 return await work
 
 

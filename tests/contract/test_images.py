@@ -74,16 +74,45 @@ def test_an_image_runs_as_the_charts_user(image: str) -> None:
 def test_an_image_is_made_of_what_is_pinned(image: str) -> None:
     """Base images have a version, packages hashes, and nothing is fetched but by pip."""
     text = dockerfile(image)
-    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
-    assert all(":" in base and not base.endswith(":latest") for base in bases)
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.MULTILINE))
+    bases = re.findall(r"^FROM \$\{(\w+)\}", text, re.MULTILINE)
+    assert len(bases) == len(re.findall(r"^FROM ", text, re.MULTILINE)), (
+        "a base is an argument: a digest can be given"
+    )
+    assert all(":" in arguments[base] and not arguments[base].endswith(":latest") for base in bases)
     assert "--require-hashes" in text
     assert not re.search(r"\b(curl|wget|apt-get|git clone)\b|^ADD ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_every_package_is_installed_by_its_hash(image: str) -> None:
+    """No pip fetches what no list of hashes names: neither a dependency nor, for a build, a setuptools of its own."""
+    text = dockerfile(image).replace("\\\n", " ")
+    commands = re.findall(r"\bpip (?:--python \S+ )?(?:install|wheel) ([^&\n]*)", text)
+    assert commands
+    for options in commands:
+        assert "--no-deps" in options
+        assert any(name in options for name in ("--require-hashes", "--no-index", "--no-build-isolation"))
+    lists = (DOCKER / "requirements").glob("*.txt")
+    for path in lists:
+        content = path.read_text(encoding="utf-8")
+        assert content.count("--hash=sha256:") >= len(pins(path)) > 0, path.name
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_holds_nothing_of_other_rooms(image: str) -> None:
+    """What trains, draws, tests, builds or belongs to Triton's wheel on one machine is in no image."""
+    held = pins(DOCKER / "requirements" / f"{image}.txt").keys()
+    elsewhere = {"torch", "transformers", "skia-python", "nvidia-pytriton", "opencv-python-headless", "gevent",
+                 "geventhttpclient", "pyzmq", "milvus-lite", "pytest", "ruff", "mypy", "pip", "setuptools", "wheel",
+                 "huggingface-hub", "hf-xet"}  # fmt: skip
+    assert held & elsewhere == set()
 
 
 def test_triton_is_no_release_with_known_holes() -> None:
     """The base of the Triton image is 26.07 or later."""
     version = re.search(
-        r"^FROM nvcr\.io/nvidia/tritonserver:(\d+)\.(\d+)-", dockerfile("triton"), re.MULTILINE
+        r"^ARG TRITON=nvcr\.io/nvidia/tritonserver:(\d+)\.(\d+)-", dockerfile("triton"), re.MULTILINE
     )
     assert version is not None
     assert (int(version[1]), int(version[2])) >= OLDEST_TRITON

@@ -84,15 +84,17 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* Replicas are spread over nodes as far as there are any. */}}
+{{/* Replicas are spread over zones and nodes as far as there are any. */}}
 {{- define "vitrine.spread" -}}
 topologySpreadConstraints:
+  {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - maxSkew: 1
-    topologyKey: kubernetes.io/hostname
+    topologyKey: {{ $key }}
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
       matchLabels:
-        {{- include "vitrine.selectorLabels" . | nindent 8 }}
+        {{- include "vitrine.selectorLabels" $ | nindent 8 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "vitrine.containerSecurity" -}}
@@ -117,7 +119,7 @@ capabilities:
 {{- if .Values.milvus.enabled -}}
 {{- printf "http://%s:19530" (include "vitrine.name" (list . "milvus")) -}}
 {{- else -}}
-{{- required "milvus.uri is needed: the address of your Milvus (2.6.10 or later), such as http://milvus.search.svc:19530; or set milvus.enabled=true for a small one inside this release" .Values.milvus.uri -}}
+{{- required "milvus.uri is needed: the address of your Milvus (2.6.19 or later), such as http://milvus.search.svc:19530; or set milvus.enabled=true for a small one inside this release" .Values.milvus.uri -}}
 {{- end -}}
 {{- end -}}
 
@@ -140,15 +142,57 @@ capabilities:
 {{- toYaml .Values.networkPolicy.scrapers -}}
 {{- end -}}
 
-{{/* Names are looked up in the cluster's DNS. */}}
+{{/* Names are looked up in the cluster's DNS, or in its cache on the node. */}}
 {{- define "vitrine.dnsEgress" -}}
 - to:
-    - namespaceSelector:
-        matchLabels:
-          kubernetes.io/metadata.name: kube-system
+    {{- toYaml .Values.networkPolicy.dns.peers | nindent 4 }}
   ports:
-    - { protocol: UDP, port: 53 }
-    - { protocol: TCP, port: 53 }
+    {{- range .Values.networkPolicy.dns.ports }}
+    - { protocol: UDP, port: {{ . }} }
+    - { protocol: TCP, port: {{ . }} }
+    {{- end }}
+{{- end -}}
+
+{{/* Peers behind a URL: those that are given, else read from its host. Call with (list . URL "milvus"). */}}
+{{- define "vitrine.urlPeers" -}}
+{{- $root := index . 0 -}}
+{{- $host := (urlParse (index . 1)).host | regexFind "^[^:]+" -}}
+{{- $key := index . 2 -}}
+{{- $inside := regexFind "[^.]+[.]svc([.].*)?$" $host -}}
+{{- with index $root.Values.networkPolicy.egress $key -}}
+{{- toYaml . -}}
+{{- else -}}
+{{- if regexMatch "^[0-9]+([.][0-9]+){3}$" $host -}}
+- ipBlock: { cidr: {{ $host }}/32 }
+{{- else if $inside -}}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ regexFind "^[^.]+" $inside }}
+{{- else if and $host (not (contains "." $host)) -}}
+- podSelector: {}
+{{- else -}}
+{{- fail (printf "networkPolicy.egress.%s is needed: nothing in the cluster says whom %s means; give its peers, such as [{ipBlock: {cidr: 203.0.113.7/32}}]" $key (default "its address" $host)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The way to the collector of spans; nothing where there is none. */}}
+{{- define "vitrine.tracesEgress" -}}
+{{- with .Values.traces.endpoint -}}
+- ports: [{ port: {{ include "vitrine.urlPort" . }} }]
+  to:
+    {{- include "vitrine.urlPeers" (list $ . "traces") | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{/* A quantity of memory in bytes. */}}
+{{- define "vitrine.bytes" -}}
+{{- if kindIs "string" . -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[a-zA-Z]*$" .)) | int64 -}}
+{{- else -}}
+{{- int64 . -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Whether tokens, certificates or a mesh say who calls; refuses values that leave it open without saying so. */}}
