@@ -25,7 +25,6 @@ JUMP_S = 3_600.0
 INGESTED = 96
 """Products of the ingest that is killed."""
 INGEST_S = 120.0
-MODEL = "text_encoder/1/model.onnx"
 
 
 def accidents(load: Load, *, disk: Disk | None, clock: Clock | None, seconds: float) -> Iterator[Fault]:
@@ -62,13 +61,13 @@ def _corrupt_model() -> Fault:
 
     def begin(service: Service) -> None:
         file = path(service)
-        shutil.copy2(file, file.with_suffix(".whole"))
+        shutil.copy2(file, service.settings.state / "whole.onnx")
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
         os.kill(service.pid("triton"), signal.SIGKILL)
 
     def end(service: Service) -> None:
         file = path(service)
-        file.with_suffix(".whole").replace(file)
+        shutil.move(service.settings.state / "whole.onnx", file)
         await_(lambda: service.is_ready("triton"))
 
     return Fault(target="model file", name="cut in half", begin=begin, end=end, seconds=10.0)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.chaos.faults import Fault
-from tests.chaos.load import OK, Load, Sample, wrong_answers
+from tests.chaos.load import DEADLINE_S, OK, Load, Sample, wrong_answers
 from tests.chaos.service import REDIS, Resources, Service
 from vitrine.client import VitrineClient, VitrineError
 
@@ -62,6 +62,8 @@ class Outcome:
     lost: list[str]
     latest_ms: float
     """The longest that an answer came after its deadline, less the client's own lag; negative: before."""
+    served_late_ms: float
+    """The same by the gateway's own clock, for searches and turns."""
     recovery_s: float
     degraded: int
     outage_s: float
@@ -98,6 +100,7 @@ async def _run(
     service: Service, load: Load, fault: Fault, bounds: Bounds, before: dict[str, Resources]
 ) -> Outcome:
     begun = time.monotonic()
+    list(service.calls())
     await asyncio.to_thread(fault.begin, service)
     await asyncio.sleep(fault.seconds)
     await asyncio.to_thread(fault.end, service)
@@ -114,6 +117,7 @@ async def _run(
         wrong=await asyncio.to_thread(wrong_answers, samples, load.material, load.index),
         lost=lost,
         latest_ms=round(max(_late(each, load) for each in samples) * 1e3, 1),
+        served_late_ms=_served_late_ms(service),
         recovery_s=round(calm - ended, 2),
         degraded=sum(bool(each.degraded) for each in samples),
         outage_s=_outage(samples),
@@ -166,6 +170,11 @@ def _late(sample: Sample, load: Load) -> float:
     return sample.ended - due - (load.lag(due, sample.ended) if sample.ended > due else 0.0)
 
 
+def _served_late_ms(service: Service) -> float:
+    took = [ms for method, _, ms in service.calls() if method in {"Search", "Converse"}]
+    return round(max(took, default=0.0) - DEADLINE_S * 1e3, 1)
+
+
 def _outage(samples: Sequence[Sample]) -> float:
     failed = [each.ended for each in samples if each.status != OK]
     return round(max(failed) - min(failed), 2) if failed else 0.0
@@ -190,8 +199,14 @@ def _breaches(outcome: Outcome, samples: Sequence[Sample], bounds: Bounds) -> It
         yield f"{len(outcome.lost)} lost, the first: {outcome.lost[0]}"
     if other := {status for status in outcome.statuses if status not in OUTAGE}:
         yield f"statuses of no fault: {', '.join(sorted(other))}"
-    if outcome.latest_ms > bounds.late_s * 1e3:
-        yield f"an answer came {outcome.latest_ms:.0f} ms after its deadline"
+    yield from (
+        f"{said} {late:.0f} ms after its deadline"
+        for said, late in (
+            ("an answer came", outcome.latest_ms),
+            ("the gateway ended a call", outcome.served_late_ms),
+        )
+        if late > bounds.late_s * 1e3
+    )
     if outcome.recovery_s > bounds.recovery_s:
         yield f"full service came {outcome.recovery_s:.1f} s after the end"
     yield from _harmed(outcome.target, samples, bounds)
