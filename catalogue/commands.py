@@ -37,6 +37,7 @@ _NO_INDEX = {
 class _Options:
     rebuild: bool
     rebuild_if_stale: bool
+    confirmed: bool
     fetch: FetchSettings | None
 
 
@@ -55,6 +56,12 @@ class _Options:
     "--rebuild-if-stale",
     is_flag=True,
     help="Do so only where other encoders made the index that is there, or another schema.",
+)
+@click.option(
+    "--yes",
+    "confirmed",
+    is_flag=True,
+    help="Let a rebuild leave less than half of the products that there are.",
 )
 @click.option("--fetch-pictures", is_flag=True, help="Fetch the pictures that are named by URL.")
 @click.option(
@@ -90,6 +97,7 @@ def index(
     schema_file: Path | None,
     rebuild: bool,
     rebuild_if_stale: bool,
+    confirmed: bool,
     fetch_pictures: bool,
     pictures_cache: Path | None,
     allowed_hosts: tuple[str, ...],
@@ -109,7 +117,7 @@ def index(
     start = time.monotonic()
     report = Report()
     fetch = _fetch_settings(pictures_cache, allowed_hosts, wanted=fetch_pictures)
-    options = _Options(rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, fetch=fetch)
+    options = _Options(rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, confirmed=confirmed, fetch=fetch)
     connection = place.connection(timeout)
     try:
         schema = read_schema(schema_file) if schema_file is not None else None
@@ -178,6 +186,7 @@ def _send(connection: Connection, catalogue: OpenCatalogue, report: Report, opti
                     report,
                     rebuild=options.rebuild,
                     rebuild_if_stale=options.rebuild_if_stale,
+                    confirm_shrink=options.confirmed,
                     fetcher=fetcher,
                     timeout_s=connection.timeout_s,
                     progress=lambda done: bar.update(task, completed=done),

@@ -42,6 +42,8 @@ class Report:
     """Pictures that could not be read; their products are there."""
     index: str = ""
     """What readers use now; known at the end."""
+    replaced: catalogue_pb2.ReplacedIndex | None = None
+    """Which index a rebuild took the place of; known at the end."""
     ended: bool = False
     """Whether the service has answered to the last product."""
     refusals: list[Refusal] = field(default_factory=list)
@@ -77,6 +79,7 @@ class Report:
         self.without_image, self.without_words = answer.without_image, answer.without_words
         self.cut = answer.cut
         self.index = answer.index
+        self.replaced = answer.replaced if answer.HasField("replaced") else None
         for error in answer.errors:
             self._quote(Refusal(f"product {error.product_id}", error.field, error.reason))
 

@@ -27,6 +27,9 @@ def as_json(path: Path, report: Report, seconds: float) -> dict[str, object]:
         "path": str(path),
         "index": report.index,
         "ended": report.ended,
+        "replaced": None
+        if report.replaced is None
+        else {"index": report.replaced.index, "products": report.replaced.products},
         "written": report.written,
         "unchanged": report.unchanged,
         "rejected": report.rejected,
@@ -43,6 +46,11 @@ def as_json(path: Path, report: Report, seconds: float) -> dict[str, object]:
 
 
 def _remarks(path: Path, report: Report) -> Iterator[str]:
+    if report.replaced is not None:
+        yield (
+            f"{report.replaced.products_now:,} products take the place of {report.replaced.products:,} in"
+            f" {report.replaced.index}: `vitrine restore` puts it back"
+        )
     if report.without_image:
         yield f"{report.without_image:,} without a picture: their words alone find them"
     if report.without_words:

@@ -32,6 +32,7 @@ from gateway.readiness import (
     CATALOGUE_SERVICE,
     OVERALL,
     SEARCH_SERVICE,
+    STARTED,
     ProbeSettings,
     Readiness,
 )
@@ -67,10 +68,17 @@ class Dependencies:
     """What stands behind the ports."""
 
     encoder: Encoder
+    next_encoder: Encoder | None = None
+    """The encoders of the index to come, which serve beside the others while it is built."""
     index: VectorIndex
     administrator: IndexAdministrator
     rewriter: Rewriter | None
     sessions: SessionStore
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return all encoders, the newest last."""
+        return (self.encoder,) if self.next_encoder is None else (self.encoder, self.next_encoder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +115,15 @@ async def serving_gateway(
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
-    compatibility = Compatibility(dependencies.encoder, dependencies.index)
+    encoders = Encoders(dependencies.encoders)
+    compatibility = Compatibility(encoders, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
     crowding = open_crowding(settings, metrics)
     lanes = _lanes(settings, metrics)
+    batch_lane = _batch_lane(settings, lanes, metrics)
     retrieval = Retrieval(
-        encoder=dependencies.encoder,
+        encoders=encoders,
         index=dependencies.index,
         compatibility=compatibility,
         summary=summary,
@@ -126,7 +136,7 @@ async def serving_gateway(
         Writing(
             dependencies.index,
             dependencies.administrator,
-            Encoders([PacedEncoder(dependencies.encoder, _batch_lane(settings, lanes, metrics))]),
+            Encoders([PacedEncoder(encoder, batch_lane) for encoder in dependencies.encoders]),
             metrics,
         ),
         retrieval.products,
@@ -143,7 +153,7 @@ async def serving_gateway(
         options=server_options(settings),
     )
     readiness = await _readiness(
-        settings, dependencies, compatibility=compatibility, health=health, metrics=metrics
+        settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
     )
     await listeners.start()
     try:
@@ -169,6 +179,7 @@ async def serving_gateway(
 async def _readiness(
     settings: Settings,
     dependencies: Dependencies,
+    encoders: Encoders,
     *,
     compatibility: Compatibility,
     health: health_aio.HealthServicer,
@@ -181,15 +192,16 @@ async def _readiness(
             metrics.serving.labels(service or "all").set(serves)
             await health.set(service, _SERVING if serves else _NOT_SERVING)
 
-    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE), False))
+    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE, STARTED), False))
     return Readiness(
-        dependencies.encoder,
+        encoders,
         dependencies.index,
         compatibility,
         settings=ProbeSettings(
             timeout_s=settings.probe_timeout_ms / 1e3, failures=max(1, settings.probe_failures)
         ),
         tell=tell,
+        answered=metrics.last_answer,
     )
 
 

@@ -10,6 +10,8 @@
     ├── DeadlineExceeded    DEADLINE_EXCEEDED    the caller's time ran out
     ├── FailedPrecondition  FAILED_PRECONDITION  an operator must act first
     ├── Aborted             ABORTED              overtaken by a change; begin again
+    ├── EncodersExchanged   ABORTED              other encoders answered than made the index
+    ├── IndexSwapped        ABORTED              other encoders made the index that is in use now
     ├── ShuttingDown        UNAVAILABLE          this gateway ends; another one answers
     └── DependencyError     UNAVAILABLE          Triton, Milvus or Redis did not answer
 
@@ -104,6 +106,26 @@ class Aborted(SearchError, InvalidValue):  # noqa: N818
     """What a field of the call builds on was changed by another; the reason says where to begin again."""
 
     code = grpc.StatusCode.ABORTED
+
+
+class EncodersExchanged(SearchError):  # noqa: N818
+    """Other encoders answered than made the index, again and again: several sets serve behind one address."""
+
+    code = grpc.StatusCode.ABORTED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the encoders are being exchanged: nothing was computed by those that made the index; try again"
+        )
+
+
+class IndexSwapped(SearchError):  # noqa: N818
+    """Another index than the call began with is in use, which other encoders made: begin again with it."""
+
+    code = grpc.StatusCode.ABORTED
+
+    def __init__(self) -> None:
+        super().__init__("the index was replaced by one of other encoders meanwhile: try again")
 
 
 class ShuttingDown(SearchError):  # noqa: N818

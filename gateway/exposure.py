@@ -59,18 +59,18 @@ def _check_exposure(settings: "Settings") -> None:
     where = " and ".join(reachable)
     if reachable and not settings.callers and ANYBODY_CALLS not in words:
         raise InvalidSettings(
-            f"GATEWAY_CALLERS must name the file of callers, since {where} is beyond loopback: whoever reaches it could"
+            f"GATEWAY_CALLERS must name the file of callers, since {where} can be reached from elsewhere: whoever reaches it could"
             f" search, write and delete. GATEWAY_OPEN={ANYBODY_CALLS} says that this is meant"
         )
     if not settings.catalogue_listen and not is_local(settings.listen) and WRITES_WITH_SEARCHES not in words:
         raise InvalidSettings(
-            f"GATEWAY_CATALOGUE_LISTEN must be an address of its own, since {settings.listen} is beyond loopback:"
+            f"GATEWAY_CATALOGUE_LISTEN must be an address of its own, since {settings.listen} can be reached from elsewhere:"
             f" whoever may reach the search could try to write. GATEWAY_OPEN={WRITES_WITH_SEARCHES} says that this is meant"
         )
     in_clear = settings.callers and not settings.tls_cert and not settings.mesh_header
     if reachable and in_clear and TOKENS_IN_CLEAR not in words:
         raise InvalidSettings(
-            f"GATEWAY_TLS_CERT and GATEWAY_TLS_KEY must be set, since {where} is beyond loopback: tokens would go in clear."
+            f"GATEWAY_TLS_CERT and GATEWAY_TLS_KEY must be set, since {where} can be reached from elsewhere: tokens would go in clear."
             f" GATEWAY_OPEN={TOKENS_IN_CLEAR} says that this is meant, as where a mesh or a proxy encrypts"
         )
 

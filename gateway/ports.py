@@ -37,7 +37,7 @@ class Encoder(Protocol):
     """Turns words and pictures into embeddings: one Triton call."""
 
     async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
-        """Return one L2-normalised row of float32 for each row of the inputs, and which texts were cut.
+        """Return one L2-normalised row of float32 for each row of the inputs, which texts were cut, and who computed it.
 
         Raises:
             InvalidQuery: a picture cannot be decoded; names the field `image` and the reason.
@@ -70,6 +70,7 @@ class VectorIndex(Protocol):
         limit: int,
         words: Sequence[str] = (),
         sort: Sort | None = None,
+        manifest: str = "",
         timeout_s: float,
     ) -> Pool:
         """Return the best products by weights.text * S_text + weights.image * S_image, then by id, exactly.
@@ -83,11 +84,18 @@ class VectorIndex(Protocol):
         filters; otherwise the MAX_POOL best by score are ordered, and the pool is not complete.
 
         The answer comes from one collection, never from two, also while an index is being swapped.
+
+        Raises:
+            IndexSwapped: other encoders made the collection in use than those of `manifest`, where it is given.
         """
         ...
 
-    async def get(self, ids: Sequence[str], *, timeout_s: float) -> list[StoredProduct]:
-        """Return the products that exist, with the vectors of all their pictures, in the order of the ids."""
+    async def get(self, ids: Sequence[str], *, manifest: str = "", timeout_s: float) -> list[StoredProduct]:
+        """Return the products that exist, with the vectors of all their pictures, in the order of the ids.
+
+        Raises:
+            IndexSwapped: as `search`.
+        """
         ...
 
     async def count(self, filters: Filter, *, timeout_s: float) -> int:

@@ -19,7 +19,7 @@ from gateway.assembly import Dependencies, serving_gateway
 from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
 from gateway.settings import MEMORY, Settings
-from vitrine.process.lifecycle import metrics_endpoint, stop_signal
+from vitrine.process.lifecycle import Heartbeat, metrics_endpoint, stop_signal
 from vitrine.process.tracing import Tracer, open_tracer
 
 _logger = logging.getLogger(__name__)
@@ -34,10 +34,12 @@ async def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event) -> None:
+    heart = Heartbeat(silent_s=settings.liveness_s)
     async with (
         _opened(settings) as dependencies,
         serving_gateway(settings, dependencies, tracer=tracer) as gateway,
-        metrics_endpoint(settings.metrics_listen, gateway.metrics.registry),
+        heart.beating(),
+        metrics_endpoint(settings.metrics_listen, gateway.metrics.registry, heart.alive),
     ):
         log_event(_logger, logging.INFO, "serving", listen=settings.listen, port=gateway.port)
         await told_to_stop.wait()
@@ -49,6 +51,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
     access = behind(settings)
     async with AsyncExitStack() as stack:
         encoder = await stack.enter_async_context(open_triton(settings.triton, tls=access.triton))
+        next_encoder = (
+            await stack.enter_async_context(open_triton(settings.triton_next, tls=access.triton))
+            if settings.triton_next
+            else None
+        )
         index = await stack.enter_async_context(
             open_milvus(settings.milvus, token=access.milvus_token, tls=access.milvus)
         )
@@ -59,7 +66,12 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
         )
         sessions = await stack.enter_async_context(open_sessions(settings))
         yield Dependencies(
-            encoder=encoder, index=index, administrator=index, rewriter=rewriter, sessions=sessions
+            encoder=encoder,
+            next_encoder=next_encoder,
+            index=index,
+            administrator=index,
+            rewriter=rewriter,
+            sessions=sessions,
         )
 
 

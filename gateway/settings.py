@@ -26,6 +26,9 @@ class Settings:
     metrics_listen: str = "127.0.0.1:7701"
     """Empty: no metrics endpoint."""
     triton: str = "127.0.0.1:7711"
+    triton_next: str = ""
+    """Other encoders, beside those of `triton`: a rebuild is made with them, and searches are answered by those that made
+    the index in use, wherever they serve. Empty: no others."""
     milvus: str = "http://127.0.0.1:19530"
     rewriter: str = ""
     """Empty: no rewriter."""
@@ -167,6 +170,9 @@ class Settings:
     probe_timeout_ms: int = 2_000
     probe_failures: int = 3
     """Failed probes in a row that make a dependency count as gone."""
+
+    liveness_s: float = 15.0
+    """The event loop may stand still so long before `/livez`, beside the metrics, says so."""
 
     drain_s: float = 5.0
     """Between saying NOT_SERVING and refusing calls: balancers take that long to look."""

@@ -61,7 +61,7 @@ class TritonPythonModel:
                     "Request timeout expired before it was prepared", pb_utils.TritonError.UNAVAILABLE
                 )
             prepared = [tensor for name in self._inputs for tensor in self._prepared(request, name)]
-            return pb_utils.InferenceResponse([*prepared, self._said(len(prepared[0].as_numpy()))])
+            return pb_utils.InferenceResponse([*prepared, self._said(request)])
         except ImageRejected as error:
             return _invalid(request, f"image: {error.reason}")
         except UnicodeDecodeError:
@@ -78,8 +78,9 @@ class TritonPythonModel:
         token_ids, cut = self._tokenizer.encode([data.decode() for data in values])
         return [pb_utils.Tensor("token_ids", token_ids), pb_utils.Tensor("text_cut", cut[:, np.newaxis])]
 
-    def _said(self, rows: int) -> pb_utils.Tensor:
+    def _said(self, request: pb_utils.InferenceRequest) -> pb_utils.Tensor:
         """Return what these models are, once a row: whoever reads the embeddings holds it against the index."""
+        rows = len(pb_utils.get_input_tensor_by_name(request, self._inputs[0]).as_numpy())
         return pb_utils.Tensor("manifest", np.repeat(self._manifest, rows, axis=0))
 
 

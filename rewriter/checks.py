@@ -7,6 +7,7 @@ from rewriter.catalogues import schema_of
 from rewriter.nlu.conditions import read_known
 from rewriter.nlu.dialogue_state import SEARCHES
 from rewriter.nlu.lexicon import Lexicon, LexiconCache
+from rewriter.nlu.words import fold
 from vitrine.domain import limits
 from vitrine.domain.schema import KEYWORD_KINDS, Kind, Schema, SchemaError
 from vitrine.v1 import query_pb2, rewrite_pb2
@@ -68,7 +69,7 @@ def _numbers(product: query_pb2.Product, schema: Schema) -> Iterator[tuple[str, 
 
 def _sizes(request: rewrite_pb2.RewriteRequest) -> Iterator[tuple[str, int, int, str]]:
     """Yield every bounded part of a request: its name, its size, the limit, the unit."""
-    yield "text", len(request.text), limits.MAX_QUERY_LENGTH, "characters"
+    yield "text", _length(request.text), limits.MAX_QUERY_LENGTH, "characters"
     yield "product_id", len(request.product_id), limits.MAX_ID_LENGTH, "characters"
     yield "history", len(request.history), limits.MAX_HISTORY_TURNS, "turns"
     yield "facets", len(request.facets), limits.MAX_FACETS, "facets"
@@ -76,9 +77,14 @@ def _sizes(request: rewrite_pb2.RewriteRequest) -> Iterator[tuple[str, int, int,
         yield f"facets[{number}].values", len(facet.values), limits.MAX_FACET_VALUES, "values"
     for number, turn in enumerate(request.history):
         name = f"history[{number}]"
-        yield f"{name}.text", len(turn.text), limits.MAX_QUERY_LENGTH, "characters"
-        yield f"{name}.rewrite.query", len(turn.rewrite.query), limits.MAX_QUERY_LENGTH, "characters"
+        yield f"{name}.text", _length(turn.text), limits.MAX_QUERY_LENGTH, "characters"
+        yield f"{name}.rewrite.query", _length(turn.rewrite.query), limits.MAX_QUERY_LENGTH, "characters"
         yield f"{name}.shown", len(turn.shown), limits.MAX_SHOWN, "products"
+
+
+def _length(text: str) -> int:
+    """Return the characters of a text, as it stands or as it is compared: some letters unfold into eighteen."""
+    return len(text) if text.isascii() else max(len(text), len(fold(text)))
 
 
 def _violations(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest) -> Iterator[str]:

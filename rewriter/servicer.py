@@ -18,9 +18,13 @@ from grpc_status import rpc_status
 from rewriter.checks import InvalidRequest, check_request
 from rewriter.engines.port import Engine, EngineError
 from rewriter.metrics import Metrics
+from rewriter.nlu.words import opening
 from vitrine.process.logs import log_event
 from vitrine.process.tracing import UNTRACED, Span, Tracer, read_traceparent
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
+
+MAX_READ_WORDS = 200
+"""Words and commas of a turn that are read: a reader's time grows with them, and no encoder sees more of a query."""
 
 RETRY_AFTER_MS = 100
 """What a refused caller is told to wait."""
@@ -99,6 +103,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
     ) -> rewrite_pb2.Rewrite:
         started = time.perf_counter()
         check_request(request)
+        request = as_read(request)
         asked_s = self._default_timeout_s if remaining_s is None else remaining_s
         rewrite = await self._engine.rewrite(request, timeout_s=min(asked_s, self._max_timeout_s))
         route = query_pb2.Route.Name(rewrite.route)
@@ -145,6 +150,17 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             {"rpc.system": "grpc", "rpc.grpc.status_code": code.value[0]},
             fault=code.name if code is grpc.StatusCode.UNAVAILABLE else "",
         )
+
+
+def as_read(request: rewrite_pb2.RewriteRequest) -> rewrite_pb2.RewriteRequest:
+    """Return the request with the words of its turn that are read; the rest of a longer one is left alone."""
+    read = opening(request.text, MAX_READ_WORDS)
+    if len(read) == len(request.text):
+        return request
+    cut = rewrite_pb2.RewriteRequest()
+    cut.CopyFrom(request)
+    cut.text = read
+    return cut
 
 
 def _request_id(context: _Context) -> str:

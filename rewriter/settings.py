@@ -1,5 +1,6 @@
 """The rewriter's settings: every field of `Settings` is an environment variable."""
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
@@ -49,7 +50,7 @@ class Settings:
     model_least_certainty: float = 0.0
     """From 0 to 1: a reading with a less certain choice goes to the rules."""
     openai_url: str = ""
-    """Where the API begins, such as http://vllm:8000/v1."""
+    """Where the API begins, such as http://vllm:8000/v1; https where a key goes with it, but for this machine's own."""
     openai_model: str = ""
     openai_api_key: str = field(default="", repr=False)
     openai_api_key_file: str = ""
@@ -97,10 +98,19 @@ class Settings:
             raise InvalidSettings(
                 f"{_variable('openai_url')} must be an http(s) URL, got {self.openai_url!r}"
             )
+        if parts.scheme == "http" and self._has_key and not _is_loopback(parts.hostname or ""):
+            raise InvalidSettings(
+                f"{_variable('openai_url')} must be https where a key goes with it, unless it is this machine's own:"
+                " anybody on the way could read the key"
+            )
         if not self.openai_model:
             raise InvalidSettings(f"{_variable('openai_model')} must name the model")
         if self.openai_api_key and self.openai_api_key_file:
             raise InvalidSettings(f"{_variable('openai_api_key')} and its _FILE exclude each other")
+
+    @property
+    def _has_key(self) -> bool:
+        return bool(self.openai_api_key or self.openai_api_key_file)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -112,6 +122,13 @@ class Settings:
         if not self.openai_api_key_file:
             return self.openai_api_key
         return read_secret(self.openai_api_key_file, _variable("openai_api_key_file"))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _variable(name: str) -> str:

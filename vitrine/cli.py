@@ -13,6 +13,7 @@ _OWN = {
     "search": "vitrine.commands.search:search",
     "chat": "vitrine.commands.chat:chat",
     "status": "vitrine.commands.status:status",
+    "restore": "vitrine.commands.restore:restore",
     "tour": "vitrine.commands.tour:tour",
     "token": "vitrine.commands.token:token",
 }

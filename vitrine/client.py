@@ -175,6 +175,7 @@ class VitrineClient:
         *,
         rebuild: bool = False,
         rebuild_if_stale: bool = False,
+        confirm_shrink: bool = False,
         source: str = "",
         schema: schema_pb2.CatalogueSchema | None = None,
         timeout_s: float = UPSERT_TIMEOUT_S,
@@ -182,12 +183,17 @@ class VitrineClient:
         """Write products as they are yielded; each answer says what is durable by then.
 
         With `rebuild` the products make a new index that replaces the old one at the end; `rebuild_if_stale` does so
-        only where other encoders made the old one, or another schema. `source` names the stream, so that a rebuild that was
+        only where other encoders made the old one, or another schema. `confirm_shrink` lets it replace an index of more than
+        twice as many products. `source` names the stream, so that a rebuild that was
         cut off is resumed. Without a `schema` it is the index's, or fashion where there is none yet. What `products` raises
         is raised here.
         """
         options = catalogue_pb2.UpsertOptions(
-            rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, source=source, schema=schema
+            rebuild=rebuild,
+            rebuild_if_stale=rebuild_if_stale,
+            confirm_shrink=confirm_shrink,
+            source=source,
+            schema=schema,
         )
         answers = stream_products(
             self.catalogue_address,
@@ -212,6 +218,24 @@ class VitrineClient:
         """Delete products; unknown ids are passed over."""
         with self._translated(self._catalogue_channel):
             return await self._writing.DeleteProducts(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def list_indexes(self, *, timeout_s: float | None = None) -> catalogue_pb2.ListIndexesResponse:
+        """Return the index in use and those that are kept beside it."""
+        request = catalogue_pb2.ListIndexesRequest()
+        with self._translated():
+            return await self._catalogue.ListIndexes(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def restore_index(
+        self, index: str = "", *, timeout_s: float | None = None
+    ) -> catalogue_pb2.RestoreIndexResponse:
+        """Put the index before the one in use back, in the place of it; with a name, that one or none."""
+        request = catalogue_pb2.RestoreIndexRequest(index=index)
+        with self._translated():
+            return await self._catalogue.RestoreIndex(
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
 

@@ -18,7 +18,14 @@ from tritonclient.grpc import service_pb2_grpc as triton_grpc
 
 from gateway.adapters.channels import CHANNEL_OPTIONS
 from gateway.context import hop_metadata, request_id
-from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
+from gateway.errors import (
+    DeadlineExceeded,
+    EncoderError,
+    FailedPrecondition,
+    InvalidQuery,
+    Overloaded,
+    SearchError,
+)
 from gateway.logs import log_event
 from gateway.model import Embedded, Embedding, EncoderInputs
 from vitrine.channels import Tls, open_channel
@@ -30,6 +37,7 @@ from vitrine.tensors import (
     EMBED_TEXT,
     EMBEDDING,
     ENSEMBLES,
+    MANIFEST,
     MANIFEST_PARAMETER,
     MAX_BATCH_SIZE,
     TEXT_CUT,
@@ -79,26 +87,38 @@ class TritonEncoder:
         }
         shape, raw = outputs[EMBEDDING.name]
         _, cut = outputs.get(TEXT_CUT.name, ((), b""))
-        return Embedded(rows=np.frombuffer(raw, "<f4").reshape(shape), cut=tuple(map(bool, cut)))
+        _, said = outputs.get(MANIFEST.name, ((), b""))
+        return Embedded(
+            rows=np.frombuffer(raw, "<f4").reshape(shape),
+            cut=tuple(map(bool, cut)),
+            manifest=_digest(said),
+        )
 
     async def manifest(self, *, timeout_s: float) -> str:
-        """Return the digest that every ensemble carries; EncoderError while they differ, as between two deployments."""
-        digests = {await self._manifest_of(ensemble, timeout_s) for ensemble in ENSEMBLES}
+        """Return the digest that every ensemble carries.
+
+        Raises:
+            EncoderError: they differ, as between two deployments.
+            FailedPrecondition: the models do not tell with every inference what computed it.
+        """
+        configs = [await self._config(ensemble, timeout_s) for ensemble in ENSEMBLES]
+        if any(MANIFEST.name not in {output.name for output in config.output} for config in configs):
+            raise FailedPrecondition(
+                "the models were published by an earlier version and do not say what computes an embedding: publish"
+                " them anew with `python -m export publish`, or `make export`"
+            )
+        digests = {config.parameters[MANIFEST_PARAMETER].string_value for config in configs}
         if len(digests) != 1 or "" in digests:
             log_event(_logger, logging.WARNING, "ensembles_differ", manifests=sorted(digests))
             raise EncoderError
-        return digests.pop()
+        digest: str = digests.pop()
+        return digest
 
     async def embedding_dim(self, *, timeout_s: float) -> int:
         """Return the length of the embeddings, which is that of every ensemble's output."""
         config = await self._config(EMBED_TEXT, timeout_s)
         dim: int = config.output[0].dims[0]
         return dim
-
-    async def _manifest_of(self, ensemble: ModelSpec, timeout_s: float) -> str:
-        config = await self._config(ensemble, timeout_s)
-        digest: str = config.parameters[MANIFEST_PARAMETER].string_value
-        return digest
 
     async def _config(self, ensemble: ModelSpec, timeout_s: float) -> Any:
         try:
@@ -108,6 +128,12 @@ class TritonEncoder:
         except aio.AioRpcError as error:
             raise _translated(error, ensemble) from error
         return response.config
+
+
+def _digest(said: bytes) -> str:
+    """Return what all rows say that computed them; empty where they say nothing, or not the same."""
+    (size,) = MANIFEST.shape
+    return said[:size].hex() if said == said[:size] * (len(said) // size) else ""
 
 
 def _ensemble(inputs: EncoderInputs) -> ModelSpec:

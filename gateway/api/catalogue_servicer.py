@@ -8,7 +8,7 @@ from typing import Any
 from grpc import aio
 
 from gateway.api.images import check_image
-from gateway.api.responses import product_message, versions_message
+from gateway.api.responses import listed, product_message, versions_message
 from gateway.context import current_call, time_for_hop
 from gateway.errors import InvalidQuery, NotFound, Overloaded, as_invalid_query
 from gateway.indexing.encoding import Refusal, Submission
@@ -210,7 +210,7 @@ async def _read_item(request: catalogue_pb2.UpsertProductsRequest, schema: Schem
         raise InvalidQuery("part", "must hold options or a product")
     message = request.product.product
     try:
-        check_counts(request.product)
+        check_counts(message)
         product = read_product(message, schema)
         check_product(product, schema)
         images = await _images(request.product)
@@ -314,7 +314,7 @@ def _description(summary: IndexSummary) -> catalogue_pb2.DescribeResponse:
         ),
         products=summary.products,
         embedding_dim=version.embedding_dim,
-        fields=[_field_description(field, version.schema) for field in summary.fields],
+        fields=[_field_description(field, version.schema) for field in listed(summary.fields)],
         schema=schema_message(version.schema),
     )
 

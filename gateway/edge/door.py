@@ -25,20 +25,17 @@ class Door:
     takes_writes: bool
     """Whether this listener answers what callers may not do who may search alone."""
 
-    def caller(self, needs: Needs, context: _Context) -> Caller:
-        """Return who calls.
+    def caller(self, context: _Context) -> Caller:
+        """Return who calls; raises Unauthenticated where nobody is known by what the call shows."""
+        return self.authentication.caller_of(context)
 
-        Raises:
-            Unauthenticated: nobody is known by what the call shows.
-            PermissionDenied: the caller lacks the scope, or the method is answered at another address.
-        """
-        caller = self.authentication.caller_of(context)
+    def check(self, caller: Caller, needs: Needs) -> None:
+        """Raise PermissionDenied where the caller lacks the scope, or the method is answered at another address."""
         if not needs.scopes & caller.scopes:
             wanted = " or ".join(sorted(scope.value for scope in needs.scopes))
             raise PermissionDenied(f"{caller.name} lacks the scope {wanted}")
         if not needs.for_searchers and not self.takes_writes:
             raise PermissionDenied("the catalogue is written at an address of its own: --catalogue-address")
-        return caller
 
     @contextmanager
     def counted(self, caller: Caller, needs: Needs) -> Iterator[None]:

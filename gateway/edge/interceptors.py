@@ -22,11 +22,12 @@ from grpc import aio
 
 from gateway.callers import UNKNOWN
 from gateway.context import REQUEST_ID_HEADER, Call, current_call, enter_call
+from gateway.edge.aborting import released
 from gateway.edge.audit import audit
 from gateway.edge.decoding import decode
 from gateway.edge.door import Door
 from gateway.edge.methods import needs
-from gateway.edge.reception import Crowd, Reception
+from gateway.edge.reception import Crowd, Reception, closing_requests
 from gateway.edge.sending import Patience, made_ahead
 from gateway.edge.standard_calls import StandardCalls
 from gateway.edge.statuses import abort, internal_status, rich_status
@@ -126,10 +127,16 @@ class Edge(aio.ServerInterceptor):
         method = _Method(self, handler, service.methods_by_name[method_name])
         serialise = handler.response_serializer
         if handler.request_streaming:
-            return grpc.stream_stream_rpc_method_handler(method.stream_stream, response_serializer=serialise)
+            return grpc.stream_stream_rpc_method_handler(
+                released(method.stream_stream), response_serializer=serialise
+            )
         if handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(method.unary_stream, response_serializer=serialise)
-        return grpc.stream_unary_rpc_method_handler(method.unary_unary, response_serializer=serialise)
+            return grpc.stream_stream_rpc_method_handler(
+                released(method.unary_stream), response_serializer=serialise
+            )
+        return grpc.stream_unary_rpc_method_handler(
+            released(method.unary_unary), response_serializer=serialise
+        )
 
 
 class _Method:
@@ -165,7 +172,8 @@ class _Method:
     async def stream_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
         async with (
             self._answering(context, _deadline(context, default_s=_DAY_S, maximum_s=_DAY_S)),
-            aclosing(self._handler.stream_stream(self._parsed(stream, context), context)) as responses,
+            closing_requests(stream) as requests,
+            aclosing(self._handler.stream_stream(self._parsed(requests, context), context)) as responses,
         ):
             async for response in responses:
                 await self._patience.write(context, response)
@@ -193,8 +201,9 @@ class _Method:
             try:
                 if self._edge.closed:
                     raise ShuttingDown  # noqa: TRY301 - told like every other error
-                caller = self._edge.door.caller(self._needs, context)
+                caller = self._edge.door.caller(context)
                 enter_call(replace(call, caller=caller))
+                self._edge.door.check(caller, self._needs)
                 with self._edge.crowding.calls.entered(), self._edge.door.counted(caller, self._needs):
                     async with asyncio.timeout(deadline.remaining_s()):
                         yield
@@ -265,7 +274,7 @@ class _Method:
                     f"the stream kept waiting for {rules.idle_s:g} s, to which each message adds {rules.earned_s:g} s"
                 ) from None
             patience_s = min(rules.idle_s, patience_s - (time.monotonic() - began) + rules.earned_s)
-            self._edge.door.caller(self._needs, context)
+            self._edge.door.check(self._edge.door.caller(context), self._needs)
             yield self._parse(data)
 
 

@@ -16,6 +16,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from gateway.edge.aborting import released
 from gateway.edge.authentication import Authentication
 from gateway.edge.decoding import decode
 from gateway.edge.reception import Crowd, Reception
@@ -75,7 +76,7 @@ class StandardCalls:
                 await context.abort(DeadlineExceeded.code, f"a call lasts {longest_s:g} s at most")
 
         return grpc.stream_stream_rpc_method_handler(
-            behaviour, response_serializer=handler.response_serializer
+            released(behaviour), response_serializer=handler.response_serializer
         )
 
     async def _answer(

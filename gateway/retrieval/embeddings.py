@@ -9,9 +9,9 @@ import numpy as np
 
 from gateway.caches import LruCache, SingleFlight
 from gateway.context import time_for_hop
+from gateway.encoders import Encoders
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Embedding, EncoderInputs
-from gateway.ports import Encoder
 from gateway.retrieval.query import Query
 from vitrine.tensors import MAX_BATCH_SIZE
 
@@ -35,14 +35,14 @@ class QueryEmbeddings:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoders: Encoders,
         *,
         entries: int,
         margin_s: float,
         metrics: Metrics,
         asking: Callable[[str], AbstractContextManager[None]],
     ) -> None:
-        self._encoder = encoder
+        self._encoders = encoders
         self._margin_s = margin_s
         self._metrics = metrics
         self._asking = asking
@@ -52,7 +52,10 @@ class QueryEmbeddings:
     async def embed(
         self, query: Query, manifest: str, deadline: Deadline, reference: Embedding | None = None
     ) -> QueryEmbedding:
-        """Return the query's embedding; `reference` is the stored picture's, (d,), that its words change."""
+        """Return the query's embedding by the encoders of that manifest, and by no others.
+
+        `reference` is the stored picture's, (d,), that its words change.
+        """
         key = _key(query, manifest, reference)
         cached = self._cache.get(key)
         self._metrics.cache("embedding", hit=cached is not None)
@@ -88,7 +91,8 @@ class QueryEmbeddings:
         """Embed one row a key and remember them; return the first."""
         with self._asking("encoder"):
             timeout_s = time_for_hop(deadline, margin_s=self._margin_s)
-            embedded = await self._encoder.embed(inputs, timeout_s=timeout_s)
+            # Every key of one call has the manifest of the index: what others computed is neither used nor kept.
+            embedded = await self._encoders.embed(inputs, manifest=keys[0][0], timeout_s=timeout_s)
         cut = embedded.cut or (False,) * len(keys)
         rows = [QueryEmbedding(row, said) for row, said in zip(embedded.rows, cut, strict=True)]
         for key, row in zip(keys, rows, strict=True):

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.context import current_share, time_for_hop
-from gateway.errors import DependencyError, SearchError
+from gateway.encoders import Encoders
+from gateway.errors import IndexSwapped, SearchError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Embedding, FieldSummary, StoredProduct, Weights
-from gateway.ports import Encoder, VectorIndex
+from gateway.ports import VectorIndex
 from gateway.retrieval import stages
 from gateway.retrieval.admission import Lanes
 from gateway.retrieval.clock import StageClock
@@ -69,7 +70,7 @@ class Retrieval:
     def __init__(
         self,
         *,
-        encoder: Encoder,
+        encoders: Encoders,
         index: VectorIndex,
         compatibility: Compatibility,
         summary: CatalogueSummary,
@@ -94,7 +95,7 @@ class Retrieval:
             index=index,
             compatibility=compatibility,
             embeddings=QueryEmbeddings(
-                encoder,
+                encoders,
                 entries=settings.embedding_cache_entries,
                 margin_s=settings.margin_s,
                 metrics=metrics,
@@ -114,7 +115,8 @@ class Retrieval:
             InvalidQuery: it names what the schema of the index lacks, or its picture cannot be decoded.
             NotFound: its product is not in the index.
             Overloaded: too many searches run and wait already.
-            FailedPrecondition: there is no index that the encoders may ask.
+            FailedPrecondition: there is no index, or no encoders that made it serve.
+            EncodersExchanged, IndexSwapped: encoders or index were exchanged under the search, twice.
             DeadlineExceeded, DependencyError: the encoder or the index did not answer.
         """
         search = Search(
@@ -125,12 +127,14 @@ class Retrieval:
         )
         lane = self._lanes.of(picture=bool(query.image))
         async with lane.slot(deadline, share=current_share()):
-            for stage in STAGES:
-                search = await stage(search, self._tools)
-        return self._result(search)
+            try:
+                found = await self._run(search)
+            except IndexSwapped:  # the pair of encoders and index is another now: begin again with that one
+                found = await self._run(search)
+        return self._result(found)
 
     async def versions(self, deadline: Deadline) -> Versions:
-        """Return which encoders and index answer now, and the index's schema; raises as `search` does."""
+        """Return which index answers now, by which encoders, and its schema; raises as `search` does."""
         return await self._compatibility.versions(timeout_s=self._hop(deadline))
 
     async def embed_texts(self, texts: Sequence[str], deadline: Deadline) -> tuple[str, list[Embedding]]:
@@ -173,6 +177,11 @@ class Retrieval:
         self._catalogue = Catalogue(schema=versions.schema, fields=fields)
         return self._catalogue
 
+    async def _run(self, search: Search) -> Search:
+        for stage in STAGES:
+            search = await stage(search, self._tools)
+        return search
+
     def _result(self, search: Search) -> SearchResult:
         assert search.versions is not None, "every stage ran"
         self.products.remember(search.hits, search.versions.index)
@@ -194,13 +203,9 @@ class Retrieval:
 
     @contextmanager
     def _asking(self, dependency: str) -> Iterator[None]:
-        """Time a call; after a failure, the dependency may come back as another version."""
+        """Time a call."""
         with self._metrics.dependency(dependency):
-            try:
-                yield
-            except DependencyError:
-                self._compatibility.invalidate()
-                raise
+            yield
 
     def _hop(self, deadline: Deadline) -> float:
         return time_for_hop(deadline, margin_s=self._settings.margin_s)

@@ -9,10 +9,11 @@ from gateway.errors import NotFound
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Hit, StoredProduct
 from gateway.ports import VectorIndex
+from gateway.retrieval.query import Versions
 
 
 class ProductLookup:
-    """Looks products up; whoever writes in this process says so with `forget`."""
+    """Looks products up; whoever writes in this process says so with `forget`, other writers are noticed after `ttl_s`."""
 
     def __init__(
         self,
@@ -28,24 +29,37 @@ class ProductLookup:
         self._margin_s = margin_s
         self._metrics = metrics
         self._asking = asking
+        self._forgotten = 0
+        """Counts the writes that this process told of."""
         self._cache = LruCache[tuple[str, str], StoredProduct](entries, ttl_s=ttl_s)
 
-    async def product(self, product_id: str, collection: str, deadline: Deadline) -> StoredProduct:
-        """Return a product with its vectors; NotFound where there is none."""
+    async def product(self, product_id: str, versions: Versions, deadline: Deadline) -> StoredProduct:
+        """Return a product with its vectors, of an index that these encoders made.
+
+        Raises:
+            NotFound: there is none.
+            IndexSwapped: other encoders made the index that is in use now.
+        """
+        collection = versions.index
         cached = self._cache.get((collection, product_id))
         self._metrics.cache("product", hit=cached is not None)
         if cached is not None:
             return cached
-        found = await self.products([product_id], deadline)
+        before = self._forgotten
+        found = await self.products([product_id], deadline, manifest=versions.model)
         if not found:
             raise NotFound("product_id", f"product {product_id!r}")
-        self._cache.put((collection, product_id), found[0])
+        if before == self._forgotten:  # else this may be what was just written over
+            self._cache.put((collection, product_id), found[0])
         return found[0]
 
-    async def products(self, ids: Sequence[str], deadline: Deadline) -> list[StoredProduct]:
-        """Return the products that exist, in the order of the ids."""
+    async def products(
+        self, ids: Sequence[str], deadline: Deadline, *, manifest: str = ""
+    ) -> list[StoredProduct]:
+        """Return the products that exist, in the order of the ids; with a manifest, of an index of those encoders."""
         with self._asking("index"):
-            return await self._index.get(ids, timeout_s=time_for_hop(deadline, margin_s=self._margin_s))
+            timeout_s = time_for_hop(deadline, margin_s=self._margin_s)
+            return await self._index.get(ids, manifest=manifest, timeout_s=timeout_s)
 
     def remember(self, hits: Iterable[Hit], collection: str) -> None:
         """Keep the products of hits whose first picture matched: a change to one of them costs no look-up."""
@@ -55,5 +69,6 @@ class ProductLookup:
 
     def forget(self, ids: Iterable[str], collection: str) -> None:
         """Keep products no longer: they were written or deleted."""
+        self._forgotten += 1
         for product_id in ids:
             self._cache.forget((collection, product_id))

@@ -87,10 +87,10 @@ class Tools:
 
 
 async def compatible(search: Search, tools: Tools) -> Search:
-    """Find out which encoders and index answer, and hold the query against the index's schema.
+    """Find out which index answers, by which encoders, and hold the query against the index's schema.
 
     Raises:
-        FailedPrecondition: they were not made for each other.
+        FailedPrecondition: there is no index.
         InvalidQuery: a condition, sort or facet names what the schema lacks.
     """
     versions = await tools.compatibility.versions(timeout_s=_hop(search, tools))
@@ -119,7 +119,7 @@ async def encode(search: Search, tools: Tools) -> Search:
     reference = None
     if query.product_id:
         with search.clock.stage("lookup"):
-            product = await tools.products.product(query.product_id, versions.index, search.deadline)
+            product = await tools.products.product(query.product_id, versions, search.deadline)
         assert product.image_embeddings is not None, "products come with their vectors"
         assert product.text_embedding is not None, "products come with their vectors"
         # A product without a picture is compared by its words alone, one without words by its picture.
@@ -255,6 +255,7 @@ async def _ask(
     search: Search, tools: Tools, conditions: Filter | None, *, limit: int, words: tuple[str, ...] = ()
 ) -> Pool:
     assert search.image_target is not None, "encode comes first"
+    assert search.versions is not None, "compatible comes first"
     with search.clock.stage("lexical" if words else "search"), tools.asking("index"):
         return await tools.index.search(
             search.image_target,
@@ -264,6 +265,7 @@ async def _ask(
             limit=limit,
             words=words,
             sort=search.query.sort,
+            manifest=search.versions.model,
             timeout_s=_hop(search, tools),
         )
 

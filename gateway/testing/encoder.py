@@ -34,6 +34,8 @@ class FakeEncoder:
     error: SearchError | None = None
     delay_s: float = 0.0
     words: int = TEXT_LENGTH
+    sign: float = 1.0
+    """-1: other encoders, whose vectors are the opposite."""
     embed_calls: list[EncoderInputs] = field(default_factory=list)
     cancelled: int = 0
 
@@ -54,8 +56,9 @@ class FakeEncoder:
         if inputs.references is not None:
             parts.append(inputs.references)
         return Embedded(
-            rows=np.stack([_normalised(row) for row in np.sum(parts, axis=0)]),
+            rows=np.float32(self.sign) * np.stack([_normalised(row) for row in np.sum(parts, axis=0)]),
             cut=tuple(len(text.split()) > self.words for text in inputs.texts or ()),
+            manifest=self.digest,
         )
 
     async def manifest(self, *, timeout_s: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gateway.errors import Aborted, FailedPrecondition, SearchError
+from gateway.errors import Aborted, FailedPrecondition, IndexSwapped, SearchError
 from gateway.model import (
     Change,
     Embedding,
@@ -77,11 +77,12 @@ class FakeIndex:
         limit: int,
         words: Sequence[str] = (),
         sort: Sort | None = None,
+        manifest: str = "",
         timeout_s: float,
     ) -> Pool:
         """Rank all products that the filter and the words let through."""
         self.search_calls += 1
-        collection = await self._collection(timeout_s)
+        collection = await self._collection(timeout_s, manifest)
         text = embedding if text_embedding is None else text_embedding
         hits = [_best_hit(each, embedding, text, weights) for each in collection.satisfying(filters, words)]
         hits.sort(key=lambda hit: (-hit.score, hit.product.id))
@@ -92,10 +93,10 @@ class FakeIndex:
         pool = hits if complete else hits[: self.max_pool]
         return Pool(hits=tuple(_in_order(pool, sort)[:limit]), complete=complete)
 
-    async def get(self, ids: Sequence[str], *, timeout_s: float) -> list[StoredProduct]:
+    async def get(self, ids: Sequence[str], *, manifest: str = "", timeout_s: float) -> list[StoredProduct]:
         """Return the products that exist."""
         self.get_calls += 1
-        collection = await self._collection(timeout_s)
+        collection = await self._collection(timeout_s, manifest)
         return [collection.products[i] for i in ids if i in collection.products]
 
     async def count(self, filters: Filter, *, timeout_s: float) -> int:
@@ -228,10 +229,12 @@ class FakeIndex:
             collection=f"fake-{self.built}", manifest=manifest, embedding_dim=embedding_dim, schema=schema
         )
 
-    async def _collection(self, timeout_s: float) -> FakeCollection:
+    async def _collection(self, timeout_s: float, manifest: str = "") -> FakeCollection:
         await work(self.delay_s, timeout_s, self.error)
         if self.in_use is None:
             raise FailedPrecondition("there is no index yet: run `vitrine index PATH`")
+        if manifest not in ("", self.in_use.version.manifest):
+            raise IndexSwapped
         return self.in_use
 
 

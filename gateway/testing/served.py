@@ -71,6 +71,7 @@ async def serving(
     *,
     products: Iterable[StoredProduct] = (),
     encoder: FakeEncoder | None = None,
+    next_encoder: FakeEncoder | None = None,
     index: FakeIndex | None = None,
     rewriter: Rewriter | None = None,
     sessions: SessionStore | None = None,
@@ -85,6 +86,7 @@ async def serving(
     settings = replace(settings or PATIENT, listen="127.0.0.1:0")
     dependencies = Dependencies(
         encoder=FakeEncoder() if encoder is None else encoder,
+        next_encoder=next_encoder,
         index=index,
         administrator=index,
         rewriter=rewriter,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
 
 from rewriter.nlu.bounds import Interval
@@ -23,9 +24,9 @@ _OPENING = frozenset({Role.WITH, Role.NOT, Role.IN})
 _OWN_WORDS = frozenset({Role.WORD, Role.STEP, Role.COMPARATIVE, Role.NUMBER})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One turn, read by itself."""
+    """One turn, read by itself. What follows from the tags is worked out once: rules ask for it many times."""
 
     tags: tuple[Tag, ...]
     price: Interval | None
@@ -33,46 +34,46 @@ class Reading:
     taken: Taken = _NOTHING_TAKEN
     """What was said beside the words of the catalogue's fields."""
 
-    @property
+    @cached_property
     def roles(self) -> frozenset[Role]:
         """The roles that occur."""
         return frozenset(tag.role for tag in self.tags)
 
-    @property
+    @cached_property
     def wanted(self) -> tuple[Tag, ...]:
         """The values that are asked for."""
         return self._used(Use.WANTED)
 
-    @property
+    @cached_property
     def unwanted(self) -> tuple[Tag, ...]:
         """The values that are excluded; a value of the same slot that is asked for instead excludes enough."""
         return tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot not in self._replacing)
 
-    @property
+    @cached_property
     def old(self) -> tuple[Tag, ...]:
         """The values that give way to others: "red instead of blue", "red, not blue"."""
         replaced = (tag for tag in self._used(Use.UNWANTED) if tag.slot in self._replacing)
         return (*self._used(Use.OLD), *replaced)
 
-    @property
+    @cached_property
     def allowed(self) -> tuple[Tag, ...]:
         """The values that are welcome again."""
         return self._used(Use.ALLOWED)
 
-    @property
+    @cached_property
     def category(self) -> str:
         """The category that is asked for, by its name or by a kind of it; empty for none."""
         kinds = (self.lexicon.kinds.get(tag.meaning.said, "") for tag in self.wanted if tag.part is Part.KIND)
         names = (tag.meaning.value for tag in self.wanted if tag.part is Part.CATEGORY)
         return next((name for name in (*names, *kinds) if name), "")
 
-    @property
+    @cached_property
     def words(self) -> str:
         """The shopper's own words that the lexicon does not know, with what binds them; empty for none."""
         kept = _kept(self.tags, leading=True)
         return " ".join(surface for tag, surface in kept if tag.role not in VALUES | {Role.STEP})
 
-    @property
+    @cached_property
     def query(self) -> str:
         """What is wanted, as a query says it: styles before the noun, other words where they stood."""
         kept = [(tag, surface) for tag, surface in _kept(self.tags) if tag.part is not Part.BRAND]
@@ -98,7 +99,7 @@ class Reading:
         """Return whether one of the roles occurs."""
         return not self.roles.isdisjoint(roles)
 
-    @property
+    @cached_property
     def _replacing(self) -> frozenset[str]:
         """The slots of which a wish excludes every other value: not those of which a product has several."""
         return frozenset(tag.slot for tag in self.wanted if not self.lexicon.is_multiple(tag.slot))

@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from itertools import islice
 
 from vitrine.domain import values
 
@@ -18,6 +19,12 @@ _NOT_PLURAL = ("ss", "us", "is", "'s")
 def fold(text: str) -> str:
     """Return the text as values are compared (`vitrine.domain.values.fold`), with plain apostrophes."""
     return values.fold(text.translate(_APOSTROPHES))
+
+
+def opening(text: str, words: int) -> str:
+    """Return the text up to the end of so many words, commas among them."""
+    last = next(islice(_WORD.finditer(text), words - 1, None), None)
+    return text if last is None else text[: last.end()]
 
 
 def split_words(text: str) -> list[str]:

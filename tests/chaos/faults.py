@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -47,14 +47,16 @@ def _killed(target: str) -> Fault:
 
     def begin(service: Service) -> None:
         killed.append(service.pid(target))
-        os.kill(killed[-1], signal.SIGKILL)
-        if target == REDIS:
-            service.redis.stop()
+        own = service.own.get(target)
+        if own is not None:
+            own.stop()
+        else:
+            os.kill(killed[-1], signal.SIGKILL)
 
     def end(service: Service) -> None:
-        if target == REDIS:
-            service.redis.start()
-        _await(lambda: service.pid(target) not in {0, killed[-1]} and service.is_ready(target))
+        if (own := service.own.get(target)) is not None:
+            own.start()
+        await_(lambda: service.pid(target) not in {0, killed[-1]} and service.is_ready(target))
 
     return Fault(target=target, name="kill -9", begin=begin, end=end, seconds=1.0)
 
@@ -63,13 +65,14 @@ def _stopped(target: str, seconds: float) -> Fault:
     stopped: list[psutil.Process] = []
 
     def begin(service: Service) -> None:
-        stopped.append(psutil.Process(service.pid(target)))
-        stopped[-1].suspend()
+        leader = psutil.Process(service.pid(target))
+        stopped[:] = [leader, *leader.children(recursive=True)]
+        for each in stopped:
+            each.suspend()
 
     def end(service: Service) -> None:
-        with suppress(psutil.NoSuchProcess):
-            stopped[-1].resume()
-        _await(lambda: service.is_ready(target))
+        _resume(stopped)
+        await_(lambda: service.is_ready(target))
 
     return Fault(target=target, name=f"SIGSTOP {seconds:g} s", begin=begin, end=end, seconds=seconds)
 
@@ -92,7 +95,7 @@ def _stub_killed() -> Fault:
         os.kill(service.stubs()[0], signal.SIGKILL)
 
     def end(service: Service) -> None:
-        _await(lambda: service.pid("triton") not in {0, before[-1]} and service.is_ready("triton"))
+        await_(lambda: service.pid("triton") not in {0, before[-1]} and service.is_ready("triton"))
 
     return Fault(target="python model", name="kill -9", begin=begin, end=end, seconds=1.0)
 
@@ -106,15 +109,20 @@ def _stub_stopped(seconds: float) -> Fault:
             each.suspend()
 
     def end(service: Service) -> None:
-        for each in stopped:
-            with suppress(psutil.NoSuchProcess):
-                each.resume()
-        _await(lambda: service.is_ready("triton"))
+        _resume(stopped)
+        await_(lambda: service.is_ready("triton"))
 
     return Fault(target="python model", name=f"SIGSTOP {seconds:g} s", begin=begin, end=end, seconds=seconds)
 
 
-def _await(condition: Callable[[], bool]) -> None:
+def _resume(stopped: Iterable[psutil.Process]) -> None:
+    for each in stopped:
+        with suppress(psutil.NoSuchProcess):
+            each.resume()
+
+
+def await_(condition: Callable[[], bool]) -> None:
+    """Wait until it holds; TimeoutError where it never does."""
     until = time.monotonic() + READY_S
     while not condition():
         if time.monotonic() > until:

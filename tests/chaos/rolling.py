@@ -195,7 +195,8 @@ async def _client(
         number += 1
         chosen = number * 7 % len(material.questions)
         begun = time.monotonic()
-        status, hits = OK, ()
+        status = OK
+        hits: tuple[tuple[str, float], ...] = ()
         try:
             answer = await client.search(material.questions[chosen].request, timeout_s=_DEADLINE_S)
             hits = tuple((hit.product_id, hit.score) for hit in answer.hits)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 START_S = 180.0
 REDIS = "redis"
+MILVUS_SERVER = "127.0.0.1:19530"
+"""Where a real Milvus listens, in a network namespace of its own."""
 STUB = "triton_python_backend_stub"
 
 GATEWAY_SETTINGS = {
@@ -50,13 +53,14 @@ class Service:
 
     settings: Settings
     proxies: Mapping[str, Proxy]
-    redis: "Redis"
+    own: Mapping[str, "Server"]
+    """What runs beside the stack's supervisor, by name."""
     offsets: dict[str, int] = field(default_factory=dict)
 
     def pid(self, name: str) -> int:
         """Return the pid of a process; 0 while there is none."""
-        if name == REDIS:
-            return self.redis.pid
+        if (own := self.own.get(name)) is not None:
+            return own.pid
         current = record.read(self.settings.record)
         for each in current.services if current else ():
             if each.name == name and each.process is not None:
@@ -65,8 +69,8 @@ class Service:
 
     def is_ready(self, name: str) -> bool:
         """Whether the supervisor says that it is ready."""
-        if name == REDIS:
-            return self.redis.answers()
+        if (own := self.own.get(name)) is not None:
+            return own.answers()
         current = record.read(self.settings.record)
         return any(
             each.name == name and each.state is State.READY for each in (current.services if current else ())
@@ -97,12 +101,34 @@ class Service:
                     yield entry["method"], entry["code"], float(entry["ms"])
 
 
+class Server(Protocol):
+    """A server that this suite starts itself."""
+
+    @property
+    def pid(self) -> int:
+        """Return its pid; 0 where it does not run."""
+        ...
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        ...
+
+    def stop(self) -> None:
+        """Kill it."""
+        ...
+
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        ...
+
+
 class Redis:
     """A Redis on a socket, without persistence, as conversations need none."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.socket = folder / "redis.sock"
         self._folder = folder
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -116,13 +142,15 @@ class Redis:
         assert server, "no redis-server: make setup-test"
         self.socket.unlink(missing_ok=True)
         options = ("--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self._folder))
-        self._process = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [server, *options], stdout=subprocess.DEVNULL, env={**os.environ, **self._environment}
+        )
         until = time.monotonic() + START_S
         while not self.socket.exists() and time.monotonic() < until:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End it."""
+        """Kill it."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
@@ -135,19 +163,24 @@ class Redis:
 
 @contextmanager
 def running(
-    state: Path, *, port_base: int, repository: Path, milvus: str = "", extra: Mapping[str, str] = {}
+    state: Path,
+    *,
+    port_base: int,
+    repository: Path,
+    milvus: "Server | None" = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
-    """Run the service with an empty index; nothing of it is left afterwards."""
-    if state.exists():
-        stack("down", "--state", str(state), check=False)
-        shutil.rmtree(state)
-    state.mkdir(parents=True)
+    """Run the service with an empty index, in an empty folder; nothing of it runs afterwards.
+
+    `milvus` is a server beside the stack's, to be used instead of that; `environment` is for every process.
+    """
+    state.mkdir(parents=True, exist_ok=True)
     settings = Settings(state=state, port_base=port_base, repository=repository)
-    redis = Redis(state)
+    redis = Redis(state, environment or {})
     milvus_listen = f"127.0.0.1:{port_base + 42}" if milvus else f"unix:{state}/proxy-milvus.sock"
     proxies = {
         "triton": Proxy(f"127.0.0.1:{port_base + 41}", settings.triton_grpc),
-        "milvus": Proxy(milvus_listen, milvus or settings.milvus),
+        "milvus": Proxy(milvus_listen, MILVUS_SERVER if milvus else settings.milvus),
         "rewriter": Proxy(f"127.0.0.1:{port_base + 43}", settings.rewriter),
         REDIS: Proxy(f"unix:{state}/proxy-redis.sock", f"unix:{redis.socket}"),
     }
@@ -156,7 +189,6 @@ def running(
         "GATEWAY_MILVUS": f"http://{milvus_listen}" if milvus else milvus_listen,
         "GATEWAY_REWRITER": proxies["rewriter"].listen,
         "GATEWAY_SESSIONS": f"unix://{proxies[REDIS].listen.removeprefix('unix:')}",
-        **extra,
     }
     with ExitStack() as held:
         redis.start()
@@ -168,31 +200,25 @@ def running(
             *("up", "--state", str(state), "--port-base", str(port_base), "--repository", str(repository)),
             "--no-page",
             *(part for name, value in overrides.items() for part in ("--set", f"{name}={value}")),
+            environment=environment,
         )
-        yield Service(settings, proxies, redis)
+        own: dict[str, Server] = {REDIS: redis}
+        yield Service(settings, proxies, own | ({"milvus": milvus} if milvus is not None else {}))
 
 
-def stack(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m stack`."""
-    return program("stack", *arguments, check=check)
-
-
-def program(module: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run a module of this repository; what it said is shown where it fails."""
+def stack(*arguments: str, check: bool = True, environment: Mapping[str, str] | None = None) -> None:
+    """Run `python -m stack`; what it said is raised where it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", "stack", *arguments],
         cwd=ROOT,
-        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
+        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", **(environment or {})},
         capture_output=True,
         text=True,
         timeout=START_S,
         check=False,
     )
     if check and done.returncode:
-        raise RuntimeError(
-            f"{module} {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
-        )
-    return done
+        raise RuntimeError(f"stack {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
 
 
 def _resources(pid: int) -> Resources:

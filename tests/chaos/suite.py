@@ -21,12 +21,18 @@ CALM_S = 2.0
 """Full service: so long without a failure."""
 READ_S = 10.0
 
-OUTAGE = frozenset({OK, "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
+OUTAGE = frozenset(
+    {OK, "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION"}
+)
 """How calls may end while something is broken."""
 
 UNHARMED = {
     "rewriter": frozenset({"search", "rewritten", "converse", "upsert", "delete"}),
     REDIS: frozenset({"search", "rewritten", "upsert", "delete"}),
+    "disk": frozenset({"search", "rewritten", "converse"}),
+    "clock": frozenset({"search", "rewritten", "converse", "upsert", "delete"}),
+    "index": frozenset({"search", "rewritten", "converse"}),
+    "ingest": frozenset({"search", "rewritten", "converse", "upsert", "delete"}),
 }
 """What goes on by target: the rewriter degrades answers and fails none; of Redis only conversations know."""
 

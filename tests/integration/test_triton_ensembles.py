@@ -346,7 +346,9 @@ async def test_every_inference_says_what_computed_it(
         assert [row.tobytes().hex() for row in said] == [digest] * rows
 
 
-def test_an_altered_repository_does_not_serve(model_repository: Path, tmp_path: Path) -> None:
+def test_an_altered_repository_does_not_serve(
+    model_repository: Path, triton_ports: int, tmp_path: Path
+) -> None:
     """The server ends, and its log names the files: nothing computes under the digest of what was published."""
     altered = ("text_tokenize/1/model.py", "text_encoder/1/model.onnx")
     repository = tmp_path / "repository"
@@ -354,7 +356,8 @@ def test_an_altered_repository_does_not_serve(model_repository: Path, tmp_path: 
     for name in altered:
         with (repository / name).open("ab") as file:
             file.write(b"\n")
-    settings = Settings(state=tmp_path, port_base=PORT_BASE + 20, repository=repository)
+    # It ends before it listens: the ports of the other server do.
+    settings = Settings(state=tmp_path, port_base=triton_ports, repository=repository)
     triton_runtime.prepare(tmp_path)
     try:
         ended = subprocess.run(
@@ -362,7 +365,7 @@ def test_an_altered_repository_does_not_serve(model_repository: Path, tmp_path: 
             env=triton_runtime.environment(os.environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=START_S,
+            timeout=4 * START_S,
             check=False,
         )
     finally:

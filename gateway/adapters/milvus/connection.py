@@ -16,10 +16,17 @@ from vitrine.channels import Tls
 from vitrine.process.tracing import span
 
 COLLECTION_NOT_FOUND = 100
+COLLECTION_NOT_LOADED = 101
 INVALID_PARAMETER = 1100
 ALIAS_NOT_FOUND = 1600
 
-_TELLING = (COLLECTION_NOT_FOUND, INVALID_PARAMETER, ALIAS_NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED)
+_TELLING = (
+    COLLECTION_NOT_FOUND,
+    COLLECTION_NOT_LOADED,
+    INVALID_PARAMETER,
+    ALIAS_NOT_FOUND,
+    grpc.StatusCode.UNIMPLEMENTED,
+)
 """Codes that answer a question, such as whether there is an alias."""
 
 # One more try after 10 ms mends a connection that broke; whoever needs more has a deadline of his own.

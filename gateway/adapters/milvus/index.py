@@ -25,7 +25,7 @@ from gateway.adapters.milvus.lease import LEASE_S
 from gateway.adapters.milvus.ranking import Query, rank, to_hits
 from gateway.adapters.milvus.reading import Reading
 from gateway.adapters.milvus.sorting import rank_sorted
-from gateway.errors import FailedPrecondition, VectorIndexError
+from gateway.errors import FailedPrecondition, IndexSwapped, VectorIndexError
 from gateway.model import (
     Deadline,
     Embedding,
@@ -111,6 +111,7 @@ class MilvusIndex(MilvusAdministrator):
         limit: int,
         words: Sequence[str] = (),
         sort: Sort | None = None,
+        manifest: str = "",
         timeout_s: float,
     ) -> Pool:
         """As the port says; the hits carry both halves of their vectors."""
@@ -136,13 +137,15 @@ class MilvusIndex(MilvusAdministrator):
                 )
             return Pool(hits=await to_hits(reading, ranking.candidates), complete=ranking.complete)
 
-        return await self._read(look_up, timeout_s)
+        return await self._read(look_up, timeout_s, manifest=manifest)
 
-    async def get(self, ids: Sequence[str], *, timeout_s: float) -> list[StoredProduct]:
+    async def get(self, ids: Sequence[str], *, manifest: str = "", timeout_s: float) -> list[StoredProduct]:
         """As the port says; a caller in this process sees his own writes."""
         if not ids:
             return []
-        found = await self._read(lambda reading: reading.products(ids), timeout_s, consistency="Session")
+        found = await self._read(
+            lambda reading: reading.products(ids), timeout_s, consistency="Session", manifest=manifest
+        )
         return [found[product_id] for product_id in ids if product_id in found]
 
     async def count(self, filters: Filter, *, timeout_s: float) -> int:
@@ -208,12 +211,19 @@ class MilvusIndex(MilvusAdministrator):
         )
 
     async def _read(
-        self, ask: Callable[[Reading], Awaitable[T]], timeout_s: float, *, consistency: str = "Bounded"
+        self,
+        ask: Callable[[Reading], Awaitable[T]],
+        timeout_s: float,
+        *,
+        consistency: str = "Bounded",
+        manifest: str = "",
     ) -> T:
-        """Ask the collection in use; once more where the failure has to do with its being swapped."""
+        """Ask the collection in use, if it is of that manifest; once more where the failure has to do with a swap."""
         deadline = Deadline.after(timeout_s)
 
         def reading(layout: Layout) -> Reading:
+            if manifest not in ("", layout.version.manifest):
+                raise IndexSwapped
             return Reading(
                 connection=self._connection, layout=layout, deadline=deadline, consistency=consistency
             )

@@ -24,7 +24,7 @@ from gateway.errors import Aborted, DeadlineExceeded, FailedPrecondition, Vector
 from gateway.logs import log_event
 from gateway.model import Deadline
 
-LEASE_S = 15.0
+LEASE_S = 20.0
 """A claim whose beat did not change for so long is dead."""
 
 REBUILD = "rebuild"
@@ -109,7 +109,8 @@ class Claims:
             others = await self.read(timeout_s=timeout_s)
             if not others and (lease := await self.try_once(kind, timeout_s=timeout_s)) is not None:
                 async with _released_unless_done(lease):
-                    await lease.take(await self._next_token(floor, timeout_s))
+                    lease.keep()
+                    await lease.renew(token=await self._next_token(floor, timeout_s))
                 return lease
             busy = [self._told(owner, claim) for owner, claim in others.items()]
             if any(rebuilding for rebuilding in busy) or not waiting.remaining_s():
@@ -187,11 +188,11 @@ class Lease:
 
     async def claim_it(self, *, timeout_s: float) -> None:
         """Write the claim."""
+        await self._ledger.make(timeout_s=timeout_s)
         await self._put(self.claim, timeout_s)
 
-    async def take(self, token: int) -> None:
-        """Become its holder, with the token, and keep it alive."""
-        await self.renew(token=token)
+    def keep(self) -> None:
+        """Keep it alive from here on: it stands alone."""
         self._beating = asyncio.create_task(self._beats())
 
     def check(self) -> None:
@@ -216,7 +217,7 @@ class Lease:
         self.check()
         claims = await self._claims.read(timeout_s=self.remaining_s)
         mine = claims.pop(self._owner, None)
-        if mine is None or any(other.token > self.claim.token > 0 for other in claims.values()):
+        if mine is None or any(other.token > self.claim.token for other in claims.values()):
             self._lost = True
         self.check()
 

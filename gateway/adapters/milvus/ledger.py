@@ -1,14 +1,22 @@
 """A small collection of our own, of keys and values: what Milvus itself cannot remember about collections."""
 
+import asyncio
 from typing import Any
 
 import numpy as np
 from pymilvus import DataType, MilvusClient
 
-from gateway.adapters.milvus.connection import COLLECTION_NOT_FOUND, MilvusConnection, MilvusError
+from gateway.adapters.milvus.connection import (
+    COLLECTION_NOT_FOUND,
+    COLLECTION_NOT_LOADED,
+    MilvusConnection,
+    MilvusError,
+)
 from gateway.adapters.milvus.expression import literal
+from gateway.model import Deadline
 
 _MAX_BYTES = 512
+_LOADING_POLL_S = 0.05
 
 # Milvus keeps no collection without a vector.
 _VECTOR = "unused"
@@ -36,6 +44,14 @@ class MilvusLedger:
         """
         rows = await self._rows(key, timeout_s, consistency)
         return max(rows)[1] if rows else None
+
+    async def make(self, *, timeout_s: float) -> None:
+        """Make the ledger where it is not there; otherwise its first write does, which takes a server seconds."""
+        deadline = Deadline.after(timeout_s)
+        if not await self._call("has_collection", timeout_s=deadline.remaining_s()):
+            await self._call(
+                "create_collection", **_schema(self._max_bytes), timeout_s=deadline.remaining_s()
+            )
 
     async def write(self, key: str, value: str, *, timeout_s: float) -> None:
         """Keep the value; durable when this returns."""
@@ -82,19 +98,25 @@ class MilvusLedger:
         return [(row["number"], row["value"]) for row in rows]
 
     async def _query(self, expression: str, timeout_s: float, consistency: str) -> list[dict[str, Any]]:
-        try:
-            rows = await self._call(
-                "query",
-                filter=expression,
-                output_fields=["key", "number", "value"],
-                consistency_level=consistency,
-                timeout_s=timeout_s,
-            )
-        except MilvusError as error:
-            if error.milvus_code == COLLECTION_NOT_FOUND:
-                return []
-            raise
-        return list(rows)
+        deadline = Deadline.after(timeout_s)
+        while True:
+            try:
+                rows = await self._call(
+                    "query",
+                    filter=expression,
+                    output_fields=["key", "number", "value"],
+                    consistency_level=consistency,
+                    timeout_s=deadline.remaining_s(),
+                )
+            except MilvusError as error:
+                if error.milvus_code == COLLECTION_NOT_FOUND:
+                    return []
+                if error.milvus_code != COLLECTION_NOT_LOADED:
+                    raise
+                # Another process is making it at this moment; what stands in it already must not be missed.
+                await asyncio.sleep(_LOADING_POLL_S)
+                continue
+            return list(rows)
 
     async def _call(self, method: str, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
         return await self._connection.call(method, self._name, *args, timeout_s=timeout_s, **kwargs)

@@ -16,6 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from rewriter.answer_schema import answer_form, asked, choices
 from rewriter.catalogues import schema_of
 from rewriter.checks import known_pictures, known_products, violation
+from rewriter.engines.chat.reply import reply_violation
 from rewriter.engines.port import EngineError, Failure
 from rewriter.nlu.conditions import joined, one_of
 from rewriter.nlu.dialogue_state import read_shown
@@ -118,6 +119,8 @@ def parse(content: str, request: rewrite_pb2.RewriteRequest, ids: Ids, *, source
     )
     if broken := violation(rewrite, request):
         raise EngineError(Failure.INVALID, broken)
+    if forbidden := reply_violation(rewrite.reply, request):
+        raise EngineError(Failure.INVALID, f"reply: holds {forbidden}")
     return rewrite
 
 

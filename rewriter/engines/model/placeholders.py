@@ -43,6 +43,12 @@ _ORDINALS = (*range(1, 11), -1)
 _MIN_TYPO = 5
 """Letters of the shortest word whose spelling is mended."""
 
+_MAX_TYPO = 24
+"""Letters of the longest one: no word of a catalogue is longer."""
+
+_MENDED_LETTERS = 160
+"""Letters of all words of a turn that are mended."""
+
 _NUMBER = re.compile(
     r"((?:number|option|item|número|numero|opción|#)\s?)?"
     r"(?<![a-z0-9.])(?:[£$€]\s?)?(\d{1,6}(?:[.,]\d{1,2})?)(k?)(?!\d)(?:\s?[£$€])?"
@@ -89,7 +95,7 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     """Put marks into a shopper's words; raises TooManyMarks."""
     taken = lexicon.fields.take(fold(text))
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
-    tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), lexicon)), lexicon)]
+    tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), _Speller(lexicon))), lexicon)]
     if not speaks_of_money(rest):
         tags = [replace(tag, meaning=Meaning(Role.WORD)) if _is_amount(tag) else tag for tag in tags]
     amounts: list[float] = []
@@ -141,46 +147,66 @@ def _letter(tag: Tag, lexicon: Lexicon) -> str:
     return ""
 
 
-def _tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
+@dataclass(slots=True)
+class _Speller:
+    """Mends the words of one turn, of so many letters in all: each letter costs the look-up of some fifty edits."""
+
+    lexicon: Lexicon
+    left: int = _MENDED_LETTERS
+
+    def mended(self, word: str) -> str:
+        """Return the one word of the lexicon that a single slip of the finger leads to; else the word itself."""
+        if not _MIN_TYPO <= len(word) <= _MAX_TYPO or not word.isascii() or not word.isalpha():
+            return word
+        if stem(word) in self.lexicon.words or word in _SCAFFOLDING or len(word) > self.left:
+            return word
+        self.left -= len(word)
+        mendable = self.lexicon.mendable
+        found = {edit for edit in _edits(word) if len(edit) >= _MIN_TYPO - 1 and stem(edit) in mendable}
+        stems = {stem(edit) for edit in found}
+        return min(found, key=lambda edit: (len(edit), edit)) if len(stems) == 1 else word
+
+
+def _tags(text: str, speller: _Speller) -> Iterator[Tag]:
     """Tag folded text: names of other tongues, numbers, and what is left by the lexicon."""
     position = 0
     for match in _foreign_pattern().finditer(text):
-        yield from _plain_tags(text[position : match.start()], lexicon)
+        yield from _plain_tags(text[position : match.start()], speller)
         # Where the catalogue itself is written in that language, the word means what the catalogue means.
-        own = key_of(match[0]) in lexicon.phrases
-        yield from _latin_tags(match[0], lexicon) if own else _foreign_tags(match[0], lexicon)
+        own = key_of(match[0]) in speller.lexicon.phrases
+        yield from _latin_tags(match[0], speller) if own else _foreign_tags(match[0], speller.lexicon)
         position = match.end()
-    yield from _plain_tags(text[position:], lexicon)
+    yield from _plain_tags(text[position:], speller)
 
 
-def _plain_tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
+def _plain_tags(text: str, speller: _Speller) -> Iterator[Tag]:
     """Tag text that holds no name of another tongue."""
     position = 0
     for match in _NUMBER.finditer(text):
-        yield from _word_tags(text[position : match.start()], lexicon)
+        yield from _word_tags(text[position : match.start()], speller)
         if match[1] and match[2].isdecimal() and int(match[2]) in _ORDINALS:
             yield Tag(match[0], Meaning(Role.ORDINAL, value=str(int(match[2]))))
         else:
             amount = float(match[2].replace(",", ".")) * (1_000 if match[3] else 1)
             yield Tag(match[2], Meaning(Role.NUMBER, "amount", str(amount)))
         position = match.end()
-    yield from _word_tags(text[position:], lexicon)
+    yield from _word_tags(text[position:], speller)
 
 
-def _word_tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
+def _word_tags(text: str, speller: _Speller) -> Iterator[Tag]:
     """Tag words of Latin script by the lexicon, with their spelling mended; keep runs of other scripts whole."""
     position = 0
     for match in CJK.finditer(text):
-        yield from _latin_tags(text[position : match.start()], lexicon)
-        known = key_of(match[0]) in lexicon.phrases
-        yield from _latin_tags(match[0], lexicon) if known else [Tag(match[0], Meaning(Role.FILLER))]
+        yield from _latin_tags(text[position : match.start()], speller)
+        known = key_of(match[0]) in speller.lexicon.phrases
+        yield from _latin_tags(match[0], speller) if known else [Tag(match[0], Meaning(Role.FILLER))]
         position = match.end()
-    yield from _latin_tags(text[position:], lexicon)
+    yield from _latin_tags(text[position:], speller)
 
 
-def _latin_tags(text: str, lexicon: Lexicon) -> Iterator[Tag]:
-    words = [_mended(word, lexicon) for word in split_words(text)]
-    for tag in look_up(words, lexicon):
+def _latin_tags(text: str, speller: _Speller) -> Iterator[Tag]:
+    words = [speller.mended(word) for word in split_words(text)]
+    for tag in look_up(words, speller.lexicon):
         plain = tag.role is Role.WORD and tag.surface in _SCAFFOLDING
         yield replace(tag, meaning=Meaning(Role.FILLER)) if plain else tag
 
@@ -225,17 +251,6 @@ def _foreign_pattern() -> re.Pattern[str]:
     latin = "|".join(re.escape(name) for name in names if not CJK.search(name))
     other = "|".join(re.escape(name) for name in names if CJK.search(name))
     return re.compile(rf"(?<!\w)(?:{latin})(?!\w)|(?:{other})")
-
-
-def _mended(word: str, lexicon: Lexicon) -> str:
-    """Return the one word of the lexicon that a single slip of the finger leads to; else the word itself."""
-    if len(word) < _MIN_TYPO or not word.isascii() or not word.isalpha():
-        return word
-    if stem(word) in lexicon.words or word in _SCAFFOLDING:
-        return word
-    found = {edit for edit in _edits(word) if len(edit) >= _MIN_TYPO - 1 and stem(edit) in lexicon.mendable}
-    stems = {stem(edit) for edit in found}
-    return min(found, key=lambda edit: (len(edit), edit)) if len(stems) == 1 else word
 
 
 def _edits(word: str) -> Iterator[str]:

@@ -86,6 +86,10 @@ class Shelf(catalogue_pb2_grpc.CatalogueServiceServicer):
                 yield answer
                 answer.ClearField("errors")
         answer.index = "products_1"
+        if self.options and self.options[-1].rebuild:
+            answer.replaced.CopyFrom(
+                catalogue_pb2.ReplacedIndex(index="products_0", products=9, products_now=len(self.held))
+            )
         yield answer
 
     def Describe(

@@ -226,6 +226,16 @@ def test_a_failing_service_leaves_a_count_and_the_way_on(shelf: Any, table: Path
     assert "2 written, 3 unchanged" in _run(shelf, table).stdout
 
 
+def test_a_rebuild_says_what_it_replaced_and_is_confirmed_by_yes(shelf: Any, table: Path) -> None:
+    """The summary has both numbers and the way back; `--yes` goes along as the confirmation."""
+    shown = _run(shelf, table, "--rebuild").stdout
+    assert "5 products take the place of 9 in products_0: `vitrine restore` puts it back" in shown
+    told = json.loads(_run(shelf, table, "--rebuild", "--yes", "--json").stdout)
+    assert told["replaced"] == {"index": "products_0", "products": 9}
+    assert json.loads(_run(shelf, table, "--json").stdout)["replaced"] is None
+    assert [options.confirm_shrink for options in shelf.options] == [False, True, False]
+
+
 def test_rebuild_names_its_source(shelf: Any, table: Path) -> None:
     """The source is the same until the file or the schema changes."""
     for _ in range(2):

@@ -15,6 +15,7 @@ from PIL import Image
 
 MODEL = Path(__file__).parents[3] / "model_repository/preprocessor.py"
 SIZE = 64
+DIGEST = "ab" * 32
 
 
 @dataclass
@@ -78,8 +79,10 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Any:
     config = {
         "input": [{"name": "image", "dims": [1]}],
         "output": [{"name": "pixels", "dims": [SIZE, SIZE, 3]}],
+        "parameters": {"manifest": {"string_value": DIGEST}},
     }
-    model.initialize({"model_config": json.dumps(config)})
+    monkeypatch.setattr(module, "verified_digest", lambda _, expected: expected)
+    model.initialize({"model_config": json.dumps(config), "model_repository": "image_decode"})
     return model
 
 
@@ -95,6 +98,9 @@ def test_whatever_one_request_raises_its_neighbours_are_answered(model: Any, sou
     """A request that the code did not foresee fails alone, without a word of what it held."""
     good, unforeseen, again = model.execute([Request(sound), Request(12345), Request(sound)])
     assert [answer.tensors[0][1].shape for answer in (good, again)] == [(1, SIZE, SIZE, 3)] * 2
+    assert [[row.tobytes().hex() for row in answer.tensors[1][1]] for answer in (good, again)] == [
+        [DIGEST]
+    ] * 2
     assert (unforeseen.error.code, unforeseen.error.message) == (TritonError.INTERNAL, "internal error")
 
 

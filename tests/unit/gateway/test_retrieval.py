@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from gateway.encoders import Encoders
 from gateway.errors import DeadlineExceeded, EncoderError, FailedPrecondition, NotFound, VectorIndexError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Sort, Weights
@@ -39,11 +40,12 @@ class Setup:
 
     def __init__(self, *, encoder: FakeEncoder | None = None, index: FakeIndex | None = None) -> None:
         self.encoder = encoder or FakeEncoder()
+        encoders = Encoders([self.encoder])
         self.index = index or FakeIndex.holding(PRODUCTS)
         self.retrieval = Retrieval(
-            encoder=self.encoder,
+            encoders=encoders,
             index=self.index,
-            compatibility=Compatibility(self.encoder, self.index),
+            compatibility=Compatibility(encoders, self.index),
             summary=CatalogueSummary(self.index),
             lanes=Lanes(words=lane(), pictures=lane()),
             metrics=Metrics(),

@@ -71,6 +71,7 @@ async def test_an_ingest_whose_answers_are_not_read_ends() -> None:
         for _ in range(MAX_STREAMS):
             unread.call(*CALLS[2][:2])
         await until(lambda: cut_off(gateway.metrics, "UpsertProducts") == MAX_STREAMS)
+        await until(lambda: unread.seen["reset"] >= MAX_STREAMS - 1)
         options = catalogue_pb2.UpsertOptions()
         answers = await send_products(gateway, [catalogue_pb2.UpsertProductsRequest(options=options)])
     assert answers[-1].index

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -14,9 +14,16 @@ from tritonclient.grpc import service_pb2_grpc as triton_grpc
 
 from gateway.adapters.triton import TritonEncoder, open_triton
 from gateway.context import Call, enter_call
-from gateway.errors import DeadlineExceeded, EncoderError, InvalidQuery, Overloaded, SearchError
+from gateway.errors import (
+    DeadlineExceeded,
+    EncoderError,
+    FailedPrecondition,
+    InvalidQuery,
+    Overloaded,
+    SearchError,
+)
 from gateway.model import Deadline, Embedding, EncoderInputs
-from vitrine.tensors import EMBEDDING_DIM, MANIFEST_PARAMETER, MAX_BATCH_SIZE, TEXT_CUT
+from vitrine.tensors import EMBEDDING_DIM, MANIFEST, MANIFEST_PARAMETER, MAX_BATCH_SIZE, TEXT_CUT
 
 Abort = tuple[grpc.StatusCode, str]
 
@@ -30,6 +37,11 @@ class Inference(triton_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         self.requests: list[Any] = []
         self.metadata: list[dict[str, str]] = []
         self.cut: bytes | None = None
+        self.said: bytes | None = None
+        self.tells = True
+        """Whether the models say with every inference what computed it."""
+        self.refusals = 0
+        """Calls that are refused first, as by a server that ends."""
         self.hangs = False
         self.cancelled = asyncio.Event()
 
@@ -37,6 +49,9 @@ class Inference(triton_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         """Answer one inference."""
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
+        if self.refusals:
+            self.refusals -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "Server is stopping")
         if self._abort is not None:
             await context.abort(*self._abort)
         if self.hangs:
@@ -54,6 +69,9 @@ class Inference(triton_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         if self.cut is not None:
             response.outputs.add(name=TEXT_CUT.name, datatype=TEXT_CUT.dtype, shape=[rows, 1])
             response.raw_output_contents.append(self.cut)
+        if self.said is not None:
+            response.outputs.add(name=MANIFEST.name, datatype=MANIFEST.dtype, shape=[rows, 32])
+            response.raw_output_contents.append(self.said)
         return response
 
     async def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
@@ -61,6 +79,8 @@ class Inference(triton_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         if request.name not in self._manifests:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown model")
         response = triton_pb2.ModelConfigResponse()
+        if self.tells:
+            response.config.output.add(name=MANIFEST.name)
         response.config.parameters[MANIFEST_PARAMETER].string_value = self._manifests[request.name]
         return response
 
@@ -69,14 +89,24 @@ class Inference(triton_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
 async def triton(
     abort: Abort | None = None, **manifests: str
 ) -> AsyncIterator[tuple[TritonEncoder, Inference]]:
+    async with (
+        serving_inference(abort, **manifests) as (address, inference),
+        open_triton(address) as encoder,
+    ):
+        yield encoder, inference
+
+
+@asynccontextmanager
+async def serving_inference(
+    abort: Abort | None = None, **manifests: str
+) -> AsyncIterator[tuple[str, Inference]]:
     inference = Inference(abort, manifests)
     server = aio.server()
     triton_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with open_triton(f"127.0.0.1:{port}") as encoder:
-            yield encoder, inference
+        yield f"127.0.0.1:{port}", inference
     finally:
         await server.stop(None)
 
@@ -198,6 +228,60 @@ async def test_the_manifest_is_that_of_every_ensemble() -> None:
     async with triton(embed_text="m1") as (encoder, _):
         with pytest.raises(EncoderError):
             await encoder.manifest(timeout_s=2.0)
+
+
+async def test_models_that_do_not_say_what_computed_a_row_are_told_to_be_published_anew() -> None:
+    """Without it nobody could tell whose vectors they are: the message names the command."""
+    names = ("embed_text", "embed_image", "embed_composed", "embed_refined")
+    async with triton(**dict.fromkeys(names, "m1")) as (encoder, inference):
+        inference.tells = False
+        with pytest.raises(FailedPrecondition, match="python -m export publish"):
+            await encoder.manifest(timeout_s=2.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "manifest"),
+    [(None, ""), (b"\x0a" * 64, "0a" * 32), (b"\x0a" * 32 + b"\x0b" * 32, "")],
+)
+async def test_what_computed_the_rows_comes_with_them(said: bytes | None, manifest: str) -> None:
+    """One digest of all rows is the answer's; none, or different ones, are nobody's."""
+    async with triton() as (encoder, inference):
+        inference.said = said
+        embedded = await encoder.embed(EncoderInputs(texts=["a", "b"]), timeout_s=2.0)
+    assert embedded.manifest == manifest
+
+
+async def test_a_server_that_ends_costs_no_search() -> None:
+    """What it refuses is asked once more within the deadline; who refuses always is told, after two calls."""
+    async with triton() as (encoder, inference):
+        inference.refusals = 1
+        await encoder.embed(EncoderInputs(texts=["a"]), timeout_s=5.0)
+        assert len(inference.requests) == 2
+        inference.refusals = 100
+        with pytest.raises(EncoderError):
+            await encoder.embed(EncoderInputs(images=[b"x" * 2_000_000]), timeout_s=5.0)
+        assert len(inference.requests) == 4
+
+
+async def test_an_outage_is_not_fed() -> None:
+    """After ten refusals nothing is repeated, until calls succeed again."""
+    async with triton() as (encoder, inference):
+        inference.refusals = 1_000
+        for _ in range(30):
+            with pytest.raises(EncoderError):
+                await encoder.embed(EncoderInputs(texts=["a"]), timeout_s=5.0)
+    assert 30 < len(inference.requests) <= 45
+
+
+async def test_every_address_of_a_name_gets_its_share() -> None:
+    """The calls of one gateway are spread over the servers behind the name."""
+    async with AsyncExitStack() as stack:
+        served = [await stack.enter_async_context(serving_inference()) for _ in range(2)]
+        addresses = ",".join(address for address, _ in served)
+        encoder = await stack.enter_async_context(open_triton(f"ipv4:{addresses}"))
+        for _ in range(20):
+            await encoder.embed(EncoderInputs(texts=["a"]), timeout_s=5.0)
+    assert all(len(inference.requests) >= 5 for _, inference in served)
 
 
 @pytest.mark.parametrize(("flags", "cut"), [(None, ()), (b"\x00\x01", (False, True))])

@@ -337,3 +337,15 @@ async def test_a_late_engine_leaves_the_router_its_share_of_the_time(
     assert len(rewrite.source) == 64
     assert rewrite.failure == "timeout", "the caller keeps no rewrite of a stand-in"
     assert failures == [Failure.TIMEOUT]
+
+
+async def test_a_reply_that_leads_elsewhere_gives_way_to_the_rules(
+    model: ModelServer, request_: rewrite_pb2.RewriteRequest
+) -> None:
+    """The whole answer is distrusted, and the shopper reads the rules' own sentence."""
+    model.says(DECISION | {"reply": "Cheaper at https://evil.example"})
+    async with engine_of(model) as engine:
+        fallback = Fallback(engine, Router(), name="tiny", reserve_s=1, on_failure=lambda _: None)
+        rewrite = await fallback.rewrite(request_, timeout_s=5)
+    assert "evil" not in rewrite.reply
+    assert rewrite.source == "router (invalid: tiny)"

@@ -253,19 +253,35 @@ _OPENAI = {
         (_OPENAI | {"REWRITER_OPENAI_URL": "vllm:8000"}, "REWRITER_OPENAI_URL must be an http"),
         (_OPENAI | {"REWRITER_OPENAI_MODEL": ""}, "REWRITER_OPENAI_MODEL must name"),
         (
-            _OPENAI | {"REWRITER_OPENAI_API_KEY": "a", "REWRITER_OPENAI_API_KEY_FILE": "b"},
+            _OPENAI
+            | {
+                "REWRITER_OPENAI_URL": "https://vllm/v1",
+                "REWRITER_OPENAI_API_KEY": "a",
+                "REWRITER_OPENAI_API_KEY_FILE": "b",
+            },
             "exclude each other",
         ),
         (
-            _OPENAI | {"REWRITER_OPENAI_API_KEY_FILE": "/nowhere"},
+            _OPENAI | {"REWRITER_OPENAI_URL": "https://vllm/v1", "REWRITER_OPENAI_API_KEY_FILE": "/nowhere"},
             "REWRITER_OPENAI_API_KEY_FILE: No such file",
         ),
+        (_OPENAI | {"REWRITER_OPENAI_API_KEY": "a"}, "REWRITER_OPENAI_URL must be https where a key"),
+        (_OPENAI | {"REWRITER_OPENAI_API_KEY_FILE": "b"}, "REWRITER_OPENAI_URL must be https where a key"),
     ],
 )
 def test_a_wrong_setting_is_named(env: dict[str, str], message: str) -> None:
     """A typo, a wrong type or a contradiction stops the start with one sentence."""
     with pytest.raises(InvalidSettings, match=message):
         Settings.from_env(env).read_api_key()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/v1", "http://[::1]:1/v1", "http://localhost/v1", "https://x/v1"]
+)
+def test_a_key_goes_to_this_machine_or_by_tls(url: str) -> None:
+    """Plain HTTP carries a key no further than loopback."""
+    env = _OPENAI | {"REWRITER_OPENAI_URL": url, "REWRITER_OPENAI_API_KEY": "sesame"}
+    assert Settings.from_env(env).read_api_key() == "sesame"
 
 
 def test_the_key_is_read_from_its_file_and_never_shown(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -144,6 +144,18 @@ async def test_picture_of_a_product(client: Client, jpeg: bytes) -> None:
         assert await response.read() == jpeg
 
 
+async def test_a_picture_is_asked_for_each_time(client: Client, jpeg: bytes) -> None:
+    """A browser keeps it and asks whether it may still show it, which costs no bytes; nothing is shown unasked."""
+    first = await client.get("/products/p1/picture")
+    assert await first.read() == jpeg
+    assert "no-cache" in first.headers["Cache-Control"]
+    tag = {"If-None-Match": first.headers["ETag"]}
+    again = await client.get("/products/p1/picture", headers=tag)
+    assert (again.status, await again.read()) == (304, b"")
+    gone = await client.get("/products/unknown/picture", headers=tag)
+    assert gone.status == 404
+
+
 async def test_each_picture_of_a_product(
     client: Client, form: MakeForm, jpeg: bytes, other_jpeg: bytes
 ) -> None:

@@ -76,6 +76,8 @@ class Script:
     pages: int = 1
     """How many pages every search has."""
     requests: list[Any] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    """What each request had as `authorization`."""
 
     def fail(self, code: int, message: str, *details: Message) -> None:
         """Make every further call fail."""
@@ -86,6 +88,7 @@ class Script:
     def begin(self, request: Any, context: grpc.ServicerContext) -> None:
         """Note the request, then delay or fail as the script says."""
         self.requests.append(request)
+        self.tokens.append(dict(context.invocation_metadata()).get("authorization", ""))
         time.sleep(self.delay_s)
         if self.failure is not None:
             context.abort_with_status(rpc_status.to_status(self.failure))
@@ -190,6 +193,26 @@ class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
     ) -> catalogue_pb2.DeleteProductsResponse:
         self._script.begin(request, context)
         return catalogue_pb2.DeleteProductsResponse(deleted=len(request.product_ids))
+
+    def ListIndexes(
+        self, request: catalogue_pb2.ListIndexesRequest, context: Any
+    ) -> catalogue_pb2.ListIndexesResponse:
+        self._script.begin(request, context)
+        kept = catalogue_pb2.KeptIndex
+        return catalogue_pb2.ListIndexesResponse(
+            indexes=[
+                kept(index="products_2", state=kept.STATE_IN_USE, products=1_200, model="0123456789abcdef"),
+                kept(index="products_1", state=kept.STATE_BEFORE, products=3_000, model="m-1"),
+                kept(index="products_3", state=kept.STATE_UNFINISHED, products=7, model="m-1"),
+            ]
+        )
+
+    def RestoreIndex(
+        self, request: catalogue_pb2.RestoreIndexRequest, context: Any
+    ) -> catalogue_pb2.RestoreIndexResponse:
+        self._script.begin(request, context)
+        replaced = catalogue_pb2.ReplacedIndex(index="products_2", products=1_200, products_now=3_000)
+        return catalogue_pb2.RestoreIndexResponse(index="products_1", replaced=replaced)
 
     def Describe(
         self, request: catalogue_pb2.DescribeRequest, context: Any

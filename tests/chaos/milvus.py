@@ -1,0 +1,72 @@
+"""The real Milvus 2.3.5 for this suite, in a network namespace of its own: it listens on nine ports of every interface."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tests.chaos.service import MILVUS_SERVER
+from tests.contract import milvus_server
+
+START_S = 180.0
+
+
+class MilvusServer:
+    """A server that can be killed and started again on its data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Return the launcher's pid; the server is its child. 0 where it does not run."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else 0
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        program = milvus_server.ENVIRONMENT / "bin" / "milvus-server"
+        with (self._folder / "milvus-server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(program), "--data", str(self._folder / "milvus-data")],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **milvus_server.QUICK},
+                start_new_session=True,
+            )
+        until = time.monotonic() + START_S
+        while not self.answers():
+            if time.monotonic() > until:
+                raise TimeoutError("Milvus did not start")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Kill the launcher and its server."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        host, _, port = MILVUS_SERVER.rpartition(":")
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
+
+
+def in_namespace(arguments: Sequence[str], variable: str) -> int:
+    """Run this suite again in a network namespace; return its exit status. The variable tells it that it is inside."""
+    milvus_server._install()
+    command = 'ip link set lo up && exec "$@"'
+    inside = [sys.executable, "-m", "tests.chaos", *arguments]
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", command, "sh", *inside],
+        env={**os.environ, variable: "1"},
+        check=False,
+    )
+    return done.returncode
