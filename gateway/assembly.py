@@ -120,7 +120,6 @@ async def serving_gateway(
     access = open_access(settings, metrics)
     crowding = open_crowding(settings, metrics)
     lanes = _lanes(settings, metrics)
-    batch_lane = _batch_lane(settings, lanes, metrics)
     retrieval = Retrieval(
         encoders=encoders,
         index=dependencies.index,
@@ -132,12 +131,7 @@ async def serving_gateway(
     )
     catalogue = CatalogueServicer(
         dependencies.index,
-        Writing(
-            dependencies.index,
-            dependencies.administrator,
-            Encoders([PacedEncoder(encoder, batch_lane) for encoder in dependencies.encoders]),
-            metrics,
-        ),
+        _writing(settings, dependencies, lanes, metrics),
         retrieval.products,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
@@ -173,6 +167,13 @@ async def serving_gateway(
     finally:
         await listeners.stop(None)
         await summary.close()
+
+
+def _writing(settings: Settings, dependencies: Dependencies, lanes: Lanes, metrics: Metrics) -> Writing:
+    """Return the writer of indexes, whose encoders let searches go first."""
+    lane = _batch_lane(settings, lanes, metrics)
+    paced = Encoders([PacedEncoder(encoder, lane) for encoder in dependencies.encoders])
+    return Writing(dependencies.index, dependencies.administrator, paced, metrics)
 
 
 async def _readiness(

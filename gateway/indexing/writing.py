@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.callers import Scope
 from gateway.context import require
 from gateway.encoders import Encoders, Served
-from gateway.errors import Aborted, FailedPrecondition, OutdatedIndex
+from gateway.errors import Aborted, FailedPrecondition, OutdatedIndex, SearchError
 from gateway.indexing.encoding import Refusal, Submission
 from gateway.indexing.idset import IdSet
 from gateway.indexing.ingest import Outcome, Target, ingest
@@ -20,6 +20,8 @@ from gateway.ports import Build, CollectionWriter, IndexAdministrator, VectorInd
 from vitrine.domain.schema import Schema, changes
 
 _ENCODERS_TIMEOUT_S = 5.0
+_DESCRIBED_S = 1.0
+"""Longest wait for what is only told."""
 _TRIES = 3
 """Of a deletion that a swap overtakes."""
 
@@ -124,6 +126,13 @@ class Writing:
                 if not left:
                     raise
         return Deletion(products=deleted, collections=tuple(collections))
+
+    async def encoders(self, *, timeout_s: float) -> Sequence[str]:
+        """Return the manifests of the encoders that answer, the newest last; none where nobody does."""
+        try:
+            return await self._encoders.answering(timeout_s=min(timeout_s, _DESCRIBED_S))
+        except SearchError:
+            return ()
 
     async def indexes(self) -> Sequence[KeptIndex]:
         """Return the index in use and those that are kept beside it."""

@@ -217,3 +217,16 @@ async def test_products_are_written_by_the_encoders_of_the_index_and_rebuilds_by
     assert written is not None
     assert rebuilt is not None
     np.testing.assert_array_equal(written, -rebuilt)
+
+
+async def test_describe_tells_which_encoders_serve() -> None:
+    """Both while both answer, none while none does; the index is described all the same."""
+    encoders = both()
+    async with serving(products=PRODUCTS, **encoders) as gateway:
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=10)
+        assert (list(answer.encoders), answer.versions.model) == ([MANIFEST, NEW], MANIFEST)
+        for each in encoders.values():
+            each.error = EncoderError()
+        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=10)
+        assert (list(answer.encoders), answer.products) == ([], len(PRODUCTS))
