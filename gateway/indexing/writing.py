@@ -163,12 +163,12 @@ class Writing:
         return replaced
 
     async def _serving(self, timeout_s: float) -> Served:
-        """Return the encoders that made the index in use, or where those do not serve, the newest."""
+        """Return the encoders that made the index in use, or where those do not serve, the newest that do."""
         try:
             version = await self._index.version(timeout_s=timeout_s)
             return await self._encoders.of(version.manifest, timeout_s=_ENCODERS_TIMEOUT_S)
         except FailedPrecondition:  # whoever opens the index says what is the matter with it
-            return await self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S)
+            return await self._encoders.first(timeout_s=_ENCODERS_TIMEOUT_S)
 
     async def _rebuilds(self, wishes: Wishes, timeout_s: float) -> bool:
         if wishes.rebuild or not wishes.rebuild_if_stale:

@@ -104,6 +104,7 @@ async def test_an_address_that_does_not_answer_costs_the_others_nothing() -> Non
     hanging.delay_s, hanging.error = 0, EncoderError()
     with pytest.raises(EncoderError):
         await encoders.newest(timeout_s=1)
+    assert (await encoders.first(timeout_s=1)).manifest == MANIFEST
     with pytest.raises(EncoderError):
         await encoders.of(NEW, timeout_s=1)
     assert await encoders.answering(timeout_s=1) == (MANIFEST,)
