@@ -43,6 +43,8 @@ async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event
         heart.beating(),
         metrics_endpoint(settings.metrics_listen, gateway.metrics.registry, heart.alive),
     ):
+        if settings.open:
+            log_event(_logger, logging.WARNING, "open_on_purpose", words=settings.open)
         log_event(_logger, logging.INFO, "serving", listen=settings.listen, port=gateway.port)
         await told_to_stop.wait()
         await gateway.drain(wait_s=settings.drain_s, grace_s=settings.grace_s)

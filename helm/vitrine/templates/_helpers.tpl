@@ -266,3 +266,9 @@ capabilities:
 {{- if .Values.access.callers.name }} --token-file TOKEN{{ end }}
 {{- if .Values.access.tls.secret }} --ca CA.CRT{{ end }}
 {{- end -}}
+
+{{/* What the second Triton of a change of encoders runs with: all of the first one but its models and their number. */}}
+{{- define "vitrine.tritonNext" -}}
+{{- $own := omit .Values.triton.next "enabled" -}}
+{{- toYaml (mergeOverwrite (deepCopy (omit .Values.triton "next")) $own (dict "autoscaling" (dict "enabled" false))) -}}
+{{- end -}}
