@@ -72,10 +72,6 @@ def scaled(component: str, **changes: int) -> dict[str, Any]:
         *((LEAST | {"gateway": {"image": {"repository": value}}}, "/gateway/image/repository")
           for value in ("vitrine/gateway:latest", "vitrine/gateway:1.0", "registry:5000/vitrine/gateway:1.0")),
         (LEAST | {"gateway": {"image": {"tag": "-x"}}}, "/gateway/image/tag"),
-        *((LEAST | {"gateway": {"settings": {"max_session_bytes": size}, "resources": {"limits": {"memory": limit}}}},
-           "gateway.settings.max_session_bytes: ")
-          for size, limit in ((900_000_000, "1Gi"), (536_870_913, "1Gi"), (600_000_000, "1.0G"), (256_000_001, 512_000_000))),
-        (LEAST | {"gateway": {"resources": {"limits": {"memory": "500M"}}}}, "gateway.settings.max_session_bytes: "),
         (LEAST | {"milvus": {"uri": "https://milvus.example.com:443"}}, "networkPolicy.egress.milvus is needed"),
         (LEAST | {"gateway": {"sessions": {"urlSecret": {"name": "redis"}}}}, "networkPolicy.egress.redis is needed"),
         (LEAST | {"rewriter": {"engine": "openai", "openai": {"url": "https://api.example.com/v1", "model": "m"}}},
@@ -101,8 +97,6 @@ def test_values_that_would_fail_later_are_refused_now(
     [
         *(scaled(name, minReplicas=2, maxReplicas=2) for name in COMPONENTS),
         LEAST | {"gateway": {"pdb": {"maxUnavailable": "100%"}, "image": {"repository": "registry:5000/a/b"}}},
-        LEAST | {"gateway": {"settings": {"max_session_bytes": 536_870_912}}},
-        LEAST | {"gateway": {"resources": {"limits": {"memory": "2Gi"}}, "settings": {"max_session_bytes": 900_000_000}}},
         OUTSIDE | {"gateway": OUTSIDE["gateway"] | {"settings": {"max_session_bytes": 900_000_000}}},
         OUTSIDE,
     ],
@@ -209,13 +203,6 @@ def test_triton_is_ready_and_alive_by_an_inference(render: Any) -> None:
     waits = re.findall(r"^(?:LIVE_)?TIMEOUT_S = ([\d.]+)", PROBE.read_text(encoding="utf-8"), re.MULTILINE)
     patience = min(triton[probe]["timeoutSeconds"] for probe in ("readinessProbe", "livenessProbe"))
     assert sum(map(float, waits)) + 2 < patience, "the interpreter's start comes on top"
-
-
-def test_a_gateway_whose_loop_hangs_is_restarted(render: Any) -> None:
-    """Liveness asks the loop, which a TCP connect never reaches, and nothing of what is behind the gateway."""
-    probe = container(render(LEAST), "gateway")["livenessProbe"]
-    assert probe["httpGet"] == {"path": "/livez", "port": "metrics"}
-    assert probe["periodSeconds"] * probe["failureThreshold"] <= 120
 
 
 def test_one_drain_leaves_a_service(render: Any) -> None:
