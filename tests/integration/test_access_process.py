@@ -221,6 +221,16 @@ async def test_the_command_line_comes_with_tls_and_a_token(files: Files) -> None
         ].startswith("Error: the token would go to 10.0.0.1:7700 in clear")
 
 
+async def test_a_service_may_be_known_by_another_name_than_its_address(files: Files) -> None:
+    """As behind a forwarded port: the certificate's own name is said, and no other is taken for it."""
+    files.certificate("server", "gateway.example.com")
+    shop = files.path("shop.token")
+    async with secured(files) as gateway:
+        for name, reached in (("gateway.example.com", True), ("other.example.com", False), ("", False)):
+            _, words = await gateway.outcome("search", token_file=shop, server_name=name)
+            assert ("is unavailable" in words) is reached, words
+
+
 async def test_scopes_hold_at_each_listener(files: Files) -> None:
     """Who may search may not write, and who may write writes at the listener of the catalogue alone."""
     shop, writer = files.path("shop.token"), files.caller("writer", "catalogue")
