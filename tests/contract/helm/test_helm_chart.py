@@ -90,7 +90,7 @@ CHART_OWNED = {
         "sessions",
         "open", "callers", "tls_cert", "tls_key", "tls_client_ca", "client_cert", "client_key",
         "triton_ca", "rewriter_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
-        "traces", "trace_share",
+        "traces", "trace_share", "memory_limit_bytes",
     },
     "rewriter": {
         "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
