@@ -41,6 +41,10 @@ ROOT = Path(__file__).parents[2]
 CALL_S = 20.0
 PICTURE = b"zqmarkpicture" * 8
 TOKEN = new_token("page")
+TALK: dict[str, Any] = {
+    "text": "cheaper",
+    "history": [{"text": "a dress", "rewrite": {"route": "ROUTE_TEXT", "query": "a dress"}, "shown": []}],
+}
 HEADERS = (("authorization", f"Bearer {TOKEN}"),)
 Fragment = Callable[[str], dict[str, Any]]
 """Makes a part of a request that holds the mark."""
@@ -91,6 +95,13 @@ def _pairs(value: FieldDescriptor, depth: int) -> Iterator[tuple[str, Callable[[
         yield f" pair{below}", lambda mark, f=fill: {"colour": f(mark), mark: f(mark)}
 
 
+def merged(base: Any, part: Any) -> Any:
+    """Return a request as JSON with a part of another put into it, at any depth."""
+    if isinstance(base, dict) and isinstance(part, dict):
+        return base | {name: merged(base.get(name), value) for name, value in part.items()}
+    return [merged(base[0], part[0])] if base and isinstance(base, list) and isinstance(part, list) else part
+
+
 def picture(*, damaged: bool = False) -> bytes:
     """Return a JPEG with marks in its comment, its EXIF and behind its end."""
     buffer = io.BytesIO()
@@ -131,34 +142,28 @@ async def attempt(call: Any) -> None:
         await call
 
 
-async def turn(stub: Any, request: search_pb2.ConverseRequest, **options: Any) -> list[Any]:
+async def turn(stub: Any, request: search_pb2.ConverseRequest) -> list[Any]:
     """Take one turn, however it ends, and return its events."""
-    try:
-        return [
-            event
-            async for event in stub.Converse(request, **{"timeout": CALL_S, "metadata": HEADERS} | options)
-        ]
-    except aio.AioRpcError:
-        return []
+    with suppress(aio.AioRpcError):
+        return [event async for event in stub.Converse(request, timeout=CALL_S, metadata=HEADERS)]
+    return []
 
 
 async def say_everything(channel: aio.Channel, marks: Marks) -> set[str]:
     """Put a mark into each text of each request of the gateway that a shopper's words reach; return session ids."""
-    search, catalogue = (
-        search_pb2_grpc.SearchServiceStub(channel),
-        catalogue_pb2_grpc.CatalogueServiceStub(channel),
-    )
+    search = search_pb2_grpc.SearchServiceStub(channel)
     sessions: set[str] = set()
     for place, fill in fragments(search_pb2.SearchRequest.DESCRIPTOR):
         for base in ({"text": "red dress", "rewrite": "REWRITE_MODE_AUTO"}, {}):
             request = ParseDict(base | fill(marks.new(f"Search {place}")), search_pb2.SearchRequest())
             await attempt(search.Search(request, timeout=CALL_S, metadata=HEADERS))
     for place, fill in fragments(search_pb2.ConverseRequest.DESCRIPTOR):
-        for base in ({"text": "something like it, not red"}, {}):
-            request = ParseDict(base | fill(marks.new(f"Converse {place}")), search_pb2.ConverseRequest())
-            for event in await turn(search, request):
+        for said in (TALK if place.startswith("history") else {"text": "like it, not red"}, {}):
+            part = fill(marks.new(f"Converse {place}"))
+            for event in await turn(search, ParseDict(merged(said, part), search_pb2.ConverseRequest())):
                 sessions.add(event.session_id)
     product = catalogue_pb2.GetProductRequest(product_id=marks.new("GetProduct"))
+    catalogue = catalogue_pb2_grpc.CatalogueServiceStub(channel)
     await attempt(catalogue.GetProduct(product, timeout=CALL_S, metadata=HEADERS))
     await converse_for_long(search, marks, sessions)
     return sessions - {""}
@@ -166,25 +171,16 @@ async def say_everything(channel: aio.Channel, marks: Marks) -> set[str]:
 
 async def converse_for_long(search: Any, marks: Marks, sessions: set[str]) -> None:
     """Hold a conversation with words, pictures and complaints, that others try to enter."""
-    session = ""
-    for text in (
-        "i hate {}",
-        "a {} dress",
-        "not {}, something else",
-        "show me more",
-        "compare the first two, {}",
-    ):
+    session, user = "", marks.new("user")
+    for text in ("i hate {}", "a {} dress", "not {}, another", "show me more", "compare the first two, {}"):
         said = text.format(marks.new(f"conversation: {text}"))
-        request = search_pb2.ConverseRequest(session_id=session, text=said, user_id=marks.new("user"))
         for image in (None, picture()):
-            if image is not None:
-                request.image = image
+            request = search_pb2.ConverseRequest(session_id=session, text=said, user_id=user, image=image)
             for event in await turn(search, request):
                 session = event.session_id or session
     sessions.add(session)
-    await turn(
-        search, search_pb2.ConverseRequest(session_id=session, text="red", user_id=marks.new("stranger"))
-    )
+    stranger = search_pb2.ConverseRequest(session_id=session, text="red", user_id=marks.new("stranger"))
+    await turn(search, stranger)
 
 
 async def fail_in_every_way(channel: aio.Channel, marks: Marks) -> None:
@@ -225,7 +221,7 @@ async def break_every_rule(channel: aio.Channel, marks: Marks) -> None:
     raw = [b"\x0a\xff", b"\x0a\x10\xff\xfe", b"\xa8\x06\x01" * 1_000 + b"\x0a\x14\xff"]
     for method in ("/vitrine.v1.SearchService/Search", "/vitrine.v1.SearchService/Converse"):
         for data in raw:
-            call = channel.unary_unary(method)
+            call: Any = channel.unary_unary(method)
             await attempt(call(data + marks.new("malformed").encode(), timeout=CALL_S, metadata=HEADERS))
     for path in ("/{}", "/a/{}/c", "/vitrine.v1.SearchService/{}", "/{}/Search"):
         call = channel.unary_unary(path.format(marks.new(f"method {path}")))

@@ -211,13 +211,6 @@ def test_triton_is_ready_and_alive_by_an_inference(render: Any) -> None:
     assert sum(map(float, waits)) + 2 < patience, "the interpreter's start comes on top"
 
 
-def test_a_gateway_whose_loop_hangs_is_restarted(render: Any) -> None:
-    """Liveness asks the loop, which a TCP connect never reaches, and nothing of what is behind the gateway."""
-    probe = container(render(LEAST), "gateway")["livenessProbe"]
-    assert probe["httpGet"] == {"path": "/livez", "port": "metrics"}
-    assert probe["periodSeconds"] * probe["failureThreshold"] <= 120
-
-
 def test_one_drain_leaves_a_service(render: Any) -> None:
     """By default there are two pods of each, spread over zones and nodes; what is not ready never blocks a drain."""
     objects = render(LEAST)
