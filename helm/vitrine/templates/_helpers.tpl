@@ -254,7 +254,7 @@ capabilities:
 {{/* What a command line needs besides the address, in the notes. */}}
 {{- define "vitrine.noteAccess" -}}
 {{- if .Values.access.callers.name }} --token-file TOKEN{{ end }}
-{{- if .Values.access.tls.secret }} --ca CA.CRT{{ end }}
+{{- if .Values.access.tls.secret }} --ca CA.CRT --server-name NAME-IN-THE-CERTIFICATE{{ end }}
 {{- end -}}
 
 {{/* What the second Triton of a change of encoders runs with: all of the first one but its models and their number. */}}
