@@ -1,6 +1,6 @@
 """vitrine.v1.CatalogueService: writes and describes the index."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +129,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     ) -> catalogue_pb2.DescribeResponse:
         """Return what readers use now and which values filters may name."""
         del request, context
-        return _description(await self._index.describe(timeout_s=self._time_left()))
+        summary = await self._index.describe(timeout_s=self._time_left())
+        encoders = await self._writing.encoders(timeout_s=self._time_left())
+        return _description(summary, encoders)
 
     async def ListIndexes(  # noqa: N802
         self, request: catalogue_pb2.ListIndexesRequest, context: _Context
@@ -150,7 +152,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 "index", f"at most {limits.MAX_INDEX_NAME_LENGTH} characters, got {len(request.index):,}"
             )
         replaced = await self._writing.restore(request.index)
+        current_call().notes.update(replaced=replaced.collection)
         version = await self._index.version(timeout_s=self._time_left())
+        current_call().notes.update(index=version.collection)
         return catalogue_pb2.RestoreIndexResponse(
             index=version.collection, replaced=_replaced_message(replaced)
         )
@@ -163,7 +167,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         wishes = _wishes(options or catalogue_pb2.UpsertOptions())
         async with AsyncExitStack() as held:
             stream = await held.enter_async_context(self._writing.opened(wishes, timeout_s=self._time_left()))
-            current_call().notes.update(rebuild=stream.rebuilds)
+            current_call().notes.update(rebuild=stream.rebuilds, index=stream.version.collection)
             # Clients that wait for this before they send products read the status of a stream that is refused;
             # one that sends meanwhile may get an error of its own transport instead.
             await context.send_initial_metadata(())
@@ -179,9 +183,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 bytes_held.drop(outcome.items)
                 yield _acknowledgement(tally, outcome)
             replaced = await stream.finish()
-            current_call().notes.update(index=stream.version.collection)
             last = _counts(tally, index=stream.version.collection)
             if replaced is not None:
+                current_call().notes.update(replaced=replaced.collection)
                 last.replaced.CopyFrom(_replaced_message(replaced))
             yield last
 
@@ -306,7 +310,7 @@ def _replaced_message(replaced: Replaced) -> catalogue_pb2.ReplacedIndex:
     )
 
 
-def _description(summary: IndexSummary) -> catalogue_pb2.DescribeResponse:
+def _description(summary: IndexSummary, encoders: Sequence[str]) -> catalogue_pb2.DescribeResponse:
     version = summary.version
     return catalogue_pb2.DescribeResponse(
         versions=versions_message(
@@ -316,6 +320,7 @@ def _description(summary: IndexSummary) -> catalogue_pb2.DescribeResponse:
         embedding_dim=version.embedding_dim,
         fields=[_field_description(field, version.schema) for field in listed(summary.fields)],
         schema=schema_message(version.schema),
+        encoders=encoders,
     )
 
 

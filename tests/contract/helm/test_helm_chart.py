@@ -69,6 +69,11 @@ EVERYTHING: dict[str, Any] = {
         "modelRepository": {"existingClaim": "plans"},
         "image": {"digest": "sha256:" + "0" * 64},
         "resources": {"requests": {"nvidia.com/gpu": 1}, "limits": {"nvidia.com/gpu": 1, "memory": "16Gi"}},
+        "next": {
+            "enabled": True,
+            "image": {"tag": "next"},
+            "modelRepository": {"existingClaim": "next-plans"},
+        },
     },
     "networkPolicy": {
         "clients": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}],
@@ -78,12 +83,14 @@ EVERYTHING: dict[str, Any] = {
 }
 NOTHING_OPTIONAL = LEAST | {"rewriter": {"enabled": False}, "networkPolicy": {"enabled": False}}
 SETTINGS = {"gateway": gateway.settings.Settings, "rewriter": rewriter.settings.Settings}
+COMPONENTS = ("gateway", "rewriter", "triton", "triton-next", "index", "milvus")
 CHART_OWNED = {
     "gateway": {
-        "listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "milvus", "rewriter", "sessions",
+        "listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "triton_next", "milvus", "rewriter",
+        "sessions",
         "open", "callers", "tls_cert", "tls_key", "tls_client_ca", "client_cert", "client_key",
         "triton_ca", "rewriter_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
-        "traces", "trace_share",
+        "traces", "trace_share", "memory_limit_bytes",
     },
     "rewriter": {
         "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
@@ -110,7 +117,7 @@ def test_helm_lints_the_chart() -> None:
 
 def test_a_component_has_its_objects(render: Any) -> None:
     """Each component brings its workload, its service, its account, its policy and its budget."""
-    kinds = {component: set[str]() for component in ("gateway", "rewriter", "triton", "index", "milvus")}
+    kinds = {component: set[str]() for component in COMPONENTS}
     for found in render(EVERYTHING):
         kinds[found["metadata"]["labels"]["app.kubernetes.io/component"]].add(found["kind"])
     common = {"ServiceAccount", "NetworkPolicy"}
@@ -125,6 +132,7 @@ def test_a_component_has_its_objects(render: Any) -> None:
         "gateway": served | {"ConfigMap"},
         "rewriter": served | {"ConfigMap"},
         "triton": served,
+        "triton-next": served - {"HorizontalPodAutoscaler"},
         "index": common | {"Job"},
         "milvus": common | {"StatefulSet", "Service", "ConfigMap"},
     }
@@ -287,58 +295,6 @@ def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
     assert 6379 not in ports
 
 
-def test_the_catalogue_has_a_port_of_its_own_that_the_job_alone_reaches(render: Any) -> None:
-    """Clients reach the port of searches, the Job and the named writers that of the catalogue, each by its own Service."""
-
-    def ingress(values: dict[str, Any]) -> dict[str, Any]:
-        found = {o["metadata"]["name"]: o for o in render(values) if o["kind"] == "NetworkPolicy"}
-        rules = found["demo-vitrine-gateway"]["spec"]["ingress"]
-        return {rule["ports"][0]["port"]: rule.get("from") for rule in rules}
-
-    job = {"app.kubernetes.io/component": "index"}
-    writers = EVERYTHING["networkPolicy"]["writers"]
-    open_ports = ingress(EVERYTHING)
-    assert open_ports["grpc"] == EVERYTHING["networkPolicy"]["clients"]
-    assert job.items() <= open_ports["catalogue"][0]["podSelector"]["matchLabels"].items()
-    assert open_ports["catalogue"][1:] == writers
-    assert ingress(LEAST).keys() == {"grpc", "metrics"}
-    services = {
-        o["metadata"]["name"]: o["spec"]["ports"] for o in render(EVERYTHING) if o["kind"] == "Service"
-    }
-    assert [port["port"] for port in services["demo-vitrine-gateway"]] == [7700]
-    assert [port["port"] for port in services["demo-vitrine-catalogue"]] == [7702]
-
-
-def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: Any) -> None:
-    """Every Secret is a read-only volume; what a ConfigMap, an argument and a variable hold is its path."""
-    objects = render(EVERYTHING)
-    gateway_pod = next(
-        o["spec"]["template"]["spec"]
-        for o in objects
-        if o["kind"] == "Deployment" and _is(o, {"component": "gateway"})
-    )
-    mounted = {v["name"]: v["secret"]["secretName"] for v in gateway_pod["volumes"] if "secret" in v}
-    assert mounted == {
-        "callers": "callers", "client": "gateway-client", "milvus": "milvus", "tls": "gateway-tls", "trust": "trust",
-    }  # fmt: skip
-    settings = next(
-        o["data"] for o in objects if o["kind"] == "ConfigMap" and _is(o, {"component": "gateway"})
-    )
-    assert settings["GATEWAY_MILVUS_TOKEN_FILE"] == "/etc/vitrine/milvus/token"
-    assert settings["GATEWAY_TLS_CLIENT_CA"] == "/etc/vitrine/tls/ca.crt"
-    assert settings["GATEWAY_SESSIONS_CA"] == "/etc/vitrine/trust/s.crt"
-    job = next(o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Job")
-    (container,) = job["containers"]
-    assert {each["name"]: each["value"] for each in container["env"]} == {
-        "VITRINE_TOKEN_FILE": "/etc/vitrine/token/token",
-        "VITRINE_CA": "/etc/vitrine/ca/ca.crt",
-        "VITRINE_CERT": "/etc/vitrine/client/tls.crt",
-        "VITRINE_KEY": "/etc/vitrine/client/tls.key",
-    }
-    (authority,) = [v for v in job["volumes"] if v["name"] == "ca"]
-    assert authority["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
-
-
 def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
     """Triton, the rewriter and Milvus let in the gateway on their port and scrapers on the other, and nobody else."""
     scraper = {
@@ -355,7 +311,7 @@ def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
         }
     }
     policies = {o["metadata"]["name"]: o["spec"] for o in render(EVERYTHING) if o["kind"] == "NetworkPolicy"}
-    for component in ("triton", "rewriter", "milvus"):
+    for component in ("triton", "triton-next", "rewriter", "milvus"):
         assert policies[f"demo-vitrine-{component}"]["ingress"] == [
             {"ports": [{"port": "grpc"}], "from": [caller]},
             {"ports": [{"port": "metrics"}], "from": [scraper]},
@@ -372,3 +328,39 @@ def test_two_releases_share_no_name(render: Any) -> None:
 def _is(found: dict[str, Any], wanted: dict[str, str]) -> bool:
     component = found["metadata"]["labels"]["app.kubernetes.io/component"]
     return {"kind": found["kind"], "component": component}.items() >= wanted.items()
+
+
+def test_other_encoders_serve_beside_those_of_the_index(render: Any) -> None:
+    """A second Triton with models and a number of its own, otherwise as the first; the gateway knows and reaches both."""
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in render(EVERYTHING)}
+    first, second = (
+        objects["Deployment", f"demo-vitrine-{name}"]["spec"] for name in ("triton", "triton-next")
+    )
+    ours, theirs = (each["template"]["spec"]["containers"][0] for each in (first, second))
+    assert theirs["image"] == "vitrine/triton:next"
+    assert {name: theirs[name] for name in theirs if name != "image"} == {
+        name: ours[name] for name in ours if name != "image"
+    }
+    claims = [volume.get("persistentVolumeClaim") for volume in second["template"]["spec"]["volumes"]]
+    assert {"claimName": "next-plans", "readOnly": True} in claims
+    assert second["replicas"] == 2
+    labels = second["template"]["metadata"]["labels"].items()
+    assert not objects["Service", "demo-vitrine-triton"]["spec"]["selector"].items() <= labels
+    assert objects["Service", "demo-vitrine-triton-next"]["spec"]["selector"].items() <= labels
+    known = objects["ConfigMap", "demo-vitrine-gateway"]["data"]
+    assert known["GATEWAY_TRITON_NEXT"] == "demo-vitrine-triton-next:8001"
+    egress = objects["NetworkPolicy", "demo-vitrine-gateway"]["spec"]["egress"]
+    peers = [
+        peer["podSelector"]["matchLabels"] for rule in egress for peer in rule["to"] if "podSelector" in peer
+    ]
+    assert "triton-next" in {peer["app.kubernetes.io/component"] for peer in peers}
+
+
+def test_without_other_encoders_there_is_no_second_triton(render: Any) -> None:
+    """Nothing of it is rendered, and the gateway knows of none."""
+    rendered = render(LEAST)
+    assert not [each for each in rendered if "triton-next" in each["metadata"]["name"]]
+    (config,) = [
+        each for each in rendered if each["kind"] == "ConfigMap" and "GATEWAY_TRITON" in each["data"]
+    ]
+    assert "GATEWAY_TRITON_NEXT" not in config["data"]

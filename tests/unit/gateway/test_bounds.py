@@ -133,8 +133,8 @@ def test_every_list_of_every_request_is_counted(
 ) -> None:
     """One value more than a list may have is refused by name; a list that nobody thought of has no limit and fails here."""
     assert longest, f"{way[-1].full_name} has no limit in vitrine/domain/counts.py"
-    request = message_factory.GetMessageClass(REQUESTS[name])()
-    holder: Any = request
+    request: Any = message_factory.GetMessageClass(REQUESTS[name])()
+    holder = request
     for each in way[:-1]:
         holder = _inner(holder, each)
     _fill(holder, way[-1], longest + 1)
@@ -148,11 +148,12 @@ def test_every_list_of_every_request_is_counted(
 
 
 def _inner(holder: Any, each: FieldDescriptor) -> Any:
-    value = getattr(holder, each.name)
+    value: Any = getattr(holder, each.name)
+    kind: Any = each.message_type
     if not each.is_repeated:
         value.SetInParent()
         return value
-    return value["a"] if each.message_type.GetOptions().map_entry else value.add()
+    return value["a"] if kind.GetOptions().map_entry else value.add()
 
 
 def _fill(holder: Any, each: FieldDescriptor, number: int) -> None:

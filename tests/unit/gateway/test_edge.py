@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -20,7 +22,7 @@ from gateway.model import Embedded, EncoderInputs
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, ServedGateway, product, serving
 from vitrine.process.logs import JsonFormatter
-from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
+from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
 
 PRODUCTS = (product("p1", "red dress"),)
 
@@ -197,6 +199,23 @@ async def test_more_than_it_can_carry_is_refused_with_advice() -> None:
     delay = details_of(error)["google.rpc.RetryInfo"].retry_delay  # type: ignore[attr-defined] # RetryInfo's
     assert delay.ToTimedelta().total_seconds() >= 0.05
     assert shed == 1
+
+
+async def test_a_stream_that_trickles_ends_as_one_that_is_silent_does() -> None:
+    """A message now and then holds a stream of products for no longer than its patience, to which each message adds a little."""
+    async with serving(products=PRODUCTS) as gateway:
+        gateway.edge.rules = replace(gateway.edge.rules, idle_s=0.3, earned_s=0.02)
+        stream = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel).UpsertProducts(timeout=60)
+        message = catalogue_pb2.UpsertProductsRequest()
+        message.product.product.id, message.product.product.title = "p9", "dress"
+
+        with suppress(aio.AioRpcError, asyncio.InvalidStateError):
+            while True:
+                await stream.write(message)
+                await asyncio.sleep(0.05)
+        ended = {"method": "UpsertProducts", "code": "DEADLINE_EXCEEDED"}
+        value = gateway.metrics.registry.get_sample_value
+        await until(lambda: value("vitrine_gateway_requests_total", ended) == 1)
 
 
 async def test_health_tells_each_service() -> None:

@@ -39,8 +39,8 @@ async def silent(until_told: asyncio.Event) -> AsyncIterator[bytes]:
     yield b"late"
 
 
-async def received(reception: Reception, stream: AsyncIterator[bytes]) -> str:
-    async with reception.message(stream, parsed) as request:
+async def received(reception: Reception, stream: AsyncIterator[bytes], share: str = "") -> str:
+    async with reception.message(stream, parsed, share=share) as request:
         assert isinstance(request, search_pb2.SearchRequest)
         return request.text
 
@@ -48,15 +48,48 @@ async def received(reception: Reception, stream: AsyncIterator[bytes]) -> str:
 async def test_what_trickles_leaves_the_quick_places_to_others() -> None:
     """Callers who send slowly take the slow places, and one of them too many is refused; who sends at once is answered."""
     told = asyncio.Event()
-    reception = Reception(places=4, budget=ByteBudget(1_000))
-    slow = [asyncio.create_task(received(reception, silent(told))) for _ in range(2)]
-    await until(lambda: reception.receiving_slowly == 2)
-    assert await received(reception, sent(b"quick")) == "quick"
+    reception = Reception(places=8, budget=ByteBudget(1_000))
+    slow = [asyncio.create_task(received(reception, silent(told), share)) for share in "aabb"]
+    await until(lambda: reception.receiving_slowly == 4)
+    assert await received(reception, sent(b"quick"), "a") == "quick"
     with pytest.raises(Overloaded):
-        await received(reception, silent(told))
+        await received(reception, silent(told), "c")
     told.set()
-    assert await asyncio.gather(*slow) == ["late", "late"]
+    assert await asyncio.gather(*slow) == ["late"] * 4
     assert reception.receiving_slowly == 0
+
+
+async def test_one_caller_has_half_of_the_slow_places() -> None:
+    """However many send slowly for one caller, another one has a place."""
+    told = asyncio.Event()
+    reception = Reception(places=8, budget=ByteBudget(1_000))
+    crowd = [asyncio.create_task(received(reception, silent(told), "a")) for _ in range(6)]
+    refused = [task for task in crowd if isinstance(await _failure(task), Overloaded)][:4]
+    other = asyncio.create_task(received(reception, silent(told), "b"))
+    await until(lambda: reception.receiving_slowly == 3)
+    told.set()
+    assert await other == "late"
+    assert len(refused) == 4
+
+
+async def test_those_who_wait_for_a_place_come_in_turn() -> None:
+    """A crowd of one caller waits in its own row: another's request is received after one of them, not after all."""
+    reception = Reception(places=1, budget=ByteBudget(1_000_000))
+    order: list[str] = []
+
+    async def take(share: str) -> None:
+        await received(reception, sent(share.encode()), share)
+        order.append(share)
+
+    async with asyncio.TaskGroup() as group:
+        for share in ["crowd"] * 20 + ["other"]:
+            group.create_task(take(share))
+    assert order.index("other") <= 2
+
+
+async def _failure(task: "asyncio.Task[str]") -> BaseException | None:
+    await asyncio.wait([task], timeout=0.5)
+    return task.exception() if task.done() else None
 
 
 async def test_a_request_is_one_message() -> None:
@@ -111,7 +144,8 @@ async def code_of(call: Any) -> tuple[grpc.StatusCode, str]:
 async def test_a_path_that_is_no_method_is_unimplemented(path: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever stands there, the status is the one for it, and nothing fails behind it."""
     async with serving(products=PRODUCTS) as gateway:
-        code, _ = await code_of(gateway.channel.unary_unary(path)(b"", timeout=5))
+        method: Any = gateway.channel.unary_unary(path)
+        code, _ = await code_of(method(b"", timeout=5))
     assert code is grpc.StatusCode.UNIMPLEMENTED
     assert not [record for record in caplog.records if record.exc_info]
 
@@ -174,7 +208,8 @@ async def test_a_stream_of_reflection_is_answered_and_ends(monkeypatch: pytest.M
     """Reflection answers each question of a stream, and ends one that is silent for too long."""
     monkeypatch.setattr(standard_calls, "REFLECTION_S", 1.0)
     async with serving(products=PRODUCTS) as gateway:
-        stub = reflection_pb2_grpc.ServerReflectionStub(gateway.channel)
+        channel: Any = gateway.channel  # the stubs know channels of threads alone
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         call = stub.ServerReflectionInfo()
         for _ in range(2):
             await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))

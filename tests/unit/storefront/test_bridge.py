@@ -287,3 +287,20 @@ async def test_health_is_the_gateways(client: Client) -> None:
     """The bridge is well when the gateway is."""
     response = await client.get("/healthz")
     assert (response.status, await response.json()) == (200, {"gateway": "SERVING"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"x\r\n" * 300_000 + b'--x\r\nContent-Disposition: form-data; name="request"\r\n\r\n{}\r\n--x--', id="lines before"),
+        pytest.param(b"--x\r\n\r\n" * 100_000 + b"--x--", id="parts"),
+        pytest.param(b"--x\r\n" + b"X: a\r\n" * 5_000 + b"\r\n{}\r\n--x--", id="headers of a part"),
+        pytest.param(b'--x\r\nContent-Disposition: form-data; name="request"\r\n\r\n{}\r\n--x', id="no end"),
+        pytest.param(b"--xX\r\n\r\n{}\r\n--xX--", id="another boundary"),
+    ],
+)  # fmt: skip
+async def test_a_form_that_is_long_to_take_apart_is_refused(client: Client, body: bytes) -> None:
+    """A megabyte of lines, parts or headers is refused as a whole, not walked through."""
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = await client.post("/search", data=body, headers=headers)
+    assert await problem(response) == (400, {"message": "is no well-formed multipart form"})
