@@ -67,9 +67,12 @@ def in_namespace(arguments: Sequence[str], variable: str) -> int:
     milvus_server._install()
     command = 'ip link set lo up && exec "$@"'
     inside = [sys.executable, "-m", "tests.chaos", *arguments]
-    done = subprocess.run(
-        ["unshare", "--net", "sh", "-c", command, "sh", *inside],
-        env={**os.environ, variable: "1"},
-        check=False,
+    done = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", command, "sh", *inside], env={**os.environ, variable: "1"}
     )
-    return done.returncode
+    try:
+        return done.wait()
+    finally:
+        # Where this process is told to end, the one inside ends what it has started.
+        done.terminate()
+        done.wait(START_S)
