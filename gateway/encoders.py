@@ -55,6 +55,19 @@ class Encoders:
         """
         return self._pinned(await self._ask(self._encoders[-1], Deadline.after(timeout_s)))
 
+    async def first(self, *, timeout_s: float) -> Served:
+        """Return the encoders that a first index is made with: the newest of those that answer, each within the time.
+
+        Raises:
+            DependencyError: none of them answers.
+        """
+        for encoder in reversed(self._encoders[1:]):
+            try:
+                return self._pinned(await self._ask(encoder, Deadline.after(timeout_s)))
+            except SearchError:
+                continue
+        return self._pinned(await self._ask(self._encoders[0], Deadline.after(timeout_s)))
+
     async def of(self, manifest: str, *, timeout_s: float) -> Served:
         """Ask who serves, and return the encoders of that manifest.
 

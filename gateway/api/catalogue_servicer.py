@@ -1,6 +1,6 @@
 """vitrine.v1.CatalogueService: writes and describes the index."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +129,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
     ) -> catalogue_pb2.DescribeResponse:
         """Return what readers use now and which values filters may name."""
         del request, context
-        return _description(await self._index.describe(timeout_s=self._time_left()))
+        summary = await self._index.describe(timeout_s=self._time_left())
+        encoders = await self._writing.encoders(timeout_s=self._time_left())
+        return _description(summary, encoders)
 
     async def ListIndexes(  # noqa: N802
         self, request: catalogue_pb2.ListIndexesRequest, context: _Context
@@ -308,7 +310,7 @@ def _replaced_message(replaced: Replaced) -> catalogue_pb2.ReplacedIndex:
     )
 
 
-def _description(summary: IndexSummary) -> catalogue_pb2.DescribeResponse:
+def _description(summary: IndexSummary, encoders: Sequence[str]) -> catalogue_pb2.DescribeResponse:
     version = summary.version
     return catalogue_pb2.DescribeResponse(
         versions=versions_message(
@@ -318,6 +320,7 @@ def _description(summary: IndexSummary) -> catalogue_pb2.DescribeResponse:
         embedding_dim=version.embedding_dim,
         fields=[_field_description(field, version.schema) for field in listed(summary.fields)],
         schema=schema_message(version.schema),
+        encoders=encoders,
     )
 
 

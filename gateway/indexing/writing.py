@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.callers import Scope
 from gateway.context import require
 from gateway.encoders import Encoders, Served
-from gateway.errors import Aborted, FailedPrecondition, OutdatedIndex
+from gateway.errors import Aborted, FailedPrecondition, OutdatedIndex, SearchError
 from gateway.indexing.encoding import Refusal, Submission
 from gateway.indexing.idset import IdSet
 from gateway.indexing.ingest import Outcome, Target, ingest
@@ -20,6 +20,8 @@ from gateway.ports import Build, CollectionWriter, IndexAdministrator, VectorInd
 from vitrine.domain.schema import Schema, changes
 
 _ENCODERS_TIMEOUT_S = 5.0
+_DESCRIBED_S = 1.0
+"""Longest wait for what is only told."""
 _TRIES = 3
 """Of a deletion that a swap overtakes."""
 
@@ -125,6 +127,13 @@ class Writing:
                     raise
         return Deletion(products=deleted, collections=tuple(collections))
 
+    async def encoders(self, *, timeout_s: float) -> Sequence[str]:
+        """Return the manifests of the encoders that answer, the newest last; none where nobody does."""
+        try:
+            return await self._encoders.answering(timeout_s=min(timeout_s, _DESCRIBED_S))
+        except SearchError:
+            return ()
+
     async def indexes(self) -> Sequence[KeptIndex]:
         """Return the index in use and those that are kept beside it."""
         return await self._administrator.indexes()
@@ -154,12 +163,12 @@ class Writing:
         return replaced
 
     async def _serving(self, timeout_s: float) -> Served:
-        """Return the encoders that made the index in use, or where those do not serve, the newest."""
+        """Return the encoders that made the index in use, or where those do not serve, the newest that do."""
         try:
             version = await self._index.version(timeout_s=timeout_s)
             return await self._encoders.of(version.manifest, timeout_s=_ENCODERS_TIMEOUT_S)
         except FailedPrecondition:  # whoever opens the index says what is the matter with it
-            return await self._encoders.newest(timeout_s=_ENCODERS_TIMEOUT_S)
+            return await self._encoders.first(timeout_s=_ENCODERS_TIMEOUT_S)
 
     async def _rebuilds(self, wishes: Wishes, timeout_s: float) -> bool:
         if wishes.rebuild or not wishes.rebuild_if_stale:

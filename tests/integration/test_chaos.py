@@ -26,7 +26,7 @@ def test_faults_lose_nothing_and_answer_nothing_wrongly(
     port_base = PORT_BASE + run_number * PORTS_OF_A_RUN
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.chaos", "faults", "--short", "--rate", "8"),
+            *(sys.executable, "-m", "tests.chaos", "faults", "--short", "--rate", "5"),
             *("--port-base", str(port_base), "--state", str(tmp_path / "stack")),
             *("--repository", str(model_repository), "--catalogue", str(catalogue_path)),
         ],

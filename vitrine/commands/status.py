@@ -74,6 +74,7 @@ def _print(out: Console, address: str, health: str, index: DescribeResponse | No
     if index is not None:
         rows += [
             ("model", index.versions.model),
+            *(("beside it", other) for other in index.encoders if other != index.versions.model),
             ("index", index.versions.index),
             ("products", f"{index.products:,}"),
             ("embedding", f"2 x {index.embedding_dim}"),

@@ -343,6 +343,7 @@ class DescribeResponse(_message.Message):
     EMBEDDING_DIM_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
+    ENCODERS_FIELD_NUMBER: _builtins.int
     products: _builtins.int
     embedding_dim: _builtins.int
     """Length of one half of a product's vector."""
@@ -352,6 +353,12 @@ class DescribeResponse(_message.Message):
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldDescription]: ...
     @_builtins.property
     def schema(self) -> _schema_pb2.CatalogueSchema: ...
+    @_builtins.property
+    def encoders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Digests of the manifests of the encoders that answer, the newest last: `versions.model`, and while an index is built
+        for others, theirs. Empty where none answers.
+        """
+
     def __init__(
         self,
         *,
@@ -360,10 +367,11 @@ class DescribeResponse(_message.Message):
         embedding_dim: _builtins.int = ...,
         fields: _abc.Iterable[Global___FieldDescription] | None = ...,
         schema: _schema_pb2.CatalogueSchema | None = ...,
+        encoders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_dim", b"embedding_dim", "fields", b"fields", "products", b"products", "schema", b"schema", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_dim", b"embedding_dim", "encoders", b"encoders", "fields", b"fields", "products", b"products", "schema", b"schema", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

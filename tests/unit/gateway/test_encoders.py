@@ -104,6 +104,7 @@ async def test_an_address_that_does_not_answer_costs_the_others_nothing() -> Non
     hanging.delay_s, hanging.error = 0, EncoderError()
     with pytest.raises(EncoderError):
         await encoders.newest(timeout_s=1)
+    assert (await encoders.first(timeout_s=1)).manifest == MANIFEST
     with pytest.raises(EncoderError):
         await encoders.of(NEW, timeout_s=1)
     assert await encoders.answering(timeout_s=1) == (MANIFEST,)
@@ -217,3 +218,16 @@ async def test_products_are_written_by_the_encoders_of_the_index_and_rebuilds_by
     assert written is not None
     assert rebuilt is not None
     np.testing.assert_array_equal(written, -rebuilt)
+
+
+async def test_describe_tells_which_encoders_serve() -> None:
+    """Both while both answer, none while none does; the index is described all the same."""
+    encoders = both()
+    async with serving(products=PRODUCTS, **encoders) as gateway:
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=10)
+        assert (list(answer.encoders), answer.versions.model) == ([MANIFEST, NEW], MANIFEST)
+        for each in encoders.values():
+            each.error = EncoderError()
+        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=10)
+        assert (list(answer.encoders), answer.products) == ([], len(PRODUCTS))
