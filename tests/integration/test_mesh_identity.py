@@ -56,7 +56,42 @@ def issue(authority: trustme.CA, folder: Path, name: str, uri: str) -> Tls:
 
 def configuration(folder: Path, port: int, gateway: int) -> dict[str, Any]:
     """Return the configuration of a proxy as a mesh's: TLS with certificates, and a header that it alone sets."""
-    tls = {
+    options = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    return {
+        "static_resources": {
+            "listeners": [
+                {
+                    "address": _address(port),
+                    "filter_chains": [
+                        {
+                            "transport_socket": {"name": "tls", "typed_config": _tls(folder)},
+                            "filters": [{"name": "http", "typed_config": _manager()}],
+                        }
+                    ],
+                }
+            ],
+            "clusters": [
+                {
+                    "name": "gateway",
+                    "type": "STATIC",
+                    "typed_extension_protocol_options": {
+                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
+                    },
+                    "load_assignment": {
+                        "cluster_name": "gateway",
+                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(gateway)}}]}],
+                    },
+                }
+            ],
+        }
+    }
+
+
+def _tls(folder: Path) -> dict[str, Any]:
+    return {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         "require_client_certificate": True,
         "common_tls_context": {
@@ -70,7 +105,10 @@ def configuration(folder: Path, port: int, gateway: int) -> dict[str, Any]:
             "validation_context": {"trusted_ca": {"filename": str(folder / "ca.crt")}},
         },
     }
-    manager = {
+
+
+def _manager() -> dict[str, Any]:
+    return {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "mesh",
         "codec_type": "HTTP2",
@@ -93,38 +131,6 @@ def configuration(folder: Path, port: int, gateway: int) -> dict[str, Any]:
                 },
             }
         ],
-    }
-    options = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    return {
-        "static_resources": {
-            "listeners": [
-                {
-                    "address": _address(port),
-                    "filter_chains": [
-                        {
-                            "transport_socket": {"name": "tls", "typed_config": tls},
-                            "filters": [{"name": "http", "typed_config": manager}],
-                        }
-                    ],
-                }
-            ],
-            "clusters": [
-                {
-                    "name": "gateway",
-                    "type": "STATIC",
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
-                    },
-                    "load_assignment": {
-                        "cluster_name": "gateway",
-                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(gateway)}}]}],
-                    },
-                }
-            ],
-        }
     }
 
 
