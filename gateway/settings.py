@@ -93,7 +93,7 @@ class Settings:
     """Answered at once; those of health and reflection are counted apart."""
     max_receiving: int = 16
     """Calls whose request is being received at once; the others wait for a moment. Half of the places are for requests
-    that take longer than a tenth of a second to come in."""
+    that take longer than a quarter of a second to come in."""
     max_request_bytes: int = 32_000_000
     """Of all requests that are being answered together; what is more is refused for a moment."""
     max_ingest_bytes: int = 32_000_000

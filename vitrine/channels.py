@@ -38,6 +38,13 @@ class Tls:
     cert: Path | None = None
     """The client's own certificate, and those between it and its authority."""
     key: Path | None = None
+    server_name: str = ""
+    """The name that the service's certificate must have; empty: that of its address."""
+
+    @property
+    def options(self) -> Options:
+        """What a channel needs besides the credentials."""
+        return [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Read the files.
@@ -95,6 +102,7 @@ class AccessOptions(TypedDict, total=False):
     key: Path | str | None
     tls: bool
     """TLS with the authorities that gRPC brings along."""
+    server_name: str
     token_in_clear: bool
 
 
@@ -103,7 +111,7 @@ def read_access(options: AccessOptions) -> Access:
     ca, cert, key = (_path(options.get(name)) for name in ("ca", "cert", "key"))
     wanted = options.get("tls", False) or ca is not None or cert is not None or key is not None
     return Access(
-        tls=Tls(ca=ca, cert=cert, key=key) if wanted else None,
+        tls=Tls(ca=ca, cert=cert, key=key, server_name=options.get("server_name", "")) if wanted else None,
         token=options.get("token", ""),
         token_file=_path(options.get("token_file")),
         token_in_clear=options.get("token_in_clear", False),
@@ -118,6 +126,7 @@ def options_from(env: Mapping[str, str]) -> AccessOptions:
         cert=env.get("VITRINE_CERT"),
         key=env.get("VITRINE_KEY"),
         tls=_is_true(env, "VITRINE_TLS"),
+        server_name=env.get("VITRINE_SERVER_NAME", ""),
         token_in_clear=_is_true(env, "VITRINE_TOKEN_IN_CLEAR"),
     )
 
@@ -144,14 +153,14 @@ def open_channel(address: str, tls: Tls | None, *, options: Options) -> aio.Chan
     """Open a channel of grpc.aio; raises InvalidAccess for certificates that cannot be used."""
     if tls is None:
         return aio.insecure_channel(address, options=options)
-    return aio.secure_channel(address, tls.credentials(), options=options)
+    return aio.secure_channel(address, tls.credentials(), options=[*options, *tls.options])
 
 
 def open_threaded_channel(address: str, tls: Tls | None, *, options: Options) -> grpc.Channel:
     """Open a channel of gRPC's threaded stack; raises InvalidAccess for certificates that cannot be used."""
     if tls is None:
         return grpc.insecure_channel(address, options=options)
-    return grpc.secure_channel(address, tls.credentials(), options=options)
+    return grpc.secure_channel(address, tls.credentials(), options=[*options, *tls.options])
 
 
 def read_token(path: Path) -> str:

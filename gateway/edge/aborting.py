@@ -1,5 +1,6 @@
 """Calls that are ended with an error, without what they held."""
 
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -28,3 +29,11 @@ def released(behaviour: Behaviour[T]) -> Behaviour[T]:
             raise aborted.with_traceback(None) from None
 
     return call
+
+
+def let_go(error: BaseException) -> None:
+    """Empty the frames that an error came through: what they held is not needed to tell it, which may take a while."""
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        seen = seen.__cause__ or seen.__context__

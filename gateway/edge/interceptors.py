@@ -22,7 +22,7 @@ from grpc import aio
 
 from gateway.callers import LOCAL, UNKNOWN
 from gateway.context import REQUEST_ID_HEADER, Call, current_call, enter_call
-from gateway.edge.aborting import released
+from gateway.edge.aborting import let_go, released
 from gateway.edge.audit import audit
 from gateway.edge.decoding import decode
 from gateway.edge.door import Door
@@ -157,7 +157,9 @@ class _Method:
             self._answering(context, self._unary_deadline(context)),
             self._edge.crowding.reception.message(stream, self._parse, share=_share(context)) as request,
         ):
-            response: Message = await self._handler.unary_unary(request, context)
+            answering = self._handler.unary_unary(request, context)
+            del request  # it is the handler's, which lets go of it
+            response: Message = await answering
             return response
 
     async def unary_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
@@ -210,6 +212,7 @@ class _Method:
                 self._patience.end_soon()
             except SearchError as error:
                 code = error.code
+                let_go(error)
                 await self._abort(context, code, rich_status(error, call.request_id))
             except TimeoutError:
                 code = DeadlineExceeded.code

@@ -18,7 +18,7 @@ from gateway.errors import DeadlineExceeded, InvalidQuery, Overloaded
 from gateway.memory import ByteBudget
 from gateway.retrieval.fair_queue import FairQueue, PushedOut, Turn
 
-QUICK_S = 0.1
+QUICK_S = 0.25
 """For a message that is there already; the slow places are for the others."""
 END_S = 0.05
 """For the end of a request behind its message; most come together."""

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
-from asyncio.subprocess import Process
+import os
+import ssl
+import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from typing import Any
 import grpc
 import pytest
 import trustme
+from aiohttp import ClientSession
 from click.testing import CliRunner
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -21,7 +25,7 @@ from vitrine.client import VitrineClient, VitrineError
 from vitrine.tokens import digest, new_token
 from vitrine.v1 import catalogue_pb2, search_pb2
 
-from .test_gateway_lifecycle import NOBODY, address_settings, free_port, gateway_process
+from .test_gateway_lifecycle import NOBODY, ROOT, address_settings, free_port, gateway_process
 
 DELETION = catalogue_pb2.DeleteProductsRequest(product_ids=["p1"])
 TIMEOUT_S = 120.0
@@ -221,6 +225,16 @@ async def test_the_command_line_comes_with_tls_and_a_token(files: Files) -> None
         ].startswith("Error: the token would go to 10.0.0.1:7700 in clear")
 
 
+async def test_a_service_may_be_known_by_another_name_than_its_address(files: Files) -> None:
+    """As behind a forwarded port: the certificate's own name is said, and no other is taken for it."""
+    files.certificate("server", "gateway.example.com")
+    shop = files.path("shop.token")
+    async with secured(files) as gateway:
+        for name, reached in (("gateway.example.com", True), ("other.example.com", False), ("", False)):
+            _, words = await gateway.outcome("search", token_file=shop, server_name=name)
+            assert ("is unavailable" in words) is reached, words
+
+
 async def test_scopes_hold_at_each_listener(files: Files) -> None:
     """Who may search may not write, and who may write writes at the listener of the catalogue alone."""
     shop, writer = files.path("shop.token"), files.caller("writer", "catalogue")
@@ -302,6 +316,46 @@ async def test_a_certificate_says_who_calls(files: Files) -> None:
             "search", "x", "--ca", files.path("ca.crt"), "--cert", jobs["cert"], "--key", jobs["key"]
         )
         assert (status, "jobs lacks the scope search" in output) == (REFUSED, True)
+
+
+@asynccontextmanager
+async def page_process(files: Files, gateway: Secured, **settings: str) -> AsyncIterator[str]:
+    """Run `python -m storefront` over TLS, as a client of the gateway; yield its URL once it listens."""
+    address = f"127.0.0.1:{free_port()}"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("STOREFRONT_")} | {
+        "STOREFRONT_LISTEN": address,
+        "STOREFRONT_GATEWAY": gateway.address,
+        "STOREFRONT_GATEWAY_CA": files.path("ca.crt"),
+        "STOREFRONT_TLS_CERT": files.path("server.crt"),
+        "STOREFRONT_TLS_KEY": files.path("server.key"),
+        **settings,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "storefront", cwd=ROOT, env=env, stderr=PIPE
+    )
+    assert process.stderr is not None
+    try:
+        line = await asyncio.wait_for(process.stderr.readline(), TIMEOUT_S)
+        assert json.loads(line)["event"] == "serving", line
+        yield f"https://{address}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_the_page_is_a_caller_with_a_token_of_its_own(files: Files) -> None:
+    """Over TLS on both sides it reaches the engines, which are away here; without a token it says so in its own words."""
+    context = ssl.create_default_context(cafile=files.path("ca.crt"))
+    async with secured(files) as gateway, ClientSession() as browser:
+        for settings, status, words in (
+            ({"STOREFRONT_GATEWAY_TOKEN_FILE": files.path("shop.token")}, 503, "index is unavailable"),
+            ({}, 502, "The search service does not know this page."),
+        ):
+            async with (
+                page_process(files, gateway, **settings) as page,
+                browser.get(f"{page}/catalogue", ssl=context) as answer,
+            ):
+                assert (answer.status, (await answer.json())["error"]["message"]) == (status, words)
 
 
 async def test_a_catalogue_is_indexed_and_searched_over_tls(stack: Any, files: Files) -> None:

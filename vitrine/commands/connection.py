@@ -195,6 +195,13 @@ _ACCESS = {
     "tls": click.option(
         "--tls", is_flag=True, envvar="VITRINE_TLS", show_envvar=True, help="TLS with the usual authorities."
     ),
+    "server_name": click.option(
+        "--server-name",
+        default="",
+        envvar="VITRINE_SERVER_NAME",
+        show_envvar=True,
+        help="The name in the service's certificate, where the address is another, as with a forwarded port.",
+    ),
     "token_in_clear": click.option(
         "--token-in-clear",
         is_flag=True,

@@ -254,11 +254,21 @@ capabilities:
 {{/* What a command line needs besides the address, in the notes. */}}
 {{- define "vitrine.noteAccess" -}}
 {{- if .Values.access.callers.name }} --token-file TOKEN{{ end }}
-{{- if .Values.access.tls.secret }} --ca CA.CRT{{ end }}
+{{- if .Values.access.tls.secret }} --ca CA.CRT --server-name NAME-IN-THE-CERTIFICATE{{ end }}
 {{- end -}}
 
 {{/* What the second Triton of a change of encoders runs with: all of the first one but its models and their number. */}}
 {{- define "vitrine.tritonNext" -}}
 {{- $own := omit .Values.triton.next "enabled" -}}
 {{- toYaml (mergeOverwrite (deepCopy (omit .Values.triton "next")) $own (dict "autoscaling" (dict "enabled" false))) -}}
+{{- end -}}
+
+{{/* A quantity of memory in bytes. */}}
+{{- define "vitrine.bytes" -}}
+{{- if kindIs "string" . -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[a-zA-Z]*$" .)) | int64 -}}
+{{- else -}}
+{{- int64 . -}}
+{{- end -}}
 {{- end -}}

@@ -103,14 +103,16 @@ async def test_a_request_is_one_message() -> None:
 
 
 async def test_bytes_are_held_until_the_call_ends() -> None:
-    """Requests that do not fit beside those that are answered are refused; a large one alone is let in."""
-    reception = Reception(places=4, budget=ByteBudget(10))
-    async with reception.message(sent(b"12345678"), parsed):
-        assert reception.budget.used == 8
-        with pytest.raises(Overloaded, match="8 of at most 10 bytes"):
-            await received(reception, sent(b"123"))
+    """Requests that do not fit beside those that are answered are refused, small ones never; a large one alone is let in."""
+    reception = Reception(places=4, budget=ByteBudget(100_000))
+    large = b"x" * 80_000
+    async with reception.message(sent(large), parsed):
+        assert reception.budget.used == 80_000
+        with pytest.raises(Overloaded, match="80,000 of at most 100,000 bytes"):
+            await received(reception, sent(large))
+        assert await received(reception, sent(b"x" * 60_000)) == "x" * 60_000
     assert reception.budget.used == 0
-    assert await received(reception, sent(b"x" * 11)) == "x" * 11
+    assert await received(reception, sent(b"x" * 100_001)) == "x" * 100_001
 
 
 async def test_a_stream_waits_for_room() -> None:
