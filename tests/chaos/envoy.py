@@ -64,10 +64,10 @@ def _listener(name: str, listen: str) -> dict[str, Any]:
             # The caller's deadline, and no other.
             "timeout": "0s",
             "max_stream_duration": {"grpc_timeout_header_max": "0s"},
-            # Another instance is asked where one had not begun or says that it ends; UNAVAILABLE promises no work done,
+            # Another instance is asked where one had not begun, has too much to do or says that it ends: that promises no work done,
             # or work that may be done again: searches read, and writes of one content are one.
             "retry_policy": {
-                "retry_on": "unavailable,connect-failure,refused-stream,reset",
+                "retry_on": "unavailable,resource-exhausted,connect-failure,refused-stream,reset",
                 "num_retries": RETRIES,
                 "retry_host_predicate": [
                     {

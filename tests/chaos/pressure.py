@@ -1,19 +1,24 @@
 """More load than there is capacity for, and load for long."""
 
 import asyncio
+import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.generator import OK, Sample, Trace, closed_loop, open_loop, poisson_arrivals, sender
+from grpc import aio
+
+from benchmarks.generator import OK, Sample, Send, Trace, closed_loop, open_loop, poisson_arrivals, sender
 from benchmarks.workloads import Material, text_requests
 from tests.chaos.service import Resources, Service
 from vitrine.client import VitrineClient
+from vitrine.v1 import search_pb2_grpc
 from vitrine.v1.search_pb2 import SearchRequest
 
 OVERLOAD = 3.0
@@ -21,6 +26,7 @@ OVERLOAD = 3.0
 IDLE_SHARE = 0.1
 """Of the peak: load under which nobody waits for anybody."""
 SOAK_SHARE = 0.7
+CONNECTIONS = 32
 PEAK_CLIENTS = (4, 8, 16, 32)
 DEADLINE_S = 2.0
 WINDOW_S = 10.0
@@ -43,9 +49,9 @@ class Window:
 
 async def overload(address: str, *, seconds: float, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Find the peak, then offer three times as much; return what came of both."""
-    async with VitrineClient(address, retry=False) as client:
-        send, words = sender(client), _requests(seed)
-        best, clients = await _peak(client, words, seconds)
+    async with _many_connections(address) as send:
+        words = _requests(seed)
+        best, clients = await _peak(send, words, seconds)
         say(f"peak: {best:.1f} answers/s with {clients} clients")
         idle = await open_loop(
             send, words, poisson_arrivals(best * IDLE_SHARE, 3 * seconds, Random(seed)), deadline_s=DEADLINE_S
@@ -83,7 +89,7 @@ async def soak(
     async with VitrineClient(service.settings.gateway, retry=False) as client:
         send, words = sender(client), _requests(seed)
         if not plan.exists():
-            best, clients = await _peak(client, words, WINDOW_S)
+            best, clients = await _peak(send, words, WINDOW_S)
             plan.write_text(json.dumps({"peak_per_s": best, "peak_clients": clients}))
         piece = 1 + max((each["piece"] for each in _windows(kept)), default=0)
         rate = json.loads(plan.read_text())["peak_per_s"] * SOAK_SHARE
@@ -122,9 +128,32 @@ def summarise(windows: Sequence[dict[str, Any]], rate: float) -> dict[str, Any]:
     }
 
 
-async def _peak(client: VitrineClient, words: Iterator[SearchRequest], seconds: float) -> tuple[float, int]:
+@asynccontextmanager
+async def _many_connections(address: str) -> AsyncIterator[Send]:
+    """Yield what sends over one connection after the other: callers are many, and a connection's calls are bounded."""
+    async with AsyncExitStack() as held:
+        channels = [
+            await held.enter_async_context(
+                aio.insecure_channel(
+                    address, options=[("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+                )
+            )
+            for _ in range(CONNECTIONS)
+        ]
+        stubs = itertools.cycle([search_pb2_grpc.SearchServiceStub(channel) for channel in channels])
+
+        async def send(request: SearchRequest, timeout_s: float) -> str:
+            try:
+                await next(stubs).Search(request, timeout=timeout_s)
+            except aio.AioRpcError as error:
+                return str(error.code().name)
+            return OK
+
+        yield send
+
+
+async def _peak(send: Send, words: Iterator[SearchRequest], seconds: float) -> tuple[float, int]:
     """Return the most answers a second of a closed loop, and with how many clients; a warm-up is thrown away."""
-    send = sender(client)
     await closed_loop(send, words, clients=4, seconds=seconds / 2, deadline_s=DEADLINE_S)
     rates = {}
     for clients in PEAK_CLIENTS:
