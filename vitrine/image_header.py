@@ -41,6 +41,7 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PNG_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 _PNG_PALETTE = 3
 _PNG_ALPHA = {4, 6}
+_DEEP_GREY = (0, 16)  # Pillow has no mode that could be shrunk
 _WEBP_ANIMATION_FLAG = 0x02
 
 # A JPEG marker that a length follows: not a stuffed, fill or restart byte, nor the start or end of the picture.
@@ -56,7 +57,7 @@ _SECTION_NS = 6_000
 _TEXT_NS = 3_500_000  # a compressed chunk of text unpacks to 1 MB at most
 _TAG_NS = 18_000
 _JPEG_SCAN_NS, _JPEG_BYTE_NS, _JPEG_PROGRESSIVE_BYTE_NS = 0.95, 15.0, 25.0
-_PNG_PIXEL_NS, _PNG_BYTE_NS, _ALPHA_NS = 2.0, 4.0, 6.0
+_PNG_PIXEL_NS, _PNG_BYTE_NS, _ALPHA_NS, _DEEP_GREY_NS = 2.0, 4.0, 6.0, 6.0
 _WEBP_NS = 33.0
 
 
@@ -207,6 +208,7 @@ def _read_png_header(data: bytes) -> ImageHeader:
     alpha = colour in _PNG_ALPHA or b"tRNS" in kinds
     pixel_bytes = _PNG_CHANNELS[colour] * max(8, depth) / 8  # what has fewer bits is unpacked to eight
     per_pixel = _PNG_PIXEL_NS + _PNG_BYTE_NS * pixel_bytes + _ALPHA_NS * alpha
+    per_pixel += _DEEP_GREY_NS * ((colour, depth) == _DEEP_GREY)
     last, offset = chunks[-1]
     end = min(len(data), offset + 4) if last == b"IEND" else len(data)
     return ImageHeader("PNG", width, height, work=work + int(width * height * per_pixel), end=end)

@@ -17,6 +17,7 @@ from gateway.ports import Build, CollectionWriter, IndexAdministrator
 SMALLEST_SHARE = 0.5
 """Of the products in use, which a rebuild has to have unless it is confirmed."""
 
+_ROUNDS = 20
 _TAKEN_AT_ONCE = 100
 """Products with all their vectors, some megabytes."""
 
@@ -27,9 +28,6 @@ class _Overlay:
 
     written: IdSet = field(default_factory=IdSet)
     deleted: IdSet = field(default_factory=IdSet)
-
-    def same_as(self, other: "_Overlay") -> bool:
-        return self.written == other.written and self.deleted == other.deleted
 
 
 async def finish_rebuild(
@@ -55,10 +53,7 @@ async def finish_rebuild(
     if not confirm_shrink:
         await _check_shrinking(administrator, len(expected))
     await build.hold()
-    # A write that is not acknowledged may still be under way, and hide for a moment what it replaces.
-    before, overlay = await _take_over(build), await _take_over(build)
-    while not overlay.same_as(before):
-        before, overlay = overlay, await _take_over(build)
+    overlay = await _take_over_the_last(build)
     await _check_count(build, len((kept | overlay.written) - overlay.deleted))
     return await administrator.promote(build.version)
 
@@ -95,6 +90,22 @@ async def _take_over(build: Build) -> _Overlay:
         known = await build.digests(list(live), fresh=True) if live else {}
         await _copy([each for each in live if known.get(each) != live[each]], build.changes, build)
     return overlay
+
+
+async def _take_over_the_last(build: Build) -> _Overlay:
+    """Take over the changes until nothing is added to them: nobody acknowledges any more.
+
+    A write that is not acknowledged may still be under way, and hide for a moment what it replaces.
+    """
+    before = await _take_over(build)
+    for _ in range(_ROUNDS):
+        overlay = await _take_over(build)
+        if overlay == before and len(overlay.written) + len(overlay.deleted) == await build.changes.seal():
+            return overlay
+        before = overlay
+    raise FailedPrecondition(
+        "what was written beside the rebuild does not come to rest: the index in use stays; run the rebuild again"
+    )
 
 
 async def _copy(ids: list[str], source: CollectionWriter, target: CollectionWriter) -> None:

@@ -12,6 +12,7 @@ of its own, which is narrow while anybody searches.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ _SMOOTHING = 0.1
 """Weight of the newest latency in the running mean that the advice to retry is made of."""
 
 _MIN_RETRY_S = 0.05
+
+_LIGHT_PATIENCE = 5
+"""Times the wait in the queue, for a caller with nothing else running or waiting: where slots are few and slow, its turn
+comes with the next one that is free, and that may take longer than a crowd should stand in line."""
 
 _BATCH_QUEUE = 1_000
 """Bound of the batches that wait; the number of ingests at once, and of the batches of each, keeps far below it."""
@@ -74,6 +79,7 @@ class Limiter:
         self._latency_target_s = latency_target_s
         self._on_shed = on_shed
         self._queue = FairQueue(queue.length)
+        self._running: Counter[str] = Counter()
         self._mean_latency_s = 0.0
         self._used_at = float("-inf")
         self.limit = min(initial, rule.maximum)
@@ -97,6 +103,7 @@ class Limiter:
             Overloaded: the queue is full, or the wait in it was too long, or a caller with fewer searches came.
         """
         await self._acquire(deadline, share)
+        self._running[share] += 1
         started = time.monotonic()
         answered = dropped = False
         try:
@@ -107,6 +114,9 @@ class Limiter:
             raise
         finally:
             self._learn(started, answered=answered, dropped=dropped)
+            self._running[share] -= 1
+            if not self._running[share]:
+                del self._running[share]
             self.in_flight -= 1
             self._admit()
 
@@ -114,11 +124,13 @@ class Limiter:
         if self.in_flight < self.limit and not self._queue:
             self.in_flight += 1
             return
+        light = not self._running[share] and not self._queue.waiting(share)
         turn = self._queue.join(share)
         if turn is None:
             raise self._refusal("queue_full")
+        wait_s = self._wait_s * (_LIGHT_PATIENCE if light else 1)
         try:
-            async with asyncio.timeout(min(self._wait_s, deadline.remaining_s())):
+            async with asyncio.timeout(min(wait_s, deadline.remaining_s())):
                 await turn
         except PushedOut:
             raise self._refusal("queue_share") from None

@@ -26,6 +26,10 @@ class FairQueue:
     def __len__(self) -> int:
         return self._size
 
+    def waiting(self, share: str) -> int:
+        """Return how many turns of the share wait."""
+        return len(self._turns.get(share, ()))
+
     def join(self, share: str) -> Turn | None:
         """Return a turn at the end of the share's own row; None where there is no room for another of it."""
         if self._size >= self._length and not self._make_room(share):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -44,6 +45,8 @@ SHORT = frozenset(
 
 SHORT_BOUNDS = Bounds(late_s=5.0, recovery_s=60.0, unharmed=0.75)
 SHORT_DEADLINE_S = 8.0
+TERMINATED = 143
+"""The exit status of a process that SIGTERM ended, as shells have it."""
 INSIDE = "VITRINE_CHAOS_INSIDE"
 
 
@@ -61,6 +64,8 @@ class Place:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Break the service under live load, and say what was seen."""
+    # So that whatever was started is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 
 
 def _place_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """What the load is made of: products to write and queries to ask, each with its vectors, read before any fault."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from vitrine.filter_text import parse_filter
 from vitrine.v1 import catalogue_pb2, search_pb2
 
 EMBED_S = 30.0
+_READS = 8
 BATCH = 16
 LIMIT = 10
 
@@ -69,7 +71,7 @@ async def prepare(
 ) -> tuple[Material, ExactIndex]:
     """Fill the index, and return what the load is made of and the exact index of what was written."""
     index = ExactIndex()
-    async with VitrineClient(address) as client:
+    async with VitrineClient(address, timeout_s=EMBED_S) as client:
         contents = await _write(client, catalogue, products, index)
     questions = await _questions(triton, catalogue, texts, Random(seed))
     plain = Random(seed + 1)
@@ -99,9 +101,15 @@ async def _write(client: VitrineClient, catalogue: Path, products: int, index: E
 
     async for _ in client.upsert(inputs(), rebuild=True):
         pass
+    reads = asyncio.Semaphore(_READS)
+
+    async def read(product_id: str) -> catalogue_pb2.GetProductResponse:
+        async with reads:
+            return await client.get_product(product_id)
+
+    answers = await asyncio.gather(*(read(product.id) for product, _ in sent))
     contents = []
-    for product, picture in sent:
-        answer = await client.get_product(product.id)
+    for (product, picture), answer in zip(sent, answers, strict=True):
         images = np.frombuffer(answer.image_embedding, "<f4")
         text = np.frombuffer(answer.text_embedding, "<f4")
         vectors = Vectors(images=images.reshape(-1, len(text)), text=text)

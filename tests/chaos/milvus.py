@@ -1,8 +1,8 @@
 """The real Milvus 2.3.5 for this suite, in a network namespace of its own: it listens on nine ports of every interface."""
 
+import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stack.probes import ProbeError, milvus, within
 from tests.chaos.service import MILVUS_SERVER
 from tests.contract import milvus_server
 
@@ -53,10 +54,12 @@ class MilvusServer:
             self._process.wait()
 
     def answers(self) -> bool:
-        """Whether it takes connections."""
-        host, _, port = MILVUS_SERVER.rpartition(":")
-        with socket.socket() as probe:
-            return probe.connect_ex((host, int(port))) == 0
+        """Whether it lists its collections and counts the rows of the first: it listens long before it has loaded them."""
+        try:
+            asyncio.run(within(milvus(MILVUS_SERVER)(self.pid)))
+        except ProbeError:
+            return False
+        return True
 
 
 def in_namespace(arguments: Sequence[str], variable: str) -> int:
@@ -64,9 +67,12 @@ def in_namespace(arguments: Sequence[str], variable: str) -> int:
     milvus_server._install()
     command = 'ip link set lo up && exec "$@"'
     inside = [sys.executable, "-m", "tests.chaos", *arguments]
-    done = subprocess.run(
-        ["unshare", "--net", "sh", "-c", command, "sh", *inside],
-        env={**os.environ, variable: "1"},
-        check=False,
+    done = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", command, "sh", *inside], env={**os.environ, variable: "1"}
     )
-    return done.returncode
+    try:
+        return done.wait()
+    finally:
+        # Where this process is told to end, the one inside ends what it has started.
+        done.terminate()
+        done.wait(START_S)

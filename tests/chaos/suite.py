@@ -20,6 +20,8 @@ GIVE_UP_S = 90.0
 CALM_S = 2.0
 """Full service: so long without a failure."""
 READ_S = 10.0
+_EVERY = 10
+"""One in so many of the products that were there before the load is asked for; searches see the others."""
 
 OUTAGE = frozenset(
     {OK, "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION"}
@@ -141,13 +143,14 @@ async def _calm(load: Load, ended: float) -> float:
 
 
 async def _lost(load: Load) -> list[str]:
-    """Ask for everything whose write or deletion was acknowledged."""
+    """Ask for everything that the load wrote or deleted and was told so, and for some of what was there before."""
     at = time.monotonic()
     ids = [
         id_
         for id_, held in load.index.held.items()
-        if held.acknowledged <= at or held.delete_acknowledged <= at
+        if (held.acknowledged <= at or held.delete_acknowledged <= at) and held.sent > 0
     ]
+    ids += [id_ for id_, held in load.index.held.items() if held.sent <= 0][::_EVERY]
     held = dict(zip(ids, await asyncio.gather(*(_is_there(load.client, id_) for id_ in ids)), strict=True))
     return load.index.lost(held, at, time.monotonic())
 

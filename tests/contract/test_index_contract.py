@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from gateway.errors import DeadlineExceeded, FailedPrecondition
+from gateway.errors import DeadlineExceeded, FailedPrecondition, IndexSwapped
 from gateway.model import Embedding, Hit, Pool, StoredDigests, StoredProduct, Weights
 from gateway.testing import FakeIndex, stored
 from vitrine.domain.filters import Equals
@@ -158,6 +158,17 @@ async def test_get_returns_what_was_written_in_the_order_asked(filled: Index) ->
     for product in found:
         _assert_same(product, BY_ID[product.id])
     assert await filled.get([], timeout_s=TIMEOUT_S) == []
+
+
+async def test_an_index_of_other_encoders_answers_nobody_who_names_his(filled: Index) -> None:
+    """What was embedded by other encoders than made the index in use is refused, and so is a vector for them."""
+    made_by = (await filled.version(timeout_s=TIMEOUT_S)).manifest
+    assert await _ids(filled, manifest=made_by) == await _ids(filled)
+    assert await filled.get([PRODUCTS[0].id], manifest=made_by, timeout_s=TIMEOUT_S)
+    with pytest.raises(IndexSwapped):
+        await _ids(filled, manifest="other")
+    with pytest.raises(IndexSwapped):
+        await filled.get([PRODUCTS[0].id], manifest="other", timeout_s=TIMEOUT_S)
 
 
 async def test_equal_scores_are_ordered_by_id_whatever_the_limit(index: Index) -> None:

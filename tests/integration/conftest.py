@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,7 @@ TRITON_PORTS = 25
 OWN_PORTS = 50
 """Where in a run's ports those of `own_stack` begin."""
 FAMILIES_PORTS = 75
+SECOND_PORTS = 85
 """Where those of `serve_models` begin."""
 
 MAX_RUNS = 8
@@ -90,6 +91,7 @@ class RunningStack:
         options = (
             *("--port-base", str(self.settings.port_base), "--repository", str(self.settings.repository)),
             *("--set", f"STOREFRONT_PICTURES={self.catalogue}"),
+            *(option for name, value in self.settings.overrides for option in ("--set", f"{name}={value}")),
             # A busy machine answers late, and that is not what these tests are about.
             *(option for name in PATIENT for option in ("--set", f"GATEWAY_{name}_MS={PATIENCE_MS}")),
         )
@@ -149,7 +151,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if {"stack", "own_stack"} & fixtures:
             item.add_marker("stack")
-        if {"own_stack", "serve_models"} & fixtures:
+        if {"own_stack", "serve_models", "stack_starter"} & fixtures:
             item.add_marker("own_stack")
 
 
@@ -267,6 +269,53 @@ def serve_models(run_number: int, tmp_path_factory: pytest.TempPathFactory) -> I
 
     try:
         yield serve
+    finally:
+        nothing.down()
+    assert nothing.leftovers() == []
+
+
+@pytest.fixture
+def second_triton(run_number: int, tmp_path: Path) -> Settings:
+    """Give the addresses and the folder of a Triton beside that of `stack_starter`; it does not run yet."""
+    state = tmp_path / "second"
+    state.mkdir()
+    port_base = PORT_BASE + run_number * PORTS_OF_A_RUN + SECOND_PORTS
+    return Settings(state=state, port_base=port_base, repository=tmp_path / "second-repository", page=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackStarter:
+    """A stack that a test starts with its own settings of the gateway, with few products to be indexed."""
+
+    nothing: RunningStack
+
+    @property
+    def triton(self) -> str:
+        """Address of Triton's gRPC, before it runs."""
+        return self.nothing.triton
+
+    def start(self, repository: Path, settings: dict[str, str]) -> RunningStack:
+        """Start it."""
+        catalogue = self.nothing.catalogue
+        program("catalogue", "build", "--products", str(FEW_PRODUCTS), "--out", str(catalogue))
+        own = replace(self.nothing.settings, repository=repository, overrides=tuple(settings.items()))
+        started = RunningStack(settings=own, catalogue=catalogue)
+        started.up()
+        return started
+
+
+@pytest.fixture
+def stack_starter(run_number: int, tmp_path: Path) -> Iterator[StackStarter]:
+    """Give a stack that is not started yet; nothing of it is left afterwards."""
+    settings = Settings(
+        state=BUILD / f"test-started-{run_number}",
+        port_base=PORT_BASE + run_number * PORTS_OF_A_RUN + OWN_PORTS,
+    )
+    nothing = RunningStack(settings=settings, catalogue=tmp_path / "catalogue")
+    nothing.down()
+    (settings.state / "milvus.db").unlink(missing_ok=True)
+    try:
+        yield StackStarter(nothing=nothing)
     finally:
         nothing.down()
     assert nothing.leftovers() == []

@@ -107,6 +107,7 @@ class MilvusAdministrator:
     async def promote(self, version: IndexVersion) -> Replaced | None:
         """As the port says."""
         build = self._builds[version.collection]
+        await build.lease.verify()
         # Nothing is lost without it; but a server searches what it has flushed with less work.
         await self._connection.call("flush", version.collection, timeout_s=self._timeout_s)
         await build.hold()

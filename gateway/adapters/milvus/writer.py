@@ -67,7 +67,9 @@ class MilvusWriter:
 
     async def entries(self) -> AsyncIterator[dict[str, StoredDigests]]:
         """As the port says."""
-        async for page in self._reading("Strong", timeout_s=SCAN_TIMEOUT_S).scan(PRODUCTS, _DIGESTS):
+        # A scan waits for no write on a server, whatever its consistency; what a count waited for, it has.
+        await self._count()
+        async for page in self._reading("Bounded", timeout_s=SCAN_TIMEOUT_S).scan(PRODUCTS, _DIGESTS):
             yield {read_key(row[ID])[0]: _digests(row) for row in page}
 
     async def vectors(self, ids: Sequence[str]) -> dict[str, StoredProduct]:

@@ -127,6 +127,22 @@ async def test_a_crowd_of_one_caller_keeps_nobody_out() -> None:
     assert (slots.in_flight, slots.queued) == (0, 0)
 
 
+async def test_who_has_a_single_search_may_wait_longer_than_a_crowd() -> None:
+    """With one slot that is slow to come free, the crowd's searches are sent away in time and the other's is answered."""
+    slots = limiter(queue=8, wait_s=0.05)
+    leave = asyncio.Event()
+    holder = asyncio.create_task(hold(slots, Deadline.after(30), leave, "crowd"))
+    await asyncio.sleep(0)
+    crowd = [asyncio.create_task(enter(slots, Deadline.after(30), "crowd")) for _ in range(3)]
+    shopper = asyncio.create_task(enter(slots, Deadline.after(30), "shopper"))
+    outcomes = await asyncio.gather(*crowd, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [Overloaded] * 3
+    assert not shopper.done()
+    leave.set()
+    await asyncio.gather(holder, shopper)
+    assert (slots.in_flight, slots.queued, len(slots._running)) == (0, 0, 0)
+
+
 async def test_callers_take_turns() -> None:
     """Of three who wait, each goes next in rotation, whatever the number of places that it has."""
     slots = limiter(initial=1, maximum=1, queue=20, wait_s=30)
@@ -223,8 +239,8 @@ async def enter(slots: Limiter, deadline: Deadline, share: str = "") -> None:
         pass
 
 
-async def hold(slots: Limiter, deadline: Deadline, leave: asyncio.Event) -> None:
-    async with slots.slot(deadline):
+async def hold(slots: Limiter, deadline: Deadline, leave: asyncio.Event, share: str = "") -> None:
+    async with slots.slot(deadline, share=share):
         await leave.wait()
 
 
