@@ -114,6 +114,16 @@ capabilities:
 {{- addf (.drain_s | default 5) (.grace_s | default 10) 10 | ceil | int -}}
 {{- end -}}
 
+{{/* A quantity of memory in bytes. */}}
+{{- define "vitrine.bytes" -}}
+{{- if kindIs "string" . -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[a-zA-Z]*$" .)) | int64 -}}
+{{- else -}}
+{{- int64 . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The memory that a gateway's settings may come to, as gateway/footprint.py has it; a test holds the two against each other. */}}
 {{- define "vitrine.gatewayMemory" -}}
 {{- $set := .Values.gateway.settings -}}
@@ -261,14 +271,4 @@ capabilities:
 {{- define "vitrine.tritonNext" -}}
 {{- $own := omit .Values.triton.next "enabled" -}}
 {{- toYaml (mergeOverwrite (deepCopy (omit .Values.triton "next")) $own (dict "autoscaling" (dict "enabled" false))) -}}
-{{- end -}}
-
-{{/* A quantity of memory in bytes. */}}
-{{- define "vitrine.bytes" -}}
-{{- if kindIs "string" . -}}
-{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{- mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[a-zA-Z]*$" .)) | int64 -}}
-{{- else -}}
-{{- int64 . -}}
-{{- end -}}
 {{- end -}}
