@@ -16,6 +16,9 @@ WEIGHTS := encoders/weights/small
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
+MINUTES ?= 30
+CASES ?= 10000
+
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The page shows pictures of this folder and of no other.
@@ -108,6 +111,26 @@ test-page: setup-test ## The page's tests, in Chromium on a stack of their own
 test-milvus: setup-test ## The index's tests on the real Milvus 2.3.5 (root)
 	@$(BIN)/python tests/contract/milvus_server.py
 
+chaos: setup-test ## Every fault under live load; writes benchmarks/results/ (root)
+	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
+	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
+	@$(BIN)/python -m tests.chaos faults --out benchmarks/results/chaos.json
+	@$(BIN)/python -m tests.chaos faults --milvus-server --out benchmarks/results/chaos-milvus-server.json
+	@$(BIN)/python -m tests.chaos rolling --out benchmarks/results/rolling.json
+	@$(BIN)/python -m tests.chaos overload --out benchmarks/results/overload.json
+	@$(BIN)/python -m benchmarks report
+
+chaos-short: setup-test ## Some of the faults, in three minutes, as make test has them
+	@$(BIN)/python -m pytest -q tests/integration/test_chaos.py
+
+soak: setup-test ## Load at 70 % of the peak for half an hour: make soak MINUTES=30
+	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
+	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
+	@$(BIN)/python -m tests.chaos soak --minutes $(MINUTES) --state build/soak/stack --out benchmarks/results/soak.json
+
+fuzz: setup-test ## Fuzz every target: make fuzz CASES=1000000 (resumes where it stopped)
+	@$(BIN)/python -m tests.fuzz --cases $(CASES) --out benchmarks/results/fuzz.json
+
 ##@ Changing it
 
 format: $(VENV)/.tools ## Format the code
@@ -158,5 +181,5 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-test demo up down status logs index search unit lint breaking test test-page test-milvus \
+.PHONY: help setup setup-test demo up down status logs index search unit lint breaking test test-page test-milvus chaos chaos-short soak fuzz \
 	format proto lock clean train train-rewriter export bench quality quality-rewrite

@@ -6,6 +6,7 @@ that a slow minute of the machine does not fall on one of them.
 """
 
 import gc
+import os
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,7 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.summary import summarise_repeats, summarise_run
 from benchmarks.workloads import LIMIT, WORKLOADS, Material, read_pictures
 from catalogue.randomness import generator
+from vitrine.channels import options_from
 from vitrine.client import VitrineClient
 from vitrine.v1.search_pb2 import SearchRequest
 
@@ -76,11 +78,14 @@ async def measure(
 ) -> dict[str, Any]:
     """Carry the plan out against the service and give the document of its result file.
 
+    The environment says who calls, as for the command line.
+
     Raises:
         VitrineError: the service does not answer before the measurement begins.
         FileNotFoundError: there are no query pictures.
     """
-    async with VitrineClient(address, timeout_s=plan.deadline_s, retry=False) as client:
+    access = options_from(os.environ)
+    async with VitrineClient(address, timeout_s=plan.deadline_s, retry=False, **access) as client:
         environment = describe_environment(await client.describe())
         rng = generator("load", plan.seed)
         material = Material(read_pictures(queries), await _product_ids(client, rng))

@@ -1,6 +1,6 @@
-"""`python -m benchmarks report`: keeps docs/benchmarks.md and its pictures equal to the committed results.
+"""`python -m benchmarks report`: keeps docs/benchmarks.md, its pictures and docs/reliability.md equal to the committed results.
 
-The prose of the document is written by hand; what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`
+The prose of a document is written by hand; what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`
 is made from the result files. Of several results of a kind the newest is shown in full.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
+from benchmarks import reliability
 from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
 from benchmarks.tables import (
     Document,
@@ -39,27 +40,37 @@ def write_report() -> list[Path]:
     for plot, (result, draw) in _plots().items():
         if plot in stale:
             draw(_read(result), plot, source=_digest(result))
-    if DOCUMENT in stale:
-        DOCUMENT.write_text(_rendered())
+    for path, rendered in _documents().items():
+        if path in stale:
+            path.write_text(rendered)
     return stale
 
 
 def stale_files() -> list[Path]:
     """Return the files that are not what the results say."""
     stale = [plot for plot, (result, _) in _plots().items() if drawn_from(plot) != _digest(result)]
-    return stale if _text() == _rendered() else [*stale, DOCUMENT]
+    return stale + [path for path, rendered in _documents().items() if _text(path) != rendered]
 
 
-def fill(text: str, sections: Mapping[str, list[str]]) -> str:
+def fill(text: str, sections: Mapping[str, list[str]], *, document: Path = DOCUMENT) -> str:
     """Put each section's lines between its markers; raises ReportError where a marker is missing."""
     for name, lines in sections.items():
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         before, found_begin, rest = text.partition(begin)
         _, found_end, after = rest.partition(end)
         if not found_begin or not found_end:
-            raise ReportError(f"{DOCUMENT}: {begin} and {end} must stand in it")
+            raise ReportError(f"{document}: {begin} and {end} must stand in it")
         text = "\n".join([before + begin, "", *lines, "", end + after])
     return text
+
+
+def _documents() -> dict[Path, str]:
+    """Return each document as the results have it; that of faults, where there is one."""
+    documents = {DOCUMENT: _rendered()}
+    path = reliability.DOCUMENT
+    if path.exists():
+        documents[path] = fill(_text(path), reliability.sections(RESULTS), document=path)
+    return documents
 
 
 def _rendered() -> str:
@@ -88,7 +99,7 @@ def _rendered() -> str:
         "several-pictures": several_pictures,
     }
     joined = {name: list(chain.from_iterable(parts)) or _NONE_YET for name, parts in sections.items()}
-    return fill(_text(), {"load": load, **joined})
+    return fill(_text(DOCUMENT), {"load": load, **joined})
 
 
 def _plots() -> dict[Path, tuple[Path, Plot]]:
@@ -128,11 +139,11 @@ def _read(path: Path) -> Document:
     return document
 
 
-def _text() -> str:
+def _text(path: Path) -> str:
     try:
-        return DOCUMENT.read_text()
+        return path.read_text()
     except OSError as error:
-        raise ReportError(f"{DOCUMENT}: {error.strerror}") from error
+        raise ReportError(f"{path}: {error.strerror}") from error
 
 
 def _digest(path: Path) -> str:

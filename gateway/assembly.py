@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,8 +20,8 @@ from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
 from gateway.entrance import open_crowding, server_options
-from gateway.indexing.pacing import PacedEncoder
 from gateway.indexing.writing import Writing
+from gateway.lanes import open_lanes
 from gateway.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
@@ -32,10 +32,10 @@ from gateway.readiness import (
     CATALOGUE_SERVICE,
     OVERALL,
     SEARCH_SERVICE,
+    STARTED,
     ProbeSettings,
     Readiness,
 )
-from gateway.retrieval.admission import AimdLimit, BatchLane, Lanes, Limiter, QueueBounds
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
 from gateway.retrieval.signals import LEXICAL
@@ -119,7 +119,7 @@ async def serving_gateway(
     summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
     crowding = open_crowding(settings, metrics)
-    lanes = _lanes(settings, metrics)
+    lanes, paced = open_lanes(settings, metrics)
     retrieval = Retrieval(
         encoders=encoders,
         index=dependencies.index,
@@ -129,13 +129,7 @@ async def serving_gateway(
         metrics=metrics,
         settings=_retrieval_settings(settings),
     )
-    catalogue = CatalogueServicer(
-        dependencies.index,
-        _writing(settings, dependencies, lanes, metrics),
-        retrieval.products,
-        margin_s=settings.deadline_margin_ms / 1e3,
-        memory=_ingest_memory(settings, metrics),
-    )
+    catalogue = _catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics)
     search = _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics)
     health = health_aio.HealthServicer()
     listeners = open_listeners(
@@ -169,13 +163,6 @@ async def serving_gateway(
         await summary.close()
 
 
-def _writing(settings: Settings, dependencies: Dependencies, lanes: Lanes, metrics: Metrics) -> Writing:
-    """Return the writer of indexes, whose encoders let searches go first."""
-    lane = _batch_lane(settings, lanes, metrics)
-    paced = Encoders([PacedEncoder(encoder, lane) for encoder in dependencies.encoders])
-    return Writing(dependencies.index, dependencies.administrator, paced, metrics)
-
-
 async def _readiness(
     settings: Settings,
     dependencies: Dependencies,
@@ -192,7 +179,7 @@ async def _readiness(
             metrics.serving.labels(service or "all").set(serves)
             await health.set(service, _SERVING if serves else _NOT_SERVING)
 
-    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE), False))
+    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE, STARTED), False))
     return Readiness(
         encoders,
         dependencies.index,
@@ -201,6 +188,29 @@ async def _readiness(
             timeout_s=settings.probe_timeout_ms / 1e3, failures=max(1, settings.probe_failures)
         ),
         tell=tell,
+        answered=metrics.last_answer,
+    )
+
+
+def _catalogue_servicer(
+    settings: Settings,
+    dependencies: Dependencies,
+    paced: Callable[[Encoder], Encoder],
+    *,
+    retrieval: Retrieval,
+    metrics: Metrics,
+) -> CatalogueServicer:
+    return CatalogueServicer(
+        dependencies.index,
+        Writing(
+            dependencies.index,
+            dependencies.administrator,
+            Encoders([paced(encoder) for encoder in dependencies.encoders]),
+            metrics,
+        ),
+        retrieval.products,
+        margin_s=settings.deadline_margin_ms / 1e3,
+        memory=_ingest_memory(settings, metrics),
     )
 
 
@@ -286,37 +296,6 @@ def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
     budget = ByteBudget(settings.max_ingest_bytes)
     metrics.ingest_bytes.set_function(lambda: budget.used)
     return budget
-
-
-def _lanes(settings: Settings, metrics: Metrics) -> Lanes:
-    def lane(name: str, *, maximum: int, target_ms: int) -> Limiter:
-        limiter = Limiter(
-            AimdLimit(maximum=maximum),
-            QueueBounds(length=settings.max_queue, wait_s=settings.max_queue_wait_ms / 1e3),
-            initial=settings.initial_concurrency,
-            latency_target_s=target_ms / 1e3,
-            on_shed=lambda reason: metrics.shed.labels(name, reason).inc(),
-        )
-        metrics.concurrency_limit.labels(name).set_function(lambda: limiter.limit)
-        metrics.searches_running.labels(name).set_function(lambda: limiter.in_flight)
-        metrics.searches_queued.labels(name).set_function(lambda: limiter.queued)
-        return limiter
-
-    return Lanes(
-        words=lane("words", maximum=settings.max_concurrency, target_ms=settings.latency_target_ms),
-        pictures=lane(
-            "pictures",
-            maximum=settings.max_picture_concurrency,
-            target_ms=settings.picture_latency_target_ms,
-        ),
-    )
-
-
-def _batch_lane(settings: Settings, lanes: Lanes, metrics: Metrics) -> BatchLane:
-    lane = BatchLane(lanes, slots=max(1, settings.max_batch_concurrency), share=settings.batch_share)
-    metrics.batches_running.set_function(lambda: lane.in_flight)
-    metrics.batches_queued.set_function(lambda: lane.queued)
-    return lane
 
 
 def _deadline_rules(settings: Settings) -> DeadlineRules:

@@ -9,11 +9,15 @@ from gateway.errors import Overloaded
 
 _RETRY_S = 0.5
 
+SMALL = 65_536
+"""Bytes of a request that is let in whatever the others hold: their number bounds them."""
+
 
 class ByteBudget:
     """Counts the bytes of what is being worked on, and keeps them within a limit.
 
-    What is larger than the limit is let in while there is nothing else, so that nothing is refused for ever.
+    What is larger than the limit is let in while there is nothing else, so that nothing is refused for ever; and small
+    requests always, so that words are searched by while pictures take all there is.
     """
 
     def __init__(self, limit: int) -> None:
@@ -25,7 +29,7 @@ class ByteBudget:
     @contextmanager
     def held(self, size: int) -> Iterator[None]:
         """Hold so many bytes while the block runs; raises Overloaded where they do not fit."""
-        if not self._fits(size):
+        if size > SMALL and not self._fits(size):
             raise Overloaded(
                 f"the requests being answered hold {self.used:,} of at most {self.limit:,} bytes",
                 retry_after_s=_RETRY_S,

@@ -1,6 +1,7 @@
 """Every metric of the gateway, named once."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._answers: dict[str, float] = {}
         self.requests = self._counter("requests_total", "Calls by method and status.", "method", "code")
         self.caller_requests = self._counter(
             "caller_requests_total", "Calls by caller and status.", "caller", "code"
@@ -92,6 +94,10 @@ class Metrics:
         self.index_swaps = self._counter("index_swaps_total", "Indexes put in use by this gateway.", "kind")
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
 
+    def last_answer(self, dependency: str) -> float:
+        """Return when a dependency last answered a call, by the monotonic clock; minus infinity before it ever did."""
+        return self._answers.get(dependency, -math.inf)
+
     @contextmanager
     def dependency(self, name: str) -> Iterator[None]:
         """Time one call to a dependency, with its outcome."""
@@ -100,6 +106,7 @@ class Metrics:
         try:
             yield
             outcome = "ok"
+            self._answers[name] = time.monotonic()
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise

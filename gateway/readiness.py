@@ -1,6 +1,8 @@
 """Whether the gateway can answer: encoders and index reachable, and made for each other (retrieval/compatibility.py)."""
 
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +19,9 @@ SEARCH_SERVICE = "vitrine.v1.SearchService"
 CATALOGUE_SERVICE = "vitrine.v1.CatalogueService"
 OVERALL = ""
 """The name that health checks without a service ask for."""
+STARTED = "vitrine.Started"
+"""SERVING from the first moment at which searches could be answered until the drain, whatever becomes of the services that all
+gateways share: whether calls should be sent here, to be answered as well as they can be."""
 
 _ENCODER, _INDEX, _PAIR = "encoder", "index", "encoders_of_index"
 
@@ -33,7 +38,11 @@ class ProbeSettings:
 
 
 class Readiness:
-    """Probes with a real inference and a real look-up, and tells health what came of it."""
+    """Probes with a real inference and a real look-up, and tells health what came of it.
+
+    `answered` returns when a dependency last answered a call, by the clock, so that a probe that is late because of them
+    counts for nothing.
+    """
 
     def __init__(
         self,
@@ -43,12 +52,17 @@ class Readiness:
         *,
         settings: ProbeSettings,
         tell: Callable[[Mapping[str, bool]], Awaitable[None]],
+        answered: Callable[[str], float] = lambda _: -math.inf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encoders = encoders
         self._index = index
         self._compatibility = compatibility
         self._settings = settings
         self._tell = tell
+        self._answered = answered
+        self._clock = clock
+        self._started = False
         # Nothing counts as there until it has answered once.
         self._failed = dict.fromkeys((_ENCODER, _INDEX, _PAIR), settings.failures)
         self._obstacle = ""
@@ -63,17 +77,28 @@ class Readiness:
             self._failed[_ENCODER] = 0
         reachable = self._there(_ENCODER) and self._there(_INDEX)
         searchable = reachable and self._there(_PAIR) and not self._obstacle
-        await self._tell({OVERALL: reachable, CATALOGUE_SERVICE: reachable, SEARCH_SERVICE: searchable})
+        self._started = self._started or searchable
+        await self._tell(
+            {
+                OVERALL: reachable,
+                CATALOGUE_SERVICE: reachable,
+                SEARCH_SERVICE: searchable,
+                STARTED: self._started,
+            }
+        )
 
     def _there(self, dependency: str) -> bool:
         return self._failed[dependency] < self._settings.failures
 
     async def _ask(self, dependency: str, question: Callable[[], Awaitable[object]]) -> None:
+        began = self._clock()
         try:
             await question()
         except (Overloaded, FailedPrecondition):
             pass  # an answer: busy is not gone, and an index may not be there yet
         except SearchError as error:
+            if self._answered(_INDEX if dependency == _INDEX else _ENCODER) >= began:
+                return  # it answered others meanwhile: late is not gone
             self._failed[dependency] += 1
             if self._failed[dependency] == self._settings.failures:
                 log_event(

@@ -17,6 +17,7 @@ from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.triton import open_triton
 from gateway.assembly import Dependencies, serving_gateway
 from gateway.conversation.sessions import SessionStore
+from gateway.footprint import check_memory, memory_limit
 from gateway.logs import configure_logs, log_event
 from gateway.settings import MEMORY, Settings
 from vitrine.process.lifecycle import Heartbeat, metrics_endpoint, stop_signal
@@ -26,7 +27,8 @@ _logger = logging.getLogger(__name__)
 
 
 async def run(settings: Settings) -> None:
-    """Serve until a signal says otherwise."""
+    """Serve until a signal says otherwise; raises InvalidSettings for what does not fit into its memory."""
+    check_memory(settings, memory_limit(settings))
     configure_logs(settings.log_level)
     told_to_stop = stop_signal()
     with open_tracer(settings.traces, service="vitrine-gateway", share=settings.trace_share) as tracer:
@@ -41,6 +43,8 @@ async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event
         heart.beating(),
         metrics_endpoint(settings.metrics_listen, gateway.metrics.registry, heart.alive),
     ):
+        if settings.open:
+            log_event(_logger, logging.WARNING, "open_on_purpose", words=settings.open)
         log_event(_logger, logging.INFO, "serving", listen=settings.listen, port=gateway.port)
         await told_to_stop.wait()
         await gateway.drain(wait_s=settings.drain_s, grace_s=settings.grace_s)

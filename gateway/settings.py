@@ -87,14 +87,16 @@ class Settings:
 
     max_message_bytes: int = 12_000_000
     """A picture of the largest size and the rest of its request fit."""
+    memory_limit_bytes: int = 0
+    """Of the process, which refuses settings that may come to more (gateway/footprint.py); 0: its container's, if it has one."""
     max_concurrent_calls: int = 512
     """Answered at once; those of health and reflection are counted apart."""
     max_receiving: int = 16
     """Calls whose request is being received at once; the others wait for a moment. Half of the places are for requests
-    that take longer than a tenth of a second to come in."""
-    max_request_bytes: int = 48_000_000
+    that take longer than a quarter of a second to come in."""
+    max_request_bytes: int = 32_000_000
     """Of all requests that are being answered together; what is more is refused for a moment."""
-    max_ingest_bytes: int = 48_000_000
+    max_ingest_bytes: int = 32_000_000
     """Of all products that are being indexed together; their streams wait for room."""
     max_connection_age_s: int = 300
     """Balancers in front spread connections, not calls: old connections are asked to come back."""
@@ -187,6 +189,11 @@ class Settings:
             if setting.name.endswith(("_image_weight", "batch_share")) and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
         check_traces(PREFIX, self.traces, self.trace_share)
+        if self.max_request_bytes < self.max_message_bytes or self.max_ingest_bytes < self.max_message_bytes:
+            raise InvalidSettings(
+                f"{_variable('max_request_bytes')} and {_variable('max_ingest_bytes')} must be at least"
+                f" {_variable('max_message_bytes')}, got {self.max_request_bytes:,} and {self.max_ingest_bytes:,}"
+            )
         if self.history_last_turns + self.history_similar_turns > MAX_HISTORY_TURNS:
             raise InvalidSettings(
                 f"{_variable('history_last_turns')} and {_variable('history_similar_turns')} may add up to"

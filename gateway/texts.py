@@ -13,10 +13,14 @@ def check_text(field: str, text: str, *, limit: int) -> str:
     """Return the text in normal form C with runs of white space as one space, so that equal words are equal strings.
 
     Raises:
-        InvalidQuery: over the limit in characters, or with control characters.
+        InvalidQuery: over the limit in characters, as sent or in normal form, or with control characters.
     """
     if len(text) > limit:
         raise InvalidQuery(field, f"at most {limit:,} characters, got {len(text):,}")
     if _CONTROL.search(text):
         raise InvalidQuery(field, "must not hold control characters")
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    normal = unicodedata.normalize("NFC", " ".join(text.split()))
+    if len(normal) > limit:
+        # Some characters have no composed form and become two or three.
+        raise InvalidQuery(field, f"at most {limit:,} characters in normal form C, got {len(normal):,}")
+    return normal

@@ -37,7 +37,7 @@ CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 COLLECTION_NOT_FOUND = 100
 """Milvus's code."""
 
-FOUND, SERVICE_UNAVAILABLE = 200, 503
+FOUND, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE = 200, 429, 503
 """HTTP's codes."""
 
 Probe = Callable[[int], Awaitable[None]]
@@ -190,6 +190,8 @@ async def _require_serving(channel: grpc.aio.Channel) -> None:
 def _require_found(path: str, status: int) -> None:
     if status == SERVICE_UNAVAILABLE:
         raise NotReady("the gateway does not answer it")
+    if status == TOO_MANY_REQUESTS:
+        raise NotReady("the gateway is busy")
     if status != FOUND:
         raise ProbeError(f"GET {path} answers {status}")
 

@@ -1,6 +1,7 @@
 """The bridge's endpoints: each is one call to the gateway, or a file of the page."""
 
 import asyncio
+import hashlib
 import json
 import mimetypes
 from collections.abc import MutableMapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ETag, web
 from cachetools import TTLCache
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -26,11 +27,13 @@ from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchReque
 PAGE = Path(__file__).parent / "page"
 
 MAX_KNOWN_PICTURES = 10_000
-KNOWN_PICTURES_S = 60.0
+KNOWN_PICTURES_S = 1.0
+"""For so long a picture is shown without asking whether its product is still there; the page asks for all at once."""
 
 _MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _NEVER_STALE = {"Cache-Control": "no-cache"}
-_STALE_SOON = {"Cache-Control": "private, max-age=300"}
+_ASK_AGAIN = {"Cache-Control": "private, no-cache"}
+"""The browser keeps it and asks each time whether it may show it: of a deleted product it may not."""
 
 
 def _known_pictures() -> MutableMapping[str, tuple[str, ...]]:
@@ -88,7 +91,14 @@ class Bridge:
         picture = await asyncio.to_thread(read_picture, uri, self.settings.pictures)
         if picture is None:
             raise Refused(404, "the product has no picture here", field="product_id")
-        return web.Response(body=picture.data, content_type=_MEDIA_TYPES[picture.format], headers=_STALE_SOON)
+        tag = ETag(hashlib.sha256(picture.data).hexdigest())
+        if tag in (request.if_none_match or ()):
+            response = web.Response(status=304, headers=_ASK_AGAIN)
+        else:
+            media_type = _MEDIA_TYPES[picture.format]
+            response = web.Response(body=picture.data, content_type=media_type, headers=_ASK_AGAIN)
+        response.etag = tag
+        return response
 
     async def health(self, _: web.Request) -> web.Response:
         """Answer 200 where the gateway is well, else 503."""

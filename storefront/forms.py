@@ -5,10 +5,13 @@ part "image"     the picture, encoded; optional
 """
 
 import asyncio
+from collections.abc import Iterator
+from email.message import Message
 from typing import TypeVar
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.multipart import parse_content_disposition
 from google.protobuf import json_format
 
 from storefront.problems import Refused
@@ -20,6 +23,12 @@ MAX_REQUEST_BYTES = 256_000
 
 MAX_BODY_BYTES = MAX_IMAGE_BYTES + MAX_REQUEST_BYTES + 4_096
 """Of the whole form; the rest is for the parts' headers."""
+
+MAX_PARTS = 4
+"""That a form is split into; two of them may be right."""
+
+MAX_PART_HEAD_BYTES = 1_024
+MAX_BOUNDARY_BYTES = 70
 
 GRACE_S = 3.0
 MIN_BYTES_PER_S = 16_000
@@ -66,29 +75,71 @@ async def _read_parts(request: web.Request, pace: _Pace) -> dict[str, bytes]:
         raise Refused(415, "must be a multipart form")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large("image", MAX_IMAGE_BYTES)
+    boundary = _boundary(request.headers["Content-Type"])
+    body = await _read_body(request, pace)
     parts: dict[str, bytes] = {}
-    try:
-        reader = await request.multipart()
-        while (part := await reader.next()) is not None:
-            name = part.name if isinstance(part, BodyPartReader) else None
-            if isinstance(part, MultipartReader) or name not in _LIMITS or name in parts:
-                raise Refused(
-                    400, 'has one "request" and at most one "image", and no other part', field=name or ""
-                )
-            parts[name] = await _read_part(part, name, pace)
-    except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
-        raise Refused(400, "is no well-formed multipart form") from error
+    for name, data in _split(body, b"--" + boundary):
+        if name not in _LIMITS or name in parts:
+            raise Refused(400, 'has one "request" and at most one "image", and no other part', field=name)
+        if len(data) > _LIMITS[name]:
+            raise _too_large(name, _LIMITS[name])
+        parts[name] = data
     return parts
 
 
-async def _read_part(part: BodyPartReader, name: str, pace: _Pace) -> bytes:
-    data = bytearray()
-    while chunk := await part.read_chunk(65_536):
-        data += chunk
-        pace.arrived(len(chunk))
-        if len(data) > _LIMITS[name]:
-            raise _too_large(name, _LIMITS[name])
-    return bytes(data)
+async def _read_body(request: web.Request, pace: _Pace) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            pace.arrived(len(chunk))
+            if len(body) > MAX_BODY_BYTES:
+                raise _too_large("image", MAX_IMAGE_BYTES)
+    except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise _malformed() from error
+    return bytes(body)
+
+
+def _boundary(content_type: str) -> bytes:
+    header = Message()
+    header["Content-Type"] = content_type
+    try:
+        boundary = (header.get_boundary() or "").encode("ascii")
+    except (ValueError, LookupError, TypeError):
+        boundary = b""
+    if not 1 <= len(boundary) <= MAX_BOUNDARY_BYTES:
+        raise _malformed()
+    return boundary
+
+
+def _split(body: bytes, delimiter: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each part (RFC 7578), at the cost of one search for each and not of a line at a time."""
+    if not body.startswith(delimiter):
+        raise _malformed()
+    pieces = (b"\r\n" + body).split(b"\r\n" + delimiter, MAX_PARTS + 1)
+    if len(pieces) > MAX_PARTS + 1 or not pieces[-1].startswith(b"--"):
+        raise _malformed()
+    for piece in pieces[1:-1]:
+        if not piece.startswith(b"\r\n"):
+            raise _malformed()
+        head, found, data = piece[2:].partition(b"\r\n\r\n")
+        if not found or len(head) > MAX_PART_HEAD_BYTES:
+            raise _malformed()
+        yield _name(head), data
+
+
+def _name(head: bytes) -> str:
+    """Return the name that a part's head gives it; empty where it gives none."""
+    headers = (line.partition(":") for line in head.decode("latin-1").split("\r\n"))
+    for name, _, value in headers:
+        if name.strip().lower() == "content-disposition":
+            kind, parameters = parse_content_disposition(value.strip())
+            return parameters.get("name", "") if kind == "form-data" else ""
+    return ""
+
+
+def _malformed() -> Refused:
+    return Refused(400, "is no well-formed multipart form")
 
 
 def _too_large(name: str, limit: int) -> Refused:

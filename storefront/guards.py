@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from storefront.problems import Refused, problem_response
 from vitrine.client import VitrineError
+from vitrine.process.logs import log_event
 from vitrine.process.tracing import Tracer, hop_context, read_traceparent
 
 HEADERS = {
@@ -150,10 +151,10 @@ def _handle_error(
     if request.writer.output_size > 0:
         raise ConnectionError("part of an answer is sent already")
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        LOGGER.error("event=internal_error", exc_info=exc)
+        LOGGER.error("internal_error", exc_info=exc)
         answer = problem_response(Refused(status, "internal error"))
     else:
-        LOGGER.info("event=malformed_request status=%d error=%s", status, type(exc).__name__)
+        log_event(LOGGER, logging.INFO, "malformed_request", status=status, error=type(exc).__name__)
         answer = problem_response(Refused(status, "is no well-formed HTTP request"))
     answer.headers.update(HEADERS)
     answer.force_close()

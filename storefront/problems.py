@@ -10,7 +10,6 @@ from vitrine.client import VitrineError
 
 _STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
     grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.FAILED_PRECONDITION: 409,
@@ -54,6 +53,9 @@ def _of_gateway(error: VitrineError) -> dict[str, Any]:
     message, field = str(error), ""
     if error.unreachable:
         message = "The search service does not answer."
+    elif error.code is grpc.StatusCode.UNAUTHENTICATED:
+        # It is the page that the gateway does not know, and no browser that could say who it is.
+        message = "The search service does not know this page."
     elif error.violations:
         first = error.violations[0]
         message, field = first.reason, first.field

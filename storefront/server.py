@@ -19,6 +19,7 @@ from storefront.guards import (
 )
 from storefront.settings import PREFIX, Settings
 from vitrine.client import VitrineClient
+from vitrine.process.logs import log_event
 from vitrine.process.tls import RotatedContext, server_tls
 from vitrine.process.tracing import UNTRACED, Tracer, open_tracer
 
@@ -110,7 +111,13 @@ async def _serve_until(stop: asyncio.Event, settings: Settings, tracer: Tracer) 
         context = certificate.context if certificate is not None else None
         await web.TCPSite(runner, host, port, ssl_context=context).start()
         scheme = "https" if certificate is not None else "http"
-        LOGGER.info("event=serving address=%s://%s gateway=%s", scheme, settings.listen, settings.gateway)
+        log_event(
+            LOGGER,
+            logging.INFO,
+            "serving",
+            address=f"{scheme}://{settings.listen}",
+            gateway=settings.gateway,
+        )
         while certificate is not None and not await _told(stop, within_s=CERTIFICATE_S):
             certificate.refresh()
         await stop.wait()

@@ -70,7 +70,18 @@ def _tests(name: str, *command: str) -> Part:
 FIRST = (
     Part(name="lint", command=("make", "lint")),
     Part(name="breaking", command=("make", "breaking")),
-    _tests("unit", "-m", "pytest", "tests/unit", "-n", "logical", "--maxprocesses", "4"),
+    _tests(
+        "unit",
+        "-m",
+        "pytest",
+        "tests/unit",
+        "tests/fuzz",
+        "tests/chaos",
+        "-n",
+        "logical",
+        "--maxprocesses",
+        "4",
+    ),
     # By module: an index is filled once, and not in every process.
     _tests(
         "contract",

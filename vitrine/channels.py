@@ -5,6 +5,7 @@ channel is opened.
 """
 
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,18 @@ def read_access(options: AccessOptions) -> Access:
     )
 
 
+def options_from(env: Mapping[str, str]) -> AccessOptions:
+    """Return the options that the environment gives, by the names that the command line reads: VITRINE_CA and so on."""
+    return AccessOptions(
+        token_file=env.get("VITRINE_TOKEN_FILE"),
+        ca=env.get("VITRINE_CA"),
+        cert=env.get("VITRINE_CERT"),
+        key=env.get("VITRINE_KEY"),
+        tls=_is_true(env, "VITRINE_TLS"),
+        token_in_clear=_is_true(env, "VITRINE_TOKEN_IN_CLEAR"),
+    )
+
+
 class Bearer:
     """Gives each call the token, which is read again when its file was exchanged."""
 
@@ -174,6 +187,10 @@ def check_authorities(ca: Path) -> None:
         raise InvalidAccess(f"{ca} holds no certificates: {_reason(error)}") from error
     except OSError as error:
         raise InvalidAccess(f"{ca}: {error.strerror}") from error
+
+
+def _is_true(env: Mapping[str, str], name: str) -> bool:
+    return env.get(name, "").lower() in {"1", "true", "yes", "on", "t", "y"}
 
 
 def _path(value: object) -> Path | None:

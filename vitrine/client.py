@@ -224,8 +224,8 @@ class VitrineClient:
     async def list_indexes(self, *, timeout_s: float | None = None) -> catalogue_pb2.ListIndexesResponse:
         """Return the index in use and those that are kept beside it."""
         request = catalogue_pb2.ListIndexesRequest()
-        with self._translated():
-            return await self._catalogue.ListIndexes(
+        with self._translated(self._catalogue_channel):
+            return await self._writing.ListIndexes(
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
 
@@ -234,8 +234,8 @@ class VitrineClient:
     ) -> catalogue_pb2.RestoreIndexResponse:
         """Put the index before the one in use back, in the place of it; with a name, that one or none."""
         request = catalogue_pb2.RestoreIndexRequest(index=index)
-        with self._translated():
-            return await self._catalogue.RestoreIndex(
+        with self._translated(self._catalogue_channel):
+            return await self._writing.RestoreIndex(
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
 

@@ -77,6 +77,8 @@ class ImageHeader:
     height: int
     work: int = 0
     """Estimated nanoseconds of decoding."""
+    end: int = 0
+    """Bytes up to the picture's end; what lies behind it is no part of the picture."""
 
 
 def inspect_image(data: bytes, *, max_work: int = MAX_WORK) -> ImageHeader:
@@ -128,9 +130,10 @@ def _check_size(header: ImageHeader) -> None:
 
 def _read_jpeg_header(data: bytes) -> ImageHeader:
     """ITU-T T.81 annex B: the marker segments."""
-    size, scans, sections, tags = None, 0, 0, 0
+    size, scans, sections, tags, last = None, 0, 0, 0, 0
     for marker, offset in _jpeg_segments(data):
         sections += 1
+        last = offset
         if marker == _SOS:
             scans += 1
         elif marker in _ARITHMETIC:
@@ -146,7 +149,16 @@ def _read_jpeg_header(data: bytes) -> ImageHeader:
         raise ImageRejected("is truncated or damaged")
     per_byte = _JPEG_PROGRESSIVE_BYTE_NS if scans > 1 else _JPEG_BYTE_NS
     work = size[0] * size[1] * max(1, scans) * _JPEG_SCAN_NS + len(data) * per_byte
-    return ImageHeader("JPEG", *size, work=int(work) + sections * _SECTION_NS + tags * _TAG_NS)
+    work += sections * _SECTION_NS + tags * _TAG_NS
+    return ImageHeader("JPEG", *size, work=int(work), end=_jpeg_end(data, last))
+
+
+def _jpeg_end(data: bytes, last: int) -> int:
+    """Return where the end marker behind the last segment ends; a file that was cut has none."""
+    if last + 2 > len(data):
+        return len(data)
+    end = data.find(b"\xff\xd9", last + struct.unpack_from(">H", data, last)[0])
+    return len(data) if end < 0 else end + 2
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
@@ -195,7 +207,9 @@ def _read_png_header(data: bytes) -> ImageHeader:
     alpha = colour in _PNG_ALPHA or b"tRNS" in kinds
     pixel_bytes = _PNG_CHANNELS[colour] * max(8, depth) / 8  # what has fewer bits is unpacked to eight
     per_pixel = _PNG_PIXEL_NS + _PNG_BYTE_NS * pixel_bytes + _ALPHA_NS * alpha
-    return ImageHeader("PNG", width, height, work=work + int(width * height * per_pixel))
+    last, offset = chunks[-1]
+    end = min(len(data), offset + 4) if last == b"IEND" else len(data)
+    return ImageHeader("PNG", width, height, work=work + int(width * height * per_pixel), end=end)
 
 
 def _exif_tags(data: bytes, offset: int) -> int:
@@ -211,13 +225,15 @@ def _exif_tags(data: bytes, offset: int) -> int:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yields kind and offset (of the content) of every chunk."""
+    """Yields kind and offset (of the content) of every chunk up to the last one, IEND."""
     offset = len(_PNG_SIGNATURE)
     for _ in range(MAX_SECTIONS):
         if offset + 8 > len(data):
             return
         length, kind = struct.unpack_from(">I4s", data, offset)
         yield kind, offset + 8
+        if kind == b"IEND":
+            return
         offset += 12 + length
     raise ImageRejected(f"has more than {MAX_SECTIONS:,} sections")
 
@@ -237,7 +253,8 @@ def _read_webp_header(data: bytes) -> ImageHeader:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     else:
         raise ImageRejected("is truncated or damaged")
-    return ImageHeader("WEBP", width, height, work=int(width * height * _WEBP_NS))
+    end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    return ImageHeader("WEBP", width, height, work=int(width * height * _WEBP_NS), end=end)
 
 
 def _webp_frames(data: bytes) -> int:

@@ -18,6 +18,7 @@ All but the lock live as long as a session may be unused; the lock as long as it
 import asyncio
 import hashlib
 import logging
+import math
 import random
 import secrets
 from collections import OrderedDict, deque
@@ -57,6 +58,9 @@ LAYOUT = 2
 
 _TIMEOUT_S = 1.0
 """Of one step; the caller's deadline may leave less."""
+
+_SHARE = 0.5
+"""Of a turn's time that taking its session may last."""
 
 _CONNECTIONS = 64
 _LEASE_MARGIN_S = 1.0
@@ -130,7 +134,11 @@ async def open_redis_sessions(
         retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
     )
     async with Redis.from_pool(pool) as client:
-        yield RedisSessions(client, ttl_s=ttl_s, bounds=bounds, timeout_s=timeout_s)
+        sessions = RedisSessions(client, ttl_s=ttl_s, bounds=bounds, timeout_s=timeout_s)
+        try:
+            yield sessions
+        finally:
+            await sessions.close()
 
 
 def _tls_options(url: str, tls: Tls | None) -> dict[str, Any]:
@@ -160,7 +168,14 @@ class RedisSessions:
         self._queues = TurnQueues()
         self._tokens: dict[str, str] = {}
         """Of the sessions held here."""
+        self._releases: set[asyncio.Task[None]] = set()
+        """Of locks whose turns have ended."""
         self._on_evicted: Callable[[int], None] = lambda _number: None
+
+    async def close(self) -> None:
+        """Wait for the locks that are being given back; each wait is bounded."""
+        if self._releases:
+            await asyncio.wait(self._releases)
 
     def observe(self, metrics: Metrics) -> None:
         """Shows evictions alone: the sessions are Redis's, and its own exporter counts its keys and bytes."""
@@ -290,11 +305,17 @@ class RedisSessions:
             yield
         finally:
             del self._tokens[session_id]
-            await self._release(lock, token)
+            release = asyncio.create_task(self._release(lock, token))
+            self._releases.add(release)
+            release.add_done_callback(self._releases.discard)
+            # The caller's next turn finds the lock free; a Redis that hangs costs this one no more than its deadline.
+            await asyncio.wait({release}, timeout=deadline.remaining_s())
 
     async def _take(self, lock: str, token: str, deadline: Deadline) -> bool:
         lease_ms = int((deadline.remaining_s() + _LEASE_MARGIN_S) * 1e3)
-        return bool(await self._answer(self._client.set(lock, token, nx=True, px=lease_ms)))
+        taking = self._client.set(lock, token, nx=True, px=lease_ms)
+        # A turn that is answered without a session needs time for that.
+        return bool(await self._answer(taking, within_s=deadline.remaining_s() * _SHARE))
 
     async def _release(self, lock: str, token: str) -> None:
         """Let the next turn in; where Redis does not hear of it, the lease lapses by itself."""
@@ -303,9 +324,11 @@ class RedisSessions:
         except SessionStoreError:
             return
 
-    async def _answer(self, work: Awaitable[T]) -> T:
+    async def _answer(self, work: Awaitable[T], *, within_s: float = math.inf) -> T:
         with _translated(), span("redis", **{"peer.service": "redis"}):
-            async with asyncio.timeout(2 * self._timeout_s):  # a connection, and an answer on it
+            async with asyncio.timeout(
+                min(within_s, 2 * self._timeout_s)
+            ):  # a connection, and an answer on it
                 return await work
 
 

@@ -184,7 +184,6 @@ def _translated(error: aio.AioRpcError, ensemble: ModelSpec) -> SearchError:
         return Overloaded("the encoder's queue is full", retry_after_s=_RETRY_S)
     if code is grpc.StatusCode.INVALID_ARGUMENT and _IMAGE_REASON in details:
         return InvalidQuery("image", details.partition(_IMAGE_REASON)[2])
-    log_event(
-        _logger, logging.WARNING, "encoder_failed", model=ensemble.name, code=code.name, details=details
-    )
+    # What it says may repeat what it was given; its own log has it, under the request's id.
+    log_event(_logger, logging.WARNING, "encoder_failed", model=ensemble.name, code=code.name)
     return EncoderError()

@@ -8,7 +8,7 @@ from typing import Any
 from grpc import aio
 
 from gateway.api.images import check_image
-from gateway.api.responses import product_message, versions_message
+from gateway.api.responses import listed, product_message, versions_message
 from gateway.context import current_call, time_for_hop
 from gateway.errors import InvalidQuery, NotFound, Overloaded, as_invalid_query
 from gateway.indexing.encoding import Refusal, Submission
@@ -152,7 +152,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 "index", f"at most {limits.MAX_INDEX_NAME_LENGTH} characters, got {len(request.index):,}"
             )
         replaced = await self._writing.restore(request.index)
+        current_call().notes.update(replaced=replaced.collection)
         version = await self._index.version(timeout_s=self._time_left())
+        current_call().notes.update(index=version.collection)
         return catalogue_pb2.RestoreIndexResponse(
             index=version.collection, replaced=_replaced_message(replaced)
         )
@@ -165,7 +167,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         wishes = _wishes(options or catalogue_pb2.UpsertOptions())
         async with AsyncExitStack() as held:
             stream = await held.enter_async_context(self._writing.opened(wishes, timeout_s=self._time_left()))
-            current_call().notes.update(rebuild=stream.rebuilds)
+            current_call().notes.update(rebuild=stream.rebuilds, index=stream.version.collection)
             # Clients that wait for this before they send products read the status of a stream that is refused;
             # one that sends meanwhile may get an error of its own transport instead.
             await context.send_initial_metadata(())
@@ -181,9 +183,9 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 bytes_held.drop(outcome.items)
                 yield _acknowledgement(tally, outcome)
             replaced = await stream.finish()
-            current_call().notes.update(index=stream.version.collection)
             last = _counts(tally, index=stream.version.collection)
             if replaced is not None:
+                current_call().notes.update(replaced=replaced.collection)
                 last.replaced.CopyFrom(_replaced_message(replaced))
             yield last
 
@@ -316,7 +318,7 @@ def _description(summary: IndexSummary, encoders: Sequence[str]) -> catalogue_pb
         ),
         products=summary.products,
         embedding_dim=version.embedding_dim,
-        fields=[_field_description(field, version.schema) for field in summary.fields],
+        fields=[_field_description(field, version.schema) for field in listed(summary.fields)],
         schema=schema_message(version.schema),
         encoders=encoders,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from gateway.api.history import check_history
 from gateway.api.images import check_image
 from gateway.api.responses import PRODUCT_FIELDS
 from gateway.errors import InvalidQuery, as_invalid_query
@@ -65,7 +66,7 @@ async def read_turn(request: search_pb2.ConverseRequest) -> TurnCall:
     """Check a turn; raises InvalidQuery."""
     if request.session_id and request.history:
         raise InvalidQuery("history", "excludes session_id")
-    _check_history(request.history)
+    check_history(request.history)
     return TurnCall(
         query=await _read_query(request, rewrite=True),
         fields=_fields(request.fields),
@@ -95,9 +96,7 @@ async def _read_query(
         user_id=_identifier("user_id", request.user_id, limit=limits.MAX_USER_ID_LENGTH),
         rewrite=rewrite,
     )
-    if request.HasField("image"):
-        await check_image(query.image)
-    return query
+    return replace(query, image=await check_image(query.image)) if request.HasField("image") else query
 
 
 def _filters(request: search_pb2.SearchRequest | search_pb2.ConverseRequest) -> Filter | None:
@@ -157,6 +156,8 @@ def _locale(locale: str) -> str:
 
 
 def _fields(mask: FieldMask) -> frozenset[str]:
+    if len(mask.paths) > limits.MAX_FIELD_PATHS:
+        raise InvalidQuery("fields", f"at most {limits.MAX_FIELD_PATHS}, got {len(mask.paths):,}")
     for path in mask.paths:
         if path not in PRODUCT_FIELDS:
             known = ", ".join(sorted(PRODUCT_FIELDS))
@@ -168,33 +169,3 @@ def _rewrite_mode(mode: int, *, default: bool) -> bool:
     if mode not in search_pb2.RewriteMode.values():
         raise InvalidQuery("rewrite", f"{mode} is no RewriteMode")
     return default if mode == search_pb2.REWRITE_MODE_UNSPECIFIED else mode == search_pb2.REWRITE_MODE_AUTO
-
-
-def _check_history(history: Sequence[rewrite_pb2.Turn]) -> None:
-    if len(history) > limits.MAX_HISTORY_TURNS:
-        raise InvalidQuery("history", f"at most {limits.MAX_HISTORY_TURNS} turns, got {len(history):,}")
-    if (size := sum(turn.ByteSize() for turn in history)) > limits.MAX_HISTORY_BYTES:
-        raise InvalidQuery("history", f"at most {limits.MAX_HISTORY_BYTES:,} bytes, got {size:,}")
-    for position, turn in enumerate(history):
-        _check_turn(turn, f"history[{position}]")
-
-
-def _check_turn(turn: rewrite_pb2.Turn, name: str) -> None:
-    """Hold an earlier turn to what a turn of ours keeps to; the rewriter refuses what breaks its limits."""
-    if not 0 <= turn.position <= limits.MAX_POSITION:
-        raise InvalidQuery(
-            f"{name}.position", f"must be from 0 to {limits.MAX_POSITION:,}, got {turn.position}"
-        )
-    check_text(f"{name}.text", turn.text, limit=limits.MAX_QUERY_LENGTH)
-    for field in ("query", "modification", "reply"):
-        check_text(f"{name}.rewrite.{field}", getattr(turn.rewrite, field), limit=limits.MAX_QUERY_LENGTH)
-    if len(turn.shown) > limits.MAX_SHOWN:
-        raise InvalidQuery(f"{name}.shown", f"at most {limits.MAX_SHOWN} products, got {len(turn.shown)}")
-    for field in ("image_id", "product_id"):
-        _identifier(f"{name}.{field}", getattr(turn, field), limit=limits.MAX_ID_LENGTH)
-    for position, product in enumerate(turn.shown):
-        _identifier(f"{name}.shown[{position}].id", product.id, limit=limits.MAX_ID_LENGTH)
-        if not math.isfinite(product.price) or product.price < 0:
-            raise InvalidQuery(
-                f"{name}.shown[{position}].price", f"must be a finite number >= 0, got {product.price:g}"
-            )

@@ -1,6 +1,7 @@
 """Values to messages of vitrine.v1."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
@@ -8,13 +9,19 @@ from gateway.model import FieldSummary, Hit, Weights
 from gateway.retrieval.pages import page_token, sort_message
 from gateway.retrieval.query import Query, SearchResult, Timings, Versions
 from gateway.understanding.validation import ROUTE_NUMBERS
-from vitrine.domain import messages
+from vitrine.domain import limits, messages
 from vitrine.domain.product import Product
 from vitrine.domain.schema import Schema
 from vitrine.v1 import query_pb2, search_pb2
 
+_VALUE_BYTES = 24
+"""Of what stands around a value in a list, at most."""
+
 PRODUCT_FIELDS = frozenset(field.name for field in query_pb2.Product.DESCRIPTOR.fields)
 """What a field mask may name."""
+
+DETAILS = "details"
+"""The fields of the last hits' products are missing: with them the answer would be larger than MAX_ANSWER_BYTES."""
 
 
 def search_message(
@@ -27,21 +34,27 @@ def search_message(
 ) -> search_pb2.SearchResponse:
     """Return the answer of a search, its products with those fields alone."""
     searched = result.searched
-    schema = result.versions.schema
     following = searched.offset + searched.limit
+    hits, whole = _hit_messages(result, fields)
     return search_pb2.SearchResponse(
-        hits=[_hit_message(hit, schema, fields) for hit in result.hits],
+        hits=hits,
         searched=_searched_message(searched, result.weights, shares),
-        degraded=result.degraded,
+        degraded=result.degraded if whole else (*result.degraded, DETAILS),
         timings=_timings_message(result.timings),
         versions=versions_message(result.versions),
         request_id=request_id,
         next_page_token=page_token(request, searched, result.versions, offset=following)
         if result.more
         else "",
-        facets=map(facet_message, result.facets),
+        facets=map(facet_message, listed(result.facets)),
         more=result.more,
     )
+
+
+def listed(summaries: Collection[FieldSummary]) -> list[FieldSummary]:
+    """Return the summaries with as many of their values as fit into an answer, the most frequent ones."""
+    share = limits.MAX_LISTED_BYTES // max(1, len(summaries))
+    return [_cut(summary, share) for summary in summaries]
 
 
 def facet_message(summary: FieldSummary) -> search_pb2.FacetCounts:
@@ -101,6 +114,31 @@ def product_message(
 def versions_message(versions: Versions) -> search_pb2.Versions:
     """Return what answered."""
     return search_pb2.Versions(model=versions.model, index=versions.index)
+
+
+def _hit_messages(result: SearchResult, fields: Collection[str]) -> tuple[list[search_pb2.Hit], bool]:
+    """Return the hits, and whether all have their products' fields; what does not fit any more has the id alone."""
+    listed_hits, size, whole = [], 0, True
+    for hit in result.hits:
+        message = _hit_message(hit, result.versions.schema, fields)
+        size += message.ByteSize()
+        if size > limits.MAX_HITS_BYTES:
+            message.product.Clear()
+            message.product.id = hit.product.id
+            whole = False
+        listed_hits.append(message)
+    return listed_hits, whole
+
+
+def _cut(summary: FieldSummary, share: int) -> FieldSummary:
+    size = 0
+    for count, value in enumerate(summary.values):
+        size += len(value.encode()) + _VALUE_BYTES
+        if size > share:
+            return replace(
+                summary, values=summary.values[:count], counts=summary.counts[:count], more_values=True
+            )
+    return summary
 
 
 def _hit_message(hit: Hit, schema: Schema, fields: Collection[str]) -> search_pb2.Hit:

@@ -13,7 +13,7 @@ from gateway.conversation.conversations import Conversations
 from gateway.conversation.planning import Conversation
 from gateway.conversation.sessions import LoggedTurn
 from gateway.conversation.turns import Facts, Reply, TurnEvent, Turns
-from gateway.retrieval.query import SearchResult
+from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
 from vitrine.v1 import search_pb2, search_pb2_grpc
 
@@ -45,7 +45,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         call = current_call()
         search = await read_search(request, rewrite_by_default=self._rewrite_by_default)
         result = await self._turns.search(search.query, call.deadline)
-        _note(result)
+        _note(result, search.query)
         return search_message(
             result,
             request=search.query,
@@ -78,7 +78,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 _note_reading(event)
                 response.understood.CopyFrom(rewrite_message(event))
             case SearchResult():
-                _note(event)
+                _note(event, turn.query)
                 result = search_message(
                     event,
                     request=turn.query,
@@ -99,27 +99,25 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
 
 def _note_reading(understanding: Understanding) -> None:
-    """Note in the call's log line how the turn was read; of remarks, only the catalogue's own values."""
+    """Note in the call's log line how the turn was read: names and numbers, since every word may be the shopper's."""
     current_call().notes.update(
         route=understanding.route.value,
         source=understanding.source,
         intent=understanding.intent.value,
         sentiment=understanding.sentiment.value,
-        remarks=[
-            {"field": remark.field, "value": remark.value, "polarity": remark.polarity.value}
-            for remark in understanding.remarks
-            if remark.of_catalogue
-        ],
+        remarks=len(understanding.remarks),
     )
 
 
-def _note(result: SearchResult) -> None:
+def _note(result: SearchResult, request: Query) -> None:
     """Note in the call's log line how it was answered."""
+    # What a page token says is its caller's to write.
+    source = "page" if request.page_token else result.searched.source
     current_call().notes.update(
         route=result.searched.route.value,
-        source=result.searched.source,
+        source=source,
         hits=len(result.hits),
-        excluded=[[each.field, each.value] for each in result.searched.excluded],
+        excluded=len(result.searched.excluded),
         degraded=list(result.degraded),
         stages_ms={stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.stages_s.items()},
         index=result.versions.index,

@@ -3,7 +3,6 @@
 A language model knows nothing of this catalogue, so none of this comes from one.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -63,24 +62,41 @@ async def _holders(owner: Field, count: Callable[[Filter], Awaitable[int]]) -> i
 
 
 def _named_values(words: str, schema: Schema, fields: Sequence[FieldSummary]) -> Iterator[tuple[str, str]]:
+    spaced = words.replace("-", " ")
     for field in fields:
         owner = schema.filtered.get(field.name)
         if owner is None or owner.kind not in KEYWORD_KINDS:
             continue
         for value in field.values:
-            spelling = re.escape(fold(value)).replace(r"\-", "[- ]").replace(r"\ ", "[- ]")
-            if re.search(rf"(?<!\w){spelling}(e?s)?(?!\w)", words):
+            if _holds(spaced, fold(value).replace("-", " ")):
                 yield field.name, value
 
 
 def _is_named(owner: Field, words: str) -> bool:
     asked_by = (word for word in map(fold, owner.asked_by) if word)
-    return any(re.search(_pattern(word), words) for word in asked_by)
-
-
-def _pattern(word: str) -> str:
     # Scripts without spaces between words know no word's edge.
-    return rf"(?<!\w){re.escape(word)}(e?s)?(?!\w)" if word.isascii() else re.escape(word)
+    return any(_holds(words, word) if word.isascii() else word in words for word in asked_by)
+
+
+def _holds(words: str, name: str) -> bool:
+    """Whether the words hold a name as a whole, in the singular or with an ending of the plural.
+
+    A catalogue has thousands of names, and a search for a string costs next to nothing where a pattern has to be compiled.
+    """
+    start = words.find(name) if name else -1
+    while start >= 0:
+        end = start + len(name)
+        if not _in_word(words, start - 1) and any(
+            words.startswith(ending, end) and not _in_word(words, end + len(ending))
+            for ending in ("", "s", "es")
+        ):
+            return True
+        start = words.find(name, start + 1)
+    return False
+
+
+def _in_word(words: str, place: int) -> bool:
+    return 0 <= place < len(words) and (words[place].isalnum() or words[place] == "_")
 
 
 def _about(owner: Field, field: FieldSummary, products: int, language: str) -> Fact:

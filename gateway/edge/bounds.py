@@ -63,6 +63,7 @@ BOUNDS: Mapping[str, Bounds] = {
     ),
     "vitrine.v1.GetProductRequest": _NAMED_ONCE,
     "vitrine.v1.DescribeRequest": _NAMED_ONCE,
+    "vitrine.v1.RestoreIndexRequest": _NAMED_ONCE,
     "grpc.health.v1.HealthCheckRequest": _NAMED_ONCE,
     "grpc.reflection.v1alpha.ServerReflectionRequest": _NAMED_ONCE,
 }

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2  # type: ignore[import-untyped] # it has no py.typed
 from grpc import aio
 
-from gateway.callers import UNKNOWN
+from gateway.callers import LOCAL, UNKNOWN
 from gateway.context import REQUEST_ID_HEADER, Call, current_call, enter_call
 from gateway.edge.aborting import released
 from gateway.edge.audit import audit
@@ -155,7 +155,7 @@ class _Method:
     async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
         async with (
             self._answering(context, self._unary_deadline(context)),
-            self._edge.crowding.reception.message(stream, self._parse) as request,
+            self._edge.crowding.reception.message(stream, self._parse, share=_share(context)) as request,
         ):
             response: Message = await self._handler.unary_unary(request, context)
             return response
@@ -163,7 +163,7 @@ class _Method:
     async def unary_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
         async with (
             self._answering(context, self._unary_deadline(context)),
-            self._edge.crowding.reception.message(stream, self._parse) as request,
+            self._edge.crowding.reception.message(stream, self._parse, share=_share(context)) as request,
             made_ahead(self._handler.unary_stream(request, context)) as responses,
         ):
             async for response in responses:
@@ -281,6 +281,12 @@ class _Method:
 def _deadline(context: _Context, *, default_s: float, maximum_s: float) -> Deadline:
     remaining_s: float | None = context.time_remaining()
     return Deadline.after(min(default_s if remaining_s is None else remaining_s, maximum_s))
+
+
+def _share(context: _Context) -> str:
+    """Return whose share of the places of those who send a call takes: its caller's, or its connection's."""
+    caller = current_call().caller
+    return str(context.peer()) if caller is LOCAL else caller.name
 
 
 def _request_id(context: _Context) -> str:

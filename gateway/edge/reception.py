@@ -7,6 +7,7 @@ are taken too, it is refused.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from typing import cast
@@ -15,58 +16,64 @@ from google.protobuf.message import Message
 
 from gateway.errors import DeadlineExceeded, InvalidQuery, Overloaded
 from gateway.memory import ByteBudget
+from gateway.retrieval.fair_queue import FairQueue, PushedOut, Turn
 
-QUICK_S = 0.02
+QUICK_S = 0.25
 """For a message that is there already; the slow places are for the others."""
 END_S = 0.05
 """For the end of a request behind its message; most come together."""
 SLOW_S = 10.0
 """For the whole of a message: 12 MB over 10 Mbit/s."""
-WAIT_S = 1.0
+WAIT_S = 2.0
 """For a quick place."""
+_QUEUE = 1_024
+"""Calls that wait for one; the number of calls at once keeps below it."""
 
 
 class Reception:
     """Receives the messages of all calls.
 
     `places` is how many calls are read from at once, half of them quickly; with the size of the largest message it bounds
-    what the core holds.
+    what the core holds. Those who wait for a place come in turn by their shares, a caller or a connection each, and no share
+    has more than half of the slow places.
     """
 
     def __init__(self, *, places: int, budget: ByteBudget) -> None:
         self.budget = budget
-        self._quick = asyncio.Semaphore(max(1, places - places // 2))
-        self._slow = Crowd("requests that are still being sent", max(1, places // 2))
+        self._free = max(1, places - places // 2)
+        self._queue = FairQueue(_QUEUE)
+        self._most_slow = max(1, places // 2)
+        self._slow: Counter[str] = Counter()
 
     @property
     def receiving_slowly(self) -> int:
         """Calls that are still sending."""
-        return self._slow.here
+        return self._slow.total()
 
     @asynccontextmanager
     async def message(
-        self, stream: AsyncIterator[bytes], parse: Callable[[bytes], Message]
+        self, stream: AsyncIterator[bytes], parse: Callable[[bytes], Message], *, share: str = ""
     ) -> AsyncIterator[Message]:
         """Receive and parse the one message of a call, and count its bytes until the block is left.
 
         Raises:
             Overloaded: too many calls are sending, or hold too much.
-            InvalidQuery: there is none.
+            InvalidQuery: there is none, there are several, or `parse` refuses it.
             DeadlineExceeded: it took longer than SLOW_S.
         """
-        data = await self._receive(stream)
+        data = await self._receive(stream, share)
         with self.budget.held(len(data)):
             message = parse(data)
             del data  # the message has its own copy, and lasts as long as the call
             yield message
 
-    async def _receive(self, stream: AsyncIterator[bytes]) -> bytes:
-        async with self._quick_place():
+    async def _receive(self, stream: AsyncIterator[bytes], share: str) -> bytes:
+        async with self._quick_place(share):
             reading = asyncio.ensure_future(_one(stream))
             await _settled(reading, QUICK_S)
         if not reading.done():
             try:
-                with self._slow.entered():
+                with self._slow_place(share):
                     await _settled(reading, SLOW_S)
             finally:
                 reading.cancel()
@@ -75,16 +82,52 @@ class Reception:
         return reading.result()
 
     @asynccontextmanager
-    async def _quick_place(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(WAIT_S):
-                await self._quick.acquire()
-        except TimeoutError:
-            raise Overloaded("too many requests are being received", retry_after_s=WAIT_S) from None
+    async def _quick_place(self, share: str) -> AsyncIterator[None]:
+        await self._take(share)
         try:
             yield
         finally:
-            self._quick.release()
+            self._give_back()
+
+    async def _take(self, share: str) -> None:
+        if self._free and not self._queue:
+            self._free -= 1
+            return
+        turn = self._queue.join(share)
+        if turn is None:
+            raise Overloaded("too many requests are being received", retry_after_s=WAIT_S)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await turn
+        except (TimeoutError, PushedOut):
+            self._queue.leave(share, turn)
+            if not _granted(turn):
+                raise Overloaded("too many requests are being received", retry_after_s=WAIT_S) from None
+        except asyncio.CancelledError:
+            self._queue.leave(share, turn)
+            if _granted(turn):
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        if not self._queue.serve():
+            self._free += 1
+
+    @contextmanager
+    def _slow_place(self, share: str) -> Iterator[None]:
+        if self._slow.total() >= self._most_slow or self._slow[share] >= max(1, self._most_slow // 2):
+            raise Overloaded("too many requests are still being sent", retry_after_s=1.0)
+        self._slow[share] += 1
+        try:
+            yield
+        finally:
+            self._slow[share] -= 1
+            self._slow += Counter()  # forgets the shares that have none
+
+
+def _granted(turn: Turn) -> bool:
+    """Return whether the turn came, if only while its owner was leaving."""
+    return turn.done() and not turn.cancelled() and turn.exception() is None
 
 
 class Crowd:

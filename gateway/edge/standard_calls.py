@@ -85,7 +85,7 @@ class StandardCalls:
         if handler.request_streaming:
             await _write_all(handler.stream_stream(_parsed(stream, parse), context), context)
             return
-        async with self._reception.message(stream, parse) as request:
+        async with self._reception.message(stream, parse, share=str(context.peer())) as request:
             pass  # it is small
         if handler.response_streaming:
             await _write_all(handler.unary_stream(request, context), context)

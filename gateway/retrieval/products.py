@@ -13,7 +13,7 @@ from gateway.retrieval.query import Versions
 
 
 class ProductLookup:
-    """Looks products up; whoever writes in this process says so with `forget`."""
+    """Looks products up; whoever writes in this process says so with `forget`, other writers are noticed after `ttl_s`."""
 
     def __init__(
         self,
@@ -29,6 +29,8 @@ class ProductLookup:
         self._margin_s = margin_s
         self._metrics = metrics
         self._asking = asking
+        self._forgotten = 0
+        """Counts the writes that this process told of."""
         self._cache = LruCache[tuple[str, str], StoredProduct](entries, ttl_s=ttl_s)
 
     async def product(self, product_id: str, versions: Versions, deadline: Deadline) -> StoredProduct:
@@ -43,10 +45,12 @@ class ProductLookup:
         self._metrics.cache("product", hit=cached is not None)
         if cached is not None:
             return cached
+        before = self._forgotten
         found = await self.products([product_id], deadline, manifest=versions.model)
         if not found:
             raise NotFound("product_id", f"product {product_id!r}")
-        self._cache.put((collection, product_id), found[0])
+        if before == self._forgotten:  # else this may be what was just written over
+            self._cache.put((collection, product_id), found[0])
         return found[0]
 
     async def products(
@@ -65,5 +69,6 @@ class ProductLookup:
 
     def forget(self, ids: Iterable[str], collection: str) -> None:
         """Keep products no longer: they were written or deleted."""
+        self._forgotten += 1
         for product_id in ids:
             self._cache.forget((collection, product_id))

@@ -27,6 +27,9 @@ PART = "rewrite"
 CACHE_TTL_S = 300.0
 """Cached answers of a replaced rewriter may be served for this long."""
 
+_SHARE = 0.5
+"""Of a caller's time at most: after the rewriter the search must still fit, also where the caller is in a hurry."""
+
 Describe = Callable[[Deadline], Awaitable[tuple[Schema, tuple[FieldSummary, ...]]]]
 """Returns the schema of the index and what it holds of its fields, within the time."""
 
@@ -106,7 +109,7 @@ class Rewriting:
         """Return the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
         try:
             left_s = time_for_hop(deadline, margin_s=self._use.margin_s)
-            budget = Deadline.after(min(self._use.budget.seconds(), left_s))
+            budget = Deadline.after(min(self._use.budget.seconds(), left_s * _SHARE))
             schema, fields = await self._describe(budget)
             if not self._catalogue.is_of(schema, fields):
                 self._catalogue = _Catalogue.of(schema, fields)

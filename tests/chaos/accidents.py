@@ -22,10 +22,11 @@ from vitrine.domain.schema_files import shipped_schema
 from vitrine.v1 import catalogue_pb2
 
 JUMP_S = 3_600.0
+_NOTICED_S = 3.0
+"""The supervisor looks for dead backends every two seconds."""
 INGESTED = 96
 """Products of the ingest that is killed."""
 INGEST_S = 120.0
-MODEL = "text_encoder/1/model.onnx"
 
 
 def accidents(load: Load, *, disk: Disk | None, clock: Clock | None, seconds: float) -> Iterator[Fault]:
@@ -39,21 +40,21 @@ def accidents(load: Load, *, disk: Disk | None, clock: Clock | None, seconds: fl
             seconds=seconds,
         )
     if clock is not None:
-        for name, shift in (("+1 h", JUMP_S), ("-1 h", -JUMP_S)):
-            yield _jump(clock, name, shift, seconds)
+        yield _jump(clock, "clock", "+1 h", JUMP_S, seconds)
+        yield _jump(clock, "clock set back", "-1 h", -JUMP_S, seconds)
     yield _corrupt_model()
     yield _swap(load)
     yield _killed_ingest(load)
 
 
-def _jump(clock: Clock, name: str, shift: float, seconds: float) -> Fault:
-    return Fault(
-        target="clock",
-        name=name,
-        begin=lambda _: clock.set(shift),
-        end=lambda _: clock.set(0.0),
-        seconds=seconds,
-    )
+def _jump(clock: Clock, target: str, name: str, shift: float, seconds: float) -> Fault:
+    def end(service: Service) -> None:
+        clock.set(0.0)
+        # Triton's Python backend dies of a clock that goes back, and the supervisor starts Triton anew.
+        time.sleep(_NOTICED_S)
+        await_(lambda: service.is_ready("triton") and not service.has_dead_stub())
+
+    return Fault(target=target, name=name, begin=lambda _: clock.set(shift), end=end, seconds=seconds)
 
 
 def _corrupt_model() -> Fault:
@@ -62,13 +63,13 @@ def _corrupt_model() -> Fault:
 
     def begin(service: Service) -> None:
         file = path(service)
-        shutil.copy2(file, file.with_suffix(".whole"))
+        shutil.copy2(file, service.settings.state / "whole.onnx")
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
         os.kill(service.pid("triton"), signal.SIGKILL)
 
     def end(service: Service) -> None:
         file = path(service)
-        file.with_suffix(".whole").replace(file)
+        shutil.move(service.settings.state / "whole.onnx", file)
         await_(lambda: service.is_ready("triton"))
 
     return Fault(target="model file", name="cut in half", begin=begin, end=end, seconds=10.0)
@@ -79,17 +80,22 @@ def _swap(load: Load) -> Fault:
 
     def begin(service: Service) -> None:
         begun = time.monotonic()
-        before = [each for each in load.index.held.values() if each.sent < begun and each.sent > 0]
-        for held in before:
+        accepted = asyncio.run(_rebuild(service.settings.gateway, load))
+        ended = time.monotonic()
+        for held in list(load.index.held.values()):
+            if not 0 < held.sent < accepted:
+                continue
+            # What was written before the rebuild is not part of it; of what was on its way then, nobody can tell.
             held.delete_sent = min(held.delete_sent, begun)
-        asyncio.run(_rebuild(service.settings.gateway, load))
-        for held in before:
-            held.delete_acknowledged = min(held.delete_acknowledged, time.monotonic())
+            if held.acknowledged < begun:
+                held.delete_acknowledged = min(held.delete_acknowledged, ended)
 
     return Fault(target="index", name="swapped", begin=begin, end=lambda _: None, seconds=1.0)
 
 
-async def _rebuild(address: str, load: Load) -> None:
+async def _rebuild(address: str, load: Load) -> float:
+    """Rebuild the index of what it began with; return when the service had taken the rebuild on for certain."""
+
     async def inputs() -> AsyncIterator[catalogue_pb2.ProductInput]:
         for content in load.material.contents:
             yield catalogue_pb2.ProductInput(
@@ -99,14 +105,15 @@ async def _rebuild(address: str, load: Load) -> None:
     async with VitrineClient(address) as client:
         while True:
             try:
+                accepted = 0.0
                 async for _ in client.upsert(inputs(), rebuild=True, timeout_s=INGEST_S):
-                    pass
+                    accepted = accepted or time.monotonic()
             except VitrineError as error:
                 if error.retry_after_s is None:
                     raise
                 await asyncio.sleep(error.retry_after_s)
             else:
-                return
+                return accepted
 
 
 def _killed_ingest(load: Load) -> Fault:

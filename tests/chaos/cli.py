@@ -42,7 +42,8 @@ SHORT = frozenset(
 )
 """Target and fault of the short form."""
 
-SHORT_BOUNDS = Bounds(late_s=2.0, recovery_s=60.0, unharmed=0.9)
+SHORT_BOUNDS = Bounds(late_s=5.0, recovery_s=60.0, unharmed=0.75)
+SHORT_DEADLINE_S = 8.0
 INSIDE = "VITRINE_CHAOS_INSIDE"
 
 
@@ -232,6 +233,8 @@ async def _faults(  # noqa: PLR0917 - one call
     )
     async with VitrineClient(service.settings.gateway, retry=False) as client:
         load = Load(client, material, index, rate=options["rate"], seed=options["seed"])
+        if short:
+            load.deadline_s = SHORT_DEADLINE_S
 
         def everything() -> Iterator[Fault]:
             seconds = 2.0 if short else options["seconds"]

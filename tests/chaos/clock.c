@@ -1,9 +1,12 @@
 /* Preloaded into every process of a service: shifts the wall clock by the seconds that stand in the file which
- * VITRINE_CHAOS_CLOCK names, a double in memory. The monotonic clock goes on as it does when an operator sets the time. */
+ * VITRINE_CHAOS_CLOCK names, a double in memory. The monotonic clock goes on as it does when an operator sets the time.
+ * A program that VITRINE_CHAOS_CLOCK_NOT names keeps the true time (docs/decisions/0029). */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
@@ -16,7 +19,8 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *path = getenv("VITRINE_CHAOS_CLOCK");
     real_clock_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    if (path == NULL)
+    const char *spared = getenv("VITRINE_CHAOS_CLOCK_NOT");
+    if (path == NULL || (spared != NULL && strcmp(spared, program_invocation_short_name) == 0))
         return;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)

@@ -22,7 +22,7 @@ KINDS = (SEARCH,) * 6 + (REWRITTEN,) * 2 + (CONVERSE, UPSERT)
 """What one request after the other is; every fifth write is a delete."""
 
 DEADLINE_S = 1.5
-"""Of a search or turn."""
+"""Of a search or turn, where nothing else is said."""
 WRITE_DEADLINE_S = 10.0
 _TICK_S = 0.01
 _DELETE_EVERY = 5
@@ -51,6 +51,8 @@ class Load:
     index: ExactIndex
     rate: float
     seed: int = 0
+    deadline_s: float = DEADLINE_S
+    """Of a search or turn."""
     samples: list[Sample] = field(default_factory=list)
     lags: list[tuple[float, float]] = field(default_factory=list)
     """When the client itself ran late, and by how much: moment and seconds."""
@@ -105,7 +107,7 @@ class Load:
             case "rewritten":
                 request = rng.choice(self.material.rewritten)
                 await self._timed(
-                    Sample(kind=kind, status=OK, begun=0, ended=0, deadline_s=DEADLINE_S),
+                    Sample(kind=kind, status=OK, begun=0, ended=0, deadline_s=self.deadline_s),
                     lambda: self._searched(request),
                 )
             case "converse":
@@ -131,7 +133,7 @@ class Load:
 
     async def _search(self, number: int) -> None:
         question: Question = self.material.questions[number]
-        sample = Sample(kind=SEARCH, status=OK, begun=0, ended=0, deadline_s=DEADLINE_S, question=number)
+        sample = Sample(kind=SEARCH, status=OK, begun=0, ended=0, deadline_s=self.deadline_s, question=number)
 
         async def call() -> Sample:
             return replace(await self._searched(question.request), kind=SEARCH, question=number)
@@ -139,25 +141,25 @@ class Load:
         await self._timed(sample, call)
 
     async def _searched(self, request: search_pb2.SearchRequest) -> Sample:
-        answer = await self.client.search(request, timeout_s=DEADLINE_S)
+        answer = await self.client.search(request, timeout_s=self.deadline_s)
         return Sample(
             kind=REWRITTEN,
             status=OK,
             begun=0,
             ended=0,
-            deadline_s=DEADLINE_S,
+            deadline_s=self.deadline_s,
             degraded=tuple(answer.degraded),
             hits=tuple((hit.product_id, hit.score) for hit in answer.hits),
         )
 
     async def _converse(self, rng: Random) -> None:
         request = rng.choice(self.material.rewritten)
-        sample = Sample(kind=CONVERSE, status=OK, begun=0, ended=0, deadline_s=DEADLINE_S)
+        sample = Sample(kind=CONVERSE, status=OK, begun=0, ended=0, deadline_s=self.deadline_s)
 
         async def call() -> Sample:
             session = ""
             turn = search_pb2.ConverseRequest(text=request.text, limit=request.limit, session_id=session)
-            async for _ in self.client.converse(turn, timeout_s=DEADLINE_S):
+            async for _ in self.client.converse(turn, timeout_s=self.deadline_s):
                 pass
             return sample
 

@@ -16,6 +16,7 @@ from typing import Protocol
 import psutil
 
 from stack import record
+from stack.processes import dead_children
 from stack.record import State
 from stack.settings import Settings
 from tests.chaos.proxy import Proxy
@@ -82,6 +83,10 @@ class Service:
             children = psutil.Process(self.pid("triton")).children(recursive=True)
             return [child.pid for child in children if STUB in " ".join(child.cmdline())]
         return []
+
+    def has_dead_stub(self) -> bool:
+        """Whether a Python model inside Triton has died, and Triton is not started anew yet."""
+        return bool(dead_children(self.pid("triton")))
 
     def resources(self) -> dict[str, Resources]:
         """Return what each process and its children hold."""

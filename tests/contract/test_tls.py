@@ -16,6 +16,7 @@ import pytest
 import trustme
 from aiohttp import ClientConnectorError, ClientSession, web
 from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.access import behind
 from gateway.adapters.milvus.index import open_milvus
@@ -66,6 +67,12 @@ def write_pair(folder: Path, name: str, issued: trustme.LeafCert) -> tuple[Path,
     pair[0].write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
     pair[1].write_bytes(issued.private_key_pem.bytes())
     return pair
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -155,6 +162,7 @@ async def test_the_rewriter_answers_those_who_have_a_certificate(certificates: C
         tls_cert=str(certificates.server[0]),
         tls_key=str(certificates.server[1]),
         tls_client_ca=str(certificates.ca),
+        health_listen=f"127.0.0.1:{free_port()}",
         grace_s=0,
     )
     request = rewrite_pb2.RewriteRequest(text="red dress")
@@ -166,6 +174,14 @@ async def test_the_rewriter_answers_those_who_have_a_certificate(certificates: C
             async with open_rewriter(address, tls=tls) as stranger:
                 with pytest.raises(RewriterUnavailable):
                     await stranger.rewrite(request, timeout_s=TIMEOUT_S)
+        async with aio.insecure_channel(settings.health_listen) as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            question = health_pb2.HealthCheckRequest(service="vitrine.v1.RewriteService")
+            answer = await health.Check(question, timeout=TIMEOUT_S)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            with pytest.raises(aio.AioRpcError) as refused:
+                await health.Watch(question, timeout=TIMEOUT_S).read()
+            assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.fixture
@@ -174,9 +190,7 @@ def redis_over_tls(certificates: Certificates, tmp_path: Path) -> Iterator[str]:
     server = shutil.which("redis-server")
     if server is None:
         pytest.skip("no redis-server on this machine: make setup-test")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = {
         "port": "0", "tls-port": str(port), "bind": "127.0.0.1", "save": "", "dir": str(tmp_path), "requirepass": "s3cret",
         "tls-cert-file": str(certificates.server[0]), "tls-key-file": str(certificates.server[1]),

@@ -298,10 +298,10 @@ async def test_a_certificate_says_who_calls(files: Files) -> None:
         for access in ({}, forged):
             code, words = await gateway.outcome("delete", **access)
             assert (code, "is unavailable" in words) == (grpc.StatusCode.UNAVAILABLE, False)
-        code, output = await gateway.vitrine(
+        status, output = await gateway.vitrine(
             "search", "x", "--ca", files.path("ca.crt"), "--cert", jobs["cert"], "--key", jobs["key"]
         )
-        assert (code, "jobs lacks the scope search" in output) == (REFUSED, True)
+        assert (status, "jobs lacks the scope search" in output) == (REFUSED, True)
 
 
 async def test_a_catalogue_is_indexed_and_searched_over_tls(stack: Any, files: Files) -> None:

@@ -37,8 +37,10 @@ def free_ports(count: int) -> list[int]:
 def chart_command() -> list[str]:
     """Give the command line of the rendered Triton container."""
     with helm_python.Chart.load(str(ROOT / "helm/vitrine")) as chart:
-        files = chart.render({"milvus": {"uri": "http://m:19530"}}, name="demo", namespace="prod")
-    deployment = yaml.safe_load(files["vitrine/templates/triton/deployment.yaml"])
+        access = {"callers": {"name": "callers"}, "tls": {"secret": "tls"}}
+        values = {"milvus": {"uri": "http://m:19530"}, "access": access}
+        files = chart.render(values, name="demo", namespace="prod")
+    deployment = next(filter(None, yaml.safe_load_all(files["vitrine/templates/triton/deployment.yaml"])))
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     return [*container["command"], *container["args"]]
 
@@ -120,7 +122,8 @@ def probe(port: int) -> "subprocess.CompletedProcess[str]":
 def test_the_charts_server_serves_and_is_closed(model_repository: Path, tmp_path: Path) -> None:
     """The server takes the chart's arguments, serves every ensemble, and refuses what could load, unload or map memory.
 
-    The probe passes while it works and fails once a Python model has died, which its own readiness does not see.
+    The probe passes while it works, and fails while it hangs and once a Python model has died, which its own readiness
+    does not see.
     """
     with triton(model_repository, tmp_path) as (process, port, metrics_port):
         with triton_client.InferenceServerClient(f"127.0.0.1:{port}") as client:
@@ -143,6 +146,10 @@ def test_the_charts_server_serves_and_is_closed(model_repository: Path, tmp_path
         }
         assert listening == {port, metrics_port}, "HTTP is off"
         assert (probe(port).returncode, probe(port).stderr) == (0, "")
+        process.send_signal(signal.SIGSTOP)
+        assert probe(port).returncode == 1, "a server that hangs is no loaded one"
+        process.send_signal(signal.SIGCONT)
+        assert probe(port).returncode == 0
         for stub in psutil.Process(process.pid).children(recursive=True):
             stub.kill()
         assert probe(port).returncode == 1

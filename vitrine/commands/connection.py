@@ -22,6 +22,15 @@ _OWN_DEADLINE = "Deadline Exceeded"
 _HANDSHAKE = "handshake"
 """What gRPC's words of a connection have where TLS is what failed."""
 
+_WAYS_OUT = {
+    grpc.StatusCode.UNAVAILABLE: "`make status`",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "`make status`",
+    grpc.StatusCode.INTERNAL: "`make logs`",
+    grpc.StatusCode.UNKNOWN: "`make logs`",
+    grpc.StatusCode.UNAUTHENTICATED: "--token-file and --cert",
+}
+"""Where to look when a call ended so."""
+
 _PASSING = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -80,10 +89,8 @@ class Connection:
             return f"no answer within {self.timeout_s:g} s: allow more with --timeout, or see `make status`"
         if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after_s is not None:
             return f"the service is busy: try again in {error.retry_after_s:g} s"
-        if error.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
-            return f"{error}: see `make status`"
-        if error.code in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}:
-            return f"{error}: see `make logs`"
+        if error.code in _WAYS_OUT:
+            return f"{error}: see {_WAYS_OUT[error.code]}"
         if error.violations:
             return "; ".join(f"{violation.field}: {violation.reason}" for violation in error.violations)
         return str(error)

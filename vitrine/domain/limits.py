@@ -9,7 +9,7 @@ MAX_WORDS_BYTES = 64_000
 """Bytes of a search or a turn beside its picture, its filter and its history."""
 MAX_PRODUCT_BYTES = 400_000
 """Bytes of a product beside its pictures."""
-MAX_OPTIONS_BYTES = 64_000
+MAX_OPTIONS_BYTES = 128_000
 """Bytes of the options of a stream of products."""
 MAX_DELETE_BYTES = 520_000
 """Bytes of the ids that one DeleteProducts may name."""
@@ -19,6 +19,10 @@ MAX_WIRE_FIELDS = 256
 """Fields of a request as they stand on the wire, what is nested not looked into; ids of a DeleteProducts aside."""
 MAX_ANSWER_BYTES = 4_000_000
 """Bytes of an answer: what gRPC's clients take unless they are told otherwise."""
+MAX_HITS_BYTES = 2_500_000
+"""Bytes of an answer's hits; beyond them a hit has its product's id alone."""
+MAX_LISTED_BYTES = 700_000
+"""Bytes of the values that an answer lists of its facets, or a description of its fields."""
 MAX_NESTED = 8_192
 """Messages in the lists of one request, all levels together."""
 MAX_LISTED = 256

@@ -154,7 +154,8 @@ class SearchResponse(_message.Message):
         no product satisfies; "exclusions", what the shopper found fault with, which every product has; "history", similar
         turns of long ago; "session", the memory of a conversation: the turn will not be remembered; "words", the end of a
         text that is longer than what the encoder reads; "pool", more products satisfy the conditions than were ordered;
-        "lexical", exact matches of the words.
+        "lexical", exact matches of the words; "details", the fields of the last hits' products, for which an answer has no
+        room: GetProduct has them.
         """
 
     @_builtins.property

@@ -24,7 +24,7 @@ from gateway.errors import Aborted, DeadlineExceeded, FailedPrecondition, Vector
 from gateway.logs import log_event
 from gateway.model import Deadline
 
-LEASE_S = 15.0
+LEASE_S = 20.0
 """A claim whose beat did not change for so long is dead."""
 
 REBUILD = "rebuild"
@@ -188,6 +188,7 @@ class Lease:
 
     async def claim_it(self, *, timeout_s: float) -> None:
         """Write the claim."""
+        await self._ledger.make(timeout_s=timeout_s)
         await self._put(self.claim, timeout_s)
 
     def keep(self) -> None:

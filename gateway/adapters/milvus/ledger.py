@@ -45,6 +45,14 @@ class MilvusLedger:
         rows = await self._rows(key, timeout_s, consistency)
         return max(rows)[1] if rows else None
 
+    async def make(self, *, timeout_s: float) -> None:
+        """Make the ledger where it is not there; otherwise its first write does, which takes a server seconds."""
+        deadline = Deadline.after(timeout_s)
+        if not await self._call("has_collection", timeout_s=deadline.remaining_s()):
+            await self._call(
+                "create_collection", **_schema(self._max_bytes), timeout_s=deadline.remaining_s()
+            )
+
     async def write(self, key: str, value: str, *, timeout_s: float) -> None:
         """Keep the value; durable when this returns."""
         rows = await self._rows(key, timeout_s)

@@ -114,6 +114,29 @@ capabilities:
 {{- addf (.drain_s | default 5) (.grace_s | default 10) 10 | ceil | int -}}
 {{- end -}}
 
+{{/* The memory that a gateway's settings may come to, as gateway/footprint.py has it; a test holds the two against each other. */}}
+{{- define "vitrine.gatewayMemory" -}}
+{{- $set := .Values.gateway.settings -}}
+{{- $messages := mul (dig "max_receiving" 16 $set | int64) (dig "max_message_bytes" 12000000 $set | int64) -}}
+{{- $requests := mul 4 (add (dig "max_request_bytes" 32000000 $set | int64) (dig "max_ingest_bytes" 32000000 $set | int64)) -}}
+{{- $windows := mul 65536 (dig "max_concurrent_calls" 512 $set | int64) -}}
+{{- $sessions := ternary 0 (dig "max_session_bytes" 256000000 $set | int64) (ne .Values.gateway.sessions.urlSecret.name "") -}}
+{{- $rows := mul 4000 (add (dig "embedding_cache_entries" 10000 $set | int64) (dig "product_cache_entries" 10000 $set | int64)) -}}
+{{- $readings := mul 4000 (dig "rewrite_cache_entries" 10000 $set | int64) -}}
+{{- add 200000000 $messages $requests $windows $sessions $rows $readings -}}
+{{- end -}}
+
+{{/* Refuse settings that may come to more memory than the gateway's pod has: it would refuse to start. */}}
+{{- define "vitrine.checkGatewayMemory" -}}
+{{- $limit := dig "limits" "memory" "" .Values.gateway.resources -}}
+{{- if $limit -}}
+{{- $needed := include "vitrine.gatewayMemory" . | int64 -}}
+{{- if gt $needed (include "vitrine.bytes" $limit | int64) -}}
+{{- fail (printf "gateway.settings may come to %d bytes of memory, and gateway.resources.limits.memory is %s: raise the limit, or lower max_session_bytes, max_receiving, max_request_bytes, max_ingest_bytes or a cache" $needed (toString $limit)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The address of Milvus: the one inside the release, or the one that was given. */}}
 {{- define "vitrine.milvusUri" -}}
 {{- if .Values.milvus.enabled -}}
@@ -182,16 +205,6 @@ capabilities:
 - ports: [{ port: {{ include "vitrine.urlPort" . }} }]
   to:
     {{- include "vitrine.urlPeers" (list $ . "traces") | nindent 4 }}
-{{- end -}}
-{{- end -}}
-
-{{/* A quantity of memory in bytes. */}}
-{{- define "vitrine.bytes" -}}
-{{- if kindIs "string" . -}}
-{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{- mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[a-zA-Z]*$" .)) | int64 -}}
-{{- else -}}
-{{- int64 . -}}
 {{- end -}}
 {{- end -}}
 

@@ -142,8 +142,8 @@ class Batcher:
                 self._admit()
                 if self._active:
                     self._step()
-        except Exception as error:  # noqa: BLE001 - the thread's outermost; from here on the rules read the turns
-            log_event(_logger, logging.ERROR, "decoder_failed", failure=repr(error))
+        except Exception:  # noqa: BLE001 - the thread's outermost; from here on the rules read the turns
+            log_event(_logger, logging.ERROR, "decoder_failed", failed=True)
         finally:  # also when a step fails: then no job waits in vain
             self._stopping.set()
             for job in (*self._active, *self._waiting()):

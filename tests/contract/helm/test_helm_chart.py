@@ -90,7 +90,7 @@ CHART_OWNED = {
         "sessions",
         "open", "callers", "tls_cert", "tls_key", "tls_client_ca", "client_cert", "client_key",
         "triton_ca", "rewriter_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
-        "traces", "trace_share",
+        "traces", "trace_share", "memory_limit_bytes",
     },
     "rewriter": {
         "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
@@ -293,58 +293,6 @@ def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
     variables, ports = gateway_objects(LEAST)
     assert variables is None
     assert 6379 not in ports
-
-
-def test_the_catalogue_has_a_port_of_its_own_that_the_job_alone_reaches(render: Any) -> None:
-    """Clients reach the port of searches, the Job and the named writers that of the catalogue, each by its own Service."""
-
-    def ingress(values: dict[str, Any]) -> dict[str, Any]:
-        found = {o["metadata"]["name"]: o for o in render(values) if o["kind"] == "NetworkPolicy"}
-        rules = found["demo-vitrine-gateway"]["spec"]["ingress"]
-        return {rule["ports"][0]["port"]: rule.get("from") for rule in rules}
-
-    job = {"app.kubernetes.io/component": "index"}
-    writers = EVERYTHING["networkPolicy"]["writers"]
-    open_ports = ingress(EVERYTHING)
-    assert open_ports["grpc"] == EVERYTHING["networkPolicy"]["clients"]
-    assert job.items() <= open_ports["catalogue"][0]["podSelector"]["matchLabels"].items()
-    assert open_ports["catalogue"][1:] == writers
-    assert ingress(LEAST).keys() == {"grpc", "metrics"}
-    services = {
-        o["metadata"]["name"]: o["spec"]["ports"] for o in render(EVERYTHING) if o["kind"] == "Service"
-    }
-    assert [port["port"] for port in services["demo-vitrine-gateway"]] == [7700]
-    assert [port["port"] for port in services["demo-vitrine-catalogue"]] == [7702]
-
-
-def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: Any) -> None:
-    """Every Secret is a read-only volume; what a ConfigMap, an argument and a variable hold is its path."""
-    objects = render(EVERYTHING)
-    gateway_pod = next(
-        o["spec"]["template"]["spec"]
-        for o in objects
-        if o["kind"] == "Deployment" and _is(o, {"component": "gateway"})
-    )
-    mounted = {v["name"]: v["secret"]["secretName"] for v in gateway_pod["volumes"] if "secret" in v}
-    assert mounted == {
-        "callers": "callers", "client": "gateway-client", "milvus": "milvus", "tls": "gateway-tls", "trust": "trust",
-    }  # fmt: skip
-    settings = next(
-        o["data"] for o in objects if o["kind"] == "ConfigMap" and _is(o, {"component": "gateway"})
-    )
-    assert settings["GATEWAY_MILVUS_TOKEN_FILE"] == "/etc/vitrine/milvus/token"
-    assert settings["GATEWAY_TLS_CLIENT_CA"] == "/etc/vitrine/tls/ca.crt"
-    assert settings["GATEWAY_SESSIONS_CA"] == "/etc/vitrine/trust/s.crt"
-    job = next(o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Job")
-    (container,) = job["containers"]
-    assert {each["name"]: each["value"] for each in container["env"]} == {
-        "VITRINE_TOKEN_FILE": "/etc/vitrine/token/token",
-        "VITRINE_CA": "/etc/vitrine/ca/ca.crt",
-        "VITRINE_CERT": "/etc/vitrine/client/tls.crt",
-        "VITRINE_KEY": "/etc/vitrine/client/tls.key",
-    }
-    (authority,) = [v for v in job["volumes"] if v["name"] == "ca"]
-    assert authority["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
 
 
 def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:

@@ -252,6 +252,46 @@ async def test_every_write_leaves_a_line_that_says_who_and_how_many_also_a_refus
     assert not any(token in json.dumps(lines) for token in TOKENS.values())
 
 
+async def test_a_rebuild_and_its_undoing_are_administrators_and_audited(
+    asked: ServedGateway, lines: list[dict[str, Any]]
+) -> None:
+    """Who may write may not put an index back; who may leaves a line that names both indexes."""
+    stub = catalogue_pb2_grpc.CatalogueServiceStub(asked.channel)
+
+    async def restore(name: str) -> catalogue_pb2.RestoreIndexResponse:
+        return await stub.RestoreIndex(catalogue_pb2.RestoreIndexRequest(), timeout=30, metadata=shows(name))
+
+    rebuilt = (await upsert(asked.channel, rebuild=True, metadata=shows("admin")))[-1]
+    assert (await refused(restore("writer"))).code() is MAY_NOT
+    assert (await refused(restore("shop"))).code() is MAY_NOT
+    restored = await restore("admin")
+    told = [line for line in lines if line["event"] == "audit"]
+    assert [(line["caller"], line["outcome"]) for line in told] == [
+        ("admin", "OK"), ("writer", "PERMISSION_DENIED"), ("shop", "PERMISSION_DENIED"), ("admin", "OK"),
+    ]  # fmt: skip
+    assert told[0].items() >= {"rebuild": True, "index": rebuilt.index, "replaced": restored.index}.items()
+    assert told[3].items() >= {"index": restored.index, "replaced": rebuilt.index}.items()
+
+
+async def test_a_mesh_says_who_calls_where_its_proxy_is_believed(asking: Serve, tmp_path: Path) -> None:
+    """The header of the setting names the caller from the proxy's network; from elsewhere it is refused."""
+    with (tmp_path / "callers.toml").open("a") as callers:
+        callers.write('\n[callers.web]\nscopes = ["search"]\nidentities = ["spiffe://prod/web"]\n')
+    header = (("x-forwarded-client-cert", "By=spiffe://prod/gateway;URI=spiffe://prod/web"),)
+    async with asking(mesh_header="X-Forwarded-Client-Cert") as gateway:
+        assert (await search(gateway, metadata=header)).hits
+        forged = (("x-forwarded-client-cert", "URI=spiffe://prod/web,URI=spiffe://prod/other"),)
+        assert (await refused(search(gateway, metadata=forged))).code() is WHO
+    async with asking(mesh_header="x-forwarded-client-cert", mesh_proxies="10.0.0.0/8") as gateway:
+        error = await refused(search(gateway, metadata=header))
+        assert (error.code(), error.details()) == (
+            WHO,
+            "an identity is taken from the mesh's own proxy alone",
+        )
+    async with asking() as gateway:
+        assert (await refused(search(gateway, metadata=header))).code() is WHO
+
+
 async def test_every_log_line_of_a_call_names_its_caller(
     asked: ServedGateway, caplog: pytest.LogCaptureFixture, lines: list[dict[str, Any]]
 ) -> None:

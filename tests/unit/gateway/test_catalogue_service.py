@@ -9,17 +9,25 @@ import pytest
 from grpc import aio
 
 from gateway.api.catalogue_servicer import MAX_STREAMS
+from gateway.settings import Settings
 from gateway.testing import (
     MANIFEST,
     FakeEncoder,
     FakeIndex,
+    ServedGateway,
     product,
     refused_field,
     send_products,
     serving,
 )
 from vitrine.domain.limits import MAX_DELETED
-from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2
+from vitrine.v1 import (
+    catalogue_pb2,
+    catalogue_pb2_grpc,
+    query_pb2,
+    search_pb2,
+    search_pb2_grpc,
+)
 
 Request = catalogue_pb2.UpsertProductsRequest
 Response = catalogue_pb2.UpsertProductsResponse
@@ -226,3 +234,26 @@ async def test_a_deletion_over_a_limit_is_refused(ids: list[str], field: str) ->
     assert refused_field(caught.value) == field
     assert index.in_use is not None
     assert len(index.in_use.products) == 1
+
+
+async def _similar(gateway: ServedGateway, product_id: str) -> grpc.StatusCode:
+    stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+    try:
+        await stub.Search(search_pb2.SearchRequest(product_id=product_id), timeout=30)
+    except aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+async def test_a_deleted_product_is_gone_everywhere_within_a_second() -> None:
+    """It can be searched by no more: at once where it was deleted, and after a second in other gateways."""
+    index = FakeIndex.holding([product("a", "one"), product("b", "two")])
+    ends_after = Settings().product_cache_ttl_s
+    assert ends_after <= 1
+    async with serving(index=index) as gateway, serving(index=index) as other:
+        assert {await _similar(each, "a") for each in (gateway, other)} == {grpc.StatusCode.OK}
+        stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
+        await stub.DeleteProducts(catalogue_pb2.DeleteProductsRequest(product_ids=["a"]), timeout=30)
+        assert await _similar(gateway, "a") is grpc.StatusCode.NOT_FOUND
+        await asyncio.sleep(ends_after + 0.05)
+        assert await _similar(other, "a") is grpc.StatusCode.NOT_FOUND

@@ -1,15 +1,19 @@
 """Products side by side, and what the index knows of a question's words."""
 
-import pytest
+import re
 
-from gateway.conversation.catalogue_qa import Fact, facts_about
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.conversation.catalogue_qa import Fact, _named_values, facts_about
 from gateway.conversation.comparison import ComparedField, compare
 from gateway.model import FieldSummary, StoredProduct
 from vitrine.domain.filters import Equals, Filter
 from vitrine.domain.limits import MAX_COMPARED_FIELDS, MAX_COMPARED_PRODUCTS, MAX_FACTS
 from vitrine.domain.product import Product
 from vitrine.domain.schema_files import parse_schema, shipped_schema
-from vitrine.domain.values import Value
+from vitrine.domain.values import Value, fold
 
 FIELDS = (
     FieldSummary(name="category", values=("dress", "shoes")),
@@ -111,3 +115,19 @@ async def test_facts_have_a_bound() -> None:
     """A question that names everything is answered with a few facts."""
     words = "dress shoes red navy polka-dot plain colours patterns prices"
     assert len(await facts_about(words, shipped_schema(), FIELDS, count)) == MAX_FACTS
+
+
+@given(
+    st.text("ab-s e_é1", max_size=14),
+    st.lists(st.text("ab- és", min_size=1, max_size=4), max_size=6, unique=True),
+)
+def test_names_are_found_as_a_pattern_would(words: str, values: list[str]) -> None:
+    """A value is named by whole words, in the plural too, with a hyphen or a space: as this pattern says."""
+
+    def named(value: str) -> bool:
+        spelling = re.escape(fold(value)).replace(r"\-", "[- ]").replace(r"\ ", "[- ]")
+        return re.search(rf"(?<!\w){spelling}(e?s)?(?!\w)", fold(words)) is not None
+
+    field = FieldSummary(name="colour", values=tuple(values))
+    found = [value for _, value in _named_values(fold(words), shipped_schema(), [field])]
+    assert found == [value for value in values if fold(value) and named(value)]

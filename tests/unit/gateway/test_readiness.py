@@ -1,16 +1,25 @@
 """Probes and what they tell."""
 
+import math
 from collections.abc import Mapping
 
 from gateway.encoders import Encoders
 from gateway.errors import EncoderError, Overloaded
-from gateway.readiness import CATALOGUE_SERVICE, OVERALL, SEARCH_SERVICE, ProbeSettings, Readiness
+from gateway.readiness import (
+    CATALOGUE_SERVICE,
+    OVERALL,
+    SEARCH_SERVICE,
+    STARTED,
+    ProbeSettings,
+    Readiness,
+)
 from gateway.retrieval.compatibility import Compatibility
 from gateway.testing import FakeEncoder, FakeIndex, product
 
-NOBODY = {OVERALL: False, CATALOGUE_SERVICE: False, SEARCH_SERVICE: False}
-EVERYBODY = {OVERALL: True, CATALOGUE_SERVICE: True, SEARCH_SERVICE: True}
-NO_SEARCH = {OVERALL: True, CATALOGUE_SERVICE: True, SEARCH_SERVICE: False}
+NOBODY = {OVERALL: False, CATALOGUE_SERVICE: False, SEARCH_SERVICE: False, STARTED: False}
+EVERYBODY = {OVERALL: True, CATALOGUE_SERVICE: True, SEARCH_SERVICE: True, STARTED: True}
+NO_SEARCH = {OVERALL: True, CATALOGUE_SERVICE: True, SEARCH_SERVICE: False, STARTED: False}
+LOST = NOBODY | {STARTED: True}
 
 
 class Probed:
@@ -19,9 +28,15 @@ class Probed:
     def __init__(self, encoder: FakeEncoder, index: FakeIndex, *beside: FakeEncoder) -> None:
         encoders = Encoders([encoder, *beside])
         self.told: Mapping[str, bool] = {}
+        self.answered: dict[str, float] = {}
         settings = ProbeSettings(timeout_s=0.05, failures=2)
         self._readiness = Readiness(
-            encoders, index, Compatibility(encoders, index), settings=settings, tell=self._listen
+            encoders,
+            index,
+            Compatibility(encoders, index),
+            settings=settings,
+            tell=self._listen,
+            answered=lambda name: self.answered.get(name, -math.inf),
         )
 
     async def probe(self) -> Mapping[str, bool]:
@@ -42,7 +57,7 @@ async def test_one_good_probe_opens_and_failures_in_a_row_close() -> None:
     assert await probed.probe() == EVERYBODY
     encoder.error = EncoderError()
     assert await probed.probe() == EVERYBODY
-    assert await probed.probe() == NOBODY
+    assert await probed.probe() == LOST
     encoder.error = None
     assert await probed.probe() == EVERYBODY
 
@@ -64,7 +79,7 @@ async def test_a_hanging_index_is_absence() -> None:
     assert await probed.probe() == EVERYBODY
     index.delay_s = 60
     await probed.probe()
-    assert await probed.probe() == NOBODY
+    assert await probed.probe() == LOST
 
 
 async def test_without_an_index_the_catalogue_can_be_written() -> None:
@@ -82,7 +97,7 @@ async def test_an_index_of_other_encoders_is_not_searched() -> None:
     probed = Probed(encoder, FakeIndex.holding([product("p1", "red dress")]))
     assert await probed.probe() == EVERYBODY
     encoder.digest = "new"
-    assert await probed.probe() == NO_SEARCH
+    assert await probed.probe() == NO_SEARCH | {STARTED: True}
 
 
 async def test_the_encoders_of_the_index_serve_at_either_address() -> None:
@@ -94,7 +109,7 @@ async def test_the_encoders_of_the_index_serve_at_either_address() -> None:
     new.error = EncoderError()
     assert await probed.probe() == EVERYBODY
     new.error, old.digest = None, "newer"
-    assert await probed.probe() == NO_SEARCH
+    assert await probed.probe() == NO_SEARCH | {STARTED: True}
     new.digest = "manifest-of-the-fakes"
     assert await probed.probe() == EVERYBODY
 
@@ -106,4 +121,30 @@ async def test_encoders_of_the_index_that_are_gone_end_searches_alone() -> None:
     assert await probed.probe() == EVERYBODY
     old.error = EncoderError()
     assert await probed.probe() == EVERYBODY
-    assert await probed.probe() == NO_SEARCH
+    assert await probed.probe() == NO_SEARCH | {STARTED: True}
+
+
+async def test_a_probe_that_is_late_while_others_are_answered_counts_for_nothing() -> None:
+    """Under load a probe waits behind the calls that are answered: the gateway keeps serving."""
+    encoder = FakeEncoder()
+    probed = Probed(encoder, FakeIndex.holding([product("p1", "red dress")]))
+    await probed.probe()
+    encoder.delay_s = 60
+    probed.answered["encoder"] = math.inf
+    for _ in range(3):
+        assert await probed.probe() == EVERYBODY
+    probed.answered.clear()
+    await probed.probe()
+    assert await probed.probe() == LOST
+
+
+async def test_what_all_gateways_share_takes_none_of_them_out() -> None:
+    """A gateway that could answer once goes on being sent calls while encoder and index are away."""
+    encoder, index = FakeEncoder(), FakeIndex()
+    probed = Probed(encoder, index)
+    assert not (await probed.probe())[STARTED]
+    await index.current("manifest-of-the-fakes")
+    assert (await probed.probe())[STARTED]
+    encoder.error = EncoderError()
+    for _ in range(3):
+        assert (await probed.probe())[STARTED]

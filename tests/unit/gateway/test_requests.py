@@ -163,3 +163,20 @@ async def test_a_turn_is_checked_likewise(turn: dict[str, object], field: str, l
         await read_turn(search_pb2.ConverseRequest(text="a", **turn))  # type: ignore[arg-type] # as above
     assert refused.value.field == field
     assert limit in refused.value.reason
+
+
+@pytest.mark.parametrize("behind", [b"\0" * 200_000, b"an archive"])
+async def test_what_lies_behind_a_picture_is_left_out(jpeg: bytes, png: bytes, behind: bytes) -> None:
+    """A search and a turn take a picture up to its end: nothing else is encoded, and nothing else can be kept."""
+    for picture in (jpeg, png):
+        turn = await read_turn(search_pb2.ConverseRequest(image=picture + behind))
+        search = await read_search(search_pb2.SearchRequest(image=picture + behind), rewrite_by_default=False)
+        assert turn.query.image == search.query.image == picture
+
+
+@pytest.mark.parametrize("character", ["\u0958", "\ufb2c", "\u0344"])
+async def test_the_limit_holds_in_normal_form(character: str) -> None:
+    """Characters that have no composed form grow: what is passed on keeps the limit, and the error tells the length."""
+    with pytest.raises(InvalidQuery, match="text: at most 2,000 characters in normal form C, got"):
+        await read(search_pb2.SearchRequest(text=character * 2_000))
+    assert len((await read(search_pb2.SearchRequest(text=character * 500))).text) <= 2_000

@@ -224,3 +224,15 @@ async def test_a_search_that_is_not_read_tells_no_rewrite(jpeg: bytes) -> None:
         stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
         answer = await stub.Search(search_pb2.SearchRequest(image=jpeg), timeout=30)
     assert "rewrite" not in answer.timings.stages_ms
+
+
+async def test_a_rewriter_that_never_answers_leaves_a_hurried_turn_its_time() -> None:
+    """A turn whose deadline is shorter than the rewriter's budget is answered in the caller's own words all the same."""
+    rewriter = FakeRewriter(lambda _: rewrite_pb2.Rewrite(), delay_s=60.0)
+    async with serving(products=PRODUCTS, rewriter=rewriter, settings=QUIET) as gateway:
+        stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+        turn = search_pb2.ConverseRequest(text="blue shirt")
+        events = [event async for event in stub.Converse(turn, timeout=4)]
+    (result,) = [event.result for event in events if event.WhichOneof("event") == "result"]
+    assert ids(result)[0] == "p3"
+    assert "rewrite" in result.degraded

@@ -98,7 +98,8 @@ async def test_milvus_must_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "health", "kind"), [(200, 503, NotReady), (200, 500, ProbeError), (404, 200, ProbeError)]
+    ("page", "health", "kind"),
+    [(200, 503, NotReady), (200, 429, NotReady), (200, 500, ProbeError), (404, 200, ProbeError)],
 )
 async def test_storefront_must_give_the_page_and_a_gateway(
     page: int, health: int, kind: type[ProbeError]

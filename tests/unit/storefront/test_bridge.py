@@ -144,6 +144,18 @@ async def test_picture_of_a_product(client: Client, jpeg: bytes) -> None:
         assert await response.read() == jpeg
 
 
+async def test_a_picture_is_asked_for_each_time(client: Client, jpeg: bytes) -> None:
+    """A browser keeps it and asks whether it may still show it, which costs no bytes; nothing is shown unasked."""
+    first = await client.get("/products/p1/picture")
+    assert await first.read() == jpeg
+    assert "no-cache" in first.headers["Cache-Control"]
+    tag = {"If-None-Match": first.headers["ETag"]}
+    again = await client.get("/products/p1/picture", headers=tag)
+    assert (again.status, await again.read()) == (304, b"")
+    gone = await client.get("/products/unknown/picture", headers=tag)
+    assert gone.status == 404
+
+
 async def test_each_picture_of_a_product(
     client: Client, form: MakeForm, jpeg: bytes, other_jpeg: bytes
 ) -> None:
@@ -275,3 +287,20 @@ async def test_health_is_the_gateways(client: Client) -> None:
     """The bridge is well when the gateway is."""
     response = await client.get("/healthz")
     assert (response.status, await response.json()) == (200, {"gateway": "SERVING"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"x\r\n" * 300_000 + b'--x\r\nContent-Disposition: form-data; name="request"\r\n\r\n{}\r\n--x--', id="lines before"),
+        pytest.param(b"--x\r\n\r\n" * 100_000 + b"--x--", id="parts"),
+        pytest.param(b"--x\r\n" + b"X: a\r\n" * 5_000 + b"\r\n{}\r\n--x--", id="headers of a part"),
+        pytest.param(b'--x\r\nContent-Disposition: form-data; name="request"\r\n\r\n{}\r\n--x', id="no end"),
+        pytest.param(b"--xX\r\n\r\n{}\r\n--xX--", id="another boundary"),
+    ],
+)  # fmt: skip
+async def test_a_form_that_is_long_to_take_apart_is_refused(client: Client, body: bytes) -> None:
+    """A megabyte of lines, parts or headers is refused as a whole, not walked through."""
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = await client.post("/search", data=body, headers=headers)
+    assert await problem(response) == (400, {"message": "is no well-formed multipart form"})

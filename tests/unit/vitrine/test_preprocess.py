@@ -80,8 +80,9 @@ def test_limits_are_those_of_the_public_contract() -> None:
 )
 def test_header_tells_format_and_size(kind: str, options: dict[str, object]) -> None:
     """Format and size of each kind of file are read without decoding."""
-    header = inspect_image(encoded(quadrants(300, 200), kind, **options))
-    assert header == ImageHeader(kind, 300, 200, work=header.work)  # type: ignore[arg-type]
+    picture = encoded(quadrants(300, 200), kind, **options)
+    header = inspect_image(picture)
+    assert header == ImageHeader(kind, 300, 200, work=header.work, end=len(picture))  # type: ignore[arg-type]
     assert 0 < header.work < 10_000_000
 
 

@@ -11,9 +11,10 @@ import pytest
 import trustme
 from click.testing import CliRunner, Result
 
-from vitrine.channels import AccessOptions, Bearer, InvalidAccess, Tls, read_access
+from vitrine.channels import AccessOptions, Bearer, InvalidAccess, Tls, options_from, read_access
 from vitrine.cli import main
 from vitrine.client import VitrineClient
+from vitrine.commands.search import search
 from vitrine.tokens import digest
 from vitrine.v1.catalogue_pb2 import DeleteProductsRequest, ProductInput
 from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest
@@ -44,6 +45,18 @@ def test_a_token_leaves_the_machine_over_tls_or_by_word(
         return
     with pytest.raises(InvalidAccess, match="in clear: use TLS"):
         access.check(address)
+
+
+def test_a_program_reads_its_access_from_the_environment_as_the_command_line_does() -> None:
+    """The same names mean the same, and none of them nothing."""
+    files = {"VITRINE_TOKEN_FILE": "t", "VITRINE_CA": "ca", "VITRINE_CERT": "c", "VITRINE_KEY": "k"}
+    access = read_access(options_from(files | {"VITRINE_TOKEN_IN_CLEAR": "1"}))
+    assert (access.tls, access.token_file) == (Tls(ca=Path("ca"), cert=Path("c"), key=Path("k")), Path("t"))
+    assert access.token_in_clear
+    assert read_access(options_from({"VITRINE_TLS": "true"})).tls == Tls()
+    assert read_access(options_from({"VITRINE_TLS": "0"})) == read_access({})
+    named = {parameter.envvar for parameter in search.params if str(parameter.envvar).startswith("VITRINE_")}
+    assert named >= {*files, "VITRINE_TLS", "VITRINE_TOKEN_IN_CLEAR", "VITRINE_CATALOGUE_ADDRESS"}
 
 
 async def test_the_catalogues_address_is_held_to_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""Answers are bounded in bytes, and say what has no room in them."""
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from gateway.api.responses import DETAILS, listed
+from gateway.model import FieldSummary
+from gateway.testing import serving, stored
+from vitrine.domain import limits
+from vitrine.v1 import search_pb2, search_pb2_grpc
+
+GRPC_CLIENTS = 4 * 1_024 * 1_024
+"""Bytes of an answer that a client of gRPC takes unless it is told otherwise."""
+
+LARGE = [
+    stored(f"p{i:03}", title="red dress", attributes={"text": "x" * 32_000, "more": "y" * 20_000})
+    for i in range(150)
+]
+
+
+async def test_an_answer_with_large_products_is_whole_in_hits_and_says_what_is_missing() -> None:
+    """Every hit is there; the last ones have their products' ids alone, and `degraded` says so."""
+    request = search_pb2.SearchRequest(text="red dress", limit=150)
+    async with serving(products=LARGE) as gateway:
+        stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+        answer = await stub.Search(request, timeout=30)
+        request.fields.CopyFrom(FieldMask(paths=["title"]))
+        small = await stub.Search(request, timeout=30)
+    assert len(answer.hits) == 150
+    assert answer.ByteSize() <= limits.MAX_ANSWER_BYTES < GRPC_CLIENTS
+    assert answer.hits[0].product.attributes
+    assert not answer.hits[-1].product.attributes
+    assert all(hit.product.id == hit.product_id for hit in answer.hits)
+    assert DETAILS in answer.degraded
+    assert DETAILS not in small.degraded
+
+
+def test_lists_of_values_end_where_an_answer_is_full() -> None:
+    """Each list keeps its most frequent values, as many as its share of the answer holds, and says that there are more."""
+    value = "v" * limits.MAX_KEYWORD_LENGTH
+    long = FieldSummary(
+        name="brand",
+        values=tuple(f"{value}{i}" for i in range(limits.MAX_FACET_VALUES)),
+        counts=tuple(range(limits.MAX_FACET_VALUES, 0, -1)),
+    )
+    short = FieldSummary(name="colour", values=("red", "blue"), counts=(2, 1))
+    cut = listed([long] * 63 + [short])
+    assert cut[-1] == short
+    assert cut[0].more_values
+    assert cut[0].values == long.values[: len(cut[0].values)]
+    assert len(cut[0].counts) == len(cut[0].values) > 0
+    assert sum(len(each.encode()) for summary in cut for each in summary.values) <= limits.MAX_LISTED_BYTES
