@@ -159,14 +159,20 @@ _READS = asyncio.Semaphore(8)
 
 
 async def _is_there(client: VitrineClient, id_: str) -> bool:
+    until = time.monotonic() + GIVE_UP_S
     async with _READS:
-        try:
-            await client.get_product(id_, timeout_s=READ_S)
-        except VitrineError as error:
-            if error.code.name != "NOT_FOUND":
-                raise
-            return False
-        return True
+        while True:
+            try:
+                await client.get_product(id_, timeout_s=READ_S)
+            except VitrineError as error:
+                if error.code.name == "NOT_FOUND":
+                    return False
+                # Only what the index says counts; a busy machine may take its time to say it.
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(error.retry_after_s or 0.1)
+            else:
+                return True
 
 
 def _late(sample: Sample, load: Load) -> float:
