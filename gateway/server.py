@@ -9,15 +9,15 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from gateway.access import behind
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.redis_sessions import SessionBounds, open_redis_sessions
 from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.triton import open_triton
-from gateway.assembly import Dependencies, serving_gateway
+from gateway.assembly.access import behind
+from gateway.assembly.footprint import check_memory, memory_limit
+from gateway.assembly.serving import Dependencies, serving_gateway
 from gateway.conversation.sessions import SessionStore
-from gateway.footprint import check_memory, memory_limit
 from gateway.logs import configure_logs, log_event
 from gateway.settings import MEMORY, Settings
 from vitrine.process.lifecycle import Heartbeat, metrics_endpoint, stop_signal

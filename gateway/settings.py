@@ -88,7 +88,7 @@ class Settings:
     max_message_bytes: int = 12_000_000
     """A picture of the largest size and the rest of its request fit."""
     memory_limit_bytes: int = 0
-    """Of the process, which refuses settings that may come to more (gateway/footprint.py); 0: its container's, if it has one."""
+    """Of the process, which refuses settings that may come to more (gateway/assembly/footprint.py); 0: its container's, if it has one."""
     max_concurrent_calls: int = 512
     """Answered at once; those of health and reflection are counted apart."""
     max_receiving: int = 16

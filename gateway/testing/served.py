@@ -80,7 +80,7 @@ async def serving(
 ) -> AsyncIterator[ServedGateway]:
     """Serve a gateway over the fakes on a free port of loopback; without settings, one that is patient with the rewriter."""
     # Imported here since tests of the index alone need no gateway.
-    from gateway.assembly import Dependencies, serving_gateway  # noqa: PLC0415
+    from gateway.assembly.serving import Dependencies, serving_gateway  # noqa: PLC0415
 
     index = FakeIndex.holding(products) if index is None else index
     settings = replace(settings or PATIENT, listen="127.0.0.1:0")

@@ -18,10 +18,10 @@ from aiohttp import ClientConnectorError, ClientSession, web
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.access import behind
 from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.triton import open_triton
+from gateway.assembly.access import behind
 from gateway.conversation.sessions import LoggedTurn, Owner
 from gateway.errors import EncoderError, SearchError, SessionStoreError, VectorIndexError
 from gateway.model import Deadline

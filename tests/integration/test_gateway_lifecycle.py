@@ -21,7 +21,7 @@ from grpc_status import rpc_status
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.triton import open_triton
-from gateway.assembly import Dependencies, serving_gateway
+from gateway.assembly.serving import Dependencies, serving_gateway
 from gateway.errors import FailedPrecondition
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder, FakeRewriter

@@ -23,7 +23,7 @@ from PIL import Image
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import MilvusIndex, open_milvus
 from gateway.adapters.milvus.rows import with_keys
-from gateway.assembly import Dependencies, serving_gateway
+from gateway.assembly.serving import Dependencies, serving_gateway
 from gateway.errors import FailedPrecondition, VectorIndexError
 from gateway.model import Hit, Weights
 from gateway.settings import Settings

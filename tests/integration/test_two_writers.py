@@ -23,7 +23,7 @@ from PIL import Image
 
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
-from gateway.assembly import Dependencies, serving_gateway
+from gateway.assembly.serving import Dependencies, serving_gateway
 from gateway.errors import Aborted
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder

@@ -124,7 +124,7 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
-{{/* The memory that a gateway's settings may come to, as gateway/footprint.py has it; a test holds the two against each other. */}}
+{{/* The memory that a gateway's settings may come to, as gateway/assembly/footprint.py has it; a test holds the two against each other. */}}
 {{- define "vitrine.gatewayMemory" -}}
 {{- $set := .Values.gateway.settings -}}
 {{- $messages := mul (dig "max_receiving" 16 $set | int64) (dig "max_message_bytes" 12000000 $set | int64) -}}

@@ -8,7 +8,7 @@ import helm_python
 import pytest
 import yaml
 
-import gateway.footprint
+import gateway.assembly.footprint
 import gateway.readiness
 import gateway.settings
 
@@ -42,7 +42,7 @@ def test_settings_that_need_more_memory_than_the_pod_has_are_refused(
 ) -> None:
     """The chart and the gateway come to the same sum: with a byte less the chart is refused and says so, else it is rendered."""
     meant = dataclasses.replace(gateway.settings.Settings(), **settings)
-    needed = sum(gateway.footprint.parts(meant).values())
+    needed = sum(gateway.assembly.footprint.parts(meant).values())
 
     def rendered(memory: str) -> object:
         resources = {"limits": {"memory": memory}}
@@ -57,4 +57,4 @@ def test_the_charts_own_limit_fits_the_gateways_own_settings() -> None:
     """The default settings fit into the default limit."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     assert values["gateway"]["resources"]["limits"]["memory"] == "1Gi"
-    gateway.footprint.check_memory(gateway.settings.Settings(), 1 << 30)
+    gateway.assembly.footprint.check_memory(gateway.settings.Settings(), 1 << 30)

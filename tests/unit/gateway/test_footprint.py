@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.footprint import check_memory, memory_limit, parts
+from gateway.assembly.footprint import check_memory, memory_limit, parts
 from gateway.settings import Settings
 from vitrine.process.settings import InvalidSettings
 

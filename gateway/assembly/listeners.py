@@ -11,13 +11,13 @@ from grpc_reflection.v1alpha import reflection
 
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
+from gateway.assembly.entrance import most_calls
 from gateway.callers import Quotas
 from gateway.edge.authentication import Authentication, MeshRules
 from gateway.edge.callers_file import InvalidCallers
 from gateway.edge.door import Door
 from gateway.edge.interceptors import Edge
 from gateway.edge.quotas import QuotaKeeper
-from gateway.entrance import most_calls
 from gateway.exposure import mesh_networks
 from gateway.metrics import Metrics
 from gateway.readiness import CATALOGUE_SERVICE, SEARCH_SERVICE

@@ -11,6 +11,9 @@ from grpc_health.v1.health import aio as health_aio
 
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
+from gateway.assembly.entrance import open_crowding, server_options
+from gateway.assembly.lanes import open_lanes
+from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.background import repeated
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.history import History, HistoryBounds
@@ -19,10 +22,7 @@ from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
-from gateway.entrance import open_crowding, server_options
 from gateway.indexing.writing import Writing
-from gateway.lanes import open_lanes
-from gateway.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
