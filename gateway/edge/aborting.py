@@ -1,6 +1,5 @@
 """Calls that are ended with an error, without what they held."""
 
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -32,8 +31,20 @@ def released(behaviour: Behaviour[T]) -> Behaviour[T]:
 
 
 def let_go(error: BaseException) -> None:
-    """Empty the frames that an error came through: what they held is not needed to tell it, which may take a while."""
-    seen: BaseException | None = error
-    while seen is not None:
-        traceback.clear_frames(seen.__traceback__)
-        seen = seen.__cause__ or seen.__context__
+    """Unlink the frames that an error came through: what they hold is not needed to tell it, which may take a while.
+
+    The frames themselves are left alone. Calls that shared a piece of work share its error, and one of them may have caught
+    it and gone on.
+    """
+    chain: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while chain:
+        each = chain.pop()
+        if each is None or id(each) in seen:  # errors may lead to each other in a ring
+            continue
+        seen.add(id(each))
+        chain += (each.__cause__, each.__context__)
+        link, each.__traceback__ = each.__traceback__, None
+        while link is not None:
+            following, link.tb_next = link.tb_next, None
+            link = following
