@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 START_S = 180.0
 REDIS = "redis"
+SUPERVISED = ("triton", "milvus", "rewriter", "gateway")
 MILVUS_SERVER = "127.0.0.1:19530"
 """Where a real Milvus listens, in a network namespace of its own."""
 STUB = "triton_python_backend_stub"
@@ -68,6 +69,10 @@ class Service:
                 return each.process.pid
         return 0
 
+    def pids(self) -> dict[str, int]:
+        """Return the pid of each process that the supervisor keeps."""
+        return {name: self.pid(name) for name in SUPERVISED}
+
     def is_ready(self, name: str) -> bool:
         """Whether the supervisor says that it is ready."""
         if (own := self.own.get(name)) is not None:
@@ -90,8 +95,7 @@ class Service:
 
     def resources(self) -> dict[str, Resources]:
         """Return what each process and its children hold."""
-        names = ("triton", "milvus", "rewriter", "gateway")
-        return {name: _resources(self.pid(name)) for name in names if self.pid(name)}
+        return {name: _resources(pid) for name, pid in self.pids().items() if pid}
 
     def calls(self) -> Iterator[tuple[str, str, float]]:
         """Yield method, status and milliseconds of the calls that the gateway has logged since it was last asked."""

@@ -38,6 +38,14 @@ UNHARMED = {
 }
 """What goes on by target: the rewriter degrades answers and fails none; of Redis only conversations know."""
 
+MAY_RESTART = {
+    "python model": {"triton"},
+    "model file": {"triton"},
+    "clock": {"triton"},
+    "clock set back": {"triton"},
+}
+"""What a fault may have the supervisor start anew, where that is another process than the target."""
+
 GROWTH = Resources(rss_mb=150.0, descriptors=40, threads=16, processes=0)
 """What a process may hold more after a fault than before all of them: pools and caches fill up once, and
 an index that was replaced is kept for a while."""
@@ -72,6 +80,8 @@ class Outcome:
     outage_s: float
     """From the first failure to the last."""
     growth: dict[str, dict[str, float]]
+    restarted: list[str]
+    """Processes that the supervisor started anew."""
     breaches: list[str]
 
 
@@ -104,6 +114,7 @@ async def _run(
 ) -> Outcome:
     begun = time.monotonic()
     list(service.calls())
+    pids = service.pids()
     await asyncio.to_thread(fault.begin, service)
     await asyncio.sleep(fault.seconds)
     await asyncio.to_thread(fault.end, service)
@@ -125,6 +136,7 @@ async def _run(
         degraded=sum(bool(each.degraded) for each in samples),
         outage_s=_outage(samples),
         growth=growth,
+        restarted=[name for name, pid in service.pids().items() if pid != pids[name]],
         breaches=[],
     )
     outcome.breaches = list(_breaches(outcome, samples, bounds))
@@ -219,6 +231,8 @@ def _breaches(outcome: Outcome, samples: Sequence[Sample], bounds: Bounds) -> It
     )
     if outcome.recovery_s > bounds.recovery_s:
         yield f"full service came {outcome.recovery_s:.1f} s after the end"
+    if others := set(outcome.restarted) - MAY_RESTART.get(outcome.target, {outcome.target}):
+        yield f"had to be started anew: {', '.join(sorted(others))}"
     yield from _harmed(outcome.target, samples, bounds)
     yield from (
         f"{name} holds {value:g} {key} more than before"
