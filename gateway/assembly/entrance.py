@@ -9,9 +9,6 @@ from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 
-MAX_STREAMS_OF_A_CONNECTION = 128
-"""Calls at once over one connection; more wait at their client."""
-
 _DAY_S = 86_400
 _REFUSED = 256
 """Calls that are being refused at the same time."""
@@ -44,7 +41,8 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ALONE),
         # Of a call that is not read from yet the core takes no more than a window of 64 kB, however quick the line is.
         ("grpc.http2.bdp_probe", 0),
-        ("grpc.max_concurrent_streams", MAX_STREAMS_OF_A_CONNECTION),
+        # No bound on the calls of one connection: the core resets what exceeds it, also calls of clients that keep to it, since
+        # it counts those that have just ended. The counters above refuse in words, with the time to come back.
         ("grpc.max_connection_age_ms", settings.max_connection_age_s * 1_000),
         # Calls under way, a long ingest above all, end on the old connection: none lasts longer than a day.
         ("grpc.max_connection_age_grace_ms", _DAY_S * 1_000),

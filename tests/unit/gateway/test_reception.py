@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -217,6 +218,23 @@ async def test_a_stream_of_reflection_is_answered_and_ends(monkeypatch: pytest.M
             await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
             assert (await call.read()).list_services_response.service
         assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_what_one_connection_brings_is_refused_in_words_alone() -> None:
+    """A program with hundreds of calls over its one connection is answered, or told when to come back."""
+    async with serving(products=PRODUCTS, encoder=FakeEncoder(delay_s=0.02)) as gateway:
+        stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+        codes = Counter[grpc.StatusCode]()
+
+        async def ask(worker: int) -> None:
+            for turn in range(4):
+                request = search_pb2.SearchRequest(text=f"red {worker} {turn}")
+                call = stub.Search(request, timeout=20)
+                codes[await call.code()] += 1
+
+        await asyncio.gather(*(ask(worker) for worker in range(300)))
+    assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes[grpc.StatusCode.OK]
 
 
 async def test_a_refused_call_leaves_nothing_behind() -> None:
