@@ -114,7 +114,7 @@ def indexed(own_stack: Any, shop: Path) -> Any:
     """Index the shop by its first schema, then add fields to the file and index again: no rebuild, no second index."""
     schema = ("--schema", str(shop / "schema.toml"))
     if "[fields.room]" not in (shop / "schema.toml").read_text():
-        first = vitrine(own_stack, "index", str(shop / "stock.csv"), *schema, "--rebuild", "--json")
+        first = vitrine(own_stack, "index", str(shop / "stock.csv"), *schema, "--rebuild", "--yes", "--json")
         assert first.returncode == 0, first.stderr
         with (shop / "schema.toml").open("a") as file:
             file.write(ADDED)
