@@ -41,7 +41,7 @@ def running(folder: Path, document: dict[str, Any]) -> Iterator["subprocess.Pope
         "warning",
         "--concurrency",
         "1",
-        "--use-dynamic-base-id",
+        "--disable-hot-restart",
     ]
     with (folder / "envoy.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

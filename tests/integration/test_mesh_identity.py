@@ -145,7 +145,7 @@ async def proxied(folder: Path, gateway: int) -> AsyncIterator[str]:
     file = folder / "envoy.json"
     file.write_text(json.dumps(configuration(folder, port, gateway)))
     process = await asyncio.create_subprocess_exec(
-        str(ENVOY), "-c", str(file), "--use-dynamic-base-id", "--concurrency", "1", stderr=DEVNULL
+        str(ENVOY), "-c", str(file), "--disable-hot-restart", "--concurrency", "1", stderr=DEVNULL
     )
     try:
         yield f"127.0.0.1:{port}"
