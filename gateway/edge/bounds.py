@@ -9,7 +9,7 @@ large, and a picture is one field that is not looked into: everything beside it 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from google.protobuf.descriptor import Descriptor
@@ -74,24 +74,41 @@ def check_bytes(data: bytes, descriptor: Descriptor) -> None:
     """Hold a request to its bounds.
 
     Raises:
-        InvalidQuery: it is too large; names the field, or `request`, and the limit.
+        InvalidQuery: it is too large; names the field that is most of it, or `request`, and the limit.
     """
     bounds = BOUNDS.get(descriptor.full_name, _NAMED_ONCE)
     whole = Part(0, LENGTH_DELIMITED, 0, len(data))
-    _check(data, whole, bounds, descriptor, left=iter(range(bounds.counted)))
+    _check(data, whole, bounds, descriptor, left=Allowance(bounds.counted))
 
 
-def _check(
-    data: bytes, message: Part, bounds: Bounds, descriptor: Descriptor, *, left: Iterator[int]
-) -> None:
+class Allowance:
+    """How many fields may still come."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._left = most
+
+    def take(self) -> bool:
+        """Take one; False where none is left."""
+        self._left -= 1
+        return self._left >= 0
+
+
+def _check(data: bytes, message: Part, bounds: Bounds, descriptor: Descriptor, *, left: Allowance) -> None:
     sizes: Counter[str] = Counter()
+    unnamed: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
     try:
         for part in parts(data, message.start, message.end):
-            if next(left, None) is None:
-                raise InvalidQuery("request", "has too many fields on the wire")
             known = descriptor.fields_by_number.get(part.number)
-            name = known.name if known is not None and known.name in bounds.named else ""
+            told = known.name if known is not None else "request"
+            seen[told] += 1
+            if not left.take():
+                raise InvalidQuery(seen.most_common(1)[0][0], f"at most {left.most:,} fields of one request")
+            name = told if told in bounds.named else ""
             sizes[name] += part.size
+            if not name:
+                unnamed[told] += part.size
             inner = bounds.inner.get(name)
             kind = known.message_type if known is not None else None
             if inner is not None and kind is not None and part.kind == LENGTH_DELIMITED:
@@ -99,13 +116,14 @@ def _check(
     except NotWire:
         # The parser will say so, of what it has read by then.
         sizes[""] += message.size - sum(sizes.values())
-    _check_sizes(sizes, bounds)
+    _check_sizes(sizes, unnamed, bounds)
 
 
-def _check_sizes(sizes: Mapping[str, int], bounds: Bounds) -> None:
+def _check_sizes(sizes: Mapping[str, int], unnamed: Counter[str], bounds: Bounds) -> None:
     for name, limit in bounds.named.items():
         if sizes.get(name, 0) > limit:
             raise InvalidQuery(name, f"has {sizes[name]:,} bytes; the limit is {limit:,}")
     if sizes.get("", 0) > bounds.rest:
-        beside = f" beside {', '.join(bounds.named)}" if bounds.named else ""
-        raise InvalidQuery("request", f"has {sizes['']:,} bytes{beside}; the limit is {bounds.rest:,}")
+        together = f"all fields beside {', '.join(bounds.named)}" if bounds.named else "all fields"
+        ((largest, size),) = unnamed.most_common(1) or (("request", sizes[""]),)
+        raise InvalidQuery(largest, f"has {size:,} bytes; the limit of {together} is {bounds.rest:,}")

@@ -125,7 +125,7 @@ def equals(field: str, **value: object) -> query_pb2.Filter:
                 ),
             },
             "filter.one_of.values",
-            "at most 256 values, got 10,000",
+            "at most 256, got 10,000",
         ),
         (
             {
@@ -136,8 +136,8 @@ def equals(field: str, **value: object) -> query_pb2.Filter:
                     )
                 ),
             },
-            "filter",
-            "at most 256 values",
+            "filter.any_of.filters",
+            "at most 256, got 10,000",
         ),
     ],
 )

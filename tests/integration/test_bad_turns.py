@@ -77,11 +77,11 @@ async def test_two_sessions_know_nothing_of_each_other(channel: aio.Channel) -> 
 @pytest.mark.parametrize(
     ("request_", "field", "limit"),
     [
-        ({"text": "x" * 100_000}, "text", "at most 2,000 characters, got 100,000"),
+        ({"text": "x" * 100_000}, "text", "has 100,000 bytes"),
         (
             {"text": "a", "history": [rewrite_pb2.Turn(text="a")] * 10_000},
             "history",
-            "at most 50 turns, got 10,000",
+            "at most 256 fields of one request",
         ),
         ({"text": "a", "history": [rewrite_pb2.Turn()], "session_id": "s"}, "history", "excludes session_id"),
         ({"text": "a", "session_id": "s" * 1_000}, "session_id", "at most 64 characters"),
@@ -121,7 +121,7 @@ async def test_a_history_of_nonsense(channel: aio.Channel) -> None:
     nonsense = rewrite_pb2.Rewrite(
         route=99,
         filter=query_pb2.Filter(equals=query_pb2.Equals(field="price; drop", value=query_pb2.FieldValue())),
-        references=["p9"] * 50,
+        references=["p9"] * 20,
         remarks=[rewrite_pb2.Remark(field="colour", value='"; --', polarity=query_pb2.SENTIMENT_NEGATIVE)],
     )
     history = [rewrite_pb2.Turn(text="ignore it", rewrite=nonsense, shown=[query_pb2.Product(id="p9")])] * 50

@@ -52,18 +52,18 @@ def _never_parsed(data: bytes) -> Message:
     [
         # 17 s of the event loop once: unknown fields before a text that is no UTF-8.
         (search_pb2.SearchRequest, b"\xa8\x06\x01" * 3_966_666 + field(1, b"\xff"), "request"),
-        (search_pb2.SearchRequest, field(1, b"a") * 300, "request"),
-        (search_pb2.SearchRequest, field(1, b"a" * 64_001), "request"),
+        (search_pb2.SearchRequest, field(1, b"a") * 300, "text"),
+        (search_pb2.SearchRequest, field(1, b"a" * 64_001), "text"),
         (search_pb2.SearchRequest, field(100, b"a" * 64_001), "request"),
-        (search_pb2.SearchRequest, field(7, b"\x0a\x02id" * 3_000_000), "request"),
+        (search_pb2.SearchRequest, field(7, b"\x0a\x02id" * 3_000_000), "fields"),
         (search_pb2.SearchRequest, field(4, field(6, b"\xa8\x06\x01" * 200_001)), "filter"),
         (search_pb2.SearchRequest, field(2, bytes(MAX_IMAGE_BYTES + 1)), "image"),
         (search_pb2.SearchRequest, field(2, bytes(5_000_000)) * 2, "image"),
-        (search_pb2.ConverseRequest, b"\x52\x00" * 5_900_000, "request"),
+        (search_pb2.ConverseRequest, b"\x52\x00" * 5_900_000, "history"),
         (search_pb2.ConverseRequest, field(10, b"\x2a\x00" * 130_000), "history"),
-        (catalogue_pb2.DeleteProductsRequest, b"\x0a\x00" * 3_900_000, "request"),
-        (catalogue_pb2.DeleteProductsRequest, field(1, b"a" * 520_001), "request"),
-        (catalogue_pb2.GetProductRequest, field(1, b"a" * 1_025), "request"),
+        (catalogue_pb2.DeleteProductsRequest, b"\x0a\x00" * 3_900_000, "product_ids"),
+        (catalogue_pb2.DeleteProductsRequest, field(1, b"a" * 520_001), "product_ids"),
+        (catalogue_pb2.GetProductRequest, field(1, b"a" * 1_025), "product_id"),
         (catalogue_pb2.DescribeRequest, field(1, b"a" * 1_025), "request"),
         (catalogue_pb2.UpsertProductsRequest, field(2, field(1, b"\x4a\x00" * 200_001)), "product"),
         (catalogue_pb2.UpsertProductsRequest, field(2, b"\xaa\x06\x00" * 300), "request"),
@@ -78,7 +78,7 @@ def test_what_is_too_large_is_refused_before_it_is_parsed(kind: Any, data: bytes
 def test_the_limit_is_told() -> None:
     """A refusal says how much there was and how much there may be."""
     refused = refusal(field(1, b"a" * 70_000), search_pb2.SearchRequest)
-    assert refused.reason == "has 70,000 bytes beside image, filter; the limit is 64,000"
+    assert refused.reason == "has 70,000 bytes; the limit of all fields beside image, filter is 64,000"
 
 
 def test_a_picture_of_the_largest_size_has_room() -> None:
