@@ -105,7 +105,7 @@ async def test_a_wrong_setting_ends_the_start_in_one_line(setting: dict[str, str
 
 
 async def test_without_its_engines_it_starts_and_says_so() -> None:
-    """Neither Triton nor Milvus is there: NOT_SERVING, and a search names the one that is missing."""
+    """Neither Triton nor Milvus is there: NOT_SERVING, and a search names the one that it misses first."""
     port = free_port()
     env = {
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
@@ -123,7 +123,7 @@ async def test_without_its_engines_it_starts_and_says_so() -> None:
         assert rich is not None
         info = error_details_pb2.ErrorInfo()
         assert rich.details[0].Unpack(info)
-        assert info.metadata["dependency"] == "encoder"
+        assert info.metadata["dependency"] == "index"
         process.terminate()
         assert await asyncio.wait_for(process.wait(), TIMEOUT_S) == 0
 
