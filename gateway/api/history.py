@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gateway.errors import InvalidQuery, as_invalid_query
 from gateway.texts import check_text
 from vitrine.domain import limits
+from vitrine.domain.errors import InvalidValue
 from vitrine.domain.filters import check_limits
 from vitrine.domain.messages import read_filter
 from vitrine.domain.product import check_identifier
@@ -74,7 +75,10 @@ def _check_rewrite(rewrite: rewrite_pb2.Rewrite, name: str) -> None:
             place = f"{name}.remarks[{position}].{field}"
             check_identifier(place, getattr(remark, field), limit=limits.MAX_REMARK_LENGTH)
     if rewrite.HasField("filter"):
-        check_limits(read_filter(rewrite.filter))
+        try:
+            check_limits(read_filter(rewrite.filter))
+        except InvalidValue as error:
+            raise InvalidQuery(f"{name}.{error.field}", error.reason) from None
 
 
 def _check_product(product: query_pb2.Product, name: str) -> None:
