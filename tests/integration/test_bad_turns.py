@@ -120,7 +120,9 @@ async def test_a_history_of_nonsense(channel: aio.Channel) -> None:
     """Whatever a caller claims to have been read and shown before, the turn is answered."""
     nonsense = rewrite_pb2.Rewrite(
         route=99,
-        filter=query_pb2.Filter(equals=query_pb2.Equals(field="price; drop", value=query_pb2.FieldValue())),
+        filter=query_pb2.Filter(
+            equals=query_pb2.Equals(field="price; drop", value=query_pb2.FieldValue(text="x"))
+        ),
         references=["p9"] * 20,
         remarks=[rewrite_pb2.Remark(field="colour", value='"; --', polarity=query_pb2.SENTIMENT_NEGATIVE)],
     )
