@@ -209,7 +209,8 @@ async def test_a_crowd_of_one_client_costs_another_no_search() -> None:
         PATIENT, initial_concurrency=4, max_concurrency=4, max_queue=16, max_queue_wait_ms=30_000
     )
     async with (
-        serving(products=PRODUCTS, encoder=FakeEncoder(delay_s=0.005), settings=settings) as gateway,
+        # Slow enough that the crowd fills the queue on any machine.
+        serving(products=PRODUCTS, encoder=FakeEncoder(delay_s=0.05), settings=settings) as gateway,
         another_channel(gateway) as crowded,
     ):
         refused = 0
