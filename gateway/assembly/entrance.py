@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from gateway.edge.interceptors import Crowding
 from gateway.edge.reception import Crowd, Reception
+from gateway.edge.saturation import Saturation
 from gateway.edge.standard_calls import MAX_CHECKS, MAX_REFLECTIONS, MAX_WATCHES, StandardCalls
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
@@ -16,13 +17,22 @@ _IDENTITY_ALONE = 1
 """The set of compressions of gRPC's core, a bit each; the lowest is none at all."""
 
 
-def open_crowding(settings: Settings, metrics: Metrics) -> Callable[[], Crowding]:
+def open_saturation(settings: Settings, metrics: Metrics) -> Saturation:
+    """Return what bounds the searches of all listeners by the time that the process has."""
+    saturation = Saturation(maximum=settings.max_concurrent_calls + 1)
+    metrics.concurrency_limit.labels("door").set_function(lambda: saturation.limit)
+    metrics.searches_running.labels("door").set_function(lambda: saturation.inside)
+    return saturation
+
+
+def open_crowding(settings: Settings, metrics: Metrics, saturation: Saturation) -> Callable[[], Crowding]:
     """Return what makes the counters of a listener: each counts its own calls, and all count their bytes together."""
     reception = Reception(places=settings.max_receiving, budget=ByteBudget(settings.max_request_bytes))
     metrics.request_bytes.set_function(lambda: reception.budget.used)
     metrics.receiving.set_function(lambda: reception.receiving_slowly)
     return lambda: Crowding(
         calls=Crowd("calls at once", settings.max_concurrent_calls),
+        searches=saturation,
         reception=reception,
         standard=StandardCalls(reception, watch_s=settings.max_connection_age_s or _DAY_S),
     )
@@ -39,6 +49,8 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         # A few bytes would become a whole message in here, and pictures are compressed by themselves.
         ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ALONE),
+        # Calls that the core holds before it hands them over are counted by it alone: see edge/saturation.py.
+        ("grpc.enable_channelz", 1),
         # Of a call that is not read from yet the core takes no more than a window of 64 kB, however quick the line is.
         ("grpc.http2.bdp_probe", 0),
         # No bound on the calls of one connection: the core resets what exceeds it, also calls of clients that keep to it, since

@@ -82,6 +82,12 @@ class Listeners:
         for listener in self.all:
             await listener.server.start()
 
+    @property
+    def under_way(self) -> int:
+        """Calls that were taken out of gRPC's core and have not ended."""
+        standard = sum(listener.edge.crowding.standard.here for listener in self.all)
+        return standard + self.search.edge.crowding.searches.under_way
+
     def refuse(self) -> None:
         """Refuse every new call from now on."""
         for listener in self.all:

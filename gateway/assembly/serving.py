@@ -11,15 +11,16 @@ from grpc_health.v1.health import aio as health_aio
 
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
-from gateway.assembly.entrance import open_crowding, server_options
+from gateway.assembly.entrance import open_crowding, open_saturation, server_options
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
-from gateway.background import repeated
+from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.edge.saturation import open_calls, open_servers
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
 from gateway.indexing.writing import Writing
@@ -118,7 +119,8 @@ async def serving_gateway(
     compatibility = Compatibility(encoders, dependencies.index)
     summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
-    crowding = open_crowding(settings, metrics)
+    saturation = open_saturation(settings, metrics)
+    crowding = open_crowding(settings, metrics, saturation)
     lanes, paced = open_lanes(settings, metrics)
     retrieval = Retrieval(
         encoders=encoders,
@@ -132,6 +134,7 @@ async def serving_gateway(
     catalogue = _catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics)
     search = _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics)
     health = health_aio.HealthServicer()
+    others = open_servers()
     listeners = open_listeners(
         settings,
         Servicers(search=search, catalogue=catalogue, health=health),
@@ -139,6 +142,11 @@ async def serving_gateway(
         edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
         options=server_options(settings),
     )
+    own = open_servers() - others
+
+    def waiting() -> int:
+        return max(0, open_calls(own) - listeners.under_way)
+
     readiness = await _readiness(
         settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
     )
@@ -155,6 +163,7 @@ async def serving_gateway(
                 repeated("probe", readiness.probe, interval_s=interval_s),
                 repeated("learn", learn, interval_s=interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
+                running(saturation.watch(waiting)),
                 health_endpoint(settings.health_listen, health),
             ):
                 yield Gateway(listeners=listeners, health=health, metrics=metrics)

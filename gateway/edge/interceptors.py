@@ -10,7 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,8 +19,9 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.rpc import status_pb2  # type: ignore[import-untyped] # it has no py.typed
 from grpc import aio
+from grpc_status import rpc_status
 
-from gateway.callers import LOCAL, UNKNOWN
+from gateway.callers import LOCAL, UNKNOWN, Caller
 from gateway.context import REQUEST_ID_HEADER, Call, current_call, enter_call
 from gateway.edge.aborting import let_go, released
 from gateway.edge.audit import audit
@@ -28,10 +29,11 @@ from gateway.edge.decoding import decode
 from gateway.edge.door import Door
 from gateway.edge.methods import needs
 from gateway.edge.reception import Crowd, Reception, closing_requests
+from gateway.edge.saturation import RETRY_S, Saturation
 from gateway.edge.sending import Patience, made_ahead
 from gateway.edge.standard_calls import StandardCalls
 from gateway.edge.statuses import abort, internal_status, rich_status
-from gateway.errors import DeadlineExceeded, SearchError, ShuttingDown
+from gateway.errors import DeadlineExceeded, Overloaded, SearchError, ShuttingDown, Unauthenticated
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
@@ -54,6 +56,10 @@ _FAULTS = {
 
 _DAY_S = 86_400.0
 """Deadline of a stream of requests: it lasts as long as messages come, and no longer than this."""
+
+_FULL = rich_status(Overloaded("too many searches are being answered", retry_after_s=RETRY_S), "")
+_FULL_TRAILERS = rpc_status.to_status(_FULL).trailing_metadata
+"""Made once."""
 
 _logger = logging.getLogger(__name__)
 
@@ -80,6 +86,8 @@ class Crowding:
 
     calls: Crowd
     """Of vitrine.v1."""
+    searches: Saturation
+    """Of the methods for searchers, as many as the process has time for."""
     reception: Reception
     standard: StandardCalls
     """Health and reflection, which are counted apart."""
@@ -102,6 +110,7 @@ class Edge(aio.ServerInterceptor):
         self.crowding = crowding
         self.tracer = tracer
         self.closed = False
+        self._wrapped: dict[str, Any] = {}
 
     def close(self) -> None:
         """Refuse every new call from now on; calls in flight go on."""
@@ -117,6 +126,9 @@ class Edge(aio.ServerInterceptor):
         To gRPC every request is a stream, also those of one message, so that the edge decides when it is received.
         """
         path = handler_call_details.method
+        self.crowding.searches.taken += 1
+        if (known := self._wrapped.get(path)) is not None:
+            return known
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -124,7 +136,11 @@ class Edge(aio.ServerInterceptor):
         service = _SERVICES.get(service_name)
         if service is None:
             return self.crowding.standard.wrapped(path, handler, self.door.authentication)
-        method = _Method(self, handler, service.methods_by_name[method_name])
+        self._wrapped[path] = wrapped = self._wrap(handler, service.methods_by_name[method_name])
+        return wrapped
+
+    def _wrap(self, handler: Any, descriptor: MethodDescriptor) -> Any:
+        method = _Method(self, handler, descriptor)
         serialise = handler.response_serializer
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(
@@ -150,6 +166,8 @@ class _Method:
         self._full_name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self._input = descriptor.input_type
         lost = edge.metrics.slow_readers.labels(descriptor.name)
+        self._shed = edge.metrics.shed.labels("door", "saturated")
+        self._turned_away = edge.metrics.requests.labels(descriptor.name, Overloaded.code.name)
         self._patience = Patience(edge.rules.unread_s, on_lost=lost.inc)
 
     async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
@@ -185,6 +203,8 @@ class _Method:
 
     @asynccontextmanager
     async def _answering(self, context: _Context, deadline: Deadline) -> AsyncIterator[None]:
+        if self._needs.for_searchers and self._is_full_for(context):
+            await self._turn_away(context)
         call = Call(
             method=self._name,
             request_id=_request_id(context),
@@ -206,7 +226,14 @@ class _Method:
                 caller = self._edge.door.caller(context)
                 enter_call(replace(call, caller=caller))
                 self._edge.door.check(caller, self._needs)
-                with self._edge.crowding.calls.entered(), self._edge.door.counted(caller, self._needs):
+                crowding = self._edge.crowding
+                with (
+                    crowding.calls.entered(),
+                    crowding.searches.entered(_share(context))
+                    if self._needs.for_searchers
+                    else nullcontext(),
+                    self._edge.door.counted(caller, self._needs),
+                ):
                     async with asyncio.timeout(deadline.remaining_s()):
                         yield
                 self._patience.end_soon()
@@ -227,6 +254,24 @@ class _Method:
                 log_event(_logger, logging.ERROR, "call_failed", failed=True)
                 await self._abort(context, code, internal_status(call.request_id))
 
+    def _is_full_for(self, context: _Context) -> bool:
+        searches = self._edge.crowding.searches
+        if searches.inside < searches.limit:
+            return False
+        try:
+            return searches.is_full_for(_share_of(self._edge.door.caller(context), context))
+        except Unauthenticated:
+            return False  # that is said to them first
+
+    async def _turn_away(self, context: _Context) -> None:
+        """Refuse with the least work: what a refusal costs is taken from those who are answered."""
+        self._edge.crowding.searches.refused()
+        self._shed.inc()
+        self._turned_away.inc()
+        await context.abort(
+            Overloaded.code, _FULL.message, (*_FULL_TRAILERS, (REQUEST_ID_HEADER, _request_id(context)))
+        )
+
     async def _abort(self, context: _Context, code: grpc.StatusCode, status: status_pb2.Status) -> None:
         self._patience.end_soon()
         await abort(context, code, status)
@@ -236,11 +281,13 @@ class _Method:
         started = time.perf_counter()
         in_flight = self._edge.metrics.in_flight.labels(call.method)
         in_flight.inc()
+        self._edge.crowding.searches.under_way += 1
         try:
             yield
         finally:
             seconds = time.perf_counter() - started
             in_flight.dec()
+            self._edge.crowding.searches.under_way -= 1
             self._edge.metrics.requests.labels(call.method, code().name).inc()
             self._edge.metrics.request_seconds.labels(call.method).observe(seconds)
             span.end(
@@ -287,8 +334,11 @@ def _deadline(context: _Context, *, default_s: float, maximum_s: float) -> Deadl
 
 
 def _share(context: _Context) -> str:
-    """Return whose share of the places of those who send a call takes: its caller's, or its connection's."""
-    caller = current_call().caller
+    """Return whose share of the places a call takes: its caller's, or its connection's."""
+    return _share_of(current_call().caller, context)
+
+
+def _share_of(caller: Caller, context: _Context) -> str:
     return str(context.peer()) if caller is LOCAL else caller.name
 
 

@@ -53,6 +53,11 @@ class StandardCalls:
             _REFLECTION: (Crowd("streams of reflection at once", MAX_REFLECTIONS), REFLECTION_S),
         }
 
+    @property
+    def here(self) -> int:
+        """Calls under way."""
+        return sum(crowd.here for crowd, _ in self._rules.values())
+
     def wrapped(self, method: str, handler: Any, authentication: Authentication) -> Any:
         """Return the handler within its bounds; None for a method that this module does not know.
 

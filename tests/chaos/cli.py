@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,7 +159,7 @@ def rolling_command(place: Place, *, requests: int, clients: int) -> None:
 def overload_command(place: Place, *, seconds: float) -> None:
     """Offer three times the peak, and see how much of it is served, and how late."""
     begun = datetime.now(UTC)
-    with running(place.state, port_base=place.port_base, repository=place.repository) as service:
+    with _plain_service(place) as service:
         asyncio.run(_fill(service, place))
         result = asyncio.run(
             pressure.overload(service.settings.gateway, seconds=seconds, seed=1, say=click.echo)
@@ -174,13 +174,17 @@ def overload_command(place: Place, *, seconds: float) -> None:
 def soak_command(place: Place, *, minutes: float) -> None:
     """Load at 70 % of the peak for long, and see whether anything grows; with --state a soak that was cut goes on."""
     begun = datetime.now(UTC)
-    with running(place.state, port_base=place.port_base, repository=place.repository) as service:
+    with _plain_service(place) as service:
         asyncio.run(_fill(service, place))
         results = asyncio.run(
             pressure.soak(service, place.state.parent, minutes=minutes, seed=1, say=click.echo)
         )
     _write(place.out, {"benchmark": "soak", "minutes": minutes}, results, begun=begun)
     click.echo(json.dumps(results[0]))
+
+
+def _plain_service(place: Place) -> AbstractContextManager[Service]:
+    return running(place.state, port_base=place.port_base, repository=place.repository, proxied=False)
 
 
 async def _fill(service: Service, place: Place) -> None:

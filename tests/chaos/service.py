@@ -178,9 +178,11 @@ def running(
     repository: Path,
     milvus: "Server | None" = None,
     environment: Mapping[str, str] | None = None,
+    proxied: bool = True,
 ) -> Iterator[Service]:
     """Run the service with an empty index, in an empty folder; nothing of it runs afterwards.
 
+    Not `proxied`, the gateway reaches everything by itself: proxies run in this process, and take time from the load.
     `milvus` is a server beside the stack's, to be used instead of that; `environment` is for every process.
     """
     state.mkdir(parents=True, exist_ok=True)
@@ -193,12 +195,13 @@ def running(
         "rewriter": Proxy(f"127.0.0.1:{port_base + 43}", settings.rewriter),
         REDIS: Proxy(f"unix:{state}/proxy-redis.sock", f"unix:{redis.socket}"),
     }
-    overrides = GATEWAY_SETTINGS | {
+    through_proxies = {
         "GATEWAY_TRITON": proxies["triton"].listen,
         "GATEWAY_MILVUS": f"http://{milvus_listen}" if milvus else milvus_listen,
         "GATEWAY_REWRITER": proxies["rewriter"].listen,
         "GATEWAY_SESSIONS": f"unix://{proxies[REDIS].listen.removeprefix('unix:')}",
     }
+    overrides = GATEWAY_SETTINGS | (through_proxies if proxied else {})
     with ExitStack() as held:
         redis.start()
         held.callback(redis.stop)

@@ -100,8 +100,11 @@ async def rank(
         found = await reading.search(
             query.vector, expression=expression, rows=asked, columns=[*wanted, *first]
         )
+        vectors = take_vectors(
+            found
+        )  # first: pymilvus decodes what it still holds as soon as a hit is looked at
         rows = {hit[ID]: rows.get(hit[ID], hit["entity"]) for hit in found}
-        candidates, lowest = _grouped(found, query, rows)
+        candidates, lowest = _grouped(found, vectors, query, rows)
         exhausted = len(found) < asked
         cut = candidates[limit - 1].score if len(candidates) >= limit else float("-inf")
         if exhausted or cut > lowest + query.uncertainty or asked == MAX_ROWS:
@@ -140,12 +143,11 @@ def _hit(candidate: Candidate, row: Mapping[str, Any]) -> Hit:
 
 
 def _grouped(
-    found: Any, query: Query, rows: Mapping[str, Mapping[str, Any]]
+    found: Any, vectors: Embedding, query: Query, rows: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[Candidate], float]:
     """Return the products of the rows in order, each by its best picture, and the lowest score of a row."""
     if not found:
         return [], float("-inf")
-    vectors = take_vectors(found)
     half = vectors.shape[1] // 2
     images = _products(vectors[:, :half], query.image)
     texts = _products(vectors[:, half:], query.text)

@@ -1,0 +1,123 @@
+"""Saturation of the process itself: how many searches may be in the house while others wait outside.
+
+gRPC's asyncio server takes one call out of its core at each turn of the event loop. Once the process has no time left, calls
+wait there, in order, before any code of ours sees them: at three times the capacity every call that was taken had waited
+nearly its whole deadline, and most of the work was done for callers who had gone. So the row that the core holds
+is looked at, and bounds how many searches may be in the house. The others are refused at the door, before anything is
+read, which costs a tenth of an answer and lets the row grow short again.
+
+The sign is a standing wait, the least of several looks, as in CoDel (Nichols and Jacobson, 2012): a burst that is soon taken
+in is none. The limit follows the rule of gateway/retrieval/admission.py.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+# The core counts its calls and tells them nowhere else; grpcio-channelz reads them here as well.
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+from gateway.logs import log_event
+from gateway.retrieval.admission import AimdLimit
+
+RETRY_S = 0.5
+"""After which those come back who are refused."""
+
+_LOOK_S = 0.05
+_LOOKS = 4
+_WAIT_S = 0.05
+"""Where calls wait longer than this before they are taken, at every look, the process has no time left."""
+_TELL_S = 1.0
+"""Between two lines in the log."""
+_LEAST = 4
+"""Searches that are let in however long the row is."""
+_RESERVE = 2
+"""Those who have nothing in the house exceed the limit by this part of it at most: one caller's crowd keeps nobody out."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Saturation:
+    """Lets searches in while calls do not wait outside; all listeners share one."""
+
+    def __init__(self, *, maximum: int) -> None:
+        self._rule = AimdLimit(maximum=maximum, minimum=min(_LEAST, maximum))
+        self._inside: Counter[str] = Counter()
+        self._waits: deque[float] = deque(maxlen=_LOOKS)
+        self._refused = 0
+        self.limit = maximum
+        self.inside = 0
+        self.taken = 0
+        """Calls that gRPC has handed over, of every kind."""
+        self.under_way = 0
+        """Calls of vitrine.v1 among them that have not ended."""
+
+    def is_full_for(self, share: str) -> bool:
+        """Return whether a search must be refused; `share` says whose it is."""
+        if self.inside < self.limit:
+            return False
+        return bool(self._inside[share]) or self.inside >= self.limit + self.limit // _RESERVE
+
+    def refused(self) -> None:
+        """Count a search that was refused; they are logged together, for a line each would cost as much as the refusal."""
+        self._refused += 1
+
+    @contextmanager
+    def entered(self, share: str) -> Iterator[None]:
+        """Be inside while the block runs."""
+        self.inside += 1
+        self._inside[share] += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+            self._inside[share] -= 1
+            if not self._inside[share]:
+                del self._inside[share]
+
+    async def watch(self, waiting: Callable[[], int]) -> NoReturn:
+        """Look how many wait outside, and move the limit by it, for as long as anything is served."""
+        taken, at = self.taken, time.perf_counter()
+        told = at
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now = time.perf_counter()
+            self.learn(waiting() * (now - at) / max(1, self.taken - taken))
+            taken, at = self.taken, now
+            if self._refused and now - told >= _TELL_S:
+                told = now
+                log_event(_logger, logging.WARNING, "saturated", refused=self._refused, limit=self.limit)
+                self._refused = 0
+
+    def learn(self, wait_s: float) -> None:
+        """Move the limit by how long a call that comes now waits outside, in seconds."""
+        self._waits.append(wait_s)
+        late = len(self._waits) == _LOOKS and min(self._waits) > _WAIT_S
+        # What is inside made it late, not the limit, which may not have been reached for hours.
+        limit = min(self.limit, max(self.inside, _LEAST)) if late else self.limit
+        self.limit = self._rule.after(limit, in_flight=self.inside, overloaded=late)
+
+
+def open_servers() -> set[str]:
+    """Return the core's ids of the servers of this process."""
+    return {server["ref"]["serverId"] for server in _servers()}
+
+
+def open_calls(servers: Container[str]) -> int:
+    """Return how many calls these servers have received and not ended, handed over or not."""
+    return sum(
+        int(calls.get("callsStarted", 0))
+        - int(calls.get("callsSucceeded", 0))
+        - int(calls.get("callsFailed", 0))
+        for calls in (server["data"] for server in _servers() if server["ref"]["serverId"] in servers)
+    )
+
+
+def _servers() -> list[dict[str, Any]]:
+    servers: list[dict[str, Any]] = json.loads(cygrpc.channelz_get_servers(0)).get("server", [])
+    return servers
