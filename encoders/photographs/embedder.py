@@ -5,6 +5,7 @@ where a folder of exported graphs is named too.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from encoders.checkpoint import TOKENIZER_FILE, load_encoders
-from encoders.families import FAMILY, CheckpointError, Family, open_tokenizer, read_family
+from encoders.checkpoint import load_encoders
+from encoders.families import FAMILY, PAIR, CheckpointError, Family, open_tokenizer, read_family
+from encoders.pair.checkpoint import load_pair
 from encoders.photographs.figures import Embeddings
 from encoders.photographs.products import DataError
 from encoders.results import digest_of_files
@@ -53,6 +55,8 @@ class FamilyEmbedder:
     tokenizer: Tokenizer
     image_size: int
     networks: Mapping[str, Network]
+    fusion_reads_text: bool = False
+    """As vitrine.tensors.Dimensions says."""
 
     def images(self, pictures: Sequence[bytes]) -> Embeddings:
         """Embed encoded pictures, (n, d).
@@ -74,8 +78,12 @@ class FamilyEmbedder:
         """Embed references (n, d), each changed as its text says, (n, d)."""
         pairs = zip(_batches(references), _batches(texts), strict=True)
         return np.concatenate(
-            [self.networks[FUSION](reference, self.tokenizer(batch)) for reference, batch in pairs]
+            [self.networks[FUSION](reference, self._words(batch)) for reference, batch in pairs]
         )
+
+    def _words(self, texts: Sequence[str]) -> NDArray[np.generic]:
+        token_ids = self.tokenizer(texts)
+        return self.networks[TEXT](token_ids) if self.fusion_reads_text else token_ids
 
     def _pixels(self, picture: bytes) -> NDArray[np.uint8]:
         try:
@@ -129,13 +137,17 @@ def open_embedder(weights: Path, *, graphs: Path | None = None) -> tuple[Family,
         tokenizer=Tokenizer(open_tokenizer(family).to_str()),
         image_size=family.dimensions.image_size,
         networks=_torch_networks(family) if graphs is None else _graph_networks(graphs),
+        fusion_reads_text=family.dimensions.fusion_reads_text,
     )
 
 
 def digest_of_weights(family: Family, *, graphs: Path | None = None) -> str:
-    """Name weights and tokenizer, and the graphs where these compute."""
-    files = [*family.weights.values(), family.folder / TOKENIZER_FILE]
-    return digest_of_files([*sorted(files), *(sorted(graphs.glob("*.onnx")) if graphs else ())])
+    """Name the weights, what they stand on (towers of packages, tokenizer), and the graphs where these compute."""
+    files = sorted([*family.weights.values(), *(graphs.glob("*.onnx") if graphs else ())])
+    named = json.dumps(
+        [family.sizes, open_tokenizer(family).to_str(), digest_of_files(files)], sort_keys=True
+    )
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 def digest_of_pictures(pictures: Sequence[bytes]) -> str:
@@ -155,6 +167,8 @@ def load_networks(family: Family) -> Mapping[str, nn.Module]:
     # transformers takes seconds to import, and the family small does without.
     if family.name == FAMILY:
         return load_encoders(family.folder).parts()
+    if family.name == PAIR:
+        return load_pair(family.folder).parts()
     if family.name == "paper":
         from encoders.paper import load_paper  # noqa: PLC0415
 

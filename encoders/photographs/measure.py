@@ -33,7 +33,7 @@ from encoders.photographs.sheets import draw_sheet
 PROTOCOL = 1
 """Raise it where a change makes other figures of the same data and weights: results before it are stale."""
 
-PRODUCTS, CUSTOMERS, GROCERIES = "products", "customers", "groceries"
+PRODUCTS, CUSTOMERS, GROCERIES = KINDS = ("products", "customers", "groceries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,7 @@ def read_data(paths: Sequence[Path]) -> Data:
                 sets.append(_read_set(file, notes))
     if not sets:
         raise DataError(f"{', '.join(map(str, paths))}: no catalogue with pictures")
+    sets.sort(key=lambda each: KINDS.index(each.kind))
     return Data(sets=tuple(sets), captions=tuple(captions), notes=notes)
 
 
