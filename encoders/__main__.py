@@ -13,6 +13,8 @@ from encoders.comparison.neighbourhoods import make_protocol
 from encoders.comparison.training import Budget
 from encoders.css import compare as css
 from encoders.fashion200k import Fashion200kError
+from encoders.pair import training as pair
+from encoders.photographs.products import DataError
 from encoders.results import digest_of_files, is_measured, write_result
 
 WEIGHTS = Path("encoders/weights/small")
@@ -32,20 +34,60 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option("--family", type=click.Choice(["small", "pair"]), default="small", show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Photographs to train the pair on: a file or folder that `vitrine index` reads; may be repeated.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="By default encoders/weights/FAMILY.")
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 @click.option("--seed", default=training.Settings().seed, show_default=True)
-@click.option("--joint-steps", default=training.Settings().joint_steps, show_default=True)
-@click.option("--text-steps", default=training.Settings().text_steps, show_default=True)
-@click.option("--fusion-steps", default=training.Settings().fusion_steps, show_default=True)
-def train(*, out: Path, work: Path, seed: int, joint_steps: int, text_steps: int, fusion_steps: int) -> None:
-    """Train on the procedural catalogue; goes on where an earlier run stopped."""
+@click.option("--joint-steps", default=training.Settings().joint_steps, show_default=True, help="Of small.")
+@click.option("--text-steps", default=training.Settings().text_steps, show_default=True, help="Of small.")
+@click.option("--heads-steps", default=pair.Settings().heads_steps, show_default=True, help="Of the pair.")
+@click.option(
+    "--fusion-steps",
+    type=int,
+    help=f"By default {training.Settings().fusion_steps:,} for small, {pair.Settings().fusion_steps:,} for the pair.",
+)
+def train(
+    *,
+    family: str,
+    data: tuple[Path, ...],
+    out: Path | None,
+    work: Path,
+    seed: int,
+    joint_steps: int,
+    text_steps: int,
+    heads_steps: int,
+    fusion_steps: int | None,
+) -> None:
+    """Train a family; goes on where an earlier run stopped. The small one learns from the procedural catalogue."""
+    folder = out or WEIGHTS.with_name(family)
+    if family == "pair":
+        from encoders.pair.train import train as train_pair  # noqa: PLC0415 - the plot loads slowly
+
+        if not data:
+            raise click.UsageError("the pair is trained on photographs: --data FILE_OR_FOLDER")
+        settings = pair.Settings(
+            seed=seed, heads_steps=heads_steps, fusion_steps=fusion_steps or pair.Settings().fusion_steps
+        )
+        try:
+            train_pair(folder, work, data, settings)
+        except (CheckpointError, DataError) as error:
+            raise click.ClickException(str(error)) from None
+        return
     from encoders.train import train as run  # noqa: PLC0415 - the renderer loads slowly
 
-    settings = training.Settings(
-        seed=seed, joint_steps=joint_steps, text_steps=text_steps, fusion_steps=fusion_steps
+    small = training.Settings(
+        seed=seed,
+        joint_steps=joint_steps,
+        text_steps=text_steps,
+        fusion_steps=fusion_steps or training.Settings().fusion_steps,
     )
-    run(out, work, settings, make_splits(seed=seed).train)
+    run(folder, work, small, make_splits(seed=seed).train)
 
 
 @main.command()
