@@ -228,13 +228,30 @@ def several_pictures(*, weights: Path, work: Path, out: Path, seed: int) -> None
     required=True,
     help="A catalogue that `vitrine index` reads, or a folder of several; as often as there are.",
 )
-@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
-@click.option("--graphs", type=click.Path(path_type=Path), help="Run the graphs of `python -m export onnx`.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    default=(WEIGHTS,),
+    show_default=True,
+    help="Several of one family, by their seeds, give mean, lowest and highest.",
+)
+@click.option(
+    "--graphs",
+    type=click.Path(path_type=Path),
+    help="Run these graphs of the weights: a folder of `python -m export onnx`, or a published repository.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="By default, in the benchmarks' results.")
 @click.option("--work", type=click.Path(path_type=Path), default=PHOTOGRAPHS, show_default=True)
 @_AGAIN
 def photographs(
-    *, data: tuple[Path, ...], weights: Path, graphs: Path | None, out: Path | None, work: Path, again: bool
+    *,
+    data: tuple[Path, ...],
+    weights: tuple[Path, ...],
+    graphs: Path | None,
+    out: Path | None,
+    work: Path,
+    again: bool,
 ) -> None:
     """Measure the weights on real photographs; failures are drawn as contact sheets into the work folder."""
     from encoders.photographs import command  # noqa: PLC0415 - slow, as above
