@@ -51,6 +51,7 @@ async def send_catalogue(
     rebuild_if_stale: bool = False,
     confirm_shrink: bool = False,
     fetcher: PictureFetcher | None = None,
+    inference: catalogue_pb2.InferenceOptions | None = None,
     timeout_s: float,
     progress: Callable[[int], None],
 ) -> None:
@@ -71,6 +72,7 @@ async def send_catalogue(
         confirm_shrink=confirm_shrink,
         source=source_digest(catalogue.files, catalogue.schema),
         schema=schema_message(catalogue.schema),
+        inference=inference,
         timeout_s=timeout_s,
     )
     async for answer in answers:
