@@ -15,10 +15,6 @@ _LEAST_PRECISION = 0.5
 def read_inference(message: catalogue_pb2.InferenceOptions) -> Inference:
     """Read the options; raises InvalidQuery for what breaks a limit."""
     path = "options.inference"
-    if len(message.fields) > limits.MAX_SCHEMA_FIELDS:
-        raise InvalidQuery(
-            f"{path}.fields", f"at most {limits.MAX_SCHEMA_FIELDS}, got {len(message.fields):,}"
-        )
     precision = message.precision if message.HasField("precision") else Inference().precision
     if not (math.isfinite(precision) and _LEAST_PRECISION < precision < 1):
         raise InvalidQuery(

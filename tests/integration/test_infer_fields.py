@@ -1,5 +1,6 @@
 """Pictures tell attributes: a catalogue with holes through the running stack, filled, filtered by, and emptied again."""
 
+import asyncio
 import csv
 import json
 import random
@@ -13,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vitrine.client import VitrineClient
-from vitrine.filter_text import parse_filter
-from vitrine.v1.search_pb2 import SearchRequest
+from vitrine.filter_text import format_filter, parse_filter
+from vitrine.v1.search_pb2 import RewriteMode, SearchRequest
 
 INDEX_S = 300
 FIELDS = ("category", "colour", "brand")
@@ -68,17 +69,41 @@ def holes(rows: list[dict[str, Any]], catalogue_path: Path, tmp_path_factory: py
     return folder / "products.csv"
 
 
+def rows_of(table: Path) -> dict[str, dict[str, str]]:
+    """Return the table's rows by their ids."""
+    return {row["id"]: row for row in csv.DictReader(table.read_text().splitlines())}
+
+
 @pytest.fixture
 async def client(own_stack: Any) -> AsyncIterator[VitrineClient]:
     async with VitrineClient(own_stack.gateway, timeout_s=30) as opened:
         yield opened
 
 
+@pytest.mark.parametrize(("words", "kept"), [("but in green", True), ("this pattern, but as a bag", False)])
+async def test_a_picture_keeps_its_category(
+    stack: Any, catalogue_path: Path, words: str, *, kept: bool
+) -> None:
+    """A picture of a dress that words change is looked for among dresses, unless they name another thing."""
+    table = pq.read_table(catalogue_path / "products.parquet").to_pylist()
+    dress = next(row for row in table if row["category"] == "dress")
+    image = (catalogue_path / dress["image"]).read_bytes()
+    request = SearchRequest(image=image, text=words, rewrite=RewriteMode.REWRITE_MODE_OFF)
+    async with VitrineClient(stack.gateway, timeout_s=30) as client, asyncio.timeout(INDEX_S):
+        answer = await client.search(request)
+        while "category" in answer.degraded:
+            await asyncio.sleep(0.2)
+            answer = await client.search(request)
+    assert format_filter(answer.searched.filter) == ("category=dress" if kept else "")
+    if kept:
+        assert {hit.product.category for hit in answer.hits} == {"dress"}
+
+
 async def test_holes_are_filled_marked_filtered_by_and_emptied_again(
     own_stack: Any, client: VitrineClient, rows: list[dict[str, Any]], holes: Path
 ) -> None:
     """What pictures tell is right as often as it was said to be, never over what the shop says, and goes as it came."""
-    said = {row["id"]: row for row in csv.DictReader(holes.open(newline=""))}
+    said = rows_of(holes)
     summary = vitrine_index(
         own_stack, holes, "--allow-outside", "--rebuild", "--yes", "--infer-fields", "--captions"
     )

@@ -38,6 +38,7 @@ DEGRADED: Mapping[str, str] = {
     "words": "the encoder does not read the end of a text as long as yours",
     "pool": "more products satisfy the conditions than could be put in order",
     "lexical": "exact matches of your words were not looked up",
+    "category": "what the pictures of the index tell is not learnt yet: your picture's kind of thing was not kept to",
     "details": "so many products are too large for one answer: the last ones have their ids alone",
 }
 """What each entry of SearchResponse.degraded means to a person."""
