@@ -12,9 +12,10 @@ import grpc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from catalogue.captioning import KEY_VARIABLE, CaptionSettings, open_captions
 from catalogue.fetching.fetcher import FetchCounts, FetchSettings, open_fetcher
 from catalogue.indexing import send_catalogue
-from catalogue.inference import ALL_FIELDS, inference_options
+from catalogue.inference import ALL_FIELDS, caption_settings, inference_options
 from catalogue.readers.opening import OpenCatalogue, open_catalogue
 from catalogue.readers.rows import CatalogueError
 from catalogue.report import Report
@@ -42,6 +43,7 @@ class _Options:
     confirmed: bool
     fetch: FetchSettings | None
     inference: catalogue_pb2.InferenceOptions | None
+    captions: CaptionSettings | None
 
 
 @click.command()
@@ -101,6 +103,14 @@ class _Options:
 @click.option(
     "--captions", is_flag=True, help="Write a caption, made from its fields, for each product with a picture."
 )
+@click.option(
+    "--captions-url",
+    default="",
+    metavar="URL",
+    help="Have them written by a vision server with OpenAI's API, which is sent the first picture of each product; its"
+    f" key is in {KEY_VARIABLE}.",
+)
+@click.option("--captions-model", default="", metavar="NAME", help="The name of that server's model.")
 @click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
     "--timeout",
@@ -124,6 +134,8 @@ def index(
     infer_fields: str | None,
     precision: float | None,
     captions: bool,
+    captions_url: str,
+    captions_model: str,
     want_json: bool,
     place: Place,
     timeout: float,
@@ -145,6 +157,7 @@ def index(
         confirmed=confirmed,
         fetch=fetch,
         inference=inference_options(infer_fields, precision, captions=captions),
+        captions=caption_settings(captions_url, captions_model, captions=captions),
     )
     connection = place.connection(timeout)
     try:
@@ -208,6 +221,8 @@ def _send(connection: Connection, catalogue: OpenCatalogue, report: Report, opti
             async with AsyncExitStack() as stack:
                 fetching = open_fetcher(options.fetch, _shown_on(bar)) if options.fetch else None
                 fetcher = await stack.enter_async_context(fetching) if fetching else None
+                writing = open_captions(options.captions) if options.captions else None
+                captions = await stack.enter_async_context(writing) if writing else None
                 await send_catalogue(
                     client,
                     catalogue,
@@ -217,6 +232,7 @@ def _send(connection: Connection, catalogue: OpenCatalogue, report: Report, opti
                     confirm_shrink=options.confirmed,
                     fetcher=fetcher,
                     inference=options.inference,
+                    captions=captions,
                     timeout_s=connection.timeout_s,
                     progress=lambda done: bar.update(task, completed=done),
                 )

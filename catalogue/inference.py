@@ -1,7 +1,12 @@
 """What `vitrine index` asks to be read in pictures."""
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
 import click
 
+from catalogue.captioning import KEY_VARIABLE, CaptionError, CaptionSettings
 from vitrine.v1 import catalogue_pb2
 
 ALL_FIELDS = "*"
@@ -28,3 +33,24 @@ def inference_options(
     return catalogue_pb2.InferenceOptions(
         fields=fields, all_fields=names == ALL_FIELDS, precision=precision, captions=captions
     )
+
+
+def caption_settings(
+    url: str, model: str, *, captions: bool, environment: Mapping[str, str] = os.environ
+) -> CaptionSettings | None:
+    """Return which server writes captions; None where the service makes them of the fields.
+
+    Raises:
+        click.UsageError: an option lacks the other, or breaks a rule.
+    """
+    if not url and not model:
+        return None
+    if not (captions and url and model):
+        raise click.UsageError("--captions-url and --captions-model go together, and with --captions")
+    home = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        return CaptionSettings(
+            url=url, model=model, key=environment.get(KEY_VARIABLE, ""), cache=home / "vitrine" / "captions"
+        )
+    except CaptionError as error:
+        raise click.UsageError(str(error)) from error

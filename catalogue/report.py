@@ -75,6 +75,10 @@ class Report:
         if len(self.losses) < MAX_REFUSALS:
             self.losses.append(loss)
 
+    def note(self, text: str) -> None:
+        """Count something that was left out or taken for granted."""
+        self.notes[text] += 1
+
     def acknowledge(self, answer: catalogue_pb2.UpsertProductsResponse) -> None:
         """Take the service's counts, which are of the whole stream so far."""
         self.written, self.unchanged, self.refused = answer.written, answer.unchanged, answer.rejected
