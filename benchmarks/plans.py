@@ -35,7 +35,7 @@ def _plans(document: Document) -> list[str]:
         f"of which {faults} {'was' if faults == 1 else 'were'} not expected. Seconds are of CPU, for one plan."
     )
     head = ["family", "weights", "encoder", "precision", "graph MB", "for SM", "plan MB", "seconds"]
-    return [origin, "", counts, "", *_table(head, _built(rows)), "", *_refusals(refused)]
+    return [origin, "", counts, "", *_table(head, _built(rows)), "", *_refusals(refused), *_warnings(rows)]
 
 
 def _built(rows: Sequence[_Row]) -> list[list[str]]:
@@ -68,6 +68,21 @@ def _refusals(refused: Sequence[_Row]) -> list[str]:
         return ["None was refused."]
     table = [[*kind, str(len(rows)), f"`{rows[0]['refused']}`"] for kind, rows in kinds.items()]
     return _table(["refused", "for", "why", "graphs", "TensorRT's words, of the first"], table)
+
+
+def _warnings(rows: Sequence[_Row]) -> list[str]:
+    """Return a row for each warning with the graphs that it is about, after an empty line."""
+    graphs: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in row["warnings"]:
+            about = graphs.setdefault(warning, [])
+            name = f"{row['family']} {row['encoder'].removesuffix('_encoder')} {row['precision']}"
+            if name not in about:
+                about.append(name)
+    if not graphs:
+        return []
+    table = [[f"`{warning}`", ", ".join(about)] for warning, about in graphs.items()]
+    return ["", *_table(["TensorRT warns", "graphs"], table)]
 
 
 def _range(values: Sequence[float], *, digits: int) -> str:

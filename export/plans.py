@@ -20,6 +20,9 @@ BATCHES = (1, MAX_BATCH_SIZE // 2, MAX_BATCH_SIZE)
 # Said along with every error where there is no GPU, and the cause of none.
 _NO_GPU = "CUDA driver version is insufficient"
 
+# Said of every input of int64, and ours are.
+_INT64 = "has Int64 binding"
+
 
 class RefusedError(ExportError):
     """TensorRT takes a graph to no plan."""
@@ -43,7 +46,7 @@ class Log(tensorrt.ILogger):
         """Keep an error or a warning; what else it says is of no use here."""
         if severity in {self.Severity.ERROR, self.Severity.INTERNAL_ERROR}:
             self.errors.append(message)
-        elif severity == self.Severity.WARNING:
+        elif severity == self.Severity.WARNING and _INT64 not in message:
             self.warnings.append(message)
 
 

@@ -57,3 +57,14 @@ def test_nothing_refused_is_said_so(tmp_path: Path) -> None:
     """A check in which all was built has no table of refusals."""
     write(tmp_path, [tried("fp16", "86")])
     assert sections(tmp_path)["plans"][-1] == "None was refused."
+
+
+def test_a_warning_is_shown_once_with_its_graphs(tmp_path: Path) -> None:
+    """The words, and every graph that they were said of."""
+    said = ["Running layernorm in FP16"]
+    again = tried("fp16", "120", warnings=said)
+    rows = [tried("fp16", "86", warnings=said), again, tried("fp16", "86", family="paper", warnings=said)]
+    write(tmp_path, rows)
+    assert sections(tmp_path)["plans"][-1] == (
+        "| `Running layernorm in FP16` | small text fp16, paper text fp16 |"
+    )
