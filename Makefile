@@ -13,6 +13,7 @@ PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
 REPOSITORY := build/model_repository
 WEIGHTS := encoders/weights/small
+TENSORRT := build/tensorrt
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
@@ -32,6 +33,7 @@ help: ## List the targets
 
 setup: $(VENV)/.ready ## Make the pinned environment in .venv
 setup-test: $(VENV)/.tools $(VENV)/.programs ## The same, with what the tests need: Chromium, Redis, ...
+	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 $(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/system.sh
 	@requirements/system.sh $(PYTHON)
@@ -50,6 +52,16 @@ $(VENV)/.tools: $(VENV)/.ready requirements/test.txt
 # System packages that tests alone need.
 $(VENV)/.programs: $(VENV)/.ready requirements/system.sh
 	@requirements/system.sh $(PYTHON) test
+	@touch $@
+
+# NVIDIA's parser and builder, apart from all else, since no other command wants them. What the installer said where it
+# failed stays beside the folder, for the tests.
+$(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
+	@echo "setup: installing TensorRT-RTX (171 MB)"
+	@mkdir -p build && rm -rf $(TENSORRT)
+	@$(PIP) install -q --no-deps --require-hashes --target $(TENSORRT) -r requirements/tensorrt.txt 2>$(TENSORRT).log \
+		|| { cat $(TENSORRT).log >&2; rm -rf $(TENSORRT); exit 1; }
+	@rm $(TENSORRT).log
 	@touch $@
 
 ##@ Running it
@@ -97,6 +109,10 @@ lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	@$(BIN)/lint-imports
 	@$(BIN)/buf lint
 
+tensorrt-check: setup $(TENSORRT)/.ready ## Build every graph with NVIDIA's own parser; no GPU
+	@$(BIN)/python -m export tensorrt-check --out benchmarks/results/tensorrt-check.json
+	@$(BIN)/python -m benchmarks report
+
 breaking: $(VENV)/.tools ## Hold the protos against those of the last tag
 	@tag=$$(git describe --tags --abbrev=0 2>/dev/null); \
 	if [ -n "$$tag" ]; then echo "breaking: against $$tag"; $(BIN)/buf breaking --against ".git#tag=$$tag"; \
@@ -143,7 +159,7 @@ proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
 
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
-	@cd requirements && for name in serve build test; do \
+	@cd requirements && for name in serve build test tensorrt; do \
 		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
 	@docker/requirements/lock.sh
@@ -184,5 +200,5 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-test demo up down status logs index search unit lint breaking test test-page test-milvus chaos chaos-short soak fuzz \
+.PHONY: help setup setup-test demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
 	format proto lock clean train train-rewriter export bench quality quality-rewrite
