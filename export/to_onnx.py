@@ -108,7 +108,7 @@ def _read_parts(family: Family) -> Mapping[str, nn.Module]:
         return load_encoders(family.folder).parts()
     # Imported here because transformers takes seconds, and our own weights do without.
     if family.name == "paper":
-        from encoders.paper import load_paper  # noqa: PLC0415
+        from encoders.paper.loading import load_paper  # noqa: PLC0415
 
         return load_paper(family)
     from encoders.pretrained import load_pretrained  # noqa: PLC0415
