@@ -198,9 +198,7 @@ class PaperNetworks:
     fusion: PaperFusion
 
 
-def join_networks(
-    blip: Any, projections: Projections, family: Family, prompts: PromptIds
-) -> PaperNetworks:
+def join_networks(blip: Any, projections: Projections, family: Family, prompts: PromptIds) -> PaperNetworks:
     """Join a BLIP-2 and the projections to the three networks."""
     text = PaperTextEncoder(blip, projections, prompts.text)
     return PaperNetworks(
