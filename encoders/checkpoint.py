@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from encoders import families
-from encoders.families import CARD_FILE, FAMILY, check_family
+from encoders.families import CARD_FILE, FAMILY, check_family, weights_path
 from encoders.families import TOKENIZER_FILE as TOKENIZER_FILE  # noqa: PLC0414 - whoever loads weights needs it
 from encoders.families import CheckpointError as CheckpointError  # noqa: PLC0414 - likewise
 from encoders.networks import FusionEncoder, ImageEncoder, Sizes, TextEncoder
@@ -55,7 +55,7 @@ def save_encoders(directory: Path, encoders: Encoders, *, card: Mapping[str, Any
         }
         save_file(
             {key: tensor.contiguous() for key, tensor in tensors.items()},
-            _weights_path(directory, name),
+            weights_path(directory, name),
             metadata={"family": FAMILY},
         )
     write_card(directory, {"family": FAMILY, "sizes": asdict(encoders.sizes), **card})
@@ -70,7 +70,7 @@ def load_encoders(directory: Path) -> Encoders:
     card = read_card(directory)
     encoders = new_encoders(_sizes(directory / CARD_FILE, card))
     for name, network in encoders.parts().items():
-        _load_into(network, _weights_path(directory, name))
+        _load_into(network, weights_path(directory, name))
         network.eval()
     return encoders
 
@@ -90,10 +90,6 @@ def read_card(directory: Path) -> dict[str, Any]:
 def write_card(directory: Path, card: Mapping[str, Any]) -> None:
     """Write card.json."""
     (directory / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-
-
-def _weights_path(directory: Path, name: str) -> Path:
-    return directory / f"{name}.safetensors"
 
 
 def _sizes(path: Path, card: Mapping[str, Any]) -> Sizes:

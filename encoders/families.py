@@ -13,10 +13,15 @@ from typing import Any
 import tokenizers
 from safetensors import SafetensorError, safe_open
 
+from encoders.errors import CheckpointError as CheckpointError  # noqa: PLC0414 - whoever reads a family needs it
+from encoders.pair.dimensions import DIMENSIONS as PAIR_DIMENSIONS
+from encoders.pair.packages import TOWERS, describe_towers, packaged
+from encoders.pair.pieces import VOCABULARY, load_tokenizer
 from vitrine.preprocess import PAD_ID
 from vitrine.tensors import ENCODERS, Dimensions
 
 FAMILY = "vitrine-small"
+PAIR = "vitrine-pair"
 PRETRAINED = {"clip": "clip", "siglip": "siglip", "blip-2": "paper"}
 """Families that transformers saves, by the model_type of their config.json."""
 
@@ -34,10 +39,6 @@ ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 
 _RGB = 3
-
-
-class CheckpointError(ValueError):
-    """The weights cannot be used; says which file and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def read_family(folder: Path) -> Family:
         CheckpointError: a file is missing or cannot be read, the family is none of ours, or the tokenizer has more
             tokens than the weights.
     """
-    family = _pretrained(folder) if (folder / CONFIG_FILE).exists() else _small(folder)
+    family = _pretrained(folder) if (folder / CONFIG_FILE).exists() else _ours(folder)
     open_tokenizer(family)
     return family
 
@@ -94,6 +95,8 @@ def open_tokenizer(family: Family) -> tokenizers.Tokenizer:
     Raises:
         CheckpointError: it is missing, corrupt, or made for other weights.
     """
+    if family.name == PAIR:
+        return load_tokenizer()
     path = family.folder / TOKENIZER_FILE
     content = read_json(path, way_out="AutoTokenizer.from_pretrained(...).save_pretrained(...) writes it")
     try:
@@ -143,30 +146,65 @@ def check_family(path: Path, family: object) -> None:
         raise CheckpointError(f"{path}: of the family {family!r}, this code reads {FAMILY!r}")
 
 
-def _small(folder: Path) -> Family:
-    path = folder / CARD_FILE
+def weights_path(folder: Path, name: str) -> Path:
+    """Return where a folder of ours keeps the weights of a network."""
+    return folder / f"{name}.safetensors"
+
+
+def _ours(folder: Path) -> Family:
     card = read_card(folder)
+    if card.get("family") == PAIR:
+        return _pair(folder, card)
+    path = folder / CARD_FILE
     check_family(path, card.get("family"))
     sizes = card.get("sizes")
     if not isinstance(sizes, dict) or not isinstance(sizes.get("vocabulary"), int):
         raise CheckpointError(f"{path}: must say its sizes, the vocabulary among them")
-    weights = {model.name: folder / f"{model.name}.safetensors" for model in ENCODERS}
-    for file in weights.values():
-        if not file.exists():
-            raise CheckpointError(f"{file}: missing")
     return Family(
         name=FAMILY,
         folder=folder,
         card=card,
         sizes=sizes,
         dimensions=Dimensions(),
-        weights=weights,
+        weights=_our_weights(folder),
         vocabulary=sizes["vocabulary"],
     )
 
 
+<<<<<<< HEAD
 def _pretrained(folder: Path, *, text_length: int = 0, embedding_dim: int = 0) -> Family:
     """Read a checkpoint of transformers; the lengths are those of a BLIP-2 that was not trained for retrieval yet."""
+=======
+def _pair(folder: Path, card: Mapping[str, Any]) -> Family:
+    path = folder / CARD_FILE
+    sizes = card.get("sizes")
+    if not isinstance(sizes, dict):
+        raise CheckpointError(f"{path}: must say its sizes")
+    if card.get("towers") != describe_towers():
+        raise CheckpointError(f"{path}: made for other towers than those of requirements/towers.txt")
+    for tower in TOWERS:
+        packaged(tower)
+    return Family(
+        name=PAIR,
+        folder=folder,
+        card=card,
+        sizes={**sizes, "towers": card["towers"]},
+        dimensions=PAIR_DIMENSIONS,
+        weights=_our_weights(folder),
+        vocabulary=VOCABULARY,
+    )
+
+
+def _our_weights(folder: Path) -> dict[str, Path]:
+    weights = {model.name: weights_path(folder, model.name) for model in ENCODERS}
+    for file in weights.values():
+        if not file.exists():
+            raise CheckpointError(f"{file}: missing")
+    return weights
+
+
+def _pretrained(folder: Path) -> Family:
+>>>>>>> main
     path = folder / CONFIG_FILE
     stated = read_json(path)
     name = PRETRAINED.get(str(stated.get("model_type")))
@@ -216,6 +254,8 @@ def _read_config(folder: Path) -> Any:
 
 def _checked(path: Path, dimensions: Dimensions) -> Dimensions:
     for name, value in asdict(dimensions).items():
+        if isinstance(value, bool):
+            continue
         if not isinstance(value, int) or value < 1:
             raise CheckpointError(f"{path}: {name} must be a whole number above 0, got {value!r}")
     return dimensions

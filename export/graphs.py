@@ -18,7 +18,7 @@ from export.quantise import calibrate, halve, quantise
 from export.repository import Graphs
 from export.samples import draw_samples
 from export.to_onnx import Networks, export_family, graph_path
-from vitrine.tensors import IMAGE_ENCODER, MAX_BATCH_SIZE, sized
+from vitrine.tensors import MAX_BATCH_SIZE
 
 REPORT_FILE = "report.json"
 
@@ -63,7 +63,7 @@ def convert_graphs(
     folder.mkdir(parents=True, exist_ok=True)
     for name, precision in choice.precisions.items():
         _convert(graph_path(graphs, name), graph_path(folder, name), precision, choice.ranges.get(name))
-    unseen = draw_samples(splits.iid, networks.family, _image_run(networks, graphs), rows=rows)
+    unseen = draw_samples(splits.iid, networks.family, _runs(networks, graphs), rows=rows)
     open_run = partial(open_graph, folder)
     report = check_parity(networks, open_run, precisions=choice.precisions, feeds=unseen)
     parity = {name: asdict(figures) for name, figures in report.items()}
@@ -173,12 +173,11 @@ def _convert(graph: Path, out: Path, precision: Precision, ranges: Ranges | None
 
 
 def _calibrated(networks: Networks, graphs: Path, train: Split) -> dict[str, Ranges]:
-    run = _image_run(networks, graphs)
-    feeds = draw_samples(train, networks.family, run, rows=CALIBRATION_ROWS)
+    feeds = draw_samples(train, networks.family, _runs(networks, graphs), rows=CALIBRATION_ROWS)
     return {
         spec.name: calibrate(graph_path(graphs, spec.name), feeds[spec.name]) for spec in networks.specs()
     }
 
 
-def _image_run(networks: Networks, graphs: Path) -> Run:
-    return open_graph(graphs, sized(IMAGE_ENCODER, networks.family.dimensions))
+def _runs(networks: Networks, graphs: Path) -> dict[str, Run]:
+    return {spec.name: open_graph(graphs, spec) for spec in networks.specs()}

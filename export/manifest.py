@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from encoders.families import TOKENIZER_FILE, CheckpointError, Family, read_family
+from encoders.families import PAIR, TOKENIZER_FILE, CheckpointError, Family, open_tokenizer, read_family
 from export.errors import ExportError
 from vitrine.preprocess import decode_image
 from vitrine.repository import MANIFEST_FILE, identity_digest
@@ -86,9 +86,16 @@ def identify(family: Family, *, precisions: Mapping[str, str], calibration: str,
         text_length=dimensions.text_length,
         export_version=EXPORT_VERSION,
         weights=weights_digests(family),
-        tokenizer=file_digest(family.folder / TOKENIZER_FILE),
+        tokenizer=_tokenizer_digest(family),
         preprocessing=hashlib.sha256(pixels.tobytes()).hexdigest(),
     )
+
+
+def _tokenizer_digest(family: Family) -> str:
+    """Return the digest of the file, or of what a package's pieces become."""
+    if family.name == PAIR:
+        return hashlib.sha256(open_tokenizer(family).to_str().encode()).hexdigest()
+    return file_digest(family.folder / TOKENIZER_FILE)
 
 
 def weights_digests(family: Family) -> dict[str, str]:

@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from export.errors import ExportError
-from vitrine.tensors import MANIFEST_PARAMETER, ModelSpec
+from vitrine.tensors import FUSION_ENCODER, MANIFEST_PARAMETER, TEXT_ENCODER, ModelSpec
 
 Target = Literal["local", "onnxruntime", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -51,6 +51,34 @@ def resize(config: Config, spec: ModelSpec) -> None:
     warm = [(name, tensor) for warmup in config.model_warmup for name, tensor in warmup.inputs.items()]
     for name, tensor in [(t.name, t) for t in (*config.input, *config.output)] + warm:
         tensor.dims[:] = shapes[name]
+
+
+def read_text_in_fusion(config: Config, spec: ModelSpec) -> None:
+    """Give the fusion encoder the text encoder's embedding instead of tokens, in place; `spec` is of such a family.
+
+    The committed configurations are those of a fusion that reads tokens. An ensemble with such a fusion gets the text encoder as
+    a step before it; the fusion encoder gets the other input.
+    """
+    wanted = {tensor.name: tensor for tensor in spec.inputs}
+    for tensor in config.input:
+        if tensor.name == "token_ids" and "text_embedding" in wanted:
+            tensor.name, tensor.data_type = "text_embedding", model_config_pb2.TYPE_FP32
+    for warmup in config.model_warmup:
+        if "text_embedding" in wanted and "token_ids" in warmup.inputs:
+            warm = warmup.inputs["text_embedding"]
+            warm.CopyFrom(warmup.inputs["token_ids"])
+            warm.data_type = model_config_pb2.TYPE_FP32
+            del warmup.inputs["token_ids"]
+    steps = config.ensemble_scheduling.step
+    if [step.model_name for step in steps] == list(spec.steps):
+        return
+    fusion = next(step for step in steps if step.model_name == FUSION_ENCODER.name)
+    encode = type(fusion)(model_name=TEXT_ENCODER.name, model_version=-1)
+    encode.input_map["token_ids"] = fusion.input_map["token_ids"]
+    encode.output_map["text_embedding"] = "text_embedding"
+    del fusion.input_map["token_ids"]
+    fusion.input_map["text_embedding"] = "text_embedding"
+    steps.insert(len(steps) - 1, encode)
 
 
 def retarget_encoder(config: Config, target: Target) -> None:

@@ -19,8 +19,8 @@ from encoders.families import Family
 from encoders.pictures import drawn_pictures
 from encoders.retrieval import nearest, recalls
 from export.errors import ExportError
-from export.parity import Feeds, Run, run_in_batches
-from export.samples import family_tokenizer
+from export.parity import Run, run_in_batches
+from export.samples import family_tokenizer, fusion_feeds
 
 MAXIMUM_LOSS = 0.5
 """Points of R@10, in percent, that a precision may lose in any task."""
@@ -33,6 +33,8 @@ Recalls = Mapping[str, Mapping[str, float]]
 class HeldOut:
     """Pictures, and what is asked of them; n pictures, k captions of which the first are held out, m changes."""
 
+    family: Family
+    """Whose tokens and pixels these are."""
     pixels: NDArray[np.uint8]
     """(n, size, size, 3)."""
     captions: NDArray[np.int64]
@@ -60,6 +62,7 @@ def held_out(family: Family, work: Path, splits: Splits) -> HeldOut:
     size = family.dimensions.image_size
     stored = drawn_pictures("test", pictures, cache=work)
     return HeldOut(
+        family=family,
         pixels=np.stack([np.asarray(_resized(each, size)) for each in stored]),
         captions=np.array(captions),
         caption_ids=tokenizer(list(held)),
@@ -73,7 +76,7 @@ def measure_recalls(runs: Mapping[str, Run], asked: HeldOut) -> Recalls:
     """Search by text, by picture, and by picture and change, with the encoders that the runs are."""
     images = run_in_batches(runs["image_encoder"], {"pixels": asked.pixels})
     texts = run_in_batches(runs["text_encoder"], {"token_ids": asked.caption_ids})
-    changed: Feeds = {"reference_embedding": images[asked.sources], "token_ids": asked.change_ids}
+    changed = fusion_feeds(asked.family, runs["text_encoder"], images[asked.sources], asked.change_ids)
     composed = run_in_batches(runs["fusion_encoder"], changed)
     gallery, captions = torch.from_numpy(images), torch.from_numpy(asked.captions)
     held = (captions < len(texts)).nonzero().squeeze(1)

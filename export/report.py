@@ -187,5 +187,5 @@ def _runner(precision: Precision) -> str:
 
 
 def _unseen(networks: Networks, splits: Splits, *, rows: int) -> Mapping[str, Feeds]:
-    image_run = torch_run(networks.parts["image_encoder"])
-    return draw_samples(splits.iid, networks.family, image_run, rows=rows)
+    runs = {name: torch_run(network) for name, network in networks.parts.items()}
+    return draw_samples(splits.iid, networks.family, runs, rows=rows)

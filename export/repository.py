@@ -29,6 +29,7 @@ from export.model_config import (
     Target,
     WantedPrecision,
     read_config,
+    read_text_in_fusion,
     resize,
     retarget_encoder,
     stamp,
@@ -55,6 +56,7 @@ _CODE = (
     "encoders/paper/loading.py",
     "encoders/paper/networks.py",
     "encoders/paper/prompts.py",
+    "encoders/pair/*.py",
     "vitrine/tensors.py",
     "vitrine/preprocess.py",
     "vitrine/repository.py",
@@ -185,6 +187,7 @@ def _assemble(folder: Path, target: Target, family: Family, graphs: Graphs) -> I
 
 def _sized_config(spec: ModelSpec) -> Config:
     config = read_config(SOURCE / spec.name / CONFIG_FILE)
+    read_text_in_fusion(config, spec)
     resize(config, spec)
     return config
 

@@ -25,13 +25,23 @@ def family_tokenizer(family: Family) -> Tokenizer:
     return Tokenizer(open_tokenizer(family).to_str())
 
 
-def draw_samples(split: Split, family: Family, image_run: Run, *, rows: int) -> Mapping[str, Feeds]:
+def fusion_feeds(
+    family: Family, text_run: Run, references: NDArray[np.float32], token_ids: NDArray[np.int64]
+) -> Feeds:
+    """Return what the family's fusion encoder reads: references with tokens, or with the embeddings of the texts."""
+    if not family.dimensions.fusion_reads_text:
+        return {"reference_embedding": references, "token_ids": token_ids}
+    texts = run_in_batches(text_run, {"token_ids": token_ids})
+    return {"reference_embedding": references, "text_embedding": texts}
+
+
+def draw_samples(split: Split, family: Family, runs: Mapping[str, Run], *, rows: int) -> Mapping[str, Feeds]:
     """Return `rows` inputs of each encoder, by its name, from clusters all over the split.
 
     Args:
         split: whose products are drawn and described.
         family: decides the size of pictures and the tokens of texts.
-        image_run: embeds the pictures, which are the references of the fusion encoder.
+        runs: the image and text encoders, whose embeddings the fusion encoder reads.
         rows: a multiple of CLUSTER_SIZE.
     """
     tokenizer = family_tokenizer(family)
@@ -43,14 +53,13 @@ def draw_samples(split: Split, family: Family, image_run: Run, *, rows: int) -> 
     chosen = edges[:: max(1, len(edges) // rows)][:rows]
     size = family.dimensions.image_size
     pixels = np.stack([_pixels(spec, split.picture_seeds[0], size) for spec in specs])
-    references = run_in_batches(image_run, {"pixels": pixels})
+    references = run_in_batches(runs["image_encoder"], {"pixels": pixels})
+    changes = tokenizer([modification_text(edge.edit) for _, edge in chosen])
+    sources = references[[(first + edge.source) % len(specs) for first, edge in chosen]]
     return {
         "image_encoder": {"pixels": pixels},
         "text_encoder": {"token_ids": tokenizer([caption(spec) for spec in specs])},
-        "fusion_encoder": {
-            "reference_embedding": references[[(first + edge.source) % len(specs) for first, edge in chosen]],
-            "token_ids": tokenizer([modification_text(edge.edit) for _, edge in chosen]),
-        },
+        "fusion_encoder": fusion_feeds(family, runs["text_encoder"], sources, changes),
     }
 
 

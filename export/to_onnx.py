@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from encoders.checkpoint import load_encoders
-from encoders.families import FAMILY, CheckpointError, Family
+from encoders.families import FAMILY, PAIR, CheckpointError, Family
+from encoders.pair.checkpoint import load_pair
 from export.errors import ExportError
 from export.manifest import open_family
 from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec, TensorSpec, sized
@@ -106,6 +107,8 @@ def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
 def _read_parts(family: Family) -> Mapping[str, nn.Module]:
     if family.name == FAMILY:
         return load_encoders(family.folder).parts()
+    if family.name == PAIR:
+        return load_pair(family.folder).parts()
     # Imported here because transformers takes seconds, and our own weights do without.
     if family.name == "paper":
         from encoders.paper.loading import load_paper  # noqa: PLC0415

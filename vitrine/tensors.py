@@ -30,6 +30,8 @@ class Dimensions:
     image_size: int = IMAGE_SIZE
     text_length: int = TEXT_LENGTH
     embedding_dim: int = EMBEDDING_DIM
+    fusion_reads_text: bool = False
+    """Whether the fusion encoder takes the text encoder's embedding instead of tokens, so that words are embedded once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,21 @@ def sized(spec: ModelSpec, dimensions: Dimensions) -> ModelSpec:
         tuple(t if t == MANIFEST else replace(t, shape=shapes[t.dtype]) for t in tensors)
         for tensors in (spec.inputs, spec.outputs)
     )
-    return replace(spec, inputs=inputs, outputs=outputs)
+    if dimensions.fusion_reads_text:
+        inputs = tuple(
+            replace(_TEXT_EMBEDDING, shape=shapes["FP32"])
+            if spec.name == FUSION_ENCODER.name and t.name == _TOKEN_IDS.name
+            else t
+            for t in inputs
+        )
+    return replace(spec, inputs=inputs, outputs=outputs, steps=_steps(spec, dimensions))
+
+
+def _steps(spec: ModelSpec, dimensions: Dimensions) -> tuple[str, ...]:
+    if not dimensions.fusion_reads_text or FUSION_ENCODER.name not in spec.steps:
+        return spec.steps
+    place = spec.steps.index(FUSION_ENCODER.name)
+    return (*spec.steps[:place], TEXT_ENCODER.name, *spec.steps[place:])
 
 
 _IMAGE = TensorSpec("image", "BYTES", (1,))
@@ -73,6 +89,7 @@ _TEXT = TensorSpec("text", "BYTES", (1,))
 _PIXELS = TensorSpec("pixels", "UINT8", (IMAGE_SIZE, IMAGE_SIZE, 3))
 _TOKEN_IDS = TensorSpec("token_ids", "INT64", (TEXT_LENGTH,))
 _REFERENCE = TensorSpec("reference_embedding", "FP32", (EMBEDDING_DIM,))
+_TEXT_EMBEDDING = TensorSpec("text_embedding", "FP32", (EMBEDDING_DIM,))
 EMBEDDING = TensorSpec("embedding", "FP32", (EMBEDDING_DIM,))
 TEXT_CUT = TensorSpec("text_cut", "BOOL", (1,))
 """Whether a text is longer than what the encoder reads."""
@@ -85,9 +102,7 @@ QUERY_PREPARE = ModelSpec("query_prepare", (_IMAGE, _TEXT), (_PIXELS, _TOKEN_IDS
 IMAGE_ENCODER = ModelSpec(
     "image_encoder", (_PIXELS,), (TensorSpec("image_embedding", "FP32", (EMBEDDING_DIM,)),)
 )
-TEXT_ENCODER = ModelSpec(
-    "text_encoder", (_TOKEN_IDS,), (TensorSpec("text_embedding", "FP32", (EMBEDDING_DIM,)),)
-)
+TEXT_ENCODER = ModelSpec("text_encoder", (_TOKEN_IDS,), (_TEXT_EMBEDDING,))
 FUSION_ENCODER = ModelSpec(
     "fusion_encoder",
     (_REFERENCE, _TOKEN_IDS),

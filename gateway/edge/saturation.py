@@ -29,12 +29,13 @@ RETRY_S = 0.5
 """After which those come back who are refused."""
 
 _LOOK_S = 0.05
-_LOOKS = 4
+_ONSET, _LOOKS = 10, 4
 _WAIT_S = 0.05
-"""Where calls wait longer than this before they are taken, at every look, the process has no time left."""
+"""Where calls wait longer than this before they are taken, at so many looks in a row, the process has no time left: more of
+them before the first refusal, for a burst is taken in meanwhile, than while there are refusals."""
 _TELL_S = 1.0
 """Between two lines in the log."""
-_LEAST = 4
+_LEAST = 8
 """Searches that are let in however long the row is."""
 _RESERVE = 2
 """Those who have nothing in the house exceed the limit by this part of it at most: one caller's crowd keeps nobody out."""
@@ -48,7 +49,7 @@ class Saturation:
     def __init__(self, *, maximum: int) -> None:
         self._rule = AimdLimit(maximum=maximum, minimum=min(_LEAST, maximum))
         self._inside: Counter[str] = Counter()
-        self._waits: deque[float] = deque(maxlen=_LOOKS)
+        self._waits: deque[float] = deque(maxlen=_ONSET)
         self._refused = 0
         self.limit = maximum
         self.inside = 0
@@ -97,7 +98,8 @@ class Saturation:
     def learn(self, wait_s: float) -> None:
         """Move the limit by how long a call that comes now waits outside, in seconds."""
         self._waits.append(wait_s)
-        late = len(self._waits) == _LOOKS and min(self._waits) > _WAIT_S
+        looks = _ONSET if self.limit == self._rule.maximum else _LOOKS
+        late = len(self._waits) == _ONSET and min([*self._waits][-looks:]) > _WAIT_S
         # What is inside made it late, not the limit, which may not have been reached for hours.
         limit = min(self.limit, max(self.inside, _LEAST)) if late else self.limit
         self.limit = self._rule.after(limit, in_flight=self.inside, overloaded=late)

@@ -190,7 +190,8 @@ class Load:
 
     async def _delete(self, id_: str) -> None:
         held = self.index.held[id_]
-        held.delete_sent = time.monotonic()
+        # A rebuild may have left it out already: what may be gone stays so.
+        held.delete_sent = min(held.delete_sent, time.monotonic())
         request = catalogue_pb2.DeleteProductsRequest(product_ids=[id_])
         sample = Sample(kind=DELETE, status=OK, begun=0, ended=0, deadline_s=WRITE_DEADLINE_S)
 
@@ -199,7 +200,7 @@ class Load:
             return sample
 
         if (await self._timed(sample, call)).status == OK:
-            held.delete_acknowledged = time.monotonic()
+            held.delete_acknowledged = min(held.delete_acknowledged, time.monotonic())
 
 
 def wrong_answers(samples: Sequence[Sample], material: Material, index: ExactIndex) -> list[str]:

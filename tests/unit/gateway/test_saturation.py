@@ -20,7 +20,7 @@ PRODUCTS = (product("p1", "red dress"),)
 LATE_S, AT_ONCE_S = 0.5, 0.0
 
 
-def learnt(saturation: Saturation, wait_s: float, *, looks: int = 4) -> int:
+def learnt(saturation: Saturation, wait_s: float, *, looks: int = 10) -> int:
     for _ in range(looks):
         saturation.learn(wait_s)
     return saturation.limit
@@ -40,15 +40,15 @@ def test_a_standing_wait_bounds_what_is_inside() -> None:
     with inside(saturation, 20):
         assert learnt(saturation, LATE_S) == 18
         assert saturation.is_full_for("crowd")
-        assert learnt(saturation, LATE_S, looks=40) == 4
-        assert learnt(saturation, AT_ONCE_S, looks=30) == 34
+        assert learnt(saturation, LATE_S, looks=40) == 8
+        assert learnt(saturation, AT_ONCE_S, looks=30) == 38
         assert not saturation.is_full_for("crowd")
 
 
 def test_a_burst_that_is_taken_in_is_no_sign() -> None:
-    """One look at a long row, or three, move nothing: the least of four decides."""
+    """Nine looks at a long row move nothing; ten do."""
     saturation = Saturation(maximum=512)
-    for wait_s in (LATE_S, LATE_S, LATE_S, AT_ONCE_S) * 5:
+    for wait_s in (*(LATE_S,) * 9, AT_ONCE_S) * 5:
         saturation.learn(wait_s)
     assert saturation.limit == 512
 

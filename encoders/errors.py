@@ -1,0 +1,5 @@
+"""What goes wrong with weights."""
+
+
+class CheckpointError(ValueError):
+    """The weights cannot be used; says which file and why."""

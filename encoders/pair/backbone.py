@@ -1,0 +1,144 @@
+"""EfficientNet-Lite0, the image backbone: a ConvNet without squeeze-and-excitation or swish, made for fixed-point hardware.
+
+Tan and Le (2019, "EfficientNet: Rethinking model scaling for convolutional neural networks") and Google's release of the Lite
+variants. The weights come from TensorFlow, whose SAME padding puts the odd row at the end; the layers keep to it.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from encoders.errors import CheckpointError
+from encoders.pair.packages import BACKBONE, packaged
+
+FEATURES = 1_280
+
+_STEM = 32
+_EPSILON = 1e-3
+_STAGES = (
+    # repeats, kernel, stride, expansion, channels
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_MEAN, _DEVIATION = 127.0, 128.0
+"""Of the bytes of a channel, as Google's release normalises them."""
+
+
+class SamePadding(nn.Module):
+    """Zeros around a map of even height and width, so that a strided convolution halves it as TensorFlow does."""
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        total = kernel - stride
+        self.sides = (total // 2, total - total // 2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the padded maps."""
+        return functional.pad(maps, (*self.sides, *self.sides))
+
+
+def _convolution(
+    channels_in: int, channels_out: int, kernel: int, *, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    layers: list[nn.Module] = [] if kernel == 1 else [SamePadding(kernel, stride)]
+    return nn.Sequential(
+        *layers,
+        nn.Conv2d(channels_in, channels_out, kernel, stride, groups=groups, bias=False),
+        nn.BatchNorm2d(channels_out, eps=_EPSILON),
+    )
+
+
+class InvertedResidual(nn.Module):
+    """Expansion, depthwise convolution and projection, with a shortcut where the shape allows one (MobileNetV2)."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, *, kernel: int, stride: int, expansion: int
+    ) -> None:
+        super().__init__()
+        width = channels_in * expansion
+        self.expand: nn.Module = nn.Identity()
+        if expansion != 1:
+            self.expand = nn.Sequential(*_convolution(channels_in, width, 1), nn.ReLU6())
+        self.depthwise = nn.Sequential(
+            *_convolution(width, width, kernel, stride=stride, groups=width), nn.ReLU6()
+        )
+        self.project = _convolution(width, channels_out, 1)
+        self.is_residual = stride == 1 and channels_in == channels_out
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the block's maps."""
+        out: Tensor = self.project(self.depthwise(self.expand(maps)))
+        return out + maps if self.is_residual else out
+
+
+class Backbone(nn.Module):
+    """Bytes to the 1,280 features before the classes of ImageNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*_convolution(3, _STEM, 3, stride=2), nn.ReLU6())
+        blocks: list[nn.Module] = []
+        width = _STEM
+        for repeats, kernel, stride, expansion, channels in _STAGES:
+            for repeat in range(repeats):
+                blocks.append(
+                    InvertedResidual(
+                        width, channels, kernel=kernel, stride=1 if repeat else stride, expansion=expansion
+                    )
+                )
+                width = channels
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(*_convolution(width, FEATURES, 1), nn.ReLU6())
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return float32 features (n, FEATURES) of uint8 pixels (n, IMAGE_SIZE, IMAGE_SIZE, 3), RGB."""
+        maps = (pixels.float().permute(0, 3, 1, 2) - _MEAN) / _DEVIATION
+        features: Tensor = self.head(self.blocks(self.stem(maps))).mean((2, 3))
+        return features
+
+
+def load_backbone() -> Backbone:
+    """Read the pretrained backbone, in evaluation mode.
+
+    Raises:
+        CheckpointError: the package is missing, or not the one that is meant, or its tensors are others.
+    """
+    path = packaged(BACKBONE)
+    backbone = Backbone()
+    try:
+        given = torch.load(path, weights_only=True, map_location="cpu")
+        backbone.load_state_dict(_renamed(given, backbone))
+    except (RuntimeError, KeyError, StopIteration, ValueError) as error:
+        raise CheckpointError(f"{path}: not the tensors of EfficientNet-Lite0: {error}") from None
+    return backbone.eval()
+
+
+def _renamed(given: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
+    """Give the tensors our names: both list the same layers in the order in which they are passed.
+
+    Raises:
+        ValueError: there are more or fewer of them.
+    """
+    theirs = [(name, tensor) for name, tensor in given.items() if not name.startswith("_fc")]
+    theirs.sort(key=lambda each: _place(each[0]))
+    names = list(backbone.state_dict())
+    return dict(zip(names, (tensor for _, tensor in theirs), strict=True))
+
+
+_ORDER = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+
+
+def _place(name: str) -> tuple[int, int]:
+    """Return where a layer stands: stem, blocks by number, head; the tensors of one keep their order."""
+    if not name.startswith("_blocks"):
+        layer = name.split(".", maxsplit=1)[0]
+        return {"_conv_stem": (-2, 0), "_bn0": (-1, 0), "_conv_head": (1_000, 0), "_bn1": (1_001, 0)}[layer]
+    _, number, layer, _ = name.split(".")
+    return int(number), _ORDER.index(layer)
