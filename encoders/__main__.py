@@ -13,6 +13,8 @@ from encoders.comparison.neighbourhoods import make_protocol
 from encoders.comparison.training import Budget
 from encoders.css import compare as css
 from encoders.fashion200k import Fashion200kError
+from encoders.paper.command import OUT as PAPER_OUT
+from encoders.paper.command import paper_options, train_paper
 from encoders.results import digest_of_files, is_measured, write_result
 
 WEIGHTS = Path("encoders/weights/small")
@@ -31,20 +33,41 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option("--family", type=click.Choice(["small", "paper"]), default="small", show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    help="paper: Fashion200K's folder, or any catalogue; small draws its own.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help=f"[{WEIGHTS}; paper: {PAPER_OUT}]")
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 @click.option("--seed", default=training.Settings().seed, show_default=True)
 @click.option("--joint-steps", default=training.Settings().joint_steps, show_default=True)
 @click.option("--text-steps", default=training.Settings().text_steps, show_default=True)
 @click.option("--fusion-steps", default=training.Settings().fusion_steps, show_default=True)
-def train(*, out: Path, work: Path, seed: int, joint_steps: int, text_steps: int, fusion_steps: int) -> None:
-    """Train on the procedural catalogue; goes on where an earlier run stopped."""
+@paper_options
+def train(
+    *,
+    family: str,
+    data: Path | None,
+    out: Path | None,
+    work: Path,
+    seed: int,
+    joint_steps: int,
+    text_steps: int,
+    fusion_steps: int,
+    **paper: Any,
+) -> None:
+    """Train a family; goes on where an earlier run stopped."""
+    if family == "paper":
+        train_paper(out, data, work=work, seed=seed, **paper)
+        return
     from encoders.train import train as run  # noqa: PLC0415 - the renderer loads slowly
 
     settings = training.Settings(
         seed=seed, joint_steps=joint_steps, text_steps=text_steps, fusion_steps=fusion_steps
     )
-    run(out, work, settings, make_splits(seed=seed).train)
+    run(out or WEIGHTS, work, settings, make_splits(seed=seed).train)
 
 
 @main.command()
@@ -135,6 +158,7 @@ def fashion200k(*, data: Path, weights: Path, out: Path | None, again: bool) -> 
         digest_of_data,
         evaluate_fashion200k,
         read_benchmark,
+        read_training,
     )
 
     try:
@@ -147,6 +171,7 @@ def fashion200k(*, data: Path, weights: Path, out: Path | None, again: bool) -> 
             "weights": str(weights),
             "weights_digest": _digest_of(weights),
             "counts": benchmark.counts(),
+            **read_training(weights),
         }
         path = out or RESULTS / f"fashion200k-{benchmark.data}.json"
         if _is_measured(path, params, again=again):

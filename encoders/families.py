@@ -37,6 +37,8 @@ TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 RETRIEVAL_FILE = "retrieval.safetensors"
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
+TRAINING_FILE = "training.json"
+"""What the run was: base, data, settings, losses."""
 
 _RGB = 3
 
@@ -171,10 +173,6 @@ def _ours(folder: Path) -> Family:
     )
 
 
-<<<<<<< HEAD
-def _pretrained(folder: Path, *, text_length: int = 0, embedding_dim: int = 0) -> Family:
-    """Read a checkpoint of transformers; the lengths are those of a BLIP-2 that was not trained for retrieval yet."""
-=======
 def _pair(folder: Path, card: Mapping[str, Any]) -> Family:
     path = folder / CARD_FILE
     sizes = card.get("sizes")
@@ -203,8 +201,8 @@ def _our_weights(folder: Path) -> dict[str, Path]:
     return weights
 
 
-def _pretrained(folder: Path) -> Family:
->>>>>>> main
+def _pretrained(folder: Path, *, text_length: int = 0, embedding_dim: int = 0) -> Family:
+    """Read a checkpoint of transformers; the lengths are those of a BLIP-2 that was not trained for retrieval yet."""
     path = folder / CONFIG_FILE
     stated = read_json(path)
     name = PRETRAINED.get(str(stated.get("model_type")))

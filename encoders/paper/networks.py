@@ -45,7 +45,9 @@ class Projections(nn.Module):
 
     def tokens_of(self, embedding: Tensor) -> Tensor:
         """Return what is left in an embedding (n, d) of the tokens that it was made of: (n, queries, query_width)."""
-        shares = torch.unflatten(embedding, 1, (-1, self.reference.in_features))
+        shares = torch.unflatten(embedding, 1, (-1, self.reference.in_features)).to(
+            self.reference.weight.dtype
+        )
         tokens: Tensor = self.reference(shares) + self.centre
         return tokens
 
@@ -196,6 +198,12 @@ class PaperNetworks:
     image: PaperImageEncoder
     text: PaperTextEncoder
     fusion: PaperFusion
+
+    def evaluated(self) -> "PaperNetworks":
+        """Return these networks, in evaluation mode."""
+        for part in (self.image, self.text, self.fusion):
+            part.eval()
+        return self
 
 
 def join_networks(blip: Any, projections: Projections, family: Family, prompts: PromptIds) -> PaperNetworks:

@@ -19,6 +19,7 @@ from encoders.families import (
     RETRIEVAL_FILE,
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
+    TRAINING_FILE,
     CheckpointError,
     Family,
     open_tokenizer,
@@ -30,11 +31,9 @@ from encoders.paper.features import open_features
 from encoders.paper.loading import PROMPTS, new_projections, read_blip
 from encoders.paper.networks import join_networks
 from encoders.paper.prompts import Prompts
-from encoders.paper.training import Settings, Steps, Trainee, adapt, start_projections
+from encoders.paper.training import Settings, Steps, Trainee, adapt, move, start_projections
 from encoders.progress import History, plot_history
 from encoders.stages import new_stage, run_stage
-
-REPORT_FILE = "training.json"
 
 _PUBLISHED = (
     CONFIG_FILE,
@@ -75,6 +74,7 @@ def train(
     torch.manual_seed(settings.seed)
     networks = join_networks(blip, new_projections(blip, family), family, ids)
     trainee = adapt(networks, settings)
+    move(trainee)
     features = open_features(
         examples.pictures,
         networks.image,
@@ -98,8 +98,10 @@ def _check_out(out: Path, checkpoint: Path | None) -> None:
     """Refuse a folder of something else, whose files would be replaced."""
     if checkpoint is not None and out.resolve() == checkpoint.resolve():
         return
-    if out.exists() and any(out.iterdir()) and not (out / REPORT_FILE).exists():
-        raise CheckpointError(f"{out}: is not empty and holds no {REPORT_FILE} of ours; choose another folder")
+    if out.exists() and any(out.iterdir()) and not (out / TRAINING_FILE).exists():
+        raise CheckpointError(
+            f"{out}: is not empty and holds no {TRAINING_FILE} of ours; choose another folder"
+        )
 
 
 def _small_base(examples: Examples, work: Path, *, seed: int) -> Path:
@@ -177,5 +179,5 @@ def _report(
         },
         "environment": describe_environment(),
     }
-    (out / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (out / TRAINING_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     plot_history(history, out / "loss.png")

@@ -34,21 +34,24 @@ _TUNED_PARTS = ("qformer.", "query_tokens", "language_projection.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The length and pace of a run; the values are ours, since the paper's are not known to us."""
+    """The length and pace of a run; the usual values stand with the command's options.
 
-    seed: int = 7
-    steps: int = 20_000
-    turns: int = 64
+    They are ours, since the paper's are not known to us.
+    """
+
+    seed: int
+    steps: int
+    turns: int
     """Of a step."""
-    rate: float = 1e-4
-    text_length: int = 48
+    rate: float
+    text_length: int
     """Tokens of a text; those of a caption that is said are as many."""
-    embedding_dim: int = 768
-    lora_rank: int = 16
+    embedding_dim: int
+    lora_rank: int
+    lora_layers: tuple[str, ...]
+    """Linear layers of the T5 that are adapted, by the last part of their names."""
     lora_alpha: int = 32
     lora_dropout: float = 0.05
-    lora_layers: tuple[str, ...] = ("q", "v")
-    """Linear layers of the T5 that are adapted, by the last part of their names."""
     generation_weight: float = 0.2
     """Of language modelling beside the contrasts."""
 
@@ -83,11 +86,7 @@ class Trainee:
 
 
 def adapt(networks: PaperNetworks, settings: Settings) -> Trainee:
-    """Put a LoRA into the T5, freeze all that is not trained, and move everything to the device that trains.
-
-    Where that is a GPU, frozen weights are bfloat16 there; what is trained stays float32.
-    """
-    blip = networks.blip
+    """Put a LoRA into the T5, and freeze all that is not trained."""
     layers = "|".join(settings.lora_layers)
     config = peft.LoraConfig(
         r=settings.lora_rank,
@@ -95,22 +94,58 @@ def adapt(networks: PaperNetworks, settings: Settings) -> Trainee:
         lora_dropout=settings.lora_dropout,
         target_modules=rf"language_model\.(encoder|decoder)\..*\.({layers})",
     )
-    if device().type == "cuda":
-        blip.to(torch.bfloat16)
-    adapted = peft.get_peft_model(blip, config)
     trainee = Trainee(
         networks=networks,
-        adapted=adapted,
+        adapted=peft.get_peft_model(networks.blip, config),
         scales=nn.ParameterDict({name: new_scale() for name in ("change", "caption")}),
     )
-    for name, parameter in blip.named_parameters():
+    for name, parameter in networks.blip.named_parameters():
         parameter.requires_grad = name.startswith(_TUNED_PARTS) or "lora_" in name
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    for part in (blip, networks.image, networks.fusion):
-        part.to(device())
     trainee.to_mode(training=False)
     return trainee
+
+
+def move(trainee: Trainee) -> None:
+    """Move everything to the device that trains.
+
+    Where that is a GPU, frozen weights are bfloat16 there; what is trained stays float32.
+    """
+    networks = trainee.networks
+    for parameter in networks.blip.parameters():
+        if device().type == "cuda" and not parameter.requires_grad:
+            parameter.data = parameter.data.bfloat16()
+    for part in (networks.blip, networks.image, networks.fusion):
+        part.to(device())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What the networks make of n turns."""
+
+    images: Tensor
+    """float32 (2n, d): the pictures of the outcomes, then those of the sources."""
+    composed: Tensor
+    """float32 (n, d)."""
+    titles: Tensor
+    """float32 (n, d): the outcomes' captions."""
+    said: Tensor
+    """A scalar: the cross-entropy of saying the captions after picture and words."""
+
+
+def answer(networks: PaperNetworks, states: Tensor, changes: Tensor, captions: Tensor) -> Answers:
+    """Run the networks on n turns.
+
+    Args:
+        networks: all three.
+        states: of the ViT, (2n, patches + 1, width): of the outcomes, then of the sources.
+        changes: int64 token ids (n, length) of the words that change a source.
+        captions: int64 token ids (n, length) of the outcomes' captions.
+    """
+    images = networks.projections.embed(networks.image.tokens(states))
+    changed = networks.fusion.read(images[len(changes) :], changes)
+    labels = captions.masked_fill(captions == networks.text.pad_id, IGNORED)
+    composed, said = networks.text.answer_and_say(*changed, labels)
+    return Answers(images=images, composed=composed, titles=networks.text(captions), said=said)
 
 
 @torch.no_grad()
@@ -163,19 +198,21 @@ class Steps:
         networks, scales = self._trainee.networks, self._trainee.scales
         targets = [turn.target for turn in turns]
         shown = targets + [turn.source for turn in turns]
+        states = self._features.read(shown).float()
+        changes = self._ids([turn.text for turn in turns])
         captions = self._ids([self._examples.captions[row] for row in targets])
-        labels = captions.masked_fill(captions == networks.text.pad_id, IGNORED)
         with torch.autocast(device().type, torch.bfloat16, enabled=device().type == "cuda"):
-            images = networks.projections.embed(networks.image.tokens(self._features.read(shown).float()))
-            changed = networks.fusion.read(images[len(turns) :], self._ids([turn.text for turn in turns]))
-            composed, said = networks.text.answer_and_say(*changed, labels)
-            titles = networks.text(captions)
+            made = answer(networks, states, changes, captions)
         looks, texts = (self._same(numbers, targets, shown) for numbers in (self._looks, self._captions))
-        backwards = contrastive_loss(images[: len(turns)], titles, texts[:, : len(turns)], scales["caption"])
+        outcomes = slice(len(turns))
+        forwards = contrastive_loss(made.titles, made.images, texts, scales["caption"])
+        backwards = contrastive_loss(
+            made.images[outcomes], made.titles, texts[:, outcomes], scales["caption"]
+        )
         return {
-            "change": contrastive_loss(composed, images, looks, scales["change"]),
-            "caption": (contrastive_loss(titles, images, texts, scales["caption"]) + backwards) / 2,
-            "said": self._settings.generation_weight * said,
+            "change": contrastive_loss(made.composed, made.images, looks, scales["change"]),
+            "caption": (forwards + backwards) / 2,
+            "said": self._settings.generation_weight * made.said,
         }
 
     def _ids(self, texts: Sequence[str]) -> Tensor:
