@@ -14,7 +14,7 @@ from encoders.comparison.training import Budget
 from encoders.css import compare as css
 from encoders.fashion200k import Fashion200kError
 from encoders.paper.command import OUT as PAPER_OUT
-from encoders.paper.command import paper_options, train_paper
+from encoders.paper.command import paper_cost, paper_options, train_paper
 from encoders.results import digest_of_files, is_measured, write_result
 
 WEIGHTS = Path("encoders/weights/small")
@@ -30,6 +30,9 @@ _AGAIN = click.option(
 @click.group()
 def main() -> None:
     """Train and evaluate the image, text and fusion encoders."""
+
+
+main.add_command(paper_cost)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """The options of `python -m encoders train --family paper`."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from encoders.families import CheckpointError
+from encoders.results import write_result
 
 OUT = Path("build/paper")
 
@@ -112,3 +114,20 @@ def train_paper(
         )
     except (CheckpointError, TrainingDataError) as error:
         raise click.ClickException(str(error)) from None
+
+
+@click.command("paper-cost")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("benchmarks/results/paper-cost.json"),
+    show_default=True,
+)
+def paper_cost(out: Path) -> None:
+    """Count what `train --family paper` costs with BLIP-2 FlanT5-XL and Fashion200K; needs neither."""
+    from encoders.paper.cost import Assumptions, count_cost  # noqa: PLC0415 - slow, as above
+    from encoders.paper.training import Settings  # noqa: PLC0415
+
+    results = count_cost(Settings(seed=7, **_PRETRAINED), Assumptions())
+    write_result(out, {"benchmark": "paper-cost", "size": "BLIP-2 FlanT5-XL"}, results)
+    click.echo(json.dumps(results, indent=2))

@@ -93,6 +93,8 @@ def _trainee(settings: Settings) -> Trainee:
     blip = Blip2ForConditionalGeneration._from_config(  # noqa: SLF001 - its only way to say how attention is computed
         Blip2Config(text_config=t5.to_dict()), attn_implementation="eager"
     )
+    # The published one keeps it apart from the table of words; transformers learns that from the weights alone.
+    blip.language_model.lm_head = nn.Linear(t5.d_model, t5.vocab_size, bias=False)
     family = Family(
         name="paper",
         folder=Path(),
