@@ -171,11 +171,14 @@ bench: setup ## Measure latency and throughput; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks load
 	@$(BIN)/python -m benchmarks report
 
-quality: setup ## Compare fusion designs; Fashion200K's protocol
+quality: setup ## Compare fusion designs; Fashion200K's protocol; real photographs with DATA=PATH
 	@$(BIN)/python -m encoders compare
 	@$(BIN)/python -m encoders css
 	@$(BIN)/python -m catalogue build --layout fashion200k --out build/fashion200k
 	@$(BIN)/python -m encoders fashion200k --data build/fashion200k
+	@$(if $(DATA),for weights in encoders/weights/*/; do \
+		$(BIN)/python -m encoders photographs $(DATA:%=--data %) --weights $$weights || exit 1; done, \
+		echo "Real photographs are left out: make quality DATA=PATH measures on a catalogue, or a folder of several.")
 	@$(BIN)/python -m benchmarks report
 
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL

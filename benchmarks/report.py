@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks import reliability
+from benchmarks.photographs import photographs_section
 from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
 from benchmarks.tables import (
     Document,
@@ -92,6 +93,7 @@ def _rendered() -> str:
     )
     sections = {
         "encoders": encoders,
+        "photographs": [photographs_section(_found("photographs-*.json"))],
         "designs": designs,
         "css": css,
         "fashion200k": fashion200k,
@@ -100,6 +102,10 @@ def _rendered() -> str:
     }
     joined = {name: list(chain.from_iterable(parts)) or _NONE_YET for name, parts in sections.items()}
     return fill(_text(DOCUMENT), {"load": load, **joined})
+
+
+def _found(pattern: str) -> dict[str, Document]:
+    return {path.name: _read(path) for path in sorted(RESULTS.glob(pattern))}
 
 
 def _plots() -> dict[Path, tuple[Path, Plot]]:

@@ -25,7 +25,7 @@ def load_section(name: str, document: Document, earlier: Mapping[str, Document],
         f"a rate; each request has {params['deadline_s']:g} s."
     )
     return [
-        *_origin(name, document),
+        *origin(name, document),
         "",
         f"![Throughput, latency and CPU by kind of query]({plot})",
         "",
@@ -34,7 +34,7 @@ def load_section(name: str, document: Document, earlier: Mapping[str, Document],
         "Each client has one request under way.",
         method,
         "",
-        *_table(["query", "clients", *_FIGURES], [[*_labels(case), *_figures(case)] for case in closed]),
+        *table(["query", "clients", *_FIGURES], [[*_labels(case), *_figures(case)] for case in closed]),
         "",
         "### Open loop: latency at a given rate",
         "",
@@ -42,7 +42,7 @@ def load_section(name: str, document: Document, earlier: Mapping[str, Document],
         "Latency counts from the moment at which a request was meant to be sent: one that had to wait has waited.",
         "Lag is how late the generator sent (p99).",
         "",
-        *_table(
+        *table(
             ["query", "offered/s", *_FIGURES, "lag ms"],
             [
                 [*_labels(case), *_figures(case), _number(case["pooled"]["lag_ms"].get("p99"))]
@@ -87,24 +87,24 @@ def designs_section(name: str, document: Document, plot: str) -> list[str]:
         for each, figures in designs.items()
     ]
     return [
-        *_origin(name, document),
+        *origin(name, document),
         "",
         method,
         "",
         f"![Recall of the fusion designs]({plot})",
         "",
-        *_table(["design", "million parameters", "runs", *cuts, "R@1 in validation"], rows),
+        *table(["design", "million parameters", "runs", *cuts, "R@1 in validation"], rows),
         "",
         "### R@1 by kind of question",
         "",
-        *_table(["design", *map(_words, kinds)], by_kind),
+        *table(["design", *map(_words, kinds)], by_kind),
         "",
         "### What wrong answers are wrong in, and what the towers see",
         "",
         "Percent of the wrong first answers that differ from the wanted product in this slot; an answer may in several.",
         f"Below them: how many pictures' values linear classifiers read from the embedding ({_number(read['every slot'])} percent: all values of a picture).",
         "",
-        *_table(
+        *table(
             ["first answers of", *slots],
             [
                 *(
@@ -138,7 +138,7 @@ def css_section(name: str, document: Document) -> list[str]:
     ]
     rows.append(["oracle description", "1", *(_number(oracle[cut]) for cut in cuts), *("-" for _ in kinds)])
     header = ["design", "runs", *cuts, *(f"R@1, {kind}" for kind in kinds)]
-    return [*_origin(name, document), "", method, "", *_table(header, rows)]
+    return [*origin(name, document), "", method, "", *table(header, rows)]
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -149,7 +149,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 def encoders_section(name: str, document: Document) -> list[str]:
     """Return one table for each task of the encoders' evaluation; the figures are percents unless they are counts."""
-    lines = _origin(name, document)
+    lines = origin(name, document)
     for task, sets in document["results"].items():
         columns = list(dict.fromkeys(figure for figures in sets.values() for figure in figures))
         rows = [
@@ -160,33 +160,33 @@ def encoders_section(name: str, document: Document) -> list[str]:
             "",
             f"### {_words(task).capitalize()}",
             "",
-            *_table(["queries", *map(_words, columns)], rows),
+            *table(["queries", *map(_words, columns)], rows),
         ]
     return lines
 
 
 def several_pictures_section(name: str, document: Document) -> list[str]:
     """Return the recalls of each way to index a product with several pictures, by kind of product."""
-    lines = _origin(name, document)
+    lines = origin(name, document)
     for kind, ways in document["results"].items():
         recalls = {way: figures for way, figures in ways.items() if way != "products"}
         cuts = list(next(iter(recalls.values())))
         rows = [[_words(way), *(f"{figures[cut]:.1f}" for cut in cuts)] for way, figures in recalls.items()]
         heading = f"### {_words(kind).capitalize()}: {ways['products']['count']:,} products"
-        lines += ["", heading, "", *_table(["way to index", *cuts], rows)]
+        lines += ["", heading, "", *table(["way to index", *cuts], rows)]
     return lines
 
 
 def precisions_section(name: str, document: Document) -> list[str]:
     """Return what each precision loses and how large it is, then how fast each way to run an encoder is."""
     results, rows = document["results"], document["params"]["parity_rows"]
-    lines = [*_origin(name, document), "", "### Recall, and the points lost", ""]
+    lines = [*origin(name, document), "", "### Recall, and the points lost", ""]
     recall = [
         [each, _words(task), *(f"{recalls[cut]:.2f}" for cut in ("R@1", "R@10")), *_lost(figures, task)]
         for each, figures in results["recall"].items()
         for task, recalls in figures["recall"].items()
     ]
-    lines += _table(["precision", "query", "R@1", "R@10", "R@1 lost", "R@10 lost"], recall)
+    lines += table(["precision", "query", "R@1", "R@10", "R@1 lost", "R@10 lost"], recall)
     parity = [
         [
             _words(encoder),
@@ -199,7 +199,7 @@ def precisions_section(name: str, document: Document) -> list[str]:
     ]
     header = ["encoder", "precision", "MB", "cosine, least", "cosine, mean", "alone or in a batch"]
     lines += ["", "### Size and parity", "", f"Cosines to torch of {rows} unseen inputs, row by row."]
-    lines += ["", *_table(header, parity), "", "### Speed of one thread", ""]
+    lines += ["", *table(header, parity), "", "### Speed of one thread", ""]
     lines += ["Milliseconds are wall-clock: the median run, and the best. Rows a second are of CPU time.", ""]
     cases = results["timing"]
     batches = list(dict.fromkeys(case["batch"] for case in cases))
@@ -209,7 +209,7 @@ def precisions_section(name: str, document: Document) -> list[str]:
         [_words(encoder), runner, *(_speed(timed[encoder, runner, batch]) for batch in batches)]
         for encoder, runner in runners
     ]
-    lines += _table(["encoder", "run by", *(f"batch {batch}" for batch in batches)], speed)
+    lines += table(["encoder", "run by", *(f"batch {batch}" for batch in batches)], speed)
     return lines + _served(results["choice"])
 
 
@@ -227,7 +227,7 @@ def _served(choice: Mapping[str, Any]) -> list[str]:
         "The fastest that passes: rows a CPU second against ONNX Runtime fp32, the geometric mean over the batches.",
         f"Together these lose against torch, in points of R@1 and R@10: {lost}.",
         "",
-        *_table(["encoder", "precision", "times as fast as fp32"], rows),
+        *table(["encoder", "precision", "times as fast as fp32"], rows),
     ]
 
 
@@ -240,7 +240,7 @@ def _speed(case: Mapping[str, Any]) -> str:
     return f"{_number(case['median_ms'])} ms (best {_number(case['best_ms'])}), {_number(case['rows_per_cpu_s'])}/s"
 
 
-def _origin(name: str, document: Document) -> list[str]:
+def origin(name: str, document: Document) -> list[str]:
     """Return where the figures come from."""
     environment = document["environment"]
     cpu = environment.get("cpu") or environment.get("processor") or "unknown processor"
@@ -292,7 +292,7 @@ def _cpu_table(cases: Sequence[Mapping[str, Any]]) -> list[str]:
         used = case["pooled"]["cpu_ms_per_answer"]
         total = sum(used.get(name) or 0 for name in serving)
         rows.append([*_labels(case), _number(total), *(_number(used.get(name)) for name in processes)])
-    return _table(["query", "clients", "service", *processes], rows)
+    return table(["query", "clients", "service", *processes], rows)
 
 
 def _earlier(earlier: Mapping[str, Document]) -> list[str]:
@@ -303,7 +303,7 @@ def _earlier(earlier: Mapping[str, Document]) -> list[str]:
         [f"[{name}](../benchmarks/results/{name})", *_ceilings(document)]
         for name, document in earlier.items()
     ]
-    return ["", "### Before", "", *_table(["result", "commit", "answers/s at the most clients"], rows)]
+    return ["", "### Before", "", *table(["result", "commit", "answers/s at the most clients"], rows)]
 
 
 def _ceilings(document: Document) -> list[str]:
@@ -317,7 +317,8 @@ def _ceilings(document: Document) -> list[str]:
     return [document["environment"].get("commit") or "-", "; ".join(reached)]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in Markdown."""
     lines = [f"| {' | '.join(header)} |", f"|{'|'.join('---' for _ in header)}|"]
     return lines + [f"| {' | '.join(row)} |" for row in rows]
 

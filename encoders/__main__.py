@@ -21,6 +21,7 @@ WEIGHTS = Path("encoders/weights/small")
 WORK = Path("build/train")
 RESULTS = Path("benchmarks/results")
 SHEET = Path("docs/pictures/failures.jpg")
+PHOTOGRAPHS = Path("build/photographs")
 
 _AGAIN = click.option(
     "--again", is_flag=True, help="Measure even where the result holds figures of these weights and data."
@@ -203,6 +204,37 @@ def several_pictures(*, weights: Path, work: Path, out: Path, seed: int) -> None
         raise click.ClickException(str(error)) from None
     write_result(out, {"weights": str(weights), "weights_digest": _digest_of(weights), "seed": seed}, results)
     print(json.dumps(results, indent=2))
+
+
+@main.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    required=True,
+    help="A catalogue that `vitrine index` reads, or a folder of several; as often as there are.",
+)
+@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option("--graphs", type=click.Path(path_type=Path), help="Run the graphs of `python -m export onnx`.")
+@click.option("--out", type=click.Path(path_type=Path), help="By default, in the benchmarks' results.")
+@click.option("--work", type=click.Path(path_type=Path), default=PHOTOGRAPHS, show_default=True)
+@_AGAIN
+def photographs(
+    *, data: tuple[Path, ...], weights: Path, graphs: Path | None, out: Path | None, work: Path, again: bool
+) -> None:
+    """Measure the weights on real photographs; failures are drawn as contact sheets into the work folder."""
+    from encoders.photographs import command  # noqa: PLC0415 - slow, as above
+
+    try:
+        opened = command.open_run(data, weights, graphs)
+        path = out or RESULTS / f"photographs-{opened.name}.json"
+        if _is_measured(path, opened.params, again=again):
+            return
+        results = opened.measure(work)
+    except (CheckpointError, command.DataError) as error:
+        raise click.ClickException(str(error)) from None
+    write_result(path, opened.params, results)
+    print(f"{path}; failures: {work}")
 
 
 def _digest_of(weights: Path) -> str:

@@ -89,7 +89,7 @@ def read_queries(root: Path, images: Sequence[LabelledImage]) -> tuple[ComposedQ
     captions = {image.path: image.caption for image in images}
     path = root / "test_queries.txt"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = _lines(path)
     except FileNotFoundError:
         raise Fashion200kError(f"{path}: missing") from None
     return tuple(_read_query(f"{path}:{number}", line, captions) for number, line in enumerate(lines, 1))
@@ -112,8 +112,14 @@ def _first_not_in(words: Sequence[str], others: Sequence[str]) -> str:
     return next((word for word in words if word not in others), words[-1])
 
 
+def _lines(path: Path) -> list[str]:
+    """Return the lines as a file gives them: ended by CR, LF or both, and by nothing else that str.splitlines knows."""
+    with path.open(encoding="utf-8") as file:
+        return [line.removesuffix("\n") for line in file]
+
+
 def _read_labels(path: Path) -> Iterator[LabelledImage]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_lines(path), 1):
         columns = line.split("\t")
         if len(columns) != 3:  # noqa: PLR2004 - path, detection score, caption
             raise Fashion200kError(f"{path}:{number}: {len(columns)} columns, not 3")

@@ -33,8 +33,6 @@ Recalls = Mapping[str, Mapping[str, float]]
 class HeldOut:
     """Pictures, and what is asked of them; n pictures, k captions of which the first are held out, m changes."""
 
-    family: Family
-    """Whose tokens and pixels these are."""
     pixels: NDArray[np.uint8]
     """(n, size, size, 3)."""
     captions: NDArray[np.int64]
@@ -47,6 +45,8 @@ class HeldOut:
     """(m,), the picture that each change starts from."""
     targets: NDArray[np.int64]
     """(m,), the caption that each change leads to."""
+    fusion_reads_text: bool = False
+    """As vitrine.tensors.Dimensions says."""
 
 
 def held_out(family: Family, work: Path, splits: Splits) -> HeldOut:
@@ -62,7 +62,7 @@ def held_out(family: Family, work: Path, splits: Splits) -> HeldOut:
     size = family.dimensions.image_size
     stored = drawn_pictures("test", pictures, cache=work)
     return HeldOut(
-        family=family,
+        fusion_reads_text=family.dimensions.fusion_reads_text,
         pixels=np.stack([np.asarray(_resized(each, size)) for each in stored]),
         captions=np.array(captions),
         caption_ids=tokenizer(list(held)),
@@ -76,7 +76,8 @@ def measure_recalls(runs: Mapping[str, Run], asked: HeldOut) -> Recalls:
     """Search by text, by picture, and by picture and change, with the encoders that the runs are."""
     images = run_in_batches(runs["image_encoder"], {"pixels": asked.pixels})
     texts = run_in_batches(runs["text_encoder"], {"token_ids": asked.caption_ids})
-    changed = fusion_feeds(asked.family, runs["text_encoder"], images[asked.sources], asked.change_ids)
+    text_run = runs["text_encoder"] if asked.fusion_reads_text else None
+    changed = fusion_feeds(images[asked.sources], asked.change_ids, text_run)
     composed = run_in_batches(runs["fusion_encoder"], changed)
     gallery, captions = torch.from_numpy(images), torch.from_numpy(asked.captions)
     held = (captions < len(texts)).nonzero().squeeze(1)

@@ -26,10 +26,10 @@ def family_tokenizer(family: Family) -> Tokenizer:
 
 
 def fusion_feeds(
-    family: Family, text_run: Run, references: NDArray[np.float32], token_ids: NDArray[np.int64]
+    references: NDArray[np.float32], token_ids: NDArray[np.int64], text_run: Run | None
 ) -> Feeds:
-    """Return what the family's fusion encoder reads: references with tokens, or with the embeddings of the texts."""
-    if not family.dimensions.fusion_reads_text:
+    """Return what a fusion encoder reads: references with tokens, or with what `text_run` makes of those."""
+    if text_run is None:
         return {"reference_embedding": references, "token_ids": token_ids}
     texts = run_in_batches(text_run, {"token_ids": token_ids})
     return {"reference_embedding": references, "text_embedding": texts}
@@ -59,7 +59,9 @@ def draw_samples(split: Split, family: Family, runs: Mapping[str, Run], *, rows:
     return {
         "image_encoder": {"pixels": pixels},
         "text_encoder": {"token_ids": tokenizer([caption(spec) for spec in specs])},
-        "fusion_encoder": fusion_feeds(family, runs["text_encoder"], sources, changes),
+        "fusion_encoder": fusion_feeds(
+            sources, changes, runs["text_encoder"] if family.dimensions.fusion_reads_text else None
+        ),
     }
 
 

@@ -31,7 +31,7 @@ _TABLES: dict[str, Callable[[Path], Table]] = {
     ".txt": open_delimited,
     ".xml": open_xml,
 }
-_FOUND_IN_FOLDERS = _TABLES.keys() - {".txt"}
+TABLE_ENDINGS = _TABLES.keys() - {".txt"}
 """Endings of tables that are looked for; a .txt is read where it is named."""
 _USUAL_STEM = "products"
 _SHARD_FOLDERS = (".", "data")
@@ -277,7 +277,7 @@ def _tables_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in _FOUND_IN_FOLDERS and path.is_file()
+        path for path in folder.iterdir() if path.suffix.lower() in TABLE_ENDINGS and path.is_file()
     )
 
 

@@ -58,7 +58,9 @@ def networks(weights: Path) -> Networks:
 
 @pytest.fixture(scope="module")
 def samples(networks: Networks, graphs: Path, splits: Splits) -> Mapping[str, Feeds]:
-    return draw_samples(splits.train, networks.family, open_graph(graphs, IMAGE_ENCODER), rows=ROWS)
+    return draw_samples(
+        splits.train, networks.family, {"image_encoder": open_graph(graphs, IMAGE_ENCODER)}, rows=ROWS
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,64 @@
+"""Figures on real photographs as Markdown: one table a protocol, a row for each family and way to answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.tables import Document, origin, table
+
+_COUNT = "queries"
+_ANY = "-"
+"""Stands for the family where the figures need none: chance, pixels, the data's own words."""
+
+
+def photographs_section(documents: Mapping[str, Document]) -> list[str]:
+    """Return where the results come from, then what each protocol asks and what every family answers.
+
+    A figure is followed by its standard error. What is equal for all families stands once.
+    """
+    if not documents:
+        return []
+    lines: list[str] = []
+    for name, document in documents.items():
+        params = document["params"]
+        counts = ", ".join(f"{data} {count:,}" for data, count in params["photographs"].items())
+        lines += [
+            *origin(name, document),
+            f"Family {params['family']}, run by {params['run_by']}; weights {params['weights_digest']}; photographs: {counts}.",
+            "",
+        ]
+    for (protocol, asked), families in _by_question(documents).items():
+        lines += [f"### {protocol[:1].upper()}{protocol[1:]}", "", asked, ""]
+        if any(families.values()):
+            lines += [*_protocol_table(families), ""]
+    return lines[:-1]
+
+
+def _by_question(documents: Mapping[str, Document]) -> dict[tuple[str, str], dict[str, Mapping[str, Any]]]:
+    """Return the ways of each family by protocol and what was asked: other data are another question."""
+    found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for document in documents.values():
+        for protocol, outcome in document["results"].items():
+            families = found.setdefault((protocol, outcome["asked"]), {})
+            families[document["params"]["family"]] = outcome["ways"]
+    return found
+
+
+def _protocol_table(families: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    names = dict.fromkeys(
+        name for ways in families.values() for figures in ways.values() for name in figures if name != _COUNT
+    )
+    rows: dict[tuple[str, ...], str] = {}
+    for family, ways in families.items():
+        for way, figures in ways.items():
+            row = (way, *(_figure(figures.get(name)) for name in names))
+            rows[row] = _ANY if row in rows else family
+    order = sorted(rows, key=lambda row: rows[row] != _ANY)
+    return table(["family", "by", *names], [[rows[row], *row] for row in order])
+
+
+def _figure(figure: Sequence[float | None] | None) -> str:
+    """Return a percentage with its standard error, where there is one."""
+    if figure is None or figure[0] is None:
+        return "-"
+    value, error = figure
+    return f"{value:.1f}" if error is None else f"{value:.1f} ± {error:.1f}"

@@ -1,0 +1,45 @@
+"""The words of the protocols' queries, read from vocabulary.toml: names of fields, classes, and other languages."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_TABLES: Mapping[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+FIELDS: Mapping[str, tuple[str, ...]] = {field: tuple(names) for field, names in _TABLES["fields"].items()}
+"""Names of the attributes that a protocol reads, by what they mean; the first that a photograph has counts."""
+
+LANGUAGES: tuple[str, ...] = tuple(_TABLES["phrasings"])
+ENGLISH = "en"
+PHRASINGS: tuple[str, ...] = tuple(_TABLES["phrasings"][ENGLISH])
+
+COLOUR_WORDS: Mapping[str, str] = _TABLES["relative"]["colours"]
+"""How people write a colour in one word, and the catalogue's folded value."""
+NEGATIONS = frozenset[str](_TABLES["relative"]["negations"])
+RELATIVE_ARTICLES: Mapping[str, tuple[str, ...]] = {
+    kind: tuple(articles) for kind, articles in _TABLES["relative"]["articles"].items()
+}
+"""The articles of a catalogue, folded, that sentences of each kind of garment are asked of."""
+
+
+def label_text(label: str) -> str:
+    """Return a class of customers' photographs as a shopper says it."""
+    text: str = _TABLES["labels"].get(label, label)
+    return text
+
+
+def query(language: str, phrasing: str, *, colour: str, article: str, audience: str | None) -> str | None:
+    """Return a query for folded values of a catalogue in a language; None where the table lacks a word of it."""
+    words = _TABLES["articles"].get(article)
+    shade = _TABLES["colours"].get(colour)
+    whom = _TABLES["audiences"].get(audience)
+    if words is None or shade is None or (whom is None and phrasing == "audience"):
+        return None
+    forms = shade[language]
+    text: str = _TABLES["phrasings"][language][phrasing].format(
+        article=words[language],
+        colour=forms[words["form"]] if isinstance(forms, list) else forms,
+        audience=whom[language] if whom else "",
+    )
+    return text
