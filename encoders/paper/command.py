@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from encoders.families import CheckpointError
-from encoders.results import write_result
+from encoders.results import is_measured, write_result
 
 OUT = Path("build/paper")
 
@@ -95,7 +96,7 @@ def train_paper(
     try:
         import peft  # noqa: F401, PLC0415 - asked for before anything is read
     except ImportError:
-        raise click.ClickException("peft is not installed; requirements/build.txt pins it") from None
+        raise click.ClickException("peft is not installed; requirements/train.txt pins it") from None
     # Imported here because peft and transformers take seconds.
     from encoders.paper.examples import TrainingDataError  # noqa: PLC0415
     from encoders.paper.run import train  # noqa: PLC0415
@@ -128,6 +129,16 @@ def paper_cost(out: Path) -> None:
     from encoders.paper.cost import Assumptions, count_cost  # noqa: PLC0415 - slow, as above
     from encoders.paper.training import Settings  # noqa: PLC0415
 
-    results = count_cost(Settings(seed=7, **_PRETRAINED), Assumptions())
-    write_result(out, {"benchmark": "paper-cost", "size": "BLIP-2 FlanT5-XL"}, results)
+    settings, assumed = Settings(seed=7, **_PRETRAINED), Assumptions()
+    params = {
+        "benchmark": "paper-cost",
+        "size": "BLIP-2 FlanT5-XL",
+        "settings": asdict(settings),
+        "assumed": asdict(assumed),
+    }
+    if is_measured(out, params):
+        click.echo(f"{out}: counted already")
+        return
+    results = count_cost(settings, assumed)
+    write_result(out, params, results)
     click.echo(json.dumps(results, indent=2))

@@ -5,7 +5,7 @@ bytes are those of weights, gradients and AdamW's two moments. Hours follow from
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,6 @@ def count_cost(settings: Settings, assumed: Assumptions) -> dict[str, Any]:
     rate = assumed.flops_a_second * assumed.share_reached
     state_bytes = 2 * 1408 * ((_PIXELS // 14) ** 2 + 1)
     return {
-        "assumed": asdict(assumed),
-        "settings": asdict(settings),
         "millions_of_parameters": _millions(
             {
                 "vision": networks.blip.vision_model,
