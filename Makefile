@@ -35,12 +35,13 @@ setup: $(VENV)/.ready ## Make the pinned environment in .venv
 setup-test: $(VENV)/.tools $(VENV)/.programs ## The same, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
-$(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/system.sh
+$(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train.txt requirements/system.sh
 	@requirements/system.sh $(PYTHON)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "setup: installing the pinned packages (a few minutes)"
 	@$(PIP) install -q --require-hashes -r requirements/serve.txt -r requirements/build.txt
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q $(TORCH)
+	@$(PIP) install -q --no-deps --require-hashes -r requirements/train.txt
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -162,6 +163,8 @@ lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
 	@cd requirements && for name in serve build test tensorrt; do \
 		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
+	@cd requirements && ../$(BIN)/uv pip compile -q --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" train.in -o train.txt
 	@docker/requirements/lock.sh
 
 clean: down ## Delete what was built, not the environment
@@ -192,6 +195,9 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 	@$(BIN)/python -m encoders css
 	@$(BIN)/python -m catalogue build --layout fashion200k --out build/fashion200k
 	@$(BIN)/python -m encoders fashion200k --data build/fashion200k
+	@$(BIN)/python -m encoders train --family paper --data build/fashion200k --out build/paper
+	@$(BIN)/python -m encoders fashion200k --data build/fashion200k --weights build/paper --out benchmarks/results/fashion200k-paper.json
+	@$(BIN)/python -m encoders paper-cost
 	@$(if $(DATA),for weights in encoders/weights/*/; do \
 		$(BIN)/python -m encoders photographs $(DATA:%=--data %) --weights $$weights || exit 1; done, \
 		echo "Real photographs are left out: make quality DATA=PATH measures on a catalogue, or a folder of several.")
