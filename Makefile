@@ -12,7 +12,9 @@ PROTOS := $(wildcard vitrine/v1/*.proto)
 PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
 REPOSITORY := build/model_repository
-WEIGHTS := encoders/weights/small
+WEIGHTS ?= encoders/weights/pair
+# Quick to start and to run: what measures the service itself takes these.
+SMALL := encoders/weights/small
 TENSORRT := build/tensorrt
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
@@ -40,6 +42,7 @@ $(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "setup: installing the pinned packages (a few minutes)"
 	@$(PIP) install -q --require-hashes -r requirements/serve.txt -r requirements/build.txt
+	@$(PIP) install -q --no-deps --require-hashes -r requirements/towers.txt
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q $(TORCH)
 	@$(PIP) install -q --no-deps --require-hashes -r requirements/train.txt
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
@@ -130,7 +133,7 @@ test-milvus: setup-test ## The index's tests on the real Milvus 2.3.5 (root)
 
 chaos: setup-test ## Every fault under live load; writes benchmarks/results/ (root)
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
-	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
+	@$(BIN)/python -m export publish --target local --weights $(SMALL) --out $(REPOSITORY)
 	@$(BIN)/python -m tests.chaos faults --out benchmarks/results/chaos.json
 	@$(BIN)/python -m tests.chaos faults --milvus-server --out benchmarks/results/chaos-milvus-server.json
 	@$(BIN)/python -m tests.chaos rolling --out benchmarks/results/rolling.json
@@ -142,7 +145,7 @@ chaos-short: setup-test ## Some of the faults, in three minutes, as make test ha
 
 soak: setup-test ## Load at 70 % of the peak for half an hour: make soak MINUTES=30
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
-	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
+	@$(BIN)/python -m export publish --target local --weights $(SMALL) --out $(REPOSITORY)
 	@$(BIN)/python -m tests.chaos soak --minutes $(MINUTES) --state build/soak/stack --out benchmarks/results/soak.json
 
 fuzz: setup-test ## Fuzz every target: make fuzz CASES=1000000 (resumes where it stopped)
@@ -172,8 +175,12 @@ clean: down ## Delete what was built, not the environment
 
 ##@ Models and figures
 
-train: setup ## Train and evaluate the encoders (resumes where it stopped)
-	@$(BIN)/python -m encoders train --out $(WEIGHTS)
+train: setup ## Train the encoders on photographs: make train DATA="shop.parquet photos/"
+	@test -n "$(DATA)" || { echo 'train: make train DATA="FILE_OR_FOLDER ..."' >&2; exit 1; }
+	@$(BIN)/python -m encoders train --family pair $(DATA:%=--data %)
+
+train-small: setup ## Train and evaluate the small encoders on drawn pictures
+	@$(BIN)/python -m encoders train
 	@$(BIN)/python -m encoders evaluate
 	@$(BIN)/python -m benchmarks report
 
@@ -207,4 +214,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-test demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto lock clean train train-rewriter export bench quality quality-rewrite
+	format proto lock clean train train-small train-rewriter export bench quality quality-rewrite

@@ -1,6 +1,5 @@
 """Photographs with their captions and the changes between them, as arrays that training draws from."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,9 @@ from encoders.photographs.products import Photograph
 
 _ROWS = 256
 _NONE = -1
+_KIND = ("category", "colour", "audience")
+_CHANGING = (1, 0)
+"""Places in _KIND of what changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +81,11 @@ class Captions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A picture, another value of one of its attributes, and the pictures that have it and are alike in the others."""
+    """A picture, and another value of one of its attributes."""
 
     source: int
-    targets: tuple[int, ...]
+    target: int
+    """The kind of pictures that have it and are like the source otherwise; see `Changes.kinds`."""
     texts: tuple[int, ...]
     """Ways to ask for it."""
 
@@ -93,29 +96,33 @@ class Changes:
 
     texts: Texts
     all: tuple[Change, ...]
+    kinds: NDArray[np.int64]
+    """(n,), equal for pictures of equal category, colour and audience."""
 
     @classmethod
     def of(cls, photographs: Sequence[Photograph], tower: Sentences) -> "Changes":
         """Find the pictures that differ in their colour alone, and those that differ in their category alone."""
-        found: list[tuple[int, tuple[int, ...], Sequence[str]]] = []
-        for changed, kept in (("colour", ("category", "audience")), ("category", ("colour", "audience"))):
-            alike: defaultdict[tuple[str, ...], defaultdict[str, list[int]]] = defaultdict(
-                lambda: defaultdict(list)
-            )
-            for row, photograph in enumerate(photographs):
-                if value := attribute(photograph, changed):
-                    alike[tuple(attribute(photograph, each) for each in kept)][value].append(row)
-            for values in alike.values():
-                for old, sources in values.items():
-                    for new, targets in values.items():
-                        if old != new:
-                            said = changes(old, new)
-                            found += [(source, tuple(targets), said) for source in sources]
+        described = [tuple(attribute(each, name) for name in _KIND) for each in photographs]
+        numbers = {kind: number for number, kind in enumerate(dict.fromkeys(described))}
+        found = [
+            (source, numbers[other], changes(kind[changed], other[changed]))
+            for source, kind in enumerate(described)
+            for changed in _CHANGING
+            for other in numbers
+            if _differs_in(kind, other, changed)
+        ]
         texts = Texts.of([text for _, _, said in found for text in said] or [""], tower)
         return cls(
             texts=texts,
             all=tuple(
-                Change(source=source, targets=targets, texts=tuple(texts.rows(said)))
-                for source, targets, said in found
+                Change(source=source, target=target, texts=tuple(texts.rows(said)))
+                for source, target, said in found
             ),
+            kinds=np.array([numbers[kind] for kind in described]),
         )
+
+
+def _differs_in(kind: tuple[str, ...], other: tuple[str, ...], place: int) -> bool:
+    return bool(kind[place] and other[place] and kind[place] != other[place]) and all(
+        mine == its for number, (mine, its) in enumerate(zip(kind, other, strict=True)) if number != place
+    )

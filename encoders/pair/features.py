@@ -1,6 +1,7 @@
 """What the frozen backbone makes of pictures, computed once and kept on disk."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,15 +70,17 @@ class _Runner:
         if device().type == "cpu":
             example = torch.zeros((2, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=torch.uint8)
             batch = torch.export.Dim("batch", min=1, max=_ROWS)
-            program = torch.onnx.export(
-                backbone,
-                (example,),
-                dynamo=True,
-                opset_version=_OPSET,
-                input_names=["pixels"],
-                dynamic_shapes=({0: batch},),
-                verbose=False,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch deprecates parts that its own exporter still uses
+                program = torch.onnx.export(
+                    backbone,
+                    (example,),
+                    dynamo=True,
+                    opset_version=_OPSET,
+                    input_names=["pixels"],
+                    dynamic_shapes=({0: batch},),
+                    verbose=False,
+                )
             assert program is not None  # only the exporter before dynamo gives None
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = torch.get_num_threads()

@@ -70,6 +70,7 @@ def train_fusion(
         return {}
     gallery = embed_features(encoders.image.head, features)
     words = embed_texts(encoders.text.head, changes.texts.features)
+    kinds = torch.from_numpy(changes.kinds).to(device())
     scale = new_scale()
     modules = nn.ModuleDict({"fusion": encoders.fusion, "scales": nn.ParameterList([scale])})
     stage = new_stage("fusion", modules, rate=settings.fusion_rate, steps=settings.fusion_steps, work=work)
@@ -82,10 +83,8 @@ def train_fusion(
         texts = words[[each.texts[rng.integers(len(each.texts))] for each in chosen]]
         composed = encoders.fusion(references, texts)
         logits = scale.exp().clamp(max=100) * composed @ gallery[:, 0].T
-        wanted = torch.zeros_like(logits, dtype=torch.bool)
-        for row, each in enumerate(chosen):
-            wanted[row, list(each.targets)] = True
-            logits[row, each.source] = _MASKED
+        targets = torch.tensor([each.target for each in chosen], device=kinds.device)
+        wanted = kinds[None] == targets[:, None]
         found = torch.logsumexp(logits.masked_fill(~wanted, _MASKED), 1) - torch.logsumexp(logits, 1)
         return {"composed to picture": -found.mean()}
 
