@@ -172,7 +172,7 @@ def load_networks(family: Family) -> Mapping[str, nn.Module]:
     if family.name == PAIR:
         return load_pair(family.folder).parts()
     if family.name == "paper":
-        from encoders.paper import load_paper  # noqa: PLC0415
+        from encoders.paper.loading import load_paper  # noqa: PLC0415
 
         return load_paper(family)
     from encoders.pretrained import load_pretrained  # noqa: PLC0415

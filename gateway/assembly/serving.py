@@ -23,6 +23,7 @@ from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.edge.saturation import open_calls, open_servers
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
+from gateway.indexing.readers import CategoryReaders
 from gateway.indexing.writing import Writing
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
@@ -122,11 +123,13 @@ async def serving_gateway(
     saturation = open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
     lanes, paced = open_lanes(settings, metrics)
+    readers = _category_readers(settings, dependencies, paced)
     retrieval = Retrieval(
         encoders=encoders,
         index=dependencies.index,
         compatibility=compatibility,
         summary=summary,
+        readers=readers,
         lanes=lanes,
         metrics=metrics,
         settings=_retrieval_settings(settings),
@@ -170,6 +173,20 @@ async def serving_gateway(
     finally:
         await listeners.stop(None)
         await summary.close()
+        if readers is not None:
+            await readers.close()
+
+
+def _category_readers(
+    settings: Settings, dependencies: Dependencies, paced: Callable[[Encoder], Encoder]
+) -> CategoryReaders | None:
+    """Return what reads the category in pictures; None where the settings want none."""
+    if not settings.picture_category_precision:
+        return None
+    encoders = Encoders([paced(encoder) for encoder in dependencies.encoders])
+    return CategoryReaders(
+        dependencies.administrator, encoders, precision=settings.picture_category_precision
+    )
 
 
 async def _readiness(
