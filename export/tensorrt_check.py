@@ -94,9 +94,15 @@ def try_family(subject: Subject, *, packages: Path, capabilities: Sequence[str])
     choice = read_choice(networks.family)
     with tempfile.TemporaryDirectory() as scratch:
         graphs = Path(scratch)
-        export_family(networks, graphs)
-        ranges = choice.ranges if choice else {}
-        yield from try_graphs(subject, graphs, ranges=ranges, packages=packages, capabilities=capabilities)
+        precisions = export_family(networks, graphs)
+        yield from try_graphs(
+            subject,
+            graphs,
+            packages=packages,
+            capabilities=capabilities,
+            precisions=precisions,
+            ranges=choice.ranges if choice else {},
+        )
 
 
 def try_graphs(
@@ -105,25 +111,29 @@ def try_graphs(
     *,
     packages: Path,
     capabilities: Sequence[str],
-    ranges: Mapping[str, Ranges] | None = None,
+    precisions: Mapping[str, Precision],
+    ranges: Mapping[str, Ranges],
 ) -> Iterator[Tried]:
-    """Yield what becomes of each graph of a family in fp32 and in fp16, and in int8 where its ranges are known.
+    """Yield what becomes of each graph of a family as it is, in fp16, and in int8 where its ranges are known.
 
     Args:
         subject: the family.
-        graphs: a folder with its graphs in fp32.
+        graphs: a folder with its graphs.
         packages: the folder with TensorRT-RTX.
         capabilities: of the GPUs to build for.
+        precisions: of the graphs, by encoder: fp32, or fp16 where they are too large for it.
         ranges: of the encoders in int8, by their names.
     """
     for spec in ENCODERS:
+        exported = graph_path(graphs, spec.name)
         with tempfile.TemporaryDirectory() as scratch:
-            made: dict[Precision, Path] = {"fp32": graph_path(graphs, spec.name)}
-            made["fp16"] = Path(scratch) / "fp16.onnx"
-            halve(made["fp32"], made["fp16"])
-            if ranges and spec.name in ranges:
+            made = {precisions[spec.name]: exported}
+            if "fp16" not in made:
+                made["fp16"] = Path(scratch) / "fp16.onnx"
+                halve(exported, made["fp16"])
+            if spec.name in ranges:
                 made["int8"] = Path(scratch) / "int8.onnx"
-                quantise(made["fp32"], made["int8"], ranges[spec.name])
+                quantise(exported, made["int8"], ranges[spec.name])
             for precision, graph in made.items():
                 size = sum(path.stat().st_size for path in graph.parent.glob(f"{graph.name}*"))
                 for outcome in try_graph(graph, packages, capabilities):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from encoders.testing import FAMILIES, FamilyName
+from export.choice import uniform
 from export.tensorrt_check import COMMITTED, Subject, Tried, try_family, try_graphs
 from export.to_onnx import graph_path
 from vitrine.tensors import ENCODERS
@@ -58,4 +59,8 @@ def test_plans_of_families_that_users_bring(
         graph = published / "repository" / spec.name / "1" / "model.onnx"
         graph_path(tmp_path, spec.name).write_bytes(graph.read_bytes())
     subject = Subject(family=name, weights="random", folder=published / "checkpoint")
-    assert_built(try_graphs(subject, tmp_path, packages=tensorrt_rtx, capabilities=CAPABILITIES), capsys)
+    precisions = uniform("fp32").precisions
+    outcomes = try_graphs(
+        subject, tmp_path, packages=tensorrt_rtx, capabilities=CAPABILITIES, precisions=precisions, ranges={}
+    )
+    assert_built(outcomes, capsys)

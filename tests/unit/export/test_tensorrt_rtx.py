@@ -12,8 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.cli import main
 from export.errors import ExportError
-from export.tensorrt_check import Subject, Tried, describe, summary
+from export.tensorrt_check import Subject, Tried, describe, summary, try_graphs
 from export.tensorrt_rtx import Outcome, check_installed, try_graph
+from export.to_onnx import export_family, load_family
 
 WIDTH = 16
 
@@ -156,6 +157,22 @@ def test_the_command_builds_a_family_and_writes_what_became_of_it(
     assert report["environment"]["tensorrt_rtx"] == check_installed(tensorrt_rtx)
     assert {each["capability"] for each in report["results"]} == {"86"}
     assert min(each["plan_bytes"] for each in report["results"]) > 0
+
+
+@pytest.mark.slow
+def test_a_graph_too_large_for_fp32_is_tried_as_it_is_written(
+    weights: Path, tensorrt_rtx: Path, tmp_path: Path
+) -> None:
+    """In fp16, with its weights in a file beside it, which counts in its size."""
+    precisions = export_family(load_family(weights), tmp_path, largest=100)
+    subject = Subject(family="large", weights="given", folder=weights)
+    seen = try_graphs(
+        subject, tmp_path, packages=tensorrt_rtx, capabilities=("86",), precisions=precisions, ranges={}
+    )
+    for each in seen:
+        graph = tmp_path / f"{each.encoder}.onnx"
+        assert (each.precision, each.outcome.refused) == ("fp16", "")
+        assert each.graph_bytes == graph.stat().st_size + Path(f"{graph}.data").stat().st_size
 
 
 def test_the_command_without_packages_is_one_plain_line(tmp_path: Path) -> None:
