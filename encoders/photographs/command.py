@@ -11,8 +11,12 @@ from encoders.photographs.embedder import (
     digest_of_weights,
     open_embedder,
 )
+from encoders.photographs.fields import PROTOCOL as FIELDS_PROTOCOL
+from encoders.photographs.fields import measure_fields
 from encoders.photographs.measure import PROTOCOL, Data, measure, read_data
 from encoders.photographs.products import DataError as DataError  # noqa: PLC0414 - the command line catches it
+
+__all__ = ["FIELDS_PROTOCOL", "DataError", "Run", "open_run"]
 
 _PREFIX = "vitrine-"
 
@@ -39,6 +43,15 @@ class Run:
             print(f"left out: {count:,} {note}")
         remembering = RememberingEmbedder(self.embedder, work / "embeddings", self.weights_digest)
         return measure(self.data, remembering, work / f"failures-{self.name}")
+
+    def measure_fields(self, work: Path) -> dict[str, Any]:
+        """Measure what the pictures of the one data set tell of its fields.
+
+        Raises:
+            DataError: a picture is damaged, or a split is empty.
+        """
+        remembering = RememberingEmbedder(self.embedder, work / "embeddings", self.weights_digest)
+        return measure_fields(self.data.sets[0], remembering)
 
 
 def open_run(data: Sequence[Path], weights: Path, graphs: Path | None) -> Run:
