@@ -7,11 +7,12 @@ of unseen combinations (`ood`), and training captions in new pictures (`seen`), 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from catalogue.grammar import SLOTS, Spec, caption, modification_text, partial_caption
@@ -19,7 +20,7 @@ from catalogue.randomness import generator
 from catalogue.splits import CLUSTER_SIZE, Split, make_splits
 from encoders.augment import Pixels, resize
 from encoders.batches import edits_between
-from encoders.checkpoint import TOKENIZER_FILE, Encoders, load_encoders
+from encoders.checkpoint import TOKENIZER_FILE, load_encoders
 from encoders.labels import describes, encode_attributes, encode_specs
 from encoders.phrases import Description, describe
 from encoders.pictures import drawn_pictures
@@ -59,11 +60,27 @@ class ComposedQueries:
     splits: tuple[str, ...]
 
 
+class Parts(Protocol):
+    """The three networks of a family."""
+
+    @property
+    def image(self) -> nn.Module:
+        """Embeds uint8 pixels (n, size, size, 3)."""
+
+    @property
+    def text(self) -> nn.Module:
+        """Embeds int64 token ids (n, length)."""
+
+    @property
+    def fusion(self) -> nn.Module:
+        """Embeds float32 references (n, d) with int64 token ids (n, length)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """The loaded encoders with their tokenizer."""
 
-    encoders: Encoders
+    encoders: Parts
     tokenizer: Tokenizer
 
     @torch.inference_mode()
@@ -101,7 +118,7 @@ def evaluate(weights: Path, work: Path, *, seed: int) -> dict[str, Scores]:
         "text": _text_recalls(model, gallery),
         "image": _image_recalls(gallery),
         "composed": _composed_recalls(model, gallery, edits[1]),
-        "composed_paraphrased": _composed_recalls(model, gallery, said),
+        "composed_half_paraphrased": _composed_recalls(model, gallery, said),
         "composed_two_changes": _composed_recalls(model, gallery, edits[2]),
         "composed_baselines": _baselines(model, gallery, edits[1]),
         "short_text_precision": _short_text_precision(model, gallery, seed),
@@ -234,7 +251,7 @@ def _precision(queries: Tensor, gallery: Tensor, fitting: Tensor) -> float:
 
 
 def _short_queries(gallery: Gallery, seed: int) -> Mapping[str, list[Description]]:
-    """Draw queries that name the category with one to three attributes, and queries as shoppers say them."""
+    """Draw queries of the category with one to three attributes, and queries in phrases that training uses too."""
     rng = generator("short", seed)
     specs = [rng.choice(gallery.specs) for _ in range(_SHORT_QUERIES)]
     queries: dict[str, list[Description]] = {}
@@ -247,4 +264,4 @@ def _short_queries(gallery: Gallery, seed: int) -> Mapping[str, list[Description
             )
             for spec, slots in chosen
         ]
-    return queries | {"as_shoppers_say": [describe(spec, rng) for spec in specs]}
+    return queries | {"generated_phrases": [describe(spec, rng) for spec in specs]}

@@ -8,15 +8,18 @@ its caption (every test picture that has one).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
 from encoders.augment import Pixels
-from encoders.checkpoint import TOKENIZER_FILE, load_encoders
+from encoders.checkpoint import load_encoders
 from encoders.evaluate import Model, Scores
+from encoders.families import TRAINING_FILE, open_tokenizer, read_family, read_json
 from encoders.fashion200k import (
     ComposedQuery,
     Fashion200kError,
@@ -25,7 +28,6 @@ from encoders.fashion200k import (
     read_images,
     read_queries,
 )
-from encoders.networks import ImageEncoder
 from encoders.results import digest_of_files
 from encoders.retrieval import nearest, recalls
 from vitrine.preprocess import ImageRejected, Tokenizer, decode_image
@@ -34,6 +36,8 @@ PUBLISHED, PROCEDURAL = "published", "procedural"
 _STAMP = "build.json"
 """What `python -m catalogue build` leaves, and the published data has not."""
 _ROWS = 256
+_SAID = ("base", "examples", "settings")
+"""Of training.json; its losses and environment are no parameters of what is measured here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,12 @@ def digest_of_data(root: Path) -> str:
     return digest_of_files(sorted(files))
 
 
+def read_training(weights: Path) -> dict[str, Any]:
+    """Return what training on data that a person named says of itself, and nothing for weights without it."""
+    path = weights / TRAINING_FILE
+    return {"training": {name: read_json(path)[name] for name in _SAID}} if path.exists() else {}
+
+
 def evaluate_fashion200k(weights: Path, root: Path, benchmark: Benchmark) -> dict[str, Scores]:
     """Measure the weights; `root` holds the pictures.
 
@@ -89,8 +99,8 @@ def evaluate_fashion200k(weights: Path, root: Path, benchmark: Benchmark) -> dic
         CheckpointError: the weights cannot be used.
         Fashion200kError: a picture is missing or unreadable.
     """
-    model = Model(load_encoders(weights), Tokenizer.from_file(weights / TOKENIZER_FILE))
-    images = _embed_images(model.encoders.image, root, benchmark.images)
+    model, size = _open_model(weights)
+    images = _embed_images(model.encoders.image, root, benchmark.images, size=size)
     distinct = dict.fromkeys(image.caption for image in benchmark.images)
     numbers = {caption: number for number, caption in enumerate(distinct)}
     captions = torch.tensor([numbers[image.caption] for image in benchmark.images])
@@ -104,8 +114,19 @@ def evaluate_fashion200k(weights: Path, root: Path, benchmark: Benchmark) -> dic
     }
 
 
+def _open_model(weights: Path) -> tuple[Model, int]:
+    """Read a family of ours or the paper's, and the side of the square that it takes pictures in."""
+    family = read_family(weights)
+    tokenizer = Tokenizer(open_tokenizer(family).to_str())
+    if family.name != "paper":
+        return Model(load_encoders(weights), tokenizer), family.dimensions.image_size
+    from encoders.paper.loading import read_networks  # noqa: PLC0415 - transformers takes seconds
+
+    return Model(read_networks(family).evaluated(), tokenizer), family.dimensions.image_size
+
+
 def _composed(model: Model, benchmark: Benchmark, images: Tensor, captions: Tensor) -> Scores:
-    """Measure the strict tier, and what the picture and the text alone would find."""
+    """Measure the strict tier, what picture and text alone and their sum find, and what the wanted caption would."""
     rows = {image.path: row for row, image in enumerate(benchmark.images)}
     sources = torch.tensor([rows[query.source] for query in benchmark.queries])
     wanted = captions[torch.tensor([rows[query.target] for query in benchmark.queries])]
@@ -113,7 +134,11 @@ def _composed(model: Model, benchmark: Benchmark, images: Tensor, captions: Tens
     composed = {
         "strict": model.compose(images[sources], texts),
         "image_only": images[sources],
-        "text_only": model.embed_texts(texts),
+        "text_only": (words := model.embed_texts(texts)),
+        "sum": functional.normalize(images[sources] + words, dim=-1),
+        "oracle_caption_of_the_target": model.embed_texts(
+            [benchmark.images[rows[query.target]].caption for query in benchmark.queries]
+        ),
     }
     return {
         name: _figures(nearest(queries, images, left_out=sources), captions, wanted)
@@ -131,18 +156,18 @@ def _figures(found: Tensor, captions: Tensor, wanted: Tensor) -> dict[str, float
 
 
 @torch.inference_mode()
-def _embed_images(encoder: ImageEncoder, root: Path, images: Sequence[LabelledImage]) -> Tensor:
+def _embed_images(encoder: nn.Module, root: Path, images: Sequence[LabelledImage], *, size: int) -> Tensor:
     """Embed the pictures as serving does, float32 (n, EMBEDDING_DIM)."""
     embedded = []
     for start in tqdm(range(0, len(images), _ROWS), "embedding", mininterval=10):
-        pixels = [_read_pixels(root / image.path) for image in images[start : start + _ROWS]]
+        pixels = [_read_pixels(root / image.path, size) for image in images[start : start + _ROWS]]
         embedded.append(encoder(torch.from_numpy(np.stack(pixels))))
     return torch.cat(embedded)
 
 
-def _read_pixels(path: Path) -> Pixels:
+def _read_pixels(path: Path, size: int) -> Pixels:
     try:
-        return decode_image(path.read_bytes())
+        return decode_image(path.read_bytes(), size=size)
     except OSError as error:
         raise Fashion200kError(f"{path}: {error.strerror}") from None
     except ImageRejected as error:

@@ -37,6 +37,8 @@ TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 RETRIEVAL_FILE = "retrieval.safetensors"
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
+TRAINING_FILE = "training.json"
+"""What the run was: base, data, settings, losses."""
 
 _RGB = 3
 
@@ -69,6 +71,22 @@ def read_family(folder: Path) -> Family:
             tokens than the weights.
     """
     family = _pretrained(folder) if (folder / CONFIG_FILE).exists() else _ours(folder)
+    open_tokenizer(family)
+    return family
+
+
+def read_untrained(folder: Path, *, text_length: int, embedding_dim: int) -> Family:
+    """Read a BLIP-2 as it was published: training for retrieval begins with it, and these sizes are chosen for it.
+
+    Raises:
+        CheckpointError: as `read_family` does; or the folder holds no BLIP-2 with a T5, or its query tokens cannot share
+            the length of the embeddings.
+    """
+    family = _pretrained(folder, text_length=text_length, embedding_dim=embedding_dim)
+    if family.name != "paper":
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: of the family {family.name!r}; a BLIP-2 is trained here"
+        )
     open_tokenizer(family)
     return family
 
@@ -183,7 +201,8 @@ def _our_weights(folder: Path) -> dict[str, Path]:
     return weights
 
 
-def _pretrained(folder: Path) -> Family:
+def _pretrained(folder: Path, *, text_length: int = 0, embedding_dim: int = 0) -> Family:
+    """Read a checkpoint of transformers; the lengths are those of a BLIP-2 that was not trained for retrieval yet."""
     path = folder / CONFIG_FILE
     stated = read_json(path)
     name = PRETRAINED.get(str(stated.get("model_type")))
@@ -200,7 +219,12 @@ def _pretrained(folder: Path) -> Family:
         weights |= {file.stem: file for file in added if file.exists()}
     config = _read_config(folder)
     mean, deviation = _normalisation(folder)
-    dimensions = _paper_dimensions(folder, config) if name == "paper" else _tower_dimensions(name, config)
+    if name == "paper":
+        if not text_length:
+            text_length, embedding_dim = _retrieval_lengths(folder)
+        dimensions = _paper_dimensions(folder, config, text_length, embedding_dim)
+    else:
+        dimensions = _tower_dimensions(name, config)
     return Family(
         name=name,
         folder=folder,
@@ -249,15 +273,29 @@ def _tower_dimensions(name: str, config: Any) -> Dimensions:
     )
 
 
-def _paper_dimensions(folder: Path, config: Any) -> Dimensions:
+def _paper_dimensions(folder: Path, config: Any, text_length: int, embedding_dim: int) -> Dimensions:
+    path = folder / CONFIG_FILE
     if config.text_config.model_type != "t5":
         raise CheckpointError(
-            f"{folder / CONFIG_FILE}: its language model is {config.text_config.model_type!r}; "
-            "the family paper reads 't5'"
+            f"{path}: its language model is {config.text_config.model_type!r}; the family paper reads 't5'"
         )
+    if embedding_dim % config.num_query_tokens:
+        raise CheckpointError(
+            f"{path}: embeddings of {embedding_dim} numbers cannot be shared by {config.num_query_tokens} query tokens"
+        )
+    return Dimensions(
+        image_size=config.vision_config.image_size, text_length=text_length, embedding_dim=embedding_dim
+    )
+
+
+def _retrieval_lengths(folder: Path) -> tuple[int, int]:
+    """Return the lengths of texts and of embeddings that training for retrieval left."""
     path = folder / RETRIEVAL_FILE
     if not path.exists():
-        raise CheckpointError(f"{path}: missing; training for retrieval writes it beside the BLIP-2")
+        raise CheckpointError(
+            f"{path}: missing; `python -m encoders train --family paper --checkpoint {folder} --data ...` writes it "
+            "beside the BLIP-2"
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             length = int((file.metadata() or {})["text_length"])
@@ -266,11 +304,7 @@ def _paper_dimensions(folder: Path, config: Any) -> Dimensions:
         raise CheckpointError(
             f"{path}: must hold embedding.weight, and text_length in its metadata"
         ) from None
-    if rows % config.num_query_tokens:
-        raise CheckpointError(
-            f"{path}: gives embeddings of {rows} numbers, which {config.num_query_tokens} query tokens cannot share"
-        )
-    return Dimensions(image_size=config.vision_config.image_size, text_length=length, embedding_dim=rows)
+    return length, rows
 
 
 def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

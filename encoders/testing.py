@@ -27,7 +27,7 @@ from encoders.families import (
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
 )
-from encoders.paper import Projections
+from encoders.paper.networks import Projections
 
 IMAGE_SIZE = 32
 TEXT_LENGTH = 16

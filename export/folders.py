@@ -1,5 +1,6 @@
 """Folders that are written all at once or not at all."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,3 +46,23 @@ def _replace(out: Path, fresh: Path, before: Path) -> None:
         if before.exists():
             before.rename(out)
         raise
+
+
+def data_path(graph: Path) -> Path:
+    """Return where the weights of a graph lie that are not in its file."""
+    return graph.with_name(f"{graph.name}.data")
+
+
+def copy_graph(graph: Path, out: Path) -> None:
+    """Copy a graph, and the file of its weights where it has one, whose name stands in the graph and stays.
+
+    Gigabytes of weights are not copied but linked, where both places are on one disk and it allows that.
+    """
+    shutil.copyfile(graph, out)
+    data = data_path(graph)
+    if not data.exists():
+        return
+    try:
+        out.with_name(data.name).hardlink_to(data)
+    except OSError:
+        shutil.copyfile(data, out.with_name(data.name))

@@ -1,7 +1,6 @@
 """Graphs of one family, made and judged: a folder of ONNX files with a report.json."""
 
 import json
-import shutil
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any, cast
 from catalogue.splits import Split, Splits, make_splits
 from export.choice import Choice, Ranges, read_choice, uniform
 from export.errors import ExportError
+from export.folders import copy_graph, data_path
+from export.large import is_halved
 from export.manifest import weights_digests
 from export.model_config import Precision, WantedPrecision
 from export.parity import Run, check_parity, open_graph
@@ -17,7 +18,7 @@ from export.quality import check_loss, held_out, measure_recalls
 from export.quantise import calibrate, halve, quantise
 from export.repository import Graphs
 from export.samples import draw_samples
-from export.to_onnx import Networks, export_family, graph_path
+from export.to_onnx import LARGEST_GRAPH, Networks, export_family, graph_path
 from vitrine.tensors import MAX_BATCH_SIZE
 
 REPORT_FILE = "report.json"
@@ -26,16 +27,18 @@ CALIBRATION_ROWS = 256
 PARITY_ROWS = 128
 
 
-def make_graphs(networks: Networks, folder: Path) -> Graphs:
-    """Write fp32 graphs, checked against torch.
+def make_graphs(
+    networks: Networks, folder: Path, *, large: Precision = "fp16", largest: int = LARGEST_GRAPH
+) -> Graphs:
+    """Write fp32 graphs, checked against torch; those that one file does not hold in the precision `large`.
 
     Raises:
         ExportError: a graph gives other embeddings than its network.
     """
-    export_family(networks, folder)
-    report = check_parity(networks, partial(open_graph, folder))
+    precisions = export_family(networks, folder, large=large, largest=largest)
+    report = check_parity(networks, partial(open_graph, folder), precisions=precisions)
     parity = {name: asdict(figures) for name, figures in report.items()}
-    return Graphs(folder=folder, choice=uniform("fp32"), parity=parity)
+    return Graphs(folder=folder, choice=Choice(precisions=precisions), parity=parity)
 
 
 def convert_graphs(
@@ -113,7 +116,7 @@ def make_published_graphs(
         ExportError: as `make_graphs` and `reduce_graphs` do.
     """
     known = read_choice(networks.family)
-    made = make_graphs(networks, folder)
+    made = make_graphs(networks, folder, large="fp32" if precision == "fp32" else "fp16")
     if precision == "fp32" or (precision == "auto" and known is None):
         return made
     converted = folder.with_name(f"{folder.name}-converted")
@@ -164,8 +167,13 @@ def is_graphs(folder: Path) -> bool:
 
 
 def _convert(graph: Path, out: Path, precision: Precision, ranges: Ranges | None) -> None:
-    if precision == "fp32":
-        shutil.copyfile(graph, out)
+    halved = is_halved(graph)
+    if precision == ("fp16" if halved else "fp32"):
+        copy_graph(graph, out)
+    elif halved or data_path(graph).exists():
+        raise ExportError(
+            f"{graph}: too large for one file in fp32, and {precision} is made of such a file; publish it in fp16"
+        )
     elif precision == "fp16":
         halve(graph, out)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 from encoders.families import FAMILY, TOKENIZER_FILE, Family, open_tokenizer
 from export.choice import Choice, uniform
 from export.errors import ExportError
-from export.folders import fresh_folder
+from export.folders import copy_graph, fresh_folder
 from export.manifest import (
     Identity,
     environment,
@@ -53,6 +53,9 @@ _CODE = (
     "encoders/checkpoint.py",
     "encoders/families.py",
     "encoders/pretrained.py",
+    "encoders/paper/loading.py",
+    "encoders/paper/networks.py",
+    "encoders/paper/prompts.py",
     "encoders/pair/*.py",
     "vitrine/tensors.py",
     "vitrine/preprocess.py",
@@ -213,7 +216,7 @@ def _write_tokenizer(path: Path, family: Family) -> None:
 
 def _add_encoder(version: Path, spec: ModelSpec, target: Target, graphs: Path) -> None:
     artefact = ARTEFACTS[target]
-    shutil.copyfile(graphs / f"{spec.name}{Path(artefact).suffix}", version / artefact)
+    copy_graph(graphs / f"{spec.name}{Path(artefact).suffix}", version / artefact)
     if target == "local":
         shutil.copyfile(SOURCE / "onnx_encoder.py", version / "model.py")
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -18,14 +19,16 @@ from encoders.checkpoint import load_encoders
 from encoders.families import FAMILY, PAIR, CheckpointError, Family
 from encoders.pair.checkpoint import load_pair
 from export.errors import ExportError
+from export.large import HalvedNetwork, weights_bytes
 from export.manifest import open_family
+from export.model_config import Precision
 from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec, TensorSpec, sized
 
 OPSET = 20
 """Inside what ONNX Runtime 1.31 and the parser of TensorRT (opsets 9 to 25 in release 11) read."""
 
 LARGEST_GRAPH = 2**31 - 1
-"""Bytes that one ONNX file holds, weights included: the limit of its format."""
+"""Bytes that one ONNX file holds, weights included: the limit of its format. What is over it has its weights beside it."""
 
 _DTYPES = {"UINT8": torch.uint8, "INT64": torch.int64, "FP32": torch.float32}
 
@@ -63,26 +66,53 @@ def load_family(weights: Path) -> Networks:
         raise ExportError(str(error)) from None
 
 
-def export_family(networks: Networks, folder: Path) -> None:
-    """Write `<name>.onnx` for each encoder, making the folder where it is missing.
+def export_family(
+    networks: Networks, folder: Path, *, large: Precision = "fp16", largest: int = LARGEST_GRAPH
+) -> dict[str, Precision]:
+    """Write `<name>.onnx` for each encoder, making the folder where it is missing, and return their precisions.
 
-    Raises:
-        ExportError: the weights of one exceed LARGEST_GRAPH; said before anything is exported.
+    Args:
+        networks: what is exported.
+        folder: where to write.
+        large: precision of those whose weights in fp32 exceed `largest`: fp16, or fp32. What exceeds it even so has
+            its weights in `<name>.onnx.data`.
+        largest: bytes of weights that one file holds.
     """
-    for name, network in networks.parts.items():
-        size = sum(4 * weight.numel() for weight in network.parameters())
-        if size > LARGEST_GRAPH:
-            raise ExportError(
-                f"{networks.family.folder}: {name} has {size:,} bytes of weights in fp32, "
-                f"and one ONNX file holds {LARGEST_GRAPH:,}"
-            )
     folder.mkdir(parents=True, exist_ok=True)
+    precisions: dict[str, Precision] = {}
     for spec in networks.specs():
-        onnx.save(export_graph(networks.parts[spec.name], spec), graph_path(folder, spec.name))
+        network = networks.parts[spec.name]
+        precisions[spec.name] = large if weights_bytes(network) > largest else "fp32"
+        if precisions[spec.name] == "fp16":
+            network = HalvedNetwork(network)
+        path = graph_path(folder, spec.name)
+        if weights_bytes(network) > largest:
+            _write_with_data(network, spec, path)
+        else:
+            onnx.save(export_graph(network, spec), path)
+    return precisions
 
 
 def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     """Return the graph of one network in evaluation mode, checked and free of the exporter's notes."""
+    graph: onnx.ModelProto = _traced(network, spec).model_proto
+    _strip_notes(graph)
+    _measure_after_cast(graph)
+    onnx.checker.check_model(graph, full_check=True)
+    return graph
+
+
+def _write_with_data(network: nn.Module, spec: ModelSpec, path: Path) -> None:
+    """Write a graph as `export_graph` makes it, with its weights in a file beside it."""
+    _traced(network, spec).save(path, external_data=True)
+    graph = onnx.load(path, load_external_data=False)
+    _strip_notes(graph)
+    _measure_after_cast(graph)
+    onnx.save(graph, path)
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def _traced(network: nn.Module, spec: ModelSpec) -> Any:
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH_SIZE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates parts that its own exporter still uses
@@ -93,15 +123,16 @@ def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
             opset_version=OPSET,
             input_names=[tensor.name for tensor in spec.inputs],
             output_names=[tensor.name for tensor in spec.outputs],
-            dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
+            dynamic_shapes=_shapes(network, spec, batch),
             verbose=False,
         )
     assert program is not None  # only the exporter before dynamo gives None
-    graph: onnx.ModelProto = program.model_proto
-    _strip_notes(graph)
-    _measure_after_cast(graph)
-    onnx.checker.check_model(graph, full_check=True)
-    return graph
+    return program
+
+
+def _shapes(network: nn.Module, spec: ModelSpec, batch: Any) -> Any:
+    shapes = tuple({0: batch} for _ in spec.inputs)
+    return (shapes,) if isinstance(network, HalvedNetwork) else shapes  # whose forward takes them as one
 
 
 def _read_parts(family: Family) -> Mapping[str, nn.Module]:
@@ -111,7 +142,7 @@ def _read_parts(family: Family) -> Mapping[str, nn.Module]:
         return load_pair(family.folder).parts()
     # Imported here because transformers takes seconds, and our own weights do without.
     if family.name == "paper":
-        from encoders.paper import load_paper  # noqa: PLC0415
+        from encoders.paper.loading import load_paper  # noqa: PLC0415
 
         return load_paper(family)
     from encoders.pretrained import load_pretrained  # noqa: PLC0415

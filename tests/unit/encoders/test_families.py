@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from encoders.families import CheckpointError, Family, open_tokenizer, read_family
-from encoders.paper import load_paper
+from encoders.paper.loading import load_paper
 from encoders.pretrained import load_pretrained
 from encoders.testing import (
     EMBEDDING_DIM,

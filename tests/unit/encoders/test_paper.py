@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import Blip2ForConditionalGeneration, Blip2Model
 
 from encoders.families import CheckpointError, read_family
-from encoders.paper import load_paper
+from encoders.paper.loading import load_paper
 from encoders.testing import EMBEDDING_DIM, IMAGE_SIZE, QUERIES, TEXT_LENGTH, write_checkpoint
 
 IDS = torch.tensor([[2, 3, 5, 10] + [0] * (TEXT_LENGTH - 4), [2, 8, 9, 4, 10] + [0] * (TEXT_LENGTH - 5)])
@@ -150,5 +150,5 @@ def test_an_embedding_that_the_tokens_cannot_share_is_refused(checkpoint: Path) 
     path = checkpoint / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "num_query_tokens": 5}))
-    with pytest.raises(CheckpointError, match="embeddings of 24 numbers, which 5 query tokens cannot share"):
+    with pytest.raises(CheckpointError, match="embeddings of 24 numbers cannot be shared by 5 query tokens"):
         read_family(checkpoint)
