@@ -33,7 +33,7 @@ def _folder(*flags: str, default: str, help_: str) -> Callable[[_Command], _Comm
 WEIGHTS = _folder(
     "--weights",
     "--checkpoint",
-    default="encoders/weights/small",
+    default="encoders/weights/pair",
     help_="A family of encoders: ours, or a checkpoint of CLIP or SigLIP as transformers saves it.",
 )
 GRAPHS = _folder("--graphs", default="build/onnx", help_="ONNX graphs.")

@@ -32,14 +32,15 @@ class Texts:
     @torch.inference_mode()
     def of(cls, texts: Sequence[str], tower: Sentences) -> "Texts":
         """Embed each text once."""
-        distinct = sorted(set(texts))
         tokenizer = load_tokenizer()
-        features = [
-            tower(
-                torch.tensor([each.ids for each in tokenizer.encode_batch(distinct[start : start + _ROWS])])
-            )
-            for start in range(0, len(distinct), _ROWS)
-        ]
+        encoded = {text: tokenizer.encode(text) for text in set(texts)}
+        # Short ones together, cut behind the longest: padding changes nothing, and most of it would be computed.
+        distinct = sorted(encoded, key=lambda text: (sum(encoded[text].attention_mask), text))
+        features = []
+        for start in range(0, len(distinct), _ROWS):
+            batch = [encoded[text] for text in distinct[start : start + _ROWS]]
+            longest = max(sum(each.attention_mask) for each in batch)
+            features.append(tower(torch.tensor([each.ids[:longest] for each in batch])))
         numbers = {text: number for number, text in enumerate(distinct)}
         return cls(numbers=numbers, features=torch.cat(features).clone())
 
