@@ -37,7 +37,7 @@ def _of(params: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     (catalogue,) = params["photographs"]
     products = results["products"]
     return (
-        f"Family {params['family']}, weights {params['weights_digest']}; {catalogue}: {products['known']:,} products whose values"
+        f"Family {params['family']}, weights {', '.join(params['weights_digests'])}; {catalogue}: {products['known']:,} products whose values"
         f" are known, {products['asked']:,} to be read, of which {results['unfamiliar']:.1f} % are taken for pictures unlike the"
         " catalogue's."
     )

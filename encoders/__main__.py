@@ -284,7 +284,7 @@ def fields(*, data: Path, weights: Path, out: Path | None, work: Path, again: bo
     from encoders.photographs import command  # noqa: PLC0415 - slow, as above
 
     try:
-        opened = command.open_run([data], weights, None)
+        opened = command.open_run([data], [weights], None)
         (catalogue,) = opened.data.sets
         params = {**opened.params, "benchmark": "fields", "protocol": command.FIELDS_PROTOCOL}
         path = out or RESULTS / f"fields-{opened.name}-{catalogue.name}.json"

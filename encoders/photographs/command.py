@@ -67,7 +67,8 @@ class Run:
         Raises:
             DataError: a picture is damaged, or a split is empty.
         """
-        remembering = RememberingEmbedder(self.embedder, work / "embeddings", self.weights_digest)
+        first = self.encoders[0]
+        remembering = RememberingEmbedder(first.embedder, work / "embeddings", first.digest)
         return measure_fields(self.data.sets[0], remembering)
 
 

@@ -265,7 +265,7 @@ def test_fields_are_shown_with_what_was_said_and_what_came_true() -> None:
         },
         "category": {"no condition": {"queries": 600, "same category": 33.4, "both": 19.1}},
     }
-    params = {"family": "small", "weights_digest": "abc", "photographs": {"crates": 1300}}
+    params = {"family": "small", "weights_digests": ["abc"], "photographs": {"crates": 1300}}
     document = {
         "environment": {"processor": "p", "cores": 2, "commit": "c"},
         "params": params,
