@@ -61,15 +61,15 @@ class Run:
             ]
         )
 
-    def measure_fields(self, work: Path) -> dict[str, Any]:
-        """Measure what the pictures of the one data set tell of its fields.
+    def measure_fields(self, work: Path, *, known: int) -> dict[str, Any]:
+        """Measure what the pictures of the one data set tell of its fields, learnt from so many of its products at most.
 
         Raises:
             DataError: a picture is damaged, or a split is empty.
         """
         first = self.encoders[0]
         remembering = RememberingEmbedder(first.embedder, work / "embeddings", first.digest)
-        return measure_fields(self.data.sets[0], remembering)
+        return measure_fields(self.data.sets[0], remembering, most=known)
 
 
 def open_run(data: Sequence[Path], weights: Sequence[Path], graphs: Path | None) -> Run:

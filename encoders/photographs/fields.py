@@ -27,6 +27,8 @@ from vitrine.attributes.reader import FieldReader, Reading, Unread, softmax
 from vitrine.domain.values import fold
 
 PROTOCOL = 1
+MAX_KNOWN = 8_192
+"""As an index learns from at most."""
 MAX_VALUES = 256
 QUERIES = 600
 FIRST = 5
@@ -35,15 +37,22 @@ CHANGED = "colour"
 Texts = NDArray[np.str_]
 
 
-def measure_fields(data: DataSet, embedder: Embedder, *, precision: float = 0.9) -> dict[str, Any]:
+def measure_fields(
+    data: DataSet, embedder: Embedder, *, precision: float = 0.9, most: int = MAX_KNOWN
+) -> dict[str, Any]:
     """Return the figures of a data set by field, and those of keeping the category.
+
+    `most` known products are learnt from, drawn by lot from a fixed seed.
 
     Raises:
         DataError: a split is empty.
     """
     if not data.of(TRAIN, VAL) or not data.of(TEST):
         raise DataError(f"{data.name} has no photographs to learn from, or none to measure on")
-    known, asked = make_gallery(data.of(TRAIN, VAL), embedder), make_gallery(data.of(TEST), embedder)
+    learnt = data.of(TRAIN, VAL)
+    lots = np.random.default_rng(0).permutation(len(learnt))[:most]
+    known = make_gallery([learnt[row] for row in sorted(lots.tolist())], embedder)
+    asked = make_gallery(data.of(TEST), embedder)
     names = sorted({name for each in known.photographs for name in each.attributes})
     familiarity = fit_familiarity(known.images)
     return {
