@@ -12,7 +12,10 @@ PROTOS := $(wildcard vitrine/v1/*.proto)
 PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
 REPOSITORY := build/model_repository
-WEIGHTS := encoders/weights/small
+WEIGHTS ?= encoders/weights/pair
+# Quick to start and to run: what measures the service itself takes these.
+SMALL := encoders/weights/small
+TENSORRT := build/tensorrt
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
@@ -32,12 +35,14 @@ help: ## List the targets
 
 setup: $(VENV)/.ready ## Make the pinned environment in .venv
 setup-test: $(VENV)/.tools $(VENV)/.programs ## The same, with what the tests need: Chromium, Redis, ...
+	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 $(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train.txt requirements/system.sh
 	@requirements/system.sh $(PYTHON)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "setup: installing the pinned packages (a few minutes)"
 	@$(PIP) install -q --require-hashes -r requirements/serve.txt -r requirements/build.txt
+	@$(PIP) install -q --no-deps --require-hashes -r requirements/towers.txt
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q $(TORCH)
 	@$(PIP) install -q --no-deps --require-hashes -r requirements/train.txt
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
@@ -51,6 +56,16 @@ $(VENV)/.tools: $(VENV)/.ready requirements/test.txt
 # System packages that tests alone need.
 $(VENV)/.programs: $(VENV)/.ready requirements/system.sh
 	@requirements/system.sh $(PYTHON) test
+	@touch $@
+
+# NVIDIA's parser and builder, apart from all else, since no other command wants them. What the installer said where it
+# failed stays beside the folder, for the tests.
+$(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
+	@echo "setup: installing TensorRT-RTX (171 MB)"
+	@mkdir -p build && rm -rf $(TENSORRT)
+	@$(PIP) install -q --no-deps --require-hashes --target $(TENSORRT) -r requirements/tensorrt.txt 2>$(TENSORRT).log \
+		|| { cat $(TENSORRT).log >&2; rm -rf $(TENSORRT); exit 1; }
+	@rm $(TENSORRT).log
 	@touch $@
 
 ##@ Running it
@@ -98,6 +113,10 @@ lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	@$(BIN)/lint-imports
 	@$(BIN)/buf lint
 
+tensorrt-check: setup $(TENSORRT)/.ready ## Build every graph with NVIDIA's own parser; no GPU
+	@$(BIN)/python -m export tensorrt-check --out benchmarks/results/tensorrt-check.json
+	@$(BIN)/python -m benchmarks report
+
 breaking: $(VENV)/.tools ## Hold the protos against those of the last tag
 	@tag=$$(git describe --tags --abbrev=0 2>/dev/null); \
 	if [ -n "$$tag" ]; then echo "breaking: against $$tag"; $(BIN)/buf breaking --against ".git#tag=$$tag"; \
@@ -114,7 +133,7 @@ test-milvus: setup-test ## The index's tests on the real Milvus 2.3.5 (root)
 
 chaos: setup-test ## Every fault under live load; writes benchmarks/results/ (root)
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
-	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
+	@$(BIN)/python -m export publish --target local --weights $(SMALL) --out $(REPOSITORY)
 	@$(BIN)/python -m tests.chaos faults --out benchmarks/results/chaos.json
 	@$(BIN)/python -m tests.chaos faults --milvus-server --out benchmarks/results/chaos-milvus-server.json
 	@$(BIN)/python -m tests.chaos rolling --out benchmarks/results/rolling.json
@@ -126,7 +145,7 @@ chaos-short: setup-test ## Some of the faults, in three minutes, as make test ha
 
 soak: setup-test ## Load at 70 % of the peak for half an hour: make soak MINUTES=30
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
-	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
+	@$(BIN)/python -m export publish --target local --weights $(SMALL) --out $(REPOSITORY)
 	@$(BIN)/python -m tests.chaos soak --minutes $(MINUTES) --state build/soak/stack --out benchmarks/results/soak.json
 
 fuzz: setup-test ## Fuzz every target: make fuzz CASES=1000000 (resumes where it stopped)
@@ -144,7 +163,7 @@ proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
 
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
-	@cd requirements && for name in serve build test; do \
+	@cd requirements && for name in serve build test tensorrt; do \
 		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
 	@cd requirements && ../$(BIN)/uv pip compile -q --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 \
@@ -156,8 +175,12 @@ clean: down ## Delete what was built, not the environment
 
 ##@ Models and figures
 
-train: setup ## Train and evaluate the encoders (resumes where it stopped)
-	@$(BIN)/python -m encoders train --out $(WEIGHTS)
+train: setup ## Train the encoders on photographs: make train DATA="shop.parquet photos/"
+	@test -n "$(DATA)" || { echo 'train: make train DATA="FILE_OR_FOLDER ..."' >&2; exit 1; }
+	@$(BIN)/python -m encoders train --family pair $(DATA:%=--data %)
+
+train-small: setup ## Train and evaluate the small encoders on drawn pictures
+	@$(BIN)/python -m encoders train
 	@$(BIN)/python -m encoders evaluate
 	@$(BIN)/python -m benchmarks report
 
@@ -190,5 +213,5 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-test demo up down status logs index search unit lint breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto lock clean train train-rewriter export bench quality quality-rewrite
+.PHONY: help setup setup-test demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
+	format proto lock clean train train-small train-rewriter export bench quality quality-rewrite

@@ -13,7 +13,7 @@ _ANY = "-"
 def photographs_section(documents: Mapping[str, Document]) -> list[str]:
     """Return where the results come from, then what each protocol asks and what every family answers.
 
-    A figure is followed by its standard error. What is equal for all families stands once.
+    A figure is followed by its standard error, and by the lowest and highest of several trainings. What is equal for all families stands once.
     """
     if not documents:
         return []
@@ -23,7 +23,7 @@ def photographs_section(documents: Mapping[str, Document]) -> list[str]:
         counts = ", ".join(f"{data} {count:,}" for data, count in params["photographs"].items())
         lines += [
             *origin(name, document),
-            f"Family {params['family']}, run by {params['run_by']}; weights {params['weights_digest']}; photographs: {counts}.",
+            f"Family {params['family']}, run by {params['run_by']}; weights {', '.join(params['weights_digests'])}; photographs: {counts}.",
             "",
         ]
     for (protocol, asked), families in _by_question(documents).items():
@@ -57,8 +57,9 @@ def _protocol_table(families: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> 
 
 
 def _figure(figure: Sequence[float | None] | None) -> str:
-    """Return a percentage with its standard error, where there is one."""
+    """Return a percentage with its standard error, where there is one, and with the range of several trainings."""
     if figure is None or figure[0] is None:
         return "-"
-    value, error = figure
-    return f"{value:.1f}" if error is None else f"{value:.1f} ± {error:.1f}"
+    value, error, *spread = figure
+    said = f"{value:.1f}" if error is None else f"{value:.1f} ± {error:.1f}"
+    return f"{said} ({spread[0]:.1f}-{spread[1]:.1f})" if spread else said

@@ -1,4 +1,4 @@
-"""`python -m benchmarks report`: keeps docs/benchmarks.md, its pictures, docs/reliability.md and docs/paper.md equal to the committed results.
+"""`python -m benchmarks report`: keeps docs/benchmarks.md, its pictures and the tables of other documents equal to the committed results.
 
 The prose of a document is written by hand; what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`
 is made from the result files. Of several results of a kind the newest is shown in full.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
-from benchmarks import paper, reliability
+from benchmarks import paper, plans, reliability
 from benchmarks.photographs import photographs_section
 from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
 from benchmarks.tables import (
@@ -66,12 +66,12 @@ def fill(text: str, sections: Mapping[str, list[str]], *, document: Path = DOCUM
 
 
 def _documents() -> dict[Path, str]:
-    """Return each document as the results have it; and those of faults and of the paper, where they are."""
+    """Return each document as the results have it; the others where they are there."""
     documents = {DOCUMENT: _rendered()}
-    for each in (reliability, paper):
-        path = each.DOCUMENT
+    for other in (reliability, plans, paper):
+        path = other.DOCUMENT
         if path.exists():
-            documents[path] = fill(_text(path), each.sections(RESULTS), document=path)
+            documents[path] = fill(_text(path), other.sections(RESULTS), document=path)
     return documents
 
 

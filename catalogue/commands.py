@@ -12,8 +12,10 @@ import grpc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from catalogue.captioning import KEY_VARIABLE, CaptionSettings, open_captions
 from catalogue.fetching.fetcher import FetchCounts, FetchSettings, open_fetcher
 from catalogue.indexing import send_catalogue
+from catalogue.inference import ALL_FIELDS, caption_settings, inference_options
 from catalogue.readers.opening import OpenCatalogue, open_catalogue
 from catalogue.readers.rows import CatalogueError
 from catalogue.report import Report
@@ -24,6 +26,7 @@ from vitrine.commands.tables import print_json
 from vitrine.domain.messages import read_schema_message
 from vitrine.domain.schema import Schema, SchemaError
 from vitrine.domain.schema_files import read_schema
+from vitrine.v1 import catalogue_pb2
 
 _NO_INDEX = {
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -39,6 +42,8 @@ class _Options:
     rebuild_if_stale: bool
     confirmed: bool
     fetch: FetchSettings | None
+    inference: catalogue_pb2.InferenceOptions | None
+    captions: CaptionSettings | None
 
 
 @click.command()
@@ -82,6 +87,30 @@ class _Options:
     is_flag=True,
     help="Read pictures outside the catalogue's folder too, where its rows name them by such paths or by links.",
 )
+@click.option(
+    "--infer-fields",
+    is_flag=False,
+    flag_value=ALL_FIELDS,
+    metavar="[=NAMES]",
+    help="Fill empty fields of keywords with what the products' pictures tell; NAMES parts some by commas. Never over what"
+    " the shop says; only where it is right often enough on products whose value is known.",
+)
+@click.option(
+    "--precision",
+    type=click.FloatRange(min=0.5, max=1, min_open=True, max_open=True),
+    help="The share of values read in pictures that must be right.  [default: 0.9]",
+)
+@click.option(
+    "--captions", is_flag=True, help="Write a caption, made from its fields, for each product with a picture."
+)
+@click.option(
+    "--captions-url",
+    default="",
+    metavar="URL",
+    help="Have them written by a vision server with OpenAI's API, which is sent the first picture of each product; its"
+    f" key is in {KEY_VARIABLE}.",
+)
+@click.option("--captions-model", default="", metavar="NAME", help="The name of that server's model.")
 @click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
     "--timeout",
@@ -102,6 +131,11 @@ def index(
     pictures_cache: Path | None,
     allowed_hosts: tuple[str, ...],
     allow_outside: bool,
+    infer_fields: str | None,
+    precision: float | None,
+    captions: bool,
+    captions_url: str,
+    captions_model: str,
     want_json: bool,
     place: Place,
     timeout: float,
@@ -117,7 +151,14 @@ def index(
     start = time.monotonic()
     report = Report()
     fetch = _fetch_settings(pictures_cache, allowed_hosts, wanted=fetch_pictures)
-    options = _Options(rebuild=rebuild, rebuild_if_stale=rebuild_if_stale, confirmed=confirmed, fetch=fetch)
+    options = _Options(
+        rebuild=rebuild,
+        rebuild_if_stale=rebuild_if_stale,
+        confirmed=confirmed,
+        fetch=fetch,
+        inference=inference_options(infer_fields, precision, captions=captions),
+        captions=caption_settings(captions_url, captions_model, captions=captions),
+    )
     connection = place.connection(timeout)
     try:
         schema = read_schema(schema_file) if schema_file is not None else None
@@ -180,6 +221,8 @@ def _send(connection: Connection, catalogue: OpenCatalogue, report: Report, opti
             async with AsyncExitStack() as stack:
                 fetching = open_fetcher(options.fetch, _shown_on(bar)) if options.fetch else None
                 fetcher = await stack.enter_async_context(fetching) if fetching else None
+                writing = open_captions(options.captions) if options.captions else None
+                captions = await stack.enter_async_context(writing) if writing else None
                 await send_catalogue(
                     client,
                     catalogue,
@@ -188,6 +231,8 @@ def _send(connection: Connection, catalogue: OpenCatalogue, report: Report, opti
                     rebuild_if_stale=options.rebuild_if_stale,
                     confirm_shrink=options.confirmed,
                     fetcher=fetcher,
+                    inference=options.inference,
+                    captions=captions,
                     timeout_s=connection.timeout_s,
                     progress=lambda done: bar.update(task, completed=done),
                 )

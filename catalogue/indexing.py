@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from catalogue.captioning import CaptionWriter, captioned
 from catalogue.fetching.addresses import FetchError
 from catalogue.fetching.fetcher import PictureFetcher
 from catalogue.product import CatalogueProduct, Picture, PictureBytes, PictureFile, PictureUrl
@@ -51,26 +52,33 @@ async def send_catalogue(
     rebuild_if_stale: bool = False,
     confirm_shrink: bool = False,
     fetcher: PictureFetcher | None = None,
+    inference: catalogue_pb2.InferenceOptions | None = None,
+    captions: CaptionWriter | None = None,
     timeout_s: float,
     progress: Callable[[int], None],
 ) -> None:
     """Send every product and keep the report; `progress` takes the rows that are done with.
 
     A picture is read when its turn comes: the transport's flow control holds the reading back, so that a slow
-    service does not fill this process's memory. With a fetcher, the pictures of a few products are fetched ahead.
+    service does not fill this process's memory. With a fetcher, the pictures of a few products are fetched ahead; so are
+    captions, where somebody writes them.
 
     Raises:
         VitrineError: the service failed; what the report counts as indexed is durable.
         CatalogueError, OSError: the catalogue cannot be read any further.
     """
     report.notes = catalogue.notes
+    products = _products(catalogue, report, fetcher)
+    if captions is not None:
+        products = captioned(products, captions, lambda reason: report.note(f"no caption: {reason}"))
     answers = client.upsert(
-        _products(catalogue, report, fetcher),
+        products,
         rebuild=rebuild,
         rebuild_if_stale=rebuild_if_stale,
         confirm_shrink=confirm_shrink,
         source=source_digest(catalogue.files, catalogue.schema),
         schema=schema_message(catalogue.schema),
+        inference=inference,
         timeout_s=timeout_s,
     )
     async for answer in answers:
@@ -117,7 +125,7 @@ def _keywords(value: Value) -> tuple[str, ...]:
 
 async def _products(
     catalogue: OpenCatalogue, report: Report, fetcher: PictureFetcher | None
-) -> AsyncIterator[catalogue_pb2.ProductInput]:
+) -> AsyncGenerator[catalogue_pb2.ProductInput, None]:
     facets = FacetValues(catalogue.schema)
     async for row, fetched in _fetched(catalogue.rows, fetcher):
         if isinstance(row, RowError):

@@ -44,6 +44,8 @@ class Report:
     """What readers use now; known at the end."""
     replaced: catalogue_pb2.ReplacedIndex | None = None
     """Which index a rebuild took the place of; known at the end."""
+    inference: catalogue_pb2.InferenceReport | None = None
+    """What the pictures told; known at the end, where it was asked for."""
     ended: bool = False
     """Whether the service has answered to the last product."""
     refusals: list[Refusal] = field(default_factory=list)
@@ -73,6 +75,10 @@ class Report:
         if len(self.losses) < MAX_REFUSALS:
             self.losses.append(loss)
 
+    def note(self, text: str) -> None:
+        """Count something that was left out or taken for granted."""
+        self.notes[text] += 1
+
     def acknowledge(self, answer: catalogue_pb2.UpsertProductsResponse) -> None:
         """Take the service's counts, which are of the whole stream so far."""
         self.written, self.unchanged, self.refused = answer.written, answer.unchanged, answer.rejected
@@ -80,6 +86,7 @@ class Report:
         self.cut = answer.cut
         self.index = answer.index
         self.replaced = answer.replaced if answer.HasField("replaced") else None
+        self.inference = answer.inference if answer.HasField("inference") else None
         for error in answer.errors:
             self._quote(Refusal(f"product {error.product_id}", error.field, error.reason))
 

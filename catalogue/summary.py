@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from catalogue.report import Refusal, Report
+from vitrine.commands.tables import as_json as message_json
 from vitrine.commands.tables import printable
+from vitrine.v1 import catalogue_pb2
 
 
 def print_report(path: Path, report: Report, seconds: float) -> None:
@@ -15,7 +17,8 @@ def print_report(path: Path, report: Report, seconds: float) -> None:
     done = f"{report.written:,} written, {report.unchanged:,} unchanged, {report.rejected:,} rejected"
     where = f"in {report.index}" if report.ended else "before it stopped; the same command goes on from there"
     click.echo(printable(f"{path}: {done} {where} ({seconds:.1f} s)"))
-    for line in _remarks(path, report):
+    told = () if report.inference is None else _told(report.inference)
+    for line in (*_remarks(path, report), *told):
         click.echo(printable(f"  {line}"))
     _quote(report.refusals, report.rejected)
     _quote(report.losses, report.lost_pictures)
@@ -39,6 +42,7 @@ def as_json(path: Path, report: Report, seconds: float) -> dict[str, object]:
         "urls_not_fetched": report.urls,
         "pictures_lost": report.lost_pictures,
         "notes": dict(report.notes),
+        "inference": None if report.inference is None else message_json(report.inference),
         "seconds": round(seconds, 3),
         "errors": [asdict(refusal) for refusal in report.refusals],
         "picture_errors": [asdict(loss) for loss in report.losses],
@@ -67,6 +71,23 @@ def _remarks(path: Path, report: Report) -> Iterator[str]:
         yield f"{report.lost_pictures:,} pictures cannot be read; their products are indexed by what is left"
     for note, count in report.notes.items():
         yield note if count == 1 else f"{note} ({count:,} times)"
+
+
+def _told(inference: catalogue_pb2.InferenceReport) -> Iterator[str]:
+    """Put what the pictures told into a line a field."""
+    if inference.failure:
+        yield f"nothing more was read in the pictures: {inference.failure}; the same command tries again"
+    for each in inference.fields:
+        if each.reason:
+            yield f"{each.field}: not read in the pictures: {each.reason}"
+        elif not inference.failure:
+            yield (
+                f"{each.field}: read in the pictures of {each.products:,} of {each.empty:,} products without one; of"
+                f" {each.labelled:,} whose value is known it is read in {each.coverage:.0%}, and {each.precision:.1%} of"
+                " that is right"
+            )
+    if inference.captions:
+        yield f"{inference.captions:,} have a caption made from their fields"
 
 
 def _quote(quoted: list[Refusal], total: int) -> None:

@@ -13,6 +13,8 @@ from encoders.comparison.neighbourhoods import make_protocol
 from encoders.comparison.training import Budget
 from encoders.css import compare as css
 from encoders.fashion200k import Fashion200kError
+from encoders.pair.command import OUT as PAIR_OUT
+from encoders.pair.command import pair_options, train_pair
 from encoders.paper.command import OUT as PAPER_OUT
 from encoders.paper.command import paper_cost, paper_options, train_paper
 from encoders.results import digest_of_files, is_measured, write_result
@@ -37,39 +39,51 @@ main.add_command(paper_cost)
 
 
 @main.command()
-@click.option("--family", type=click.Choice(["small", "paper"]), default="small", show_default=True)
+@click.option("--family", type=click.Choice(["small", "pair", "paper"]), default="small", show_default=True)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True),
-    help="paper: Fashion200K's folder, or any catalogue; small draws its own.",
+    multiple=True,
+    help="pair: photographs as `vitrine index` reads them, may be repeated; paper: Fashion200K's folder, or any"
+    " catalogue; small draws its own.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help=f"[{WEIGHTS}; paper: {PAPER_OUT}]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help=f"[{WEIGHTS}; pair: {PAIR_OUT}; paper: {PAPER_OUT}]"
+)
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 @click.option("--seed", default=training.Settings().seed, show_default=True)
-@click.option("--joint-steps", default=training.Settings().joint_steps, show_default=True)
-@click.option("--text-steps", default=training.Settings().text_steps, show_default=True)
-@click.option("--fusion-steps", default=training.Settings().fusion_steps, show_default=True)
+@click.option("--joint-steps", default=training.Settings().joint_steps, show_default=True, help="small")
+@click.option("--text-steps", default=training.Settings().text_steps, show_default=True, help="small")
+@click.option("--fusion-steps", type=int, help="small, pair  [1,200; 1,500]")
+@pair_options
 @paper_options
 def train(
     *,
     family: str,
-    data: Path | None,
+    data: tuple[Path, ...],
     out: Path | None,
     work: Path,
     seed: int,
     joint_steps: int,
     text_steps: int,
-    fusion_steps: int,
+    fusion_steps: int | None,
+    heads_steps: int,
     **paper: Any,
 ) -> None:
     """Train a family; goes on where an earlier run stopped."""
+    if family == "pair":
+        train_pair(out, data, work=work, seed=seed, heads_steps=heads_steps, fusion_steps=fusion_steps)
+        return
     if family == "paper":
-        train_paper(out, data, work=work, seed=seed, **paper)
+        train_paper(out, data[0] if data else None, work=work, seed=seed, **paper)
         return
     from encoders.train import train as run  # noqa: PLC0415 - the renderer loads slowly
 
     settings = training.Settings(
-        seed=seed, joint_steps=joint_steps, text_steps=text_steps, fusion_steps=fusion_steps
+        seed=seed,
+        joint_steps=joint_steps,
+        text_steps=text_steps,
+        fusion_steps=fusion_steps or training.Settings().fusion_steps,
     )
     run(out or WEIGHTS, work, settings, make_splits(seed=seed).train)
 
@@ -214,13 +228,30 @@ def several_pictures(*, weights: Path, work: Path, out: Path, seed: int) -> None
     required=True,
     help="A catalogue that `vitrine index` reads, or a folder of several; as often as there are.",
 )
-@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
-@click.option("--graphs", type=click.Path(path_type=Path), help="Run the graphs of `python -m export onnx`.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    default=(WEIGHTS,),
+    show_default=True,
+    help="Several of one family, by their seeds, give mean, lowest and highest.",
+)
+@click.option(
+    "--graphs",
+    type=click.Path(path_type=Path),
+    help="Run these graphs of the weights: a folder of `python -m export onnx`, or a published repository.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="By default, in the benchmarks' results.")
 @click.option("--work", type=click.Path(path_type=Path), default=PHOTOGRAPHS, show_default=True)
 @_AGAIN
 def photographs(
-    *, data: tuple[Path, ...], weights: Path, graphs: Path | None, out: Path | None, work: Path, again: bool
+    *,
+    data: tuple[Path, ...],
+    weights: tuple[Path, ...],
+    graphs: Path | None,
+    out: Path | None,
+    work: Path,
+    again: bool,
 ) -> None:
     """Measure the weights on real photographs; failures are drawn as contact sheets into the work folder."""
     from encoders.photographs import command  # noqa: PLC0415 - slow, as above

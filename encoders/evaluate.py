@@ -118,7 +118,7 @@ def evaluate(weights: Path, work: Path, *, seed: int) -> dict[str, Scores]:
         "text": _text_recalls(model, gallery),
         "image": _image_recalls(gallery),
         "composed": _composed_recalls(model, gallery, edits[1]),
-        "composed_paraphrased": _composed_recalls(model, gallery, said),
+        "composed_half_paraphrased": _composed_recalls(model, gallery, said),
         "composed_two_changes": _composed_recalls(model, gallery, edits[2]),
         "composed_baselines": _baselines(model, gallery, edits[1]),
         "short_text_precision": _short_text_precision(model, gallery, seed),
@@ -251,7 +251,7 @@ def _precision(queries: Tensor, gallery: Tensor, fitting: Tensor) -> float:
 
 
 def _short_queries(gallery: Gallery, seed: int) -> Mapping[str, list[Description]]:
-    """Draw queries that name the category with one to three attributes, and queries as shoppers say them."""
+    """Draw queries of the category with one to three attributes, and queries in phrases that training uses too."""
     rng = generator("short", seed)
     specs = [rng.choice(gallery.specs) for _ in range(_SHORT_QUERIES)]
     queries: dict[str, list[Description]] = {}
@@ -264,4 +264,4 @@ def _short_queries(gallery: Gallery, seed: int) -> Mapping[str, list[Description
             )
             for spec, slots in chosen
         ]
-    return queries | {"as_shoppers_say": [describe(spec, rng) for spec in specs]}
+    return queries | {"generated_phrases": [describe(spec, rng) for spec in specs]}

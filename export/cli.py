@@ -1,6 +1,7 @@
 """The command line of the export room."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from export.errors import ELSEWHERE, ExportError
 from export.folders import fresh_folder
 from export.model_config import Precision, Target, WantedPrecision
 from export.repository import Graphs, Publication, publish
+from export.tensorrt_rtx import COMPUTE_CAPABILITIES, PACKAGES, check_installed
 from vitrine.tensors import ENCODERS
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def _folder(*flags: str, default: str, help_: str) -> Callable[[_Command], _Comm
 WEIGHTS = _folder(
     "--weights",
     "--checkpoint",
-    default="encoders/weights/small",
+    default="encoders/weights/pair",
     help_="A family of encoders: ours, or a checkpoint of CLIP or SigLIP as transformers saves it.",
 )
 GRAPHS = _folder("--graphs", default="build/onnx", help_="ONNX graphs.")
@@ -122,20 +124,55 @@ def verify(*, weights: Path, work: Path, graphs: tuple[Path, ...], report: Path 
 @WEIGHTS
 @GRAPHS
 @PLANS
-@click.option("--dry-run", is_flag=True, help="Only hold the graphs against TensorRT's list of operators.")
-def tensorrt(*, weights: Path, graphs: Path, plans: Path, dry_run: bool) -> None:
+def tensorrt(*, weights: Path, graphs: Path, plans: Path) -> None:
     """Build TensorRT plans of the graphs, on the GPU that will serve them."""
-    if dry_run:
-        from export.operators import check_operators  # noqa: PLC0415 - see above
-
-        click.echo("\n".join(check_operators(graphs)))
-        return
     try:
-        from export.to_tensorrt import build_plans  # noqa: PLC0415
+        from export.to_tensorrt import build_plans  # noqa: PLC0415 - see above
     except ImportError:
         raise ExportError(ELSEWHERE) from None
     build_plans(weights, graphs, plans)
     click.echo(f"wrote {len(ENCODERS)} plans to {plans}")
+
+
+@main.command
+@click.option(
+    "--weights",
+    "--checkpoint",
+    type=_FOLDER,
+    multiple=True,
+    help="Only these families.  [default: the committed ones, and a tiny one of each other kind]",
+)
+@_folder("--packages", default=str(PACKAGES), help_="TensorRT-RTX.")
+@click.option(
+    "--capability",
+    "capabilities",
+    type=click.Choice(COMPUTE_CAPABILITIES),
+    multiple=True,
+    default=COMPUTE_CAPABILITIES,
+    show_default=True,
+    help="Of the GPUs to build for.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write all of it here.")
+def tensorrt_check(
+    *, weights: tuple[Path, ...], packages: Path, capabilities: tuple[str, ...], out: Path | None
+) -> None:
+    """Build every graph with NVIDIA's own parser and builder (TensorRT-RTX), which needs no GPU."""
+    version = check_installed(packages)
+    from export import tensorrt_check as check  # noqa: PLC0415 - see above
+
+    tried = []
+    with tempfile.TemporaryDirectory() as scratch:
+        given = [check.Subject(family=each.name, weights="given", folder=each) for each in weights]
+        for subject in given or check.every_family(Path(scratch)):
+            for each in check.try_family(subject, packages=packages, capabilities=capabilities):
+                click.echo(each.line())
+                tried.append(each)
+    if out is not None:
+        check.write_report(out, check.describe(tried, version=version, capabilities=capabilities))
+        click.echo(f"written to {out}")
+    click.echo(f"TensorRT-RTX {version}: {check.summary(tried)}")
+    if any(each.failed() for each in tried):
+        raise SystemExit(1)
 
 
 @main.command("publish")

@@ -7,7 +7,7 @@ ELSEWHERE = (
 """What `tensorrt` says where it cannot run."""
 
 INT8_IS_FOR_CPUS = (
-    "int8 graphs are for CPUs: their activations are unsigned, and TensorRT takes none but symmetric int8; "
+    "int8 graphs are for CPUs: their zero points are not zero and their biases are int32, and TensorRT takes neither; "
     "give it fp16 graphs, which `python -m export quantize --precision fp16` writes"
 )
 """What `tensorrt` says of a folder of int8 graphs."""

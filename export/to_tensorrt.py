@@ -1,18 +1,17 @@
-"""ONNX graphs to TensorRT plans, for TensorRT 10 and 11.
+"""The plans that Triton serves, for TensorRT 10 and 11, checked against torch.
 
 A plan runs only on the kind of GPU and the release of TensorRT that built it: build inside the Triton image
-that will serve it, on the GPU that will serve it. Networks are strongly typed, which TensorRT 11 does always
-and 10 when asked, so precision is a matter of the ONNX graph alone.
+that will serve it, on the GPU that will serve it.
 
-Importing this module needs TensorRT. Elsewhere its types are checked (export.tensorrt_stubs), and its graphs are
-(export.operators).
+Importing this module needs TensorRT. Elsewhere its types are checked (export.tensorrt_stubs), and the graphs and the
+calls that build their plans are run with TensorRT-RTX (export.tensorrt_rtx).
 """
 
 import json
 import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import tensorrt
@@ -24,9 +23,10 @@ from export.errors import ELSEWHERE, INT8_IS_FOR_CPUS, ExportError
 from export.graphs import read_report
 from export.manifest import file_digest, weights_digests
 from export.parity import Feeds, Run, check_parity
+from export.plans import Network
 from export.repository import PLANS_FILE
 from export.to_onnx import graph_path, load_family
-from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec
+from vitrine.tensors import ENCODERS, ModelSpec
 
 _TIMING_CACHE_FILE = "timing.cache"
 
@@ -47,7 +47,7 @@ def build_plans(weights: Path, graphs: Path, folder: Path) -> None:
         raise ExportError(INT8_IS_FOR_CPUS)
     folder.mkdir(parents=True, exist_ok=True)
     for spec in networks.specs():
-        plan = _build(graph_path(graphs, spec.name), spec, folder / _TIMING_CACHE_FILE)
+        plan = _build(graph_path(graphs, spec.name), folder / _TIMING_CACHE_FILE)
         _plan_path(folder, spec.name).write_bytes(plan)
     report = check_parity(
         networks, lambda spec: _open_plan(folder, spec), precisions=uniform(precision).precisions
@@ -74,35 +74,16 @@ def _plan_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.plan"
 
 
-def _build(graph: Path, spec: ModelSpec, timing_cache: Path) -> bytes:
-    logger = tensorrt.Logger(tensorrt.Logger.WARNING)
-    builder = tensorrt.Builder(logger)
-    strongly_typed = 1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(strongly_typed)
-    parser = tensorrt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(graph)):
-        reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
-        raise ExportError(f"{graph}: TensorRT refuses it: {reasons}")
-    config = builder.create_builder_config()
+def _build(graph: Path, timing_cache: Path) -> bytes:
+    network = Network(graph)
+    config = network.new_config()
     known = timing_cache.read_bytes() if timing_cache.exists() else b""
     config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False)
-    config.add_optimization_profile(_profile(builder, spec))
-    # Its signature leaves out that it gives None where it fails.
-    plan = cast("tensorrt.IHostMemory | None", builder.build_serialized_network(network, config))
-    if plan is None:
-        raise ExportError(f"{graph}: TensorRT built no plan; its log above says why")
+    plan = network.build(config)
+    for warning in network.log.warnings:
+        print(f"{graph}: {warning}", file=sys.stderr)
     timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
-    return bytes(plan)
-
-
-def _profile(builder: tensorrt.Builder, spec: ModelSpec) -> tensorrt.IOptimizationProfile:
-    """Batches of 1 to MAX_BATCH_SIZE; kernels are chosen for half of it, which a busy server sees most."""
-    profile = builder.create_optimization_profile()
-    for tensor in spec.inputs:
-        batches = (1, MAX_BATCH_SIZE // 2, MAX_BATCH_SIZE)
-        shapes = (tensorrt.Dims((rows, *tensor.shape)) for rows in batches)
-        profile.set_shape(tensor.name, *shapes)
-    return profile
+    return plan
 
 
 def _open_plan(folder: Path, spec: ModelSpec) -> Run:

@@ -9,6 +9,7 @@ from vitrine.process.settings import InvalidSettings, check_traces, read_setting
 
 PREFIX = "GATEWAY_"
 MEMORY = "memory"
+_TOSS = 0.5
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -150,6 +151,10 @@ class Settings:
     """What a product that has all rare words of a query exactly gains in score: at 1 it comes first, since the vectors
     tell products apart by less; 0 leaves exact matches out."""
 
+    picture_category_precision: float = 0.9
+    """A search with a reference, which words change, is kept to the reference's category, softly: a picture's, where it is
+    read so often right on the index's own products; a product's as the index has it. 0: never."""
+
     embedding_cache_entries: int = 10_000
     product_cache_entries: int = 10_000
     product_cache_ttl_s: float = 1.0
@@ -188,6 +193,7 @@ class Settings:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
             if setting.name.endswith(("_image_weight", "batch_share")) and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
+        check_precision(_variable("picture_category_precision"), self.picture_category_precision)
         check_traces(PREFIX, self.traces, self.trace_share)
         if self.max_request_bytes < self.max_message_bytes or self.max_ingest_bytes < self.max_message_bytes:
             raise InvalidSettings(
@@ -212,6 +218,12 @@ def check_sessions(name: str, url: str) -> None:
     """Raise InvalidSettings, without the URL, where it is no place for sessions."""
     if url != MEMORY and not url.startswith(_REDIS):
         raise InvalidSettings(f"{name} must be {MEMORY}, {', '.join(_REDIS[:-1])} or {_REDIS[-1]}")
+
+
+def check_precision(name: str, precision: float) -> None:
+    """Raise InvalidSettings where it is neither 0 nor better than a toss."""
+    if precision and not _TOSS < precision < 1:
+        raise InvalidSettings(f"{name} must be 0, or over {_TOSS} and under 1, got {precision}")
 
 
 def _variable(name: str) -> str:

@@ -59,6 +59,21 @@ def published_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any]
 
 
 @pytest.fixture(scope="session")
+def tensorrt_rtx() -> Path:
+    """Return the folder with TensorRT-RTX, NVIDIA's parser and builder that need no GPU."""
+    folder = Path(__file__).parents[1] / "build" / "tensorrt"
+    said = folder.with_name("tensorrt.log")
+    if not folder.exists() and said.exists():
+        # Not every mirror has it, and not every machine reaches one that does.
+        lines = said.read_text(encoding="utf-8").splitlines()
+        reason = next((line for line in reversed(lines) if line.startswith("ERROR: ")), "see tensorrt.log")
+        pytest.skip(f"{DOES_NOT_APPLY}TensorRT-RTX could not be installed: {reason}")
+    if not folder.exists():
+        pytest.skip("no TensorRT-RTX: make setup-test")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def redis_process() -> Iterator["RedisProcess"]:
     """Run a Redis on a socket in a folder of its own."""
     server = shutil.which("redis-server")

@@ -178,6 +178,7 @@ class VitrineClient:
         confirm_shrink: bool = False,
         source: str = "",
         schema: schema_pb2.CatalogueSchema | None = None,
+        inference: catalogue_pb2.InferenceOptions | None = None,
         timeout_s: float = UPSERT_TIMEOUT_S,
     ) -> AsyncIterator[catalogue_pb2.UpsertProductsResponse]:
         """Write products as they are yielded; each answer says what is durable by then.
@@ -185,8 +186,8 @@ class VitrineClient:
         With `rebuild` the products make a new index that replaces the old one at the end; `rebuild_if_stale` does so
         only where other encoders made the old one, or another schema. `confirm_shrink` lets it replace an index of more than
         twice as many products. `source` names the stream, so that a rebuild that was
-        cut off is resumed. Without a `schema` it is the index's, or fashion where there is none yet. What `products` raises
-        is raised here.
+        cut off is resumed. Without a `schema` it is the index's, or fashion where there is none yet. `inference` says what
+        to read in the pictures of the products. What `products` raises is raised here.
         """
         options = catalogue_pb2.UpsertOptions(
             rebuild=rebuild,
@@ -194,6 +195,7 @@ class VitrineClient:
             confirm_shrink=confirm_shrink,
             source=source,
             schema=schema,
+            inference=inference,
         )
         answers = stream_products(
             self.catalogue_address,

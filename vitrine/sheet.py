@@ -130,7 +130,9 @@ def _draw_picture(canvas: Image.Image, corner: tuple[int, int], hit: Hit, pictur
 def _draw_caption(draw: ImageDraw.ImageDraw, corner: tuple[int, int], hit: Hit, currency: str) -> None:
     left, top = corner
     below = top + _PICTURE + 8
-    for line in _wrapped(_drawable(hit.product.title or hit.product_id), _font(14), _PICTURE, 2):
+    for line in _wrapped(
+        _drawable(hit.product.title or hit.product.caption or hit.product_id), _font(14), _PICTURE, 2
+    ):
         draw.text((left, below), line, font=_font(14), fill=_INK)
         below += 19
     last = top + _PICTURE + _CAPTION - 18

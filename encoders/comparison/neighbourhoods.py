@@ -23,7 +23,8 @@ GALLERY_SEED = 300
 QUERY_SEED = 301
 """Seeds of pictures; no other set uses them."""
 
-KINDS = ("one_change", "paraphrased", "two_changes", "relative")
+KINDS = ("one_change", "half_paraphrased", "two_changes", "relative")
+"""Changes of the second and third are paraphrased in half of the cases (catalogue.grammar.PARAPHRASED_SHARE), in words of training."""
 
 _ONE_CHANGE = 3
 _TWO_CHANGES = 2
@@ -145,7 +146,7 @@ def _ask(centre: Spec, rng: random.Random) -> list[Question]:
         (edit,) = edits_between(reference, centre)
         questions += [
             _question("one_change", reference, modification_text(edit), centre),
-            _question("paraphrased", reference, modification_text(edit, rng), centre),
+            _question("half_paraphrased", reference, modification_text(edit, rng), centre),
         ]
     for _ in range(_TWO_CHANGES):
         reference = centre

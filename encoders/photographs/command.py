@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from encoders.errors import CheckpointError
 from encoders.photographs.embedder import (
     FamilyEmbedder,
     RememberingEmbedder,
@@ -13,8 +14,17 @@ from encoders.photographs.embedder import (
 )
 from encoders.photographs.measure import PROTOCOL, Data, measure, read_data
 from encoders.photographs.products import DataError as DataError  # noqa: PLC0414 - the command line catches it
+from encoders.photographs.runs import merge_runs
 
 _PREFIX = "vitrine-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoders:
+    """The encoders of one training."""
+
+    embedder: FamilyEmbedder
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,44 +36,60 @@ class Run:
     params: Mapping[str, Any]
     """What the figures are of: a result of other parameters is stale."""
     data: Data
-    embedder: FamilyEmbedder
-    weights_digest: str
+    encoders: tuple[Encoders, ...]
 
     def measure(self, work: Path) -> dict[str, Any]:
-        """Measure; embeddings of pictures and contact sheets are written into the work folder.
+        """Measure; embeddings of pictures, and contact sheets of the first encoders, are written into the work folder.
 
         Raises:
             DataError: a picture is damaged.
         """
         for note, count in self.data.notes.items():
             print(f"left out: {count:,} {note}")
-        remembering = RememberingEmbedder(self.embedder, work / "embeddings", self.weights_digest)
-        return measure(self.data, remembering, work / f"failures-{self.name}")
+        return merge_runs(
+            [
+                measure(
+                    self.data,
+                    RememberingEmbedder(each.embedder, work / "embeddings", each.digest),
+                    None if place else work / f"failures-{self.name}",
+                )
+                for place, each in enumerate(self.encoders)
+            ]
+        )
 
 
-def open_run(data: Sequence[Path], weights: Path, graphs: Path | None) -> Run:
-    """Read the data and open the encoders.
+def open_run(data: Sequence[Path], weights: Sequence[Path], graphs: Path | None) -> Run:
+    """Read the data and open the encoders: of one training, or of several of one family by their seeds.
 
     Raises:
-        CheckpointError: the weights or graphs cannot be used.
+        CheckpointError: the weights or graphs cannot be used, or are of several families.
         DataError: the data cannot.
     """
-    family, embedder = open_embedder(weights, graphs=graphs)
-    digest = digest_of_weights(family, graphs=graphs)
+    opened = [open_embedder(each, graphs=graphs) for each in weights]
+    names = {family.name.removeprefix(_PREFIX) for family, _ in opened}
+    if len(names) > 1:
+        raise CheckpointError(f"weights of {', '.join(sorted(names))}: those of one result are of one family")
+    if graphs is not None and len(weights) > 1:
+        raise CheckpointError(
+            f"{graphs}: graphs are of one training, and {len(weights)} folders of weights are named"
+        )
+    encoders = tuple(
+        Encoders(embedder=embedder, digest=digest_of_weights(family, graphs=graphs))
+        for family, embedder in opened
+    )
     read = read_data(data)
-    name = family.name.removeprefix(_PREFIX)
+    (name,) = names
     return Run(
         name=name,
         params={
             "benchmark": "photographs",
             "protocol": PROTOCOL,
             "family": name,
-            "weights_digest": digest,
+            "weights_digests": [each.digest for each in encoders],
             "run_by": "ONNX Runtime" if graphs else "torch",
             "data": read.digests(),
             "photographs": {each.name: len(each.photographs) for each in read.sets},
         },
         data=read,
-        embedder=embedder,
-        weights_digest=digest,
+        encoders=encoders,
     )

@@ -27,7 +27,7 @@ from encoders.results import digest_of_files
 from vitrine.preprocess import ImageRejected, Tokenizer, decode_image
 
 _ROWS = 64
-IMAGE, TEXT, FUSION = "image_encoder", "text_encoder", "fusion_encoder"
+IMAGE, TEXT, FUSION = _ENCODERS = ("image_encoder", "text_encoder", "fusion_encoder")
 
 _Rows = TypeVar("_Rows", Sequence[bytes], Sequence[str], Embeddings)
 
@@ -127,7 +127,9 @@ class RememberingEmbedder:
 
 
 def open_embedder(weights: Path, *, graphs: Path | None = None) -> tuple[Family, FamilyEmbedder]:
-    """Open the encoders of a folder of weights; run its graphs, `python -m export onnx`, where their folder is named.
+    """Open the encoders of a folder of weights; run the graphs of a folder where one is named.
+
+    The folder is what `python -m export onnx`, `quantize` or `publish` writes of these weights.
 
     Raises:
         CheckpointError: the weights or the graphs cannot be used.
@@ -143,7 +145,7 @@ def open_embedder(weights: Path, *, graphs: Path | None = None) -> tuple[Family,
 
 def digest_of_weights(family: Family, *, graphs: Path | None = None) -> str:
     """Name the weights, what they stand on (towers of packages, tokenizer), and the graphs where these compute."""
-    files = sorted([*family.weights.values(), *(graphs.glob("*.onnx") if graphs else ())])
+    files = sorted([*family.weights.values(), *(_graph_paths(graphs) if graphs else ())])
     named = json.dumps(
         [family.sizes, open_tokenizer(family).to_str(), digest_of_files(files)], sort_keys=True
     )
@@ -192,7 +194,14 @@ def _torch_network(network: nn.Module) -> Network:
 
 
 def _graph_networks(graphs: Path) -> dict[str, Network]:
-    return {name: _graph_network(graphs / f"{name}.onnx") for name in (IMAGE, TEXT, FUSION)}
+    return {name: _graph_network(path) for name, path in zip(_ENCODERS, _graph_paths(graphs), strict=True)}
+
+
+def _graph_paths(graphs: Path) -> list[Path]:
+    """Return the graphs of a folder of them, or of a published repository of models."""
+    flat = [graphs / f"{name}.onnx" for name in _ENCODERS]
+    published = [graphs / name / "1" / "model.onnx" for name in _ENCODERS]
+    return published if published[0].is_file() else flat
 
 
 def _graph_network(path: Path) -> Network:

@@ -17,7 +17,7 @@ from typing import Any
 from catalogue.readers.opening import TABLE_ENDINGS, open_catalogue
 from catalogue.readers.rows import CatalogueError
 from encoders.photographs.classes import customers_photos, groceries, product_of_each
-from encoders.photographs.composed import choose_sum, composed
+from encoders.photographs.composed import choose_weights, composed
 from encoders.photographs.embedder import Embedder
 from encoders.photographs.gallery import Gallery, Outcome, make_gallery, value_of
 from encoders.photographs.products import TEST, TRAIN, VAL, DataError, Photograph, read_photographs
@@ -88,8 +88,8 @@ def read_data(paths: Sequence[Path]) -> Data:
     return Data(sets=tuple(sets), captions=tuple(captions), notes=notes)
 
 
-def measure(data: Data, embedder: Embedder, sheets: Path) -> dict[str, Any]:
-    """Measure what the data allow; draw failures as contact sheets into a folder.
+def measure(data: Data, embedder: Embedder, sheets: Path | None) -> dict[str, Any]:
+    """Measure what the data allow; draw failures as contact sheets into a folder, where one is named.
 
     Returns:
         By protocol: what was asked, and figures by the way to answer. What the data do not allow is said instead.
@@ -105,7 +105,7 @@ def measure(data: Data, embedder: Embedder, sheets: Path) -> dict[str, Any]:
                 results[key] = {"asked": f"Left out: {error}.", "ways": {}}
                 continue
             results[key] = {"asked": outcome.asked, "ways": outcome.ways}
-            if outcome.failures:
+            if outcome.failures and sheets is not None:
                 draw_sheet(outcome.failures, sheets / f"{each.name}-{_file_name(name)}.jpg")
     return results
 
@@ -135,7 +135,7 @@ def _protocols(
     if data.kind == GROCERIES:
         return {"groceries": lambda: _groceries(data, embedder)}
     test = cache(lambda: _gallery(data, embedder, TEST))
-    best = cache(lambda: choose_sum(_gallery(data, embedder, VAL), embedder))
+    best = cache(lambda: choose_weights(_gallery(data, embedder, VAL), embedder))
     in_languages = cache(lambda: languages(test(), embedder))
     protocols: dict[str, Callable[[], Outcome]] = {
         "title to picture": lambda: title_to_picture(test(), embedder),

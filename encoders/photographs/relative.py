@@ -6,13 +6,13 @@ sentence that names a colour moves a photograph of that kind of garment to other
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from encoders.photographs.composed import SEED, WeightedSum, texts_of
+from encoders.photographs.composed import SEED, SENTENCE, texts_of, weighted_sum
 from encoders.photographs.embedder import Embedder
 from encoders.photographs.figures import (
     NO_LABEL,
@@ -23,7 +23,6 @@ from encoders.photographs.figures import (
     labels_of,
     looked_up,
     nearest,
-    normalised,
     percent,
 )
 from encoders.photographs.gallery import Gallery, Outcome, pick_failures
@@ -86,7 +85,7 @@ def named_colour(text: str) -> str | None:
 
 
 def people_say_a_colour(
-    captions: Sequence[RelativeCaption], gallery: Gallery, embedder: Embedder, best: WeightedSum
+    captions: Sequence[RelativeCaption], gallery: Gallery, embedder: Embedder, best: Mapping[str, float]
 ) -> Outcome:
     """Measure sentences of the captions' test split that name a colour, on photographs of the test split.
 
@@ -107,10 +106,8 @@ def people_say_a_colour(
     asked = {
         "picture alone": pictures,
         "sentence alone": said,
-        "sum with the sentence": normalised(pictures + said),
-        "sum with the weight of the section above": normalised(
-            best.weight * pictures + (1 - best.weight) * said
-        ),
+        "sum with the sentence": weighted_sum(pictures, said, 0.5),
+        "sum with the sentence, the weight of composed search": weighted_sum(pictures, said, best[SENTENCE]),
         "fusion": embedder.compose(pictures, texts),
         'fusion, told "replace A with B" instead': embedder.compose(pictures, replaced),
         "oracle: colour and article as words": named,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from encoders.photographs.embedder import Embedder
 from encoders.photographs.figures import (
@@ -28,6 +29,9 @@ from vitrine.domain.values import fold
 
 _TEN = 10
 _FIRST = 5
+MOST_QUERIES = 5_000
+"""Where there are more titles or pictures to ask with, so many are drawn from SEED."""
+SEED = 0
 LEAST_FITTING = 5
 """Products that fit a query of attribute words, at least, for it to be asked."""
 
@@ -38,7 +42,7 @@ def title_to_picture(gallery: Gallery, embedder: Embedder) -> Outcome:
     Raises:
         DataError: no photograph has a title.
     """
-    rows = _first_rows([each.title or None for each in gallery.photographs])
+    rows = drawn(_first_rows([each.title or None for each in gallery.photographs]))
     if not len(rows):
         raise DataError("no product has a title, so none can be searched by it")
     titles = [gallery.photographs[row].title for row in rows]
@@ -99,15 +103,14 @@ def picture_to_similar(gallery: Gallery) -> Outcome:
     Photographs of the query's own group are left out, for a near-duplicate proves nothing.
     """
     both, article = gallery.labels("category", "colour"), gallery.labels("category")
-    own = np.arange(len(gallery))
-    alone = [np.sum((both == both[row]) & (gallery.groups != gallery.groups[row])) for row in own]
-    rows = own[(np.array(alone) > 0) & (both != NO_LABEL)]
+    same_both, same_article = (_in_other_groups(labels, gallery.groups) for labels in (both, article))
+    rows = drawn(np.flatnonzero((same_both > 0) & (both != NO_LABEL)))
+    if not len(rows):
+        raise DataError("no two products of different groups share an article and a colour")
     banned = gallery.groups[rows], gallery.groups
-    other = banned[0][:, None] != banned[1][None, :]
-    same_both = (both[rows, None] == both[None, :]) & other
-    same_article = (article[rows, None] == article[None, :]) & other
-    totals = np.stack([same_both.sum(axis=1), (same_article & ~same_both).sum(axis=1)], axis=1)
+    totals = np.stack([same_both, same_article - same_both], axis=1)[rows]
     clusters = gallery.groups[rows]
+    others = len(gallery) - np.bincount(gallery.groups)[clusters]
 
     def figures(embeddings: Embeddings) -> tuple[Rows, Figures]:
         found = nearest(embeddings[rows], embeddings, banned=banned)
@@ -127,7 +130,7 @@ def picture_to_similar(gallery: Gallery) -> Outcome:
             "article and colour, 1 the article in another colour. An order by the attributes themselves has 100."
         ),
         ways={
-            "chance": counted({"P@1": percent(fitting / other.sum(axis=1), clusters)}, clusters),
+            "chance": counted({"P@1": percent(fitting / others, clusters)}, clusters),
             "8 x 8 pixels": figures(gallery.thumbnails)[1],
             "encoders": measured,
         },
@@ -257,10 +260,24 @@ def _first_rows(values: Sequence[str | None]) -> Rows:
     return np.array(list(first.values()), dtype=np.int64)
 
 
-def _agreement(gallery: Gallery, rows: Rows) -> Rows:
+def drawn(rows: Rows) -> Rows:
+    """Return the rows, or MOST_QUERIES of them by lot from SEED, in their order."""
+    if len(rows) <= MOST_QUERIES:
+        return rows
+    return np.sort(np.random.default_rng(SEED).choice(rows, MOST_QUERIES, replace=False))
+
+
+def _in_other_groups(labels: Rows, groups: Rows) -> Rows:
+    """Return for each row how many rows of other groups have its label."""
+    pairs = labels_of(zip(labels.tolist(), groups.tolist(), strict=True))
+    _, places = np.unique(labels, return_inverse=True)
+    return np.asarray(np.bincount(places)[places] - np.bincount(pairs)[pairs])
+
+
+def _agreement(gallery: Gallery, rows: Rows) -> NDArray[np.int8]:
     """Return how many attributes each photograph shares with the row's, (m, n)."""
     names = dict.fromkeys(name for each in gallery.photographs for name in each.attributes)
-    agreement = np.zeros((len(rows), len(gallery)), dtype=np.int64)
+    agreement = np.zeros((len(rows), len(gallery)), dtype=np.int8)
     for name in names:
         labels = labels_of(each.attributes.get(name) for each in gallery.photographs)
         agreement += labels[rows, None] == labels[None, :]

@@ -8,6 +8,7 @@ from typing import Any
 from grpc import aio
 
 from gateway.api.images import check_image
+from gateway.api.inference import check_fields, read_inference, report_message
 from gateway.api.responses import listed, product_message, versions_message
 from gateway.context import current_call, time_for_hop
 from gateway.errors import InvalidQuery, NotFound, Overloaded, as_invalid_query
@@ -167,6 +168,8 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         wishes = _wishes(options or catalogue_pb2.UpsertOptions())
         async with AsyncExitStack() as held:
             stream = await held.enter_async_context(self._writing.opened(wishes, timeout_s=self._time_left()))
+            if wishes.inference is not None:
+                check_fields(wishes.inference, stream.version.schema)
             current_call().notes.update(rebuild=stream.rebuilds, index=stream.version.collection)
             # Clients that wait for this before they send products read the status of a stream that is refused;
             # one that sends meanwhile may get an error of its own transport instead.
@@ -182,8 +185,13 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 self._products.forget(outcome.written, stream.version.collection)
                 bytes_held.drop(outcome.items)
                 yield _acknowledgement(tally, outcome)
+            async with aclosing(stream.infer()) as pages:
+                async for ids in pages:
+                    self._products.forget(ids, stream.version.collection)
             replaced = await stream.finish()
             last = _counts(tally, index=stream.version.collection)
+            if stream.inferring is not None:
+                last.inference.CopyFrom(report_message(stream.inferring.report))
             if replaced is not None:
                 current_call().notes.update(replaced=replaced.collection)
                 last.replaced.CopyFrom(_replaced_message(replaced))
@@ -251,6 +259,7 @@ def _wishes(options: catalogue_pb2.UpsertOptions) -> Wishes:
         confirm_shrink=options.confirm_shrink,
         source=options.source,
         schema=_schema(options),
+        inference=read_inference(options.inference) if options.HasField("inference") else None,
     )
 
 

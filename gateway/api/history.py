@@ -30,6 +30,8 @@ _OF_PRODUCTS: Mapping[str, int] = {
     "pattern": limits.MAX_KEYWORD_LENGTH,
     "brand": limits.MAX_KEYWORD_LENGTH,
     "image_uri": limits.MAX_URI_LENGTH,
+    "caption": limits.MAX_CAPTION_LENGTH,
+    "caption_by": limits.MAX_CAPTION_BY_LENGTH,
 }
 """Characters of the strings of a rewrite and of a product, by their fields."""
 
@@ -98,6 +100,8 @@ def _texts(product: query_pb2.Product) -> Iterator[tuple[str, str, int]]:
         yield field, getattr(product, field), limit
     for uri in product.image_uris:
         yield "image_uris", uri, limits.MAX_URI_LENGTH
+    for field in product.inferred:
+        yield "inferred", field, limits.MAX_FIELD_NAME_LENGTH
     for key, text in product.attributes.items():
         yield "attributes", key, limits.MAX_ATTRIBUTE_NAME_LENGTH
         yield "attributes", text, limits.MAX_TEXT_BYTES

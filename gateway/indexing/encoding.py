@@ -75,7 +75,7 @@ async def encode(submissions: Sequence[Submission], encoder: Encoder, version: I
             refusals.append(refusal)
         else:
             embedded.append((item, text, [row for row in own if not isinstance(row, InvalidQuery)]))
-    words = await _embed_texts([text for _, text, _ in embedded if text], encoder)
+    words = await embed_texts([text for _, text, _ in embedded if text], encoder)
     by_text = iter(zip(words.rows, words.cut, strict=True))
     products, cut = [], 0
     for item, text, own_rows in embedded:
@@ -103,8 +103,8 @@ def _refusal(item: Submission, text: str, rows: Sequence[Embedding | InvalidQuer
     return None
 
 
-async def _embed_texts(texts: Sequence[str], encoder: Encoder) -> Embedded:
-    """Embed texts, a batch a call."""
+async def embed_texts(texts: Sequence[str], encoder: Encoder) -> Embedded:
+    """Embed texts, a batch a call; waits for an encoder that is busy."""
     answers = [
         await _ask(encoder, EncoderInputs(texts=texts[start : start + MAX_BATCH_SIZE]))
         for start in range(0, len(texts), MAX_BATCH_SIZE)

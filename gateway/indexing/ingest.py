@@ -16,6 +16,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from gateway.indexing.encoding import Encoded, Refusal, Submission, encode
 from gateway.model import IndexVersion, StoredDigests, StoredProduct
 from gateway.ports import CollectionWriter, Encoder
@@ -29,6 +31,9 @@ MAX_BATCH_BYTES = 16_000_000
 MAX_RUNNING = 4
 """Batches under way, so that one is written while others are embedded. Bounds the memory of an ingest, with the two
 limits of a batch, at 120 MB of pictures."""
+
+TOLD = "+"
+"""In a digest: parts what the shop says from what was read in the pictures and written later (inferring.py)."""
 
 LINGER_S = 0.1
 """A batch that is not full waits this long for its next product."""
@@ -74,6 +79,8 @@ class Target:
 
     writer: CollectionWriter
     settle: Callable[[Sequence[Submission]], Awaitable[None]] = _nothing_more
+    keep_told: bool = False
+    """Whether a product of which the shop says the same keeps what was read in its pictures."""
 
 
 @dataclass(slots=True)
@@ -187,6 +194,8 @@ def digest(submission: Submission, manifest: str) -> str:
         product.image_uris,
         _image_digests(submission),
     ]
+    if product.caption:
+        identity += [product.caption, product.caption_by]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
@@ -233,7 +242,7 @@ async def _write(
     submissions = list(batch.submissions.values())
     if not submissions:
         return Outcome(refusals=tuple(batch.refusals))
-    put = await write_products(submissions, encoder=encoder, writer=target.writer)
+    put = await write_products(submissions, encoder=encoder, writer=target.writer, keep_told=target.keep_told)
     indexed = [item for item in submissions if item.product.id not in put.encoded.refused]
     await target.settle(indexed)
     schema = target.writer.version.schema
@@ -253,14 +262,16 @@ async def write_products(
     encoder: Encoder,
     writer: CollectionWriter,
     donor: CollectionWriter | None = None,
+    keep_told: bool = False,
 ) -> Put:
     """Write those submissions that the collection does not hold just so.
 
-    A product whose encoded parts the collection knows keeps its vectors; so does one that the donor knows by them.
+    With `keep_told`, what was read in a product's pictures is no difference. A product whose encoded parts the collection knows keeps its vectors; so does one that the donor knows by them.
     """
     digests = await asyncio.to_thread(_digests, submissions, writer.version)
     known = await writer.digests(list(digests))
-    changed = [item for item in submissions if known.get(item.product.id) != digests[item.product.id]]
+    held = {i for i in digests if i in known and _is_held(known[i], digests[i], keep_told=keep_told)}
+    changed = [item for item in submissions if item.product.id not in held]
     kept = await _with_kept_vectors(_repriced(changed, known, digests), writer)
     if donor is not None and donor.version.manifest == writer.version.manifest:
         missing = [item for item in changed if item.product.id not in kept]
@@ -272,7 +283,7 @@ async def write_products(
         await writer.upsert([_signed(product, digests[product.id]) for product in products])
     return Put(
         written=tuple(product.id for product in products),
-        unchanged=tuple(i for i in digests if known.get(i) == digests[i]),
+        unchanged=tuple(i for i in digests if i in held),
         encoded=encoded,
     )
 
@@ -300,8 +311,17 @@ def _digests(submissions: Sequence[Submission], version: IndexVersion) -> dict[s
     }
 
 
+def _is_held(known: StoredDigests, wanted: StoredDigests, *, keep_told: bool) -> bool:
+    return known == wanted or (keep_told and plain(known.digest) == wanted.digest)
+
+
+def plain(digest: str) -> str:
+    """Return the part of a digest that is of what the shop says."""
+    return digest.partition(TOLD)[0]
+
+
 def _vectors(digests: StoredDigests | None) -> str | None:
-    return None if digests is None else digests.vectors_digest
+    return None if digests is None else plain(digests.vectors_digest)
 
 
 def _signed(product: StoredProduct, digests: StoredDigests) -> StoredProduct:
@@ -315,8 +335,12 @@ async def _with_kept_vectors(
     if not submissions:
         return {}
     stored = await writer.vectors([item.product.id for item in submissions])
-    return {
-        item.product.id: replace(stored[item.product.id], product=item.product)
-        for item in submissions
-        if item.product.id in stored
-    }
+    kept = {}
+    for item in submissions:
+        held = stored.get(item.product.id)
+        if held is not None:
+            # The words of a product without any may be those of a caption that was made of its pictures.
+            words = encoded_text(item.product, writer.version.schema)
+            text = held.text_embedding if words else np.zeros_like(held.text_embedding)
+            kept[item.product.id] = replace(held, product=item.product, text_embedding=text)
+    return kept

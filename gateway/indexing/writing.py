@@ -1,8 +1,8 @@
 """What callers do to the index: streams of products, rebuilds, deletions, and putting back the index before."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gateway.callers import Scope
@@ -11,6 +11,7 @@ from gateway.encoders import Encoders, Served
 from gateway.errors import Aborted, FailedPrecondition, OutdatedIndex, SearchError
 from gateway.indexing.encoding import Refusal, Submission
 from gateway.indexing.idset import IdSet
+from gateway.indexing.inferring import Inference, Inferring
 from gateway.indexing.ingest import Outcome, Target, ingest
 from gateway.indexing.live import LiveWrites
 from gateway.indexing.rebuild import finish_rebuild
@@ -37,6 +38,7 @@ class Wishes:
     confirm_shrink: bool = False
     source: str = ""
     schema: Schema | None = None
+    inference: Inference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,15 @@ class Stream(Protocol):
 
     def write(self, items: Items) -> AsyncGenerator[Outcome, None]:
         """Write the products; what an outcome says was written is durable and acknowledged by it."""
+        ...
+
+    @property
+    def inferring(self) -> Inferring | None:
+        """What reads the pictures of the products that were written; None where nobody asked for it."""
+        ...
+
+    def infer(self) -> AsyncGenerator[tuple[str, ...], None]:
+        """Write what the pictures of the products tell, after the last one; yields the ids of those that it changed."""
         ...
 
     async def finish(self) -> Replaced | None:
@@ -98,7 +109,7 @@ class Writing:
             )
             try:
                 with self._metrics.index_lease.labels("rebuild").track_inprogress():
-                    yield _RebuildStream(self, served, build, confirm_shrink=wishes.confirm_shrink)
+                    yield _RebuildStream(self, served, build, wishes)
             finally:
                 await build.close()
         else:
@@ -108,7 +119,7 @@ class Writing:
             )
             live = LiveWrites(self._administrator, self._encoders, writer)
             await live.begin()
-            yield _LiveStream(served, writer, live)
+            yield _LiveStream(served, writer, live, wishes)
 
     async def delete(self, ids: Sequence[str], *, timeout_s: float) -> Deletion:
         """Delete products from the index in use, and from one that is being built; `timeout_s` is for finding it."""
@@ -184,13 +195,40 @@ class Writing:
         return version.manifest != newest.manifest or stale
 
 
-class _LiveStream:
-    """Adds to the index in use."""
+class _Inferred:
+    """What both kinds of streams do to read pictures."""
 
     rebuilds = False
 
-    def __init__(self, served: Served, writer: CollectionWriter, live: LiveWrites) -> None:
+    def __init__(self, served: Served, writer: CollectionWriter, wishes: Wishes) -> None:
         self._served = served
+        self._kept = IdSet()
+        """Ids that were acknowledged."""
+        self.inferring = (
+            Inferring(writer, served.encoder, wishes.inference) if wishes.inference is not None else None
+        )
+
+    async def _write(self, items: Items, target: Target) -> AsyncGenerator[Outcome, None]:
+        target = replace(target, keep_told=self.inferring is not None)
+        async with aclosing(ingest(items, encoder=self._served.encoder, target=target)) as outcomes:
+            async for outcome in outcomes:
+                if self.rebuilds or self.inferring is not None:
+                    for product_id in (*outcome.written, *outcome.unchanged):
+                        self._kept.add(product_id)
+                yield outcome
+
+    async def _infer(self, settle: Callable[[], Awaitable[None]]) -> AsyncGenerator[tuple[str, ...], None]:
+        if self.inferring is not None:
+            async with aclosing(self.inferring.run(self._kept, settle)) as pages:
+                async for ids in pages:
+                    yield ids
+
+
+class _LiveStream(_Inferred):
+    """Adds to the index in use."""
+
+    def __init__(self, served: Served, writer: CollectionWriter, live: LiveWrites, wishes: Wishes) -> None:
+        super().__init__(served, writer, wishes)
         self._writer = writer
         self._live = live
 
@@ -198,41 +236,41 @@ class _LiveStream:
     def version(self) -> IndexVersion:
         return self._writer.version
 
-    async def write(self, items: Items) -> AsyncGenerator[Outcome, None]:
-        target = Target(writer=self._writer, settle=self._live.settle)
-        async with aclosing(ingest(items, encoder=self._served.encoder, target=target)) as outcomes:
-            async for outcome in outcomes:
-                yield outcome
+    def write(self, items: Items) -> AsyncGenerator[Outcome, None]:
+        return self._write(items, Target(writer=self._writer, settle=self._live.settle))
+
+    def infer(self) -> AsyncGenerator[tuple[str, ...], None]:
+        # A rebuild that is under way has a source of its own, and reads its own pictures where it is asked to.
+        return self._infer(lambda: self._live.settle(()))
 
     async def finish(self) -> None:
         await self._live.settle(())
         await self._writer.seal()
 
 
-class _RebuildStream:
+class _RebuildStream(_Inferred):
     """Builds a new index."""
 
     rebuilds = True
 
-    def __init__(self, writing: Writing, served: Served, build: Build, *, confirm_shrink: bool) -> None:
+    def __init__(self, writing: Writing, served: Served, build: Build, wishes: Wishes) -> None:
+        super().__init__(served, build, wishes)
         self._writing = writing
-        self._served = served
         self._build = build
-        self._confirm_shrink = confirm_shrink
-        self._kept = IdSet()
-        """Ids that belong to the new index."""
+        self._confirm_shrink = wishes.confirm_shrink
 
     @property
     def version(self) -> IndexVersion:
         return self._build.version
 
-    async def write(self, items: Items) -> AsyncGenerator[Outcome, None]:
-        target = Target(writer=self._build)
-        async with aclosing(ingest(items, encoder=self._served.encoder, target=target)) as outcomes:
-            async for outcome in outcomes:
-                for product_id in (*outcome.written, *outcome.unchanged):
-                    self._kept.add(product_id)
-                yield outcome
+    def write(self, items: Items) -> AsyncGenerator[Outcome, None]:
+        return self._write(items, Target(writer=self._build))
+
+    def infer(self) -> AsyncGenerator[tuple[str, ...], None]:
+        async def nothing_more() -> None:
+            """Do nothing: nobody reads the collection yet."""
+
+        return self._infer(nothing_more)
 
     async def finish(self) -> Replaced | None:
         return await self._writing.promote(self._build, self._kept, confirm_shrink=self._confirm_shrink)

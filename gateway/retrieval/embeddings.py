@@ -54,7 +54,7 @@ class QueryEmbeddings:
     ) -> QueryEmbedding:
         """Return the query's embedding by the encoders of that manifest, and by no others.
 
-        `reference` is the stored picture's, (d,), that its words change.
+        `reference` is the embedding of a picture, (d,), that its words change: stored, or of the query's own.
         """
         key = _key(query, manifest, reference)
         cached = self._cache.get(key)
@@ -63,7 +63,7 @@ class QueryEmbeddings:
             return cached
         inputs = EncoderInputs(
             texts=[query.text] if query.text else None,
-            images=[query.image] if query.image else None,
+            images=[query.image] if query.image and reference is None else None,
             references=None if reference is None else reference[np.newaxis],
         )
         return await self._flights.run(key, lambda: self._compute([key], inputs, deadline))

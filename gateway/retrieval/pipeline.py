@@ -16,6 +16,7 @@ from gateway.model import Deadline, Embedding, FieldSummary, StoredProduct, Weig
 from gateway.ports import VectorIndex
 from gateway.retrieval import stages
 from gateway.retrieval.admission import Lanes
+from gateway.retrieval.category import Readers
 from gateway.retrieval.clock import StageClock
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.embeddings import QueryEmbeddings
@@ -74,6 +75,7 @@ class Retrieval:
         index: VectorIndex,
         compatibility: Compatibility,
         summary: CatalogueSummary,
+        readers: Readers | None = None,
         lanes: Lanes,
         metrics: Metrics,
         settings: RetrievalSettings,
@@ -103,6 +105,7 @@ class Retrieval:
             ),
             products=self.products,
             summary=summary,
+            readers=readers,
             asking=self._asking,
             shares=settings.shares,
             margin_s=settings.margin_s,

@@ -12,11 +12,19 @@ from dataclasses import dataclass, replace
 
 from gateway.context import time_for_hop
 from gateway.errors import InvalidQuery, as_invalid_query
-from gateway.model import Deadline, Embedding, FieldSummary, Hit, Pool, Weights
+from gateway.model import Deadline, Embedding, FieldSummary, Hit, Pool, StoredProduct, Weights
 from gateway.ports import MAX_POOL, VectorIndex
+from gateway.retrieval.category import (
+    CATEGORY,
+    Readers,
+    asks_for_category,
+    category_in,
+    category_of,
+    with_category,
+)
 from gateway.retrieval.clock import StageClock
 from gateway.retrieval.compatibility import Compatibility
-from gateway.retrieval.embeddings import QueryEmbeddings
+from gateway.retrieval.embeddings import QueryEmbedding, QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, Versions
 from gateway.retrieval.signals import CANDIDATES, LEXICAL, RareWord, rare_words, with_lexical
@@ -38,6 +46,9 @@ WORDS = "words"
 
 POOL = "pool"
 """In `degraded`: more products satisfy the conditions than were put into order."""
+
+CATEGORY_WAIT_S = 0.05
+"""Longest wait for what is known of the catalogue's categories; without it the reference's is not kept."""
 
 LEXICAL_WAIT_S = 0.05
 """Longest wait for what is known of the catalogue's words; without it exact matches are left out."""
@@ -81,6 +92,8 @@ class Tools:
     summary: CatalogueSummary
     asking: Callable[[str], AbstractContextManager[None]]
     """Times a call to a dependency by its name and notes its failure."""
+    readers: Readers | None
+    """None: no category is kept."""
     shares: Mapping[str, float]
     """Shares of the ranking signals by name."""
     margin_s: float
@@ -117,6 +130,7 @@ async def encode(search: Search, tools: Tools) -> Search:
     query, versions = search.query, search.versions
     assert versions is not None, "compatible comes first"
     reference = None
+    product = None
     if query.product_id:
         with search.clock.stage("lookup"):
             product = await tools.products.product(query.product_id, versions, search.deadline)
@@ -128,13 +142,50 @@ async def encode(search: Search, tools: Tools) -> Search:
             words = product.text_embedding if product.text_embedding.any() else reference
             return replace(search, image_target=reference, text_target=words)
     with search.clock.stage("encode"):
-        embedding = await tools.embeddings.embed(query, versions.model, search.deadline, reference)
+        search, embedding = await _encode_words(search, tools, product, reference)
     return replace(
         search,
         image_target=embedding.vector,
         text_target=embedding.vector,
         degraded=(*search.degraded, WORDS) if embedding.cut else search.degraded,
     )
+
+
+async def _encode_words(
+    search: Search, tools: Tools, product: StoredProduct | None, reference: Embedding | None
+) -> tuple[Search, QueryEmbedding]:
+    """Embed the query, and keep the category of what its words change where that is asked for and known."""
+    query, versions = search.query, search.versions
+    assert versions is not None, "compatible comes first"
+    category = ""
+    known: tuple[str, ...] = ()
+    if tools.readers is not None and asks_for_category(query, search.schema):
+        known = await _categories(search, tools)
+        if product is not None:
+            category = category_of(product.product, search.schema)
+        else:
+            reader = await tools.readers.of(versions, timeout_s=min(CATEGORY_WAIT_S, _hop(search, tools)))
+            if reader is None:
+                search = replace(search, degraded=(*search.degraded, CATEGORY))
+            elif reader.fields:
+                # The picture is encoded by itself and then changed: one ensemble does both at once, and costs the same.
+                alone = Query(image=query.image)
+                reference = (await tools.embeddings.embed(alone, versions.model, search.deadline)).vector
+                category = category_in(reference, reader, search.schema)
+    query = with_category(query, category, known, search.schema) if category else query
+    embedding = await tools.embeddings.embed(query, versions.model, search.deadline, reference)
+    return replace(search, query=query), embedding
+
+
+async def _categories(search: Search, tools: Tools) -> tuple[str, ...]:
+    """Return the categories that the index has, as far as they are known in time."""
+    assert search.versions is not None, "compatible comes first"
+    owner = search.schema.role(Role.CATEGORY)
+    summary = await tools.summary.of(
+        search.versions.index, timeout_s=min(CATEGORY_WAIT_S, _hop(search, tools))
+    )
+    fields = () if summary is None else summary.fields
+    return next((each.values for each in fields if owner is not None and each.name == owner.name), ())
 
 
 async def look_up(search: Search, tools: Tools) -> Search:

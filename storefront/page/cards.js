@@ -1,7 +1,7 @@
 // Products in the window: a card for each hit, a tile for each place to begin, and what keeps their places.
 
 import { bar, element } from "./dom.js";
-import { kindOf, priceOf, titleOf, traitsOf } from "./fields.js";
+import { captionOf, INFERRED, kindOf, priceOf, titleOf, traitsOf } from "./fields.js";
 import { pictureOf } from "./service.js";
 
 /** Makes the card of a hit; `onLike` is called with its id and title. */
@@ -14,6 +14,7 @@ export function card(catalogue, hit, onLike) {
     element("h3", { class: "name" }, title),
     paragraph("brand", kindOf(catalogue, product)),
     traits(traitsOf(catalogue, product)),
+    generated(captionOf(catalogue, product)),
     paragraph("price", priceOf(catalogue, product)),
     scores(hit.score, parts),
   );
@@ -47,7 +48,12 @@ export const decimal = (number) => (number ?? 0).toFixed(3);
 const paragraph = (kind, text) => text && element("p", { class: kind }, text);
 
 const traits = (known) =>
-  known.length > 0 && element("dl", { class: "traits" }, ...known.map(({ label, value }) => element("div", {}, element("dt", {}, label), element("dd", {}, value))));
+  known.length > 0 && element("dl", { class: "traits" }, ...known.map(trait));
+
+const trait = ({ label, value, inferred }) =>
+  element("div", {}, element("dt", {}, label), element("dd", {}, value, inferred && element("span", { class: "inferred" }, ` ${INFERRED}`)));
+
+const generated = (caption) => caption && element("p", { class: "caption", title: "Made from the picture, not by the shop" }, `${caption} ${INFERRED}`);
 
 function scores(score, { text, image, signals = {} }) {
   return element(

@@ -55,12 +55,24 @@ export function money(currency, number) {
   return number.toLocaleString(undefined, style);
 }
 
-/** Returns the product's title, or its id where it has none. */
-export const titleOf = (catalogue, product, id = "") => ofRole(catalogue, product, "TITLE", product?.title) || product?.id || id;
+/** Returns the product's title, or its caption or its id where it has none. */
+export const titleOf = (catalogue, product, id = "") => ofRole(catalogue, product, "TITLE", product?.title) || product?.caption || product?.id || id;
+
+/** Returns the caption that was made from the product's pictures, where its card does not have it as a title. */
+export const captionOf = (catalogue, product) => (titleOf(catalogue, product) === product?.caption ? "" : product?.caption) ?? "";
+
+/** Stands behind a value that was read in the product's pictures and not said by the shop. */
+export const INFERRED = "(from the picture)";
+
+const isInferred = (product, name) => (product?.inferred ?? []).includes(name);
 
 /** Returns what stands below the title: the brand and the category, of those that there are. */
 export const kindOf = (catalogue, product) =>
-  [ofRole(catalogue, product, "BRAND", product?.brand), ofRole(catalogue, product, "CATEGORY", product?.category)].filter(Boolean).join(" · ");
+  ["BRAND", "CATEGORY"]
+    .map((role) => ({ role, text: ofRole(catalogue, product, role, product?.[role.toLowerCase()]) }))
+    .filter(({ text }) => text)
+    .map(({ role, text }) => (isInferred(product, nameOf(catalogue, role)) ? `${text} ${INFERRED}` : text))
+    .join(" · ");
 
 /** Returns the product's price; empty where it has none. */
 export function priceOf(catalogue, product) {
@@ -72,7 +84,7 @@ export function priceOf(catalogue, product) {
 export function traitsOf(catalogue, product, most = 3) {
   return catalogue.fields
     .filter((field) => field.kind !== "FIELD_KIND_TEXT" && !PLACED.includes(field.role))
-    .map(({ name }) => ({ label: labelOf(catalogue, name), value: written(catalogue, name, product?.fields?.[name]) }))
+    .map(({ name }) => ({ label: labelOf(catalogue, name), value: written(catalogue, name, product?.fields?.[name]), ...(isInferred(product, name) && { inferred: true }) }))
     .filter(({ value }) => value !== "")
     .slice(0, most);
 }
@@ -90,7 +102,9 @@ export function sortInWords(catalogue, { field, descending = false }) {
   return `${labelOf(catalogue, field)}: ${ways[descending ? 1 : 0]}`;
 }
 
+const nameOf = (catalogue, role) => catalogue.byRole.get(`FIELD_ROLE_${role}`)?.name;
+
 function ofRole(catalogue, product, role, otherwise = "") {
-  const name = catalogue.byRole.get(`FIELD_ROLE_${role}`)?.name;
+  const name = nameOf(catalogue, role);
   return (name && written(catalogue, name, product?.fields?.[name])) || otherwise;
 }

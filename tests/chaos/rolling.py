@@ -26,6 +26,7 @@ SETTLE_S = 2.0
 
 GATEWAY = {
     "GATEWAY_LEXICAL_SHARE": "0",
+    "GATEWAY_PICTURE_CATEGORY_PRECISION": "0",
     "GATEWAY_EMBEDDING_CACHE_ENTRIES": "8",
     # Longer than two questions for health.
     "GATEWAY_DRAIN_S": "2",

@@ -33,6 +33,7 @@ STUB = "triton_python_backend_stub"
 GATEWAY_SETTINGS = {
     # The exact index beside the service knows vectors alone.
     "GATEWAY_LEXICAL_SHARE": "0",
+    "GATEWAY_PICTURE_CATEGORY_PRECISION": "0",
     # Nearly every search must reach the encoders.
     "GATEWAY_EMBEDDING_CACHE_ENTRIES": "8",
     "GATEWAY_DEFAULT_DEADLINE_MS": "5000",

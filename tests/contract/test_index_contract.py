@@ -352,3 +352,33 @@ async def test_a_timeout_is_kept(filled: Index) -> None:
         if isinstance(filled, FakeIndex):
             filled.delay_s = 0.0
     assert len(await _search(filled)) == 10
+
+
+async def test_what_was_read_in_pictures_comes_back_and_is_filtered_by(index: Index) -> None:
+    """Values that are marked as inferred are values like others; a caption is matched by its words, and gone with them."""
+    writer = await index.current("m", shipped_schema())
+    said = replace(stored("a", title="cup", category="cup"), digest="d", vectors_digest="v")
+    told = replace(
+        said,
+        digest="d+1",
+        product=replace(
+            said.product,
+            values={**said.product.values, "colour": "teal"},
+            inferred=("colour",),
+            caption="teal cup on a zinc table",
+            caption_by="some-model",
+        ),
+    )
+    await writer.upsert([told])
+    await writer.seal()
+    teal = Equals("colour", "Teal")
+    (found,) = await index.get(["a"], timeout_s=TIMEOUT_S)
+    assert found.product == told.product
+    assert await index.count(teal, timeout_s=TIMEOUT_S) == 1
+    pool = await index.search(QUERY, weights=EVEN, filters=teal, limit=5, words=["zinc"], timeout_s=TIMEOUT_S)
+    assert [(hit.product.id, hit.product.product.inferred) for hit in pool.hits] == [("a", ("colour",))]
+    await writer.upsert([said])
+    await writer.seal()
+    (found,) = await index.get(["a"], timeout_s=TIMEOUT_S)
+    assert found.product == said.product
+    assert await index.count(teal, timeout_s=TIMEOUT_S) == 0

@@ -118,6 +118,25 @@ def test_nothing_is_skipped_in_ci(tmp_path: Path, environment: Mapping[str, str]
         assert reason in result.stdout
 
 
+def test_without_nvidias_parser_its_tests_say_why(tmp_path: Path) -> None:
+    """In CI, too, they are skipped where it could not be installed, by the installer's words; elsewhere is no excuse."""
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    shutil.copy(ROOT / "tests" / "conftest.py", tests)
+    (tests / "test_parser.py").write_text("def test_that_parses(tensorrt_rtx): ...\n")
+    pytest_here = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml")
+    command = (*pytest_here, f"--rootdir={tmp_path}", tests)
+    result = run(*command, CI="true")
+    assert "no TensorRT-RTX: make setup-test" in result.stdout
+    assert "1 error" in result.stdout.splitlines()[-1]
+    (tmp_path / "build").mkdir()
+    said = "retry: attempt 3 of 4 failed\nERROR: No matching distribution\nretry: failed 4 times\n"
+    (tmp_path / "build" / "tensorrt.log").write_text(said)
+    result = run(*command, CI="true")
+    assert "1 skipped" in result.stdout.splitlines()[-1]
+    assert "TensorRT-RTX could not be installed: ERROR: No matching distribution" in result.stdout
+
+
 @pytest.fixture(scope="module")
 def everything() -> ModuleType:
     """The program that runs everything, loaded by its path."""

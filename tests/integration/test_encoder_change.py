@@ -284,6 +284,7 @@ async def scene(starter: Any, repository: Path, second: Settings) -> AsyncIterat
             "GATEWAY_TRITON": balancer.address,
             "GATEWAY_TRITON_NEXT": second.triton_grpc,
             "GATEWAY_LEXICAL_SHARE": "0",
+            "GATEWAY_PICTURE_CATEGORY_PRECISION": "0",
         }
         stack = await asyncio.to_thread(starter.start, repository, own)
         async with aio.insecure_channel(stack.gateway, options=[("grpc.enable_retries", 0)]) as channel:

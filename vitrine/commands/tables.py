@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vitrine.domain.messages import read_value
+from vitrine.domain.values import shown
 from vitrine.filter_text import format_filter
 from vitrine.v1.query_pb2 import Product, Route, Sort, Weights
 from vitrine.v1.rewrite_pb2 import Rewrite
@@ -36,6 +38,7 @@ DEGRADED: Mapping[str, str] = {
     "words": "the encoder does not read the end of a text as long as yours",
     "pool": "more products satisfy the conditions than could be put in order",
     "lexical": "exact matches of your words were not looked up",
+    "category": "what the pictures of the index tell is not learnt yet: your picture's kind of thing was not kept to",
     "details": "so many products are too large for one answer: the last ones have their ids alone",
 }
 """What each entry of SearchResponse.degraded means to a person."""
@@ -77,8 +80,8 @@ def number(value: float) -> str:
 
 
 def title_of(product: Product, product_id: str = "") -> str:
-    """Return the product's title, or its id where it has none."""
-    return product.title or product.id or product_id
+    """Return the product's title, or its caption or its id where it has none."""
+    return product.title or product.caption or product.id or product_id
 
 
 def print_answer(out: Console, answer: SearchResponse) -> None:
@@ -198,11 +201,11 @@ def and_more(left: int, *, unlisted: bool) -> str:
 
 
 def hits_table(hits: Sequence[Hit]) -> Table:
-    """Return rank, product, score, its parts and title; price and picture where they tell something."""
+    """Return rank, product, score, its parts and title; price, picture and what was read in it where there is some."""
     columns = _columns(hits)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in columns:
-        words = name in {"product", "title"}
+        words = name in {"product", "title", "from the picture"}
         table.add_column(
             cell(name),
             justify="left" if words else "right",
@@ -222,7 +225,8 @@ def _columns(hits: Sequence[Hit]) -> list[str]:
         "price": any(hit.product.HasField("price") for hit in hits),
     }
     parts = ["rank", "product", "score", "text", "image", *signals]
-    return [*parts, *(name for name, some in wanted.items() if some), "title"]
+    read = ["from the picture"] if any(map(_from_picture, (hit.product for hit in hits))) else []
+    return [*parts, *(name for name, some in wanted.items() if some), "title", *read]
 
 
 def _cells(rank: int, hit: Hit) -> dict[str, str]:
@@ -236,7 +240,18 @@ def _cells(rank: int, hit: Hit) -> dict[str, str]:
         "picture": str(hit.image_index + 1) if hit.image_index else "",
         "price": f"{hit.product.price:,.2f}" if hit.product.HasField("price") else "",
         "title": title_of(hit.product, hit.product_id),
+        "from the picture": _from_picture(hit.product),
     }
+
+
+def _from_picture(product: Product) -> str:
+    """Return what was read in the product's pictures: values of fields, and a caption."""
+    read = [
+        f"{name} {shown(read_value(product.fields[name], name))}"
+        for name in product.inferred
+        if name in product.fields
+    ]
+    return ", ".join([*read, *([f'"{product.caption}"'] if product.caption else [])])
 
 
 def _label(row: ComparedField) -> str:

@@ -27,7 +27,7 @@ _MIN_PART = 3
 
 
 def product_tokens(product: Product, schema: Schema) -> tuple[str, ...]:
-    """Return the tokens of a product's id and of the fields that the schema searches by their words."""
+    """Return the tokens of a product's id, of the fields that the schema searches by their words, and of its caption."""
     found = dict.fromkeys(_whole(product.id))
     found |= dict.fromkeys(_words(product.id))
     for owner in schema.lexical:
@@ -36,6 +36,7 @@ def product_tokens(product: Product, schema: Schema) -> tuple[str, ...]:
             if owner.kind in KEYWORD_KINDS:
                 found |= dict.fromkeys(_whole(text))
             found |= dict.fromkeys(_words(text))
+    found |= dict.fromkeys(_words(product.caption))
     return tuple(found)[:MAX_TOKENS]
 
 

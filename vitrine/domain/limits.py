@@ -53,6 +53,10 @@ MAX_ATTRIBUTES_BYTES = 60_000
 """Bytes of all attributes of a product together, as JSON."""
 MAX_PICTURES = 8
 """Pictures of a product."""
+MAX_CAPTION_LENGTH = 1_000
+"""Characters of a caption, as of a title."""
+MAX_CAPTION_BY_LENGTH = 128
+"""Characters of the name of what made a caption."""
 
 # Schemas
 MAX_SCHEMA_FIELDS = 64

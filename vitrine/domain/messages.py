@@ -10,7 +10,7 @@ from typing import assert_never
 from vitrine.domain import limits
 from vitrine.domain.errors import InvalidValue
 from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Scalar
-from vitrine.domain.product import Product
+from vitrine.domain.product import BY_FIELDS, Product
 from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Role, Schema, SchemaError
 from vitrine.domain.values import Value, shown
 from vitrine.v1 import query_pb2, schema_pb2
@@ -129,6 +129,9 @@ def product_message(product: Product, schema: Schema) -> query_pb2.Product:
         image_uris=product.image_uris,
         attributes=product.attributes,
         fields={name: value_message(value) for name, value in product.values.items()},
+        inferred=product.inferred,
+        caption=product.caption,
+        caption_by=product.caption_by,
     )
     for name, owner in _legacy_fields(schema):
         value = product.values.get(owner.name)
@@ -140,7 +143,8 @@ def product_message(product: Product, schema: Schema) -> query_pb2.Product:
 def read_product(message: query_pb2.Product, schema: Schema) -> Product:
     """Read a product; what `fields` lacks is taken from the fields of old clients.
 
-    What an old client says and the schema has no field for becomes an attribute: it is kept and returned.
+    What an old client says and the schema has no field for becomes an attribute: it is kept and returned. What the
+    service itself read in pictures is not read back: a product that was fetched and written again is the shop's.
 
     Raises:
         InvalidValue: a value is empty.
@@ -161,7 +165,17 @@ def read_product(message: query_pb2.Product, schema: Schema) -> Product:
         else:
             values.setdefault(owners[name].name, (value,) if owners[name].kind is Kind.KEYWORDS else value)
     uris = tuple(message.image_uris) or ((message.image_uri,) if message.image_uri else ())
-    return Product(id=message.id, values=values, attributes=attributes, image_uris=uris)
+    for name in message.inferred:
+        values.pop(name, None)
+    captioned = bool(message.caption) and message.caption_by != BY_FIELDS
+    return Product(
+        id=message.id,
+        values=values,
+        attributes=attributes,
+        image_uris=uris,
+        caption=message.caption if captioned else "",
+        caption_by=message.caption_by if captioned else "",
+    )
 
 
 def _legacy_fields(schema: Schema) -> Iterator[tuple[str, Field]]:

@@ -3,12 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vitrine.domain import limits
 from vitrine.domain.errors import InvalidValue
 from vitrine.domain.schema import Field, Kind, Role, Schema
 from vitrine.domain.values import Value, fold
+
+BY_FIELDS = "fields"
+"""Says of a caption that it was made from the product's fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,27 @@ class Product:
     """Whatever else the catalogue knows; returned and compared, and no condition may name it."""
     image_uris: tuple[str, ...] = ()
     """Where its pictures can be had, the first one foremost."""
+    inferred: tuple[str, ...] = ()
+    """Fields whose values were read in its pictures; they are in `values` like the others."""
+    caption: str = ""
+    """Words that were made from its pictures."""
+    caption_by: str = ""
+    """What made the caption: BY_FIELDS, or the name of a model."""
+
+    @property
+    def said(self) -> "Product":
+        """Return the product as the shop says it: without what this service read in its pictures."""
+        if not self.inferred and self.caption_by != BY_FIELDS:
+            return self
+        kept = {name: value for name, value in self.values.items() if name not in self.inferred}
+        generated = self.caption_by == BY_FIELDS
+        return replace(
+            self,
+            values=kept,
+            inferred=(),
+            caption="" if generated else self.caption,
+            caption_by="" if generated else self.caption_by,
+        )
 
     def by_role(self, schema: Schema, role: Role) -> Value | None:
         """Return the value of the field that has the role; None where there is none."""
@@ -85,6 +109,7 @@ def check_product(product: Product, schema: Schema) -> None:
             raise InvalidValue("image_uri", f"at most {limits.MAX_URI_LENGTH:,} characters, got {len(uri):,}")
         if "\0" in uri:
             raise InvalidValue("image_uri", "must not hold a NUL character")
+    _check_caption(product)
 
 
 def check_value(owner: Field, value: Value) -> None:
@@ -104,14 +129,18 @@ def check_value(owner: Field, value: Value) -> None:
 
 
 def encoded_text(product: Product, schema: Schema) -> str:
-    """Return the text of a product that is encoded; the encoder cuts what it cannot see."""
+    """Return the text of a product that is encoded; the encoder cuts what it cannot see.
+
+    A product without words of its own has those of its caption.
+    """
     parts = []
     for owner in schema.encoded:
-        value = product.values.get(owner.name)
+        # What was read in the pictures is in their embeddings already.
+        value = None if owner.name in product.inferred else product.values.get(owner.name)
         words = " ".join(value) if isinstance(value, tuple) else value
         if isinstance(words, str) and words:
             parts.append(words)
-    return " ".join(" ".join(parts).split())
+    return " ".join(" ".join(parts or [product.caption]).split())
 
 
 _WANTED = {
@@ -156,6 +185,16 @@ def _check_text(owner: Field, text: str) -> None:
         raise InvalidValue(owner.name, f"at most {limits.MAX_TEXT_BYTES:,} bytes, got {size:,}")
     if "\0" in text:
         raise InvalidValue(owner.name, "must not hold a NUL character")
+
+
+def _check_caption(product: Product) -> None:
+    if len(product.caption) > limits.MAX_CAPTION_LENGTH:
+        raise InvalidValue(
+            "caption", f"at most {limits.MAX_CAPTION_LENGTH:,} characters, got {len(product.caption):,}"
+        )
+    if "\0" in product.caption:
+        raise InvalidValue("caption", "must not hold a NUL character")
+    check_identifier("caption_by", product.caption_by, limit=limits.MAX_CAPTION_BY_LENGTH)
 
 
 def _check_attributes(attributes: Mapping[str, str]) -> None:

@@ -27,7 +27,7 @@ from vitrine.v1 import schema_pb2 as vitrine_dot_v1_dot_schema__pb2
 from vitrine.v1 import search_pb2 as vitrine_dot_v1_dot_search__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avitrine/v1/catalogue.proto\x12\nvitrine.v1\x1a\x16vitrine/v1/query.proto\x1a\x17vitrine/v1/schema.proto\x1a\x17vitrine/v1/search.proto\"z\n\x15UpsertProductsRequest\x12,\n\x07options\x18\x01 \x01(\x0b\x32\x19.vitrine.v1.UpsertOptionsH\x00\x12+\n\x07product\x18\x02 \x01(\x0b\x32\x18.vitrine.v1.ProductInputH\x00\x42\x06\n\x04part\"\x8f\x01\n\rUpsertOptions\x12\x0f\n\x07rebuild\x18\x01 \x01(\x08\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x18\n\x10rebuild_if_stale\x18\x03 \x01(\x08\x12+\n\x06schema\x18\x04 \x01(\x0b\x32\x1b.vitrine.v1.CatalogueSchema\x12\x16\n\x0e\x63onfirm_shrink\x18\x05 \x01(\x08\"X\n\x0cProductInput\x12$\n\x07product\x18\x01 \x01(\x0b\x32\x13.vitrine.v1.Product\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x13\n\x0bmore_images\x18\x03 \x03(\x0c\"\xef\x01\n\x16UpsertProductsResponse\x12\x0f\n\x07written\x18\x01 \x01(\x03\x12\x11\n\tunchanged\x18\x02 \x01(\x03\x12\x10\n\x08rejected\x18\x03 \x01(\x03\x12(\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x18.vitrine.v1.ProductError\x12\r\n\x05index\x18\x05 \x01(\t\x12\x15\n\rwithout_image\x18\x06 \x01(\x03\x12\x15\n\rwithout_words\x18\x07 \x01(\x03\x12\x0b\n\x03\x63ut\x18\x08 \x01(\x03\x12+\n\x08replaced\x18\t \x01(\x0b\x32\x19.vitrine.v1.ReplacedIndex\"F\n\rReplacedIndex\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08products\x18\x02 \x01(\x03\x12\x14\n\x0cproducts_now\x18\x03 \x01(\x03\"A\n\x0cProductError\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\",\n\x15\x44\x65leteProductsRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\")\n\x16\x44\x65leteProductsResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x03\"\'\n\x11GetProductRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\"k\n\x12GetProductResponse\x12$\n\x07product\x18\x01 \x01(\x0b\x32\x13.vitrine.v1.Product\x12\x17\n\x0fimage_embedding\x18\x02 \x01(\x0c\x12\x16\n\x0etext_embedding\x18\x03 \x01(\x0c\"\x11\n\x0f\x44\x65scribeRequest\"\xd0\x01\n\x10\x44\x65scribeResponse\x12&\n\x08versions\x18\x01 \x01(\x0b\x32\x14.vitrine.v1.Versions\x12\x10\n\x08products\x18\x02 \x01(\x03\x12\x15\n\rembedding_dim\x18\x03 \x01(\x05\x12,\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1c.vitrine.v1.FieldDescription\x12+\n\x06schema\x18\x05 \x01(\x0b\x32\x1b.vitrine.v1.CatalogueSchema\x12\x10\n\x08\x65ncoders\x18\x06 \x03(\t\"\x9a\x02\n\x10\x46ieldDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x04type\x18\x02 \x01(\x0e\x32!.vitrine.v1.FieldDescription.Type\x12\x0e\n\x06values\x18\x03 \x03(\t\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06\x63ounts\x18\x06 \x03(\x03\x12\x13\n\x0bmore_values\x18\x07 \x01(\x08\"N\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\r\n\tTYPE_TEXT\x10\x01\x12\x0f\n\x0bTYPE_NUMBER\x10\x02\x12\x10\n\x0cTYPE_BOOLEAN\x10\x03\x42\n\n\x08_minimumB\n\n\x08_maximum\"\x14\n\x12ListIndexesRequest\"=\n\x13ListIndexesResponse\x12&\n\x07indexes\x18\x01 \x03(\x0b\x32\x15.vitrine.v1.KeptIndex\"\xc1\x01\n\tKeptIndex\x12\r\n\x05index\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.vitrine.v1.KeptIndex.State\x12\x10\n\x08products\x18\x03 \x01(\x03\x12\r\n\x05model\x18\x04 \x01(\t\"X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_IN_USE\x10\x01\x12\x10\n\x0cSTATE_BEFORE\x10\x02\x12\x14\n\x10STATE_UNFINISHED\x10\x03\"$\n\x13RestoreIndexRequest\x12\r\n\x05index\x18\x01 \x01(\t\"R\n\x14RestoreIndexResponse\x12\r\n\x05index\x18\x01 \x01(\t\x12+\n\x08replaced\x18\x02 \x01(\x0b\x32\x19.vitrine.v1.ReplacedIndex2\xff\x03\n\x10\x43\x61talogueService\x12[\n\x0eUpsertProducts\x12!.vitrine.v1.UpsertProductsRequest\x1a\".vitrine.v1.UpsertProductsResponse(\x01\x30\x01\x12W\n\x0e\x44\x65leteProducts\x12!.vitrine.v1.DeleteProductsRequest\x1a\".vitrine.v1.DeleteProductsResponse\x12K\n\nGetProduct\x12\x1d.vitrine.v1.GetProductRequest\x1a\x1e.vitrine.v1.GetProductResponse\x12\x45\n\x08\x44\x65scribe\x12\x1b.vitrine.v1.DescribeRequest\x1a\x1c.vitrine.v1.DescribeResponse\x12N\n\x0bListIndexes\x12\x1e.vitrine.v1.ListIndexesRequest\x1a\x1f.vitrine.v1.ListIndexesResponse\x12Q\n\x0cRestoreIndex\x12\x1f.vitrine.v1.RestoreIndexRequest\x1a .vitrine.v1.RestoreIndexResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avitrine/v1/catalogue.proto\x12\nvitrine.v1\x1a\x16vitrine/v1/query.proto\x1a\x17vitrine/v1/schema.proto\x1a\x17vitrine/v1/search.proto\"z\n\x15UpsertProductsRequest\x12,\n\x07options\x18\x01 \x01(\x0b\x32\x19.vitrine.v1.UpsertOptionsH\x00\x12+\n\x07product\x18\x02 \x01(\x0b\x32\x18.vitrine.v1.ProductInputH\x00\x42\x06\n\x04part\"\xc0\x01\n\rUpsertOptions\x12\x0f\n\x07rebuild\x18\x01 \x01(\x08\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x18\n\x10rebuild_if_stale\x18\x03 \x01(\x08\x12+\n\x06schema\x18\x04 \x01(\x0b\x32\x1b.vitrine.v1.CatalogueSchema\x12\x16\n\x0e\x63onfirm_shrink\x18\x05 \x01(\x08\x12/\n\tinference\x18\x06 \x01(\x0b\x32\x1c.vitrine.v1.InferenceOptions\"n\n\x10InferenceOptions\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x12\n\nall_fields\x18\x02 \x01(\x08\x12\x16\n\tprecision\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x63\x61ptions\x18\x04 \x01(\x08\x42\x0c\n\n_precision\"X\n\x0cProductInput\x12$\n\x07product\x18\x01 \x01(\x0b\x32\x13.vitrine.v1.Product\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x13\n\x0bmore_images\x18\x03 \x03(\x0c\"\x9f\x02\n\x16UpsertProductsResponse\x12\x0f\n\x07written\x18\x01 \x01(\x03\x12\x11\n\tunchanged\x18\x02 \x01(\x03\x12\x10\n\x08rejected\x18\x03 \x01(\x03\x12(\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x18.vitrine.v1.ProductError\x12\r\n\x05index\x18\x05 \x01(\t\x12\x15\n\rwithout_image\x18\x06 \x01(\x03\x12\x15\n\rwithout_words\x18\x07 \x01(\x03\x12\x0b\n\x03\x63ut\x18\x08 \x01(\x03\x12+\n\x08replaced\x18\t \x01(\x0b\x32\x19.vitrine.v1.ReplacedIndex\x12.\n\tinference\x18\n \x01(\x0b\x32\x1b.vitrine.v1.InferenceReport\"_\n\x0fInferenceReport\x12)\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x19.vitrine.v1.InferredField\x12\x10\n\x08\x63\x61ptions\x18\x02 \x01(\x03\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"\x86\x01\n\rInferredField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x10\n\x08products\x18\x02 \x01(\x03\x12\r\n\x05\x65mpty\x18\x03 \x01(\x03\x12\x10\n\x08labelled\x18\x04 \x01(\x03\x12\x11\n\tprecision\x18\x05 \x01(\x01\x12\x10\n\x08\x63overage\x18\x06 \x01(\x01\x12\x0e\n\x06reason\x18\x07 \x01(\t\"F\n\rReplacedIndex\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08products\x18\x02 \x01(\x03\x12\x14\n\x0cproducts_now\x18\x03 \x01(\x03\"A\n\x0cProductError\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\",\n\x15\x44\x65leteProductsRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\")\n\x16\x44\x65leteProductsResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x03\"\'\n\x11GetProductRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\"k\n\x12GetProductResponse\x12$\n\x07product\x18\x01 \x01(\x0b\x32\x13.vitrine.v1.Product\x12\x17\n\x0fimage_embedding\x18\x02 \x01(\x0c\x12\x16\n\x0etext_embedding\x18\x03 \x01(\x0c\"\x11\n\x0f\x44\x65scribeRequest\"\xd0\x01\n\x10\x44\x65scribeResponse\x12&\n\x08versions\x18\x01 \x01(\x0b\x32\x14.vitrine.v1.Versions\x12\x10\n\x08products\x18\x02 \x01(\x03\x12\x15\n\rembedding_dim\x18\x03 \x01(\x05\x12,\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1c.vitrine.v1.FieldDescription\x12+\n\x06schema\x18\x05 \x01(\x0b\x32\x1b.vitrine.v1.CatalogueSchema\x12\x10\n\x08\x65ncoders\x18\x06 \x03(\t\"\x9a\x02\n\x10\x46ieldDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x04type\x18\x02 \x01(\x0e\x32!.vitrine.v1.FieldDescription.Type\x12\x0e\n\x06values\x18\x03 \x03(\t\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06\x63ounts\x18\x06 \x03(\x03\x12\x13\n\x0bmore_values\x18\x07 \x01(\x08\"N\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\r\n\tTYPE_TEXT\x10\x01\x12\x0f\n\x0bTYPE_NUMBER\x10\x02\x12\x10\n\x0cTYPE_BOOLEAN\x10\x03\x42\n\n\x08_minimumB\n\n\x08_maximum\"\x14\n\x12ListIndexesRequest\"=\n\x13ListIndexesResponse\x12&\n\x07indexes\x18\x01 \x03(\x0b\x32\x15.vitrine.v1.KeptIndex\"\xc1\x01\n\tKeptIndex\x12\r\n\x05index\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.vitrine.v1.KeptIndex.State\x12\x10\n\x08products\x18\x03 \x01(\x03\x12\r\n\x05model\x18\x04 \x01(\t\"X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_IN_USE\x10\x01\x12\x10\n\x0cSTATE_BEFORE\x10\x02\x12\x14\n\x10STATE_UNFINISHED\x10\x03\"$\n\x13RestoreIndexRequest\x12\r\n\x05index\x18\x01 \x01(\t\"R\n\x14RestoreIndexResponse\x12\r\n\x05index\x18\x01 \x01(\t\x12+\n\x08replaced\x18\x02 \x01(\x0b\x32\x19.vitrine.v1.ReplacedIndex2\xff\x03\n\x10\x43\x61talogueService\x12[\n\x0eUpsertProducts\x12!.vitrine.v1.UpsertProductsRequest\x1a\".vitrine.v1.UpsertProductsResponse(\x01\x30\x01\x12W\n\x0e\x44\x65leteProducts\x12!.vitrine.v1.DeleteProductsRequest\x1a\".vitrine.v1.DeleteProductsResponse\x12K\n\nGetProduct\x12\x1d.vitrine.v1.GetProductRequest\x1a\x1e.vitrine.v1.GetProductResponse\x12\x45\n\x08\x44\x65scribe\x12\x1b.vitrine.v1.DescribeRequest\x1a\x1c.vitrine.v1.DescribeResponse\x12N\n\x0bListIndexes\x12\x1e.vitrine.v1.ListIndexesRequest\x1a\x1f.vitrine.v1.ListIndexesResponse\x12Q\n\x0cRestoreIndex\x12\x1f.vitrine.v1.RestoreIndexRequest\x1a .vitrine.v1.RestoreIndexResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,43 +37,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=116
   _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=238
   _globals['_UPSERTOPTIONS']._serialized_start=241
-  _globals['_UPSERTOPTIONS']._serialized_end=384
-  _globals['_PRODUCTINPUT']._serialized_start=386
-  _globals['_PRODUCTINPUT']._serialized_end=474
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=477
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=716
-  _globals['_REPLACEDINDEX']._serialized_start=718
-  _globals['_REPLACEDINDEX']._serialized_end=788
-  _globals['_PRODUCTERROR']._serialized_start=790
-  _globals['_PRODUCTERROR']._serialized_end=855
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=857
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=901
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=903
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=944
-  _globals['_GETPRODUCTREQUEST']._serialized_start=946
-  _globals['_GETPRODUCTREQUEST']._serialized_end=985
-  _globals['_GETPRODUCTRESPONSE']._serialized_start=987
-  _globals['_GETPRODUCTRESPONSE']._serialized_end=1094
-  _globals['_DESCRIBEREQUEST']._serialized_start=1096
-  _globals['_DESCRIBEREQUEST']._serialized_end=1113
-  _globals['_DESCRIBERESPONSE']._serialized_start=1116
-  _globals['_DESCRIBERESPONSE']._serialized_end=1324
-  _globals['_FIELDDESCRIPTION']._serialized_start=1327
-  _globals['_FIELDDESCRIPTION']._serialized_end=1609
-  _globals['_FIELDDESCRIPTION_TYPE']._serialized_start=1507
-  _globals['_FIELDDESCRIPTION_TYPE']._serialized_end=1585
-  _globals['_LISTINDEXESREQUEST']._serialized_start=1611
-  _globals['_LISTINDEXESREQUEST']._serialized_end=1631
-  _globals['_LISTINDEXESRESPONSE']._serialized_start=1633
-  _globals['_LISTINDEXESRESPONSE']._serialized_end=1694
-  _globals['_KEPTINDEX']._serialized_start=1697
-  _globals['_KEPTINDEX']._serialized_end=1890
-  _globals['_KEPTINDEX_STATE']._serialized_start=1802
-  _globals['_KEPTINDEX_STATE']._serialized_end=1890
-  _globals['_RESTOREINDEXREQUEST']._serialized_start=1892
-  _globals['_RESTOREINDEXREQUEST']._serialized_end=1928
-  _globals['_RESTOREINDEXRESPONSE']._serialized_start=1930
-  _globals['_RESTOREINDEXRESPONSE']._serialized_end=2012
-  _globals['_CATALOGUESERVICE']._serialized_start=2015
-  _globals['_CATALOGUESERVICE']._serialized_end=2526
+  _globals['_UPSERTOPTIONS']._serialized_end=433
+  _globals['_INFERENCEOPTIONS']._serialized_start=435
+  _globals['_INFERENCEOPTIONS']._serialized_end=545
+  _globals['_PRODUCTINPUT']._serialized_start=547
+  _globals['_PRODUCTINPUT']._serialized_end=635
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=638
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=925
+  _globals['_INFERENCEREPORT']._serialized_start=927
+  _globals['_INFERENCEREPORT']._serialized_end=1022
+  _globals['_INFERREDFIELD']._serialized_start=1025
+  _globals['_INFERREDFIELD']._serialized_end=1159
+  _globals['_REPLACEDINDEX']._serialized_start=1161
+  _globals['_REPLACEDINDEX']._serialized_end=1231
+  _globals['_PRODUCTERROR']._serialized_start=1233
+  _globals['_PRODUCTERROR']._serialized_end=1298
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1300
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1344
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1346
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1387
+  _globals['_GETPRODUCTREQUEST']._serialized_start=1389
+  _globals['_GETPRODUCTREQUEST']._serialized_end=1428
+  _globals['_GETPRODUCTRESPONSE']._serialized_start=1430
+  _globals['_GETPRODUCTRESPONSE']._serialized_end=1537
+  _globals['_DESCRIBEREQUEST']._serialized_start=1539
+  _globals['_DESCRIBEREQUEST']._serialized_end=1556
+  _globals['_DESCRIBERESPONSE']._serialized_start=1559
+  _globals['_DESCRIBERESPONSE']._serialized_end=1767
+  _globals['_FIELDDESCRIPTION']._serialized_start=1770
+  _globals['_FIELDDESCRIPTION']._serialized_end=2052
+  _globals['_FIELDDESCRIPTION_TYPE']._serialized_start=1950
+  _globals['_FIELDDESCRIPTION_TYPE']._serialized_end=2028
+  _globals['_LISTINDEXESREQUEST']._serialized_start=2054
+  _globals['_LISTINDEXESREQUEST']._serialized_end=2074
+  _globals['_LISTINDEXESRESPONSE']._serialized_start=2076
+  _globals['_LISTINDEXESRESPONSE']._serialized_end=2137
+  _globals['_KEPTINDEX']._serialized_start=2140
+  _globals['_KEPTINDEX']._serialized_end=2333
+  _globals['_KEPTINDEX_STATE']._serialized_start=2245
+  _globals['_KEPTINDEX_STATE']._serialized_end=2333
+  _globals['_RESTOREINDEXREQUEST']._serialized_start=2335
+  _globals['_RESTOREINDEXREQUEST']._serialized_end=2371
+  _globals['_RESTOREINDEXRESPONSE']._serialized_start=2373
+  _globals['_RESTOREINDEXRESPONSE']._serialized_end=2455
+  _globals['_CATALOGUESERVICE']._serialized_start=2458
+  _globals['_CATALOGUESERVICE']._serialized_end=2969
 # @@protoc_insertion_point(module_scope)

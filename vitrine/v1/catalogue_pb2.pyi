@@ -59,6 +59,7 @@ class UpsertOptions(_message.Message):
     REBUILD_IF_STALE_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
     CONFIRM_SHRINK_FIELD_NUMBER: _builtins.int
+    INFERENCE_FIELD_NUMBER: _builtins.int
     rebuild: _builtins.bool
     """Build a new index from this stream alone and swap it in when the stream ends; readers see the old one until then."""
     source: _builtins.str
@@ -75,6 +76,12 @@ class UpsertOptions(_message.Message):
         from the index's needs a rebuild, unless it only adds fields that are neither encoded nor searched by their words.
         """
 
+    @_builtins.property
+    def inference(self) -> Global___InferenceOptions:
+        """At the end of the stream, read what its products' pictures tell and write it beside what the shop says; absent:
+        nothing is read, and what was read before is not kept.
+        """
+
     def __init__(
         self,
         *,
@@ -83,14 +90,55 @@ class UpsertOptions(_message.Message):
         rebuild_if_stale: _builtins.bool = ...,
         schema: _schema_pb2.CatalogueSchema | None = ...,
         confirm_shrink: _builtins.bool = ...,
+        inference: Global___InferenceOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["inference", b"inference", "schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_shrink", b"confirm_shrink", "rebuild", b"rebuild", "rebuild_if_stale", b"rebuild_if_stale", "schema", b"schema", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_shrink", b"confirm_shrink", "inference", b"inference", "rebuild", b"rebuild", "rebuild_if_stale", b"rebuild_if_stale", "schema", b"schema", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpsertOptions: _TypeAlias = UpsertOptions  # noqa: Y015
+
+@_typing.final
+class InferenceOptions(_message.Message):
+    """What to read in pictures. It is fitted on the products of the index whose values are known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    ALL_FIELDS_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    CAPTIONS_FIELD_NUMBER: _builtins.int
+    all_fields: _builtins.bool
+    """Fill in every field of keywords whose values can be read."""
+    precision: _builtins.float
+    """The share of values read that must be right, over half and under 1; absent: nine in ten. A field that is not read so
+    well is left alone.
+    """
+    captions: _builtins.bool
+    """Write a caption, made from its fields, for each product with a picture that has no caption."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of keywords whose values are filled in where a product has none; at most 64."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        all_fields: _builtins.bool = ...,
+        precision: _builtins.float | None = ...,
+        captions: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_precision", b"_precision", "precision", b"precision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_precision", b"_precision", "all_fields", b"all_fields", "captions", b"captions", "fields", b"fields", "precision", b"precision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__precision: _TypeAlias = _typing.Literal["precision"]  # noqa: Y015
+    _WhichOneofArgType__precision: _TypeAlias = _typing.Literal["_precision", b"_precision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__precision) -> _WhichOneofReturnType__precision | None: ...
+
+Global___InferenceOptions: _TypeAlias = InferenceOptions  # noqa: Y015
 
 @_typing.final
 class ProductInput(_message.Message):
@@ -135,6 +183,7 @@ class UpsertProductsResponse(_message.Message):
     WITHOUT_WORDS_FIELD_NUMBER: _builtins.int
     CUT_FIELD_NUMBER: _builtins.int
     REPLACED_FIELD_NUMBER: _builtins.int
+    INFERENCE_FIELD_NUMBER: _builtins.int
     written: _builtins.int
     """Products of this stream that are durable now."""
     unchanged: _builtins.int
@@ -157,6 +206,10 @@ class UpsertProductsResponse(_message.Message):
     def replaced(self) -> Global___ReplacedIndex:
         """Set in the last answer of a rebuild that replaced an index."""
 
+    @_builtins.property
+    def inference(self) -> Global___InferenceReport:
+        """Set in the last answer where the options ask for it."""
+
     def __init__(
         self,
         *,
@@ -169,14 +222,87 @@ class UpsertProductsResponse(_message.Message):
         without_words: _builtins.int = ...,
         cut: _builtins.int = ...,
         replaced: Global___ReplacedIndex | None = ...,
+        inference: Global___InferenceReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["replaced", b"replaced"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["inference", b"inference", "replaced", b"replaced"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "errors", b"errors", "index", b"index", "rejected", b"rejected", "replaced", b"replaced", "unchanged", b"unchanged", "without_image", b"without_image", "without_words", b"without_words", "written", b"written"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "errors", b"errors", "index", b"index", "inference", b"inference", "rejected", b"rejected", "replaced", b"replaced", "unchanged", b"unchanged", "without_image", b"without_image", "without_words", b"without_words", "written", b"written"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpsertProductsResponse: _TypeAlias = UpsertProductsResponse  # noqa: Y015
+
+@_typing.final
+class InferenceReport(_message.Message):
+    """What pictures told of the products of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    CAPTIONS_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    captions: _builtins.int
+    """Products that have a caption made from their fields."""
+    failure: _builtins.str
+    """Why nothing was read, such as "encoder is unavailable"; empty where it was. The products are indexed all the same."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___InferredField]: ...
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[Global___InferredField] | None = ...,
+        captions: _builtins.int = ...,
+        failure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captions", b"captions", "failure", b"failure", "fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InferenceReport: _TypeAlias = InferenceReport  # noqa: Y015
+
+@_typing.final
+class InferredField(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    EMPTY_FIELD_NUMBER: _builtins.int
+    LABELLED_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    products: _builtins.int
+    """Products of this stream whose value was read."""
+    empty: _builtins.int
+    """Products of this stream with a picture that have no value of the shop's."""
+    labelled: _builtins.int
+    """Known values that reading was measured on, each by what was fitted without its product."""
+    precision: _builtins.float
+    """Of those: the share of the values read that were right, and the share of products whose value was read."""
+    coverage: _builtins.float
+    reason: _builtins.str
+    """Why the field was left alone; empty where it was not."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        products: _builtins.int = ...,
+        empty: _builtins.int = ...,
+        labelled: _builtins.int = ...,
+        precision: _builtins.float = ...,
+        coverage: _builtins.float = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "empty", b"empty", "field", b"field", "labelled", b"labelled", "precision", b"precision", "products", b"products", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InferredField: _TypeAlias = InferredField  # noqa: Y015
 
 @_typing.final
 class ReplacedIndex(_message.Message):

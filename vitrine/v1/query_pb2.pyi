@@ -455,6 +455,9 @@ class Product(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     IMAGE_URIS_FIELD_NUMBER: _builtins.int
+    INFERRED_FIELD_NUMBER: _builtins.int
+    CAPTION_FIELD_NUMBER: _builtins.int
+    CAPTION_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """1 to 128 characters, unique in a catalogue."""
     title: _builtins.str
@@ -466,6 +469,14 @@ class Product(_message.Message):
     """In the catalogue's currency, finite, not negative; absent where the product has none."""
     image_uri: _builtins.str
     """Where the first picture can be had: a file path or a URL. The service never fetches it."""
+    caption: _builtins.str
+    """Words that were made from the product's pictures; at most 1,000 characters. They are searched, and are the words of a
+    product that has no others.
+    """
+    caption_by: _builtins.str
+    """What made the caption: "fields", the service from the product's fields, which a writer's is not kept for; else the
+    name of a model, at most 128 characters.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Whatever else the catalogue knows; returned, not filtered. At most 64."""
@@ -479,6 +490,12 @@ class Product(_message.Message):
     @_builtins.property
     def image_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where all of its pictures can be had, the first one foremost; at most 8."""
+
+    @_builtins.property
+    def inferred(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of `fields` whose values were read in the product's pictures and not said by the shop. The service writes
+        them; the values of fields that a writer names here are not kept.
+        """
 
     def __init__(
         self,
@@ -494,10 +511,13 @@ class Product(_message.Message):
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         fields: _abc.Mapping[_builtins.str, Global___FieldValue] | None = ...,
         image_uris: _abc.Iterable[_builtins.str] | None = ...,
+        inferred: _abc.Iterable[_builtins.str] | None = ...,
+        caption: _builtins.str = ...,
+        caption_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "attributes", b"attributes", "brand", b"brand", "category", b"category", "colour", b"colour", "fields", b"fields", "id", b"id", "image_uri", b"image_uri", "image_uris", b"image_uris", "pattern", b"pattern", "price", b"price", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "attributes", b"attributes", "brand", b"brand", "caption", b"caption", "caption_by", b"caption_by", "category", b"category", "colour", b"colour", "fields", b"fields", "id", b"id", "image_uri", b"image_uri", "image_uris", b"image_uris", "inferred", b"inferred", "pattern", b"pattern", "price", b"price", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015

@@ -154,8 +154,8 @@ class SearchResponse(_message.Message):
         no product satisfies; "exclusions", what the shopper found fault with, which every product has; "history", similar
         turns of long ago; "session", the memory of a conversation: the turn will not be remembered; "words", the end of a
         text that is longer than what the encoder reads; "pool", more products satisfy the conditions than were ordered;
-        "lexical", exact matches of the words; "details", the fields of the last hits' products, for which an answer has no
-        room: GetProduct has them.
+        "lexical", exact matches of the words; "category", the kind of thing that the picture shows, which is not learnt yet;
+        "details", the fields of the last hits' products, for which an answer has no room: GetProduct has them.
         """
 
     @_builtins.property
@@ -416,7 +416,9 @@ class SearchedQuery(_message.Message):
     source: _builtins.str
     """Who decided the words: "caller", or the rewriter's engine."""
     @_builtins.property
-    def filter(self) -> _query_pb2.Filter: ...
+    def filter(self) -> _query_pb2.Filter:
+        """With what was read in the words, and the category of what they change, where no words name one."""
+
     @_builtins.property
     def weights(self) -> _query_pb2.Weights: ...
     @_builtins.property

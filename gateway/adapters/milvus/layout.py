@@ -9,7 +9,9 @@ extra        what else conditions name: fields that were added later, and those 
 tokens       words that are matched exactly
 values       the fields of the product that conditions, counts or orders may name, as the catalogue writes them
 texts        its other fields
-attributes, pictures, digest, vectors_digest
+attributes, digest, vectors_digest
+pictures     {"count": how many, "uris": where they can be had, and what was read in them: "inferred", "caption",
+             "caption_by"}
 """
 
 import json

@@ -89,6 +89,9 @@ def to_product(
             values=values,
             attributes=row["attributes"],
             image_uris=tuple(row[PICTURES]["uris"]),
+            inferred=tuple(row[PICTURES].get("inferred", ())),
+            caption=row[PICTURES].get("caption", ""),
+            caption_by=row[PICTURES].get("caption_by", ""),
         ),
         digest=row["digest"],
         vectors_digest=row["vectors_digest"],
@@ -116,7 +119,10 @@ def take_vectors(hits: Any) -> Embedding:
 def _document(stored: StoredProduct, *, pictures: int) -> dict[str, Any]:
     """Return the columns that make the product again."""
     product = stored.product
+    told = {"inferred": list(product.inferred), "caption": product.caption, "caption_by": product.caption_by}
     uris = {"count": pictures, "uris": list(product.image_uris)}
+    # An index of an earlier version has none of these either.
+    uris |= {name: said for name, said in told.items() if said}
     _check_size("image_uris", uris)
     return {
         "attributes": dict(product.attributes),

@@ -134,6 +134,23 @@ def test_what_a_product_lacks_is_not_shown(evaluate: Evaluate) -> None:
     assert free[1].replace("\N{NO-BREAK SPACE}", " ") == "NOK 0.00"
 
 
+def test_what_was_read_in_the_picture_is_marked(evaluate: Evaluate) -> None:
+    """A value that the shop did not say has its mark, and a caption stands for a title that is not there."""
+    read = {**CRATE, "inferred": ["shape", "stackable"], "caption": "an oak box", "caption_by": "fields"}
+    shown = evaluate(
+        "{ kind: fields.kindOf(known, crate), traits: fields.traitsOf(known, crate), caption: fields.captionOf(known, crate) }",
+        crate=read,
+    )
+    assert shown["kind"] == "ACME · box (from the picture)"
+    assert [trait.get("inferred", False) for trait in shown["traits"]] == [False, False, True]
+    assert shown["caption"] == "an oak box"
+    untitled = {"id": "c4", "fields": {}, "caption": "an oak box"}
+    assert evaluate("[fields.titleOf(known, crate), fields.captionOf(known, crate)]", crate=untitled) == [
+        "an oak box",
+        "",
+    ]
+
+
 def test_a_page_that_knows_no_schema_shows_what_old_clients_read(evaluate: Evaluate) -> None:
     """Before the catalogue is described, a product's plain title and price are shown, without a currency."""
     expression = "[fields.titleOf(fields.UNKNOWN, crate), fields.priceOf(fields.UNKNOWN, crate), fields.traitsOf(fields.UNKNOWN, crate)]"

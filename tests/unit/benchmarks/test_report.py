@@ -220,13 +220,18 @@ def test_ways_to_index_several_pictures_are_shown_by_kind_of_product() -> None:
 def write_photographs(family: str, *, figure: float) -> None:
     titles = {
         "chance": {"R@1": [0.5, 0.1], "queries": 40},
-        "encoders": {"R@1": [figure, 2.25], "R@10": [80.0, None], "queries": 40},
+        "encoders": {"R@1": [figure, 2.25, 1.5, 40.0], "R@10": [80.0, None], "queries": 40},
     }
     results = {
         "title to picture": {"asked": "40 titles.", "ways": titles},
         "groceries": {"asked": "Left out: none.", "ways": {}},
     }
-    params = {"family": family, "run_by": "torch", "weights_digest": "abc", "photographs": {"shop": 1041}}
+    params = {
+        "family": family,
+        "run_by": "torch",
+        "weights_digests": ["abc", "def"],
+        "photographs": {"shop": 1041},
+    }
     document = {"environment": {"cores": 2}, "params": params, "results": results}
     (RESULTS / f"photographs-{family}.json").write_text(json.dumps(document))
 
@@ -237,10 +242,10 @@ def test_real_photographs_are_shown_by_question_with_every_family() -> None:
     write_photographs("small", figure=1.8)
     assert report().exit_code == 0
     text = DOCUMENT.read_text()
-    assert "Family pair, run by torch; weights abc; photographs: shop 1,041." in text
+    assert "Family pair, run by torch; weights abc, def; photographs: shop 1,041." in text
     assert text.count("### Title to picture\n\n40 titles.\n\n| family | by | R@1 | R@10 |") == 1
     assert (
-        "| - | chance | 0.5 ± 0.1 | - |\n| pair | encoders | 36.5 ± 2.2 | 80.0 |\n| small | encoders | 1.8 ± 2.2 |"
+        "| - | chance | 0.5 ± 0.1 | - |\n| pair | encoders | 36.5 ± 2.2 (1.5-40.0) | 80.0 |\n| small | encoders | 1.8 ± 2.2 (1.5-40.0) |"
         in text
     )
     assert "### Groceries\n\nLeft out: none.\n" in text

@@ -64,6 +64,8 @@ class Shelf(catalogue_pb2_grpc.CatalogueServiceServicer):
     reads: threading.Event = field(default_factory=threading.Event)
     schema: schema_pb2.CatalogueSchema | None = None
     """That of the index; none before the first."""
+    told: catalogue_pb2.InferenceReport = field(default_factory=catalogue_pb2.InferenceReport)
+    """What the pictures told, where it is asked for."""
 
     def UpsertProducts(
         self, request_iterator: Iterator[UpsertProductsRequest], context: grpc.ServicerContext
@@ -86,6 +88,8 @@ class Shelf(catalogue_pb2_grpc.CatalogueServiceServicer):
                 yield answer
                 answer.ClearField("errors")
         answer.index = "products_1"
+        if self.options and self.options[-1].HasField("inference"):
+            answer.inference.CopyFrom(self.told)
         if self.options and self.options[-1].rebuild:
             answer.replaced.CopyFrom(
                 catalogue_pb2.ReplacedIndex(index="products_0", products=9, products_now=len(self.held))

@@ -5,6 +5,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from export.operators import check_operators
 
 from encoders.families import read_family
 from encoders.paper.loading import load_paper
@@ -14,7 +15,6 @@ from export.errors import ExportError
 from export.folders import copy_graph, data_path
 from export.graphs import _convert, make_graphs
 from export.large import HalvedNetwork, is_halved, weights_bytes
-from export.operators import check_operators
 from export.parity import example_feeds
 from export.repository import Graphs, Publication, publish
 from export.to_onnx import Networks, graph_path, load_family

@@ -1,13 +1,16 @@
 """The command from data to a result file, with the small encoders on made-up pictures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from onnx import TensorProto, helper
 from PIL import Image
 
 from encoders.__main__ import main
@@ -16,6 +19,7 @@ from encoders.photographs.embedder import RememberingEmbedder, digest_of_weights
 from encoders.photographs.gallery import Failure
 from encoders.photographs.measure import CUSTOMERS, GROCERIES, PRODUCTS, kind_of, measure, read_data
 from encoders.photographs.products import DataError
+from encoders.photographs.runs import merge_runs
 from encoders.photographs.sheets import draw_sheet
 from tests.unit.encoders.photographs.conftest import Known, Make, solid
 
@@ -110,6 +114,74 @@ def test_a_family_is_fed_as_serving_feeds_it() -> None:
     assert np.allclose(np.linalg.norm(np.concatenate([images, texts, composed]), axis=1), 1, atol=1e-5)
     assert np.allclose(embedder.texts(["blue dress"])[0], texts[1], atol=1e-5)
     assert digest_of_weights(family) == digest_of_weights(read_family(WEIGHTS))
+
+
+def test_a_fusion_that_reads_text_is_given_the_texts_embedding() -> None:
+    """The family `pair` holds its table of words once."""
+    family, embedder = open_embedder(WEIGHTS)
+    given = []
+
+    def fusion(references: np.ndarray, words: np.ndarray) -> np.ndarray:
+        given.append(words)
+        return references
+
+    reading = replace(
+        embedder, networks={**embedder.networks, "fusion_encoder": fusion}, fusion_reads_text=True
+    )
+    references = np.eye(2, family.dimensions.embedding_dim, dtype=np.float32)
+    assert reading.compose(references, ["red", "blue"]).tolist() == references.tolist()
+    assert np.array_equal(given[0], embedder.texts(["red", "blue"]))
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_graphs_are_run_in_place_of_the_networks(tmp_path: Path, *, published: bool) -> None:
+    """A folder of graphs, or a repository of models; the digest is another one."""
+    for name, fill in (("image_encoder", 0.0), ("text_encoder", 1.0), ("fusion_encoder", 2.0)):
+        path = tmp_path / name / "1" / "model.onnx" if published else tmp_path / f"{name}.onnx"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(_constant_graph(fill, inputs=2 if name == "fusion_encoder" else 1), path)
+    family, embedder = open_embedder(WEIGHTS, graphs=tmp_path)
+    images = embedder.images([solid("red")])
+    assert [images[0, 0], embedder.texts(["red"])[0, 0], embedder.compose(images, ["red"])[0, 0]] == [
+        0.0,
+        1.0,
+        2.0,
+    ]
+    assert digest_of_weights(family, graphs=tmp_path) != digest_of_weights(family)
+
+
+def _constant_graph(fill: float, *, inputs: int) -> onnx.ModelProto:
+    """Return a graph that answers one number whatever it is given."""
+    word = TensorProto.INT64 if fill else TensorProto.UINT8
+    kinds = [TensorProto.FLOAT, TensorProto.INT64] if inputs == 2 else [word]
+    return helper.make_model(
+        helper.make_graph(
+            [
+                helper.make_node(
+                    "Constant", [], ["y"], value=helper.make_tensor("v", TensorProto.FLOAT, [1, 1], [fill])
+                )
+            ],
+            "g",
+            [helper.make_tensor_value_info(f"x{place}", kind, None) for place, kind in enumerate(kinds)],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+        ),
+        ir_version=8,
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
+
+
+def test_several_trainings_give_mean_and_range() -> None:
+    runs = [
+        {"t": {"asked": "q", "ways": {"w": {"R@1": [value, error], "queries": 3, "n": [None, None]}}}}
+        for value, error in ((30.0, 1.0), (36.0, 2.0))
+    ]
+    assert merge_runs(runs[:1]) == runs[0]
+    assert merge_runs(runs) == {
+        "t": {
+            "asked": "q",
+            "ways": {"w": {"R@1": [33.0, 1.5, 30.0, 36.0], "queries": 3, "n": [None, None]}},
+        }
+    }
 
 
 def test_a_damaged_picture_is_named() -> None:

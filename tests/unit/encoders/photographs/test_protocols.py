@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from encoders.photographs import searches
 from encoders.photographs.classes import customers_photos, groceries
-from encoders.photographs.composed import SENTENCE, WORD, WeightedSum, choose_sum, composed, make_queries
+from encoders.photographs.composed import SENTENCE, WORD, choose_weights, composed, make_queries
 from encoders.photographs.gallery import Gallery, make_gallery, pick_failures
 from encoders.photographs.products import DataError
 from encoders.photographs.searches import languages, picture_to_similar, title_to_picture, words_to_products
@@ -149,7 +150,7 @@ def test_composed_queries_are_every_other_colour_of_the_article(make: Make) -> N
 def test_composed_search_beside_its_baselines(make: Make) -> None:
     """The fusion finds all; the picture alone finds the first of two; the word alone cannot tell shirt from hat."""
     gallery, embedder = _shirts(make)
-    outcome = composed(gallery, embedder, WeightedSum(0.5, WORD))
+    outcome = composed(gallery, embedder, {SENTENCE: 0.5, WORD: 0.5})
     ways = outcome.ways
     assert {figures["queries"] for figures in ways.values()} == {6}
     assert _first(ways["fusion"], "R@1") == 100.0
@@ -162,10 +163,14 @@ def test_composed_search_beside_its_baselines(make: Make) -> None:
     assert outcome.failures == ()
 
 
-def test_the_sum_is_chosen_by_what_it_finds(make: Make) -> None:
-    """The fake's sentences are zero, so only the new word can help."""
+def test_a_weight_is_chosen_by_what_it_finds(make: Make) -> None:
+    """With the word, .5 of the picture find all; with the fake's sentences, which are zero, no weight helps."""
     gallery, embedder = _shirts(make)
-    assert choose_sum(gallery, embedder).kind == WORD
+    chosen = choose_weights(gallery, embedder)
+    pictures = composed(gallery, embedder, chosen).ways
+    assert _first(pictures["sum with the new word, its weight chosen on val"], "R@1") == 100.0
+    assert chosen[SENTENCE] == 0.05  # the first of equals
+    assert _first(pictures["sum with the sentence, its weight chosen on val"], "R@1") == 50.0
 
 
 def test_one_colour_is_nothing_to_replace(make: Make) -> None:
@@ -252,6 +257,16 @@ def test_groceries_are_found_by_picture_by_words_and_by_both(make: Make) -> None
     assert top["oracle: nearest prototype, labels seen"] == 100.0
     assert top["chance"] == 33.33
     assert _first(outcome.ways["by the products' pictures"], "coarse top 1") == 100.0
+
+
+def test_of_too_many_queries_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same ones every time, in their order."""
+    monkeypatch.setattr(searches, "MOST_QUERIES", 3)
+    rows = np.arange(100, 110)
+    drawn = searches.drawn(rows)
+    assert len(drawn) == 3
+    assert drawn.tolist() == sorted(drawn.tolist()) == searches.drawn(rows).tolist()
+    assert searches.drawn(rows[:3]).tolist() == [100, 101, 102]
 
 
 def test_failures_are_drawn_by_the_same_lot(make: Make) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from encoders.photographs.composed import WORD, WeightedSum
+from encoders.photographs.composed import SENTENCE
 from encoders.photographs.gallery import make_gallery
 from encoders.photographs.products import DataError, draw_split
 from encoders.photographs.relative import (
@@ -77,7 +77,7 @@ def test_a_sentence_moves_a_photograph_to_its_colour(make: Make) -> None:
         RelativeCaption("dress", "c", "t", "is red", "test"),
     ]
     gallery = make_gallery(photographs, embedder)
-    outcome = people_say_a_colour(captions, gallery, embedder, WeightedSum(0.5, WORD))
+    outcome = people_say_a_colour(captions, gallery, embedder, {SENTENCE: 0.5})
     fusion = outcome.ways["fusion"]
     assert fusion["queries"] == 1
     assert fusion["P@1"] == [100.0, None]
@@ -87,4 +87,4 @@ def test_a_sentence_moves_a_photograph_to_its_colour(make: Make) -> None:
         None,
     ]  # the hat, and the photograph itself, which is left out
     with pytest.raises(DataError, match="no sentence of the test split names a colour"):
-        people_say_a_colour(captions[1:2], gallery, embedder, WeightedSum(0.5, WORD))
+        people_say_a_colour(captions[1:2], gallery, embedder, {SENTENCE: 0.5})

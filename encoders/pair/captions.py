@@ -1,0 +1,79 @@
+"""What training says of a photograph: its title, and its attributes put into words, in several languages.
+
+Nothing here knows a trade: a category, a colour and an audience are whatever the data calls so (photographs/vocabulary.toml), and
+every further attribute is said beside the category.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from encoders.photographs.products import Photograph
+from encoders.photographs.vocabulary import ENGLISH, FIELDS, LANGUAGES, label_text, query
+from vitrine.domain.values import fold
+
+_LONGEST_VALUE = 40
+"""Characters of an attribute that is said beside the category; longer ones are texts of their own."""
+_WORD = re.compile(r"[^\W\d_]")
+
+CHANGES = (
+    "replace {old} with {new}",
+    "{new} instead of {old}",
+    "change {old} to {new}",
+    "{new}, not {old}",
+    "the same in {new}",
+    "this but {new}",
+    "make it {new}",
+    "is {new}",
+    "in {new} please",
+)
+"""Ways to ask for another value of an attribute."""
+
+
+def said_of(photograph: Photograph) -> list[str]:
+    """Return the captions of a photograph, the title first where it has one; each once."""
+    category, colour, audience = (attribute(photograph, name) for name in ("category", "colour", "audience"))
+    captions = [photograph.title, photograph.description]
+    if category:
+        captions += [category, f"a photo of {category}"]
+        if audience:
+            captions += [f"{category} for {audience}", f"{audience}'s {category}"]
+        captions += [f"{value} {category}" for value in _others(photograph, category, colour, audience)]
+    if category and colour:
+        captions += [f"{colour} {category}", f"{category} in {colour}", f"a photo of {colour} {category}"]
+        if audience:
+            captions += [f"{colour} {category} for {audience}", f"{audience}'s {colour} {category}"]
+        captions += _in_other_languages(category, colour, audience)
+    return list(dict.fromkeys(filter(None, map(str.strip, captions))))
+
+
+def attribute(photograph: Photograph, meaning: str) -> str:
+    """Return the folded value of an attribute by its meaning; a class of people's photographs is a category."""
+    for name in FIELDS[meaning]:
+        if value := photograph.attributes.get(name, ""):
+            return fold(value)
+    if meaning != "category":
+        return ""
+    return label_text(
+        fold(next((photograph.attributes[n] for n in FIELDS["label"] if n in photograph.attributes), ""))
+    )
+
+
+def changes(old: str, new: str) -> Sequence[str]:
+    """Return the ways to ask for a value instead of another."""
+    return [each.format(old=old, new=new) for each in CHANGES]
+
+
+def _others(photograph: Photograph, *said: str) -> Iterator[str]:
+    for value in photograph.attributes.values():
+        folded = fold(value)
+        if folded not in said and len(folded) <= _LONGEST_VALUE and _WORD.search(folded):
+            yield folded
+
+
+def _in_other_languages(category: str, colour: str, audience: str) -> Iterator[str]:
+    """Yield words alone: how a language asks in a sentence is left to what the text tower knows."""
+    for language in LANGUAGES:
+        for phrasing in ("words", "audience"):
+            text = query(language, phrasing, colour=colour, article=category, audience=audience or None)
+            if text is not None and language != ENGLISH:
+                yield text

@@ -1,0 +1,129 @@
+"""Photographs with their captions and the changes between them, as arrays that training draws from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoders.pair.captions import attribute, changes, said_of
+from encoders.pair.pieces import load_tokenizer
+from encoders.pair.sentences import Sentences
+from encoders.photographs.products import Photograph
+
+_ROWS = 256
+_NONE = -1
+_KIND = ("category", "colour", "audience")
+_CHANGING = (1, 0)
+"""Places in _KIND of what changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """Texts with the features of the frozen text tower."""
+
+    numbers: Mapping[str, int]
+    features: Tensor
+    """float32 (t, 512)."""
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, texts: Sequence[str], tower: Sentences) -> "Texts":
+        """Embed each text once."""
+        tokenizer = load_tokenizer()
+        encoded = {text: tokenizer.encode(text) for text in set(texts)}
+        # Short ones together, cut behind the longest: padding changes nothing, and most of it would be computed.
+        distinct = sorted(encoded, key=lambda text: (sum(encoded[text].attention_mask), text))
+        features = []
+        for start in range(0, len(distinct), _ROWS):
+            batch = [encoded[text] for text in distinct[start : start + _ROWS]]
+            longest = max(sum(each.attention_mask) for each in batch)
+            features.append(tower(torch.tensor([each.ids[:longest] for each in batch])))
+        numbers = {text: number for number, text in enumerate(distinct)}
+        return cls(numbers=numbers, features=torch.cat(features).clone())
+
+    def rows(self, texts: Sequence[str]) -> list[int]:
+        """Return the numbers of texts."""
+        return [self.numbers[text] for text in texts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captions:
+    """Which texts fit which picture."""
+
+    texts: Texts
+    fitting: NDArray[np.int64]
+    """(n, k) numbers of texts, the title first; _NONE where a picture has fewer."""
+
+    @classmethod
+    def of(cls, photographs: Sequence[Photograph], tower: Sentences) -> "Captions":
+        """Say what is said of each photograph."""
+        said = [said_of(photograph) for photograph in photographs]
+        texts = Texts.of([text for each in said for text in each], tower)
+        fitting = np.full((len(said), max(map(len, said))), _NONE)
+        for row, each in enumerate(said):
+            fitting[row, : len(each)] = texts.rows(each)
+        return cls(texts=texts, fitting=fitting)
+
+    def draw(self, rows: NDArray[np.int64], rng: np.random.Generator, *, titles: float) -> NDArray[np.int64]:
+        """Return a text for each picture: its title for that share of them, another for the rest."""
+        counts = (self.fitting[rows] != _NONE).sum(1)
+        others = 1 + rng.integers(np.maximum(counts - 1, 1))
+        column = np.where((rng.random(len(rows)) < titles) | (counts == 1), 0, others)
+        drawn: NDArray[np.int64] = self.fitting[rows, column]
+        return drawn
+
+    def positives(self, rows: NDArray[np.int64], texts: NDArray[np.int64]) -> Tensor:
+        """Return which text fits which picture, bool (pictures, texts)."""
+        return torch.from_numpy((self.fitting[rows][:, :, None] == texts[None, None]).any(1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A picture, and another value of one of its attributes."""
+
+    source: int
+    target: int
+    """The kind of pictures that have it and are like the source otherwise; see `Changes.kinds`."""
+    texts: tuple[int, ...]
+    """Ways to ask for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """All changes between pictures of the data."""
+
+    texts: Texts
+    all: tuple[Change, ...]
+    kinds: NDArray[np.int64]
+    """(n,), equal for pictures of equal category, colour and audience."""
+
+    @classmethod
+    def of(cls, photographs: Sequence[Photograph], tower: Sentences) -> "Changes":
+        """Find the pictures that differ in their colour alone, and those that differ in their category alone."""
+        described = [tuple(attribute(each, name) for name in _KIND) for each in photographs]
+        numbers = {kind: number for number, kind in enumerate(dict.fromkeys(described))}
+        found = [
+            (source, numbers[other], changes(kind[changed], other[changed]))
+            for source, kind in enumerate(described)
+            for changed in _CHANGING
+            for other in numbers
+            if _differs_in(kind, other, changed)
+        ]
+        texts = Texts.of([text for _, _, said in found for text in said] or [""], tower)
+        return cls(
+            texts=texts,
+            all=tuple(
+                Change(source=source, target=target, texts=tuple(texts.rows(said)))
+                for source, target, said in found
+            ),
+            kinds=np.array([numbers[kind] for kind in described]),
+        )
+
+
+def _differs_in(kind: tuple[str, ...], other: tuple[str, ...], place: int) -> bool:
+    return bool(kind[place] and other[place] and kind[place] != other[place]) and all(
+        mine == its for number, (mine, its) in enumerate(zip(kind, other, strict=True)) if number != place
+    )

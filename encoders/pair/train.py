@@ -1,0 +1,88 @@
+"""`make train`: from photographs with words to the heads and the combiner, with their card."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from encoders.environment import describe_environment
+from encoders.pair.checkpoint import save_pair
+from encoders.pair.data import Captions, Changes
+from encoders.pair.features import picture_features
+from encoders.pair.networks import Sizes, new_pair
+from encoders.pair.training import Settings, parameters, train_fusion, train_heads
+from encoders.photographs.products import TRAIN, DataError, Photograph, load_photographs
+from encoders.progress import plot_history
+
+_FEWEST = 64
+"""Photographs of the training split: fewer teach nothing."""
+
+
+def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> None:
+    """Train and write the weights; goes on where an earlier run with these settings and data stopped.
+
+    Args:
+        out: gets the weights, card.json and loss.png.
+        work: keeps the features and the state of the run.
+        data: files or folders that the catalogue's readers open; their training split alone is learnt from.
+        settings: another value is another run.
+
+    Raises:
+        DataError: the data cannot be used: nothing is said of its pictures, or all of them are said to be the same.
+        CheckpointError: a tower's package is missing, or not the one that is meant.
+    """
+    torch.manual_seed(settings.seed)
+    encoders = new_pair(Sizes())
+    notes = Counter[str]()
+    photographs = [each for path in data for each in load_photographs(path, splits=(TRAIN,), notes=notes)]
+    captions = Captions.of(photographs, encoders.text.tower) if photographs else None
+    _check(data, photographs, captions)
+    assert captions is not None, "there are photographs"
+    print(f"{len(photographs):,} photographs, {len(captions.texts.numbers):,} captions", flush=True)
+    features = picture_features(encoders.image.tower, [each.picture for each in photographs], work=work)
+    run = work / _run_name(photographs, settings)
+    run.mkdir(parents=True, exist_ok=True)
+    history = train_heads(encoders, features, captions, settings, run)
+    changes = Changes.of(photographs, encoders.text.tower)
+    print(f"{len(changes.all):,} changes", flush=True)
+    history |= train_fusion(encoders, features, changes, settings, run)
+    card: dict[str, Any] = {
+        "data": [_described(path, photographs) for path in data],
+        "training": {"photographs": len(photographs), "changes": len(changes.all), **asdict(settings)},
+        "parameters": dict(parameters(encoders)),
+        "losses": {name: round(points[-1][1], 4) for name, points in history.items()},
+        "environment": describe_environment(),
+    }
+    save_pair(out, encoders, card=card)
+    plot_history(history, out / "loss.png")
+
+
+def _check(data: Sequence[Path], photographs: Sequence[Photograph], captions: Captions | None) -> None:
+    where = ", ".join(map(str, data))
+    if len(photographs) < _FEWEST:
+        raise DataError(
+            f"{where}: {len(photographs)} photographs to learn from; at least {_FEWEST} are needed"
+        )
+    assert captions is not None, "there are photographs"
+    if not captions.texts.numbers:
+        raise DataError(f"{where}: nothing is said of the photographs: no title, no category")
+    if len({row.tobytes() for row in captions.fitting}) == 1:
+        raise DataError(
+            f"{where}: the same is said of all {len(photographs):,} photographs: there is nothing to learn"
+        )
+
+
+def _run_name(photographs: Sequence[Photograph], settings: Settings) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(settings)).encode())
+    for each in photographs:
+        digest.update(f"{each.product_id}|{each.title}|{sorted(each.attributes.items())}\n".encode())
+    return f"pair-{digest.hexdigest()[:12]}"
+
+
+def _described(path: Path, photographs: Sequence[Photograph]) -> dict[str, Any]:
+    return {"name": path.stem, "photographs_in_all": len(photographs)}

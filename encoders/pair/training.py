@@ -1,0 +1,122 @@
+"""Training of the family `pair`: the heads on the towers' features, then the combiner on what the heads give.
+
+The towers are frozen, so that a picture and a text are computed once, and hours become minutes; each stage resumes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from encoders.losses import contrastive_loss
+from encoders.pair.data import Captions, Changes
+from encoders.pair.features import VIEWS, Features
+from encoders.pair.networks import Combiner, Head, PairEncoders
+from encoders.progress import History
+from encoders.stages import Losses, device, new_scale, new_stage, run_stage
+
+_MASKED = -1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The length and pace of a run."""
+
+    seed: int = 7
+    heads_steps: int = 700
+    heads_rows: int = 512
+    heads_rate: float = 1e-3
+    titles: float = 0.5
+    """Share of pictures that are held against their titles; the others against another caption."""
+    fusion_steps: int = 1_500
+    fusion_rows: int = 512
+    fusion_rate: float = 1e-3
+
+
+def train_heads(
+    encoders: PairEncoders, features: Features, captions: Captions, settings: Settings, work: Path
+) -> History:
+    """Bring pictures and what is said of them together; returns the losses."""
+    image, text = encoders.image.head, encoders.text.head
+    scale = new_scale()
+    modules = nn.ModuleDict({"image": image, "text": text, "scales": nn.ParameterList([scale])})
+    stage = new_stage("heads", modules, rate=settings.heads_rate, steps=settings.heads_steps, work=work)
+    words = captions.texts.features.to(device())
+
+    def losses_of_step(step: int) -> Losses:
+        rng = np.random.default_rng((settings.seed, step))
+        rows = rng.choice(len(features), min(settings.heads_rows, len(features)), replace=False)
+        texts = captions.draw(rows, rng, titles=settings.titles)
+        positives = captions.positives(rows, texts).to(device())
+        pictures = image(_views(features, rows, rng))
+        said = text(words[torch.from_numpy(texts).to(device())])
+        return {
+            "picture to text": contrastive_loss(pictures, said, positives, scale),
+            "text to picture": contrastive_loss(said, pictures, positives.T, scale),
+        }
+
+    return run_stage(stage, lambda steps: map(losses_of_step, steps))
+
+
+def train_fusion(
+    encoders: PairEncoders, features: Features, changes: Changes, settings: Settings, work: Path
+) -> History:
+    """Move pictures the way that changes say, among all pictures of the data; returns the losses."""
+    if not changes.all:
+        return {}
+    gallery = embed_features(encoders.image.head, features)
+    words = embed_texts(encoders.text.head, changes.texts.features)
+    kinds = torch.from_numpy(changes.kinds).to(device())
+    scale = new_scale()
+    modules = nn.ModuleDict({"fusion": encoders.fusion, "scales": nn.ParameterList([scale])})
+    stage = new_stage("fusion", modules, rate=settings.fusion_rate, steps=settings.fusion_steps, work=work)
+
+    def losses_of_step(step: int) -> Losses:
+        rng = np.random.default_rng((settings.seed, step, 1))
+        chosen = [changes.all[row] for row in rng.integers(len(changes.all), size=settings.fusion_rows)]
+        views = torch.from_numpy(rng.integers(VIEWS, size=len(chosen)))
+        references = gallery[[each.source for each in chosen], views]
+        texts = words[[each.texts[rng.integers(len(each.texts))] for each in chosen]]
+        composed = encoders.fusion(references, texts)
+        logits = scale.exp().clamp(max=100) * composed @ gallery[:, 0].T
+        targets = torch.tensor([each.target for each in chosen], device=kinds.device)
+        wanted = kinds[None] == targets[:, None]
+        found = torch.logsumexp(logits.masked_fill(~wanted, _MASKED), 1) - torch.logsumexp(logits, 1)
+        return {"composed to picture": -found.mean()}
+
+    return run_stage(stage, lambda steps: map(losses_of_step, steps))
+
+
+@torch.no_grad()
+def embed_features(head: Head, features: Features) -> Tensor:
+    """Return the embeddings of all views, float32 (n, VIEWS, d)."""
+    head.eval()
+    given = torch.from_numpy(np.asarray(features, np.float32)).to(device())
+    return head(given.flatten(0, 1)).unflatten(0, given.shape[:2])  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def embed_texts(head: Head, features: Tensor) -> Tensor:
+    """Return the embeddings of texts, float32 (t, d)."""
+    head.eval()
+    return head(features.to(device()))  # type: ignore[no-any-return]
+
+
+def _views(features: Features, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+    chosen = np.asarray(features[rows, rng.integers(VIEWS, size=len(rows))], np.float32)
+    return torch.from_numpy(chosen).to(device())
+
+
+def parameters(encoders: PairEncoders) -> Iterator[tuple[str, int]]:
+    """Yield how many numbers of each network are trained here."""
+    parts: dict[str, Head | Combiner] = {
+        "image_encoder": encoders.image.head,
+        "text_encoder": encoders.text.head,
+        "fusion_encoder": encoders.fusion,
+    }
+    for name, part in parts.items():
+        yield name, sum(each.numel() for each in part.parameters())

@@ -1,0 +1,236 @@
+"""The family `pair`: its towers from their packages, its captions and changes, its training, its weights on disk."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from encoders.checkpoint import CheckpointError
+from encoders.families import open_tokenizer, read_family
+from encoders.pair import packages
+from encoders.pair.captions import attribute, said_of
+from encoders.pair.checkpoint import load_pair, save_pair
+from encoders.pair.data import Captions, Changes
+from encoders.pair.dimensions import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH
+from encoders.pair.features import VIEWS, picture_features
+from encoders.pair.networks import PairEncoders, Sizes, new_pair
+from encoders.pair.packages import BACKBONE, packaged
+from encoders.pair.pieces import PAD_ID, load_tokenizer
+from encoders.pair.train import train
+from encoders.pair.training import Settings
+from encoders.photographs.products import DataError, Photograph
+
+COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 200), "white": (250, 250, 250)}
+SHAPES = ("mug", "plate", "bowl")
+SMALL = Sizes(head_width=32, fusion_width=16)
+
+
+@pytest.fixture(scope="module")
+def encoders() -> PairEncoders:
+    torch.manual_seed(1)
+    made = new_pair(SMALL)
+    for network in made.parts().values():
+        network.eval()
+    return made
+
+
+def picture(colour: str, shape: str, number: int) -> bytes:
+    image = Image.new("RGB", (96, 96), (240, 240, 240))
+    size = 30 + 4 * number + 20 * SHAPES.index(shape)
+    image.paste(COLOURS[colour], (10, 10, size, 20 + size // (1 + SHAPES.index(shape))))
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=90)
+    return encoded.getvalue()
+
+
+def photograph(colour: str, shape: str, number: int = 0) -> Photograph:
+    return Photograph(
+        product_id=f"{colour}-{shape}-{number}",
+        title=f"{colour} {shape} no. {number}",
+        category=shape,
+        attributes={"category": shape, "colour": colour, "glaze": "matt"},
+        group=f"{colour} {shape} {number}",
+        split="train",
+        picture=picture(colour, shape, number),
+    )
+
+
+def test_words_are_pieces_of_any_script() -> None:
+    """The tokenizer marks begin and end, pads to the length, folds widths and spaces, and knows many scripts."""
+    tokenizer = load_tokenizer()
+    plain, folded = tokenizer.encode("red mug"), tokenizer.encode("  \uff52\uff45\uff44   mug ")
+    assert plain.ids == folded.ids
+    assert len(plain.ids) == TEXT_LENGTH
+    assert plain.ids[0] == 1
+    assert plain.ids[3:5] == [2, PAD_ID]
+    unknown = 0
+    for text in ("taza roja", "红色杯子", "빨간 컵", "красная кружка", "赤いカップ", "كوب أحمر"):
+        ids = tokenizer.encode(text).ids
+        assert unknown not in ids, text
+    assert tokenizer.encode("").ids == [1, 2, *[PAD_ID] * (TEXT_LENGTH - 2)]
+
+
+@torch.inference_mode()
+def test_padding_and_neighbours_change_no_text(encoders: PairEncoders) -> None:
+    """A text has one embedding, alone, in a batch, and cut to any length that holds it."""
+    tokenizer = load_tokenizer()
+    ids = torch.tensor(
+        [each.ids for each in tokenizer.encode_batch(["red mug", "a blue plate with a rim", ""])]
+    )
+    together = encoders.text(ids)
+    alone = torch.cat([encoders.text(row[None]) for row in ids])
+    assert torch.allclose(together, alone, atol=1e-6)
+    assert torch.allclose(together, encoders.text(ids[:, :16]), atol=1e-6)
+    assert torch.allclose(together.norm(dim=1), torch.ones(3), atol=1e-5)
+
+
+@torch.inference_mode()
+def test_the_sentence_tower_knows_what_words_mean(encoders: PairEncoders) -> None:
+    """The same thing in two languages is closer than two things in one: the weights are where they belong."""
+    tokenizer = load_tokenizer()
+    texts = ["red shoes", "zapatos rojos", "红色的鞋子", "a cup of coffee"]
+    embedded = encoders.text.tower(torch.tensor([each.ids for each in tokenizer.encode_batch(texts)]))
+    cosines = embedded @ embedded.T
+    assert cosines[0, 1] > cosines[0, 3] + 0.2
+    assert cosines[0, 2] > cosines[0, 3] + 0.2
+
+
+@torch.inference_mode()
+def test_the_backbone_tells_pictures_apart(encoders: PairEncoders, tmp_path: Path) -> None:
+    """Two pictures of one thing have closer features than pictures of two; a mirrored one is near; ONNX gives torch's."""
+    pictures = [picture("red", "mug", 0), picture("red", "mug", 1), picture("blue", "bowl", 0)]
+    features = picture_features(encoders.image.tower, pictures, work=tmp_path)
+    assert features.shape == (3, VIEWS, 1_280)
+    assert np.isfinite(features).all()
+    normed = features / np.linalg.norm(features.astype(np.float32), axis=-1, keepdims=True)
+    plain, mirrored = normed[:, 0], normed[:, 1]
+    assert plain[0] @ plain[1] > plain[0] @ plain[2]
+    assert plain[0] @ mirrored[0] > plain[0] @ plain[2]
+    again = picture_features(encoders.image.tower, pictures, work=tmp_path)
+    assert np.array_equal(features, again)
+
+
+def test_a_package_that_is_not_the_one_that_is_meant_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Missing, of another version, with another file: the package and the command are named."""
+    with pytest.raises(CheckpointError, match=r"no-such-package is missing; `make setup` installs"):
+        packaged(replace(BACKBONE, package="no-such-package"))
+    with pytest.raises(CheckpointError, match=r"is of version 0\.1\.0; `make setup` installs .*==9"):
+        packaged(replace(BACKBONE, version="9"))
+    with pytest.raises(CheckpointError, match="not the file of efficientnet"):
+        packaged(replace(BACKBONE, sha256="0" * 64))
+    monkeypatch.setattr(packages, "SENTENCES", BACKBONE)
+    monkeypatch.setattr("encoders.pair.sentences.SENTENCES", BACKBONE)
+    with pytest.raises(CheckpointError, match="not the tensors of the sentence encoder"):
+        new_pair(SMALL)
+
+
+def test_captions_say_what_the_catalogue_says() -> None:
+    """Title first, the attributes beside the category, other languages where the table has the words, nothing twice."""
+    said = said_of(photograph("red", "mug", 1))
+    assert said[0] == "red mug no. 1"
+    assert {"mug", "red mug", "mug in red", "matt mug"} <= set(said)
+    assert len(said) == len(set(said))
+    shirt = replace(
+        photograph("red", "mug"), attributes={"category": "Shirts", "colour": "Red", "gender": "Men"}
+    )
+    assert {"men's red shirts", "camisa roja"} <= set(said_of(shirt))
+    people = replace(photograph("red", "mug"), title="", attributes={"label": "outwear"})
+    assert attribute(people, "category") == "jacket"
+    assert said_of(replace(people, attributes={})) == []
+
+
+def test_changes_join_pictures_that_differ_in_one_attribute(encoders: PairEncoders) -> None:
+    """Every pair of one shape in two colours is a change of the colour, and the other way round."""
+    photographs = [photograph(colour, shape) for colour in ("red", "blue") for shape in ("mug", "bowl")]
+    changes = Changes.of(photographs, encoders.text.tower)
+    names = {number: text for text, number in changes.texts.numbers.items()}
+    asked = {(each.source, each.target, names[each.texts[0]]) for each in changes.all}
+    assert changes.kinds.tolist() == [0, 1, 2, 3]
+    assert (0, 2, "replace red with blue") in asked
+    assert (0, 1, "replace mug with bowl") in asked
+    assert len(asked) == 8
+
+
+def test_positives_are_all_texts_that_fit(encoders: PairEncoders) -> None:
+    """A caption fits every picture of which it is said, not only the one it was drawn for."""
+    captions = Captions.of([photograph("red", "mug", n) for n in range(2)], encoders.text.tower)
+    rng = np.random.default_rng(0)
+    rows = np.array([0, 1])
+    titles = captions.draw(rows, rng, titles=1.0)
+    assert captions.positives(rows, titles).tolist() == [[True, False], [False, True]]
+    mug = np.array(captions.texts.rows(["red mug"]))
+    assert captions.positives(rows, mug).tolist() == [[True], [True]]
+
+
+@pytest.mark.slow
+def test_training_learns_resumes_and_is_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a folder of pictures with a table to weights that `read_family` takes; the losses fall; a second run resumes."""
+    data = tmp_path / "data"
+    data.mkdir()
+    lines = ["id,title,category,colour,image,split"]
+    for number in range(8):
+        for colour in COLOURS:
+            for shape in SHAPES:
+                each = photograph(colour, shape, number)
+                (data / f"{each.product_id}.jpg").write_bytes(each.picture)
+                lines.append(f"{each.product_id},{each.title},{shape},{colour},{each.product_id}.jpg,train")
+    (data / "products.csv").write_text("\n".join(lines) + "\n")
+    out, work = tmp_path / "weights", tmp_path / "work"
+    settings = Settings(seed=3, heads_steps=60, heads_rows=48, fusion_steps=40, fusion_rows=32)
+    train(out, work, [data], settings)
+    said = capsys.readouterr().out
+    assert "96 photographs" in said
+    card = json.loads((out / "card.json").read_text())
+    assert card["losses"]["heads: text to picture"] < 2.0  # ln 48 = 3.9 is chance
+    assert (out / "loss.png").exists()
+    family = read_family(out)
+    assert (family.dimensions.image_size, family.dimensions.embedding_dim) == (IMAGE_SIZE, EMBEDDING_DIM)
+    assert open_tokenizer(family).get_vocab_size() <= family.vocabulary
+    train(out, work, [data], settings)
+    assert "heads: resumes at step 60" in capsys.readouterr().out
+
+
+def test_weights_come_back_as_they_were(encoders: PairEncoders, tmp_path: Path) -> None:
+    """Heads and combiner are kept, the towers are not; a file of another family or size is named."""
+    save_pair(tmp_path, encoders, card={})
+    assert sum(file.stat().st_size for file in tmp_path.glob("*.safetensors")) < 2_000_000
+    again = load_pair(tmp_path)
+    ids = torch.tensor([load_tokenizer().encode("red mug").ids])
+    assert torch.nn.functional.cosine_similarity(again.text(ids), encoders.text(ids)).item() > 0.999
+    card = json.loads((tmp_path / "card.json").read_text())
+    card["sizes"]["head_width"] = 64
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match=r"image_encoder.safetensors: head.* the card's sizes make it"):
+        load_pair(tmp_path)
+    card["towers"][0]["version"] = "2"
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match="made for other towers"):
+        read_family(tmp_path)
+
+
+def test_data_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
+    """Too few photographs, none with words, and all that are said to be the same: one line names the data."""
+
+    def table(rows: int, *, title: str, category: str) -> Path:
+        folder = tmp_path / f"{rows}{title}{category}"
+        folder.mkdir()
+        (folder / "a.jpg").write_bytes(picture("red", "mug", 0))
+        lines = [f"{number},{title},{category},a.jpg,train" for number in range(rows)]
+        (folder / "products.csv").write_text("\n".join(["id,title,category,image,split", *lines]) + "\n")
+        return folder
+
+    work, out = tmp_path / "work", tmp_path / "out"
+    with pytest.raises(DataError, match="5 photographs to learn from; at least 64"):
+        train(out, work, [table(5, title="mug", category="mug")], Settings())
+    with pytest.raises(DataError, match="the same is said of all 70"):
+        train(out, work, [table(70, title="mug", category="mug")], Settings())
+    assert not out.exists()
