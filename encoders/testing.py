@@ -27,7 +27,9 @@ from encoders.families import (
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
 )
+from encoders.paper.loading import PROMPTS
 from encoders.paper.networks import Projections
+from encoders.paper.prompts import Prompts
 
 IMAGE_SIZE = 32
 TEXT_LENGTH = 16
@@ -36,6 +38,8 @@ WORDS = ("[PAD]", "[UNK]", "[BOS]", "red", "blue", "dress", "boots", "bag", "mak
 
 QUERIES = 4
 """Query tokens of the Q-Former; each has its share of the embedding."""
+
+PAPER_PROMPTS = Prompts(text="make {words}", change="red {picture} make {words}")
 
 _WIDTH = 16
 _RANK = 2
@@ -105,7 +109,8 @@ def _write_paper(folder: Path) -> None:
     projections = Projections(
         queries=QUERIES, query_width=_WIDTH, text_width=_WIDTH, embedding_dim=EMBEDDING_DIM
     )
-    metadata = {"family": "paper", "text_length": str(TEXT_LENGTH)}
+    nn.init.normal_(projections.centre)
+    metadata = {"family": "paper", "text_length": str(TEXT_LENGTH), PROMPTS: PAPER_PROMPTS.to_json()}
     save_file(projections.state_dict(), folder / RETRIEVAL_FILE, metadata)
     _write_adapter(folder, model)
 

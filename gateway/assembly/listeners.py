@@ -18,6 +18,7 @@ from gateway.edge.callers_file import InvalidCallers
 from gateway.edge.door import Door
 from gateway.edge.interceptors import Edge
 from gateway.edge.quotas import QuotaKeeper
+from gateway.edge.saturation import open_calls, open_servers
 from gateway.exposure import mesh_networks
 from gateway.metrics import Metrics
 from gateway.readiness import CATALOGUE_SERVICE, SEARCH_SERVICE
@@ -71,6 +72,8 @@ class Listeners:
     search: Listener
     catalogue: Listener
     """The same as `search` where the catalogue has no listener of its own."""
+    servers: frozenset[str]
+    """The ids that gRPC's core has for them."""
 
     @property
     def all(self) -> tuple[Listener, ...]:
@@ -82,11 +85,11 @@ class Listeners:
         for listener in self.all:
             await listener.server.start()
 
-    @property
-    def under_way(self) -> int:
-        """Calls that were taken out of gRPC's core and have not ended."""
+    def waiting(self) -> int:
+        """Return how many calls gRPC's core has received and not handed over yet."""
         standard = sum(listener.edge.crowding.standard.here for listener in self.all)
-        return standard + self.search.edge.crowding.searches.under_way
+        taken = standard + self.search.edge.crowding.searches.under_way
+        return max(0, open_calls(self.servers) - taken)
 
     def refuse(self) -> None:
         """Refuse every new call from now on."""
@@ -141,9 +144,8 @@ def open_listeners(
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
         return Listener(server=server, edge=entrance, port=add_port(server, address, tls))
 
+    others = open_servers()
     own = settings.catalogue_listen
     search = listener(settings.listen, searches=True, takes_writes=not own)
-    return Listeners(
-        search=search,
-        catalogue=listener(own, searches=False, takes_writes=True) if own else search,
-    )
+    catalogue = listener(own, searches=False, takes_writes=True) if own else search
+    return Listeners(search=search, catalogue=catalogue, servers=frozenset(open_servers() - others))

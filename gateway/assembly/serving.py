@@ -20,7 +20,6 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.edge.interceptors import DeadlineRules, Edge
-from gateway.edge.saturation import open_calls, open_servers
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
 from gateway.indexing.readers import CategoryReaders
@@ -137,7 +136,6 @@ async def serving_gateway(
     catalogue = _catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics)
     search = _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics)
     health = health_aio.HealthServicer()
-    others = open_servers()
     listeners = open_listeners(
         settings,
         Servicers(search=search, catalogue=catalogue, health=health),
@@ -145,11 +143,6 @@ async def serving_gateway(
         edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
         options=server_options(settings),
     )
-    own = open_servers() - others
-
-    def waiting() -> int:
-        return max(0, open_calls(own) - listeners.under_way)
-
     readiness = await _readiness(
         settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
     )
@@ -166,7 +159,7 @@ async def serving_gateway(
                 repeated("probe", readiness.probe, interval_s=interval_s),
                 repeated("learn", learn, interval_s=interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
-                running(saturation.watch(waiting)),
+                running(saturation.watch(listeners.waiting)),
                 health_endpoint(settings.health_listen, health),
             ):
                 yield Gateway(listeners=listeners, health=health, metrics=metrics)

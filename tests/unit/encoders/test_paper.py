@@ -12,7 +12,7 @@ from transformers import Blip2ForConditionalGeneration, Blip2Model
 
 from encoders.families import CheckpointError, read_family
 from encoders.paper.loading import load_paper
-from encoders.testing import EMBEDDING_DIM, IMAGE_SIZE, QUERIES, TEXT_LENGTH, write_checkpoint
+from encoders.testing import EMBEDDING_DIM, IMAGE_SIZE, QUERIES, TEXT_LENGTH, WORDS, write_checkpoint
 
 IDS = torch.tensor([[2, 3, 5, 10] + [0] * (TEXT_LENGTH - 4), [2, 8, 9, 4, 10] + [0] * (TEXT_LENGTH - 5)])
 
@@ -38,11 +38,12 @@ def merged(checkpoint: Path) -> Any:
 
 @torch.inference_mode()
 def test_a_text_is_what_the_adapted_t5_answers(checkpoint: Path) -> None:
-    """The first position of the decoder, projected; padding is not read."""
+    """The first position of the decoder, projected; the prompt is read before the words, and padding is not."""
     model = merged(checkpoint).language_model
+    prompted = torch.cat([torch.full((2, 1), WORDS.index("make")), IDS], dim=1)
     answered = model(
-        input_ids=IDS,
-        attention_mask=(IDS != 0).long(),
+        input_ids=prompted,
+        attention_mask=(prompted != 0).long(),
         decoder_input_ids=torch.zeros((2, 1), dtype=torch.int64),
         output_hidden_states=True,
     ).decoder_hidden_states[-1][:, 0]
@@ -63,7 +64,7 @@ def test_a_picture_is_its_query_tokens_side_by_side(checkpoint: Path) -> None:
     values = ((pixels / 255 - mean) / deviation).permute(0, 3, 1, 2)
     tokens = Blip2Model.from_pretrained(checkpoint).eval().get_qformer_features(pixel_values=values)
     weights = load_file(checkpoint / "retrieval.safetensors")
-    shares = functional.linear(tokens, weights["image.weight"], weights["image.bias"])
+    shares = functional.linear(tokens - weights["centre"], weights["image.weight"], weights["image.bias"])
     assert shares.shape == (2, QUERIES, EMBEDDING_DIM // QUERIES)
     given = load_paper(family)["image_encoder"](pixels)
     torch.testing.assert_close(given, functional.normalize(shares.flatten(1)), atol=1e-5, rtol=0)
@@ -78,6 +79,33 @@ def test_a_change_depends_on_picture_and_words(checkpoint: Path) -> None:
     torch.testing.assert_close(given.norm(dim=1), torch.ones(2))
     assert (given * fusion(references.flip(0), IDS)).sum(1).max() < 0.9999
     assert (given * fusion(references, IDS.flip(0))).sum(1).max() < 0.9999
+
+
+@torch.inference_mode()
+def test_a_change_is_read_through_the_pretrained_projection(checkpoint: Path) -> None:
+    """The T5 reads prompt, picture and words; the picture's tokens come out of the embedding by BLIP-2's own matrix."""
+    model = merged(checkpoint)
+    weights = load_file(checkpoint / "retrieval.safetensors")
+    references = functional.normalize(torch.randn(2, EMBEDDING_DIM))
+    shares = references.unflatten(1, (QUERIES, -1))
+    tokens = (
+        functional.linear(shares, weights["reference.weight"], weights["reference.bias"]) + weights["centre"]
+    )
+    t5 = model.language_model
+    red, make = (t5.shared(torch.full((2, 1), WORDS.index(word))) for word in ("red", "make"))
+    read = torch.cat([red, model.language_projection(tokens), make, t5.shared(IDS)], dim=1)
+    mask = torch.cat([torch.ones(2, QUERIES + 2, dtype=torch.int64), (IDS != 0).long()], dim=1)
+    answered = t5(
+        inputs_embeds=read,
+        attention_mask=mask,
+        decoder_input_ids=torch.zeros((2, 1), dtype=torch.int64),
+        output_hidden_states=True,
+    ).decoder_hidden_states[-1][:, 0]
+    expected = functional.normalize(
+        functional.linear(answered, weights["embedding.weight"], weights["embedding.bias"])
+    )
+    given = load_paper(read_family(checkpoint))["fusion_encoder"](references, IDS)
+    torch.testing.assert_close(given, expected, atol=1e-5, rtol=0)
 
 
 @torch.inference_mode()
