@@ -27,7 +27,7 @@ PACKAGES = Path("build/tensorrt")
 COMPUTE_CAPABILITIES = ("75", "80", "86", "89", "120", "121")
 """The GPUs that this release builds for: Turing, Ampere (80 and 86), Ada, Blackwell (120 and 121)."""
 
-GRAPH_S = 300.0
+GRAPH_S = 600.0
 """How long one graph may take, for all GPUs together."""
 
 _BINDINGS = "tensorrt_rtx_bindings"
