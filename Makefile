@@ -37,7 +37,7 @@ setup: $(VENV)/.ready ## Make the pinned environment in .venv
 setup-test: $(VENV)/.tools $(VENV)/.programs ## The same, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
-$(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train.txt requirements/system.sh
+$(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train.txt requirements/towers.txt requirements/system.sh
 	@requirements/system.sh $(PYTHON)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "setup: installing the pinned packages (a few minutes)"

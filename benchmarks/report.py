@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks import paper, plans, reliability
+from benchmarks.fields import fields_section
 from benchmarks.photographs import photographs_section
 from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
 from benchmarks.tables import (
@@ -95,6 +96,7 @@ def _rendered() -> str:
     sections = {
         "encoders": encoders,
         "photographs": [photographs_section(_found("photographs-*.json"))],
+        "fields": [fields_section(_found("fields-*.json"))],
         "designs": designs,
         "css": css,
         "fashion200k": fashion200k,

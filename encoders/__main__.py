@@ -268,6 +268,42 @@ def photographs(
     print(f"{path}; failures: {work}")
 
 
+@main.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="A catalogue that `vitrine index` reads, of products with titles.",
+)
+@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option(
+    "--known",
+    type=click.IntRange(min=1),
+    default=8_192,
+    show_default=True,
+    help="Products that are learnt from at most.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="By default, in the benchmarks' results.")
+@click.option("--work", type=click.Path(path_type=Path), default=PHOTOGRAPHS, show_default=True)
+@_AGAIN
+def fields(*, data: Path, weights: Path, known: int, out: Path | None, work: Path, again: bool) -> None:
+    """Measure which fields of a catalogue its pictures tell, and what keeping a picture's category is worth."""
+    from encoders.photographs import command  # noqa: PLC0415 - slow, as above
+
+    try:
+        opened = command.open_run([data], [weights], None)
+        (catalogue,) = opened.data.sets
+        params = {**opened.params, "benchmark": "fields", "protocol": command.FIELDS_PROTOCOL, "known": known}
+        path = out or RESULTS / f"fields-{opened.name}-{catalogue.name}.json"
+        if _is_measured(path, params, again=again):
+            return
+        results = opened.measure_fields(work, known=known)
+    except (CheckpointError, command.DataError) as error:
+        raise click.ClickException(str(error)) from None
+    write_result(path, params, results)
+    print(json.dumps(results, indent=2))
+
+
 def _digest_of(weights: Path) -> str:
     return digest_of_files(sorted([*weights.glob("*.safetensors"), weights / TOKENIZER_FILE]))
 

@@ -88,7 +88,8 @@ def _trainee(settings: Settings) -> Trainee:
         decoder_start_token_id=0,
     )
     # Its defaults are the ViT-g and the Q-Former of the published BLIP-2.
-    blip = Blip2ForConditionalGeneration._from_config(  # noqa: SLF001 - its only way to say how attention is computed
+    # Its only way to say how attention is computed.
+    blip = Blip2ForConditionalGeneration._from_config(  # type: ignore[no-untyped-call]  # noqa: SLF001
         Blip2Config(text_config=t5.to_dict()), attn_implementation="eager"
     )
     # The published one keeps it apart from the table of words; transformers learns that from the weights alone.

@@ -102,7 +102,7 @@ def open_features(
     path = folder / f"{name}.npy"
     mode = "r+" if path.exists() else "w+"
     # A file of no rows cannot be mapped.
-    states = np.lib.format.open_memmap(path, mode, np.float16, (max(1, kept), *shape))
+    states = np.lib.format.open_memmap(path, mode, np.float16, (max(1, kept), *shape))  # type: ignore[no-untyped-call]
     features = Features(pictures=pictures, encoder=encoder, image_size=image_size, kept=kept, states=states)
     print(
         f"features: {kept:,} of {len(pictures):,} pictures on disk, {row_bytes * kept / 1e9:.2f} GB",

@@ -12,9 +12,13 @@ from encoders.photographs.embedder import (
     digest_of_weights,
     open_embedder,
 )
+from encoders.photographs.fields import PROTOCOL as FIELDS_PROTOCOL
+from encoders.photographs.fields import measure_fields
 from encoders.photographs.measure import PROTOCOL, Data, measure, read_data
 from encoders.photographs.products import DataError as DataError  # noqa: PLC0414 - the command line catches it
 from encoders.photographs.runs import merge_runs
+
+__all__ = ["FIELDS_PROTOCOL", "DataError", "Run", "open_run"]
 
 _PREFIX = "vitrine-"
 
@@ -56,6 +60,16 @@ class Run:
                 for place, each in enumerate(self.encoders)
             ]
         )
+
+    def measure_fields(self, work: Path, *, known: int) -> dict[str, Any]:
+        """Measure what the pictures of the one data set tell of its fields, learnt from so many of its products at most.
+
+        Raises:
+            DataError: a picture is damaged, or a split is empty.
+        """
+        first = self.encoders[0]
+        remembering = RememberingEmbedder(first.embedder, work / "embeddings", first.digest)
+        return measure_fields(self.data.sets[0], remembering, most=known)
 
 
 def open_run(data: Sequence[Path], weights: Sequence[Path], graphs: Path | None) -> Run:

@@ -24,7 +24,14 @@ from encoders.photographs.figures import (
 )
 from encoders.photographs.gallery import Gallery, Outcome, pick_failures
 from encoders.photographs.products import DataError
-from encoders.photographs.vocabulary import ENGLISH, LANGUAGES, PHRASINGS, query
+from encoders.photographs.vocabulary import (
+    ENGLISH,
+    LANGUAGES,
+    OTHER_LANGUAGES,
+    PHRASINGS,
+    query,
+    query_in_other_words,
+)
 from vitrine.domain.values import fold
 
 _TEN = 10
@@ -32,6 +39,8 @@ _FIRST = 5
 MOST_QUERIES = 5_000
 """Where there are more titles or pictures to ask with, so many are drawn from SEED."""
 SEED = 0
+OTHER_WORDS = "other words"
+"""Of `languages`, the outcome of words that no training asks with."""
 LEAST_FITTING = 5
 """Products that fit a query of attribute words, at least, for it to be asked."""
 
@@ -93,8 +102,28 @@ def words_to_products(gallery: Gallery, embedder: Embedder) -> Outcome:
 
 
 def languages(gallery: Gallery, embedder: Embedder) -> Mapping[str, Outcome]:
-    """Ask the same queries of colour and article in every language of the vocabulary, an outcome for each phrasing."""
-    return {phrasing: _one_phrasing(phrasing, gallery, embedder) for phrasing in PHRASINGS}
+    """Ask the same queries of colour and article in the vocabulary's languages, an outcome for each way to put them."""
+    named = _attribute_queries(gallery).words
+    usual = _usual_audiences(gallery)
+    outcomes = {}
+    for phrasing in PHRASINGS:
+        texts = {
+            language: [
+                query(
+                    language, phrasing, colour=colour, article=article, audience=usual.get((colour, article))
+                )
+                for colour, article in named
+            ]
+            for language in LANGUAGES
+        }
+        outcomes[phrasing] = _one_phrasing(texts, named, gallery, embedder)
+    texts = {
+        language: [
+            query_in_other_words(language, colour=colour, article=article) for colour, article in named
+        ]
+        for language in OTHER_LANGUAGES
+    }
+    return outcomes | {OTHER_WORDS: _one_phrasing(texts, named, gallery, embedder)}
 
 
 def picture_to_similar(gallery: Gallery) -> Outcome:
@@ -198,22 +227,18 @@ def _attribute_queries(gallery: Gallery) -> _AttributeQueries:
     return _AttributeQueries(gallery, chosen)
 
 
-def _one_phrasing(phrasing: str, gallery: Gallery, embedder: Embedder) -> Outcome:
-    """Ask in each language what all of them have words for."""
-    named = _attribute_queries(gallery).words
-    audience = _usual_audiences(gallery)
-    texts = {
-        language: [
-            query(
-                language, phrasing, colour=colour, article=article, audience=audience.get((colour, article))
-            )
-            for colour, article in named
-        ]
-        for language in LANGUAGES
-    }
+def _one_phrasing(
+    texts: Mapping[str, Sequence[str | None]],
+    named: Sequence[tuple[str, str]],
+    gallery: Gallery,
+    embedder: Embedder,
+) -> Outcome:
+    """Ask in each language what the table has words for; it has them for all languages or for none."""
     known = [row for row, text in enumerate(texts[ENGLISH]) if text is not None]
     if not known:
-        raise DataError("the vocabulary has no word for the colours and articles of this data")
+        return Outcome(
+            asked="Left out: the vocabulary has no word for the colours and articles of this data.", ways={}
+        )
     asked = _AttributeQueries(gallery, [named[row] for row in known])
     ways = {
         language: asked.figures(

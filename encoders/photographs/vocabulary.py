@@ -12,6 +12,12 @@ FIELDS: Mapping[str, tuple[str, ...]] = {field: tuple(names) for field, names in
 
 LANGUAGES: tuple[str, ...] = tuple(_TABLES["phrasings"])
 ENGLISH = "en"
+OTHER_LANGUAGES: tuple[str, ...] = tuple(
+    language
+    for language in LANGUAGES
+    if all(language in words for words in _TABLES["other_articles"].values())
+)
+"""The languages that have other words for articles."""
 PHRASINGS: tuple[str, ...] = tuple(_TABLES["phrasings"][ENGLISH])
 
 COLOUR_WORDS: Mapping[str, str] = _TABLES["relative"]["colours"]
@@ -31,7 +37,20 @@ def label_text(label: str) -> str:
 
 def query(language: str, phrasing: str, *, colour: str, article: str, audience: str | None) -> str | None:
     """Return a query for folded values of a catalogue in a language; None where the table lacks a word of it."""
-    words = _TABLES["articles"].get(article)
+    return _filled(language, phrasing, _TABLES["articles"].get(article), colour, audience)
+
+
+def query_in_other_words(language: str, *, colour: str, article: str) -> str | None:
+    """Return a query that calls the article by a word that `query` never uses; None where the table has none.
+
+    For measuring: training must not ask for it.
+    """
+    return _filled(language, "words", _TABLES["other_articles"].get(article), colour, None)
+
+
+def _filled(
+    language: str, phrasing: str, words: Mapping[str, Any] | None, colour: str, audience: str | None
+) -> str | None:
     shade = _TABLES["colours"].get(colour)
     whom = _TABLES["audiences"].get(audience)
     if words is None or shade is None or (whom is None and phrasing == "audience"):

@@ -84,22 +84,33 @@ def fit_field(
     measured = Measured(labelled=len(sample.labels))
     if reason := _unfit(sample, values, precision):
         return Unread(field=name, reason=reason, measured=measured)
-    methods = (_words(sample, anchors), _products(sample, anchors))
-    calibrated = [_calibrated(method, sample.labels, precision) for method in methods]
-    best = max(calibrated, key=lambda each: each.measured.coverage)
+    best = max(
+        fit_ways(name, values, anchors, sample, precision=precision), key=lambda each: each.measured.coverage
+    )
     if not best.measured.coverage:
         return Unread(
             field=name, reason=f"no confidence gives a precision of {precision:g}", measured=measured
         )
-    return FieldReader(
-        field=name,
-        values=tuple(values),
-        scores=best.method.final,
-        temperature=best.temperature,
-        threshold=best.threshold,
-        measured=best.measured,
-        method=best.method.name,
-    )
+    return best
+
+
+def fit_ways(
+    name: str, values: Sequence[str], anchors: Embedding, sample: Sample, *, precision: float
+) -> list[FieldReader]:
+    """Fit each way to read a field, of a sample that `fit_field` takes; one that reads nothing has a coverage of 0."""
+    methods = (_words(sample, anchors), _products(sample, anchors))
+    return [
+        FieldReader(
+            field=name,
+            values=tuple(values),
+            scores=each.method.final,
+            temperature=each.temperature,
+            threshold=each.threshold,
+            measured=each.measured,
+            method=each.method.name,
+        )
+        for each in (_calibrated(method, sample.labels, precision) for method in methods)
+    ]
 
 
 def fit_familiarity(pictures: Embedding) -> Familiarity:

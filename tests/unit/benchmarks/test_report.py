@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks.cli import main
+from benchmarks.fields import fields_section
 from benchmarks.generator import OK, SHED, Sample, Trace
 from benchmarks.report import DESIGNS_PLOT, DOCUMENT, LOAD_PLOT, RESULTS, ReportError, fill
 from benchmarks.summary import summarise_repeats, summarise_run
@@ -17,6 +18,7 @@ MARKERS = "# Title\n\nprose\n" + "".join(
         "load",
         "encoders",
         "photographs",
+        "fields",
         "designs",
         "css",
         "fashion200k",
@@ -236,6 +238,50 @@ def write_photographs(family: str, *, figure: float) -> None:
     (RESULTS / f"photographs-{family}.json").write_text(json.dumps(document))
 
 
+def test_fields_are_shown_with_what_was_said_and_what_came_true() -> None:
+    """A row a way, the chosen one in bold; a field that was left alone says why; then what the category is worth."""
+    ways = {
+        "words": {
+            "all right": 12.0,
+            "said precision": 0.0,
+            "said coverage": 0.0,
+            "precision": None,
+            "coverage": 0.0,
+        },
+        "products": {
+            "all right": 60.0,
+            "said precision": 91.0,
+            "said coverage": 40.0,
+            "precision": 89.5,
+            "coverage": 41.0,
+        },
+    }
+    results = {
+        "products": {"known": 1200, "asked": 100},
+        "unfamiliar": 0.5,
+        "fields": {
+            "wood": {"values": 3, "labelled": 1100, "chosen": "products", "ways": ways},
+            "shop": {"values": 1, "labelled": 1200, "left": "all have the same one"},
+        },
+        "category": {"no condition": {"queries": 600, "same category": 33.4, "both": 19.1}},
+    }
+    params = {"family": "small", "weights_digests": ["abc"], "photographs": {"crates": 1300}}
+    document = {
+        "environment": {"processor": "p", "cores": 2, "commit": "c"},
+        "params": params,
+        "results": results,
+    }
+    lines = fields_section({"fields-small-crates.json": document})
+    assert (
+        "Family small, weights abc; crates: 1,200 products whose values are known, 100 to be read, of which 0.5 % are taken for"
+        " pictures unlike the catalogue's."
+    ) in lines
+    assert "| wood | 3 | 1,100 | words | 12.0 | none read | none read |" in lines
+    assert "| wood | 3 | 1,100 | **products** | 60.0 | 91.0, 40.0 | 89.5, 41.0 |" in lines
+    assert "| shop | 1 | 1,200 | left alone: all have the same one |  |  |  |" in lines
+    assert "| no condition | 33.4 | 19.1 |" in lines
+
+
 def test_real_photographs_are_shown_by_question_with_every_family() -> None:
     """Families stand beside each other with standard errors; what needs no encoders stands once."""
     write_photographs("pair", figure=36.5)
@@ -254,7 +300,7 @@ def test_real_photographs_are_shown_by_question_with_every_family() -> None:
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 8
+    assert DOCUMENT.read_text().count("No result yet.") == 9
     assert not LOAD_PLOT.exists()
 
 

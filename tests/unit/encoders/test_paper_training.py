@@ -207,7 +207,7 @@ def test_states_are_filled_where_they_stopped(
     (progress,) = tmp_path.glob("*.json")
     progress.write_text(json.dumps({"done": 32, "rejected": []}))
     whole.states[:] = 7
-    whole.states.flush()
+    whole.states.flush()  # type: ignore[attr-defined]
     again = open_features(pictures, networks.image, image_size=32, folder=tmp_path, most_bytes=10**6)
     assert (again.read(range(32)) == 7).all()
     assert torch.equal(again.read(range(32, 40)), expected[32:])

@@ -3,7 +3,14 @@
 import pytest
 
 from encoders.photographs import vocabulary
-from encoders.photographs.vocabulary import LANGUAGES, PHRASINGS, label_text, query
+from encoders.photographs.vocabulary import (
+    LANGUAGES,
+    OTHER_LANGUAGES,
+    PHRASINGS,
+    label_text,
+    query,
+    query_in_other_words,
+)
 
 _TABLES = vocabulary._TABLES
 
@@ -33,6 +40,18 @@ def test_queries_read_as_people_write_them() -> None:
     assert query("ko", "words", article="belts", colour="brown", audience=None) == "갈색 벨트"
     assert query("en", "audience", article="belts", colour="brown", audience=None) is None
     assert query("en", "words", article="spaceships", **asked) is None
+
+
+def test_other_words_are_words_that_training_never_asks_with() -> None:
+    """No language calls an article the same in both tables, and each query is put in its language."""
+    others = _TABLES["other_articles"]
+    for article, words in others.items():
+        for language in OTHER_LANGUAGES:
+            assert words[language] != _TABLES["articles"][article][language], (article, language)
+    assert query_in_other_words("es", colour="red", article="sports shoes") == "tenis rojos"
+    assert query_in_other_words("ko", colour="brown", article="belts") == "갈색 허리띠"
+    assert query_in_other_words("en", colour="red", article="socks") is None
+    assert OTHER_LANGUAGES == ("en", "es", "zh", "ko")
 
 
 def test_a_label_is_said_in_words_where_it_is_none() -> None:
