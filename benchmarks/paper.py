@@ -25,7 +25,7 @@ def _cost(document: Document) -> list[str]:
         results[name] for name in ("millions_of_parameters", "gigabytes", "teraflops", "hours")
     )
     rows = [
-        ("parameters of ViT, Q-Former, T5", " + ".join(f"{millions[p]:,.0f} M" for p in ("vision", "qformer", "t5"))),
+        ("parameters of ViT, Q-Former, T5 with its LoRA", " + ".join(f"{millions[p]:,.0f} M" for p in ("vision", "qformer", "t5"))),
         ("trained (Q-Former, projections, LoRA)", f"{millions['trained']:,.1f} M"),
         ("frozen weights in bf16", f"{gigabytes['weights_frozen_bf16']:.2f} GB"),
         (

@@ -56,13 +56,9 @@ def data_path(graph: Path) -> Path:
 def copy_graph(graph: Path, out: Path) -> None:
     """Copy a graph, and the file of its weights where it has one, whose name stands in the graph and stays.
 
-    Gigabytes of weights are not copied but linked, where both places are on one disk and it allows that.
+    The weights are not linked: ONNX refuses a file of weights that has several names.
     """
     shutil.copyfile(graph, out)
     data = data_path(graph)
-    if not data.exists():
-        return
-    try:
-        out.with_name(data.name).hardlink_to(data)
-    except OSError:
+    if data.exists():
         shutil.copyfile(data, out.with_name(data.name))

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from encoders.environment import describe_environment
 from encoders.families import (
+    ADAPTER_CONFIG_FILE,
     CONFIG_FILE,
     PIXELS_FILE,
     PROCESSOR_FILE,
@@ -151,9 +152,11 @@ def _link_published(base: Path, out: Path) -> None:
 
 
 def _save(trainee: Trainee, out: Path, *, text_length: int, prompts: Prompts) -> None:
-    config = trainee.adapted.peft_config["default"]
-    config.base_model_name_or_path = None  # the BLIP-2 lies beside it, wherever the folder goes
     trainee.adapted.save_pretrained(out)
+    path = out / ADAPTER_CONFIG_FILE
+    # The BLIP-2 lies beside it, wherever the folder goes; peft notes where it was read from.
+    config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": None}
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (out / "README.md").unlink(missing_ok=True)  # peft's template of a card, with nothing filled in
     tensors = {name: each.detach().float().cpu().contiguous() for name, each in trainee.tuned().items()}
     metadata = {"family": "paper", "text_length": str(text_length), PROMPTS: prompts.to_json()}
