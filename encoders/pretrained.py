@@ -103,6 +103,8 @@ def read_model(model_class: Any, family: Family) -> Any:
             dtype=torch.float32,
             attn_implementation="eager",  # the exporter knows its operators
             output_loading_info=True,
+            # With peft installed, transformers would apply an adapter that lies in the folder: what reads the family merges it.
+            adapter_kwargs={"subfolder": "none"},
         )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{family.folder}: {error}") from None

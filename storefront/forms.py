@@ -71,7 +71,7 @@ class _Pace:
 
 
 async def _read_parts(request: web.Request, pace: _Pace) -> dict[str, bytes]:
-    if request.content_type != "multipart/form-data":
+    if not _is_multipart(request.headers.get("Content-Type", "")):
         raise Refused(415, "must be a multipart form")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large("image", MAX_IMAGE_BYTES)
@@ -98,6 +98,11 @@ async def _read_body(request: web.Request, pace: _Pace) -> bytes:
     except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
         raise _malformed() from error
     return bytes(body)
+
+
+def _is_multipart(content_type: str) -> bool:
+    """Whether the header names a multipart form; the library's own reading of it raises on some that are none."""
+    return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
 def _boundary(content_type: str) -> bytes:
@@ -133,7 +138,10 @@ def _name(head: bytes) -> str:
     headers = (line.partition(":") for line in head.decode("latin-1").split("\r\n"))
     for name, _, value in headers:
         if name.strip().lower() == "content-disposition":
-            kind, parameters = parse_content_disposition(value.strip())
+            try:
+                kind, parameters = parse_content_disposition(value.strip())
+            except LookupError:  # it trips over some that are none
+                return ""
             return parameters.get("name", "") if kind == "form-data" else ""
     return ""
 

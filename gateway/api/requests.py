@@ -55,6 +55,7 @@ async def read_search(request: search_pb2.SearchRequest, *, rewrite_by_default: 
     query = await _read_query(request, rewrite=_rewrite_mode(request.rewrite, default=rewrite_by_default))
     query = replace(
         query,
+        literal=request.rewrite == search_pb2.REWRITE_MODE_OFF,
         sort=_sort(request.sort) if request.HasField("sort") else None,
         page_token=_page_token(request.page_token),
         facets=_facets(request.facets),

@@ -38,12 +38,12 @@ class Readers(Protocol):
 
 
 def asks_for_category(query: Query, schema: Schema) -> bool:
-    """Whether the reference's category is to be kept: it is changed by words, and no condition names a category."""
+    """Whether the reference's category is to be kept: words change it, no condition names one, nobody forbids it."""
     owner = schema.role(Role.CATEGORY)
     if query.route not in {Route.COMPOSED, Route.REFINE} or owner is None or not owner.filter:
         return False
     # A later page has what the first one was searched by.
-    if query.page_token or owner.kind is not Kind.KEYWORD:
+    if query.literal or query.page_token or owner.kind is not Kind.KEYWORD:
         return False
     conditions = query.conditions
     return conditions is None or owner.name not in names(conditions)

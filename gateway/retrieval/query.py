@@ -36,6 +36,8 @@ class Query:
     user_id: str = ""
     rewrite: bool = False
     """Whether the rewriter may read the words."""
+    literal: bool = False
+    """Whether the caller has said that it is to be searched as it stands: nothing is read into it."""
     page_token: str = ""
     source: str = "caller"
     """Who decided the words: the caller, or the rewriter's engine."""

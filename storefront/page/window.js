@@ -25,6 +25,7 @@ const LEFT_OUT = {
   words: "The end of so long a text is not read.",
   pool: "More products meet the conditions than could be put in order.",
   lexical: "Exact matches of your words were not looked up.",
+  category: "What kind of thing the picture shows is not learnt yet.",
   details: "So many products are too large for one answer; the last ones lack their details.",
 };
 const SKELETONS = 8;

@@ -137,6 +137,7 @@ async def test_dead_python_backend_is_noticed_and_repaired(own_stack: Any, model
     assert len(await until_found(own_stack.gateway, by_picture(own_stack, 2))) == 5
     composed = by_picture(own_stack, 3)
     composed.text = "in red"
+    composed.rewrite = search_pb2.REWRITE_MODE_OFF  # of any category, so that there are five
     assert len(await until_found(own_stack.gateway, composed)) == 5
 
 

@@ -31,6 +31,7 @@ class _RewriteModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewriteMo
     REWRITE_MODE_UNSPECIFIED: _RewriteMode.ValueType  # 0
     """The server's setting decides."""
     REWRITE_MODE_OFF: _RewriteMode.ValueType  # 1
+    """The query is searched as it stands: nothing is read into its words, nor a category in its picture."""
     REWRITE_MODE_AUTO: _RewriteMode.ValueType  # 2
 
 class RewriteMode(_RewriteMode, metaclass=_RewriteModeEnumTypeWrapper):
@@ -39,6 +40,7 @@ class RewriteMode(_RewriteMode, metaclass=_RewriteModeEnumTypeWrapper):
 REWRITE_MODE_UNSPECIFIED: RewriteMode.ValueType  # 0
 """The server's setting decides."""
 REWRITE_MODE_OFF: RewriteMode.ValueType  # 1
+"""The query is searched as it stands: nothing is read into its words, nor a category in its picture."""
 REWRITE_MODE_AUTO: RewriteMode.ValueType  # 2
 Global___RewriteMode: _TypeAlias = RewriteMode  # noqa: Y015
 

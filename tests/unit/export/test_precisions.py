@@ -290,7 +290,9 @@ def test_what_was_adopted_is_published(
 ) -> None:
     """Auto takes the choice with its ranges, and calibrates and judges nothing; without a choice it is fp32."""
     exported = Graphs(folder=graphs, choice=uniform("fp32"), parity={})
-    monkeypatch.setattr("export.graphs.make_graphs", lambda *_: exported)  # of equal weights, and in seconds
+    monkeypatch.setattr(
+        "export.graphs.make_graphs", lambda *_, **__: exported
+    )  # of equal weights, and in seconds
     networks, work = load_family(write_weights(1)), tmp_path / "work"
     assert make_published_graphs(networks, tmp_path / "a", precision="auto", work=work) is exported
     write_choice(networks.family, uniform("int8", ranges=ranges))
