@@ -1,7 +1,7 @@
 """Calls that tests make of a gateway, and what they wait for."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import grpc
 from google.rpc import error_details_pb2  # type: ignore[import-untyped] # it has no py.typed
@@ -14,7 +14,10 @@ _PATIENCE_S = 30.0
 
 
 async def send_products(
-    gateway: ServedGateway, requests: Iterable[catalogue_pb2.UpsertProductsRequest]
+    gateway: ServedGateway,
+    requests: Iterable[catalogue_pb2.UpsertProductsRequest],
+    *,
+    metadata: Sequence[tuple[str, str]] = (),
 ) -> list[catalogue_pb2.UpsertProductsResponse]:
     """Send a stream of products; return every answer.
 
@@ -24,7 +27,7 @@ async def send_products(
     def answers() -> list[catalogue_pb2.UpsertProductsResponse]:
         with grpc.insecure_channel(gateway.address) as channel:
             stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
-            return list(stub.UpsertProducts(iter(requests), timeout=_PATIENCE_S))
+            return list(stub.UpsertProducts(iter(requests), timeout=_PATIENCE_S, metadata=tuple(metadata)))
 
     return await asyncio.to_thread(answers)
 

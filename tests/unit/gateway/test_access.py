@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,16 @@ from grpc_status import rpc_status
 
 from gateway.logs import call_fields
 from gateway.settings import Settings
-from gateway.testing import PATIENT, FakeEncoder, FakeIndex, ServedGateway, product, serving, until
+from gateway.testing import (
+    PATIENT,
+    FakeEncoder,
+    FakeIndex,
+    ServedGateway,
+    product,
+    send_products,
+    serving,
+    until,
+)
 from vitrine.process.logs import JsonFormatter
 from vitrine.tokens import digest, new_token
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, search_pb2, search_pb2_grpc
@@ -73,17 +82,16 @@ async def delete(channel: aio.Channel, **call: Any) -> catalogue_pb2.DeleteProdu
 
 
 async def upsert(
-    channel: aio.Channel, *, rebuild: bool = False, **call: Any
+    gateway: ServedGateway, *, rebuild: bool = False, metadata: Sequence[tuple[str, str]] = ()
 ) -> list[catalogue_pb2.UpsertProductsResponse]:
-    stub = catalogue_pb2_grpc.CatalogueServiceStub(channel)
     message = catalogue_pb2.UpsertProductsRequest()
     message.product.product.id, message.product.product.title = "p9", "secret dress"
     options = catalogue_pb2.UpsertProductsRequest(options=catalogue_pb2.UpsertOptions(rebuild=rebuild))
-    return [answer async for answer in stub.UpsertProducts(iter([options, message]), timeout=30, **call)]
+    return await send_products(gateway, [options, message], metadata=metadata)
 
 
-async def refused(call: Any) -> aio.AioRpcError:
-    with pytest.raises(aio.AioRpcError) as refusal:
+async def refused(call: Any) -> Any:
+    with pytest.raises(grpc.RpcError) as refusal:
         await call
     return refusal.value
 
@@ -114,17 +122,17 @@ async def test_nobody_searches_without_a_token_and_the_shop_does(asked: ServedGa
 
 async def test_who_may_search_may_not_write_delete_or_rebuild(asked: ServedGateway) -> None:
     """Each call needs its scope; a rebuild needs two; the index is as it was after every refusal."""
-    for call in (delete, upsert):
-        error = await refused(call(asked.channel, metadata=shows("shop")))
+    for call in (delete(asked.channel, metadata=shows("shop")), upsert(asked, metadata=shows("shop"))):
+        error = await refused(call)
         assert (error.code(), error.details()) == (MAY_NOT, "shop lacks the scope catalogue")
     error = await refused(search(asked, metadata=shows("writer")))
     assert (error.code(), error.details()) == (MAY_NOT, "writer lacks the scope search")
-    error = await refused(upsert(asked.channel, rebuild=True, metadata=shows("writer")))
+    error = await refused(upsert(asked, rebuild=True, metadata=shows("writer")))
     assert (error.code(), error.details()) == (MAY_NOT, "writer lacks the scope admin")
     assert (await search(asked, metadata=shows("shop"))).hits[0].product_id == "p1"
-    (*_, last) = await upsert(asked.channel, metadata=shows("writer"))
+    (*_, last) = await upsert(asked, metadata=shows("writer"))
     assert last.written == 1
-    (*_, last) = await upsert(asked.channel, rebuild=True, metadata=shows("admin"))
+    (*_, last) = await upsert(asked, rebuild=True, metadata=shows("admin"))
     assert last.written == 1
 
 
@@ -182,9 +190,9 @@ async def test_one_callers_idle_streams_leave_room_for_another(asked: ServedGate
     idle = stub.UpsertProducts(timeout=60, metadata=shows("writer"))
     await idle.write(catalogue_pb2.UpsertProductsRequest(options=catalogue_pb2.UpsertOptions()))
     await idle.initial_metadata()
-    error = await refused(upsert(asked.channel, metadata=shows("writer")))
+    error = await refused(upsert(asked, metadata=shows("writer")))
     assert error.details() == "writer: at most 1 streams of products at once"
-    assert (await upsert(asked.channel, metadata=shows("admin")))[-1].written == 1
+    assert (await upsert(asked, metadata=shows("admin")))[-1].written == 1
     idle.cancel()
 
 
@@ -235,7 +243,7 @@ async def test_every_write_leaves_a_line_that_says_who_and_how_many_also_a_refus
     assert not logging.getLogger("gateway.edge").isEnabledFor(logging.INFO)
     await search(asked, metadata=shows("shop"))
     await delete(asked.channel, metadata=(*shows("writer"), ("x-request-id", "id-1")))
-    await upsert(asked.channel, metadata=shows("writer"))
+    await upsert(asked, metadata=shows("writer"))
     await refused(delete(asked.channel, metadata=shows("shop")))
     await refused(delete(asked.channel))
     told = [line for line in lines if line["event"] == "audit"]
@@ -261,7 +269,7 @@ async def test_a_rebuild_and_its_undoing_are_administrators_and_audited(
     async def restore(name: str) -> catalogue_pb2.RestoreIndexResponse:
         return await stub.RestoreIndex(catalogue_pb2.RestoreIndexRequest(), timeout=30, metadata=shows(name))
 
-    rebuilt = (await upsert(asked.channel, rebuild=True, metadata=shows("admin")))[-1]
+    rebuilt = (await upsert(asked, rebuild=True, metadata=shows("admin")))[-1]
     assert (await refused(restore("writer"))).code() is MAY_NOT
     assert (await refused(restore("shop"))).code() is MAY_NOT
     restored = await restore("admin")
@@ -309,5 +317,5 @@ async def test_every_log_line_of_a_call_names_its_caller(
 async def test_where_nobody_is_asked_everything_is_as_before() -> None:
     """A gateway on loopback without a file of callers searches, writes and rebuilds for everybody."""
     async with serving(index=FakeIndex(), encoder=FakeEncoder()) as gateway:
-        assert (await upsert(gateway.channel, rebuild=True))[-1].written == 1
+        assert (await upsert(gateway, rebuild=True))[-1].written == 1
         assert (await search(gateway)).hits
