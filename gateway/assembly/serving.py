@@ -16,6 +16,7 @@ from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
+from gateway.conversation.hearing import Hearing
 from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
@@ -28,7 +29,7 @@ from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary, Weights
-from gateway.ports import Encoder, IndexAdministrator, Rewriter, VectorIndex
+from gateway.ports import Encoder, IndexAdministrator, Rewriter, Transcriber, VectorIndex
 from gateway.readiness import (
     CATALOGUE_SERVICE,
     OVERALL,
@@ -73,6 +74,7 @@ class Dependencies:
     index: VectorIndex
     administrator: IndexAdministrator
     rewriter: Rewriter | None
+    transcriber: Transcriber | None = None
     sessions: SessionStore
 
     @property
@@ -228,6 +230,7 @@ def _catalogue_servicer(
             metrics,
         ),
         retrieval.products,
+        speech=dependencies.transcriber is not None,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
     )
@@ -275,6 +278,12 @@ def _search_servicer(
     return SearchServicer(
         turns,
         Conversations(turns, history, dependencies.sessions, metrics),
+        Hearing(
+            dependencies.transcriber,
+            budget_s=settings.speech_budget_ms / 1e3,
+            margin_s=settings.deadline_margin_ms / 1e3,
+            metrics=metrics,
+        ),
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=_shares(settings),
     )

@@ -8,6 +8,7 @@ async with serving(products=[product("p1", "red dress")]) as gateway:
 from gateway.testing.calls import refused_field, send_products, until
 from gateway.testing.collections import FakeBuild, FakeCollection
 from gateway.testing.encoder import MANIFEST, FakeEncoder, embed_picture, embed_words
+from gateway.testing.hearing import FakeTranscriber, recording
 from gateway.testing.index import FakeIndex
 from gateway.testing.products import product, stored
 from gateway.testing.served import PATIENT, FakeRewriter, ServedGateway, serving
@@ -20,10 +21,12 @@ __all__ = [
     "FakeEncoder",
     "FakeIndex",
     "FakeRewriter",
+    "FakeTranscriber",
     "ServedGateway",
     "embed_picture",
     "embed_words",
     "product",
+    "recording",
     "refused_field",
     "send_products",
     "serving",

@@ -13,7 +13,7 @@ from gateway.edge.interceptors import Edge
 from gateway.errors import DeadlineExceeded
 from gateway.metrics import Metrics
 from gateway.model import StoredProduct
-from gateway.ports import Rewriter, RewriterUnavailable
+from gateway.ports import Rewriter, RewriterUnavailable, Transcriber
 from gateway.settings import Settings
 from gateway.testing.encoder import FakeEncoder
 from gateway.testing.index import FakeIndex
@@ -74,6 +74,7 @@ async def serving(
     next_encoder: FakeEncoder | None = None,
     index: FakeIndex | None = None,
     rewriter: Rewriter | None = None,
+    transcriber: Transcriber | None = None,
     sessions: SessionStore | None = None,
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
@@ -90,6 +91,7 @@ async def serving(
         index=index,
         administrator=index,
         rewriter=rewriter,
+        transcriber=transcriber,
         sessions=sessions or memory_sessions(settings),
     )
     async with serving_gateway(settings, dependencies, tracer=tracer) as gateway:
