@@ -1,7 +1,6 @@
+import asyncio
 import os
 import sys
-
-import uvloop
 
 from speech.packages import PackageMissing
 from speech.server import run
@@ -11,6 +10,7 @@ from vitrine.process.settings import InvalidSettings
 try:
     settings = Settings.from_env(os.environ)
     settings.read_api_key()
-    uvloop.run(run(settings))
+    # Not uvloop, which forks to start a decoder, with gRPC's threads under way; this loop's subprocesses need no fork.
+    asyncio.run(run(settings))
 except (InvalidSettings, PackageMissing) as error:
     sys.exit(f"speech: {error}")

@@ -16,6 +16,9 @@ MOST_NO_SPEECH = 0.6
 MOST_COMPRESSION = 2.4
 """How often the text repeats itself: its bytes by those of its zlib. Whisper's own bound."""
 
+_STOPS = " .。…"
+"""Whisper ends a sentence as one is written; nobody says the stop, and it is no part of a query."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -38,10 +41,10 @@ class Segment:
 
 
 def said(segments: Iterable[Segment]) -> str:
-    """Return the words of the segments that are sure, with single spaces, up to the limit; empty for none.
+    """Return the words of the segments that are sure, with single spaces and no full stop, up to the limit; empty for none.
 
     A text without a letter or a digit is none.
     """
     text = " ".join(" ".join(each.text for each in segments if each.sure).split())
-    text = text[:MAX_TRANSCRIPT_LENGTH].strip()
+    text = text[:MAX_TRANSCRIPT_LENGTH].rstrip(_STOPS)
     return text if any(map(str.isalnum, text)) else ""

@@ -8,7 +8,8 @@ from vitrine.domain.limits import MAX_TRANSCRIPT_LENGTH
 
 def test_sure_segments_are_one_text_with_single_spaces() -> None:
     """Segments follow each other."""
-    assert said([Segment(text=" a red"), Segment(text="  dress\n")]) == "a red dress"
+    assert said([Segment(text=" a red"), Segment(text="  dress.\n")]) == "a red dress"
+    assert said([Segment(text="is it wool?")]) == "is it wool?"
 
 
 @pytest.mark.parametrize(
