@@ -64,7 +64,7 @@ def inspect_audio(data: bytes) -> AudioHeader:
 
 def check_seconds(seconds: float) -> None:
     """Raise AudioRejected for a recording that is longer than the limit, or has no length that is a number."""
-    if not seconds <= MAX_AUDIO_S:
+    if not 0 <= seconds <= MAX_AUDIO_S:
         raise AudioRejected(f"lasts {seconds:,.1f} s; the limit is {MAX_AUDIO_S:g} s")
 
 
