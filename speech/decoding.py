@@ -56,7 +56,8 @@ def decode(data: bytes) -> Iterator[bytes]:
 
 def _samples(container: InputContainer) -> Iterator[bytes]:
     stream = next(iter(container.streams.audio), None)
-    if stream is None or stream.codec_context.name not in _CODECS:
+    # Of a coding that it has no decoder for, a stream has no context.
+    if stream is None or stream.codec_context is None or stream.codec_context.name not in _CODECS:
         raise AudioRejected("holds no sound of PCM, FLAC, Opus or Vorbis")
     stream.codec_context.thread_count = 1
     resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
