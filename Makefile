@@ -78,7 +78,7 @@ $(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
 
 ##@ Running it
 
-demo: setup ## Build, start, index and search; leaves the service up
+demo: setup $(if $(SPEECH),setup-speech) ## Build, start, index and search; leaves the service up
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 	@$(BIN)/python -m stack up $(if $(SPEECH),--speech)
@@ -86,7 +86,7 @@ demo: setup ## Build, start, index and search; leaves the service up
 	@$(BIN)/vitrine tour --queries $(CATALOGUE)/queries --out build/demo
 	@echo "the page to look at: http://127.0.0.1:7730/"
 
-up: setup ## Start the stack: Triton, Milvus Lite, rewriter, gateway, page
+up: setup $(if $(SPEECH),setup-speech) ## Start the stack: Triton, Milvus Lite, rewriter, gateway, page
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 	@$(BIN)/python -m stack up $(if $(SPEECH),--speech)
 
