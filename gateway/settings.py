@@ -137,6 +137,12 @@ class Settings:
     """Of all of them together, counted rather too high than too low."""
     history_timeout_ms: int = 100
     """For the embeddings by which similar turns are found."""
+    documents_least: float = 0.6
+    """Share of a question's words, weighed by how rare they are, that a passage of the shop's documents covers at least,
+    so that it is quoted; below it the question is handed over to a person."""
+    documents_similarity_share: float = 0.0
+    """What the cosine similarity of question and passage counts for beside the words; 0 asks no encoder. What the
+    shipped encoders are worth there was measured: docs/documents.md."""
     breaker_failures: int = 5
     breaker_cooldown_ms: int = 2_000
 

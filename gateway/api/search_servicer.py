@@ -6,13 +6,20 @@ from typing import Any
 from grpc import aio
 
 from gateway.api.requests import TurnCall, read_search, read_turn
-from gateway.api.responses import comparison_message, facts_message, search_message
+from gateway.api.responses import (
+    answer_message,
+    comparison_message,
+    facts_message,
+    hand_over_message,
+    search_message,
+)
 from gateway.context import current_call
 from gateway.conversation.comparison import Comparison
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.planning import Conversation
 from gateway.conversation.sessions import LoggedTurn
 from gateway.conversation.turns import Facts, Reply, TurnEvent, Turns
+from gateway.documents.library import HandedOver, Quoted
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
 from vitrine.v1 import search_pb2, search_pb2_grpc
@@ -93,6 +100,12 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 response.comparison.CopyFrom(comparison_message(event))
             case Facts(facts):
                 response.facts.CopyFrom(facts_message(facts))
+            case Quoted():
+                current_call().notes.update(quotes=len(event.passages))
+                response.answer.CopyFrom(answer_message(event))
+            case HandedOver():
+                current_call().notes.update(handed_over=list(event.topics))
+                response.hand_over.CopyFrom(hand_over_message(event))
             case Reply(text):
                 response.reply = text
         return response

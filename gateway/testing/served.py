@@ -15,6 +15,7 @@ from gateway.metrics import Metrics
 from gateway.model import StoredProduct
 from gateway.ports import Rewriter, RewriterUnavailable
 from gateway.settings import Settings
+from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import FakeEncoder
 from gateway.testing.index import FakeIndex
 from vitrine.process.tracing import UNTRACED, Tracer
@@ -75,6 +76,7 @@ async def serving(
     index: FakeIndex | None = None,
     rewriter: Rewriter | None = None,
     sessions: SessionStore | None = None,
+    documents: FakeDocuments | None = None,
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
 ) -> AsyncIterator[ServedGateway]:
@@ -89,6 +91,7 @@ async def serving(
         next_encoder=next_encoder,
         index=index,
         administrator=index,
+        documents=documents or FakeDocuments(),
         rewriter=rewriter,
         sessions=sessions or memory_sessions(settings),
     )
