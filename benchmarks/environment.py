@@ -12,13 +12,25 @@ from vitrine.v1.catalogue_pb2 import DescribeResponse
 
 _PACKAGES = (
     "grpcio", "protobuf", "uvloop", "numpy", "onnxruntime", "nvidia-pytriton", "tritonclient", "pymilvus",
-    "milvus-lite", "pillow",
+    "milvus-lite", "pillow", "av", "ctranslate2", "faster-whisper",
 )  # fmt: skip
 _GIT_TIMEOUT_S = 10
 
 
 def describe_environment(service: DescribeResponse) -> dict[str, Any]:
     """Return the machine, its load just now, the versions of everything that took part, and what the index holds."""
+    return describe_machine() | {
+        "service": {
+            "model": service.versions.model,
+            "index": service.versions.index,
+            "products": service.products,
+            "embedding_dim": service.embedding_dim,
+        }
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return the machine, its load just now, and the versions of everything that took part."""
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -29,12 +41,6 @@ def describe_environment(service: DescribeResponse) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": _package_versions(),
-        "service": {
-            "model": service.versions.model,
-            "index": service.versions.index,
-            "products": service.products,
-            "embedding_dim": service.embedding_dim,
-        },
     }
 
 

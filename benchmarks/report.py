@@ -14,6 +14,7 @@ from benchmarks import documents, paper, plans, reliability
 from benchmarks.fields import fields_section
 from benchmarks.photographs import photographs_section
 from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
+from benchmarks.speech import speech_section
 from benchmarks.tables import (
     Document,
     css_section,
@@ -97,6 +98,7 @@ def _rendered() -> str:
         "encoders": encoders,
         "photographs": [photographs_section(_found("photographs-*.json"))],
         "fields": [fields_section(_found("fields-*.json"))],
+        "speech": [speech_section(_found("speech.json"))],
         "designs": designs,
         "css": css,
         "fashion200k": fashion200k,

@@ -22,6 +22,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 from torch import nn
 
+from encoders.pair.networks import PairTextEncoder
 from export.errors import ExportError
 from export.model_config import Precision
 from export.to_onnx import Networks, graph_path
@@ -140,27 +141,35 @@ def measure_parity(reference: Run, run: Run, feeds: Feeds) -> Parity:
     )
 
 
-def example_feeds(spec: ModelSpec, *, rows: int, vocabulary: int) -> dict[str, NDArray[Any]]:
-    """Return inputs by name, the same at every call."""
+def example_feeds(
+    spec: ModelSpec, *, rows: int, vocabulary: int, padding: int = PAD_ID
+) -> dict[str, NDArray[Any]]:
+    """Return inputs by name, the same at every call; texts of every length, filled up with `padding`."""
     source = np.random.default_rng(_SEED)
-    return {tensor.name: _example(tensor, source, rows, vocabulary) for tensor in spec.inputs}
+    return {tensor.name: _example(tensor, source, rows, (vocabulary, padding)) for tensor in spec.inputs}
 
 
-def _example(tensor: TensorSpec, source: np.random.Generator, rows: int, vocabulary: int) -> NDArray[Any]:
+def _example(
+    tensor: TensorSpec, source: np.random.Generator, rows: int, tokens: tuple[int, int]
+) -> NDArray[Any]:
     shape = (rows, *tensor.shape)
     if tensor.dtype == "UINT8":
         brightest = np.linspace(1, 256, rows).reshape(-1, *(1 for _ in tensor.shape))
         return (source.random(shape) * brightest).astype(np.uint8)
     if tensor.dtype == "INT64":
         lengths = np.linspace(0, tensor.shape[0], rows).round().reshape(-1, 1)
+        vocabulary, padding = tokens
         ids = source.integers(1, vocabulary, shape)
-        return np.where(np.arange(tensor.shape[0]) < lengths, ids, PAD_ID)
+        return np.where(np.arange(tensor.shape[0]) < lengths, ids, padding)
     vectors = source.standard_normal(shape).astype(np.float32)
     normalised: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return normalised
 
 
 def _examples(network: nn.Module, spec: ModelSpec) -> Feeds:
+    if isinstance(network, PairTextEncoder):
+        vocabulary, padding = network.vocabulary, network.padding
+        return example_feeds(spec, rows=MAX_BATCH_SIZE, vocabulary=vocabulary, padding=padding)
     return example_feeds(spec, rows=MAX_BATCH_SIZE, vocabulary=_vocabulary(network))
 
 

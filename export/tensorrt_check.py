@@ -11,6 +11,7 @@ from typing import Any
 from encoders.environment import describe_environment
 from export.choice import Ranges, read_choice
 from export.model_config import Precision
+from export.padding import keep_padding
 from export.quantise import halve, quantise
 from export.tensorrt_rtx import Outcome, try_graph
 from export.to_onnx import export_family, graph_path, load_family
@@ -134,7 +135,8 @@ def try_graphs(
             if spec.name in ranges:
                 made["int8"] = Path(scratch) / "int8.onnx"
                 quantise(exported, made["int8"], ranges[spec.name])
-            for precision, graph in made.items():
+            for precision, written in made.items():
+                graph = keep_padding(written, Path(scratch))
                 size = sum(path.stat().st_size for path in graph.parent.glob(f"{graph.name}*"))
                 for outcome in try_graph(graph, packages, capabilities):
                     yield Tried(

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from encoders.checkpoint import load_encoders
 from encoders.families import FAMILY, PAIR, CheckpointError, Family
 from encoders.pair.checkpoint import load_pair
+from encoders.pair.networks import PairTextEncoder
 from export.errors import ExportError
 from export.large import HalvedNetwork, weights_bytes
 from export.manifest import open_family
 from export.model_config import Precision
+from export.padding import trim_padding
 from vitrine.tensors import ENCODERS, MAX_BATCH_SIZE, ModelSpec, TensorSpec, sized
 
 OPSET = 20
@@ -98,6 +100,10 @@ def export_graph(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     graph: onnx.ModelProto = _traced(network, spec).model_proto
     _strip_notes(graph)
     _measure_after_cast(graph)
+    if isinstance(network, PairTextEncoder):
+        (tokens,) = spec.inputs
+        _fix_length(graph, tokens)
+        trim_padding(graph, tokens.name, network.padding)
     onnx.checker.check_model(graph, full_check=True)
     return graph
 
@@ -131,6 +137,9 @@ def _traced(network: nn.Module, spec: ModelSpec) -> Any:
 
 
 def _shapes(network: nn.Module, spec: ModelSpec, batch: Any) -> Any:
+    if isinstance(network, PairTextEncoder):  # whose padding is cut off
+        (tokens,) = spec.inputs
+        return ({0: batch, 1: torch.export.Dim("length", min=2, max=tokens.shape[0])},)
     shapes = tuple({0: batch} for _ in spec.inputs)
     return (shapes,) if isinstance(network, HalvedNetwork) else shapes  # whose forward takes them as one
 
@@ -153,6 +162,12 @@ def _read_parts(family: Family) -> Mapping[str, nn.Module]:
 def _example(tensor: TensorSpec) -> Tensor:
     # Two rows: torch.export would take a batch of one for a constant.
     return torch.ones((2, *tensor.shape), dtype=_DTYPES[tensor.dtype])
+
+
+def _fix_length(graph: onnx.ModelProto, tokens: TensorSpec) -> None:
+    """Say that texts come in the family's length, which the trace left open."""
+    (given,) = graph.graph.input
+    given.type.tensor_type.shape.dim[1].dim_value = tokens.shape[0]
 
 
 def _measure_after_cast(graph: onnx.ModelProto) -> None:

@@ -10,6 +10,7 @@ calls that build their plans are run with TensorRT-RTX (export.tensorrt_rtx).
 import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from export.choice import uniform
 from export.errors import ELSEWHERE, INT8_IS_FOR_CPUS, ExportError
 from export.graphs import read_report
 from export.manifest import file_digest, weights_digests
+from export.padding import keep_padding
 from export.parity import Feeds, Run, check_parity
 from export.plans import Network
 from export.repository import PLANS_FILE
@@ -75,7 +77,8 @@ def _plan_path(folder: Path, name: str) -> Path:
 
 
 def _build(graph: Path, timing_cache: Path) -> bytes:
-    network = Network(graph)
+    with tempfile.TemporaryDirectory() as scratch:
+        network = Network(keep_padding(graph, Path(scratch)))
     config = network.new_config()
     known = timing_cache.read_bytes() if timing_cache.exists() else b""
     config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False)

@@ -13,7 +13,7 @@
     ├── EncodersExchanged   ABORTED              other encoders answered than made the index
     ├── IndexSwapped        ABORTED              other encoders made the index that is in use now
     ├── ShuttingDown        UNAVAILABLE          this gateway ends; another one answers
-    └── DependencyError     UNAVAILABLE          Triton, Milvus or Redis did not answer
+    └── DependencyError     UNAVAILABLE          Triton, Milvus, Redis or the speech service did not answer
 
 The outermost interceptor translates them; nothing else does. A late or broken rewriter is none of these:
 it degrades the answer.
@@ -159,6 +159,13 @@ class VectorIndexError(DependencyError):
 
     def __init__(self) -> None:
         super().__init__("index")
+
+
+class SpeechError(DependencyError):
+    """The speech service did not hear a recording."""
+
+    def __init__(self) -> None:
+        super().__init__("speech")
 
 
 class SessionStoreError(DependencyError):

@@ -45,6 +45,18 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """What was heard in a recording."""
+
+    text: str
+    """Empty where nothing was understood."""
+    language: str
+    """Such as "en"; empty where no speech was heard."""
+    seconds: float
+    """How long the recording is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
     """The ranking r = text * S_text + image * S_image."""
 

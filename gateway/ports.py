@@ -23,6 +23,7 @@ from gateway.model import (
     Standing,
     StoredDigests,
     StoredProduct,
+    Transcript,
     Weights,
 )
 from vitrine.domain.filters import Filter
@@ -274,3 +275,16 @@ class Rewriter(Protocol):
 
 class RewriterUnavailable(Exception):  # noqa: N818 - a reason to degrade, not a failure of the search
     """The rewriter did not answer in time, or not at all: the caller's own words are used."""
+
+
+class Transcriber(Protocol):
+    """Hears what was said in a recording."""
+
+    async def transcribe(self, audio: bytes, *, language: str, timeout_s: float) -> Transcript:
+        """Return what was said in a language, the first part of a BCP 47 tag, or in one that is detected where it is empty.
+
+        Raises:
+            InvalidQuery: the recording cannot be decoded, or breaks a limit; names the field `audio` and the reason.
+            Overloaded: too many recordings wait to be heard.
+        """
+        ...

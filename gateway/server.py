@@ -13,6 +13,7 @@ from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.redis_sessions import SessionBounds, open_redis_sessions
 from gateway.adapters.rewriter import open_rewriter
+from gateway.adapters.speech import open_speech
 from gateway.adapters.triton import open_triton
 from gateway.assembly.access import behind
 from gateway.assembly.footprint import check_memory, memory_limit
@@ -68,6 +69,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             if settings.rewriter
             else None
         )
+        transcriber = (
+            await stack.enter_async_context(open_speech(settings.speech, tls=access.speech))
+            if settings.speech
+            else None
+        )
         sessions = await stack.enter_async_context(open_sessions(settings))
         yield Dependencies(
             encoder=encoder,
@@ -76,6 +82,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             administrator=index,
             documents=index.documents,
             rewriter=rewriter,
+            transcriber=transcriber,
             sessions=sessions,
         )
 

@@ -33,6 +33,8 @@ class Settings:
     milvus: str = "http://127.0.0.1:19530"
     rewriter: str = ""
     """Empty: no rewriter."""
+    speech: str = ""
+    """Empty: searches and turns cannot be spoken."""
     open: str = ""
     """What is open beyond loopback on purpose, in the words of gateway/exposure.py; without them the gateway refuses to
     start where it would be."""
@@ -54,11 +56,12 @@ class Settings:
     """Streams of products of one caller at once: fewer than the gateway takes in all."""
 
     client_cert: str = ""
-    """The certificate, PEM, that the gateway shows to Triton, the rewriter, Milvus and Redis where they use TLS."""
+    """The certificate, PEM, that the gateway shows to Triton, the rewriter, the speech service, Milvus and Redis where they use TLS."""
     client_key: str = ""
     triton_ca: str = ""
-    """Certificates of those who may sign Triton's; empty: no TLS. So the rewriter's."""
+    """Certificates of those who may sign Triton's; empty: no TLS. So the rewriter's and the speech service's."""
     rewriter_ca: str = ""
+    speech_ca: str = ""
     milvus_ca: str = ""
     """As `triton_ca`; empty: the usual authorities, where `milvus` is https."""
     milvus_token: str = field(default="", repr=False)
@@ -143,6 +146,8 @@ class Settings:
     documents_similarity_share: float = 0.0
     """What the cosine similarity of question and passage counts for beside the words; 0 asks no encoder. What the
     shipped encoders are worth there was measured: docs/documents.md."""
+    speech_budget_ms: int = 10_000
+    """The most that is waited for what was said; of the caller's time four fifths at most, so that the search still fits."""
     breaker_failures: int = 5
     breaker_cooldown_ms: int = 2_000
 

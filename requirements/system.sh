@@ -2,7 +2,7 @@
 # Sees to what no wheel carries. For running Vitrine: venv for the environment, libpython for Triton's python backend,
 # and the GL libraries that skia (which draws the procedural catalogue) is linked against. With `test`, what the tests
 # start beside that: a browser and Node.js for the page, Redis for shared sessions, a network namespace for the real
-# Milvus, a C compiler for TensorRT's stubs, git for the rules of the tree.
+# Milvus, a C compiler for TensorRT's stubs, git for the rules of the tree, a voice and recordings for speech.
 # Installs what is missing where it may (root, apt-get); otherwise says the one command that does, and exits 1.
 set -eu
 cd "$(dirname "$0")"
@@ -41,6 +41,8 @@ missing() {
     has ip || printf ' iproute2'
     has cc || printf ' gcc libc6-dev'
     has git || printf ' git'
+    has espeak-ng || printf ' espeak-ng'
+    [ -d /usr/share/pocketsphinx/test/data ] || printf ' pocketsphinx-testdata'
 }
 
 # redis-server's package starts a service on port 6379, which nobody asked for: the tests start a Redis of their own.

@@ -1,13 +1,11 @@
 """The rewriter's settings: every field of `Settings` is an environment variable."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from urllib.parse import urlsplit
 
 from vitrine.process.settings import (
     InvalidSettings,
-    check_no_password,
+    check_keyed_url,
     check_traces,
     read_secret,
     read_settings,
@@ -92,17 +90,12 @@ class Settings:
 
     def _check_openai(self) -> None:
         """Hold the settings of the chat-completions engine against each other."""
-        check_no_password(_variable("openai_url"), self.openai_url, instead=_variable("openai_api_key_file"))
-        parts = urlsplit(self.openai_url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise InvalidSettings(
-                f"{_variable('openai_url')} must be an http(s) URL, got {self.openai_url!r}"
-            )
-        if parts.scheme == "http" and self._has_key and not _is_loopback(parts.hostname or ""):
-            raise InvalidSettings(
-                f"{_variable('openai_url')} must be https where a key goes with it, unless it is this machine's own:"
-                " anybody on the way could read the key"
-            )
+        check_keyed_url(
+            _variable("openai_url"),
+            self.openai_url,
+            keyed=self._has_key,
+            instead=_variable("openai_api_key_file"),
+        )
         if not self.openai_model:
             raise InvalidSettings(f"{_variable('openai_model')} must name the model")
         if self.openai_api_key and self.openai_api_key_file:
@@ -122,13 +115,6 @@ class Settings:
         if not self.openai_api_key_file:
             return self.openai_api_key
         return read_secret(self.openai_api_key_file, _variable("openai_api_key_file"))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _variable(name: str) -> str:

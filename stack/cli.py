@@ -15,7 +15,7 @@ from stack.settings import HANDED_OVER, SUPERVISOR, Settings, StackError
 # What starts and probes services imports the clients of all of them, which takes most of a second: only the commands
 # that need it do so, and `status` and `logs` stay quick.
 
-NAMES = ("triton", "milvus", "rewriter", "gateway", "storefront", SUPERVISOR)
+NAMES = ("triton", "milvus", "rewriter", "speech", "gateway", "storefront", SUPERVISOR)
 
 Command = Callable[..., Any]
 
@@ -48,7 +48,7 @@ def _start_options(command: Command) -> Command:
             metavar="NAME=VALUE",
             multiple=True,
             callback=_parse_overrides,
-            help="Set a GATEWAY_*, REWRITER_* or STOREFRONT_* environment variable; may be repeated. Export a secret"
+            help="Set a GATEWAY_*, REWRITER_*, SPEECH_* or STOREFRONT_* environment variable; may be repeated. Export a secret"
             " instead, which the stack inherits, or name its file: a command line is no secret.",
         ),
         click.option(
@@ -63,10 +63,16 @@ def _start_options(command: Command) -> Command:
             type=int,
             default=7700,
             show_default=True,
-            help="N: gateway N, its metrics N+1, Triton N+11 and N+12, rewriter N+20, page N+30.",
+            help="N: gateway N, its metrics N+1, Triton N+11 and N+12, rewriter N+20, page N+30, speech N+40.",
         ),
         click.option(
             "--page/--no-page", default=True, show_default=True, help="Serve the page to look at, too."
+        ),
+        click.option(
+            "--speech/--no-speech",
+            default=False,
+            show_default=True,
+            help="Hear what is said, too: `make setup-speech` installs what that needs.",
         ),
         _state_option,
     ):
@@ -85,7 +91,7 @@ def _parse_overrides(
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Run Vitrine's processes on this machine: Triton, Milvus Lite, the rewriter, the gateway and the storefront."""
+    """Run Vitrine's processes on this machine: Triton, Milvus Lite, the rewriter, the speech service, the gateway, the storefront."""
 
 
 @main.command()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import json
 import logging
 import os
@@ -33,6 +34,9 @@ ORPHAN_GRACE_S = 20.0
 """From SIGTERM to SIGKILL for the services of a supervisor that is no more."""
 
 TAIL_LINES = 20
+
+SPEECH_MODULES = ("av", "faster_whisper")
+"""What `make setup-speech` installs: the first for any engine, both for Whisper in the process."""
 
 Report = Callable[[str], None]
 
@@ -110,11 +114,20 @@ def clear_the_way(settings: Settings) -> None:
         raise StackError(
             f"no model repository at {settings.repository}; the way out: make export, or --repository DIR"
         )
+    if settings.speech and (missing := _missing(SPEECH_MODULES, settings)):
+        raise StackError(f"speech is not installed ({missing} is missing); the way out: make setup-speech")
     for use, address in ports(settings).items():
         if not _is_free(address):
             raise StackError(
                 f"port {address.rpartition(':')[2]} ({use}) is in use; the way out: --port-base N, or free it"
             )
+
+
+def _missing(modules: tuple[str, ...], settings: Settings) -> str:
+    """Return the first module that is not installed, of those that the speech service's engine needs; empty for none."""
+    engine = dict(settings.overrides).get("SPEECH_ENGINE", os.environ.get("SPEECH_ENGINE", "whisper"))
+    needed = modules if engine == "whisper" else modules[:1]
+    return next((name for name in needed if importlib.util.find_spec(name) is None), "")
 
 
 def fingerprint(settings: Settings) -> str:
@@ -129,6 +142,7 @@ def _launch(settings: Settings) -> Identity:
     options = [
         *("--state", str(settings.state), "--port-base", str(settings.port_base)),
         *("--repository", str(settings.repository), "--page" if settings.page else "--no-page"),
+        "--speech" if settings.speech else "--no-speech",
     ]
     log = settings.log(SUPERVISOR)
     logs.rotate(log)

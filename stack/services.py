@@ -45,9 +45,10 @@ class Service:
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """Return Triton, Milvus Lite, the rewriter, the gateway and, unless it is not wanted, the storefront."""
-    own = (_triton(settings), _milvus(settings), _rewriter(settings), _gateway(settings))
-    return (*own, _storefront(settings)) if settings.page else own
+    """Return Triton, Milvus Lite, the rewriter, the gateway, and the speech service and the storefront where wanted."""
+    heard = (_speech(settings),) if settings.speech else ()
+    shown = (_storefront(settings),) if settings.page else ()
+    return (_triton(settings), _milvus(settings), _rewriter(settings), *heard, _gateway(settings), *shown)
 
 
 def ports(settings: Settings) -> dict[str, str]:
@@ -58,6 +59,7 @@ def ports(settings: Settings) -> dict[str, str]:
         "triton grpc": settings.triton_grpc,
         "triton metrics": settings.triton_metrics,
         "rewriter": settings.rewriter,
+        **({"speech": settings.speech_grpc} if settings.speech else {}),
         **({"storefront": settings.storefront} if settings.page else {}),
     }
 
@@ -113,6 +115,21 @@ def _rewriter(settings: Settings) -> Service:
     )
 
 
+def _speech(settings: Settings) -> Service:
+    own = {"SPEECH_LISTEN": settings.speech_grpc, "SPEECH_DRAIN_S": NO_BALANCER_S}
+    probe = probes.serving(settings.speech_grpc)  # hearing costs a second or two of a core
+    return Service(
+        name="speech",
+        command=(sys.executable, "-m", "speech"),
+        environment=_environment(settings) | own | dict(settings.overrides),
+        address=settings.speech_grpc,
+        ready=probe,
+        alive=probe,
+        start_timeout_s=120.0,  # the weights are read from disk and their digests made first
+        grace_s=15.0,  # what is being heard is heard to its end
+    )
+
+
 def _gateway(settings: Settings) -> Service:
     own = {
         "GATEWAY_LISTEN": settings.gateway,
@@ -121,6 +138,7 @@ def _gateway(settings: Settings) -> Service:
         "GATEWAY_MILVUS": settings.milvus,
         "GATEWAY_REWRITER": settings.rewriter,
         "GATEWAY_DRAIN_S": NO_BALANCER_S,
+        **({"GATEWAY_SPEECH": settings.speech_grpc} if settings.speech else {}),
     }
     probe = probes.serving(settings.gateway)
     return Service(

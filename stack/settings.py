@@ -22,7 +22,7 @@ HANDED_OVER = "VITRINE_STACK_OVERRIDES"
 PRIVATE_UMASK = 0o077
 """Of every process of a stack: what they write is for their own user."""
 
-OVERRIDE_PREFIXES = ("GATEWAY_", "REWRITER_", "STOREFRONT_")
+OVERRIDE_PREFIXES = ("GATEWAY_", "REWRITER_", "SPEECH_", "STOREFRONT_")
 
 
 class StackError(Exception):
@@ -34,7 +34,7 @@ class Settings:
     """One stack; several live on one machine when their state folders and port bases differ.
 
     Raises:
-        StackError: the port base is out of range, or an override names no setting of the gateway, rewriter or storefront.
+        StackError: the port base is out of range, or an override names no setting of a service.
     """
 
     state: Path
@@ -43,9 +43,11 @@ class Settings:
     repository: Path = Path("build/model_repository")
     """Triton's model repository."""
     overrides: tuple[tuple[str, str], ...] = ()
-    """Environment variables of the gateway, the rewriter and the storefront, by name."""
+    """Environment variables of the gateway, the rewriter, the speech service and the storefront, by name."""
     page: bool = True
     """Whether the storefront, the page to look at, runs too."""
+    speech: bool = False
+    """Whether the speech service runs too; what it needs is an extra."""
 
     def __post_init__(self) -> None:
         if not MIN_PORT_BASE <= self.port_base <= MAX_PORT_BASE:
@@ -83,6 +85,11 @@ class Settings:
     def rewriter(self) -> str:
         """Address of the rewriter's gRPC."""
         return self._address(20)
+
+    @property
+    def speech_grpc(self) -> str:
+        """Address of the speech service's gRPC."""
+        return self._address(40)
 
     @property
     def storefront(self) -> str:

@@ -1,7 +1,8 @@
-"""Requests of the page: multipart forms with a proto in JSON, and a picture beside it.
+"""Requests of the page: multipart forms with a proto in JSON, and a picture and a recording beside it.
 
 part "request"   a vitrine.v1.SearchRequest or ConverseRequest in protobuf's JSON mapping
 part "image"     the picture, encoded; optional
+part "audio"     what was said, encoded; optional
 """
 
 import asyncio
@@ -15,17 +16,18 @@ from aiohttp.multipart import parse_content_disposition
 from google.protobuf import json_format
 
 from storefront.problems import Refused
+from vitrine.domain.limits import MAX_AUDIO_BYTES
 from vitrine.preprocess import MAX_IMAGE_BYTES
 from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest
 
 MAX_REQUEST_BYTES = 256_000
 """Of the part "request"; filters and histories within the gateway's limits fit."""
 
-MAX_BODY_BYTES = MAX_IMAGE_BYTES + MAX_REQUEST_BYTES + 4_096
+MAX_BODY_BYTES = MAX_IMAGE_BYTES + MAX_AUDIO_BYTES + MAX_REQUEST_BYTES + 4_096
 """Of the whole form; the rest is for the parts' headers."""
 
 MAX_PARTS = 4
-"""That a form is split into; two of them may be right."""
+"""That a form is split into; three of them may be right."""
 
 MAX_PART_HEAD_BYTES = 1_024
 MAX_BOUNDARY_BYTES = 70
@@ -34,7 +36,7 @@ GRACE_S = 3.0
 MIN_BYTES_PER_S = 16_000
 """How fast a form must come after the first seconds: one that trickles holds a place that others want."""
 
-_LIMITS = {"request": MAX_REQUEST_BYTES, "image": MAX_IMAGE_BYTES}
+_LIMITS = {"request": MAX_REQUEST_BYTES, "image": MAX_IMAGE_BYTES, "audio": MAX_AUDIO_BYTES}
 
 _Request = TypeVar("_Request", SearchRequest, ConverseRequest)
 
@@ -54,6 +56,8 @@ async def read_form(request: web.Request, empty: _Request, *, timeout_s: float) 
     message = _parse(parts.get("request", b""), empty)
     if "image" in parts:
         message.image = parts["image"]
+    if "audio" in parts:
+        message.audio = parts["audio"]
     return message
 
 
@@ -80,7 +84,8 @@ async def _read_parts(request: web.Request, pace: _Pace) -> dict[str, bytes]:
     parts: dict[str, bytes] = {}
     for name, data in _split(body, b"--" + boundary):
         if name not in _LIMITS or name in parts:
-            raise Refused(400, 'has one "request" and at most one "image", and no other part', field=name)
+            known = 'has one "request", at most one "image" and one "audio", and no other part'
+            raise Refused(400, known, field=name)
         if len(data) > _LIMITS[name]:
             raise _too_large(name, _LIMITS[name])
         parts[name] = data

@@ -26,7 +26,7 @@ HEADERS = {
     "require-trusted-types-for 'script'; trusted-types 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
     "Referrer-Policy": "no-referrer",
     "Server": "vitrine",  # a version is of use to nobody but who looks for its faults
     "X-Content-Type-Options": "nosniff",

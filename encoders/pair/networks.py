@@ -13,6 +13,7 @@ from torch.nn import functional
 from encoders.pair import backbone, sentences
 from encoders.pair.backbone import Backbone
 from encoders.pair.dimensions import EMBEDDING_DIM
+from encoders.pair.pieces import PAD_ID, VOCABULARY
 from encoders.pair.sentences import Sentences
 
 _DROPOUT = 0.1
@@ -59,6 +60,10 @@ class PairImageEncoder(nn.Module):
 
 class PairTextEncoder(nn.Module):
     """The sentence encoder and its head."""
+
+    padding: int = PAD_ID
+    """Fills texts up, and changes no embedding."""
+    vocabulary: int = VOCABULARY
 
     def __init__(self, tower: Sentences, head: Head) -> None:
         super().__init__()

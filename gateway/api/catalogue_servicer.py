@@ -56,12 +56,14 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         writing: Writing,
         products: ProductLookup,
         *,
+        speech: bool,
         margin_s: float,
         memory: ByteBudget,
     ) -> None:
         self._index = index
         self._writing = writing
         self._products = products
+        self._speech = speech
         self._margin_s = margin_s
         self._memory = memory
         self._streams = 0
@@ -132,7 +134,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         del request, context
         summary = await self._index.describe(timeout_s=self._time_left())
         encoders = await self._writing.encoders(timeout_s=self._time_left())
-        return _description(summary, encoders)
+        return _description(summary, encoders, speech=self._speech)
 
     async def ListIndexes(  # noqa: N802
         self, request: catalogue_pb2.ListIndexesRequest, context: _Context
@@ -319,7 +321,9 @@ def _replaced_message(replaced: Replaced) -> catalogue_pb2.ReplacedIndex:
     )
 
 
-def _description(summary: IndexSummary, encoders: Sequence[str]) -> catalogue_pb2.DescribeResponse:
+def _description(
+    summary: IndexSummary, encoders: Sequence[str], *, speech: bool
+) -> catalogue_pb2.DescribeResponse:
     version = summary.version
     return catalogue_pb2.DescribeResponse(
         versions=versions_message(
@@ -330,6 +334,7 @@ def _description(summary: IndexSummary, encoders: Sequence[str]) -> catalogue_pb
         fields=[_field_description(field, version.schema) for field in listed(summary.fields)],
         schema=schema_message(version.schema),
         encoders=encoders,
+        speech=speech,
     )
 
 

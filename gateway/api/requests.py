@@ -6,7 +6,7 @@ Each refusal names the field and its limit.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -18,6 +18,7 @@ from gateway.model import Sort, Weights
 from gateway.retrieval.pages import read_sort
 from gateway.retrieval.query import Query
 from gateway.texts import check_text
+from vitrine.audio_header import AudioRejected, inspect_audio
 from vitrine.domain import limits
 from vitrine.domain.filters import Filter, check_limits
 from vitrine.domain.messages import read_filter
@@ -38,6 +39,8 @@ class SearchCall:
     query: Query
     fields: frozenset[str]
     """Of a product, to be filled in."""
+    audio: bytes = field(default=b"", repr=False)
+    """What was said; empty for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,7 @@ class TurnCall:
     fields: frozenset[str]
     session_id: str
     history: tuple[rewrite_pb2.Turn, ...]
+    audio: bytes = field(default=b"", repr=False)
 
 
 async def read_search(request: search_pb2.SearchRequest, *, rewrite_by_default: bool) -> SearchCall:
@@ -60,7 +64,7 @@ async def read_search(request: search_pb2.SearchRequest, *, rewrite_by_default: 
         page_token=_page_token(request.page_token),
         facets=_facets(request.facets),
     )
-    return SearchCall(query=query, fields=_fields(request.fields))
+    return SearchCall(query=query, fields=_fields(request.fields), audio=request.audio)
 
 
 async def read_turn(request: search_pb2.ConverseRequest) -> TurnCall:
@@ -73,6 +77,7 @@ async def read_turn(request: search_pb2.ConverseRequest) -> TurnCall:
         fields=_fields(request.fields),
         session_id=_identifier("session_id", request.session_id, limit=limits.MAX_SESSION_ID_LENGTH),
         history=tuple(request.history),
+        audio=request.audio,
     )
 
 
@@ -83,8 +88,10 @@ async def _read_query(
     product_id = _identifier("product_id", request.product_id, limit=limits.MAX_ID_LENGTH)
     if request.HasField("image") and product_id:
         raise InvalidQuery("product_id", "excludes image: give one reference")
-    if not (text or product_id or request.HasField("image")):
-        raise InvalidQuery("text", "must not be empty where neither image nor product_id is given")
+    if not (text or product_id or request.HasField("image") or request.HasField("audio")):
+        raise InvalidQuery("text", "must not be empty where none of image, product_id and audio is given")
+    if request.HasField("audio"):
+        _check_audio(request.audio)
     query = Query(
         text=text,
         typed=text,
@@ -98,6 +105,14 @@ async def _read_query(
         rewrite=rewrite,
     )
     return replace(query, image=await check_image(query.image)) if request.HasField("image") else query
+
+
+def _check_audio(audio: bytes) -> None:
+    """Judge a recording by its header; the speech service decodes it."""
+    try:
+        inspect_audio(audio)
+    except AudioRejected as error:
+        raise InvalidQuery("audio", error.reason) from None
 
 
 def _filters(request: search_pb2.SearchRequest | search_pb2.ConverseRequest) -> Filter | None:

@@ -7,7 +7,7 @@ from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
 from gateway.documents.library import HandedOver, Quoted
 from gateway.documents.ranking import Scored
-from gateway.model import FieldSummary, Hit, Weights
+from gateway.model import FieldSummary, Hit, Transcript, Weights
 from gateway.retrieval.pages import page_token, sort_message
 from gateway.retrieval.query import Query, SearchResult, Timings, Versions
 from gateway.understanding.validation import ROUTE_NUMBERS
@@ -122,6 +122,11 @@ def product_message(
     for name in PRODUCT_FIELDS.difference(fields):
         message.ClearField(name)  # type: ignore[arg-type] # it is one of the message's names
     return message
+
+
+def transcript_message(heard: Transcript) -> search_pb2.Transcript:
+    """Return what was heard."""
+    return search_pb2.Transcript(text=heard.text, language=heard.language, seconds=heard.seconds)
 
 
 def versions_message(versions: Versions) -> search_pb2.Versions:

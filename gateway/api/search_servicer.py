@@ -1,6 +1,7 @@
 """The search service: request to value, turn, value to response."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from grpc import aio
@@ -12,14 +13,17 @@ from gateway.api.responses import (
     facts_message,
     hand_over_message,
     search_message,
+    transcript_message,
 )
 from gateway.context import current_call
 from gateway.conversation.comparison import Comparison
 from gateway.conversation.conversations import Conversations
+from gateway.conversation.hearing import Hearing, Spoken
 from gateway.conversation.planning import Conversation
 from gateway.conversation.sessions import LoggedTurn
 from gateway.conversation.turns import Facts, Reply, TurnEvent, Turns
 from gateway.documents.library import HandedOver, Quoted
+from gateway.model import Transcript
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
 from vitrine.v1 import search_pb2, search_pb2_grpc
@@ -34,12 +38,14 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self,
         turns: Turns,
         conversations: Conversations,
+        hearing: Hearing,
         *,
         rewrite_by_default: bool,
         shares: Mapping[str, float],
     ) -> None:
         self._turns = turns
         self._conversations = conversations
+        self._hearing = hearing
         self._rewrite_by_default = rewrite_by_default
         self._shares = shares
 
@@ -51,36 +57,48 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer one query."""
         call = current_call()
         search = await read_search(request, rewrite_by_default=self._rewrite_by_default)
-        result = await self._turns.search(search.query, call.deadline)
-        _note(result, search.query)
-        return search_message(
+        spoken = await self._hearing.hear(search.query, search.audio, call.deadline)
+        _note_hearing(spoken)
+        result = spoken.told(await self._turns.search(spoken.query, call.deadline))
+        _note(result, spoken.query)
+        response = search_message(
             result,
-            request=search.query,
+            request=spoken.query,
             fields=search.fields,
             request_id=call.request_id,
             shares=self._shares,
         )
+        if spoken.heard is not None:
+            response.heard.CopyFrom(transcript_message(spoken.heard))
+        return response
 
     async def Converse(  # noqa: N802 - gRPC's name
         self,
         request: search_pb2.ConverseRequest,
         context: _Context,  # noqa: ARG002 - gRPC's signature
     ) -> AsyncIterator[search_pb2.ConverseResponse]:
-        """Answer one turn: what was understood, then the hits, then the reply."""
+        """Answer one turn: what was heard and understood, then the hits, then the reply."""
         deadline = current_call().deadline
         turn = await read_turn(request)
+        spoken = await self._hearing.hear(turn.query, turn.audio, deadline)
+        _note_hearing(spoken)
+        turn = replace(turn, query=spoken.query)
         if turn.history:
             before = Conversation(turns=tuple(LoggedTurn(turn=earlier) for earlier in turn.history))
-            async for event in self._turns.turn(turn.query, before, deadline):
+            async for event in _after(spoken, self._turns.turn(turn.query, before, deadline)):
                 yield self._message(event, turn, "")
             return
         async with self._conversations.session(turn.session_id, turn.query.user_id, deadline) as session:
-            async for event in self._conversations.turn(turn.query, session, deadline):
+            async for event in _after(spoken, self._conversations.turn(turn.query, session, deadline)):
                 yield self._message(event, turn, session.id)
 
-    def _message(self, event: TurnEvent, turn: TurnCall, session_id: str) -> search_pb2.ConverseResponse:
+    def _message(
+        self, event: Transcript | TurnEvent, turn: TurnCall, session_id: str
+    ) -> search_pb2.ConverseResponse:
         response = search_pb2.ConverseResponse(session_id=session_id)
         match event:
+            case Transcript():
+                response.heard.CopyFrom(transcript_message(event))
             case Understanding():
                 _note_reading(event)
                 response.understood.CopyFrom(rewrite_message(event))
@@ -100,15 +118,41 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 response.comparison.CopyFrom(comparison_message(event))
             case Facts(facts):
                 response.facts.CopyFrom(facts_message(facts))
-            case Quoted():
-                current_call().notes.update(quotes=len(event.passages))
-                response.answer.CopyFrom(answer_message(event))
-            case HandedOver():
-                current_call().notes.update(handed_over=list(event.topics))
-                response.hand_over.CopyFrom(hand_over_message(event))
+            case Quoted() | HandedOver():
+                _add_service(response, event)
             case Reply(text):
                 response.reply = text
         return response
+
+
+def _add_service(response: search_pb2.ConverseResponse, event: Quoted | HandedOver) -> None:
+    """Put what the shop's documents say into a response, and note it in the call's log line."""
+    if isinstance(event, Quoted):
+        current_call().notes.update(quotes=len(event.passages))
+        response.answer.CopyFrom(answer_message(event))
+    else:
+        current_call().notes.update(handed_over=list(event.topics))
+        response.hand_over.CopyFrom(hand_over_message(event))
+
+
+async def _after(spoken: Spoken, events: AsyncIterator[TurnEvent]) -> AsyncIterator[Transcript | TurnEvent]:
+    """Yield what was heard, if anything was said, and then the events of the turn."""
+    if spoken.heard is not None:
+        yield spoken.heard
+    async for event in events:
+        yield spoken.told(event) if isinstance(event, SearchResult) else event
+
+
+def _note_hearing(spoken: Spoken) -> None:
+    """Note in the call's log line whether anything was heard, and never what."""
+    if spoken.seconds:
+        heard = spoken.heard
+        current_call().notes.update(
+            heard=heard is not None and bool(heard.text),
+            language="" if heard is None else heard.language,
+            spoken_s=0.0 if heard is None else round(heard.seconds, 2),
+            hear_ms=round(spoken.seconds * 1e3, 2),
+        )
 
 
 def _note_reading(understanding: Understanding) -> None:

@@ -14,6 +14,7 @@ class AccessBehind:
 
     triton: Tls | None
     rewriter: Tls | None
+    speech: Tls | None
     milvus: Tls | None
     sessions: Tls | None
     milvus_token: str = field(repr=False)
@@ -31,6 +32,7 @@ def behind(settings: Settings) -> AccessBehind:
     return AccessBehind(
         triton=_tls(settings, "triton_ca"),
         rewriter=_tls(settings, "rewriter_ca"),
+        speech=_tls(settings, "speech_ca"),
         milvus=_tls(settings, "milvus_ca"),
         sessions=_tls(settings, "sessions_ca"),
         milvus_token=_secret(settings, "milvus_token_file", settings.milvus_token),

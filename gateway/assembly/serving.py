@@ -17,6 +17,7 @@ from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
+from gateway.conversation.hearing import Hearing
 from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
@@ -31,7 +32,14 @@ from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Embedding, FieldSummary, Weights
-from gateway.ports import DocumentStore, Encoder, IndexAdministrator, Rewriter, VectorIndex
+from gateway.ports import (
+    DocumentStore,
+    Encoder,
+    IndexAdministrator,
+    Rewriter,
+    Transcriber,
+    VectorIndex,
+)
 from gateway.readiness import (
     CATALOGUE_SERVICE,
     OVERALL,
@@ -77,6 +85,7 @@ class Dependencies:
     administrator: IndexAdministrator
     documents: DocumentStore
     rewriter: Rewriter | None
+    transcriber: Transcriber | None = None
     sessions: SessionStore
 
     @property
@@ -119,9 +128,8 @@ async def serving_gateway(
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
-    encoders = Encoders(dependencies.encoders)
+    encoders, summary = Encoders(dependencies.encoders), CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
-    summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
     saturation = open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
@@ -235,6 +243,7 @@ def _catalogue_servicer(
             metrics,
         ),
         retrieval.products,
+        speech=dependencies.transcriber is not None,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
     )
@@ -308,6 +317,12 @@ def _search_servicer(
     return SearchServicer(
         turns,
         Conversations(turns, history, dependencies.sessions, metrics),
+        Hearing(
+            dependencies.transcriber,
+            budget_s=settings.speech_budget_ms / 1e3,
+            margin_s=settings.deadline_margin_ms / 1e3,
+            metrics=metrics,
+        ),
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=_shares(settings),
     )

@@ -1,10 +1,10 @@
 """What a request may be in bytes, by its kind, before any of it is parsed.
 
-A parser makes an object of as little as two bytes, so the bytes of a message bound what parsing it costs. Only pictures are
-large, and a picture is one field that is not looked into: everything beside it is held to limits of its own.
+A parser makes an object of as little as two bytes, so the bytes of a message bound what parsing it costs. Only pictures and
+sound are large, and each is one field that is not looked into: everything beside it is held to limits of its own.
 
     request -- its fields on the wire, at most MAX_WIRE_FIELDS of them
-            +- those with a limit of their own: pictures, filter, history
+            +- those with a limit of their own: pictures, sound, filter, history
             +- the rest, together
 """
 
@@ -33,7 +33,7 @@ class Bounds:
     """Of the message in a field."""
 
 
-_PICTURE = {"image": limits.MAX_PICTURE_BYTES}
+_SHOWN_OR_SAID = {"image": limits.MAX_PICTURE_BYTES, "audio": limits.MAX_AUDIO_BYTES}
 _PRODUCT = Bounds(
     rest=limits.MAX_SMALL_BYTES,
     named={
@@ -47,11 +47,11 @@ _NAMED_ONCE = Bounds(rest=limits.MAX_SMALL_BYTES)
 
 BOUNDS: Mapping[str, Bounds] = {
     "vitrine.v1.SearchRequest": Bounds(
-        rest=limits.MAX_WORDS_BYTES, named=_PICTURE | {"filter": limits.MAX_FILTER_BYTES}
+        rest=limits.MAX_WORDS_BYTES, named=_SHOWN_OR_SAID | {"filter": limits.MAX_FILTER_BYTES}
     ),
     "vitrine.v1.ConverseRequest": Bounds(
         rest=limits.MAX_WORDS_BYTES,
-        named=_PICTURE | {"filter": limits.MAX_FILTER_BYTES, "history": limits.MAX_HISTORY_BYTES},
+        named=_SHOWN_OR_SAID | {"filter": limits.MAX_FILTER_BYTES, "history": limits.MAX_HISTORY_BYTES},
     ),
     "vitrine.v1.UpsertProductsRequest": Bounds(
         rest=limits.MAX_SMALL_BYTES,

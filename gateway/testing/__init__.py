@@ -9,6 +9,7 @@ from gateway.testing.calls import refused_field, send_products, until
 from gateway.testing.collections import FakeBuild, FakeCollection
 from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import MANIFEST, FakeEncoder, embed_picture, embed_words
+from gateway.testing.hearing import FakeTranscriber, recording
 from gateway.testing.index import FakeIndex
 from gateway.testing.products import product, stored
 from gateway.testing.served import PATIENT, FakeRewriter, ServedGateway, serving
@@ -22,10 +23,12 @@ __all__ = [
     "FakeEncoder",
     "FakeIndex",
     "FakeRewriter",
+    "FakeTranscriber",
     "ServedGateway",
     "embed_picture",
     "embed_words",
     "product",
+    "recording",
     "refused_field",
     "send_products",
     "serving",

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from rewriter.nlu.bounds import Interval
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import HEAD, Lexicon, Part
+from rewriter.nlu.phrasings import plain, translated
 from rewriter.nlu.prices import take_price
 from rewriter.nlu.tagging import VALUES, Tag, Use, tag_text
 from rewriter.nlu.vocabulary import Role
@@ -113,6 +114,7 @@ def read(text: str, lexicon: Lexicon) -> Reading:
     taken = lexicon.fields.take(fold(text), by_price=True)
     priced = bool(lexicon.name_of(FieldRole.PRICE))
     price, rest = take_price(taken.text) if priced else (None, taken.text)
+    rest = translated(plain(rest, lexicon.phrases), lexicon.phrases)
     return Reading(tags=tag_text(rest, lexicon), price=price, lexicon=lexicon, taken=taken)
 
 

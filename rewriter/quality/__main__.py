@@ -98,7 +98,7 @@ async def _measured(
         readings = await read_cases(engine, turns, title=f"{name}: {part}", at_once=_AT_ONCE)
         scored[part] = score(readings)
         answered += [reading.case for reading in readings if reading.rewrite is not None]
-        if show and part == "written" and name == "hybrid":
+        if show and part in {"written", "trades"} and name == "hybrid":
             for reading in readings:
                 if not reading.exact:
                     print(reading.case.request.text, "|", reading.case.expected, "|", reading.rewrite)

@@ -10,12 +10,16 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from catalogue.grammar import BRANDS, CATEGORIES, COLOURS, PATTERNS
 from rewriter.answer_schema import choices
+from rewriter.quality.trades import trade_request, trade_states
 from rewriter.training.samples import Sampler
 from vitrine.filter_text import format_filter
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 WRITTEN = Path(__file__).parent / "turns.txt"
 OPINIONS = Path(__file__).parent / "opinions.txt"
+TRADES = Path(__file__).parent / "trades.txt"
+ANY = "*"
+"""Stands for any query."""
 
 _FACETS = tuple(
     rewrite_pb2.Facet(field=field, values=values)
@@ -65,10 +69,9 @@ class Expected:
     def matches(self, other: "Expected") -> bool:
         """Return whether route, query, filters and order are the same, and the first reference of a search."""
         own, theirs = (e.references if e.route == "compare" else e.references[:1] for e in (self, other))
-        same = (self.route, self.query, self.conditions, self.sort) == (
-            other.route, other.query, other.conditions, other.sort,
-        )  # fmt: skip
-        return same and (self.route == "chat" or sorted(own) == sorted(theirs))
+        same = (self.route, self.conditions, self.sort) == (other.route, other.conditions, other.sort)
+        worded = ANY in {self.query, other.query} or self.query == other.query
+        return same and worded and (self.route == "chat" or sorted(own) == sorted(theirs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def written_cases(path: Path = WRITTEN) -> list[Case]:
         request.text = text
         expected = Expected(
             route,
-            query if route != "image" else "",
+            query if route != "image" or query == ANY else "",
             frozenset(filter(None, conditions.split("; "))),
             tuple(references.split()),
             sort,
@@ -156,6 +159,7 @@ def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
             "references": drawn_cases(referring, count),
             "written": written_cases(),
             "opinions": written_cases(OPINIONS),
+            "trades": written_cases(TRADES),
         }
     )
 
@@ -177,6 +181,8 @@ def _name(enum: EnumDescriptor, number: int) -> str:
 
 def _request(state: str) -> rewrite_pb2.RewriteRequest:
     """Return a request in one of the states that turns.txt names, without words."""
+    if state in trade_states():
+        return trade_request(state)
     request = rewrite_pb2.RewriteRequest(facets=_FACETS, has_image=state == "image")
     if state in {"dresses", "refined", "pointed"}:
         _turn(request, "dresses under 100", _text("dress", "category", "dress", under=100), _DRESSES)

@@ -6,6 +6,7 @@ import { examples, leadField, tileLabel, valuesOf } from "./entrance.js";
 import { readCatalogue, titleOf, UNKNOWN } from "./fields.js";
 import { having, joined } from "./filters.js";
 import { showRefine } from "./refine.js";
+import { Microphone } from "./microphone.js";
 import { catalogue, converse, pictureOf, search, ServiceError } from "./service.js";
 import { TurnView } from "./talk.js";
 import { endWaiting, markChosen, offerMore, showAnswer, showEntrance, showFurther, showWaiting } from "./window.js";
@@ -18,6 +19,11 @@ const composer = new Composer({
   onSend: (asked) => take(asked),
   onTrouble: (message) => new TurnView({}).failed(message),
   onChange: (product) => markChosen(product?.id),
+});
+const microphone = new Microphone({
+  onSaid: (audio) => composer.say(audio),
+  onTrouble: (message) => new TurnView({}).failed(message),
+  onState: (text) => announce(text),
 });
 let session = "";
 let turns = [];
@@ -65,6 +71,7 @@ async function learn(index) {
   if (known.index && known.index === index) return false;
   const before = known;
   known = await catalogue().then(readCatalogue, () => before);
+  microphone.offer(known.hears);
   return known !== before;
 }
 
@@ -91,9 +98,14 @@ async function working(task, onError) {
 
 async function follow(turn, signal) {
   const request = { session_id: session, text: turn.words, product_id: turn.product?.id ?? "", limit: LIMIT };
-  for await (const event of converse(request, turn.picture, signal)) {
+  // What is said is said in the browser's language; what is written may be in any.
+  if (turn.audio) request.locale = navigator.language;
+  for await (const event of converse(request, { image: turn.picture, audio: turn.audio }, signal)) {
     session = event.session_id || session;
-    if (event.understood) {
+    if (event.heard) {
+      turn.view.heard(turn.words, event.heard.text);
+      announce(`Heard: ${event.heard.text}`);
+    } else if (event.understood) {
       turn.understood = event.understood;
       turn.view.understood(event.understood);
     } else if (event.result) {
@@ -248,6 +260,7 @@ function begun() {
 function restart() {
   running?.abort();
   running = null;
+  microphone.end(false);
   session = "";
   turns = [];
   shown = null;
@@ -278,6 +291,7 @@ function open() {
 /** Fills the entrance from what the index holds: examples in its own words, and a product of each kind. */
 async function furnish() {
   known = readCatalogue(await catalogue());
+  microphone.offer(known.hears);
   const count = known.products;
   byId("stock").textContent = count === 1 ? "1 product" : `${count.toLocaleString()} products`;
   const lead = leadField(known);

@@ -82,6 +82,14 @@ export class Composer {
     this.onSend(asked);
   }
 
+  /** Sends what was said, with what is there besides. */
+  say(audio) {
+    if (this.busy) return;
+    const asked = { words: words.value.trim(), picture: this.picture, product: this.product, audio };
+    this.clear();
+    this.onSend(asked);
+  }
+
   onKey(event) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();

@@ -7,11 +7,12 @@ const PLACED = ["TITLE", "DESCRIPTION", "CATEGORY", "BRAND", "PRICE", "IMAGE", "
 const NO_ROLE = "FIELD_ROLE_UNSPECIFIED";
 
 /** Returns what the page needs to know of a catalogue, from a vitrine.v1.DescribeResponse. */
-export function readCatalogue({ schema, fields: summaries = [], products = 0, versions } = {}) {
+export function readCatalogue({ schema, fields: summaries = [], products = 0, versions, speech = false } = {}) {
   const fields = schema?.fields ?? [];
   return {
     products: Number(products),
     index: versions?.index ?? "",
+    hears: speech,
     currency: schema?.currency ?? "",
     fields,
     byName: new Map(fields.map((field) => [field.name, field])),

@@ -12,9 +12,9 @@ export class ServiceError extends Error {
   }
 }
 
-/** Takes one turn; yields its events as they arrive. */
-export async function* converse(turn, image, signal) {
-  const response = await post("/converse", turn, image, signal);
+/** Takes one turn, with what it shows and says; yields its events as they arrive. */
+export async function* converse(turn, { image, audio }, signal) {
+  const response = await post("/converse", turn, { image, audio }, signal);
   for await (const line of lines(response.body)) {
     const event = JSON.parse(line);
     if (event.error) throw new ServiceError(event.error);
@@ -24,7 +24,7 @@ export async function* converse(turn, image, signal) {
 
 /** Answers one query. */
 export async function search(query, image, signal) {
-  return (await post("/search", query, image, signal)).json();
+  return (await post("/search", query, { image }, signal)).json();
 }
 
 /** Describes what the index holds, and its schema. */
@@ -35,10 +35,11 @@ export async function catalogue() {
 /** Returns the address of one of a product's pictures, the first one unless another is named. */
 export const pictureOf = (productId, index = 0) => `/products/${encodeURIComponent(productId)}/picture${index ? `?index=${index}` : ""}`;
 
-function post(path, message, image, signal) {
+function post(path, message, { image, audio }, signal) {
   const form = new FormData();
   form.append("request", JSON.stringify(message));
   if (image) form.append("image", image);
+  if (audio) form.append("audio", audio);
   return ask(path, { method: "POST", body: form, signal });
 }
 

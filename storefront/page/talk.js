@@ -9,17 +9,25 @@ const turns = byId("turns");
 
 /** One turn in the log. */
 export class TurnView {
-  constructor({ words, picture, product }) {
-    this.reading = element("p", { class: "reading busy" }, "Reading");
+  constructor({ words, picture, product, audio }) {
+    this.reading = element("p", { class: "reading busy" }, audio ? "Listening" : "Reading");
+    this.asked = (words || audio) && element("p", { class: "asked" }, words || "…");
     this.node = element(
       "li",
       { class: "turn" },
       product && element("img", { class: "asked-picture", src: pictureOf(product.id), alt: `Like ${product.title}` }),
       picture && pictureFrom(picture, "Your picture", "asked-picture"),
-      words && element("p", { class: "asked" }, words),
+      this.asked,
       this.reading,
     );
     turns.append(this.node);
+    this.scroll();
+  }
+
+  /** Shows what was heard, behind what was written. */
+  heard(words, text) {
+    this.asked.textContent = [words, text].filter(Boolean).join(" ") || "…";
+    this.reading.textContent = "Reading";
     this.scroll();
   }
 

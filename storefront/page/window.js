@@ -27,6 +27,7 @@ const LEFT_OUT = {
   lexical: "Exact matches of your words were not looked up.",
   category: "What kind of thing the picture shows is not learnt yet.",
   details: "So many products are too large for one answer; the last ones lack their details.",
+  speech: "What you said is not in it: it was not understood, or nobody could hear it now.",
 };
 const SKELETONS = 8;
 const results = byId("results");

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.chaos.material import prepare
 from tests.chaos.milvus import MilvusServer, in_namespace
 from tests.chaos.rolling import roll
 from tests.chaos.service import ROOT, Service, running
-from tests.chaos.suite import Bounds, document, run_faults
+from tests.chaos.suite import SERVER_GROWTH, Bounds, document, run_faults
 from vitrine.client import VitrineClient
 from vitrine.v1.catalogue_pb2 import DescribeResponse
 
@@ -250,9 +250,10 @@ async def _faults(  # noqa: PLR0917 - one call
             yield from faults(seconds=seconds, stop_seconds=3.0 if short else options["stop_seconds"])
             yield from accidents(load, disk=disk, clock=clock, seconds=seconds)
 
-        outcomes = await run_faults(
-            service, load, [*filter(wanted, everything())], SHORT_BOUNDS if short else Bounds(), click.echo
-        )
+        bounds = SHORT_BOUNDS if short else Bounds()
+        if options["milvus_server"]:
+            bounds = replace(bounds, growth={"milvus": SERVER_GROWTH})
+        outcomes = await run_faults(service, load, [*filter(wanted, everything())], bounds, click.echo)
         return await client.describe(), document(outcomes)
 
 

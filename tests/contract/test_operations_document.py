@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 import gateway.metrics
 import rewriter.metrics
+import speech.metrics
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -21,6 +22,7 @@ def _names(registry: CollectorRegistry) -> set[str]:
     [
         (gateway.metrics.PREFIX, gateway.metrics.Metrics().registry),
         (rewriter.metrics.PREFIX, rewriter.metrics.Metrics().registry),
+        (speech.metrics.PREFIX, speech.metrics.Metrics().registry),
     ],
 )
 def test_every_metric_is_in_the_document(prefix: str, registry: CollectorRegistry) -> None:

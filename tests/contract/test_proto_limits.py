@@ -49,11 +49,13 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
         limits.MAX_PASSAGES,
     ),
     "Rewrite.remarks": (limits.MAX_REMARKS,),
+    "SearchRequest.audio": (limits.MAX_AUDIO_BYTES, int(limits.MAX_AUDIO_S)),
     "SearchRequest.facets": (limits.MAX_FACETS,),
     "SearchRequest.image": (MAX_IMAGE_BYTES // 1_000_000, MAX_IMAGE_PIXELS // 1_000_000),
     "SearchRequest.limit": (limits.MAX_HITS, limits.DEFAULT_HITS),
     "SearchRequest.text": (limits.MAX_QUERY_LENGTH,),
     "SearchedQuery.excluded": (limits.MAX_EXCLUSIONS,),
+    "TranscribeRequest.audio": (limits.MAX_AUDIO_BYTES, int(limits.MAX_AUDIO_S)),
     "Turn.shown": (limits.MAX_SHOWN,),
 }
 """The numbers that the comment of a message or field quotes, in their order."""

@@ -88,7 +88,7 @@ def test_generated_code_is_current(tmp_path: Path) -> None:
 def test_serving_runs_without_torch() -> None:
     """Importing every serving room leaves torch out of the process."""
     code = (
-        "import sys, gateway.server, rewriter.server, stack.supervisor, vitrine.client, catalogue.product\n"
+        "import sys, gateway.server, rewriter.server, speech.server, stack.supervisor, vitrine.client, catalogue.product\n"
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from gateway.retrieval.pages import page_token
 from gateway.retrieval.query import Query
+from gateway.testing import recording
 from tests.fuzz.targets import CALLS, CATALOGUE_ENDINGS, PLANTED, versions
 from vitrine.domain.messages import schema_message
 from vitrine.domain.schema_files import shipped_schema
@@ -29,6 +30,16 @@ WORDS = (
     "red dress under 50", "cheapest blue shoes", "not black, something brighter", "show me more", "compare the first two",
     "how many brands are there?", "같은 스타일 빨간색으로", "vestido rojo barato", "便宜的红色连衣裙", "between 10 and 20 euros",
 )  # fmt: skip
+
+
+def _recordings() -> Iterator[bytes]:
+    """Yield the beginning of a recording in every container that is taken."""
+    yield recording(0.01)
+    yield b"fLaC\x80\x00\x00\x22" + bytes(10) + (48_000 << 44 | 15 << 36 | 9).to_bytes(8, "big") + bytes(16)
+    for packet in (b"OpusHead\x01\x01" + bytes(9), b"\x01vorbis\0\0\0\0\x01\x44\xac\0\0" + bytes(14)):
+        yield b"OggS\0\0" + bytes(20) + b"\1" + bytes([len(packet)]) + packet
+    info = bytes.fromhex("1549a966 8e 2ad7b1 83 0f4240 4489 84 44bb8000")
+    yield bytes.fromhex("1a45dfa3 87 4282 84") + b"webm" + bytes.fromhex("18538067 ff") + info
 
 
 def pictures() -> Iterator[bytes]:
@@ -178,6 +189,7 @@ def _forms() -> Iterator[bytes]:
 
 
 SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "recording_header": _recordings,
     "picture_header": pictures,
     "picture": pictures,
     "filters": _filters,

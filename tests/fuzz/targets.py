@@ -27,8 +27,10 @@ from gateway.retrieval.query import Query, Versions
 from rewriter.checks import InvalidRequest, check_request, violation
 from rewriter.engines.rules.engine import Router
 from tests.fuzz.served import Bridge, Gateway
+from vitrine.audio_header import AudioRejected, inspect_audio
 from vitrine.domain.errors import InvalidValue
 from vitrine.domain.filters import check_limits, fitted, matches
+from vitrine.domain.limits import MAX_AUDIO_S
 from vitrine.domain.messages import filter_message, read_filter
 from vitrine.domain.product import Product
 from vitrine.domain.schema_files import shipped_schema
@@ -48,6 +50,13 @@ CALLS = ("Search", "Converse", "UpsertProducts", "DeleteProducts", "GetProduct",
 _MOST_ROWS = 10_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 _T = TypeVar("_T")
+
+
+def recording_header(data: bytes) -> None:
+    """Judge a recording as the gateway's door does."""
+    with suppress(AudioRejected):
+        header = inspect_audio(data)
+        assert header.seconds is None or header.seconds <= MAX_AUDIO_S
 
 
 def picture_header(data: bytes) -> None:
@@ -135,6 +144,7 @@ def forms(data: bytes) -> None:
 
 
 TARGETS: dict[str, Target] = {
+    "recording_header": recording_header,
     "picture_header": picture_header,
     "picture": picture,
     "filters": filters,

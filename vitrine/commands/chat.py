@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vitrine.client import VitrineClient, VitrineError
-from vitrine.commands.connection import Connection, connected, read_image, valid_text
+from vitrine.commands.connection import Connection, connected, read_audio, read_image, valid_text
 from vitrine.commands.tables import (
     as_json,
     comparison_table,
@@ -32,6 +32,7 @@ _MORE = 'there are more: say "show me more"'
 
 _HELP = """Type what you look for, and then what should be different; "show me more" for the next page.
   /image PATH [words]   ask with a picture
+  /say PATH [words]     ask with a recording of what you say
   /pick N [words]       ask about the Nth product shown
   /new                  begin another conversation
   /quit                 leave"""
@@ -43,14 +44,18 @@ class Conversation:
 
     session_id: str = ""
     shown: tuple[str, ...] = ()
+    locale: str = ""
 
     def request(self, line: str, *, limit: int) -> ConverseRequest:
         """Read a line as a turn; raises click.UsageError for one that cannot be asked."""
         command, _, rest = line.partition(" ")
-        turn = ConverseRequest(session_id=self.session_id, limit=limit)
+        turn = ConverseRequest(session_id=self.session_id, limit=limit, locale=self.locale)
         if command == "/image":
             path, _, words = rest.strip().partition(" ")
             turn.image = read_image(Path(path).expanduser())
+        elif command == "/say":
+            path, _, words = rest.strip().partition(" ")
+            turn.audio = read_audio(Path(path).expanduser())
         elif command == "/pick":
             number, _, words = rest.strip().partition(" ")
             turn.product_id = self._pick(number)
@@ -59,6 +64,12 @@ class Conversation:
         else:
             words = line
         turn.text = valid_text(words.strip())
+        return turn
+
+    def spoken(self, path: Path, *, limit: int) -> ConverseRequest:
+        """Read a recording as a turn; raises click.UsageError for one that cannot be sent."""
+        turn = ConverseRequest(session_id=self.session_id, limit=limit, locale=self.locale)
+        turn.audio = read_audio(path)
         return turn
 
     def note(self, event: ConverseResponse) -> None:
@@ -78,13 +89,21 @@ class Conversation:
 @click.command()
 @click.option("--limit", type=int, default=5, show_default=True, help="How many hits a turn shows.")
 @click.option(
+    "--audio",
+    type=click.Path(path_type=Path),
+    help="A spoken first turn: WAV, FLAC, Ogg or WebM, of 30 seconds.",
+)
+@click.option(
+    "--locale", default="", metavar="TAG", help="The language that is written and spoken, such as en-GB."
+)
+@click.option(
     "--json",
     "want_json",
     is_flag=True,
     help="Write each event, a vitrine.v1.ConverseResponse, as a line of JSON.",
 )
 @connected
-def chat(*, connection: Connection, limit: int, want_json: bool) -> None:
+def chat(*, connection: Connection, limit: int, audio: Path | None, locale: str, want_json: bool) -> None:
     """Search in a conversation.
 
     Such as: "a red dress", "cheaper", "the second one in navy", "show me more".
@@ -92,16 +111,20 @@ def chat(*, connection: Connection, limit: int, want_json: bool) -> None:
     tried again; a piped one ends the program.
     """
     out = console()
-    conversation = Conversation()
+    conversation = Conversation(locale=valid_text(locale))
     show = _show_json if want_json else functools.partial(_show, out)
     with asyncio.Runner() as runner:
         client = runner.run(_open(connection))
         try:
+            if audio is not None:
+                with _forgiving():
+                    turn = conversation.spoken(audio, limit=limit)
+                    runner.run(_take(connection, client, turn, conversation, show))
             for line in _lines():
                 if line == "/help":
                     out.print(Text(_HELP))
                 elif line == "/new":
-                    conversation = Conversation()
+                    conversation = Conversation(locale=conversation.locale)
                 else:
                     with _forgiving():
                         turn = conversation.request(line, limit=limit)
@@ -158,6 +181,8 @@ def _forgiving() -> Iterator[None]:
 
 def _show(out: Console, event: ConverseResponse) -> None:
     match event.WhichOneof("event"):
+        case "heard":
+            out.print(Text(printable(f'heard: "{event.heard.text}"'), style="dim"))
         case "understood":
             out.print(Text(describe_rewrite(event.understood), style="dim"))
         case "result":
@@ -170,9 +195,7 @@ def _show(out: Console, event: ConverseResponse) -> None:
         case "reply":
             out.print(Text(printable(event.reply)))
         case _:
-            for quote in _quotes(event):
-                out.print(Text(printable(f"{quote.document}: {quote.heading}"), style="bold"))
-                out.print(Text(printable(quote.text)))
+            _show_quotes(out, event)
 
 
 def _show_result(out: Console, result: SearchResponse) -> None:
@@ -184,6 +207,12 @@ def _show_result(out: Console, result: SearchResponse) -> None:
         out.print(Text(line, style="yellow"))
     if result.more:
         out.print(Text(_MORE, style="dim"))
+
+
+def _show_quotes(out: Console, event: ConverseResponse) -> None:
+    for quote in _quotes(event):
+        out.print(Text(printable(f"{quote.document}: {quote.heading}"), style="bold"))
+        out.print(Text(printable(quote.text)))
 
 
 def _quotes(event: ConverseResponse) -> list[Quote]:

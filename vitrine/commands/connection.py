@@ -13,6 +13,7 @@ import grpc
 from vitrine.channels import AccessOptions, InvalidAccess
 from vitrine.client import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S, VitrineClient, VitrineError
 from vitrine.commands.tables import printable
+from vitrine.domain.limits import MAX_AUDIO_BYTES
 from vitrine.preprocess import MAX_IMAGE_BYTES
 from vitrine.sheet import Answer, draw_sheet
 
@@ -220,6 +221,19 @@ def read_image(path: Path) -> bytes:
         if size > MAX_IMAGE_BYTES:
             raise click.UsageError(
                 f"{path}: a picture may have {MAX_IMAGE_BYTES:,} bytes, this one has {size:,}"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror}") from error
+
+
+def read_audio(path: Path) -> bytes:
+    """Read a recording to send; one that no service takes is refused before it is read."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_AUDIO_BYTES:
+            raise click.UsageError(
+                f"{path}: a recording may have {MAX_AUDIO_BYTES:,} bytes, this one has {size:,}"
             )
         return path.read_bytes()
     except OSError as error:

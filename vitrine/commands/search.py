@@ -6,7 +6,15 @@ from pathlib import Path
 import click
 
 from vitrine.client import VitrineClient
-from vitrine.commands.connection import Connection, connected, currency_of, read_image, save_sheet, valid_text
+from vitrine.commands.connection import (
+    Connection,
+    connected,
+    currency_of,
+    read_audio,
+    read_image,
+    save_sheet,
+    valid_text,
+)
 from vitrine.commands.tables import as_json, console, print_answer, print_json, printable, route_name
 from vitrine.filter_text import FilterSyntaxError, parse_filter
 from vitrine.sheet import PICTURES, Answer, product_picture
@@ -107,6 +115,15 @@ class NamesType(click.ParamType[tuple[str, ...], tuple[str, ...]]):
 @click.argument("words", nargs=-1)
 @click.option("--image", type=click.Path(path_type=Path), help="A picture to search by: JPEG, PNG or WebP.")
 @click.option(
+    "--audio", type=click.Path(path_type=Path), help="Spoken words: WAV, FLAC, Ogg or WebM, of 30 seconds."
+)
+@click.option(
+    "--locale",
+    default="",
+    metavar="TAG",
+    help="The language of the words, written and spoken, such as en-GB.",
+)
+@click.option(
     "--like", "product_id", metavar="PRODUCT_ID", default="", help="A product of the index to start from."
 )
 @click.option(
@@ -166,6 +183,8 @@ def search(
     connection: Connection,
     words: tuple[str, ...],
     image: Path | None,
+    audio: Path | None,
+    locale: str,
     product_id: str,
     filters: tuple[Filter, ...],
     limit: int | None,
@@ -180,13 +199,15 @@ def search(
     pictures: Path,
 ) -> None:
     """Find products by WORDS, a picture, a product, or some of them at once."""
-    if not words and image is None and not product_id:
-        raise click.UsageError("nothing to search by: give words, --image or --like")
+    if not words and image is None and audio is None and not product_id:
+        raise click.UsageError("nothing to search by: give words, --image, --audio or --like")
     if image is not None and product_id:
         raise click.UsageError("--image and --like exclude each other")
     request = SearchRequest(
         text=valid_text(" ".join(words)),
         image=read_image(image) if image is not None else None,
+        audio=read_audio(audio) if audio is not None else None,
+        locale=valid_text(locale),
         product_id=valid_text(product_id),
         filter=_joined(filters),
         weights=weights,
@@ -217,6 +238,10 @@ async def search_pages(client: VitrineClient, request: SearchRequest, pages: int
         further = SearchRequest()
         further.CopyFrom(request)
         further.page_token = answer.next_page_token
+        if answer.heard.text:
+            # What was heard once need not be heard again.
+            further.ClearField("audio")
+            further.text = f"{request.text} {answer.heard.text}".strip()
         _append(answer, await client.search(further))
     return answer
 

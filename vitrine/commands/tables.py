@@ -40,6 +40,7 @@ DEGRADED: Mapping[str, str] = {
     "lexical": "exact matches of your words were not looked up",
     "category": "what the pictures of the index tell is not learnt yet: your picture's kind of thing was not kept to",
     "details": "so many products are too large for one answer: the last ones have their ids alone",
+    "speech": "what you said is not in it: it was not understood, or nobody could hear it now",
 }
 """What each entry of SearchResponse.degraded means to a person."""
 
@@ -86,6 +87,8 @@ def title_of(product: Product, product_id: str = "") -> str:
 
 def print_answer(out: Console, answer: SearchResponse) -> None:
     """Show how the query was read, its hits and facets, and where the time went."""
+    if answer.heard.text:
+        out.print(Text(printable(f'heard: "{answer.heard.text}"'), style="dim"))
     out.print(Text(describe_query(answer.searched), style="bold"))
     if answer.hits:
         out.print(hits_table(answer.hits))

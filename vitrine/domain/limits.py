@@ -5,8 +5,10 @@ MAX_MESSAGE_BYTES = 12_000_000
 """Bytes of any message; only a product with its pictures has so many."""
 MAX_PICTURE_BYTES = 8_000_000
 """Bytes of an encoded picture."""
+MAX_AUDIO_BYTES = 2_000_000
+"""Bytes of an encoded recording of speech: 30 seconds of 16 bits at 32,000 samples a second."""
 MAX_WORDS_BYTES = 64_000
-"""Bytes of a search or a turn beside its picture, its filter and its history."""
+"""Bytes of a search or a turn beside its picture, its sound, its filter and its history."""
 MAX_PRODUCT_BYTES = 400_000
 """Bytes of a product beside its pictures."""
 MAX_OPTIONS_BYTES = 128_000
@@ -98,6 +100,10 @@ MAX_USER_ID_LENGTH = 128
 MAX_FIELD_PATHS = 64
 """Fields of a product that a request may ask for."""
 MAX_SESSION_ID_LENGTH = 64
+MAX_AUDIO_S = 30.0
+"""Seconds of a recording: what one look of the speech model spans, and more than anybody says to a shop at once."""
+MAX_TRANSCRIPT_LENGTH = 1_000
+"""Characters of what was heard in a recording; 30 seconds of hurried speech have some 600."""
 
 # Filters
 MAX_FILTER_LEVELS = 8

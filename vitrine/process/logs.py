@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _FIELDS = "fields"
-_ROOMS = ("gateway", "rewriter", "storefront", "vitrine")
+_ROOMS = ("gateway", "rewriter", "speech", "storefront", "vitrine")
 """Whose records are logged below the level of warnings."""
 
 

@@ -1,5 +1,6 @@
 """Settings as frozen values, read once from the environment and strict about typos."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import Field, fields
@@ -78,3 +79,23 @@ def check_no_password(name: str, url: str, *, instead: str) -> None:
         return  # whoever uses the URL says what is wrong with it
     if named:
         raise InvalidSettings(f"{name} must hold no user and no password: they belong into {instead}")
+
+
+def check_keyed_url(name: str, url: str, *, keyed: bool, instead: str) -> None:
+    """Raise InvalidSettings where a URL of a server is none, holds a password, or would carry a key in clear."""
+    check_no_password(name, url, instead=instead)
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise InvalidSettings(f"{name} must be an http(s) URL, got {url!r}")
+    if parts.scheme == "http" and keyed and not _is_loopback(parts.hostname or ""):
+        raise InvalidSettings(
+            f"{name} must be https where a key goes with it, unless it is this machine's own:"
+            " anybody on the way could read the key"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

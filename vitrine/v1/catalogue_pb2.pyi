@@ -470,9 +470,12 @@ class DescribeResponse(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
     ENCODERS_FIELD_NUMBER: _builtins.int
+    SPEECH_FIELD_NUMBER: _builtins.int
     products: _builtins.int
     embedding_dim: _builtins.int
     """Length of one half of a product's vector."""
+    speech: _builtins.bool
+    """Whether searches and turns may be spoken."""
     @_builtins.property
     def versions(self) -> _search_pb2.Versions: ...
     @_builtins.property
@@ -494,10 +497,11 @@ class DescribeResponse(_message.Message):
         fields: _abc.Iterable[Global___FieldDescription] | None = ...,
         schema: _schema_pb2.CatalogueSchema | None = ...,
         encoders: _abc.Iterable[_builtins.str] | None = ...,
+        speech: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_dim", b"embedding_dim", "encoders", b"encoders", "fields", b"fields", "products", b"products", "schema", b"schema", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_dim", b"embedding_dim", "encoders", b"encoders", "fields", b"fields", "products", b"products", "schema", b"schema", "speech", b"speech", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

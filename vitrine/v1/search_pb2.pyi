@@ -46,7 +46,7 @@ Global___RewriteMode: _TypeAlias = RewriteMode  # noqa: Y015
 
 @_typing.final
 class SearchRequest(_message.Message):
-    """At least one of text, image and product_id is given; image and product_id exclude each other."""
+    """At least one of text, image, product_id and audio is given; image and product_id exclude each other."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -63,6 +63,7 @@ class SearchRequest(_message.Message):
     SORT_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
+    AUDIO_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """At most 2,000 characters."""
     image: _builtins.bytes
@@ -78,6 +79,10 @@ class SearchRequest(_message.Message):
     """An opaque id of the shopper."""
     page_token: _builtins.str
     """`next_page_token` of the answer to the same request: what comes after its hits."""
+    audio: _builtins.bytes
+    """Spoken words, which follow those of the text: WAV, FLAC, Ogg or WebM (Opus or Vorbis), at most
+    2,000,000 bytes and 30 seconds. Its language is that of the locale, or is detected without one.
+    """
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
@@ -112,15 +117,20 @@ class SearchRequest(_message.Message):
         sort: _query_pb2.Sort | None = ...,
         page_token: _builtins.str = ...,
         facets: _abc.Iterable[_builtins.str] | None = ...,
+        audio: _builtins.bytes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "page_token", b"page_token", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "page_token", b"page_token", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
+    _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
     _WhichOneofReturnType__image: _TypeAlias = _typing.Literal["image"]  # noqa: Y015
     _WhichOneofArgType__image: _TypeAlias = _typing.Literal["_image", b"_image"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio) -> _WhichOneofReturnType__audio | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__image) -> _WhichOneofReturnType__image | None: ...
     @_typing.overload
@@ -141,6 +151,7 @@ class SearchResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last one, and in a conversation."""
@@ -157,7 +168,8 @@ class SearchResponse(_message.Message):
         turns of long ago; "session", the memory of a conversation: the turn will not be remembered; "words", the end of a
         text that is longer than what the encoder reads; "pool", more products satisfy the conditions than were ordered;
         "lexical", exact matches of the words; "category", the kind of thing that the picture shows, which is not learnt yet;
-        "details", the fields of the last hits' products, for which an answer has no room: GetProduct has them.
+        "details", the fields of the last hits' products, for which an answer has no room: GetProduct has them; "speech", what
+        was said beside something else to search by: nobody could hear it now, or nothing was understood.
         """
 
     @_builtins.property
@@ -167,6 +179,10 @@ class SearchResponse(_message.Message):
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetCounts]:
         """One for each field that was asked for, in that order."""
+
+    @_builtins.property
+    def heard(self) -> Global___Transcript:
+        """What was heard in the request's audio; absent where it has none or nobody could hear it, and in a conversation."""
 
     def __init__(
         self,
@@ -180,14 +196,45 @@ class SearchResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         facets: _abc.Iterable[Global___FacetCounts] | None = ...,
         more: _builtins.bool = ...,
+        heard: Global___Transcript | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heard", b"heard", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "facets", b"facets", "hits", b"hits", "more", b"more", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "facets", b"facets", "heard", b"heard", "hits", b"hits", "more", b"more", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class Transcript(_message.Message):
+    """What was said, as it was heard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Empty where nothing was understood. Nothing else is an answer then but to something given beside it."""
+    language: _builtins.str
+    """The language that was heard, such as "en"; empty where no speech was."""
+    seconds: _builtins.float
+    """How long the sound is."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        language: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "seconds", b"seconds", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Transcript: _TypeAlias = Transcript  # noqa: Y015
 
 @_typing.final
 class PageToken(_message.Message):
@@ -559,6 +606,7 @@ class ConverseRequest(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    AUDIO_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty to begin a session; the answer carries its id."""
     text: _builtins.str
@@ -571,6 +619,8 @@ class ConverseRequest(_message.Message):
     locale: _builtins.str
     user_id: _builtins.str
     """The session's owner: a session answers only the user that began it."""
+    audio: _builtins.bytes
+    """As in SearchRequest."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
@@ -595,15 +645,20 @@ class ConverseRequest(_message.Message):
         locale: _builtins.str = ...,
         history: _abc.Iterable[_rewrite_pb2.Turn] | None = ...,
         user_id: _builtins.str = ...,
+        audio: _builtins.bytes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image", b"_image", "_limit", b"_limit", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
+    _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
     _WhichOneofReturnType__image: _TypeAlias = _typing.Literal["image"]  # noqa: Y015
     _WhichOneofArgType__image: _TypeAlias = _typing.Literal["_image", b"_image"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio) -> _WhichOneofReturnType__audio | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__image) -> _WhichOneofReturnType__image | None: ...
     @_typing.overload
@@ -623,13 +678,14 @@ class ConverseResponse(_message.Message):
     FACTS_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
     HAND_OVER_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty where the caller sent a history, or no session could begin."""
     reply: _builtins.str
     """Last: a sentence for the shopper."""
     @_builtins.property
     def understood(self) -> _rewrite_pb2.Rewrite:
-        """First: how the turn was read."""
+        """First, or after what was heard: how the turn was read."""
 
     @_builtins.property
     def result(self) -> Global___SearchResponse:
@@ -651,6 +707,10 @@ class ConverseResponse(_message.Message):
     def hand_over(self) -> Global___HandOver:
         """Instead of hits, where it asks about the service and no document answers: a person should."""
 
+    @_builtins.property
+    def heard(self) -> Global___Transcript:
+        """Before all else, where the turn was spoken: what was heard."""
+
     def __init__(
         self,
         *,
@@ -662,12 +722,13 @@ class ConverseResponse(_message.Message):
         facts: Global___Facts | None = ...,
         answer: Global___DocumentAnswer | None = ...,
         hand_over: Global___HandOver | None = ...,
+        heard: Global___Transcript | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "comparison", b"comparison", "event", b"event", "facts", b"facts", "hand_over", b"hand_over", "reply", b"reply", "result", b"result", "understood", b"understood"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "comparison", b"comparison", "event", b"event", "facts", b"facts", "hand_over", b"hand_over", "heard", b"heard", "reply", b"reply", "result", b"result", "understood", b"understood"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "comparison", b"comparison", "event", b"event", "facts", b"facts", "hand_over", b"hand_over", "reply", b"reply", "result", b"result", "session_id", b"session_id", "understood", b"understood"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "comparison", b"comparison", "event", b"event", "facts", b"facts", "hand_over", b"hand_over", "heard", b"heard", "reply", b"reply", "result", b"result", "session_id", b"session_id", "understood", b"understood"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["understood", "result", "reply", "comparison", "facts", "answer", "hand_over"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["understood", "result", "reply", "comparison", "facts", "answer", "hand_over", "heard"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

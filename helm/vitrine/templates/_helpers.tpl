@@ -234,7 +234,7 @@ capabilities:
 {{- if and .Values.index.enabled $access.callers.name (not .Values.index.tokenSecret.name) (not $mesh) -}}
 {{- fail "index.tokenSecret.name is needed: the Secret with the token of the index Job" -}}
 {{- end -}}
-{{- if and (or $access.trust.triton $access.trust.rewriter $access.trust.milvus $access.trust.sessions) (not $access.trust.secret) -}}
+{{- if and (or $access.trust.triton $access.trust.rewriter $access.trust.speech $access.trust.milvus $access.trust.sessions) (not $access.trust.secret) -}}
 {{- fail "access.trust.secret is needed: the Secret with the keys that access.trust names" -}}
 {{- end -}}
 {{- end -}}

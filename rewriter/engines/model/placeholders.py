@@ -14,10 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from rewriter.languages.files import languages, listed
+from rewriter.nlu.amounts import FIGURES, amount_of_text
 from rewriter.nlu.bounds import Interval
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
-from rewriter.nlu.prices import speaks_of_money, take_price
+from rewriter.nlu.phrasings import foreign_names, names_pattern, plain
+from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
 from rewriter.nlu.tagging import Tag, look_up, mark_accents, set_apart
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
@@ -51,7 +53,7 @@ _MENDED_LETTERS = 160
 
 _NUMBER = re.compile(
     r"((?:number|option|item|número|numero|opción|#)\s?)?"
-    r"(?<![a-z0-9.])(?:[£$€]\s?)?(\d{1,6}(?:[.,]\d{1,2})?)(k?)(?!\d)(?:\s?[£$€])?"
+    rf"(?<![a-z0-9.])(?:[£$€]\s?)?({FIGURES}|\d{{1,6}}(?:[.,]\d{{1,2}})?)(?!\d)(?:\s?[£$€])?"
 )
 _SCAFFOLDING = frozenset(word for each in languages().values() for word in each.words("fillers"))
 """Words of other languages that carry no wish."""
@@ -95,6 +97,7 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     """Put marks into a shopper's words; raises TooManyMarks."""
     taken = lexicon.fields.take(fold(text))
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
+    rest = plain(rest, lexicon.phrases)
     tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), _Speller(lexicon))), lexicon)]
     if not speaks_of_money(rest):
         tags = [replace(tag, meaning=Meaning(Role.WORD)) if _is_amount(tag) else tag for tag in tags]
@@ -187,8 +190,9 @@ def _plain_tags(text: str, speller: _Speller) -> Iterator[Tag]:
         if match[1] and match[2].isdecimal() and int(match[2]) in _ORDINALS:
             yield Tag(match[0], Meaning(Role.ORDINAL, value=str(int(match[2]))))
         else:
-            amount = float(match[2].replace(",", ".")) * (1_000 if match[3] else 1)
-            yield Tag(match[2], Meaning(Role.NUMBER, "amount", str(amount)))
+            other = is_measured(text, match.start(2), match.end(2))
+            amount = Meaning(Role.NUMBER, "amount", str(amount_of_text(match[2])))
+            yield Tag(match[2], Meaning(Role.WORD) if other else amount)
         position = match.end()
     yield from _word_tags(text[position:], speller)
 
@@ -217,18 +221,7 @@ def _foreign_tags(name: str, lexicon: Lexicon) -> Iterator[Tag]:
     if position is not None:
         yield Tag(name, Meaning(Role.ORDINAL, value=str(position)))
     else:
-        yield from look_up(split_words(_foreign()[name]), lexicon)
-
-
-@cache
-def _foreign() -> Mapping[str, str]:
-    """Return the English of each name of another language that English does not write likewise."""
-    known: dict[str, str] = {}
-    for language in languages().values():
-        for name, value in language.names():
-            if key_of(name) != key_of(value):
-                known.setdefault(fold(name), value)
-    return known
+        yield from look_up(split_words(foreign_names()[name]), lexicon)
 
 
 @cache
@@ -246,11 +239,8 @@ def _foreign_ordinals() -> Mapping[str, int]:
 
 @cache
 def _foreign_pattern() -> re.Pattern[str]:
-    """Return the pattern of every name, the longest first; one of Latin script is a whole word."""
-    names = sorted({*_foreign(), *_foreign_ordinals()}, key=len, reverse=True)
-    latin = "|".join(re.escape(name) for name in names if not CJK.search(name))
-    other = "|".join(re.escape(name) for name in names if CJK.search(name))
-    return re.compile(rf"(?<!\w)(?:{latin})(?!\w)|(?:{other})")
+    """Return the pattern of every name of another language, of a value or of a position."""
+    return names_pattern({**foreign_names(), **_foreign_ordinals()})
 
 
 def _edits(word: str) -> Iterator[str]:

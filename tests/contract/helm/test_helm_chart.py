@@ -14,6 +14,7 @@ import yaml
 
 import gateway.settings
 import rewriter.settings
+import speech.settings
 
 CHART = Path(__file__).parents[3] / "helm/vitrine"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -27,6 +28,7 @@ EVERYTHING: dict[str, Any] = {
             "secret": "trust",
             "triton": "triton.crt",
             "rewriter": "ca.crt",
+            "speech": "ca.crt",
             "milvus": "m.crt",
             "sessions": "s.crt",
         },
@@ -64,6 +66,18 @@ EVERYTHING: dict[str, Any] = {
         "tls": {"secret": "rewriter-tls", "clientCertificates": True},
         "autoscaling": {"enabled": True},
     },
+    "speech": {
+        "enabled": True,
+        "engine": "openai",
+        "openai": {
+            "url": "https://speaches.ai.svc/v1",
+            "model": "tiny",
+            "apiKeySecret": {"name": "speaches"},
+        },
+        "settings": {"languages": "en,es", "max_waiting": 0},
+        "tls": {"secret": "speech-tls", "clientCertificates": True},
+        "autoscaling": {"enabled": True},
+    },
     "triton": {
         "autoscaling": {"enabled": True},
         "modelRepository": {"existingClaim": "plans"},
@@ -82,17 +96,26 @@ EVERYTHING: dict[str, Any] = {
     },
 }
 NOTHING_OPTIONAL = LEAST | {"rewriter": {"enabled": False}, "networkPolicy": {"enabled": False}}
-SETTINGS = {"gateway": gateway.settings.Settings, "rewriter": rewriter.settings.Settings}
-COMPONENTS = ("gateway", "rewriter", "triton", "triton-next", "index", "milvus")
+SPOKEN = LEAST | {"speech": {"enabled": True}}
+SETTINGS = {
+    "gateway": gateway.settings.Settings,
+    "rewriter": rewriter.settings.Settings,
+    "speech": speech.settings.Settings,
+}
+COMPONENTS = ("gateway", "rewriter", "speech", "triton", "triton-next", "index", "milvus")
 CHART_OWNED = {
     "gateway": {
         "listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "triton_next", "milvus", "rewriter",
-        "sessions",
+        "speech", "sessions",
         "open", "callers", "tls_cert", "tls_key", "tls_client_ca", "client_cert", "client_key",
-        "triton_ca", "rewriter_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
+        "triton_ca", "rewriter_ca", "speech_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
         "traces", "trace_share", "memory_limit_bytes",
     },
     "rewriter": {
+        "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
+        "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
+    },
+    "speech": {
         "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
         "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
     },
@@ -101,7 +124,9 @@ CHART_OWNED = {
 
 
 @pytest.mark.parametrize(
-    "values", [LEAST, EVERYTHING, NOTHING_OPTIONAL], ids=["least", "everything", "nothing optional"]
+    "values",
+    [LEAST, SPOKEN, EVERYTHING, NOTHING_OPTIONAL],
+    ids=["least", "spoken", "everything", "nothing optional"],
 )
 def test_what_is_rendered_breaks_no_rule(render: Any, problems: Any, values: Mapping[str, Any]) -> None:
     """Every object is strictly valid for several versions of Kubernetes and fits together with the others."""
@@ -131,6 +156,7 @@ def test_a_component_has_its_objects(render: Any) -> None:
     assert kinds == {
         "gateway": served | {"ConfigMap"},
         "rewriter": served | {"ConfigMap"},
+        "speech": served | {"ConfigMap"},
         "triton": served,
         "triton-next": served - {"HorizontalPodAutoscaler"},
         "index": common | {"Job"},
@@ -142,6 +168,7 @@ def test_a_component_has_its_objects(render: Any) -> None:
     ("values", "gone"),
     [
         ({"rewriter": {"enabled": False}}, {"component": "rewriter"}),
+        ({"speech": {"enabled": False}}, {"component": "speech"}),
         ({"index": {"enabled": False}}, {"component": "index"}),
         (LEAST | {"milvus": {"uri": "http://m:19530", "enabled": False}}, {"component": "milvus"}),
         ({"podMonitor": {"enabled": False}}, {"kind": "PodMonitor"}),
@@ -179,6 +206,7 @@ def test_nothing_is_rendered_of_what_is_disabled(
             "/gateway/resources/limits/memory",
         ),
         (LEAST | {"rewriter": {"engine": "openai"}}, "/rewriter/openai"),
+        (LEAST | {"speech": {"enabled": True, "engine": "openai"}}, "/speech/openai"),
         (LEAST | {"rewriter": {"engine": "magic"}}, "/rewriter/engine"),
         (
             LEAST | {"index": {"enabled": True, "tokenSecret": {"name": "t"}}},
@@ -230,7 +258,7 @@ def test_the_schema_knows_every_setting(room: str) -> None:
     assert {name: node["type"] for name, node in described.items() if name != "log_level"} == typed
 
 
-@pytest.mark.parametrize("values", [LEAST, EVERYTHING], ids=["least", "everything"])
+@pytest.mark.parametrize("values", [SPOKEN, EVERYTHING], ids=["spoken", "everything"])
 @pytest.mark.parametrize("room", SETTINGS)
 def test_every_variable_that_the_chart_sets_is_a_setting(
     render: Any, room: str, values: dict[str, Any]
@@ -250,7 +278,7 @@ def test_every_variable_that_the_chart_sets_is_a_setting(
         assert (settings.max_message_bytes, settings.drain_s) == (12_000_000, 7.5)
 
 
-@pytest.mark.parametrize("values", [LEAST, EVERYTHING], ids=["least", "everything"])
+@pytest.mark.parametrize("values", [SPOKEN, EVERYTHING], ids=["spoken", "everything"])
 def test_a_pod_gets_the_time_that_its_drain_takes(render: Any, values: dict[str, Any]) -> None:
     """Kubernetes waits longer before it kills than the service takes to drain."""
     objects = render(values)
@@ -296,7 +324,7 @@ def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
 
 
 def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
-    """Triton, the rewriter and Milvus let in the gateway on their port and scrapers on the other, and nobody else."""
+    """Triton, the rewriter, the speech service and Milvus let in the gateway on their port and scrapers on the other, and nobody else."""
     scraper = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
@@ -311,7 +339,7 @@ def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
         }
     }
     policies = {o["metadata"]["name"]: o["spec"] for o in render(EVERYTHING) if o["kind"] == "NetworkPolicy"}
-    for component in ("triton", "triton-next", "rewriter", "milvus"):
+    for component in ("triton", "triton-next", "rewriter", "speech", "milvus"):
         assert policies[f"demo-vitrine-{component}"]["ingress"] == [
             {"ports": [{"port": "grpc"}], "from": [caller]},
             {"ports": [{"port": "metrics"}], "from": [scraper]},

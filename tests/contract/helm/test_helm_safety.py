@@ -13,13 +13,19 @@ import yaml
 CHART = Path(__file__).parents[3] / "helm/vitrine"
 PROBE = Path(__file__).parents[3] / "docker/triton_probe.py"
 ACCESS = {"access": {"callers": {"name": "callers"}, "tls": {"secret": "gateway-tls"}}}
-LEAST: dict[str, Any] = {"milvus": {"uri": "http://milvus.search.svc:19530"}, **ACCESS}
+# With speech, which is off by default: what holds of a component holds of it too.
+LEAST: dict[str, Any] = {
+    "milvus": {"uri": "http://milvus.search.svc:19530"},
+    "speech": {"enabled": True},
+    **ACCESS,
+}
 OUTSIDE: dict[str, Any] = {
     **ACCESS,
     "milvus": {"uri": "https://milvus.example.com:443"},
     "traces": {"endpoint": "http://collector.monitoring.svc.cluster.local:4318/v1/traces", "share": 1},
     "gateway": {"sessions": {"urlSecret": {"name": "redis"}}},
     "rewriter": {"engine": "openai", "openai": {"url": "https://api.example.com/v1", "model": "m"}},
+    "speech": {"enabled": True},
     "index": {
         "enabled": True,
         "catalogue": {"existingClaim": "catalogue"},
@@ -29,8 +35,8 @@ OUTSIDE: dict[str, Any] = {
         "egress": {name: [{"ipBlock": {"cidr": "203.0.113.0/28"}}] for name in ("milvus", "redis", "openai")}
     },
 }
-COMPONENTS = ("gateway", "rewriter", "triton")
-HEADLESS = {"triton": "GATEWAY_TRITON", "rewriter": "GATEWAY_REWRITER"}
+COMPONENTS = ("gateway", "rewriter", "speech", "triton")
+HEADLESS = {"triton": "GATEWAY_TRITON", "rewriter": "GATEWAY_REWRITER", "speech": "GATEWAY_SPEECH"}
 
 
 def named(objects: Any, kind: str, component: str) -> Any:
@@ -56,7 +62,7 @@ def egress(objects: Any, component: str) -> dict[Any, Any]:
 
 def scaled(component: str, **changes: int) -> dict[str, Any]:
     """Return values that scale a component."""
-    return LEAST | {component: {"autoscaling": {"enabled": True, **changes}}}
+    return LEAST | {component: {**LEAST.get(component, {}), "autoscaling": {"enabled": True, **changes}}}
 
 
 @pytest.mark.parametrize(

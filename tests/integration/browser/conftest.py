@@ -35,6 +35,8 @@ FLAGS = (
         "--disable-sync",
         "--disable-extensions",
     ),
+    # A microphone that beeps, and nobody who asks whether it may be used.
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
     *("--remote-debugging-port=0", "--window-size=1440,900", "--force-prefers-reduced-motion"),
 )
 KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " ")}

@@ -78,7 +78,7 @@ def test_what_is_too_large_is_refused_before_it_is_parsed(kind: Any, data: bytes
 def test_the_limit_is_told() -> None:
     """A refusal says how much there was and how much there may be."""
     refused = refusal(field(1, b"a" * 70_000), search_pb2.SearchRequest)
-    assert refused.reason == "has 70,000 bytes; the limit of all fields beside image, filter is 64,000"
+    assert refused.reason == "has 70,000 bytes; the limit of all fields beside image, audio, filter is 64,000"
 
 
 def test_a_picture_of_the_largest_size_has_room() -> None:

@@ -46,11 +46,13 @@ def test_words_become_marks(text: str, expected: str, facets: Facets) -> None:
     assert marked(text, facets) == expected
 
 
-def test_english_prices_are_read_before_the_model(facets: Facets) -> None:
+def test_prices_are_read_before_the_model(facets: Facets) -> None:
     """A phrase about money that the rules know is an interval; any other number is the model's to judge."""
     known = mark_turn("dresses under 50", build_lexicon(facets))
     assert (known.price and known.price.maximum, known.amounts) == (50.0, ())
-    unknown = mark_turn("vestidos hasta 50", build_lexicon(facets))
+    spanish = mark_turn("vestidos hasta 50", build_lexicon(facets))
+    assert (spanish.price and spanish.price.maximum, spanish.amounts) == (50.0, ())
+    unknown = mark_turn("vestidos, tengo 50", build_lexicon(facets))
     assert (unknown.price, unknown.amounts) == (None, (50.0,))
 
 

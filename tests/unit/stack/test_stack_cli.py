@@ -49,11 +49,24 @@ def test_taken_port_is_one_clear_line(tmp_path: Path, repository: Path, offset: 
     )
 
 
+def test_speech_that_is_not_installed_is_one_clear_line(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is named with the way out, and nothing is started."""
+    monkeypatch.setattr(control, "SPEECH_MODULES", ("no_such_module",))
+    options = ("--state", tmp_path, "--repository", repository, "--port-base", PORT_BASE, "--speech")
+    result = stack("up", *options)
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: speech is not installed (no_such_module is missing); the way out: make setup-speech\n"
+    )
+
+
 def test_override_without_a_value_is_refused(tmp_path: Path) -> None:
     """A setting is NAME=VALUE and belongs to the gateway or the rewriter."""
     assert "'GATEWAY_X' is not NAME=VALUE" in stack("up", "--state", tmp_path, "--set", "GATEWAY_X").output
     assert (
-        "must begin with GATEWAY_, REWRITER_, STOREFRONT_"
+        "must begin with GATEWAY_, REWRITER_, SPEECH_, STOREFRONT_"
         in stack("up", "--state", tmp_path, "--set", "X=1").output
     )
 

@@ -57,6 +57,24 @@ def test_overrides_reach_the_gateway_and_the_rewriter_alone() -> None:
     assert "GATEWAY_TRITON" not in by_name["triton"]
 
 
+def test_speech_runs_where_it_is_wanted_and_the_gateway_knows_it() -> None:
+    """It starts before the gateway, on a port of its own; by default there is none."""
+    spoken = Settings(state=Path("/s"), speech=True, page=False)
+    assert [service.name for service in services(spoken)] == [
+        "triton",
+        "milvus",
+        "rewriter",
+        "speech",
+        "gateway",
+    ]
+    assert services(spoken)[-1].environment["GATEWAY_SPEECH"] == "127.0.0.1:7740"
+    assert ports(spoken)["speech"] == "127.0.0.1:7740"
+    silent = Settings(state=Path("/s"))
+    assert "speech" not in {service.name for service in services(silent)} | ports(silent).keys()
+    (gateway,) = [service for service in services(silent) if service.name == "gateway"]
+    assert "GATEWAY_SPEECH" not in gateway.environment
+
+
 def test_every_child_is_marked_and_reports_nothing_home() -> None:
     """Every service carries the stack's marker and turns ONNX Runtime's telemetry off."""
     for service in services(Settings(state=Path("/s"))):

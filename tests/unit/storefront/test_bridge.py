@@ -1,4 +1,5 @@
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -9,6 +10,7 @@ from aiohttp.test_utils import TestClient
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from storefront.forms import MAX_BODY_BYTES, MAX_REQUEST_BYTES
+from vitrine.domain.limits import MAX_AUDIO_BYTES
 from vitrine.preprocess import MAX_IMAGE_BYTES
 from vitrine.v1.query_pb2 import Sort
 from vitrine.v1.search_pb2 import SearchRequest
@@ -207,6 +209,23 @@ async def test_bad_turn_is_one_sentence_with_its_field(
     assert (status, error["field"]) == refusal
     assert 0 < len(error["message"]) < 200
     assert "Traceback" not in error["message"]
+
+
+async def test_what_was_said_goes_to_the_gateway_as_it_came(client: Client, gateway: Any) -> None:
+    """A recording is a part of the form, beside words or alone; one that is too large is refused here."""
+    for size in (9, MAX_AUDIO_BYTES + 1):
+        parts = FormData({"request": '{"text": "oak", "locale": "en-GB"}'})
+        parts.add_field("audio", io.BytesIO(bytes(size)), filename="said.webm", content_type="audio/webm")
+        response = await client.post("/converse", data=parts)
+        if size > MAX_AUDIO_BYTES:
+            assert await problem(response) == (
+                413,
+                {"message": "may have at most 2,000,000 bytes", "field": "audio"},
+            )
+        else:
+            assert response.status == 200
+            assert gateway.requests[-1].audio == bytes(size)
+            assert gateway.requests[-1].locale == "en-GB"
 
 
 async def test_error_after_the_first_event_is_the_last_line(client: Client, form: MakeForm) -> None:

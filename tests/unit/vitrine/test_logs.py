@@ -10,7 +10,7 @@ import pytest
 
 from vitrine.process.logs import JsonFormatter, configure_logs, log_event
 
-ROOMS = ("gateway", "rewriter", "storefront", "vitrine")
+ROOMS = ("gateway", "rewriter", "speech", "storefront", "vitrine")
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_words_of_others_cannot_steer_the_terminal(script: Any, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "nothing to search by: give words, --image or --like"),
+        ((), "nothing to search by: give words, --image, --audio or --like"),
         (("--image", "{photo}", "--like", "p1"), "--image and --like exclude each other"),
         (("--image", "missing.jpg"), "missing.jpg: No such file or directory"),
         (("x", "--filter", "price<"), "expected a finite number at character 7, found the end"),
@@ -295,3 +295,40 @@ def test_a_typed_turn_that_makes_no_sense_may_be_tried_again(script: Any) -> Non
     assert told == "nothing has been shown yet\n"
     assert "Here you are." in shown
     assert [request.text for request in script.requests] == ["a red dress"]
+
+
+@pytest.fixture
+def spoken(tmp_path: Path) -> Path:
+    """A recording, as far as a client cares."""
+    path = tmp_path / "what I want.wav"
+    path.write_bytes(b"RIFF....WAVE")
+    return path
+
+
+def test_search_sends_a_recording_and_its_language(script: Any, spoken: Path) -> None:
+    """Alone or beside words; what was heard is shown."""
+    run(script, "search", "--audio", str(spoken), "--locale", "es")
+    (request,) = script.requests
+    assert (request.audio, request.locale, request.text) == (spoken.read_bytes(), "es", "")
+
+
+def test_chat_sends_what_was_said(script: Any, spoken: Path, tmp_path: Path) -> None:
+    """As the first turn, and by a command in the middle."""
+    short = tmp_path / "b.wav"
+    short.write_bytes(b"RIFFb")
+    run(script, "chat", "--audio", str(spoken), "--locale", "en-GB", stdin=f"cheaper\n/say {short} in navy\n")
+    assert [(turn.text, turn.audio, turn.locale) for turn in script.requests] == [
+        ("", spoken.read_bytes(), "en-GB"),
+        ("cheaper", b"", "en-GB"),
+        ("in navy", b"RIFFb", "en-GB"),
+    ]
+
+
+def test_a_recording_that_cannot_be_sent_is_one_line(script: Any, tmp_path: Path) -> None:
+    """Too large, or not there: by its path, before anything is sent."""
+    large = tmp_path / "large.wav"
+    large.write_bytes(bytes(2_000_001))
+    result = run(script, "search", "--audio", str(large))
+    assert f"{large}: a recording may have 2,000,000 bytes, this one has 2,000,001" in result.stderr
+    assert "No such file" in run(script, "chat", "--audio", str(tmp_path / "none"), stdin="").stderr
+    assert script.requests == []

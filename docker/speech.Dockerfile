@@ -1,0 +1,25 @@
+# syntax=docker/dockerfile:1
+# The speech service, with Whisper base and its weights.
+# Build from the repository's root: docker build -f docker/speech.Dockerfile -t vitrine/speech:0.1.0 .
+# A release is built on a digest: --build-arg PYTHON=python:3.11-slim-bookworm@sha256:...
+ARG PYTHON=python:3.11-slim-bookworm
+FROM ${PYTHON} AS packages
+COPY docker/requirements/speech.txt /tmp/requirements.txt
+RUN python -m venv --without-pip /opt/vitrine/venv \
+    && pip --python /opt/vitrine/venv install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
+
+FROM ${PYTHON}
+COPY --from=packages /opt/vitrine/venv /opt/vitrine/venv
+COPY vitrine /opt/vitrine/app/vitrine
+COPY speech /opt/vitrine/app/speech
+WORKDIR /opt/vitrine/app
+# Nothing is written at run time: the root file system is read-only. Nothing is downloaded either.
+ENV PATH=/opt/vitrine/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
+    HF_HUB_OFFLINE=1
+RUN python -m compileall -q /opt/vitrine/app
+USER 10001:10001
+EXPOSE 7740 7741
+ENTRYPOINT ["python", "-m", "speech"]

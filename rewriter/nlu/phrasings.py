@@ -1,0 +1,85 @@
+"""Ways of saying a thing that mean a plainer one: "neither red nor black" is "no red or black", "top 10 shoes" is "shoes".
+
+The language files list them. What the catalogue itself says stays: "gluten-free" where that is one of its values.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from rewriter.languages.files import languages
+from rewriter.nlu.words import CJK, fold, key_of
+
+MAX_REPLACED = 16
+"""Phrasings that are put plainly in one turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrasing:
+    said: re.Pattern[str]
+    means: str
+    known: bool
+    """Whether it is meant only where the catalogue or a language knows the plain words as a phrase."""
+
+
+def plain(text: str, known: Mapping[tuple[str, ...], object]) -> str:
+    """Return folded text with each phrasing put plainly, given the phrases that the lexicon knows."""
+    left = MAX_REPLACED
+    for phrasing in _phrasings():
+
+        def put(match: re.Match[str], phrasing: _Phrasing = phrasing) -> str:
+            said = f" {match.expand(phrasing.means)} "
+            kept = key_of(said) not in known if phrasing.known else key_of(match[0]) in known
+            return match[0] if kept else said
+
+        if left > 0 and phrasing.said.search(text):
+            text, replaced = phrasing.said.subn(put, text, count=left)
+            left -= replaced
+    return text
+
+
+def translated(text: str, known: Mapping[tuple[str, ...], object]) -> str:
+    """Return folded text with the names of other languages in English, where the lexicon does not know them as they are."""
+
+    def put(match: re.Match[str]) -> str:
+        return match[0] if key_of(match[0]) in known else f" {foreign_names()[match[0]]} "
+
+    return foreign_pattern().sub(put, text)
+
+
+@cache
+def foreign_names() -> Mapping[str, str]:
+    """Return the English of each name of another language that English does not write likewise."""
+    names: dict[str, str] = {}
+    for language in languages().values():
+        for name, value in language.names():
+            if key_of(name) != key_of(value):
+                names.setdefault(fold(name), value)
+    return names
+
+
+@cache
+def foreign_pattern() -> re.Pattern[str]:
+    """Return the pattern of every name of another language, the longest first; one of Latin script is a whole word."""
+    return names_pattern(foreign_names())
+
+
+def names_pattern(names: Mapping[str, object]) -> re.Pattern[str]:
+    """Return the pattern of any of the names, the longest first; one of Latin script is a whole word."""
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    latin = "|".join(re.escape(name) for name in longest_first if not CJK.search(name))
+    other = "|".join(re.escape(name) for name in longest_first if CJK.search(name))
+    return re.compile(rf"(?<!\w)(?:{latin or '(?!)'})(?!\w)|(?:{other or '(?!)'})")
+
+
+@cache
+def _phrasings() -> tuple[_Phrasing, ...]:
+    """Return the phrasings of every language; where words stand apart, each is of whole words."""
+    found = []
+    for language in languages().values():
+        for entry in language.tables.get("phrasings", ()):
+            said = entry["said"].replace("\n", "")
+            pattern = rf"(?<!\w)(?:{said})(?!\w)" if language.spaced else f"(?:{said})"
+            found.append(_Phrasing(re.compile(pattern), entry["means"], entry.get("known", False)))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""What can hear: Whisper in this process, or a server of transcriptions."""

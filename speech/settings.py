@@ -1,0 +1,118 @@
+"""The speech service's settings: every field of `Settings` is an environment variable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from vitrine.process.settings import (
+    InvalidSettings,
+    check_keyed_url,
+    check_traces,
+    read_secret,
+    read_settings,
+    variable,
+)
+from vitrine.process.tls import server_tls
+
+PREFIX = "SPEECH_"
+ENGINES = ("whisper", "openai")
+FORMATS = ("verbose_json", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is the environment variable SPEECH_<NAME>; `_ms` and `_s` are units."""
+
+    listen: str = "127.0.0.1:7740"
+    health_listen: str = ""
+    """Where health is told without TLS, and nothing else: for probes. Empty: only where calls are answered."""
+    metrics_listen: str = ""
+    """Empty: no metrics endpoint."""
+    tls_cert: str = ""
+    """The service's certificate and its chain, PEM; read again when it was exchanged. Empty: no TLS."""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    """Certificates of those who may sign callers' certificates; with it nobody is connected without one."""
+    log_level: str = "info"
+    traces: str = ""
+    """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
+    trace_share: float = 1.0
+    """Of the calls, from 0 to 1, that are traced; the gateway's decision goes first."""
+
+    engine: str = "whisper"
+    """whisper: Whisper base in this process. openai: a server of /audio/transcriptions."""
+    languages: str = ""
+    """Codes such as en,es with commas between: which languages may be detected where the caller names none. Empty: all
+    that Whisper knows, which takes some for others in a short recording."""
+    threads: int = 1
+    """Cores that one recording may use."""
+    workers: int = 1
+    """Recordings that are heard at once."""
+    max_waiting: int = 4
+    """Recordings that wait for one of them; one more is refused with RESOURCE_EXHAUSTED. Each is heard in a second or two
+    of one core."""
+    openai_url: str = ""
+    """Where the API begins, such as http://speaches:8000/v1; https where a key goes with it, but for this machine's own."""
+    openai_model: str = ""
+    openai_api_key: str = field(default="", repr=False)
+    openai_api_key_file: str = ""
+    """A file that holds the key; excludes openai_api_key."""
+    openai_format: str = "verbose_json"
+    """What the server is asked for: verbose_json, by which it says how sure it is, or json, where it knows no other."""
+
+    default_timeout_ms: int = 10_000
+    """Of a call whose caller sets none."""
+    max_timeout_ms: int = 30_000
+
+    drain_s: float = 5.0
+    """Between saying NOT_SERVING and refusing calls: balancers take that long to look."""
+    grace_s: float = 10.0
+    """For calls in flight after that."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            least = 1 if setting.type is int and setting.name != "max_waiting" else 0
+            if not isinstance(value, str) and not least <= value < float("inf"):
+                raise InvalidSettings(f"{_variable(setting.name)} must be a number >= {least}, got {value}")
+        check_traces(PREFIX, self.traces, self.trace_share)
+        choices = (("engine", ENGINES), ("openai_format", FORMATS), ("log_level", LOG_LEVELS))
+        for name, known in choices:
+            if getattr(self, name) not in known:
+                raise InvalidSettings(
+                    f"{_variable(name)} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        server_tls(self.tls_cert, self.tls_key, self.tls_client_ca, prefix=PREFIX)
+        if self.engine == "openai":
+            self._check_openai()
+
+    def _check_openai(self) -> None:
+        """Hold the settings of the server of transcriptions against each other."""
+        keyed = bool(self.openai_api_key or self.openai_api_key_file)
+        check_keyed_url(
+            _variable("openai_url"), self.openai_url, keyed=keyed, instead=_variable("openai_api_key_file")
+        )
+        if not self.openai_model:
+            raise InvalidSettings(f"{_variable('openai_model')} must name the model")
+        if self.openai_api_key and self.openai_api_key_file:
+            raise InvalidSettings(f"{_variable('openai_api_key')} and its _FILE exclude each other")
+
+    @property
+    def detected(self) -> tuple[str, ...]:
+        """Return the codes of the languages that may be detected; none for all."""
+        return tuple(code.strip().lower() for code in self.languages.split(",") if code.strip())
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
+        return read_settings(cls, PREFIX, env)
+
+    def read_api_key(self) -> str:
+        """Return the key, from its file where it has one; raises InvalidSettings when that cannot be read."""
+        if not self.openai_api_key_file:
+            return self.openai_api_key
+        return read_secret(self.openai_api_key_file, _variable("openai_api_key_file"))
+
+
+def _variable(name: str) -> str:
+    return variable(PREFIX, name)

@@ -1,0 +1,78 @@
+"""Conditions in the many ways that shoppers say them: exclusions, budgets, and numbers that are no prices."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from rewriter.engines.rules.decide import decide
+from rewriter.nlu.bounds import Interval
+from rewriter.nlu.lexicon import build_lexicon
+from rewriter.nlu.prices import take_price
+from rewriter.nlu.words import fold
+from rewriter.quality.turns import Expected
+from vitrine.v1 import rewrite_pb2
+
+Facets = Sequence[rewrite_pb2.Facet]
+
+
+def said(text: str, facets: Facets) -> str:
+    """Return the conditions of a first turn, joined."""
+    rewrite = decide(rewrite_pb2.RewriteRequest(text=text, facets=facets), build_lexicon(facets))
+    return "; ".join(sorted(Expected.of(rewrite).conditions))
+
+
+@pytest.mark.parametrize(
+    ("text", "conditions"),
+    [
+        ("anything except red dresses", "category=dress; not colour=red"),
+        ("neither red nor black dress", "category=dress; not colour in (red, black)"),
+        ("dress that is neither red nor black", "category=dress; not colour in (red, black)"),
+        ("dress in any colour but red", "category=dress; not colour=red"),
+        ("dress, anything but floral", "category=dress; not pattern=floral"),
+        ("everything but hats", "not category=hat"),
+        ("dress minus stripes", "category=dress; not pattern=striped"),
+        ("dress free of stripes", "category=dress; not pattern=striped"),
+        ("skip the floral dresses", "category=dress; not pattern=floral"),
+        ("either red or blue dress", "category=dress; colour in (red, blue)"),
+    ],
+)
+def test_exclusions_are_read_however_they_are_said(text: str, conditions: str, facets: Facets) -> None:
+    """What is excluded is never wanted."""
+    assert said(text, facets) == conditions
+
+
+@pytest.mark.parametrize(("text", "kind"), [("top 10 red dresses", "dress"), ("top 10 shoes", "shoes")])
+def test_the_top_ten_are_no_tops(text: str, kind: str, facets: Facets) -> None:
+    """A count of the best names no category."""
+    assert f"category={kind}" in said(text, facets)
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [
+        ("under 1.000 €", Interval(maximum=1000, exclusive_maximum=True)),
+        ("up to 1 000", Interval(maximum=1000)),
+        ("between 50 and 1.299,50 €", Interval(minimum=50, maximum=1299.5)),
+        ("at most fifty dollars", Interval(maximum=50)),
+        ("under two hundred and fifty", Interval(maximum=250, exclusive_maximum=True)),
+        ("30-50€", Interval(minimum=30, maximum=50)),
+        ("50 or less", Interval(maximum=50)),
+        ("for under 2,5 k", Interval(maximum=2500, exclusive_maximum=True)),
+        ("menos de cincuenta euros", Interval(maximum=50, exclusive_maximum=True)),
+        ("100元以下", Interval(maximum=100)),
+        ("二百五十以内", Interval(maximum=250)),
+        ("5유로 이하", Interval(maximum=5)),
+        ("under 5 inches", None),
+        ("less than 1 kg", None),
+        ("from 2023", None),
+        ("size 12 or more", None),
+        ("sofa for 3 people", None),
+        ("one dress", None),
+    ],
+)
+def test_budgets_are_read_and_other_numbers_are_no_prices(text: str, price: Interval | None) -> None:
+    """Separators, words and currencies of any language; a measure, a year and a size are left in the words."""
+    found, left = take_price(fold(text))
+    assert found == price
+    if price is None:
+        assert " ".join(left.split()) == text
