@@ -14,6 +14,9 @@ HEALTH_S = 0.5
 """Between two questions for health; two failures take an instance out."""
 
 RETRIES = 3
+PICKS = 32
+"""How often a retry looks for an instance that has not failed it. An instance that refuses at once is the one with the fewest
+requests, so that the balancer picks it three times of four, and takes it in the end."""
 STOP_S = 10.0
 
 
@@ -77,7 +80,7 @@ def _listener(name: str, listen: str) -> dict[str, Any]:
                         },
                     }
                 ],
-                "host_selection_retry_max_attempts": RETRIES,
+                "host_selection_retry_max_attempts": PICKS,
                 "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
             },
         },

@@ -152,11 +152,12 @@ async def roll(
             running.address, running.triton, catalogue, products=200, texts=120, seed=3
         )
         samples: list[Sample] = []
+        failures: Counter[str] = Counter()
         enough = asyncio.Event()
         restarts: Counter[str] = Counter()
         async with VitrineClient(running.address, retry=False) as client, asyncio.TaskGroup() as group:
             for number in range(clients):
-                group.create_task(_client(client, material, samples, enough, number))
+                group.create_task(_client(client, material, samples, failures, enough, number))
             while not restarts or len(samples) < requests:
                 for kind, instances in (("gateway", running.gateways), ("triton", running.tritons)):
                     for number, instance in enumerate(instances):
@@ -169,7 +170,7 @@ async def roll(
                             f"{kind} {number} ended in {took:.1f} s; {len(samples):,} requests, {failed} failed"
                         )
             enough.set()
-        return _result(samples, restarts, material, index)
+        return _result(samples, restarts, material, index) | {"failures": dict(failures)}
 
 
 def _result(
@@ -188,10 +189,15 @@ def _result(
     }
 
 
-async def _client(
-    client: VitrineClient, material: Material, samples: list[Sample], enough: asyncio.Event, number: int
+async def _client(  # noqa: PLR0917 - one call
+    client: VitrineClient,
+    material: Material,
+    samples: list[Sample],
+    failures: Counter[str],
+    enough: asyncio.Event,
+    number: int,
 ) -> None:
-    """Ask one question after the other."""
+    """Ask one question after the other, and count what failures say."""
     while not enough.is_set():
         number += 1
         chosen = number * 7 % len(material.questions)
@@ -203,6 +209,7 @@ async def _client(
             hits = tuple((hit.product_id, hit.score) for hit in answer.hits)
         except VitrineError as error:
             status = error.code.name
+            failures[str(error)] += 1
         samples.append(
             Sample(
                 kind=SEARCH,
