@@ -11,6 +11,7 @@ PIP := requirements/retry.sh $(BIN)/python -m pip
 PROTOS := $(wildcard vitrine/v1/*.proto)
 PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
+DOCUMENTS ?= catalogue/documents
 REPOSITORY := build/model_repository
 WEIGHTS ?= encoders/weights/pair
 # Quick to start and to run: what measures the service itself takes these.
@@ -83,7 +84,10 @@ demo: setup $(if $(SPEECH),setup-speech) ## Build, start, index and search; leav
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 	@$(BIN)/python -m stack up $(if $(SPEECH),--speech)
 	@$(BIN)/vitrine index --rebuild-if-stale $(CATALOGUE)
+	@$(BIN)/vitrine documents index $(DOCUMENTS)
 	@$(BIN)/vitrine tour --queries $(CATALOGUE)/queries --out build/demo
+	@echo; echo "A question that the documents of the shop answer:"
+	@echo "how long do I have to send something back?" | $(BIN)/vitrine chat
 	@echo "the page to look at: http://127.0.0.1:7730/"
 
 up: setup $(if $(SPEECH),setup-speech) ## Start the stack: Triton, Milvus Lite, rewriter, gateway, page

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
-from benchmarks import paper, plans, reliability
+from benchmarks import documents, paper, plans, reliability
 from benchmarks.fields import fields_section
 from benchmarks.photographs import photographs_section
 from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
@@ -69,12 +69,12 @@ def fill(text: str, sections: Mapping[str, list[str]], *, document: Path = DOCUM
 
 def _documents() -> dict[Path, str]:
     """Return each document as the results have it; the others where they are there."""
-    documents = {DOCUMENT: _rendered()}
-    for other in (reliability, plans, paper):
+    rendered = {DOCUMENT: _rendered()}
+    for other in (reliability, plans, paper, documents):
         path = other.DOCUMENT
         if path.exists():
-            documents[path] = fill(_text(path), other.sections(RESULTS), document=path)
-    return documents
+            rendered[path] = fill(_text(path), other.sections(RESULTS), document=path)
+    return rendered
 
 
 def _rendered() -> str:

@@ -92,6 +92,9 @@ class Metrics:
             "index_lease", "1 while this gateway holds the lease to exchange the index.", "kind"
         )
         self.index_swaps = self._counter("index_swaps_total", "Indexes put in use by this gateway.", "kind")
+        self.service_questions = self._counter(
+            "service_questions_total", "Turns that ask about the shop's service.", "outcome"
+        )
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
 
     def last_answer(self, dependency: str) -> float:

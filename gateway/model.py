@@ -258,3 +258,33 @@ class Replaced:
     products: int
     products_now: int
     """Of the collection in use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A piece of one of the shop's documents, under one heading."""
+
+    document: str
+    """The document's name, such as "returns.md"."""
+    document_digest: str
+    """Of the document as a whole: equal digests have equal passages."""
+    title: str
+    heading: str
+    """The title, where the text stands before the first heading."""
+    text: str
+    position: int
+    """Its place in the document, from 0."""
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)
+    """(d,); None before it is embedded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentSet:
+    """The shop's documents that are in use, as one thing: it is exchanged as a whole."""
+
+    digest: str = ""
+    """Of the documents and of the encoders that made the vectors; empty where there are no documents."""
+    manifest: str = ""
+    """Digest of the manifest of the encoders that made the vectors."""
+    passages: tuple[Passage, ...] = ()
+    """By document, in their order."""

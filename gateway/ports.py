@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gateway.model import (
     Change,
+    DocumentSet,
     Embedded,
     Embedding,
     EncoderInputs,
@@ -235,6 +236,29 @@ class IndexAdministrator(Protocol):
 
         Raises:
             FailedPrecondition: the named collection is not the one before, is damaged, or another writer has the lease.
+        """
+        ...
+
+
+class DocumentStore(Protocol):
+    """Keeps the shop's documents as one set, which is exchanged as a whole."""
+
+    async def digest(self, *, timeout_s: float) -> str:
+        """Return the digest of the set in use; empty where there is none. Cheap: asked every few seconds."""
+        ...
+
+    async def read(self, *, timeout_s: float) -> DocumentSet:
+        """Return the set in use with the embeddings of its passages; the passages of one set, never of two."""
+        ...
+
+    async def replace(self, documents: DocumentSet, *, before: str, timeout_s: float) -> None:
+        """Put a set in the place of the one in use, whose digest is `before`; durable when this returns.
+
+        Every passage has an embedding, all of one length. A set without passages leaves none.
+
+        Raises:
+            Aborted: another set than `before` is in use.
+            FailedPrecondition: another writer exchanges the documents now.
         """
         ...
 

@@ -80,6 +80,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             next_encoder=next_encoder,
             index=index,
             administrator=index,
+            documents=index.documents,
             rewriter=rewriter,
             transcriber=transcriber,
             sessions=sessions,

@@ -140,6 +140,12 @@ class Settings:
     """Of all of them together, counted rather too high than too low."""
     history_timeout_ms: int = 100
     """For the embeddings by which similar turns are found."""
+    documents_least: float = 0.6
+    """Share of a question's words, weighed by how rare they are, that a passage of the shop's documents covers at least,
+    so that it is quoted; below it the question is handed over to a person."""
+    documents_similarity_share: float = 0.0
+    """What the cosine similarity of question and passage counts for beside the words; 0 asks no encoder. What the
+    shipped encoders are worth there was measured: docs/documents.md."""
     speech_budget_ms: int = 10_000
     """The most that is waited for what was said; of the caller's time four fifths at most, so that the search still fits."""
     breaker_failures: int = 5

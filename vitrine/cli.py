@@ -14,6 +14,7 @@ _OWN = {
     "chat": "vitrine.commands.chat:chat",
     "status": "vitrine.commands.status:status",
     "restore": "vitrine.commands.restore:restore",
+    "documents": "vitrine.commands.documents:documents",
     "tour": "vitrine.commands.tour:tour",
     "token": "vitrine.commands.token:token",
 }

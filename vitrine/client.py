@@ -24,7 +24,15 @@ from grpc_status import rpc_status
 from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
 from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
-from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, schema_pb2, search_pb2, search_pb2_grpc
+from vitrine.v1 import (
+    catalogue_pb2,
+    catalogue_pb2_grpc,
+    documents_pb2,
+    documents_pb2_grpc,
+    schema_pb2,
+    search_pb2,
+    search_pb2_grpc,
+)
 
 DEFAULT_ADDRESS = "127.0.0.1:7700"
 DEFAULT_TIMEOUT_S = 10.0
@@ -138,6 +146,7 @@ class VitrineClient:
         )
         self._search = search_pb2_grpc.SearchServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(self._channel)
+        self._documents = documents_pb2_grpc.DocumentServiceStub(self._catalogue_channel)
         self._writing = catalogue_pb2_grpc.CatalogueServiceStub(self._catalogue_channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its stubs leave the methods out
 
@@ -238,6 +247,32 @@ class VitrineClient:
         request = catalogue_pb2.RestoreIndexRequest(index=index)
         with self._translated(self._catalogue_channel):
             return await self._writing.RestoreIndex(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def replace_documents(
+        self, request: documents_pb2.ReplaceDocumentsRequest, *, timeout_s: float | None = None
+    ) -> documents_pb2.ReplaceDocumentsResponse:
+        """Put documents in the place of all that are there."""
+        with self._translated(self._catalogue_channel):
+            return await self._documents.ReplaceDocuments(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def list_documents(self, *, timeout_s: float | None = None) -> documents_pb2.ListDocumentsResponse:
+        """Return the shop's documents."""
+        request = documents_pb2.ListDocumentsRequest()
+        with self._translated(self._catalogue_channel):
+            return await self._documents.ListDocuments(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def remove_documents(
+        self, request: documents_pb2.RemoveDocumentsRequest, *, timeout_s: float | None = None
+    ) -> documents_pb2.RemoveDocumentsResponse:
+        """Remove documents by name; unknown names are passed over."""
+        with self._translated(self._catalogue_channel):
+            return await self._documents.RemoveDocuments(
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
 

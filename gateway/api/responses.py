@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
+from gateway.documents.library import HandedOver, Quoted
+from gateway.documents.ranking import Scored
 from gateway.model import FieldSummary, Hit, Transcript, Weights
 from gateway.retrieval.pages import page_token, sort_message
 from gateway.retrieval.query import Query, SearchResult, Timings, Versions
@@ -101,6 +103,17 @@ def facts_message(facts: Iterable[Fact]) -> search_pb2.Facts:
     )
 
 
+def answer_message(answer: Quoted) -> search_pb2.DocumentAnswer:
+    """Return what the shop's documents say."""
+    return search_pb2.DocumentAnswer(quotes=map(_quote_message, answer.passages))
+
+
+def hand_over_message(handed: HandedOver) -> search_pb2.HandOver:
+    """Return that a person should answer."""
+    contact = None if handed.contact is None else _quote_message(handed.contact)
+    return search_pb2.HandOver(topics=handed.topics, contact=contact)
+
+
 def product_message(
     product: Product, schema: Schema, fields: Collection[str] = PRODUCT_FIELDS
 ) -> query_pb2.Product:
@@ -119,6 +132,17 @@ def transcript_message(heard: Transcript) -> search_pb2.Transcript:
 def versions_message(versions: Versions) -> search_pb2.Versions:
     """Return what answered."""
     return search_pb2.Versions(model=versions.model, index=versions.index)
+
+
+def _quote_message(scored: Scored) -> search_pb2.Quote:
+    passage = scored.passage
+    return search_pb2.Quote(
+        document=passage.document,
+        title=passage.title,
+        heading=passage.heading,
+        text=passage.text,
+        score=scored.score,
+    )
 
 
 def _hit_messages(result: SearchResult, fields: Collection[str]) -> tuple[list[search_pb2.Hit], bool]:

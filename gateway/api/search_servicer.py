@@ -7,7 +7,14 @@ from typing import Any
 from grpc import aio
 
 from gateway.api.requests import TurnCall, read_search, read_turn
-from gateway.api.responses import comparison_message, facts_message, search_message, transcript_message
+from gateway.api.responses import (
+    answer_message,
+    comparison_message,
+    facts_message,
+    hand_over_message,
+    search_message,
+    transcript_message,
+)
 from gateway.context import current_call
 from gateway.conversation.comparison import Comparison
 from gateway.conversation.conversations import Conversations
@@ -15,6 +22,7 @@ from gateway.conversation.hearing import Hearing, Spoken
 from gateway.conversation.planning import Conversation
 from gateway.conversation.sessions import LoggedTurn
 from gateway.conversation.turns import Facts, Reply, TurnEvent, Turns
+from gateway.documents.library import HandedOver, Quoted
 from gateway.model import Transcript
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
@@ -110,9 +118,21 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 response.comparison.CopyFrom(comparison_message(event))
             case Facts(facts):
                 response.facts.CopyFrom(facts_message(facts))
+            case Quoted() | HandedOver():
+                _add_service(response, event)
             case Reply(text):
                 response.reply = text
         return response
+
+
+def _add_service(response: search_pb2.ConverseResponse, event: Quoted | HandedOver) -> None:
+    """Put what the shop's documents say into a response, and note it in the call's log line."""
+    if isinstance(event, Quoted):
+        current_call().notes.update(quotes=len(event.passages))
+        response.answer.CopyFrom(answer_message(event))
+    else:
+        current_call().notes.update(handed_over=list(event.topics))
+        response.hand_over.CopyFrom(hand_over_message(event))
 
 
 async def _after(spoken: Spoken, events: AsyncIterator[TurnEvent]) -> AsyncIterator[Transcript | TurnEvent]:

@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
 from gateway.api.catalogue_servicer import CatalogueServicer
+from gateway.api.document_servicer import DocumentServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.entrance import open_crowding, open_saturation, server_options
 from gateway.assembly.lanes import open_lanes
@@ -20,6 +21,8 @@ from gateway.conversation.hearing import Hearing
 from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
+from gateway.documents.library import DocumentRules, Library
+from gateway.documents.shelving import Shelves
 from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
@@ -28,8 +31,15 @@ from gateway.indexing.writing import Writing
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
-from gateway.model import Deadline, FieldSummary, Weights
-from gateway.ports import Encoder, IndexAdministrator, Rewriter, Transcriber, VectorIndex
+from gateway.model import Deadline, Embedding, FieldSummary, Weights
+from gateway.ports import (
+    DocumentStore,
+    Encoder,
+    IndexAdministrator,
+    Rewriter,
+    Transcriber,
+    VectorIndex,
+)
 from gateway.readiness import (
     CATALOGUE_SERVICE,
     OVERALL,
@@ -73,6 +83,7 @@ class Dependencies:
     """The encoders of the index to come, which serve beside the others while it is built."""
     index: VectorIndex
     administrator: IndexAdministrator
+    documents: DocumentStore
     rewriter: Rewriter | None
     transcriber: Transcriber | None = None
     sessions: SessionStore
@@ -117,9 +128,8 @@ async def serving_gateway(
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = Metrics()
-    encoders = Encoders(dependencies.encoders)
+    encoders, summary = Encoders(dependencies.encoders), CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
-    summary = CatalogueSummary(dependencies.index)
     access = open_access(settings, metrics)
     saturation = open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
@@ -136,11 +146,13 @@ async def serving_gateway(
         settings=_retrieval_settings(settings),
     )
     catalogue = _catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics)
-    search = _search_servicer(settings, dependencies, retrieval=retrieval, metrics=metrics)
+    library = _library(settings, dependencies, retrieval, metrics)
+    search = _search_servicer(settings, dependencies, retrieval=retrieval, library=library, metrics=metrics)
+    documents = _document_servicer(settings, dependencies, paced, library)
     health = health_aio.HealthServicer()
     listeners = open_listeners(
         settings,
-        Servicers(search=search, catalogue=catalogue, health=health),
+        Servicers(search=search, catalogue=catalogue, documents=documents, health=health),
         access,
         edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
         options=server_options(settings),
@@ -150,16 +162,17 @@ async def serving_gateway(
     )
     await listeners.start()
     try:
-        interval_s, patience_s = settings.probe_interval_ms / 1e3, settings.probe_timeout_ms / 1e3
+        interval_s = settings.probe_interval_ms / 1e3
 
         async def learn() -> None:
             """Know the catalogue before it is asked for: a search waits for a description only shortly."""
-            await retrieval.catalogue(Deadline.after(patience_s))
+            await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
 
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
                 repeated("learn", learn, interval_s=interval_s),
+                repeated("documents", library.refresh, interval_s=interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
                 health_endpoint(settings.health_listen, health),
@@ -236,8 +249,33 @@ def _catalogue_servicer(
     )
 
 
+def _library(
+    settings: Settings, dependencies: Dependencies, retrieval: Retrieval, metrics: Metrics
+) -> Library:
+    async def embed(words: str, deadline: Deadline) -> tuple[str, Embedding]:
+        manifest, (embedding,) = await retrieval.embed_texts([words], deadline)
+        return manifest, embedding
+
+    rules = DocumentRules(least=settings.documents_least, share=settings.documents_similarity_share)
+    return Library(dependencies.documents, rules, embed, metrics)
+
+
+def _document_servicer(
+    settings: Settings, dependencies: Dependencies, paced: Callable[[Encoder], Encoder], library: Library
+) -> DocumentServicer:
+    encoders = Encoders([paced(encoder) for encoder in dependencies.encoders])
+    return DocumentServicer(
+        Shelves(dependencies.documents, encoders, library), margin_s=settings.deadline_margin_ms / 1e3
+    )
+
+
 def _search_servicer(
-    settings: Settings, dependencies: Dependencies, *, retrieval: Retrieval, metrics: Metrics
+    settings: Settings,
+    dependencies: Dependencies,
+    *,
+    retrieval: Retrieval,
+    library: Library,
+    metrics: Metrics,
 ) -> SearchServicer:
     async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
         catalogue = await retrieval.catalogue(deadline)
@@ -271,6 +309,7 @@ def _search_servicer(
                 "converse", settings.converse_budget_ms, settings.converse_budget_floor_ms
             ),
             history=history,
+            library=library,
             metrics=metrics,
             head_start_s=settings.rewrite_head_start_ms / 1e3,
         )

@@ -56,6 +56,11 @@ async def facts_about(
     return tuple(facts[: limits.MAX_FACTS])
 
 
+def names_a_value(words: str, schema: Schema, fields: Sequence[FieldSummary]) -> bool:
+    """Return whether the words hold a keyword of the catalogue."""
+    return next(_named_values(fold(words), schema, fields), None) is not None
+
+
 async def _holders(owner: Field, count: Callable[[Filter], Awaitable[int]]) -> int:
     """Count the products for which a boolean is true; of other fields the values tell enough."""
     return await count(Equals(owner.name, value=True)) if owner.kind is Kind.BOOLEAN and owner.filter else 0

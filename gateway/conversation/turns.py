@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.background import running
-from gateway.conversation.catalogue_qa import Fact, facts_about
+from gateway.conversation.catalogue_qa import Fact, facts_about, names_a_value
 from gateway.conversation.comparison import Comparison, compare
 from gateway.conversation.exclusions import exclusions
 from gateway.conversation.history import PART as HISTORY
 from gateway.conversation.history import History
 from gateway.conversation.planning import Conversation, as_given, plan, referred_picture
+from gateway.documents.library import HandedOver, Library, Quoted
 from gateway.errors import SearchError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Intent
@@ -53,7 +54,10 @@ class Facts:
     facts: tuple[Fact, ...]
 
 
-TurnEvent = Understanding | SearchResult | Comparison | Facts | Reply
+_SERVICE = Understanding(route=Route.CHAT, source="documents", intent=Intent.CONSULT)
+"""How a turn is read that asks about the shop's service."""
+
+TurnEvent = Understanding | SearchResult | Comparison | Facts | Quoted | HandedOver | Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,7 @@ class TurnDependencies:
     search_rewriting: Rewriting
     turn_rewriting: Rewriting
     history: History
+    library: Library
     metrics: Metrics
     head_start_s: float
     """Wait for the rewriter before the turn is searched as it stands, in seconds."""
@@ -106,7 +111,17 @@ class Turns:
             return await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
 
     async def turn(self, query: Query, before: Conversation, deadline: Deadline) -> AsyncIterator[TurnEvent]:
-        """Answer a turn after what came before it."""
+        """Answer a turn after what came before it.
+
+        What asks about the shop's service is answered by its documents, or handed over, and nothing is searched.
+        """
+        if (served := await self._served(query, deadline)) is not None:
+            outcome = "quoted" if isinstance(served, Quoted) else "handed_over"
+            self._with.metrics.service_questions.labels(outcome).inc()
+            yield _SERVICE
+            yield served
+            yield Reply(served.reply)
+            return
         schema = await self._with.retrieval.schema(deadline)
         as_it_stands = _without_exclusions(query, before, None, schema)
         async with AsyncExitStack() as beside:
@@ -127,6 +142,17 @@ class Turns:
             else:
                 yield await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
             yield Reply(reading.understanding.reply)
+
+    async def _served(self, query: Query, deadline: Deadline) -> Quoted | HandedOver | None:
+        """Return what the shop's documents say to a turn; None where it does not ask about the service."""
+        if query.image:
+            return None
+
+        async def names_products() -> bool:
+            catalogue = await self._with.retrieval.catalogue(deadline)
+            return names_a_value(query.text, catalogue.schema, catalogue.fields)
+
+        return await self._with.library.consider(query.text, query.locale, names_products, deadline)
 
     async def _read_beside(
         self,

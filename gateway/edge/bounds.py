@@ -61,6 +61,11 @@ BOUNDS: Mapping[str, Bounds] = {
     "vitrine.v1.DeleteProductsRequest": Bounds(
         rest=limits.MAX_DELETE_BYTES, counted=limits.MAX_DELETED + limits.MAX_WIRE_FIELDS
     ),
+    "vitrine.v1.ReplaceDocumentsRequest": Bounds(
+        rest=limits.MAX_SMALL_BYTES, named={"documents": limits.MAX_DOCUMENTS_MESSAGE_BYTES}
+    ),
+    "vitrine.v1.RemoveDocumentsRequest": Bounds(rest=limits.MAX_WORDS_BYTES),
+    "vitrine.v1.ListDocumentsRequest": _NAMED_ONCE,
     "vitrine.v1.GetProductRequest": _NAMED_ONCE,
     "vitrine.v1.DescribeRequest": _NAMED_ONCE,
     "vitrine.v1.RestoreIndexRequest": _NAMED_ONCE,

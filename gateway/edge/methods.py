@@ -39,6 +39,9 @@ NEEDS: Mapping[str, Needs] = {
     ),
     "vitrine.v1.CatalogueService.DeleteProducts": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
     "vitrine.v1.CatalogueService.ListIndexes": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
+    "vitrine.v1.DocumentService.ReplaceDocuments": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
+    "vitrine.v1.DocumentService.RemoveDocuments": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
+    "vitrine.v1.DocumentService.ListDocuments": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
     "vitrine.v1.CatalogueService.RestoreIndex": Needs(scopes=frozenset({Scope.ADMIN}), writes=True),
 }
 """By the methods' full names."""

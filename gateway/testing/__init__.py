@@ -7,6 +7,7 @@ async with serving(products=[product("p1", "red dress")]) as gateway:
 
 from gateway.testing.calls import refused_field, send_products, until
 from gateway.testing.collections import FakeBuild, FakeCollection
+from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import MANIFEST, FakeEncoder, embed_picture, embed_words
 from gateway.testing.hearing import FakeTranscriber, recording
 from gateway.testing.index import FakeIndex
@@ -18,6 +19,7 @@ __all__ = [
     "PATIENT",
     "FakeBuild",
     "FakeCollection",
+    "FakeDocuments",
     "FakeEncoder",
     "FakeIndex",
     "FakeRewriter",

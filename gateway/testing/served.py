@@ -15,6 +15,7 @@ from gateway.metrics import Metrics
 from gateway.model import StoredProduct
 from gateway.ports import Rewriter, RewriterUnavailable, Transcriber
 from gateway.settings import Settings
+from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import FakeEncoder
 from gateway.testing.index import FakeIndex
 from vitrine.process.tracing import UNTRACED, Tracer
@@ -76,6 +77,7 @@ async def serving(
     rewriter: Rewriter | None = None,
     transcriber: Transcriber | None = None,
     sessions: SessionStore | None = None,
+    documents: FakeDocuments | None = None,
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
 ) -> AsyncIterator[ServedGateway]:
@@ -90,6 +92,7 @@ async def serving(
         next_encoder=next_encoder,
         index=index,
         administrator=index,
+        documents=documents or FakeDocuments(),
         rewriter=rewriter,
         transcriber=transcriber,
         sessions=sessions or memory_sessions(settings),

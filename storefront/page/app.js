@@ -115,6 +115,10 @@ async function follow(turn, signal) {
       scrollTo({ top: 0 });
     } else if (event.comparison) {
       turn.view.compared(known, event.comparison);
+    } else if (event.answer) {
+      turn.view.quoted(event.answer.quotes);
+    } else if (event.hand_over) {
+      turn.view.quoted(event.hand_over.contact ? [event.hand_over.contact] : []);
     } else if (event.facts) {
       turn.view.informed(known, event.facts.facts);
     } else if (event.reply) {

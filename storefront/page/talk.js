@@ -56,6 +56,16 @@ export class TurnView {
     this.scroll();
   }
 
+  /** Shows what the shop's documents say, each passage with its source. */
+  quoted(quotes) {
+    const passages = quotes.map(({ document, title, heading, text }) => {
+      const source = heading && heading !== title ? `${title}, “${heading}”` : title;
+      return element("figure", { class: "quote" }, element("blockquote", {}, text), element("figcaption", { title: document }, source));
+    });
+    this.node.append(...passages);
+    this.scroll();
+  }
+
   /** Shows the reply, and a way back to the products. */
   answered({ reply, hits, onShow }) {
     this.reading.classList.remove("busy");

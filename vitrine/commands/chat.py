@@ -26,7 +26,7 @@ from vitrine.commands.tables import (
     hits_table,
     printable,
 )
-from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchResponse
+from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, Quote, SearchResponse
 
 _MORE = 'there are more: say "show me more"'
 
@@ -194,6 +194,8 @@ def _show(out: Console, event: ConverseResponse) -> None:
                 out.print(Text(describe_fact(fact)))
         case "reply":
             out.print(Text(printable(event.reply)))
+        case _:
+            _show_quotes(out, event)
 
 
 def _show_result(out: Console, result: SearchResponse) -> None:
@@ -205,6 +207,19 @@ def _show_result(out: Console, result: SearchResponse) -> None:
         out.print(Text(line, style="yellow"))
     if result.more:
         out.print(Text(_MORE, style="dim"))
+
+
+def _show_quotes(out: Console, event: ConverseResponse) -> None:
+    for quote in _quotes(event):
+        out.print(Text(printable(f"{quote.document}: {quote.heading}"), style="bold"))
+        out.print(Text(printable(quote.text)))
+
+
+def _quotes(event: ConverseResponse) -> list[Quote]:
+    """Return the passages of the shop's documents that an event quotes."""
+    if event.HasField("hand_over"):
+        return [event.hand_over.contact] if event.hand_over.HasField("contact") else []
+    return list(event.answer.quotes)
 
 
 def _show_json(event: ConverseResponse) -> None:

@@ -145,3 +145,23 @@ MAX_CATALOGUE_SOURCE_LENGTH = 256
 """Characters of the name of a stream of products."""
 MAX_INDEX_NAME_LENGTH = 255
 """Characters of the name of an index."""
+
+# The shop's documents
+MAX_DOCUMENTS = 64
+"""Documents of a shop."""
+MAX_DOCUMENT_NAME_LENGTH = 200
+"""Characters of a document's name."""
+MAX_DOCUMENT_BYTES = 100_000
+"""Bytes of one document."""
+MAX_DOCUMENTS_BYTES = 1_000_000
+"""Bytes of all documents together."""
+MAX_DOCUMENTS_MESSAGE_BYTES = 1_100_000
+"""Bytes of all documents as they are sent, with their names."""
+MAX_PASSAGES = 1_000
+"""Passages that all documents may be cut into."""
+MAX_PASSAGE_LENGTH = 1_200
+"""Characters of a passage; a longer text under one heading is cut into several."""
+MAX_HEADING_LENGTH = 200
+"""Characters of a heading that are kept."""
+MAX_QUOTED = 2
+"""Passages that one answer quotes."""

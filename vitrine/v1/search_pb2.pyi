@@ -676,6 +676,8 @@ class ConverseResponse(_message.Message):
     REPLY_FIELD_NUMBER: _builtins.int
     COMPARISON_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    HAND_OVER_FIELD_NUMBER: _builtins.int
     HEARD_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty where the caller sent a history, or no session could begin."""
@@ -698,6 +700,14 @@ class ConverseResponse(_message.Message):
         """Instead of hits, where the turn asks about the catalogue: what the index knows of it."""
 
     @_builtins.property
+    def answer(self) -> Global___DocumentAnswer:
+        """Instead of hits, where the turn asks about the shop's service: what the shop's documents say."""
+
+    @_builtins.property
+    def hand_over(self) -> Global___HandOver:
+        """Instead of hits, where it asks about the service and no document answers: a person should."""
+
+    @_builtins.property
     def heard(self) -> Global___Transcript:
         """Before all else, where the turn was spoken: what was heard."""
 
@@ -710,17 +720,110 @@ class ConverseResponse(_message.Message):
         reply: _builtins.str = ...,
         comparison: Global___Comparison | None = ...,
         facts: Global___Facts | None = ...,
+        answer: Global___DocumentAnswer | None = ...,
+        hand_over: Global___HandOver | None = ...,
         heard: Global___Transcript | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "event", b"event", "facts", b"facts", "heard", b"heard", "reply", b"reply", "result", b"result", "understood", b"understood"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "comparison", b"comparison", "event", b"event", "facts", b"facts", "hand_over", b"hand_over", "heard", b"heard", "reply", b"reply", "result", b"result", "understood", b"understood"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "event", b"event", "facts", b"facts", "heard", b"heard", "reply", b"reply", "result", b"result", "session_id", b"session_id", "understood", b"understood"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "comparison", b"comparison", "event", b"event", "facts", b"facts", "hand_over", b"hand_over", "heard", b"heard", "reply", b"reply", "result", b"result", "session_id", b"session_id", "understood", b"understood"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["understood", "result", "reply", "comparison", "facts", "heard"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["understood", "result", "reply", "comparison", "facts", "answer", "hand_over", "heard"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___ConverseResponse: _TypeAlias = ConverseResponse  # noqa: Y015
+
+@_typing.final
+class DocumentAnswer(_message.Message):
+    """What the shop's documents say, in their own words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quotes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quote]:
+        """1 or 2, the best first."""
+
+    def __init__(
+        self,
+        *,
+        quotes: _abc.Iterable[Global___Quote] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quotes", b"quotes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentAnswer: _TypeAlias = DocumentAnswer  # noqa: Y015
+
+@_typing.final
+class Quote(_message.Message):
+    """A passage of a document: plain text, to be shown as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    HEADING_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    document: _builtins.str
+    """The document's name, such as "returns.md"."""
+    title: _builtins.str
+    """The document's own title."""
+    heading: _builtins.str
+    """The heading over the passage."""
+    text: _builtins.str
+    score: _builtins.float
+    """How much of the question it covers, from 0 to 1 by its words."""
+    def __init__(
+        self,
+        *,
+        document: _builtins.str = ...,
+        title: _builtins.str = ...,
+        heading: _builtins.str = ...,
+        text: _builtins.str = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "heading", b"heading", "score", b"score", "text", b"text", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quote: _TypeAlias = Quote  # noqa: Y015
+
+@_typing.final
+class HandOver(_message.Message):
+    """A question that nobody here can answer truly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPICS_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it is about, such as "shipping", by the gateway's names of topics."""
+
+    @_builtins.property
+    def contact(self) -> Global___Quote:
+        """What the shop's documents say of how to reach a person; absent where they say nothing of it."""
+
+    def __init__(
+        self,
+        *,
+        topics: _abc.Iterable[_builtins.str] | None = ...,
+        contact: Global___Quote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "topics", b"topics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOver: _TypeAlias = HandOver  # noqa: Y015
 
 @_typing.final
 class Comparison(_message.Message):

@@ -19,6 +19,7 @@ from gateway.adapters.milvus.administration import MilvusAdministrator
 from gateway.adapters.milvus.collections import MilvusCollections
 from gateway.adapters.milvus.connection import MilvusConnection, connect, within
 from gateway.adapters.milvus.counts import Counts, State
+from gateway.adapters.milvus.documents import MilvusDocuments
 from gateway.adapters.milvus.expression import conjunction, filter_expression, words_expression
 from gateway.adapters.milvus.layout import Layout
 from gateway.adapters.milvus.lease import LEASE_S
@@ -71,7 +72,13 @@ async def open_milvus(
     """
     async with connect(uri, token=token, tls=tls, max_concurrency=max_concurrency) as connection:
         collections = MilvusCollections(connection, prefix=name, lease_s=lease_s)
-        index = MilvusIndex(connection, collections, write_timeout_s=write_timeout_s, max_pool=max_pool)
+        index = MilvusIndex(
+            connection,
+            collections,
+            documents=MilvusDocuments(connection, prefix=name, lease_s=lease_s),
+            write_timeout_s=write_timeout_s,
+            max_pool=max_pool,
+        )
         try:
             yield index
         finally:
@@ -86,10 +93,13 @@ class MilvusIndex(MilvusAdministrator):
         connection: MilvusConnection,
         collections: MilvusCollections,
         *,
+        documents: MilvusDocuments,
         write_timeout_s: float,
         max_pool: int = MAX_POOL,
     ) -> None:
         super().__init__(connection, collections, timeout_s=write_timeout_s)
+        self.documents = documents
+        """The shop's documents, which lie beside the index."""
         self._max_pool = max_pool
         self._layout: Layout | None = None
         self._layout_read_at = float("-inf")
