@@ -94,6 +94,7 @@ async def _gateway(milvus: MilvusLite, encoder: FakeEncoder | None = None) -> As
             encoder=encoder,
             index=index,
             administrator=index,
+            documents=index.documents,
             rewriter=None,
             sessions=memory_sessions(settings),
         )

@@ -88,6 +88,7 @@ async def _gateway(uri: str, lease_s: float) -> AsyncIterator[Stub]:
             encoder=FakeEncoder(),
             index=index,
             administrator=index,
+            documents=index.documents,
             rewriter=None,
             sessions=memory_sessions(settings),
         )
