@@ -69,7 +69,7 @@ def names_pattern(names: Mapping[str, object]) -> re.Pattern[str]:
     """Return the pattern of any of the names, the longest first; one of Latin script is a whole word."""
     longest_first = sorted(names, key=lambda name: (-len(name), name))
     latin = "|".join(re.escape(name) for name in longest_first if not CJK.search(name))
-    other = "|".join(re.escape(name) for name in longest_first if CJK.search(name))
+    other = "|".join(_unspaced(name) for name in longest_first if CJK.search(name))
     return re.compile(rf"(?<!\w)(?:{latin or '(?!)'})(?!\w)|(?:{other or '(?!)'})")
 
 
@@ -83,3 +83,9 @@ def _phrasings() -> tuple[_Phrasing, ...]:
             pattern = rf"(?<!\w)(?:{said})(?!\w)" if language.spaced else f"(?:{said})"
             found.append(_Phrasing(re.compile(pattern), entry["means"], entry.get("known", False)))
     return tuple(found)
+
+
+def _unspaced(name: str) -> str:
+    """Return the pattern of a name whose script joins words; one Korean syllable is one only where a word begins."""
+    alone = re.fullmatch("[가-힣]", name)
+    return f"(?<![가-힣]){name}" if alone else re.escape(name)

@@ -7,6 +7,7 @@ import pytest
 from rewriter.engines.rules.decide import decide
 from rewriter.nlu.bounds import Interval
 from rewriter.nlu.lexicon import build_lexicon
+from rewriter.nlu.phrasings import names_pattern
 from rewriter.nlu.prices import take_price
 from rewriter.nlu.words import fold
 from rewriter.quality.turns import Expected
@@ -76,3 +77,11 @@ def test_budgets_are_read_and_other_numbers_are_no_prices(text: str, price: Inte
     assert found == price
     if price is None:
         assert " ".join(left.split()) == text
+
+
+def test_one_korean_syllable_is_a_word_only_where_one_begins() -> None:
+    """A mirror (거울) is no wool (울); a longer name may follow another within a word."""
+    pattern = names_pattern({"울": "wool", "가죽": "leather"})
+    assert pattern.findall("거울") == []
+    assert pattern.findall("울로 된 코트") == ["울"]
+    assert pattern.findall("검은가죽 가방") == ["가죽"]
