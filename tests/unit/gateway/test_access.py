@@ -307,11 +307,13 @@ async def test_every_log_line_of_a_call_names_its_caller(
     caplog.set_level(logging.INFO, logger="gateway")
     await search(asked, metadata=shows("shop"))
     await refused(search(asked))
+    calls = "vitrine_gateway_caller_requests_total"
+    value = asked.metrics.registry.get_sample_value
+    await until(lambda: value(calls, {"caller": "", "code": "UNAUTHENTICATED"}) == 1)  # told after the answer
+    assert value(calls, {"caller": "shop", "code": "OK"}) == 1
+    await until(lambda: len([line for line in lines if line["event"] == "call"]) == 2)
     assert [line["caller"] for line in lines if line["event"] == "call"] == ["shop", ""]
     assert TOKENS["shop"] not in json.dumps(lines)
-    value = asked.metrics.registry.get_sample_value
-    assert value("vitrine_gateway_caller_requests_total", {"caller": "shop", "code": "OK"}) == 1
-    assert value("vitrine_gateway_caller_requests_total", {"caller": "", "code": "UNAUTHENTICATED"}) == 1
 
 
 async def test_where_nobody_is_asked_everything_is_as_before() -> None:
