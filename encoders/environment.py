@@ -8,12 +8,14 @@ from pathlib import Path
 
 import torch
 
+from vitrine.process.machine import cpu_model
+
 
 def describe_environment() -> dict[str, str | int]:
     """Return processor, cores, GPU, versions and commit."""
     return {
         "commit": _commit(),
-        "processor": _processor(),
+        "processor": cpu_model(),
         "cores": os.cpu_count() or 1,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
         "python": platform.python_version(),
@@ -21,15 +23,6 @@ def describe_environment() -> dict[str, str | int]:
         "numpy": version("numpy"),
         "pillow": version("pillow"),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
 
 
 def _commit() -> str:

@@ -240,8 +240,8 @@ class IndexAdministrator(Protocol):
         ...
 
 
-class DocumentStore(Protocol):
-    """Keeps the shop's documents as one set, which is exchanged as a whole."""
+class DocumentReader(Protocol):
+    """Holds the shop's documents as one set."""
 
     async def digest(self, *, timeout_s: float) -> str:
         """Return the digest of the set in use; empty where there is none. Cheap: asked every few seconds."""
@@ -250,6 +250,10 @@ class DocumentStore(Protocol):
     async def read(self, *, timeout_s: float) -> DocumentSet:
         """Return the set in use with the embeddings of its passages; the passages of one set, never of two."""
         ...
+
+
+class DocumentStore(DocumentReader, Protocol):
+    """Keeps the set, which is exchanged as a whole."""
 
     async def replace(self, documents: DocumentSet, *, before: str, timeout_s: float) -> None:
         """Put a set in the place of the one in use, whose digest is `before`; durable when this returns.

@@ -15,7 +15,7 @@ from gateway.errors import SearchError
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline, DocumentSet, Embedding
-from gateway.ports import DocumentStore
+from gateway.ports import DocumentReader
 from vitrine.domain import limits
 
 CLOSE = 0.05
@@ -74,7 +74,7 @@ class Library:
     """Answers questions about the shop's service from its documents."""
 
     def __init__(
-        self, store: DocumentStore, rules: DocumentRules, embed: EmbedWords, metrics: Metrics
+        self, store: DocumentReader, rules: DocumentRules, embed: EmbedWords, metrics: Metrics
     ) -> None:
         self._store = store
         self._rules = rules

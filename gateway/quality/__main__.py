@@ -15,14 +15,15 @@ from gateway.quality.documents import (
     read_questions,
     summary,
 )
-from gateway.quality.environment import describe_environment
 from gateway.settings import Settings
+from vitrine.process.machine import describe_machine
 
 _RESULT = Path("benchmarks/results/documents.json")
 _FOLDER = Path("catalogue/documents")
 _SHARES = (0.0, 0.1, 0.3, 1.0)
 _LEAST = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 _HALVES = ("tune", "test")
+_PACKAGES = ("numpy", "markdown-it-py", "pymilvus", "grpcio")
 
 
 @click.command()
@@ -61,7 +62,11 @@ async def _measure(triton: str, folder: Path, encoders: str) -> dict[str, Any]:
         "share": served.documents_similarity_share,
     }
     results = {half: await _half(half, measurement) for half, measurement in measurements.items()}
-    return {"environment": describe_environment() | {"begun": begun}, "params": params, "results": results}
+    return {
+        "environment": describe_machine(_PACKAGES) | {"begun": begun},
+        "params": params,
+        "results": results,
+    }
 
 
 async def _half(half: str, measurement: Measurement) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class HeldDocuments:
-    """A store of one set, which is never exchanged."""
+    """One set, which is never exchanged."""
 
     held: DocumentSet
 
@@ -62,10 +62,6 @@ class HeldDocuments:
         """Return the set."""
         del timeout_s
         return self.held
-
-    async def replace(self, documents: DocumentSet, *, before: str, timeout_s: float) -> None:
-        """Refuse: what is measured stays as it is."""
-        raise NotImplementedError
 
 
 def read_questions(path: Path = QUESTIONS) -> list[Asked]:

@@ -3,26 +3,35 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("numpy", "markdown-it-py", "pymilvus", "grpcio")
 _GIT_TIMEOUT_S = 10
 
 
-def describe_environment() -> dict[str, Any]:
-    """Return the commit, the machine with its load just now, and the versions of what took part."""
+def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
+    """Return the commit, the machine with its load just now, and the versions of those packages that are there."""
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load_average_1_min": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": dict(filter(None, map(_version, _PACKAGES))),
+        "packages": dict(filter(None, map(_version, packages))),
     }
+
+
+def cpu_model() -> str:
+    """Return the processor's name."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def _version(package: str) -> tuple[str, str] | None:
@@ -30,13 +39,6 @@ def _version(package: str) -> tuple[str, str] | None:
         return package, version(package)
     except PackageNotFoundError:
         return None
-
-
-def _cpu_model() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def _git(*arguments: str) -> str:
