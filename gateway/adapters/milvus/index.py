@@ -249,11 +249,16 @@ class MilvusIndex(MilvusAdministrator):
             return await ask(reading(moved))
 
     async def _current_layout(self, deadline: Deadline) -> Layout:
+        if (known := self._fresh_layout()) is not None:
+            return known
         async with within(deadline.remaining_s()), self._layout_lock:
-            if self._layout is None or time.monotonic() - self._layout_read_at >= POINTER_TTL_S:
-                self._layout = await self._read_layout(deadline)
+            if (known := self._fresh_layout()) is None:
+                known = self._layout = await self._read_layout(deadline)
                 self._layout_read_at = time.monotonic()
-            return self._layout
+            return known
+
+    def _fresh_layout(self) -> Layout | None:
+        return self._layout if time.monotonic() - self._layout_read_at < POINTER_TTL_S else None
 
     async def _read_layout(self, deadline: Deadline) -> Layout:
         known = self._layout

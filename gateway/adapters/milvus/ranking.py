@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.adapters.milvus.layout import DOCUMENT, ID, VECTOR
+from gateway.adapters.milvus.found import Found
+from gateway.adapters.milvus.layout import DOCUMENT, VECTOR
 from gateway.adapters.milvus.reading import Reading
-from gateway.adapters.milvus.rows import read_key, row_key, take_vectors, to_product
+from gateway.adapters.milvus.rows import read_key, row_key, to_product
 from gateway.model import Embedding, Hit, Weights
 
 MAX_ROWS = 16_384
@@ -79,6 +80,19 @@ class Ranking:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scores:
+    """Of rows, (n,) each."""
+
+    image: NDArray[np.float64]
+    text: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
+_Place = tuple[float, str, int, int]
+"""What orders rows: the score, negated, the product's id, the number of the picture; and which of the rows it is."""
+
+
 async def rank(
     reading: Reading,
     query: Query,
@@ -100,15 +114,17 @@ async def rank(
         found = await reading.search(
             query.vector, expression=expression, rows=asked, columns=[*wanted, *first]
         )
-        vectors = take_vectors(
-            found
-        )  # first: pymilvus decodes what it still holds as soon as a hit is looked at
-        rows = {hit[ID]: rows.get(hit[ID], hit["entity"]) for hit in found}
-        candidates, lowest = _grouped(found, vectors, query, rows)
+        rows = {key: rows.get(key, row) for key, row in zip(found.keys, found.rows, strict=True)}
+        scored = _scored(found.vectors, query)
+        best = _best_rows(found.keys, scored.total)
         exhausted = len(found) < asked
-        cut = candidates[limit - 1].score if len(candidates) >= limit else float("-inf")
+        cut = -best[limit - 1][0] if len(best) >= limit else float("-inf")
+        lowest = float(scored.total.min()) if len(found) else float("-inf")
         if exhausted or cut > lowest + query.uncertainty or asked == MAX_ROWS:
-            return Ranking(candidates=candidates[:limit], complete=exhausted and len(candidates) <= limit)
+            return Ranking(
+                candidates=[_candidate(place, found, scored, rows) for place in best[:limit]],
+                complete=exhausted and len(best) <= limit,
+            )
         asked = min(_GROWTH * asked, MAX_ROWS)
 
 
@@ -142,32 +158,39 @@ def _hit(candidate: Candidate, row: Mapping[str, Any]) -> Hit:
     )
 
 
-def _grouped(
-    found: Any, vectors: Embedding, query: Query, rows: Mapping[str, Mapping[str, Any]]
-) -> tuple[list[Candidate], float]:
-    """Return the products of the rows in order, each by its best picture, and the lowest score of a row."""
-    if not found:
-        return [], float("-inf")
+def _scored(vectors: Embedding, query: Query) -> _Scores:
+    """Return the scores of the rows."""
     half = vectors.shape[1] // 2
-    images = _products(vectors[:, :half], query.image)
-    texts = _products(vectors[:, half:], query.text)
-    scores = query.weights.text * texts + query.weights.image * images
-    best: dict[str, Candidate] = {}
-    for i, hit in enumerate(found):
-        product_id, part = read_key(hit[ID])
-        candidate = Candidate(
-            product_id=product_id,
-            part=part,
-            score=round(float(scores[i]), _DECIMALS),
-            image_score=float(images[i]),
-            text_score=float(texts[i]),
-            vector=vectors[i],
-            row=rows[hit[ID]],
-        )
+    images = _products(vectors[:, :half], query.image[:half])
+    texts = _products(vectors[:, half:], query.text[:half])
+    return _Scores(image=images, text=texts, total=query.weights.text * texts + query.weights.image * images)
+
+
+def _best_rows(keys: Sequence[str], scores: NDArray[np.float64]) -> list[_Place]:
+    """Return the best row of each product, the best product first."""
+    best: dict[str, _Place] = {}
+    for i, (key, score) in enumerate(zip(keys, scores.tolist(), strict=True)):
+        product_id, part = read_key(key)
+        place = (-round(score, _DECIMALS), product_id, part, i)
         other = best.get(product_id)
-        if other is None or (candidate.score, -part) > (other.score, -other.part):
-            best[product_id] = candidate
-    return sorted(best.values(), key=lambda each: each.place), float(scores.min())
+        if other is None or place < other:
+            best[product_id] = place
+    return sorted(best.values())
+
+
+def _candidate(
+    place: _Place, found: Found, scored: _Scores, rows: Mapping[str, Mapping[str, Any]]
+) -> Candidate:
+    negated, product_id, part, i = place
+    return Candidate(
+        product_id=product_id,
+        part=part,
+        score=-negated,
+        image_score=float(scored.image[i]),
+        text_score=float(scored.text[i]),
+        vector=found.vectors[i],
+        row=rows[found.keys[i]],
+    )
 
 
 def _products(rows: Embedding, vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from gateway.adapters.milvus.connection import MilvusConnection
 from gateway.adapters.milvus.expression import conjunction
+from gateway.adapters.milvus.found import Found, take_found
 from gateway.adapters.milvus.layout import DOCUMENT, ID, PICTURES, PRODUCTS, VECTOR, Layout
 from gateway.adapters.milvus.rows import read_key, row_key, to_product, with_keys
 from gateway.model import Deadline, Embedding, StoredProduct
@@ -38,8 +39,8 @@ class Reading:
         )
         return list(rows)
 
-    async def search(self, vector: Embedding, *, expression: str, rows: int, columns: Sequence[str]) -> Any:
-        """Return the hits of the rows nearest to the vector, as pymilvus has them."""
+    async def search(self, vector: Embedding, *, expression: str, rows: int, columns: Sequence[str]) -> Found:
+        """Return the rows nearest to the vector, with those columns."""
         (found,) = await self.connection.call(
             "search",
             self.layout.collection,
@@ -52,7 +53,7 @@ class Reading:
             consistency_level=self.consistency,
             timeout_s=self.deadline.remaining_s(),
         )
-        return found
+        return take_found(found)
 
     async def count(self, expression: str = "") -> int:
         """Count the products that fulfil the expression."""

@@ -100,22 +100,6 @@ def to_product(
     )
 
 
-def take_vectors(hits: Any) -> Embedding:
-    """Take the vectors of a search's hits, both halves in a row each, out of what pymilvus would decode.
-
-    It would make a list of Python floats of each, and we an array of that: a hundred times the work. Packed floats
-    are the tail of their message as they are.
-    """
-    if not hits:
-        return np.empty((0, 0), np.float32)
-    (field,) = (field for field in hits.lazy_field_data if field.field_name == VECTOR)
-    hits.lazy_field_data.remove(field)
-    packed = field.vectors.float_vector
-    dim = field.vectors.dim
-    rows = np.frombuffer(packed.SerializeToString()[-4 * len(packed.data) :], "<f4")
-    return rows.reshape(-1, dim)
-
-
 def _document(stored: StoredProduct, *, pictures: int) -> dict[str, Any]:
     """Return the columns that make the product again."""
     product = stored.product

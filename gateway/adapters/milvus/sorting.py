@@ -89,8 +89,8 @@ class _NumberSearch:
         )
         keys = sorted(
             self._key(number)
-            for each in nearest
-            if isinstance(number := each["entity"][VALUES].get(self.owner.name), float)
+            for row in nearest.rows
+            if isinstance(number := row[VALUES].get(self.owner.name), float)
         )
         return [keys[min(self.limit, len(keys)) - 1], _before(keys[0])] if keys else []
 
