@@ -18,6 +18,7 @@ PIP := requirements/retry.sh $(BIN)/python -m pip
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 PROTOS := $(wildcard vitrine/v1/*.proto)
+RELEASED_API := vitrine/v1/released.binpb
 PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
 DOCUMENTS ?= catalogue/documents
@@ -35,6 +36,8 @@ MINUTES ?= 30
 CASES ?= 10000
 
 export ORT_DISABLE_TELEMETRY := 1
+# Every process of the stack and of the tests would compile its modules anew (images of containers set it).
+export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The page shows pictures of this folder and of no other.
 export STOREFRONT_PICTURES ?= $(abspath $(CATALOGUE))
@@ -142,7 +145,7 @@ search: $(VENV)/.serve ## Search: make search QUERY="red floral midi dress"
 ##@ Checking it
 
 unit: $(VENV)/.tools ## Quick unit tests, without a stack: make unit ROOMS=gateway
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not slow" $(ROOMS:%=tests/unit/%)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadgroup -m "not slow" $(ROOMS:%=tests/unit/%)
 
 lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	@$(BIN)/ruff check .
@@ -159,10 +162,8 @@ tensorrt-check: setup $(TENSORRT)/.ready ## Build every graph with NVIDIA's own 
 	@$(BIN)/python -m export tensorrt-check --out benchmarks/results/tensorrt-check.json
 	@$(BIN)/python -m benchmarks report
 
-breaking: $(VENV)/.tools ## Hold the protos against those of the last tag
-	@tag=$$(git describe --tags --abbrev=0 2>/dev/null); \
-	if [ -n "$$tag" ]; then echo "breaking: against $$tag"; $(BIN)/buf breaking --against ".git#tag=$$tag"; \
-	else echo "breaking: there is no tag yet, so the protos are held against none"; fi
+breaking: $(VENV)/.tools ## Hold the protos against those of the last release
+	@$(BIN)/buf breaking --against $(RELEASED_API)
 
 test: setup-test ## Lint and every test, on the real stack; ends with a summary
 	@$(BIN)/python tests/everything.py
@@ -203,6 +204,9 @@ proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I. \
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
+
+released-api: $(VENV)/.tools ## Take the protos as they are for the released ones: a step of a release
+	@$(BIN)/buf build --exclude-source-info -o $(RELEASED_API)
 
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
 	@cd requirements && for name in serve build test tensorrt; do ../$(LOCK) $$name.in -o $$name.txt; done
@@ -253,4 +257,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-test same-python demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto lock clean train train-small train-rewriter export bench quality quality-rewrite
+	format proto released-api lock clean train train-small train-rewriter export bench quality quality-rewrite

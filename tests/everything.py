@@ -70,17 +70,11 @@ def _tests(name: str, *command: str) -> Part:
 FIRST = (
     Part(name="lint", command=("make", "lint")),
     Part(name="breaking", command=("make", "breaking")),
+    # The longest ones first, and a file in one process (tests/conftest.py).
     _tests(
         "unit",
-        "-m",
-        "pytest",
-        "tests/unit",
-        "tests/fuzz",
-        "tests/chaos",
-        "-n",
-        "logical",
-        "--maxprocesses",
-        "4",
+        *("-m", "pytest", "tests/fuzz", "tests/chaos", "tests/unit"),
+        *("-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder"),
     ),
     # By module: an index is filled once, and not in every process.
     _tests(
