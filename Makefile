@@ -208,6 +208,11 @@ proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 released-api: $(VENV)/.tools ## Take the protos as they are for the released ones: a step of a release
 	@$(BIN)/buf build --exclude-source-info -o $(RELEASED_API)
 
+wheels: $(VENV)/.serve ## Build the wheels of the client and of the services into build/wheels
+	@rm -rf build/wheels build/lib build/bdist.*
+	@for project in . ./packaging/services; do \
+		$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w build/wheels $$project || exit 1; rm -rf build/lib; done
+
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
 	@cd requirements && for name in serve build test tensorrt; do ../$(LOCK) $$name.in -o $$name.txt; done
 	@cd requirements && for name in train speech; do ../$(LOCK) --no-deps $$name.in -o $$name.txt; done
@@ -257,4 +262,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-test same-python demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto released-api lock clean train train-small train-rewriter export bench quality quality-rewrite
+	format proto released-api wheels lock clean train train-small train-rewriter export bench quality quality-rewrite

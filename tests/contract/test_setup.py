@@ -1,5 +1,6 @@
 """Setting up ends well, or in one line that says the way out, whatever the machine lacks."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from stack.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 RETRY, SYSTEM, ENVIRONMENT, PYTHON = (
@@ -202,3 +206,24 @@ def test_what_serves_has_no_torch_and_what_trains_no_server() -> None:
     assert {"nvidia-pytriton", "milvus-lite", "pymilvus"} <= served - trained
     assert not {"torch", "transformers", "onnx", "skia-python"} & served
     assert {"transformers", "onnx", "skia-python"} <= trained
+
+
+def test_a_development_container_sets_itself_up() -> None:
+    """Its Python is one that setup takes, its command is the Makefile's, and the ports that it forwards are the stack's."""
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert container["postCreateCommand"] == "make setup"
+    assert container["image"].startswith("python:3.11-")
+    stack = Settings(state=Path("state"))
+    served = {int(address.rpartition(":")[2]) for address in (stack.gateway, stack.storefront)}
+    assert set(container["forwardPorts"]) == served == {int(port) for port in container["portsAttributes"]}
+
+
+def test_git_calls_the_makefile() -> None:
+    """What runs before a commit and a push is defined once, in the Makefile."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0][
+        "hooks"
+    ]
+    assert {hook["entry"]: hook["stages"] for hook in hooks} == {
+        "make format": ["pre-commit"],
+        "make lint": ["pre-push"],
+    }
