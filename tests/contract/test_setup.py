@@ -102,6 +102,16 @@ def test_another_python_is_refused_in_a_line(tmp_path: Path) -> None:
         assert "make PYTHON=" in line
 
 
+def test_what_does_not_run_on_a_python_is_said_before_it_is_installed(bare: Path, tmp_path: Path) -> None:
+    """On 3.13 the local Triton does not: a line says so to whoever sets up to serve, and to nobody else."""
+    newest = interpreter(tmp_path / "python3.13", "3.13")
+    (told,) = (
+        line for line in run(SYSTEM, newest, "serve", PATH=str(bare)).stderr.splitlines() if "Triton" in line
+    )
+    assert "those need 3.11 or 3.12" in told
+    assert "Triton" not in run(SYSTEM, newest, "train", PATH=str(bare)).stderr
+
+
 def test_the_first_python_that_runs_is_taken(bare: Path) -> None:
     """The one that CI tests before later ones; a shim without a version behind it is passed over, and 3.10 is none."""
     assert run(PYTHON, PATH=str(bare)).stdout == "python3.11\n"

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from stack import control
 from stack.cli import main
-from stack.settings import HANDED_OVER, Settings
+from stack.settings import HANDED_OVER, Settings, StackError
+from stack.triton_runtime import check_python
 
 
 def stack(*arguments: object) -> Result:
@@ -66,6 +67,16 @@ def test_taken_port_is_one_clear_line(
     )
 
 
+def test_a_python_that_triton_crashes_under_is_refused() -> None:
+    """The refusal names the last one that it runs on, and how to get an environment of it."""
+    for version in ((3, 11), (3, 12)):
+        check_python(version)
+    with pytest.raises(
+        StackError, match=r"Python 3\.12 at most, and this is 3\.13; the way out: make setup PYTHON"
+    ):
+        check_python((3, 13))
+
+
 def test_speech_that_is_not_installed_is_one_clear_line(
     tmp_path: Path, repository: Path, port_base: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +100,7 @@ def test_override_without_a_value_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_override_is_on_no_command_line(
-    tmp_path: Path, repository: Path, port_base: int, port_base: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, repository: Path, port_base: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`up` hands overrides to the supervisor in its environment, which takes them out of what services inherit."""
     started: dict[str, Any] = {}
