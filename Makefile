@@ -145,7 +145,7 @@ search: $(VENV)/.serve ## Search: make search QUERY="red floral midi dress"
 ##@ Checking it
 
 unit: $(VENV)/.tools ## Quick unit tests, without a stack: make unit ROOMS=gateway
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadgroup -m "not slow" $(ROOMS:%=tests/unit/%)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile -m "not slow" $(ROOMS:%=tests/unit/%)
 
 lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	@$(BIN)/ruff check .

@@ -67,16 +67,18 @@ def _tests(name: str, *command: str) -> Part:
     )
 
 
+SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4")
+
 FIRST = (
     Part(name="lint", command=("make", "lint")),
     Part(name="breaking", command=("make", "breaking")),
-    # The longest ones first, and a file in one process (tests/conftest.py).
+    # By file: a network is exported once, and not in every process. The rooms with torch come before the quick ones.
     _tests(
         "unit",
-        *("-m", "pytest", "tests/fuzz", "tests/chaos", "tests/unit"),
-        *("-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder"),
-        *("--cov", "--cov-report=", "--cov-fail-under=0"),
+        *("-m", "pytest", "tests/chaos", "tests/unit", *SIDE_BY_SIDE, "--dist", "loadfile"),
+        *("--no-loadscope-reorder", "--cov", "--cov-report=", "--cov-fail-under=0"),
     ),
+    _tests("fuzz", "-m", "pytest", "tests/fuzz", *SIDE_BY_SIDE),
     # By module: an index is filled once, and not in every process. What these two cover has a floor (pyproject.toml).
     _tests(
         "contract",
