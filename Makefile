@@ -209,9 +209,10 @@ released-api: $(VENV)/.tools ## Release the protos: `make breaking` compares wit
 	@$(BIN)/buf build --exclude-source-info -o $(RELEASED_API)
 
 wheels: $(VENV)/.serve ## Build the client's and the services' wheels
-	@rm -rf build/wheels build/lib build/bdist.*
-	@for project in . ./packaging/services; do \
-		$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w build/wheels $$project || exit 1; rm -rf build/lib; done
+	@rm -rf build/wheels
+	@for project in . ./wheels/services; do \
+		rm -rf $$project/build/lib $$project/build/bdist.*; \
+		$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w build/wheels $$project || exit 1; done
 
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
 	@cd requirements && for name in serve build test tensorrt; do ../$(LOCK) $$name.in -o $$name.txt; done

@@ -78,11 +78,13 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     tree, built = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheels")
     for name in ("pyproject.toml", "README.md", "Makefile"):
         shutil.copy(ROOT / name, tree)
-    for name in (*ROOMS, "packaging", "requirements"):
+    for name in (*ROOMS, "wheels", "requirements"):
         shutil.copytree(
-            ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors", "*.npz")
+            ROOT / name,
+            tree / name,
+            ignore=shutil.ignore_patterns("__pycache__", "build", "*.safetensors", "*.npz"),
         )
-    for project in (tree, tree / "packaging" / "services"):
+    for project in (tree, tree / "wheels" / "services"):
         pip(sys.executable, "wheel", "--no-deps", "--no-build-isolation", "-w", str(built), str(project))
     return {path.name.split("-")[0]: path for path in built.glob("*.whl")}
 
@@ -179,7 +181,9 @@ def test_the_version_is_the_same_wherever_it_stands() -> None:
     assert re.findall(r"^(?:appVersion|version): (\S+)$", chart, re.MULTILINE) == [VERSION, VERSION]
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "docker").glob("*.Dockerfile")]
     texts.append((ROOT / "helm/vitrine/README.md").read_text(encoding="utf-8"))
-    assert {tag for text in texts for tag in re.findall(r"(?:vitrine|REGISTRY)/[a-z]+:(\S+)", text)} == {VERSION}
+    assert {tag for text in texts for tag in re.findall(r"(?:vitrine|REGISTRY)/[a-z]+:(\S+)", text)} == {
+        VERSION
+    }
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     heads = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
     assert heads[0] == "Unreleased"
