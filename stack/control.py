@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stack import logs, record, status
+from stack import logs, record, status, triton_runtime
 from stack.processes import Identity, identify, is_alive, marked, send, unlink_shared_memory
 from stack.record import Phase, ServiceRecord, StackRecord, State
 from stack.services import ROOT, ports, services
@@ -107,7 +107,7 @@ def clear_the_way(settings: Settings) -> None:
     """End what an earlier supervisor left, and check that the stack can start.
 
     Raises:
-        StackError: the models are missing, or a port is taken; names the way out.
+        StackError: the models are missing, a port is taken, or Triton cannot run here; names the way out.
     """
     _sweep(settings)
     if not (settings.repository / EMBED_TEXT.name).is_dir():
@@ -121,6 +121,7 @@ def clear_the_way(settings: Settings) -> None:
             raise StackError(
                 f"port {address.rpartition(':')[2]} ({use}) is in use; the way out: --port-base N, or free it"
             )
+    triton_runtime.check_python()
 
 
 def _missing(modules: tuple[str, ...], settings: Settings) -> str:

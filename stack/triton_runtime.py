@@ -22,6 +22,24 @@ CLOSED_PROTOCOLS = "shared-memory,model-repository,statistics,trace,logging"
 """What no client needs; inference, health, metadata and model configuration stay open."""
 
 
+LAST_PYTHON = (3, 12)
+"""Of Triton's Python backend: its stubs read tensors at the wrong places under numpy 2, and numpy 1 ends with it."""
+
+
+def check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
+    """Refuse an interpreter that the Python backend would crash under.
+
+    Raises:
+        StackError: it is too new; names the way out.
+    """
+    if version > LAST_PYTHON:
+        found, last = (".".join(map(str, each)) for each in (version, LAST_PYTHON))
+        raise StackError(
+            f"Triton's Python backend runs on Python {last} at most, and this is {found}; "
+            f"the way out: make setup PYTHON=python{last} VENV=.venv-{last}"
+        )
+
+
 def package() -> Path:
     """Return the folder of the wheel's package.
 

@@ -67,25 +67,23 @@ def _tests(name: str, *command: str) -> Part:
     )
 
 
+SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4")
+
 FIRST = (
     Part(name="lint", command=("make", "lint")),
     Part(name="breaking", command=("make", "breaking")),
+    # By file: a network is exported once, and not in every process. The rooms with torch come before the quick ones.
     _tests(
         "unit",
-        "-m",
-        "pytest",
-        "tests/unit",
-        "tests/fuzz",
-        "tests/chaos",
-        "-n",
-        "logical",
-        "--maxprocesses",
-        "4",
+        *("-m", "pytest", "tests/chaos", "tests/unit", *SIDE_BY_SIDE, "--dist", "loadfile"),
+        *("--no-loadscope-reorder", "--cov", "--cov-report=", "--cov-fail-under=0"),
     ),
-    # By module: an index is filled once, and not in every process.
+    _tests("fuzz", "-m", "pytest", "tests/fuzz", *SIDE_BY_SIDE),
+    # By module: an index is filled once, and not in every process. What these two cover has a floor (pyproject.toml).
     _tests(
         "contract",
         *("-m", "pytest", "tests/contract", "-m", "not milvus_server", "-n", "2", "--dist", "loadscope"),
+        *("--cov", "--cov-append", "--cov-report="),
     ),
     _tests("shared-stack", "-m", "pytest", "tests/integration", "-m", "not own_stack"),
 )

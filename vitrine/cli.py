@@ -54,7 +54,10 @@ def _load_plugin(plugin: EntryPoint) -> click.Command:
     try:
         return _load(plugin)
     except (ImportError, AttributeError, TypeError, SyntaxError) as error:
-        return _broken(plugin, f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and plugin.extras:
+            reason += f"; the way out: pip install 'vitrine-search[{','.join(plugin.extras)}]'"
+        return _broken(plugin, reason)
 
 
 def _broken(plugin: EntryPoint, reason: str) -> click.Command:

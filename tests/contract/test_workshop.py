@@ -1,4 +1,4 @@
-"""The tools that set up, check and report keep their promises."""
+"""What runs everything skips nothing in silence, and ends with what ran."""
 
 import importlib.util
 import os
@@ -12,8 +12,6 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RETRY = ROOT / "requirements" / "retry.sh"
-SYSTEM = ROOT / "requirements" / "system.sh"
 
 SKIPPING = """
 import pytest
@@ -45,74 +43,6 @@ def run(*command: object, **environment: str) -> "subprocess.CompletedProcess[st
         timeout=60,
         check=False,
     )
-
-
-@pytest.fixture
-def flaky(tmp_path: Path) -> Path:
-    """A download that succeeds when it is tried for the third time, and counts how often it was."""
-    path = tmp_path / "download"
-    path.write_text(
-        f'#!/bin/sh\necho tried >>"{tmp_path}/log"\n[ "$(wc -l <"{tmp_path}/log")" -ge 3 ] || exit 7\n'
-    )
-    path.chmod(0o755)
-    return path
-
-
-def test_a_download_is_tried_again(flaky: Path) -> None:
-    """What fails twice is tried a third time; each failure is told with the pause, which grows, and the command."""
-    result = run(RETRY, flaky, "package", RETRY_PAUSE_S="0")
-    assert result.returncode == 0
-    assert result.stderr.splitlines() == [
-        f"retry: attempt {attempt} of 4 failed (exit 7), again in 0 s: {flaky} package" for attempt in (1, 2)
-    ]
-
-
-def test_a_download_that_never_succeeds_ends_with_what_to_look_at() -> None:
-    """After four attempts the exit status is the command's, and the last line says what may help."""
-    result = run(RETRY, "sh", "-c", "exit 7", RETRY_PAUSE_S="0")
-    assert result.returncode == 7
-    assert len(result.stderr.splitlines()) == 5
-    assert "failed 4 times" in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("retry: is the network there?")
-
-
-def test_another_python_is_refused_in_a_line(tmp_path: Path) -> None:
-    """A Python that is not there, or of another version, is one line that names the way out."""
-    other = tmp_path / "python3.10"
-    other.write_text("#!/bin/sh\necho 3.10\n")
-    other.chmod(0o755)
-    for python, said in ((tmp_path / "none", "is not there"), (other, "is Python 3.10")):
-        result = run(SYSTEM, python)
-        assert result.returncode == 1
-        (line,) = result.stderr.splitlines()
-        assert said in line
-        assert "make PYTHON=" in line
-
-
-def test_missing_programs_are_one_command_where_nothing_may_be_installed(tmp_path: Path) -> None:
-    """On a machine with little more than Python, a plain user is told what to install, and only what is needed."""
-    for program in ("sh", "dirname", "id", "grep", "ldconfig"):
-        found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-        assert found
-        (tmp_path / program).symlink_to(found)
-    assert run(SYSTEM, sys.executable, PATH=str(tmp_path)).returncode == 0
-    result = run(SYSTEM, sys.executable, "test", PATH=str(tmp_path))
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].split("--no-install-recommends ")[1].split() == [
-        *(
-            "chromium",
-            "nodejs",
-            "redis-server",
-            "util-linux",
-            "iproute2",
-            "gcc",
-            "libc6-dev",
-            "git",
-            "espeak-ng",
-        ),
-        # These are files and no program: they are there or not, whatever the path.
-        *([] if Path("/usr/share/pocketsphinx/test/data").is_dir() else ["pocketsphinx-testdata"]),
-    ]
 
 
 @pytest.mark.parametrize(

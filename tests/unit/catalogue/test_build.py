@@ -13,7 +13,7 @@ from catalogue.build import BuildError, BuildSettings, build_catalogue
 from catalogue.grammar import BRANDS
 from catalogue.splits import make_splits
 
-SETTINGS = BuildSettings(products=20, seed=3)
+SETTINGS = BuildSettings(products=8, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 def test_products_name_pictures_that_are_there(built: Path) -> None:
     """Every row has a picture of 256 pixels, a brand, a price and its attributes."""
     rows = pq.read_table(built / "products.parquet").to_pylist()
-    assert len(rows) == 20
+    assert len(rows) == SETTINGS.products
     for row in rows:
         with Image.open(built / row["image"]) as picture:
             assert (picture.format, picture.size) == ("JPEG", (256, 256))

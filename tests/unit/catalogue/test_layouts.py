@@ -82,6 +82,7 @@ def test_what_is_built_in_this_layout_can_be_read(tmp_path: Path) -> None:
     assert all(isinstance(row, CatalogueProduct) and row.pictures for row in rows)
 
 
+@pytest.mark.slow
 def test_what_is_built_as_a_table_can_be_read(tmp_path: Path) -> None:
     """The drawn catalogue is a plain table of the fashion schema: fields, attributes and pictures are all there."""
     out = tmp_path / "built"

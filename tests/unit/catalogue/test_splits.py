@@ -75,7 +75,7 @@ def test_pictures_of_a_seen_caption_are_new() -> None:
 
 def test_equal_arguments_give_equal_sets() -> None:
     """The sets depend on nothing but the arguments."""
-    again = make_splits(seed=3, train_clusters=200, test_clusters=40, seen_clusters=10)
+    again = make_splits.__wrapped__(seed=3, train_clusters=200, test_clusters=40, seen_clusters=10)
     other = make_splits(seed=4, train_clusters=200, test_clusters=40, seen_clusters=10)
     assert again == SPLITS
     assert isinstance(other.train, Split)

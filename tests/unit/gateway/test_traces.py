@@ -173,6 +173,7 @@ def test_a_call_has_so_many_spans_and_no_more(collector: Any) -> None:
     assert len(named(collector, "batch")) == 512
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_trace_loads_nothing_that_would() -> None:
     """Without an endpoint no exporter is imported; what redis imports of OpenTelemetry is its own affair."""
     code = (

@@ -11,13 +11,29 @@ from click.testing import CliRunner, Result
 
 from stack import control
 from stack.cli import main
-from stack.settings import HANDED_OVER, Settings
-
-PORT_BASE = 27_700
+from stack.settings import HANDED_OVER, Settings, StackError
+from stack.triton_runtime import check_python
 
 
 def stack(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(each) for each in arguments])
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody on this machine has the port."""
+    with socket.socket() as tried:
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture
+def port_base() -> int:
+    """Where the ports of a stack are free; others may have theirs up on this machine."""
+    bases = range(20_000, 30_000, 100)
+    return next(base for base in bases if all(is_free(base + offset) for offset in range(40)))
 
 
 @pytest.fixture
@@ -37,24 +53,36 @@ def test_missing_models_are_one_clear_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("offset", "use"), [(0, "gateway"), (11, "triton grpc"), (20, "rewriter")])
-def test_taken_port_is_one_clear_line(tmp_path: Path, repository: Path, offset: int, use: str) -> None:
+def test_taken_port_is_one_clear_line(
+    tmp_path: Path, repository: Path, port_base: int, offset: int, use: str
+) -> None:
     """A port in use is named with its purpose and the way out, and nothing is started."""
     with socket.socket() as other:
-        other.bind(("127.0.0.1", PORT_BASE + offset))
+        other.bind(("127.0.0.1", port_base + offset))
         other.listen()
-        result = stack("up", "--state", tmp_path, "--repository", repository, "--port-base", PORT_BASE)
+        result = stack("up", "--state", tmp_path, "--repository", repository, "--port-base", port_base)
     assert result.exit_code == 1
     assert result.output == (
-        f"Error: port {PORT_BASE + offset} ({use}) is in use; the way out: --port-base N, or free it\n"
+        f"Error: port {port_base + offset} ({use}) is in use; the way out: --port-base N, or free it\n"
     )
 
 
+def test_a_python_that_triton_crashes_under_is_refused() -> None:
+    """The refusal names the last one that it runs on, and how to get an environment of it."""
+    for version in ((3, 11), (3, 12)):
+        check_python(version)
+    with pytest.raises(
+        StackError, match=r"Python 3\.12 at most, and this is 3\.13; the way out: make setup PYTHON"
+    ):
+        check_python((3, 13))
+
+
 def test_speech_that_is_not_installed_is_one_clear_line(
-    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, repository: Path, port_base: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is missing is named with the way out, and nothing is started."""
     monkeypatch.setattr(control, "SPEECH_MODULES", ("no_such_module",))
-    options = ("--state", tmp_path, "--repository", repository, "--port-base", PORT_BASE, "--speech")
+    options = ("--state", tmp_path, "--repository", repository, "--port-base", port_base, "--speech")
     result = stack("up", *options)
     assert result.exit_code == 1
     assert result.output == (
@@ -72,7 +100,7 @@ def test_override_without_a_value_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_override_is_on_no_command_line(
-    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, repository: Path, port_base: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`up` hands overrides to the supervisor in its environment, which takes them out of what services inherit."""
     started: dict[str, Any] = {}
@@ -94,7 +122,7 @@ def test_an_override_is_on_no_command_line(
     monkeypatch.setattr("stack.control.subprocess.Popen", Ended)
     monkeypatch.setattr(control, "clear_the_way", lambda _: None)
     secret = "REWRITER_OPENAI_API_KEY=top=secret"
-    options = ("--state", tmp_path, "--repository", repository, "--port-base", PORT_BASE)
+    options = ("--state", tmp_path, "--repository", repository, "--port-base", port_base)
     assert stack("up", *options, "--set", secret).exit_code == 1
     assert "secret" not in " ".join(started["command"])
 
