@@ -19,6 +19,8 @@ from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.hearing import Hearing
 from gateway.conversation.history import History, HistoryBounds
+from gateway.conversation.replies.replying import Replies
+from gateway.conversation.replies.templates import shipped_languages
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.documents.library import DocumentRules, Library
@@ -310,6 +312,7 @@ def _search_servicer(
             ),
             history=history,
             library=library,
+            replies=Replies(retrieval, shipped_languages(), metrics),
             metrics=metrics,
             head_start_s=settings.rewrite_head_start_ms / 1e3,
         )

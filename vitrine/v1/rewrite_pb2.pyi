@@ -191,7 +191,7 @@ class Rewrite(_message.Message):
     more: _builtins.bool
     """The next page of the search before this turn; route, words and conditions are that search's."""
     reply: _builtins.str
-    """A sentence for the shopper."""
+    """A sentence for the shopper, for ROUTE_CHAT: of a search, the gateway says what was found."""
     confidence: _builtins.float
     """0 to 1."""
     source: _builtins.str
