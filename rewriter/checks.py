@@ -155,7 +155,10 @@ def _missing(
         },
         query_pb2.ROUTE_SIMILAR: {"product": reference in products},
         query_pb2.ROUTE_COMPARE: {"two products": len({*rewrite.references} & {*products}) > 1},
-        query_pb2.ROUTE_CHAT: {"reply": bool(rewrite.reply.strip())},
+        # Without a reply, products or the catalogue are asked about, which the index answers.
+        query_pb2.ROUTE_CHAT: {
+            "reply": bool(rewrite.reply.strip() or reference) or rewrite.intent == query_pb2.INTENT_CONSULT
+        },
     }
     yield from (f"{name}: missing" for name, given in needs.get(rewrite.route, {}).items() if not given)
 

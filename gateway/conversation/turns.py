@@ -262,7 +262,8 @@ class Turns:
     ) -> Comparison | Facts | None:
         """Answer what searches nothing from the index: products side by side, or what it knows of the words."""
         retrieval, language = self._with.retrieval, self._with.replies.language_of(query)
-        consults = understanding.route is Route.CHAT and understanding.intent is Intent.CONSULT
+        asks = understanding.intent is Intent.CONSULT or not understanding.reply
+        consults = understanding.route is Route.CHAT and asks
         if understanding.references and (consults or understanding.route is Route.COMPARE):
             ids = tuple(dict.fromkeys(understanding.references))[: limits.MAX_COMPARED_PRODUCTS]
             schema = await retrieval.schema(deadline)

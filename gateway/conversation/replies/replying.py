@@ -16,7 +16,7 @@ from gateway.conversation.replies.wording import Wording
 from gateway.documents.topics import language_of, recognised
 from gateway.errors import SearchError
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Intent
+from gateway.model import Deadline
 from gateway.retrieval.pipeline import Retrieval
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding
@@ -71,9 +71,7 @@ class Replies:
             case Facts(facts, schema):
                 said = [understanding.reply] if understanding.reply else []
                 return _joined(language, [*said, *fact_sentences(facts, Wording(language, schema))])
-        if understanding.intent is Intent.CONSULT and not understanding.reply:
-            return language.say("ask-anything")
-        return understanding.reply
+        return understanding.reply or language.say("ask-anything")
 
     def _language(self, query: Query) -> Language:
         return self._languages.of(self.language_of(query))

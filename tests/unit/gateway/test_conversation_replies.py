@@ -81,7 +81,7 @@ async def test_a_count_that_comes_too_late_is_left_out() -> None:
         ("dresses", "de-AT", "12 Produkte passen"),
         ("dresses", "es-MX", "Encontré 12 productos"),
         ("¿qué vestidos hay para mí?", "en-GB", "Encontré 12 productos"),
-        ("원피스 보여줘", "", "상품 12개를 찾았습니다"),
+        ("원피스 보여줘", "", "상품 12개를 찾았어요"),
         ("dresses", "xx", "12 products fit"),
     ],
 )

@@ -92,7 +92,7 @@ def said(searched: Searched, code: str = "en") -> list[str]:
         (1, "es", "Encontré un producto: categoría dress."),
         (1234, "de", "1.234 Produkte passen: Kategorie dress."),
         (2, "zh", "有 2 件商品符合：类别为 dress。"),  # noqa: RUF001 - as Chinese writes it
-        (2, "ko", "상품 2개를 찾았습니다: 종류 dress."),
+        (2, "ko", "상품 2개를 찾았어요: 종류 dress."),
         (2, "fr", "2 produits conviennent : catégorie dress."),
     ],
 )

@@ -7,12 +7,12 @@ capital-nouns = no
 ## What was found
 found = 有 { $count } 件商品符合：{ $conditions }。
 found-some = 这些商品都符合：{ $conditions }。
-nearest = 最接近您说的“{ $words }”。
-like-picture = 这些与您的图片最相似。
-like-picture-changed = 这些与您的图片相似，并按您说的改变：“{ $change }”。
-like-product = 这些与您选的商品最相似。
-like-product-changed = 这些与您选的商品相似，并按您说的改变：“{ $change }”。
-reference = 您选的是：{ $title }。
+nearest = 最接近你说的“{ $words }”。
+like-picture = 这些与你的图片最相似。
+like-picture-changed = 这些与你的图片相似，并按你说的改变：“{ $change }”。
+like-product = 这些与你选的商品最相似。
+like-product-changed = 这些与你选的商品相似，并按你说的改变：“{ $change }”。
+reference = 你选的是：{ $title }。
 page = 这是第 { $first } 到第 { $last } 件。
 page-of = 这是 { $count } 件中的第 { $first } 到第 { $last } 件。
 page-end = 就这些，没有更多了。
@@ -23,9 +23,9 @@ none-at-all = 没有找到商品。
 lowest = 目录中最低的是 { $number }（{ $label }）。
 highest = 目录中最高的是 { $number }（{ $label }）。
 relaxed = 没有商品满足全部要求，所以没有考虑：{ $conditions }。
-excluded = 已去掉您不喜欢的：{ $conditions }。
-not-excluded = 符合的商品都有您不喜欢的：{ $conditions }。
-as-said = 我按您的原话进行了搜索。
+excluded = 已去掉你不喜欢的：{ $conditions }。
+not-excluded = 符合的商品都有你不喜欢的：{ $conditions }。
+as-said = 我按你的原话进行了搜索。
 sorted-up = 从低到高排列：{ $label }。
 sorted-down = 从高到低排列：{ $label }。
 sorted-nearest = 符合的商品太多，无法全部排序；这些是最接近的。
@@ -58,7 +58,7 @@ fact-true = { $count ->
 }
 fact-range = 从 { $lowest } 到 { $highest }（{ $label }）。
 fact-values = 可选的{ $label }：{ $values }。
-ask-anything = 请说您在找什么，我来展示有哪些商品。
+ask-anything = 请说你在找什么，我来展示有哪些商品。
 
 ## Conditions
 condition-is = { $label }为 { $values }
