@@ -135,7 +135,9 @@ class Turns:
                 answer = await self._answer(reading.understanding, query, deadline)
                 if answer is not None:
                     yield answer
-                yield Reply(self._with.replies.to_answer(query, reading.understanding, answer))
+                yield Reply(
+                    await self._with.replies.to_answer(query, reading.understanding, answer, deadline)
+                )
             else:
                 result = await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
                 yield result

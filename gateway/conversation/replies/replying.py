@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
 from gateway.conversation.replies.answers import comparison_sentences, fact_sentences
+from gateway.conversation.replies.phrasing import PART, Phrasing
 from gateway.conversation.replies.searches import Searched, count_of, sentences
 from gateway.conversation.replies.templates import ENGLISH, Language, Languages
 from gateway.conversation.replies.wording import Wording
@@ -23,9 +24,6 @@ from gateway.understanding.validation import Understanding
 from vitrine.domain import limits
 from vitrine.domain.routes import ROUTES
 from vitrine.domain.schema import Role, Schema
-
-PART = "reply"
-"""The name of this work among what was degraded."""
 
 ASKING_S = 0.2
 """Longest wait for the index before a reply."""
@@ -42,10 +40,18 @@ class Facts:
 class Replies:
     """Writes replies."""
 
-    def __init__(self, retrieval: Retrieval, languages: Languages, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        retrieval: Retrieval,
+        languages: Languages,
+        metrics: Metrics,
+        *,
+        phrasing: Phrasing | None = None,
+    ) -> None:
         self._retrieval = retrieval
         self._languages = languages
         self._metrics = metrics
+        self._phrasing = phrasing
 
     def language_of(self, query: Query) -> str:
         """Return the language of a turn: that of its words, or of its locale where they tell none; else English."""
@@ -60,18 +66,32 @@ class Replies:
         searched = Searched(result=result, asked=asked, found=count_of(result))
         searched = await self._looked_up(searched, deadline)
         wording = Wording(self._language(query), result.versions.schema)
-        return _joined(wording.language, sentences(searched, wording))
+        draft = _joined(wording.language, sentences(searched, wording))
+        return await self._phrased(draft, query, wording.language, deadline)
 
-    def to_answer(self, query: Query, understanding: Understanding, answer: Comparison | Facts | None) -> str:
+    async def to_answer(
+        self,
+        query: Query,
+        understanding: Understanding,
+        answer: Comparison | Facts | None,
+        deadline: Deadline,
+    ) -> str:
         """Return the reply to a turn that searched nothing: what the index says of it, else the rewriter's own."""
         language = self._language(query)
         match answer:
             case Comparison():
-                return _joined(language, comparison_sentences(answer, Wording(language, answer.schema)))
+                said = comparison_sentences(answer, Wording(language, answer.schema))
+                return await self._phrased(_joined(language, said), query, language, deadline)
             case Facts(facts, schema):
-                said = [understanding.reply] if understanding.reply else []
-                return _joined(language, [*said, *fact_sentences(facts, Wording(language, schema))])
+                own = [understanding.reply] if understanding.reply else []
+                said = fact_sentences(facts, Wording(language, schema))
+                return await self._phrased(_joined(language, [*own, *said]), query, language, deadline)
         return understanding.reply or language.say("ask-anything")
+
+    async def _phrased(self, draft: str, query: Query, language: Language, deadline: Deadline) -> str:
+        if self._phrasing is None or not draft:
+            return draft
+        return await self._phrasing.phrased(draft, query.text, language, deadline)
 
     def _language(self, query: Query) -> Language:
         return self._languages.of(self.language_of(query))
