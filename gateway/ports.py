@@ -267,6 +267,18 @@ class DocumentStore(DocumentReader, Protocol):
         ...
 
 
+class Phraser(Protocol):
+    """Puts a reply into a language model's own words."""
+
+    async def phrase(self, request: rewrite_pb2.PhraseRequest, *, timeout_s: float) -> str:
+        """Return what the model says, unchecked.
+
+        Raises:
+            RewriterUnavailable: there is no such model, or it failed.
+        """
+        ...
+
+
 class Rewriter(Protocol):
     """Reads a turn in the light of the conversation; may be late, wrong or absent."""
 

@@ -82,6 +82,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             administrator=index,
             documents=index.documents,
             rewriter=rewriter,
+            phraser=rewriter,
             transcriber=transcriber,
             sessions=sessions,
         )

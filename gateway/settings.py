@@ -149,6 +149,9 @@ class Settings:
     """Same bound for Converse; higher, because a wrong answer costs more than a slow one."""
     converse_budget_floor_ms: int = 300
     """The least that a turn waits for the rewriter; never above its budget."""
+    reply_budget_ms: int = 0
+    """Wait for the rewriter's language model to put a reply into its own words, after the hits were sent; 0: the reply is that
+    of the templates. Only a rewriter with REWRITER_ENGINE=openai has such a model."""
     rewrite_cache_entries: int = 10_000
     """Readings kept for turns that are asked again; of searches and of turns each."""
     history_last_turns: int = 10

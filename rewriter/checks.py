@@ -12,6 +12,8 @@ from vitrine.domain import limits
 from vitrine.domain.schema import KEYWORD_KINDS, Kind, Schema, SchemaError
 from vitrine.v1 import query_pb2, rewrite_pb2
 
+_MAX_LOCALE_LENGTH = 64
+
 _lexicons = LexiconCache()
 
 
@@ -45,6 +47,23 @@ def check_request(request: rewrite_pb2.RewriteRequest) -> None:
                     bound = "" if least < 0 else " >= 0"
                     path = f"history[{number}].shown[{position}].{name}"
                     raise InvalidRequest(path, f"must be a finite number{bound}, got {value}")
+
+
+def check_phrase(request: rewrite_pb2.PhraseRequest) -> None:
+    """Hold a request for a phrasing against the limits.
+
+    Raises:
+        InvalidRequest: names the first field that breaks one, and the limit.
+    """
+    if not request.reply.strip():
+        raise InvalidRequest("reply", "must not be empty")
+    for name, text, limit in (
+        ("reply", request.reply, limits.MAX_REPLY_LENGTH),
+        ("text", request.text, limits.MAX_QUERY_LENGTH),
+        ("locale", request.locale, _MAX_LOCALE_LENGTH),
+    ):
+        if len(text) > limit:
+            raise InvalidRequest(name, f"at most {limit} characters, got {len(text)}")
 
 
 def violation(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest) -> str:
@@ -155,7 +174,10 @@ def _missing(
         },
         query_pb2.ROUTE_SIMILAR: {"product": reference in products},
         query_pb2.ROUTE_COMPARE: {"two products": len({*rewrite.references} & {*products}) > 1},
-        query_pb2.ROUTE_CHAT: {"reply": bool(rewrite.reply.strip())},
+        # Without a reply, products or the catalogue are asked about, which the index answers.
+        query_pb2.ROUTE_CHAT: {
+            "reply": bool(rewrite.reply.strip() or reference) or rewrite.intent == query_pb2.INTENT_CONSULT
+        },
     }
     yield from (f"{name}: missing" for name, given in needs.get(rewrite.route, {}).items() if not given)
 

@@ -9,14 +9,16 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypedDict
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from rewriter.engines.chat.completions import open_chat_completions
+from rewriter.engines.chat.phrasing import open_phrasing
 from rewriter.engines.fallback import Fallback
-from rewriter.engines.port import Engine
+from rewriter.engines.port import Engine, Phraser
 from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
 from rewriter.servicer import RewriteServicer
@@ -38,6 +40,14 @@ _OPTIONS = [
 _logger = logging.getLogger(__name__)
 
 
+class _Server(TypedDict):
+    url: str
+    api_key: str
+    model: str
+    max_tokens: int
+    connections: int
+
+
 async def run(settings: Settings) -> None:
     """Serve until a signal says otherwise."""
     configure_logs(settings.log_level)
@@ -50,7 +60,8 @@ async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event
     metrics = Metrics()
     async with (
         open_engine(settings, metrics) as engine,
-        serving(settings, engine, metrics, tracer=tracer) as server,
+        _open_phraser(settings) as phraser,
+        serving(settings, engine, metrics, phraser=phraser, tracer=tracer) as server,
         metrics_endpoint(settings.metrics_listen, metrics.registry),
     ):
         log_event(_logger, logging.INFO, "serving", engine=settings.engine, port=server.port)
@@ -86,7 +97,22 @@ def _open_model(settings: Settings) -> AbstractAsyncContextManager[Engine]:
             waiting=settings.model_waiting,
             least_certainty=settings.model_least_certainty,
         )
-    return open_chat_completions(
+    return open_chat_completions(**_server_of(settings))
+
+
+@asynccontextmanager
+async def _open_phraser(settings: Settings) -> AsyncIterator[Phraser | None]:
+    """Open what puts replies into words: a server of chat completions alone can write."""
+    if settings.engine != "openai":
+        yield None
+        return
+    async with open_phrasing(**_server_of(settings)) as phraser:
+        yield phraser
+
+
+def _server_of(settings: Settings) -> _Server:
+    """Return where the model is served, and what one call may cost."""
+    return _Server(
         url=settings.openai_url,
         api_key=settings.read_api_key(),
         model=settings.openai_model,
@@ -111,13 +137,19 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, engine: Engine, metrics: Metrics, *, tracer: Tracer = UNTRACED
+    settings: Settings,
+    engine: Engine,
+    metrics: Metrics,
+    *,
+    phraser: Phraser | None = None,
+    tracer: Tracer = UNTRACED,
 ) -> AsyncIterator[Serving]:
     """Serve the engine and health; on leaving, calls in flight get their grace."""
     server, health = aio.server(options=_OPTIONS), health_aio.HealthServicer()
     servicer = RewriteServicer(
         engine,
         metrics,
+        phraser=phraser,
         max_in_flight=settings.max_in_flight,
         default_timeout_s=settings.default_timeout_ms / 1e3,
         max_timeout_s=settings.max_timeout_ms / 1e3,

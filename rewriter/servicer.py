@@ -3,8 +3,8 @@
 import logging
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
@@ -15,8 +15,8 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from grpc import aio
 from grpc_status import rpc_status
 
-from rewriter.checks import InvalidRequest, check_request
-from rewriter.engines.port import Engine, EngineError
+from rewriter.checks import InvalidRequest, check_phrase, check_request
+from rewriter.engines.port import Engine, EngineError, Phraser
 from rewriter.metrics import Metrics
 from rewriter.nlu.words import opening
 from vitrine.process.logs import log_event
@@ -31,6 +31,7 @@ RETRY_AFTER_MS = 100
 
 REQUEST_ID_HEADER = "x-request-id"
 _METHOD = "vitrine.v1.RewriteService/Rewrite"
+_PHRASE = "vitrine.v1.RewriteService/Phrase"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """Other ids are not logged."""
@@ -45,13 +46,14 @@ class Overloaded(Exception):  # noqa: N818 - refused at the door; no work was do
 
 
 class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
-    """Answers Rewrite; at most `max_in_flight` calls at once."""
+    """Answers Rewrite and Phrase; at most `max_in_flight` calls at once."""
 
     def __init__(
         self,
         engine: Engine,
         metrics: Metrics,
         *,
+        phraser: Phraser | None = None,
         max_in_flight: int,
         default_timeout_s: float,
         max_timeout_s: float,
@@ -59,6 +61,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
     ) -> None:
         self._engine = engine
         self._metrics = metrics
+        self._phraser = phraser
         self._max_in_flight = max_in_flight
         self._default_timeout_s = default_timeout_s
         self._max_timeout_s = max_timeout_s
@@ -73,16 +76,43 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
         with self._tracer.served(_METHOD, traceparent) as span:
             return await self._respond(request, context, span)
 
+    async def Phrase(  # noqa: N802 - gRPC's name
+        self, request: rewrite_pb2.PhraseRequest, context: _Context
+    ) -> rewrite_pb2.PhraseResponse:
+        """Put one reply into other words."""
+        traceparent = read_traceparent(context.invocation_metadata() or ())
+        with self._tracer.served(_PHRASE, traceparent) as span:
+            if self._phraser is None:
+                await self._refuse(
+                    context,
+                    span,
+                    grpc.StatusCode.UNIMPLEMENTED,
+                    "no model that writes: REWRITER_ENGINE=openai",
+                )
+            async with self._call(context, span):
+                check_phrase(request)
+                timeout_s = self._timeout(context.time_remaining())
+                reply = await self._phraser.phrase(request, timeout_s=timeout_s)
+        return rewrite_pb2.PhraseResponse(reply=reply)
+
     async def _respond(
         self, request: rewrite_pb2.RewriteRequest, context: _Context, span: Span
     ) -> rewrite_pb2.RewriteResponse:
         """Answer one turn, or end the call with what was wrong."""
-        refuse = partial(self._refuse, context, span)
-        try:
-            with self._slot(), self._metrics.request_seconds.time():
+        async with self._call(context, span):
+            with self._metrics.request_seconds.time():
                 rewrite = await self._answer(
                     request, context.time_remaining(), request_id=_request_id(context)
                 )
+        return rewrite_pb2.RewriteResponse(rewrite=rewrite, model_version=self._engine.version)
+
+    @asynccontextmanager
+    async def _call(self, context: _Context, span: Span) -> AsyncIterator[None]:
+        """Hold a slot for a call and count it, or end it with what was wrong."""
+        refuse = partial(self._refuse, context, span)
+        try:
+            with self._slot():
+                yield
         except InvalidRequest as error:
             violation = error_details_pb2.BadRequest.FieldViolation(
                 field=error.field, description=error.reason
@@ -96,7 +126,6 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             log_event(_logger, logging.ERROR, "no_engine", failure=str(error))
             await refuse(grpc.StatusCode.UNAVAILABLE, "no engine answered")
         self._count(grpc.StatusCode.OK, span)
-        return rewrite_pb2.RewriteResponse(rewrite=rewrite, model_version=self._engine.version)
 
     async def _answer(
         self, request: rewrite_pb2.RewriteRequest, remaining_s: float | None, *, request_id: str
@@ -104,8 +133,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
         started = time.perf_counter()
         check_request(request)
         request = as_read(request)
-        asked_s = self._default_timeout_s if remaining_s is None else remaining_s
-        rewrite = await self._engine.rewrite(request, timeout_s=min(asked_s, self._max_timeout_s))
+        rewrite = await self._engine.rewrite(request, timeout_s=self._timeout(remaining_s))
         route = query_pb2.Route.Name(rewrite.route)
         self._metrics.rewrites.labels(route).inc()
         log_event(
@@ -120,6 +148,9 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             duration_ms=round((time.perf_counter() - started) * 1e3, 2),
         )
         return rewrite
+
+    def _timeout(self, remaining_s: float | None) -> float:
+        return min(self._default_timeout_s if remaining_s is None else remaining_s, self._max_timeout_s)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

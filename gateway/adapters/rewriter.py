@@ -1,7 +1,7 @@
 """The rewriter over gRPC, on loopback or in the next pod."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import grpc
 from grpc import aio
@@ -26,7 +26,7 @@ async def open_rewriter(address: str, *, tls: Tls | None = None) -> AsyncIterato
 
 
 class GrpcRewriter:
-    """Implements gateway.ports.Rewriter."""
+    """Implements gateway.ports.Rewriter and Phraser."""
 
     def __init__(self, stub: "rewrite_pb2_grpc.RewriteServiceAsyncStub") -> None:
         self._stub = stub
@@ -35,10 +35,22 @@ class GrpcRewriter:
         self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
     ) -> rewrite_pb2.RewriteResponse:
         """Return what the turn needs; RewriterUnavailable for every failure but lateness."""
-        with span("rewriter Rewrite", **{"peer.service": "rewriter"}):
-            try:
-                return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
-            except aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                    raise DeadlineExceeded("the rewriter did not answer in time") from error
-                raise RewriterUnavailable from error
+        with _asking("Rewrite"):
+            return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
+
+    async def phrase(self, request: rewrite_pb2.PhraseRequest, *, timeout_s: float) -> str:
+        """Return what the rewriter's model says; RewriterUnavailable for every failure but lateness."""
+        with _asking("Phrase"):
+            answer = await self._stub.Phrase(request, timeout=timeout_s, metadata=hop_metadata())
+            return answer.reply
+
+
+@contextmanager
+def _asking(method: str) -> Iterator[None]:
+    with span(f"rewriter {method}", **{"peer.service": "rewriter"}):
+        try:
+            yield
+        except aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise DeadlineExceeded("the rewriter did not answer in time") from error
+            raise RewriterUnavailable from error

@@ -20,8 +20,9 @@ from gateway.conversation.comparison import Comparison
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.hearing import Hearing, Spoken
 from gateway.conversation.planning import Conversation
+from gateway.conversation.replies.replying import Facts
 from gateway.conversation.sessions import LoggedTurn
-from gateway.conversation.turns import Facts, Reply, TurnEvent, Turns
+from gateway.conversation.turns import Reply, TurnEvent, Turns
 from gateway.documents.library import HandedOver, Quoted
 from gateway.model import Transcript
 from gateway.retrieval.query import Query, SearchResult

@@ -1,4 +1,4 @@
-"""Turns: what was understood, then the hits or what answers instead, then a sentence. A search is a turn without a conversation.
+"""Turns: what was understood, then the hits or what answers instead, then a reply. A search is a turn without a conversation.
 
     turn + earlier turns --+-- rewriter, within its budget --> Understanding, checked --> Query --> Retrieval --+
                            |                                                    +--> Comparison, Facts          +--> one of them
@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.background import running
-from gateway.conversation.catalogue_qa import Fact, facts_about, names_a_value
+from gateway.conversation.catalogue_qa import facts_about, names_a_value
 from gateway.conversation.comparison import Comparison, compare
 from gateway.conversation.exclusions import exclusions
 from gateway.conversation.history import PART as HISTORY
 from gateway.conversation.history import History
 from gateway.conversation.planning import Conversation, as_given, plan, referred_picture
+from gateway.conversation.replies.replying import Facts, Replies
 from gateway.documents.library import HandedOver, Library, Quoted
 from gateway.errors import SearchError
 from gateway.metrics import Metrics
@@ -42,16 +43,9 @@ from vitrine.v1 import rewrite_pb2
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A sentence for the shopper; empty when nobody wrote one."""
+    """Sentences for the shopper; empty where there is nothing to say."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the index knows of a question's words."""
-
-    facts: tuple[Fact, ...]
 
 
 _SERVICE = Understanding(route=Route.CHAT, source="documents", intent=Intent.CONSULT)
@@ -78,6 +72,7 @@ class TurnDependencies:
     turn_rewriting: Rewriting
     history: History
     library: Library
+    replies: Replies
     metrics: Metrics
     head_start_s: float
     """Wait for the rewriter before the turn is searched as it stands, in seconds."""
@@ -137,11 +132,17 @@ class Turns:
             yield reading.understanding
             if reading.query is None:
                 await _ended(raw)
-                async for event in self._answers(reading.understanding, query, deadline):
-                    yield event
+                answer = await self._answer(reading.understanding, query, deadline)
+                if answer is not None:
+                    yield answer
+                yield Reply(
+                    await self._with.replies.to_answer(query, reading.understanding, answer, deadline)
+                )
             else:
-                yield await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
-            yield Reply(reading.understanding.reply)
+                result = await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
+                yield result
+                asked = as_it_stands if REWRITE in result.degraded else reading.query
+                yield Reply(await self._with.replies.to_search(query, asked, result, deadline))
 
     async def _served(self, query: Query, deadline: Deadline) -> Quoted | HandedOver | None:
         """Return what the shop's documents say to a turn; None where it does not ask about the service."""
@@ -258,31 +259,23 @@ class Turns:
             planned = _without_exclusions(planned, before, understanding, schema)
         return Reading(understanding=understanding, query=planned)
 
-    async def _answers(
+    async def _answer(
         self, understanding: Understanding, query: Query, deadline: Deadline
-    ) -> AsyncIterator[TurnEvent]:
+    ) -> Comparison | Facts | None:
         """Answer what searches nothing from the index: products side by side, or what it knows of the words."""
-        retrieval = self._with.retrieval
-        consults = understanding.route is Route.CHAT and understanding.intent is Intent.CONSULT
+        retrieval, language = self._with.retrieval, self._with.replies.language_of(query)
+        asks = understanding.intent is Intent.CONSULT or not understanding.reply
+        consults = understanding.route is Route.CHAT and asks
         if understanding.references and (consults or understanding.route is Route.COMPARE):
             ids = tuple(dict.fromkeys(understanding.references))[: limits.MAX_COMPARED_PRODUCTS]
             schema = await retrieval.schema(deadline)
-            products = await retrieval.stored(ids, deadline)
-            if comparison := compare(products, schema, language=_language(query)):
-                yield comparison
-        elif consults:
-            catalogue = await retrieval.catalogue(deadline)
-            count = functools.partial(retrieval.count, deadline=deadline)
-            facts = await facts_about(
-                query.text, catalogue.schema, catalogue.fields, count, language=_language(query)
-            )
-            if facts:
-                yield Facts(facts)
-
-
-def _language(query: Query) -> str:
-    """Return the language of the caller's locale; English where it has none."""
-    return query.locale.partition("-")[0].lower() or "en"
+            return compare(await retrieval.stored(ids, deadline), schema, language=language)
+        if not consults:
+            return None
+        catalogue = await retrieval.catalogue(deadline)
+        count = functools.partial(retrieval.count, deadline=deadline)
+        facts = await facts_about(query.text, catalogue.schema, catalogue.fields, count, language=language)
+        return Facts(facts, catalogue.schema) if facts else None
 
 
 async def _ended(raw: asyncio.Task[SearchResult] | None) -> asyncio.Task[SearchResult] | None:

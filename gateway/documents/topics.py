@@ -76,6 +76,11 @@ def plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", bare).split())
 
 
+def recognised() -> frozenset[str]:
+    """Return the languages that `language_of` tells apart."""
+    return frozenset(_languages())
+
+
 def language_of(text: str, locale: str = "") -> str:
     """Return the language of a text among those of `topics.toml`; where its words tell none, that of the locale, else English."""
     spoken = locale.replace("_", "-").split("-")[0].lower()

@@ -13,7 +13,7 @@ from gateway.edge.interceptors import Edge
 from gateway.errors import DeadlineExceeded
 from gateway.metrics import Metrics
 from gateway.model import StoredProduct
-from gateway.ports import Rewriter, RewriterUnavailable, Transcriber
+from gateway.ports import Phraser, Rewriter, RewriterUnavailable, Transcriber
 from gateway.settings import Settings
 from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import FakeEncoder
@@ -75,6 +75,7 @@ async def serving(
     next_encoder: FakeEncoder | None = None,
     index: FakeIndex | None = None,
     rewriter: Rewriter | None = None,
+    phraser: Phraser | None = None,
     transcriber: Transcriber | None = None,
     sessions: SessionStore | None = None,
     documents: FakeDocuments | None = None,
@@ -94,6 +95,7 @@ async def serving(
         administrator=index,
         documents=documents or FakeDocuments(),
         rewriter=rewriter,
+        phraser=phraser,
         transcriber=transcriber,
         sessions=sessions or memory_sessions(settings),
     )

@@ -41,6 +41,18 @@ class Engine(Protocol):
         ...
 
 
+class Phraser(Protocol):
+    """Puts a reply into other words."""
+
+    async def phrase(self, request: rewrite_pb2.PhraseRequest, *, timeout_s: float) -> str:
+        """Return the reply, within the time.
+
+        Raises:
+            EngineError: none came in time that may be shown; says why.
+        """
+        ...
+
+
 @cache
 def rules_version() -> str:
     """Return the digest of the code and the data that read turns: under one digest, one turn is read one way."""

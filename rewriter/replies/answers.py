@@ -17,7 +17,7 @@ def answer(
     conditions: Sequence[Filter] = (),
     sort: query_pb2.Sort | None = None,
     references: Sequence[str] = (),
-    reply: str,
+    reply: str = "",
     confidence: float,
 ) -> rewrite_pb2.Rewrite:
     """Return a rewrite for the route; the conditions hold together."""
@@ -34,6 +34,6 @@ def answer(
     )
 
 
-def chat(reply: str, *, references: Sequence[str] = (), confidence: float) -> rewrite_pb2.Rewrite:
-    """Return a rewrite that searches nothing."""
+def chat(reply: str = "", *, references: Sequence[str] = (), confidence: float) -> rewrite_pb2.Rewrite:
+    """Return a rewrite that searches nothing; without a reply it is for the gateway to answer from the index."""
     return answer(query_pb2.ROUTE_CHAT, reply=reply, references=references, confidence=confidence)

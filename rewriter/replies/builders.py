@@ -11,7 +11,7 @@ from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.edits import edited_query, modification, shorten
 from rewriter.nlu.vocabulary import GLOSSARY
 from rewriter.replies.answers import SOURCE, answer, chat
-from rewriter.replies.sentences import Sentences
+from rewriter.replies.sentences import sentence
 from vitrine.domain.filters import Range
 from vitrine.domain.limits import MAX_REFERENCES
 from vitrine.domain.product import Product
@@ -25,21 +25,15 @@ _MAX_TERMS = 2
 """Terms that one reply explains."""
 
 
-def sentences(situation: Situation) -> Sentences:
-    """Return what speaks to the shopper of a turn."""
-    return Sentences(situation.lexicon.schema, situation.request.locale)
-
-
 def small_talk(situation: Situation, name: str, *, confidence: float = 0.9) -> rewrite_pb2.Rewrite:
     """Answer with a sentence of that name, without a search."""
-    return chat(sentences(situation).plain(name), confidence=confidence)
+    return chat(sentence(name, situation.request.locale), confidence=confidence)
 
 
 def pictured(situation: Situation, picture_id: str) -> rewrite_pb2.Rewrite:
     """Search by a picture, alone or with words that change it; no id means the turn's own."""
     reading = situation.reading
     change = modification(reading.without_head(), {})
-    say = sentences(situation)
     return answer(
         query_pb2.ROUTE_COMPOSED if change else query_pb2.ROUTE_IMAGE,
         query=shorten(reading.query),
@@ -47,7 +41,6 @@ def pictured(situation: Situation, picture_id: str) -> rewrite_pb2.Rewrite:
         conditions=conditions_of(reading, reading.price),
         sort=situation.sort,
         references=(picture_id,) if picture_id else (),
-        reply=say.changing(say.plain("picture"), change) if change else say.plain("like_picture"),
         confidence=0.8,
     )
 
@@ -61,22 +54,26 @@ def terms_of(situation: Situation) -> list[str]:
 def defined(situation: Situation) -> rewrite_pb2.Rewrite:
     """Explain the terms that the turn asks about, or say that they are unknown."""
     known = " ".join(dict.fromkeys(terms_of(situation)[:_MAX_TERMS]))
-    unknown = sentences(situation).plain("unknown_term")
+    unknown = sentence("unknown_term", situation.request.locale)
     return chat(known or unknown, confidence=0.8 if known else 0.5)
 
 
-def described(situation: Situation, product: Product) -> rewrite_pb2.Rewrite:
-    """Return what a shown product is."""
-    return chat(sentences(situation).described(product), references=[product.id], confidence=0.7)
+def asked_about(*products: Product) -> rewrite_pb2.Rewrite:
+    """Answer a question about shown products, which the index describes."""
+    return chat(references=[product.id for product in products], confidence=0.7)
+
+
+def stock() -> rewrite_pb2.Rewrite:
+    """Answer a question for what there is, which the index knows."""
+    rewrite = chat(confidence=0.9)
+    rewrite.intent = query_pb2.INTENT_CONSULT
+    return rewrite
 
 
 def advised(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Answer for the products that the turn asks advice on: those that are named, else those shown; None for none."""
     products = _distinct(situation.pointed or situation.memory.shown)[:_MAX_ADVISED]
-    if not products:
-        return None
-    reply = sentences(situation).advice(products)
-    return chat(reply, references=[product.id for product in products], confidence=0.7)
+    return asked_about(*products) if products else None
 
 
 def compared(situation: Situation) -> rewrite_pb2.Rewrite:
@@ -90,7 +87,6 @@ def compared(situation: Situation) -> rewrite_pb2.Rewrite:
     return answer(
         query_pb2.ROUTE_COMPARE,
         references=[product.id for product in products],
-        reply=sentences(situation).comparison(products),
         confidence=0.85,
     )
 
@@ -107,7 +103,6 @@ def refined(situation: Situation, change: str) -> rewrite_pb2.Rewrite:
     last = situation.memory.last
     title = product.text(situation.lexicon.schema, Role.TITLE)
     base = title or (last.query if last is not None else "")
-    say = sentences(situation)
     return answer(
         query_pb2.ROUTE_REFINE,
         query=edited_query(base, situation.reading, situation.values(product.id)),
@@ -115,7 +110,6 @@ def refined(situation: Situation, change: str) -> rewrite_pb2.Rewrite:
         conditions=situation.conditions_around(product.id),
         sort=situation.sort,
         references=[product.id],
-        reply=say.changing(say.title(product), change),
         confidence=0.85 if situation.target else 0.75,
     )
 
@@ -123,14 +117,12 @@ def refined(situation: Situation, change: str) -> rewrite_pb2.Rewrite:
 def alike(situation: Situation) -> rewrite_pb2.Rewrite:
     """Search the look-alikes of the product in mind."""
     product = situation.product(situation.reference)
-    say = sentences(situation)
     return answer(
         query_pb2.ROUTE_SIMILAR,
         query=shorten(product.text(situation.lexicon.schema, Role.TITLE)),
         conditions=situation.conditions_around(product.id),
         sort=situation.sort,
         references=[product.id],
-        reply=say.alike(say.title(product)),
         confidence=0.85 if situation.target else 0.6,
     )
 
@@ -146,7 +138,6 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
     if not (query if route == query_pb2.ROUTE_TEXT else references):
         return alike(situation) if situation.reference else None
     price = situation.price_around(situation.memory.reference)
-    say = sentences(situation)
     return answer(
         route,
         query=query,
@@ -154,7 +145,6 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
         conditions=merge(situation.earlier, conditions_of(reading, price)),
         sort=situation.sort or situation.earlier_sort,
         references=references,
-        reply=say.searching(query or say.plain("products_like_that"), price),
         confidence=0.8,
     )
 
@@ -175,7 +165,6 @@ def searched(situation: Situation, query: str) -> rewrite_pb2.Rewrite | None:
         conditions=merge(budget, conditions_of(reading, reading.price)),
         sort=situation.sort,
         references=[situation.pointed[0].id] if situation.pointed else (),
-        reply=sentences(situation).searching(query, reading.price),
         confidence=0.85 if reading.category else 0.6 if reading.wanted else 0.4,
     )
 
@@ -196,7 +185,6 @@ def next_page(situation: Situation) -> rewrite_pb2.Rewrite | None:
         modification=last.modification,
         references=last.references,
         more=True,
-        reply=sentences(situation).plain("more"),
         confidence=0.9,
         source=SOURCE,
         intent=query_pb2.INTENT_BUY,

@@ -5,6 +5,7 @@ import { byId, element, fill, pictureFrom } from "./dom.js";
 import { examples, leadField, tileLabel, valuesOf } from "./entrance.js";
 import { readCatalogue, titleOf, UNKNOWN } from "./fields.js";
 import { having, joined } from "./filters.js";
+import { language, preferred, say, speak } from "./language.js";
 import { showRefine } from "./refine.js";
 import { Microphone } from "./microphone.js";
 import { catalogue, converse, pictureOf, search, ServiceError } from "./service.js";
@@ -14,6 +15,9 @@ import { endWaiting, markChosen, offerMore, showAnswer, showEntrance, showFurthe
 const LIMIT = 12;
 const TILES = 8;
 const PICTURED = ["ROUTE_IMAGE", "ROUTE_COMPOSED"];
+const languages = [...byId("language").options].map(({ value }) => value);
+
+await speak(preferred(languages)).catch(() => {}); // the page stands in English then
 
 const composer = new Composer({
   onSend: (asked) => take(asked),
@@ -30,7 +34,7 @@ let turns = [];
 let shown = null;
 let running = null;
 let known = UNKNOWN;
-let entrance = { title: byId("title").textContent, tiles: [], furnished: false };
+let entrance = { tiles: [], furnished: false };
 
 /** Asks the service about a turn and shows what comes, as it comes. */
 async function take(asked) {
@@ -97,14 +101,12 @@ async function working(task, onError) {
 }
 
 async function follow(turn, signal) {
-  const request = { session_id: session, text: turn.words, product_id: turn.product?.id ?? "", limit: LIMIT };
-  // What is said is said in the browser's language; what is written may be in any.
-  if (turn.audio) request.locale = navigator.language;
+  const request = { session_id: session, text: turn.words, product_id: turn.product?.id ?? "", limit: LIMIT, locale: language() };
   for await (const event of converse(request, { image: turn.picture, audio: turn.audio }, signal)) {
     session = event.session_id || session;
     if (event.heard) {
       turn.view.heard(turn.words, event.heard.text);
-      announce(`Heard: ${event.heard.text}`);
+      announce(say("heard", { text: event.heard.text }));
     } else if (event.understood) {
       turn.understood = event.understood;
       turn.view.understood(event.understood);
@@ -130,7 +132,7 @@ async function follow(turn, signal) {
 function failed(turn, asked, error) {
   const expired = error.field === "session_id";
   if (expired) session = "";
-  const message = expired ? "This conversation was too long ago. Ask again to begin a new one." : sentence(error);
+  const message = expired ? say("expired") : sentence(error);
   turn.view.failed(message, () => {
     turn.view.remove();
     turns = turns.filter((each) => each !== turn);
@@ -139,8 +141,8 @@ function failed(turn, asked, error) {
 }
 
 function sentence(error) {
-  if (!(error instanceof ServiceError)) return "Something on this page went wrong.";
-  return error.retryAfter ? `${error.message} Try again in ${Math.ceil(error.retryAfter)} s.` : error.message;
+  if (!(error instanceof ServiceError)) return say("page_trouble");
+  return error.retryAfter ? `${error.message} ${say("try_later", { seconds: Math.ceil(error.retryAfter) })}` : error.message;
 }
 
 /** Puts the products of a turn into the window. */
@@ -201,7 +203,7 @@ async function further(turn) {
       result.hits.push(...fresh);
       result.next_page_token = page.next_page_token;
       showFurther(known, fresh, { onLike, onMore: moreOf(turn) });
-      announce(`${fresh.length} more. ${found(turn)}`);
+      announce(`${say("further", { count: fresh.length })} ${found(turn)}`);
     },
     (error) => {
       stale = error.field === "page_token";
@@ -209,7 +211,7 @@ async function further(turn) {
     },
   );
   // A page of an index that was replaced since is refused.
-  if (stale) await again(turn, {}, "The products have changed meanwhile, so the list begins anew.");
+  if (stale) await again(turn, {}, say("begun_anew"));
 }
 
 /** Tells what went wrong with the products that are shown; they stay, and so does what was chosen before. */
@@ -234,14 +236,14 @@ function headingOf(turn) {
   const words = text ? `“${text}”` : "";
   if (PICTURED.includes(route)) {
     const picture = lastPicture(turn);
-    return { title: words || "Like your picture", reference: picture && pictureFrom(picture, "Like your picture:") };
+    return { title: words || say("like_picture"), reference: picture && pictureFrom(picture, `${say("like_picture")}:`) };
   }
-  if (!productId) return { title: words || "Products", reference: null };
+  if (!productId) return { title: words || say("some_products"), reference: null };
   const name = nameOf(productId, turn.product);
-  return { title: words || `Like ${name}`, reference: element("img", { src: pictureOf(productId), alt: `Like ${name}:` }) };
+  return { title: words || say("like", { name }), reference: element("img", { src: pictureOf(productId), alt: `${say("like", { name })}:` }) };
 }
 
-const found = ({ title, result: { hits } }) => `${hits.length === 1 ? "1 product" : `${hits.length} products`}: ${title}`;
+const found = ({ title, result: { hits } }) => say("found", { count: hits.length, title });
 
 function nameOf(productId, chosen) {
   if (chosen?.id === productId) return chosen.title;
@@ -254,7 +256,7 @@ function begun() {
   byId("restart").hidden = turns.length === 0;
   const before = turns.length - 1;
   byId("earlier").hidden = before < 1;
-  byId("earlier").textContent = before === 1 ? "1 earlier turn" : `${before} earlier turns`;
+  byId("earlier").textContent = before < 1 ? "" : say("earlier", { count: before });
 }
 
 function restart() {
@@ -269,7 +271,7 @@ function restart() {
   composer.clear();
   begun();
   open();
-  announce("A new conversation.");
+  announce(say("new_conversation"));
   byId("words").focus();
 }
 
@@ -279,7 +281,7 @@ function announce(text) {
 
 /** Shows the entrance; where it could not be furnished before, that is tried again. */
 function open() {
-  showEntrance(entrance.title, entrance.tiles);
+  showEntrance(say("window"), tiles());
   if (entrance.furnished) return;
   showWaiting();
   furnish().catch((error) => {
@@ -292,25 +294,44 @@ function open() {
 async function furnish() {
   known = readCatalogue(await catalogue());
   microphone.offer(known.hears);
-  const count = known.products;
-  byId("stock").textContent = count === 1 ? "1 product" : `${count.toLocaleString()} products`;
   const lead = leadField(known);
-  const tiles = lead ? await Promise.all(valuesOf(known, lead).slice(0, TILES).map((value) => tileOf(lead, value))) : [];
-  const products = tiles.flatMap(({ product }) => product ?? []);
-  byId("examples").replaceChildren(...examples(known, products).map(example));
-  entrance = { title: entrance.title, tiles, furnished: true };
-  if (!turns.length) showEntrance(entrance.title, entrance.tiles);
+  const values = lead ? valuesOf(known, lead).slice(0, TILES) : [];
+  entrance = { tiles: await Promise.all(values.map((value) => tileOf(lead, value))), furnished: true };
+  nameEntrance();
 }
+
+/** Says in the page's language what the entrance holds, and shows it where nothing was asked yet. */
+function nameEntrance() {
+  const products = entrance.tiles.flatMap(({ product }) => product ?? []);
+  byId("stock").textContent = entrance.furnished ? say("products", { count: known.products }) : "";
+  byId("examples").replaceChildren(...examples(known, products).map(example));
+  if (!turns.length) showEntrance(say("window"), tiles());
+}
+
+const tiles = () => entrance.tiles.map(({ field, value, ...rest }) => ({ ...rest, label: tileLabel(known, field, value), onChoose: () => composer.send(value) }));
 
 const example = (text) => element("li", {}, element("button", { type: "button", class: "quiet-button", onclick: () => composer.send(text) }, text));
 
 async function tileOf(field, value) {
   const query = { text: value, filter: having(field.name, value), limit: 1, rewrite: "REWRITE_MODE_OFF" };
   const { hits } = await search(query).catch(() => ({ hits: [] }));
-  return { label: tileLabel(known, field, value), product: hits[0]?.product, productId: hits[0]?.product_id, onChoose: () => composer.send(value) };
+  return { field, value, product: hits[0]?.product, productId: hits[0]?.product_id };
+}
+
+/** Speaks another language: what stands on the page says itself anew, and the turns before stay as they were said. */
+async function changeLanguage({ target }) {
+  await speak(target.value, { keep: true }).catch(() => (target.value = language()));
+  begun();
+  composer.render();
+  nameEntrance();
+  if (!shown?.result) return;
+  Object.assign(shown, headingOf(shown));
+  show(shown);
 }
 
 byId("restart").addEventListener("click", restart);
+byId("language").value = language();
+byId("language").addEventListener("change", changeLanguage);
 byId("earlier").addEventListener("click", ({ currentTarget }) => {
   const open = byId("turns").classList.toggle("open");
   currentTarget.setAttribute("aria-expanded", String(open));

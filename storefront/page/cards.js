@@ -1,7 +1,8 @@
 // Products in the window: a card for each hit, a tile for each place to begin, and what keeps their places.
 
 import { bar, element } from "./dom.js";
-import { captionOf, INFERRED, kindOf, priceOf, titleOf, traitsOf } from "./fields.js";
+import { captionOf, inferred, kindOf, priceOf, titleOf, traitsOf } from "./fields.js";
+import { language, say, says } from "./language.js";
 import { pictureOf } from "./service.js";
 
 /** Makes the card of a hit; `onLike` is called with its id and title. */
@@ -20,8 +21,8 @@ export function card(catalogue, hit, onLike) {
   );
   const like = element(
     "button",
-    { type: "button", class: "like", "aria-pressed": "false", "aria-label": `Like this: ${title}`, onclick: () => onLike({ id, title }) },
-    element("span", { "aria-hidden": "true" }, "Like this, but …"),
+    { type: "button", class: "like", "aria-pressed": "false", "aria-label": say("like_named", { name: title }), onclick: () => onLike({ id, title }) },
+    element("span", { "aria-hidden": "true" }, say("like_but")),
   );
   return element("li", { class: "card", "data-product": id }, frame(id, title, index), about, like);
 }
@@ -29,7 +30,7 @@ export function card(catalogue, hit, onLike) {
 /** Makes a tile that leads to the products of a kind. */
 export function tile({ label, productId, onChoose }) {
   const about = element("div", { class: "about" }, element("p", { class: "name" }, label));
-  const choose = element("button", { type: "button", class: "like", "aria-label": `Show ${label}`, onclick: onChoose });
+  const choose = element("button", { type: "button", class: "like", "aria-label": say("show", { name: label }), onclick: onChoose });
   return element("li", { class: "card tile" }, frame(productId, label), about, choose);
 }
 
@@ -43,28 +44,31 @@ export const skeleton = () =>
   );
 
 /** Writes a share with three decimals. */
-export const decimal = (number) => (number ?? 0).toFixed(3);
+export const decimal = (number) => (number ?? 0).toLocaleString(language(), { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 
 const paragraph = (kind, text) => text && element("p", { class: kind }, text);
 
 const traits = (known) =>
   known.length > 0 && element("dl", { class: "traits" }, ...known.map(trait));
 
-const trait = ({ label, value, inferred }) =>
-  element("div", {}, element("dt", {}, label), element("dd", {}, value, inferred && element("span", { class: "inferred" }, ` ${INFERRED}`)));
+const trait = ({ label, value, inferred: isInferred }) =>
+  element("div", {}, element("dt", {}, label), element("dd", {}, value, isInferred && element("span", { class: "inferred" }, ` ${inferred()}`)));
 
-const generated = (caption) => caption && element("p", { class: "caption", title: "Made from the picture, not by the shop" }, `${caption} ${INFERRED}`);
+const generated = (caption) => caption && element("p", { class: "caption", title: say("made_from_picture") }, `${caption} ${inferred()}`);
 
 function scores(score, { text, image, signals = {} }) {
   return element(
     "div",
     { class: "scores" },
-    element("span", { class: "total" }, "score", element("b", {}, decimal(score))),
-    ...part("words", text, "words"),
-    ...part("picture", image, "picture"),
-    ...Object.entries(signals).flatMap(([name, share]) => part(name.replaceAll("_", " "), share, "signal")),
+    element("span", { class: "total" }, say("score"), element("b", {}, decimal(score))),
+    ...part(say("in_words"), text, "words"),
+    ...part(say("in_picture"), image, "picture"),
+    ...Object.entries(signals).flatMap(([name, share]) => part(signalName(name), share, "signal")),
   );
 }
+
+/** Names a ranking signal; one that the page does not know by its own name. */
+export const signalName = (name) => (says(`signal_${name}`) ? say(`signal_${name}`) : name.replaceAll("_", " "));
 
 const part = (label, share, kind) => [element("span", {}, label), bar(share, kind), element("span", {}, decimal(share))];
 

@@ -1,11 +1,11 @@
 // The question: words, and a picture or a product that they are about.
 
 import { byId, element, fill, pictureFrom } from "./dom.js";
+import { say } from "./language.js";
 import { prepared } from "./picture.js";
 import { pictureOf } from "./service.js";
 
 const words = byId("words");
-const PLACEHOLDER = words.placeholder;
 
 /** Holds what is being asked; calls `onSend` with it, and `onTrouble` with a sentence when a picture is of no use. */
 export class Composer {
@@ -126,19 +126,19 @@ export class Composer {
   render() {
     const about = this.picture ? this.pictureRow() : this.product ? this.productRow() : null;
     fill(byId("attachment"), ...(about ?? []));
-    words.placeholder = this.product ? "Like this, but …" : this.picture ? "Like this picture, but …" : PLACEHOLDER;
+    words.placeholder = say(this.product ? "placeholder_product" : this.picture ? "placeholder_picture" : "placeholder");
     this.onChange(this.product);
   }
 
   pictureRow() {
     const image = pictureFrom(this.picture, "");
-    return [image, element("p", {}, element("b", {}, "Your picture"), element("span", {}, "Add words to change it")), this.removal("Remove the picture")];
+    return [image, element("p", {}, element("b", {}, say("your_picture")), element("span", {}, say("change_it"))), this.removal(say("remove_picture"))];
   }
 
   productRow() {
     const { id, title } = this.product;
     const image = element("img", { src: pictureOf(id), alt: "" });
-    return [image, element("p", {}, element("b", {}, "Like this"), element("span", {}, title || id)), this.removal("Remove the product")];
+    return [image, element("p", {}, element("b", {}, say("like_this")), element("span", {}, title || id)), this.removal(say("remove_product"))];
   }
 
   removal(label) {

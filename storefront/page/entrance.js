@@ -1,6 +1,7 @@
 // What the entrance shows: where to begin, made of what the catalogue itself has.
 
 import { isKeyword, labelOf } from "./fields.js";
+import { say } from "./language.js";
 
 /** Returns the field whose values part the catalogue best: the category, or else the first that has values; null without one. */
 export function leadField(catalogue) {
@@ -34,7 +35,7 @@ function affordable(catalogue, product) {
   const price = product.fields?.[name]?.number;
   if (price === undefined) return "";
   const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(price, 1))));
-  return ` under ${(Math.floor(price / step) + 1) * step}`;
+  return ` ${say("under", { high: String((Math.floor(price / step) + 1) * step) })}`;
 }
 
 const firstOf = (value) => value?.text ?? value?.texts?.values?.[0] ?? "";

@@ -1,5 +1,7 @@
 // The catalogue's fields, as its schema has them: what to call them, and how to write their values.
 
+import { language, say } from "./language.js";
+
 const KEYWORDS = ["FIELD_KIND_KEYWORD", "FIELD_KIND_KEYWORDS"];
 const NUMBERS = ["FIELD_KIND_NUMBER", "FIELD_KIND_MONEY"];
 /** Roles that a card shows in places of their own, or not at all. */
@@ -31,14 +33,13 @@ export const isBoolean = (field) => field?.kind === "FIELD_KIND_BOOLEAN";
 /** Returns what to call a field in the page's language. */
 export function labelOf(catalogue, name) {
   const labels = catalogue.byName.get(name)?.labels ?? {};
-  const language = globalThis.document?.documentElement.lang || "en";
-  return labels[language] || labels.en || name.replaceAll("_", " ");
+  return labels[language()] || labels.en || name.replaceAll("_", " ");
 }
 
 /** Writes a value, a vitrine.v1.FieldValue, as people read it; a missing one is empty. */
 export function written(catalogue, name, value) {
   if (value?.texts) return (value.texts.values ?? []).join(", ");
-  if (value?.boolean !== undefined) return value.boolean ? "yes" : "no";
+  if (value?.boolean !== undefined) return say(value.boolean ? "yes" : "no");
   if (value?.number !== undefined) return amount(catalogue, name, value.number);
   return value?.text ?? "";
 }
@@ -47,13 +48,13 @@ export function written(catalogue, name, value) {
 export function amount(catalogue, name, number) {
   if (catalogue.byName.get(name)?.kind === "FIELD_KIND_MONEY") return money(catalogue.currency, number);
   // A year is written without a separator.
-  return number.toLocaleString(undefined, { maximumFractionDigits: 6, useGrouping: "min2" });
+  return number.toLocaleString(language(), { maximumFractionDigits: 6, useGrouping: "min2" });
 }
 
 /** Writes an amount of money; without a currency, where the catalogue names none. */
 export function money(currency, number) {
   const style = currency ? { style: "currency", currency } : { minimumFractionDigits: 2, maximumFractionDigits: 2 };
-  return number.toLocaleString(undefined, style);
+  return number.toLocaleString(language(), style);
 }
 
 /** Returns the product's title, or its caption or its id where it has none. */
@@ -62,8 +63,8 @@ export const titleOf = (catalogue, product, id = "") => ofRole(catalogue, produc
 /** Returns the caption that was made from the product's pictures, where its card does not have it as a title. */
 export const captionOf = (catalogue, product) => (titleOf(catalogue, product) === product?.caption ? "" : product?.caption) ?? "";
 
-/** Stands behind a value that was read in the product's pictures and not said by the shop. */
-export const INFERRED = "(from the picture)";
+/** Returns what stands behind a value that was read in the product's pictures and not said by the shop. */
+export const inferred = () => say("from_picture");
 
 const isInferred = (product, name) => (product?.inferred ?? []).includes(name);
 
@@ -72,7 +73,7 @@ export const kindOf = (catalogue, product) =>
   ["BRAND", "CATEGORY"]
     .map((role) => ({ role, text: ofRole(catalogue, product, role, product?.[role.toLowerCase()]) }))
     .filter(({ text }) => text)
-    .map(({ role, text }) => (isInferred(product, nameOf(catalogue, role)) ? `${text} ${INFERRED}` : text))
+    .map(({ role, text }) => (isInferred(product, nameOf(catalogue, role)) ? `${text} ${inferred()}` : text))
     .join(" · ");
 
 /** Returns the product's price; empty where it has none. */
@@ -99,8 +100,8 @@ export function sortsOf(catalogue) {
 
 /** Puts an order, a vitrine.v1.Sort, into words. */
 export function sortInWords(catalogue, { field, descending = false }) {
-  const ways = isKeyword(catalogue.byName.get(field)) ? ["A to Z", "Z to A"] : ["low to high", "high to low"];
-  return `${labelOf(catalogue, field)}: ${ways[descending ? 1 : 0]}`;
+  const ways = isKeyword(catalogue.byName.get(field)) ? ["alphabetical", "backwards"] : ["ascending", "descending"];
+  return `${labelOf(catalogue, field)}: ${say(ways[descending ? 1 : 0])}`;
 }
 
 const nameOf = (catalogue, role) => catalogue.byRole.get(`FIELD_ROLE_${role}`)?.name;

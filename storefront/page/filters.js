@@ -1,6 +1,7 @@
 // Filters as people read them, with one condition more and with one less.
 
 import { amount, labelOf, written } from "./fields.js";
+import { say } from "./language.js";
 
 /** Returns the conditions that must all hold. */
 export function conditions(filter) {
@@ -46,28 +47,31 @@ export const rangeOf = (filter, field) => conditions(filter).find((each) => each
 
 /** Puts a condition into words. */
 export function inWords(filter, catalogue) {
-  if (filter.equals || filter.one_of || filter.range) return named(filter, catalogue, "");
+  if (filter.equals || filter.one_of || filter.range) return named(filter, catalogue, false);
   if (filter.negation) {
     const { equals, one_of: oneOf } = filter.negation;
-    return equals || oneOf ? named(filter.negation, catalogue, "not ") : `not (${inWords(filter.negation, catalogue)})`;
+    return equals || oneOf ? named(filter.negation, catalogue, true) : say("not_condition", { condition: inWords(filter.negation, catalogue) });
   }
-  if (filter.any_of) return (filter.any_of.filters ?? []).map((part) => inWords(part, catalogue)).join(" or ");
+  if (filter.any_of) return (filter.any_of.filters ?? []).map((part) => inWords(part, catalogue)).reduce(either);
   return conditions(filter)
     .map((part) => inWords(part, catalogue))
-    .join(" and ");
+    .reduce((one, other) => say("and", { one, other }));
 }
 
 function named({ equals, one_of: oneOf, range }, catalogue, not) {
   if (range) return `${labelOf(catalogue, range.field)} ${interval(range, catalogue)}`;
   const { field } = equals ?? oneOf;
   const values = equals ? [equals.value] : (oneOf.values ?? []);
-  return `${labelOf(catalogue, field)}: ${not}${values.map((value) => written(catalogue, field, value)).join(" or ")}`;
+  const listed = values.map((value) => written(catalogue, field, value)).reduce(either, "");
+  return `${labelOf(catalogue, field)}: ${not ? say("not", { values: listed }) : listed}`;
 }
+
+const either = (one, other) => (one ? say("or", { one, other }) : other);
 
 function interval({ field, minimum, maximum, exclusive_minimum: above, exclusive_maximum: below }, catalogue) {
   const [low, high] = [minimum, maximum].map((bound) => (bound === undefined ? undefined : amount(catalogue, field, bound)));
-  if (low !== undefined && high !== undefined) return `${low} to ${high}`;
-  return low !== undefined ? `${above ? "over" : "from"} ${low}` : `${below ? "under" : "up to"} ${high}`;
+  if (low !== undefined && high !== undefined) return say("between", { low, high });
+  return low !== undefined ? say(above ? "over" : "at_least", { low }) : say(below ? "under" : "at_most", { high });
 }
 
 function same({ equals: one }, { equals: other }) {

@@ -1,6 +1,7 @@
 // The microphone: what is said is recorded here, as short as it may be, and goes to the service as it is.
 
 import { byId } from "./dom.js";
+import { say } from "./language.js";
 
 /** The service takes 30 seconds; a recorder ends a little after it is told to. */
 const LONGEST_MS = 29_000;
@@ -8,9 +9,9 @@ const BITS_A_SECOND = 32_000;
 const WAV_RATE = 16_000;
 const TYPES = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus"];
 const TROUBLES = {
-  NotAllowedError: "The browser does not let this page hear you: allow the microphone, or type.",
-  NotFoundError: "There is no microphone.",
-  NotReadableError: "The microphone is used by something else.",
+  NotAllowedError: "microphone_refused",
+  NotFoundError: "microphone_missing",
+  NotReadableError: "microphone_busy",
 };
 
 /** Whether this browser can record; it does so on pages of this machine and on those that come by TLS. */
@@ -21,7 +22,6 @@ export class Microphone {
   constructor({ onSaid, onTrouble, onState }) {
     this.button = byId("microphone");
     this.label = byId("microphone-label");
-    this.words = this.label.textContent;
     this.onSaid = onSaid;
     this.onTrouble = onTrouble;
     this.onState = onState;
@@ -44,7 +44,7 @@ export class Microphone {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
       this.record(stream);
     } catch (error) {
-      this.onTrouble(TROUBLES[error.name] ?? "The microphone cannot be used.");
+      this.onTrouble(say(TROUBLES[error.name] ?? "microphone_trouble"));
     } finally {
       this.starting = false;
     }
@@ -63,7 +63,7 @@ export class Microphone {
     this.recorder = recorder;
     this.timer = setTimeout(() => this.stop(), LONGEST_MS);
     this.render(true);
-    this.onState("Listening. Press again when you have said it, or Escape to forget it.");
+    this.onState(say("listening_how"));
   }
 
   /** Ends the recording and sends it. */
@@ -74,7 +74,7 @@ export class Microphone {
   /** Ends the recording and forgets it. */
   cancel() {
     this.end(false);
-    this.onState("Forgotten.");
+    this.onState(say("forgotten"));
   }
 
   end(kept) {
@@ -90,13 +90,13 @@ export class Microphone {
     try {
       this.onSaid(taken ? blob : await asWav(blob));
     } catch {
-      this.onTrouble("What this browser recorded cannot be read.");
+      this.onTrouble(say("recording_trouble"));
     }
   }
 
   render(listening) {
     this.button.setAttribute("aria-pressed", String(listening));
-    this.label.textContent = listening ? "Listening" : this.words;
+    this.label.textContent = say(listening ? "listening" : "speak");
   }
 }
 

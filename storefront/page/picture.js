@@ -1,5 +1,7 @@
 // Pictures before they are sent: what cameras and clipboards give is made into what the service takes.
 
+import { say } from "./language.js";
+
 const ACCEPTED = ["image/jpeg", "image/png", "image/webp"];
 const LARGEST_SIDE = 2048;
 const LARGEST_BYTES = 4_000_000;
@@ -13,7 +15,7 @@ export async function prepared(file) {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error(`${file.name || "This"} is no picture that can be read.`);
+    throw new Error(say("no_picture", { name: file.name || say("this_file") }));
   }
   const scale = Math.min(1, LARGEST_SIDE / Math.max(bitmap.width, bitmap.height));
   if (scale === 1 && file.size <= LARGEST_BYTES && ACCEPTED.includes(file.type)) return file;

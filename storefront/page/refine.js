@@ -2,6 +2,7 @@
 
 import { byId, element, fill } from "./dom.js";
 import { amount, isBoolean, isKeyword, isNumber, labelOf, sortInWords, sortsOf } from "./fields.js";
+import { language, say } from "./language.js";
 import { between, having, holds, ranged, rangeOf, toggled } from "./filters.js";
 
 const SHOWN = 12;
@@ -44,16 +45,16 @@ function body(catalogue, field, facet, filter, onFilter) {
   const rest = chips.slice(SHOWN);
   const list = element("ul", { class: "choices", "aria-label": labelOf(catalogue, field.name) }, ...chips.slice(0, SHOWN));
   if (rest.length) list.append(unfolding(list, rest));
-  else if (facet?.more_values ?? known?.more_values) list.append(element("li", { class: "rest" }, "and more"));
+  else if (facet?.more_values ?? known?.more_values) list.append(element("li", { class: "rest" }, say("and_more")));
   return list;
 }
 
 function choice(field, value, products, filter, onFilter) {
   const boolean = isBoolean(field);
   const condition = having(field.name, value, boolean);
-  const label = boolean ? (value === "true" ? "yes" : "no") : value;
+  const label = boolean ? say(value === "true" ? "yes" : "no") : value;
   const attributes = { type: "button", class: "chip choice", "aria-pressed": String(holds(filter, condition)), onclick: () => onFilter(toggled(filter, condition)) };
-  const count = products === undefined ? "" : element("span", { class: "count" }, Number(products).toLocaleString());
+  const count = products === undefined ? "" : element("span", { class: "count" }, Number(products).toLocaleString(language()));
   return element("li", {}, element("button", attributes, label, count));
 }
 
@@ -62,7 +63,7 @@ function unfolding(list, rest) {
     item.replaceWith(...rest);
     rest[0].querySelector("button").focus();
   };
-  const item = element("li", {}, element("button", { type: "button", class: "chip plain", onclick: unfold }, `${rest.length} more`));
+  const item = element("li", {}, element("button", { type: "button", class: "chip plain", onclick: unfold }, say("values_more", { count: rest.length })));
   return item;
 }
 
@@ -71,14 +72,14 @@ function range(catalogue, field, { minimum, maximum } = {}, filter, onFilter) {
   const bounded = chosen.minimum !== undefined || chosen.maximum !== undefined;
   if (!bounded && (minimum === undefined || maximum === undefined || minimum === maximum)) return null;
   const label = labelOf(catalogue, field.name);
-  const low = bound(`${label} from`, chosen.minimum, minimum);
-  const high = bound(`${label} up to`, chosen.maximum, maximum);
+  const low = bound(say("bound_from", { field: label }), chosen.minimum, minimum);
+  const high = bound(say("bound_to", { field: label }), chosen.maximum, maximum);
   const submit = (event) => {
     event.preventDefault();
     onFilter(ranged(filter, field.name, between(field.name, numberOf(low), numberOf(high))));
   };
-  const span = minimum === undefined ? "" : `${amount(catalogue, field.name, minimum)} to ${amount(catalogue, field.name, maximum)}`;
-  const apply = element("button", { type: "submit", class: "quiet-button" }, "Apply");
+  const span = minimum === undefined ? "" : say("between", { low: amount(catalogue, field.name, minimum), high: amount(catalogue, field.name, maximum) });
+  const apply = element("button", { type: "submit", class: "quiet-button" }, say("apply"));
   return element("form", { class: "range", onsubmit: submit }, low, element("span", { "aria-hidden": "true" }, "–"), high, apply, element("span", { class: "span" }, span));
 }
 
@@ -92,7 +93,7 @@ function showSorts(catalogue, chosen, onSort) {
   if (chosen && !sorts.some((sort) => keyOf(sort) === current)) sorts.push({ ...chosen, label: sortInWords(catalogue, chosen) });
   const options = sorts.map((sort) => element("option", { value: keyOf(sort), selected: keyOf(sort) === current }, sort.label));
   const menu = byId("sort");
-  menu.replaceChildren(element("option", { value: "", selected: !current }, "best match"), ...options);
+  menu.replaceChildren(element("option", { value: "", selected: !current }, say("best_match")), ...options);
   menu.onchange = () => {
     const wanted = sorts.find((sort) => keyOf(sort) === menu.value);
     onSort(wanted && { field: wanted.field, descending: wanted.descending });

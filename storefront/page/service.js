@@ -1,5 +1,7 @@
 // The bridge's endpoints. Requests and answers are the messages of vitrine.v1 in protobuf's JSON mapping.
 
+import { say } from "./language.js";
+
 const LONGEST_MS = 30_000;
 
 /** What the service refused or failed to do; the message is a sentence for people. */
@@ -51,14 +53,14 @@ async function ask(path, { signal, ...options }) {
   } catch (error) {
     if (signal?.aborted) throw error;
     const late = error.name === "TimeoutError";
-    throw new ServiceError({ message: late ? "No answer came in time." : "This page's server does not answer." });
+    throw new ServiceError({ message: say(late ? "no_answer" : "no_server") });
   }
   if (!response.ok) throw new ServiceError(await problemOf(response));
   return response;
 }
 
 async function problemOf(response) {
-  const otherwise = { message: `The server answered ${response.status}.` };
+  const otherwise = { message: say("server_status", { status: String(response.status) }) };
   return (await response.json().catch(() => ({}))).error ?? otherwise;
 }
 
@@ -67,7 +69,7 @@ async function* lines(body) {
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read().catch(() => {
-      throw new ServiceError({ message: "The answer broke off." });
+      throw new ServiceError({ message: say("broke_off") });
     });
     if (done) break;
     const parts = (rest + value).split("\n");

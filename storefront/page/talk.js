@@ -2,21 +2,22 @@
 
 import { byId, element, pictureFrom } from "./dom.js";
 import { amount, labelOf, titleOf } from "./fields.js";
+import { say } from "./language.js";
 import { pictureOf } from "./service.js";
-import { ROUTES } from "./window.js";
+import { routeName } from "./window.js";
 
 const turns = byId("turns");
 
 /** One turn in the log. */
 export class TurnView {
   constructor({ words, picture, product, audio }) {
-    this.reading = element("p", { class: "reading busy" }, audio ? "Listening" : "Reading");
+    this.reading = element("p", { class: "reading busy" }, say(audio ? "listening" : "reading"));
     this.asked = (words || audio) && element("p", { class: "asked" }, words || "…");
     this.node = element(
       "li",
       { class: "turn" },
-      product && element("img", { class: "asked-picture", src: pictureOf(product.id), alt: `Like ${product.title}` }),
-      picture && pictureFrom(picture, "Your picture", "asked-picture"),
+      product && element("img", { class: "asked-picture", src: pictureOf(product.id), alt: say("like", { name: product.title }) }),
+      picture && pictureFrom(picture, say("your_picture"), "asked-picture"),
       this.asked,
       this.reading,
     );
@@ -27,14 +28,14 @@ export class TurnView {
   /** Shows what was heard, behind what was written. */
   heard(words, text) {
     this.asked.textContent = [words, text].filter(Boolean).join(" ") || "…";
-    this.reading.textContent = "Reading";
+    this.reading.textContent = say("reading");
     this.scroll();
   }
 
   /** Shows how the turn was read, while it is being searched. */
   understood({ route, query, modification, more }) {
-    const wanted = more ? "the next page" : modification || query;
-    this.reading.replaceChildren(ROUTES[route] ?? route, ...(wanted ? [": ", element("strong", {}, wanted)] : []));
+    const wanted = more ? say("next_page") : modification || query;
+    this.reading.replaceChildren(routeName(route), ...(wanted ? [": ", element("strong", {}, wanted)] : []));
     this.scroll();
   }
 
@@ -46,7 +47,7 @@ export class TurnView {
     );
     const head = element("thead", {}, element("tr", {}, element("td"), ...names));
     const table = element("table", { class: "comparison" }, head, element("tbody", {}, ...rows));
-    this.node.append(element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Side by side" }, table));
+    this.node.append(element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": say("side_by_side") }, table));
     this.scroll();
   }
 
@@ -71,7 +72,7 @@ export class TurnView {
     this.reading.classList.remove("busy");
     if (reply) this.node.append(element("p", { class: "reply" }, reply));
     if (hits !== undefined) {
-      const label = hits === 1 ? "1 product" : `${hits} products`;
+      const label = say("products", { count: hits });
       this.show = element("button", { type: "button", class: "quiet-button again", onclick: onShow }, label);
       this.node.append(this.show);
     }
@@ -86,7 +87,7 @@ export class TurnView {
         "div",
         { class: "failure", role: "alert" },
         message,
-        onRetry && element("button", { type: "button", class: "quiet-button", onclick: onRetry }, "Try again"),
+        onRetry && element("button", { type: "button", class: "quiet-button", onclick: onRetry }, say("try_again")),
       ),
     );
     this.scroll();
@@ -110,7 +111,7 @@ export class TurnView {
 
 function told(catalogue, { field, value, products, values, lowest, highest }) {
   const label = labelOf(catalogue, field);
-  if (value) return `${label} ${value}: ${Number(products).toLocaleString()} products`;
-  if (highest !== undefined) return `${label}: from ${amount(catalogue, field, lowest)} to ${amount(catalogue, field, highest)}`;
+  if (value) return `${label} ${value}: ${say("products", { count: Number(products) })}`;
+  if (highest !== undefined) return `${label}: ${say("between", { low: amount(catalogue, field, lowest), high: amount(catalogue, field, highest) })}`;
   return `${label}: ${values.join(", ")}`;
 }

@@ -1,36 +1,22 @@
 // The window: the products of one turn, how they were found, and what could be done about it.
 
-import { card, decimal, skeleton, tile } from "./cards.js";
+import { card, decimal, signalName, skeleton, tile } from "./cards.js";
 import { bar, byId, element, fill } from "./dom.js";
 import { sortInWords } from "./fields.js";
 import { conditions, inWords } from "./filters.js";
+import { language, say, says } from "./language.js";
 import { hideRefine } from "./refine.js";
 
-export const ROUTES = {
-  ROUTE_TEXT: "By words",
-  ROUTE_IMAGE: "By picture",
-  ROUTE_COMPOSED: "By picture and words",
-  ROUTE_REFINE: "By product and words",
-  ROUTE_SIMILAR: "Look-alikes",
-  ROUTE_COMPARE: "Comparison",
-  ROUTE_CHAT: "Answer",
-};
-/** What each entry of SearchResponse.degraded means to a shopper. */
-const LEFT_OUT = {
-  rewrite: "The rewriter was late, so your words were searched as they are.",
-  soft_filters: "No product has all of that; these come closest.",
-  exclusions: "Every product has something that you found fault with; these come closest.",
-  history: "What you said long ago was not looked up in time.",
-  session: "This turn will not be remembered: the memory of conversations does not answer.",
-  words: "The end of so long a text is not read.",
-  pool: "More products meet the conditions than could be put in order.",
-  lexical: "Exact matches of your words were not looked up.",
-  category: "What kind of thing the picture shows is not learnt yet.",
-  details: "So many products are too large for one answer; the last ones lack their details.",
-  speech: "What you said is not in it: it was not understood, or nobody could hear it now.",
-};
 const SKELETONS = 8;
 const results = byId("results");
+
+/** Names a route as a shopper reads it. */
+export const routeName = (route) => named(route.toLowerCase(), route);
+
+/** Says what an entry of SearchResponse.degraded means to a shopper. */
+const leftOut = (part) => named(`left_${part}`, say("left_other", { part }));
+
+const named = (name, otherwise) => (says(name) ? say(name) : otherwise);
 
 /** Shows that an answer is on its way; products that are there stay, pale, and otherwise their places are kept. */
 export function showWaiting() {
@@ -54,11 +40,11 @@ export function endWaiting() {
 export function showAnswer(catalogue, { result, title, reference, understood }, { onLike, onWithout, onMore }) {
   results.removeAttribute("aria-busy");
   const { hits, searched } = result;
-  byId("route").textContent = ROUTES[searched.route] ?? searched.route;
+  byId("route").textContent = routeName(searched.route);
   byId("title").textContent = title;
   fill(byId("reference"), reference);
   fill(byId("chips"), ...chips(catalogue, searched, onWithout));
-  fill(byId("note"), [...result.degraded.map((part) => LEFT_OUT[part] ?? `Left out: ${part}.`), ...faults(searched)].join(" "));
+  fill(byId("note"), [...result.degraded.map(leftOut), ...faults(searched)].join(" "));
   byId("cards").replaceChildren(...hits.map((hit) => card(catalogue, hit, onLike)));
   fill(byId("nothing"), hits.length ? "" : nothing(searched));
   offerMore(onMore);
@@ -101,7 +87,7 @@ export function markChosen(productId) {
 
 /** Names what is left out because the shopper did not like it. */
 function faults({ excluded = [] }) {
-  return excluded.length ? [`Without what you found fault with: ${excluded.map(({ value }) => value).join(", ")}.`] : [];
+  return excluded.length ? [say("excluded", { values: excluded.map(({ value }) => value).join(", ") })] : [];
 }
 
 function chips(catalogue, searched, onWithout) {
@@ -109,34 +95,34 @@ function chips(catalogue, searched, onWithout) {
   return parts.map((part, index) => {
     const text = inWords(part, catalogue);
     const others = parts.filter((_, other) => other !== index);
-    const remove = { type: "button", class: "remove", "aria-label": `Without the condition ${text}`, onclick: () => onWithout(others) };
+    const remove = { type: "button", class: "remove", "aria-label": say("without", { condition: text }), onclick: () => onWithout(others) };
     return element("li", { class: "chip" }, text, element("button", remove, "×"));
   });
 }
 
 function nothing(searched) {
   const filtered = conditions(searched.filter).length > 0;
-  return filtered ? "No product meets these conditions. Remove one of them, or ask for something else." : "Nothing was found. Ask in other words, or show a picture.";
+  return say(filtered ? "nothing_filtered" : "nothing");
 }
 
 function showHow(catalogue, result, understood) {
   const { searched, timings, versions, hits } = result;
-  const reader = searched.source === "caller" ? "" : `read by ${searched.source}`;
-  byId("how-summary").textContent = [`${hits.length} products in ${milliseconds(timings.total_ms)}`, reader].filter(Boolean).join(" · ");
+  const reader = searched.source === "caller" ? "" : say("read_by", { reader: searched.source });
+  byId("how-summary").textContent = [say("how", { count: hits.length, time: milliseconds(timings.total_ms) }), reader].filter(Boolean).join(" · ");
   const known = {
-    Route: ROUTES[searched.route] ?? searched.route,
-    "Searched words": searched.text,
-    "Searched product": searched.product_id,
-    Conditions: conditions(searched.filter)
+    [say("how_route")]: routeName(searched.route),
+    [say("how_words")]: searched.text,
+    [say("how_product")]: searched.product_id,
+    [say("conditions")]: conditions(searched.filter)
       .map((part) => inWords(part, catalogue))
       .join(", "),
-    Order: searched.sort ? sortInWords(catalogue, searched.sort) : "",
-    Weights: searched.weights ? shares(searched.weights) : "",
-    "Read by": understood?.source ? `${understood.source}, confidence ${decimal(understood.confidence)}` : "nobody: as you said it",
-    "Left out": result.degraded.join(", ") || "nothing",
-    Encoders: versions?.model.slice(0, 12),
-    Index: versions?.index,
-    Request: result.request_id,
+    [say("how_order")]: searched.sort ? sortInWords(catalogue, searched.sort) : "",
+    [say("how_weights")]: searched.weights ? shares(searched.weights) : "",
+    [say("how_reader")]: understood?.source ? say("how_confidence", { reader: understood.source, confidence: decimal(understood.confidence) }) : say("how_nobody"),
+    [say("how_left_out")]: result.degraded.join(", ") || say("how_none"),
+    [say("how_encoders")]: versions?.model.slice(0, 12),
+    [say("how_index")]: versions?.index,
+    [say("how_request")]: result.request_id,
   };
   const facts = Object.entries(known).filter(([, text]) => text);
   byId("how-body").replaceChildren(
@@ -149,15 +135,16 @@ function showHow(catalogue, result, understood) {
 function stages({ total_ms: total, stages_ms: parts }) {
   const rows = Object.entries(parts ?? {}).sort(([, a], [, b]) => b - a);
   const cells = rows.flatMap(([name, ms]) => [element("span", {}, name), bar(ms / total, "time"), element("b", {}, milliseconds(ms))]);
-  return element("div", { class: "stages", role: "group", "aria-label": "Where the time went" }, ...cells);
+  return element("div", { class: "stages", role: "group", "aria-label": say("how_time") }, ...cells);
 }
 
 function shares({ text, image, signals = {} }) {
-  const named = { words: text, picture: image, ...signals };
-  return Object.entries(named)
+  const ofAll = { [say("in_words")]: text, [say("in_picture")]: image };
+  for (const [name, share] of Object.entries(signals)) ofAll[signalName(name)] = share;
+  return Object.entries(ofAll)
     .map(([name, share]) => `${name} ${round(share)}`)
     .join(", ");
 }
 
-const round = (number) => String(Math.round(number * 100) / 100);
-const milliseconds = (ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+const round = (number) => number.toLocaleString(language(), { maximumFractionDigits: 2 });
+const milliseconds = (ms) => `${ms.toLocaleString(language(), { maximumFractionDigits: ms < 10 ? 1 : 0 })} ms`;

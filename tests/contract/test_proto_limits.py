@@ -35,6 +35,8 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "Filter": (limits.MAX_FILTER_LEVELS, limits.MAX_FILTER_VALUES),
     "InferenceOptions.fields": (limits.MAX_SCHEMA_FIELDS,),
     "PageToken.excluded": (limits.MAX_EXCLUSIONS,),
+    "PhraseRequest.reply": (limits.MAX_REPLY_LENGTH,),
+    "PhraseRequest.text": (limits.MAX_QUERY_LENGTH,),
     "Product.attributes": (limits.MAX_ATTRIBUTES,),
     "Product.caption": (limits.MAX_CAPTION_LENGTH,),
     "Product.caption_by": (limits.MAX_CAPTION_BY_LENGTH,),

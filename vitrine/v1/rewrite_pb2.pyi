@@ -21,6 +21,54 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class PhraseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLY_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    reply: _builtins.str
+    """What is to be said, and true: sentences in the shopper's language, at most 1,000 characters."""
+    text: _builtins.str
+    """The shopper's words, untrusted; at most 2,000 characters."""
+    locale: _builtins.str
+    """The language of the reply, BCP 47."""
+    def __init__(
+        self,
+        *,
+        reply: _builtins.str = ...,
+        text: _builtins.str = ...,
+        locale: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "reply", b"reply", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PhraseRequest: _TypeAlias = PhraseRequest  # noqa: Y015
+
+@_typing.final
+class PhraseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLY_FIELD_NUMBER: _builtins.int
+    reply: _builtins.str
+    """Untrusted: whoever asks holds it against what was to be said."""
+    def __init__(
+        self,
+        *,
+        reply: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reply", b"reply"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PhraseResponse: _TypeAlias = PhraseResponse  # noqa: Y015
+
+@_typing.final
 class RewriteRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -191,7 +239,7 @@ class Rewrite(_message.Message):
     more: _builtins.bool
     """The next page of the search before this turn; route, words and conditions are that search's."""
     reply: _builtins.str
-    """A sentence for the shopper."""
+    """A sentence for the shopper, for ROUTE_CHAT: of a search, the gateway says what was found."""
     confidence: _builtins.float
     """0 to 1."""
     source: _builtins.str

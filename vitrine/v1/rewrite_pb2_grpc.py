@@ -40,6 +40,11 @@ class RewriteServiceStub:
                 request_serializer=vitrine_dot_v1_dot_rewrite__pb2.RewriteRequest.SerializeToString,
                 response_deserializer=vitrine_dot_v1_dot_rewrite__pb2.RewriteResponse.FromString,
                 _registered_method=True)
+        self.Phrase = channel.unary_unary(
+                '/vitrine.v1.RewriteService/Phrase',
+                request_serializer=vitrine_dot_v1_dot_rewrite__pb2.PhraseRequest.SerializeToString,
+                response_deserializer=vitrine_dot_v1_dot_rewrite__pb2.PhraseResponse.FromString,
+                _registered_method=True)
 
 
 class RewriteServiceServicer:
@@ -52,6 +57,13 @@ class RewriteServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Phrase(self, request, context):
+        """Puts a reply into other words, by a language model that writes; UNIMPLEMENTED without one (REWRITER_ENGINE=openai).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RewriteServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +71,11 @@ def add_RewriteServiceServicer_to_server(servicer, server):
                     servicer.Rewrite,
                     request_deserializer=vitrine_dot_v1_dot_rewrite__pb2.RewriteRequest.FromString,
                     response_serializer=vitrine_dot_v1_dot_rewrite__pb2.RewriteResponse.SerializeToString,
+            ),
+            'Phrase': grpc.unary_unary_rpc_method_handler(
+                    servicer.Phrase,
+                    request_deserializer=vitrine_dot_v1_dot_rewrite__pb2.PhraseRequest.FromString,
+                    response_serializer=vitrine_dot_v1_dot_rewrite__pb2.PhraseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +106,33 @@ class RewriteService:
             '/vitrine.v1.RewriteService/Rewrite',
             vitrine_dot_v1_dot_rewrite__pb2.RewriteRequest.SerializeToString,
             vitrine_dot_v1_dot_rewrite__pb2.RewriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Phrase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vitrine.v1.RewriteService/Phrase',
+            vitrine_dot_v1_dot_rewrite__pb2.PhraseRequest.SerializeToString,
+            vitrine_dot_v1_dot_rewrite__pb2.PhraseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,8 @@ class RewriteServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RewriteServiceAsyncStub: ...
     Rewrite: _grpc.UnaryUnaryMultiCallable[_rewrite_pb2.RewriteRequest, _rewrite_pb2.RewriteResponse]
+    Phrase: _grpc.UnaryUnaryMultiCallable[_rewrite_pb2.PhraseRequest, _rewrite_pb2.PhraseResponse]
+    """Puts a reply into other words, by a language model that writes; UNIMPLEMENTED without one (REWRITER_ENGINE=openai)."""
 
 @_typing.type_check_only
 class RewriteServiceAsyncStub(RewriteServiceStub):
@@ -41,6 +43,8 @@ class RewriteServiceAsyncStub(RewriteServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Rewrite: _aio.UnaryUnaryMultiCallable[_rewrite_pb2.RewriteRequest, _rewrite_pb2.RewriteResponse]  # type: ignore[assignment]
+    Phrase: _aio.UnaryUnaryMultiCallable[_rewrite_pb2.PhraseRequest, _rewrite_pb2.PhraseResponse]  # type: ignore[assignment]
+    """Puts a reply into other words, by a language model that writes; UNIMPLEMENTED without one (REWRITER_ENGINE=openai)."""
 
 class RewriteServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads a turn in the light of the conversation. It may be late or wrong: the gateway keeps a budget for it."""
@@ -51,5 +55,13 @@ class RewriteServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _rewrite_pb2.RewriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rewrite_pb2.RewriteResponse, _abc.Awaitable[_rewrite_pb2.RewriteResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Phrase(
+        self,
+        request: _rewrite_pb2.PhraseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rewrite_pb2.PhraseResponse, _abc.Awaitable[_rewrite_pb2.PhraseResponse]]:
+        """Puts a reply into other words, by a language model that writes; UNIMPLEMENTED without one (REWRITER_ENGINE=openai)."""
 
 def add_RewriteServiceServicer_to_server(servicer: RewriteServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -682,7 +682,9 @@ class ConverseResponse(_message.Message):
     session_id: _builtins.str
     """Empty where the caller sent a history, or no session could begin."""
     reply: _builtins.str
-    """Last: a sentence for the shopper."""
+    """Last: a reply to the shopper, in the language of the words, or of the locale where they tell none: how many products fit
+    which conditions, what was left out, a next step.
+    """
     @_builtins.property
     def understood(self) -> _rewrite_pb2.Rewrite:
         """First, or after what was heard: how the turn was read."""

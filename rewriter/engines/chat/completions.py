@@ -27,7 +27,7 @@ class ChatCompletions:
         self._client = client
         self._model = model
         self._max_tokens = max_tokens
-        self._free = connections
+        self._places = Places(connections)
         self._lexicons = LexiconCache()
 
     @property
@@ -43,50 +43,69 @@ class ChatCompletions:
         lexicon = self._lexicons.get(request.facets, schema_of(request))
         if (rewrite := more_of(request, lexicon)) is not None:
             return rewrite
+        ids = Ids.of(request)
+        body = {
+            "model": self._model,
+            "messages": messages(request, ids),
+            "temperature": 0,
+            "max_tokens": self._max_tokens,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "rewrite", "strict": True, "schema": answer_form(request).schema},
+            },
+        }
+        async with self._places.one(timeout_s=timeout_s):
+            content = await ask(self._client, body)
+        return parse(content, request, ids, source=self._model)
+
+
+async def ask(client: httpx.AsyncClient, body: Mapping[str, Any]) -> str:
+    """Send a prompt to a server of chat completions and return its message.
+
+    Raises:
+        EngineError: another status, an answer that is too long, or none.
+    """
+    async with client.stream("POST", "chat/completions", json=body, headers=dict(hop_context())) as response:
+        if response.status_code != httpx.codes.OK:
+            raise EngineError(Failure.STATUS, str(response.status_code))
+        answer = bytearray()
+        async for chunk in response.aiter_bytes():
+            answer += chunk
+            if len(answer) > MAX_ANSWER_BYTES:
+                raise EngineError(Failure.TOO_LONG, f"over {MAX_ANSWER_BYTES} bytes")
+        return _content(bytes(answer))
+
+
+class Places:
+    """The calls that may be made at once; one more fails as busy, and a late or failed one by its reason."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+
+    @asynccontextmanager
+    async def one(self, *, timeout_s: float) -> AsyncIterator[None]:
+        """Hold a place for a call.
+
+        Raises:
+            EngineError: there is none, the time is over, or the server cannot be reached.
+        """
         if self._free <= 0:
             raise EngineError(Failure.BUSY)
-        ids = Ids.of(request)
         self._free -= 1
         try:
             with span("model chat/completions", **{"peer.service": "model"}):
                 async with asyncio.timeout(timeout_s):
-                    answer = await self._ask(messages(request, ids), answer_form(request).schema)
+                    yield
         except TimeoutError:
             raise EngineError(Failure.TIMEOUT) from None
         except httpx.HTTPError as error:
             raise EngineError(Failure.UNREACHABLE, type(error).__name__) from error
         finally:
             self._free += 1
-        return parse(_content(answer), request, ids, source=self._model)
-
-    async def _ask(self, prompt: list[dict[str, str]], schema: Mapping[str, Any]) -> bytes:
-        """Send the prompt and read the answer, up to the limit."""
-        body = {
-            "model": self._model,
-            "messages": prompt,
-            "temperature": 0,
-            "max_tokens": self._max_tokens,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "rewrite", "strict": True, "schema": schema},
-            },
-        }
-        headers = dict(hop_context())
-        async with self._client.stream("POST", "chat/completions", json=body, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
-                raise EngineError(Failure.STATUS, str(response.status_code))
-            answer = bytearray()
-            async for chunk in response.aiter_bytes():
-                answer += chunk
-                if len(answer) > MAX_ANSWER_BYTES:
-                    raise EngineError(Failure.TOO_LONG, f"over {MAX_ANSWER_BYTES} bytes")
-            return bytes(answer)
 
 
 @asynccontextmanager
-async def open_chat_completions(
-    *, url: str, api_key: str, model: str, max_tokens: int, connections: int
-) -> AsyncIterator[ChatCompletions]:
+async def open_client(*, url: str, api_key: str, connections: int) -> AsyncIterator[httpx.AsyncClient]:
     """Hold the connections to the server whose API begins at the URL."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -98,6 +117,15 @@ async def open_chat_completions(
         timeout=None,  # noqa: S113 - as said above
         trust_env=False,
     ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_chat_completions(
+    *, url: str, api_key: str, model: str, max_tokens: int, connections: int
+) -> AsyncIterator[ChatCompletions]:
+    """Open the engine behind the server whose API begins at the URL."""
+    async with open_client(url=url, api_key=api_key, connections=connections) as client:
         yield ChatCompletions(client, model=model, max_tokens=max_tokens, connections=connections)
 
 

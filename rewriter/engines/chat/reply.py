@@ -36,21 +36,31 @@ _FORBIDDEN = {
 }
 
 
+def form_violation(reply: str) -> str:
+    """Return what a text holds that no shopper is to read, whatever it is about; empty for none."""
+    return next(_forms(reply), "")
+
+
 def reply_violation(reply: str, request: rewrite_pb2.RewriteRequest) -> str:
     """Return what a model's reply holds that no shopper is to read; empty for none."""
     return next(_violations(reply, request), "")
 
 
 def _violations(reply: str, request: rewrite_pb2.RewriteRequest) -> Iterator[str]:
+    yield from _forms(reply)
     plain = unicodedata.normalize("NFKC", reply)
-    if any(unicodedata.category(letter) in _UNSEEN for letter in reply):
-        yield "a character that is not seen"
-    yield from (name for name, pattern in _FORBIDDEN.items() if pattern.search(plain))
     known = _known(request)
     if any(fold(quoted).strip(" .,!?") not in known for quoted in _QUOTED.findall(plain)):
         yield "the name of something that was not shown"
     if any(_is_named(brand, plain) and fold(brand) not in known for brand in _brands(request)):
         yield "a brand that was not shown"
+
+
+def _forms(reply: str) -> Iterator[str]:
+    plain = unicodedata.normalize("NFKC", reply)
+    if any(unicodedata.category(letter) in _UNSEEN for letter in reply):
+        yield "a character that is not seen"
+    yield from (name for name, pattern in _FORBIDDEN.items() if pattern.search(plain))
 
 
 def _known(request: rewrite_pb2.RewriteRequest) -> str:

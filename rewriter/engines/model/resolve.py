@@ -23,15 +23,16 @@ from rewriter.nlu.vocabulary import Role
 from rewriter.replies.builders import (
     advised,
     alike,
+    asked_about,
     changed,
     compared,
     constrained,
     defined,
-    described,
     pictured,
     searched,
     silent,
     small_talk,
+    stock,
 )
 from vitrine.domain.product import Product
 from vitrine.domain.schema import Role as FieldRole
@@ -57,7 +58,6 @@ SMALL_TALK: Mapping[Act, str] = {
     Act.LEAVE: "farewell",
     Act.SERVICE: "service",
     Act.RESET: "start_afresh",
-    Act.STOCK: "stock",
 }
 _KEPT = frozenset(
     {
@@ -106,7 +106,7 @@ def resolve(
         rewrite,
         reading,
         situation.values(situation.reference),
-        intent=query_pb2.Intent.ValueType(INTENTS[plan.intent]),
+        intent=rewrite.intent or query_pb2.Intent.ValueType(INTENTS[plan.intent]),
         sentiment=query_pb2.Sentiment.ValueType(SENTIMENTS[plan.sentiment])
         or sentiment_of(rewrite, request.text, reading),
     )
@@ -274,7 +274,7 @@ def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
 
 def _describe(situation: Situation) -> rewrite_pb2.Rewrite | None:
     product = situation.memory.known.get(situation.reference)
-    return described(situation, product) if product is not None else None
+    return asked_about(product) if product is not None else None
 
 
 def _advise(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -291,4 +291,5 @@ _BUILDERS: Mapping[Act, Callable[[Situation], rewrite_pb2.Rewrite | None]] = {
     Act.DESCRIBE: _describe,
     Act.DEFINE: defined,
     Act.ADVISE: _advise,
+    Act.STOCK: lambda _: stock(),
 }

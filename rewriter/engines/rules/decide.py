@@ -13,20 +13,21 @@ from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import fold
 from rewriter.replies.builders import (
     alike,
+    asked_about,
     changed,
     compared,
     constrained,
     defined,
-    described,
     next_page,
     pictured,
     refined,
     searched,
     silent,
     small_talk,
+    stock,
     terms_of,
 )
-from vitrine.v1 import query_pb2, rewrite_pb2
+from vitrine.v1 import rewrite_pb2
 
 _SMALL_TALK: Mapping[Role, str] = {
     Role.SERVICE: "service",
@@ -100,9 +101,7 @@ def _stock(situation: Situation) -> rewrite_pb2.Rewrite | None:
         fold(situation.request.text)
     ):
         return None
-    rewrite = small_talk(situation, "stock")
-    rewrite.intent = query_pb2.INTENT_CONSULT
-    return rewrite
+    return stock()
 
 
 def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -124,7 +123,7 @@ def _definition(situation: Situation) -> rewrite_pb2.Rewrite | None:
     product = situation.memory.known.get(asked)
     if product is None or reading.has(Role.COMPARE) or reading.wanted:
         return None
-    return described(situation, product)
+    return asked_about(product)
 
 
 def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:

@@ -55,7 +55,8 @@ async def test_a_turn_streams_what_was_understood_then_hits_then_a_reply() -> No
     assert (turn[0].understood.query, turn[0].understood.source) == ("red dress", "fake")
     assert hits_of(turn)[0] == "p1"
     assert turn[1].result.searched.source == "fake"
-    assert turn[2].reply == "Red dresses."
+    # The rewriter's own sentence was made before the search, and knows nothing of what was found.
+    assert turn[2].reply == "Closest to your words: “red dress”."
 
 
 async def test_the_rewriter_reads_the_history() -> None:

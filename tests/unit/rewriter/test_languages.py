@@ -20,8 +20,7 @@ from rewriter.nlu.vocabulary import (
     Role,
 )
 from rewriter.nlu.words import fold, key_of
-from rewriter.replies.sentences import Sentences
-from vitrine.domain.schema_files import shipped_schema
+from rewriter.replies.sentences import sentence
 from vitrine.v1 import rewrite_pb2
 
 LANGUAGES = [pytest.param(language, id=code) for code, language in languages().items()]
@@ -131,7 +130,7 @@ def test_replies_fill_in_what_the_english_ones_do(language: Language) -> None:
 )
 def test_replies_are_in_the_language_of_the_request(locale: str, reply: str) -> None:
     """A language that has the sentence is spoken; any other locale is answered in English."""
-    assert Sentences(shipped_schema(), locale).plain("farewell") == reply
+    assert sentence("farewell", locale) == reply
 
 
 def test_phrases_are_folded_once() -> None:

@@ -351,17 +351,6 @@ def test_a_later_bound_takes_the_place_of_an_earlier_one() -> None:
     assert conditions_of(rewrite) == {"genre=Crime", "rating 3.."}
 
 
-def test_products_are_told_through_the_schema() -> None:
-    """A comparison names titles and prices where there are any, and no price of nothing."""
-    turn = after("sofas", FURNITURE, SOFA, BENCH)
-    assert read(asked("compare the first two", FURNITURE, turn)).reply == (
-        "From the cheapest to the dearest: Oslo at 300.00; Riga."
-    )
-    books = [Product(id="i1", values={"title": "Sand"}), Product(id="i2", values={"pages": 3.0})]
-    compared = read(asked("compare the first two", BOOKS, after("crime", BOOKS, *books)))
-    assert compared.reply == "Side by side: Sand; i2."
-
-
 @pytest.mark.parametrize("name", SCHEMAS)
 async def test_the_embedded_model_serves_every_trade(name: str) -> None:
     """As it is served, the model, trained on fashion, reads turns about other fields with all their conditions."""

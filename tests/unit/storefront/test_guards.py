@@ -33,7 +33,8 @@ async def test_page_is_made_of_its_own_files(client: Client) -> None:
     """Every file that the page and its modules name is served with its type, and none lies elsewhere."""
     types = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
     sources = "".join(path.read_text(encoding="utf-8") for path in PAGE.iterdir() if path.suffix != ".svg")
-    named = set(re.findall(r'(?:(?:src|href)="/|from "\./)([\w.]+)"', sources))
+    named = set(re.findall(r'(?:(?:src|href)="/|from "\./)([\w.-]+)"', sources))
+    named |= {f"words-{code}.js" for code in re.findall(r'<option value="(\w+)"', sources)}
     assert {"app.js", "base.css", "shop.css", "icon.svg", "dom.js"} <= named
     assert named == {path.name for path in PAGE.iterdir()} - {"index.html"}
     for name in named:

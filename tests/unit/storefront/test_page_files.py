@@ -9,6 +9,7 @@ from storefront.bridge import PAGE
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = sorted(PAGE.glob("*.js"))
+LANGUAGES = sorted(PAGE.glob("words-*.js"))
 MAX_FILE_LINES = 400
 
 
@@ -47,9 +48,45 @@ def test_scripts_make_no_markup(path: Path) -> None:
     )
 
 
+def words_of(path: Path) -> dict[str, set[str]]:
+    """Return the messages of a language with the parts that each fills in, in all its forms."""
+    lines = re.findall(r"^  (\w+): (.+),$", path.read_text("utf-8"), re.MULTILINE)
+    return {name: set(re.findall(r"\{(\w+)\}", text)) for name, text in lines}
+
+
+ENGLISH = words_of(PAGE / "words-en.js")
+
+
 def test_every_entry_of_degraded_has_words() -> None:
     """What the proto documents is what the page can explain to a shopper."""
     proto = (ROOT / "vitrine/v1/search.proto").read_text()
     comment = proto.partition("// What was left out:")[2].partition("repeated string degraded")[0]
-    table = (PAGE / "window.js").read_text().partition("const LEFT_OUT = {")[2].partition("};")[0]
-    assert set(re.findall(r"^  (\w+):", table, re.MULTILINE)) == set(re.findall(r'"(\w+)"', comment))
+    told = {name.removeprefix("left_") for name in ENGLISH if name.startswith("left_")} - {"other"}
+    assert told == set(re.findall(r'"(\w+)"', comment))
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.name)
+def test_every_language_says_what_english_does(path: Path) -> None:
+    """No language lacks a message or one of its parts; a number may be written out where it is one."""
+    said = words_of(path)
+    assert said.keys() == ENGLISH.keys()
+    assert {name: parts | {"count"} for name, parts in said.items()} == {
+        name: parts | {"count"} for name, parts in ENGLISH.items()
+    }
+
+
+def test_the_menu_offers_the_languages_that_there_are() -> None:
+    """A language is added by its words and a line of the menu."""
+    page = (PAGE / "index.html").read_text("utf-8")
+    offered = re.findall(r'<option value="(\w+)"', page)
+    assert sorted(offered) == [path.stem.removeprefix("words-") for path in LANGUAGES]
+
+
+def test_every_message_is_said_and_what_is_said_is_a_message() -> None:
+    """Nothing on the page is left in English, and no language translates what nobody reads."""
+    texts = [path.read_text("utf-8") for path in [*SCRIPTS, PAGE / "index.html"] if path not in LANGUAGES]
+    named = {name for text in texts for name in re.findall(r'"(\w+)"', text)}
+    asked = {name for text in texts for name in re.findall(r'(?:say\(|data-say[\w-]*=)"(\w+)"', text)}
+    by_rule = {name for name in ENGLISH if name.startswith(("left_", "route_", "signal_"))}
+    assert asked <= ENGLISH.keys()
+    assert ENGLISH.keys() - by_rule <= named

@@ -1,0 +1,127 @@
+"""The reply to a turn that was answered: made after the hits were sent, so that it can say what was found.
+
+It says nothing that the search or the index did not: how many products fit, by which conditions, what was left out.
+What it still has to ask the index has little time, and without an answer the reply goes without the number.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gateway.conversation.catalogue_qa import Fact
+from gateway.conversation.comparison import Comparison
+from gateway.conversation.replies.answers import comparison_sentences, fact_sentences
+from gateway.conversation.replies.phrasing import PART, Phrasing
+from gateway.conversation.replies.searches import Searched, count_of, sentences
+from gateway.conversation.replies.templates import ENGLISH, Language, Languages
+from gateway.conversation.replies.wording import Wording
+from gateway.documents.topics import language_of, recognised
+from gateway.errors import SearchError
+from gateway.metrics import Metrics
+from gateway.model import Deadline
+from gateway.retrieval.pipeline import Retrieval
+from gateway.retrieval.query import Query, SearchResult
+from gateway.understanding.validation import Understanding
+from vitrine.domain import limits
+from vitrine.domain.routes import ROUTES
+from vitrine.domain.schema import Role, Schema
+
+ASKING_S = 0.2
+"""Longest wait for the index before a reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the index knows of a question's words."""
+
+    facts: tuple[Fact, ...]
+    schema: Schema
+
+
+class Replies:
+    """Writes replies."""
+
+    def __init__(
+        self,
+        retrieval: Retrieval,
+        languages: Languages,
+        metrics: Metrics,
+        *,
+        phrasing: Phrasing | None = None,
+    ) -> None:
+        self._retrieval = retrieval
+        self._languages = languages
+        self._metrics = metrics
+        self._phrasing = phrasing
+
+    def language_of(self, query: Query) -> str:
+        """Return the language of a turn: that of its words, or of its locale where they tell none; else English."""
+        spoken = query.locale.partition("-")[0].lower()
+        if spoken in self._languages and spoken not in recognised():
+            return spoken
+        told = language_of(query.text, query.locale)
+        return told if told in self._languages else ENGLISH
+
+    async def to_search(self, query: Query, asked: Query, result: SearchResult, deadline: Deadline) -> str:
+        """Return the reply to a turn that searched; `asked` is the query before anything was left out of it."""
+        searched = Searched(result=result, asked=asked, found=count_of(result))
+        searched = await self._looked_up(searched, deadline)
+        wording = Wording(self._language(query), result.versions.schema)
+        draft = _joined(wording.language, sentences(searched, wording))
+        return await self._phrased(draft, query, wording.language, deadline)
+
+    async def to_answer(
+        self,
+        query: Query,
+        understanding: Understanding,
+        answer: Comparison | Facts | None,
+        deadline: Deadline,
+    ) -> str:
+        """Return the reply to a turn that searched nothing: what the index says of it, else the rewriter's own."""
+        language = self._language(query)
+        match answer:
+            case Comparison():
+                said = comparison_sentences(answer, Wording(language, answer.schema))
+                return await self._phrased(_joined(language, said), query, language, deadline)
+            case Facts(facts, schema):
+                own = [understanding.reply] if understanding.reply else []
+                said = fact_sentences(facts, Wording(language, schema))
+                return await self._phrased(_joined(language, [*own, *said]), query, language, deadline)
+        return understanding.reply or language.say("ask-anything")
+
+    async def _phrased(self, draft: str, query: Query, language: Language, deadline: Deadline) -> str:
+        if self._phrasing is None or not draft:
+            return draft
+        return await self._phrasing.phrased(draft, query.text, language, deadline)
+
+    def _language(self, query: Query) -> Language:
+        return self._languages.of(self.language_of(query))
+
+    async def _looked_up(self, searched: Searched, deadline: Deadline) -> Searched:
+        """Ask the index for what the hits do not tell; what it does not say in time is left unsaid."""
+        soon = Deadline.after(min(ASKING_S, deadline.remaining_s()))
+        query, retrieval = searched.result.searched, self._retrieval
+        try:
+            if not searched.result.hits:
+                return replace(searched, fields=(await retrieval.catalogue(soon)).fields)
+            if ROUTES[query.route].product:
+                products = await retrieval.stored([query.product_id], soon)
+                schema = searched.result.versions.schema
+                return replace(
+                    searched, title="".join(each.product.text(schema, Role.TITLE) for each in products)
+                )
+            if searched.found is None and query.conditions is not None:
+                return replace(searched, found=await retrieval.count(query.conditions, soon))
+        except SearchError:
+            self._metrics.degraded.labels(PART, "late").inc()
+        return searched
+
+
+def _joined(language: Language, said: Iterable[str]) -> str:
+    """Return sentences as one reply, as many of them as fit."""
+    reply = ""
+    for sentence in said:
+        longer = f"{reply}{language.say('sentence-gap')}{sentence}" if reply else sentence
+        if len(longer) > limits.MAX_REPLY_LENGTH:
+            break
+        reply = longer
+    return reply
