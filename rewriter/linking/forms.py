@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 
 from rewriter.languages.files import languages
@@ -15,6 +15,7 @@ _MIN_STEM = 4
 """Letters of a word that are left when its ending is taken off; fewer tell too little."""
 
 
+@lru_cache(maxsize=16_384)
 def letters_of(text: str) -> str:
     """Return the letters and digits of folded text without their accents."""
     marked = unicodedata.normalize("NFKD", text)

@@ -20,19 +20,19 @@ import numpy as np
 
 from rewriter.catalogues import CATALOGUES, schema_of
 from rewriter.linking.forms import Forms, letters_of, without_endings
-from rewriter.linking.tower import Tower, Vectors, load_tower
+from rewriter.linking.tower import Encoder, Tower, Vectors, load_tower
 from rewriter.linking.unknown import Token, candidates_of, tokens_of
 from rewriter.linking.values import Anchor, ValueIndex, anchors_of, build_index, digest_of, linked
 from rewriter.nlu.field_words import Key
 from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning, Part
 from rewriter.nlu.spelling import Speller
-from rewriter.nlu.words import CJK, fold, key_of, stem
+from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
 from vitrine.packages import SENTENCES, PackageError
 from vitrine.process.logs import log_event
 from vitrine.v1 import rewrite_pb2
 
-LEAST_SIMILARITY: Final = 0.7
-"""Of a word to a value that it stands for, as a cosine; benchmarks/results/rewrite-links.json says how it was chosen."""
+LEAST_SIMILARITY: Final = 0.5
+"""Of a word to a value that it stands for (`ValueIndex.nearest`); benchmarks/results/rewrite-links.json says how it was chosen."""
 
 FAILURE = "links"
 """Why a reading is not to be kept: words of it were not linked in time."""
@@ -45,6 +45,8 @@ _WAITING = 32
 """Embeddings that wait for the thread; one more is not made."""
 _WORDS = 4_096
 """Words whose vectors are kept, those asked for last."""
+_COMMON = 1_000
+"""Common words that values are held against."""
 _MAX_SQUEEZED = 4
 """Words that may be one value without their spaces: "bed side table"."""
 
@@ -97,6 +99,16 @@ class _Turn:
     text: str
     tokens: list[Token]
     links: dict[Key, Meaning] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
+    """The words that begin with a capital: German writes its nouns so."""
+
+    def forms(self) -> list[tuple[str, str]]:
+        """Return the phrases that may stand for a value, each also as it was written."""
+        found = candidates_of(self.left())
+        written = (
+            (said, " ".join(self.written.get(word, word) for word in said.split(" "))) for said in found
+        )
+        return [*((said, said) for said in found), *((said, text) for said, text in written if text != said)]
 
     def left(self) -> list[Token]:
         """Return the words, those that are linked among the known ones."""
@@ -119,7 +131,7 @@ class _Turn:
 class Linker:
     """Links the words of turns; one for all engines of a process."""
 
-    def __init__(self, *, tower: Tower | None = None, least: float = LEAST_SIMILARITY) -> None:
+    def __init__(self, *, tower: Encoder | None = None, least: float = LEAST_SIMILARITY) -> None:
         self._tower = tower
         self._least = least
         self._lexicons = LexiconCache(CATALOGUES)
@@ -127,6 +139,7 @@ class Linker:
         self._indexes: OrderedDict[bytes, ValueIndex] = OrderedDict()
         self._building: dict[bytes, asyncio.Task[None]] = {}
         self._words: OrderedDict[str, Vectors] = OrderedDict()
+        self._common: Vectors | None = None
         self._waiting = 0
         self._turns = ThreadPoolExecutor(1, "links-turns")
         self._builds = ThreadPoolExecutor(1, "links-values")
@@ -140,6 +153,7 @@ class Linker:
         """Return the turn with the lexicon of its catalogue, in which its words are linked."""
         catalogue = self._catalogue(self._lexicons.get(request.facets, schema_of(request)))
         turn = self._spelt(fold(request.text), catalogue)
+        turn.written = {fold(word): word for word in split_words(request.text) if word.istitle()}
         complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE)
         lexicon = catalogue.lexicon
         if right := frozenset(turn.unknown()) | {word for key in turn.links for word in key}:
@@ -175,7 +189,8 @@ class Linker:
         """Link words by their form, and mend those that are misspelt."""
         turn = _Turn(text, tokens_of(text, catalogue.lexicon))
         turn.links |= _by_form(turn.tokens, catalogue)
-        speller, mended = Speller(catalogue.lexicon), {}
+        speller = Speller(catalogue.lexicon)
+        mended: dict[str, str] = {}
         for word in turn.unknown():
             if not self._is_right(word):
                 other = speller.mended(word, doubted=self._tower is not None)
@@ -194,18 +209,18 @@ class Linker:
     async def _link_by_meaning(self, turn: _Turn, catalogue: _Catalogue, timeout_s: float) -> bool:
         """Link what is left by the nearest value; return False where there was no time for it, or is no index yet."""
         tower = self._tower
-        candidates = [] if tower is None else candidates_of(turn.left())
-        if tower is None or not candidates or not catalogue.anchors:
+        forms = [] if tower is None else turn.forms()
+        if tower is None or not forms or not catalogue.anchors:
             return True
         index = self._indexes.get(catalogue.digest)
         if index is None:
             self._build(catalogue, tower)
             return False
         self._indexes.move_to_end(catalogue.digest)
-        if not await self._embedded(candidates, tower, timeout_s):
+        if not await self._embedded([text for _, text in forms], tower, timeout_s):
             return False
-        vectors = np.stack([self._words[each] for each in candidates])
-        nearest = zip(candidates, index.nearest(vectors), strict=True)
+        vectors = np.stack([self._words[text] for _, text in forms])
+        nearest = zip((said for said, _ in forms), index.nearest(vectors), strict=True)
         near = sorted(((least, said, anchor) for said, (anchor, least) in nearest), key=lambda each: -each[0])
         for similarity, said, anchor in near:
             if similarity >= self._least and not turn.overlaps(said):
@@ -213,7 +228,7 @@ class Linker:
                 turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
         return True
 
-    async def _embedded(self, phrases: Sequence[str], tower: Tower, timeout_s: float) -> bool:
+    async def _embedded(self, phrases: Sequence[str], tower: Encoder, timeout_s: float) -> bool:
         """Have the vectors of phrases in memory; return False where they do not come in time."""
         missing = [phrase for phrase in phrases if phrase not in self._words]
         if missing and self._waiting < _WAITING:
@@ -232,7 +247,7 @@ class Linker:
             for phrase, vector in zip(phrases, made.result(), strict=True):
                 _keep(self._words, phrase, vector, _WORDS)
 
-    def _build(self, catalogue: _Catalogue, tower: Tower) -> None:
+    def _build(self, catalogue: _Catalogue, tower: Encoder) -> None:
         """Begin to embed the values of a catalogue, unless that is under way, or as many others are."""
         if catalogue.digest in self._building or len(self._building) >= _INDEXES:
             return
@@ -251,11 +266,14 @@ class Linker:
         if not task.cancelled() and (error := task.exception()) is not None:
             log_event(_logger, logging.WARNING, "values_not_embedded", reason=type(error).__name__)
 
-    async def _built(self, catalogue: _Catalogue, tower: Tower, known: Mapping[str, Vectors]) -> None:
+    async def _built(self, catalogue: _Catalogue, tower: Encoder, known: Mapping[str, Vectors]) -> None:
         began = time.perf_counter()
-        index = await asyncio.get_running_loop().run_in_executor(
-            self._builds, build_index, catalogue.anchors, tower, known
-        )
+        loop = asyncio.get_running_loop()
+        if self._common is None:
+            words = tower.common_words(_COMMON)
+            self._common = await loop.run_in_executor(self._builds, tower.embed, words)
+        build = partial(build_index, catalogue.anchors, tower, common=self._common, known=known)
+        index = await loop.run_in_executor(self._builds, build)
         _keep(self._indexes, catalogue.digest, index, _INDEXES)
         seconds = round(time.perf_counter() - began, 2)
         log_event(_logger, logging.INFO, "values_embedded", values=len(index.anchors), seconds=seconds)

@@ -7,7 +7,8 @@ encoders/pair/sentences.py, without torch: a word is a handful of pieces, for wh
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
 import numpy as np
 import tokenizers
@@ -22,17 +23,37 @@ Vectors = NDArray[np.float32]
 
 _MAX_PIECES = 32
 """Pieces of a phrase that are read; values are phrases of a few words."""
+_SHORT = 3
+"""Letters of words that mean too many things."""
 _BATCH = 64
 """Phrases that are computed at once, so that nothing else waits long."""
 _BRANCHES = ((2, 0), (3, 1), (5, 2))
 """Pieces that a convolution sees, and how many of them lie before the one in question."""
+_ENDS = 2
+"""Pieces that stand for the beginning and the end of a text."""
 _CHUNKS = 17
 """Blocks of the word table with a scale of their own; a row belongs to the block of its number modulo this."""
 
 
+class Encoder(Protocol):
+    """Tells what words mean; its calls may come from several threads."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one L2-normalised row of FEATURES numbers for each text."""
+        ...
+
+    def is_word(self, word: str) -> bool:
+        """Return whether it is a word of some language."""
+        ...
+
+    def common_words(self, count: int) -> list[str]:
+        """Return so many common words, always the same ones."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tower:
-    """The encoder with its tokenizer; safe to use from several threads."""
+    """Implements Encoder."""
 
     tokenizer: tokenizers.Tokenizer
     table: NDArray[np.uint8]
@@ -40,21 +61,42 @@ class Tower:
     weights: dict[str, Any]
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return one L2-normalised row of FEATURES numbers for each text."""
-        encoded = [encoding.ids for encoding in self.tokenizer.encode_batch_fast([*texts])] if texts else []
-        lengths = [sum(piece != PAD_ID for piece in ids) for ids in encoded]
+        """Return one L2-normalised row of FEATURES numbers for each text.
+
+        Small letters are read as capitals where only then each word has a piece of its own: "italy", "milch".
+        """
+        encoded = [self._ids(text) for text in texts]
+        lengths = [len(ids) for ids in encoded]
         rows = np.empty((len(texts), FEATURES), np.float32)
         order = sorted(range(len(texts)), key=lengths.__getitem__)
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
-            longest = lengths[batch[-1]]
-            rows[batch] = self._encode(np.array([encoded[row][:longest] for row in batch]))
+            ids = np.full((len(batch), lengths[batch[-1]]), PAD_ID)
+            for place, row in enumerate(batch):
+                ids[place, : lengths[row]] = encoded[row]
+            rows[batch] = self._encode(ids)
         return rows
+
+    def common_words(self, count: int) -> list[str]:
+        """Return the words of any language that have the most frequent pieces, of four small letters at least."""
+        pieces = (self.tokenizer.id_to_token(number) for number in range(self.tokenizer.get_vocab_size()))
+        words = (piece.removeprefix(WORD_BEGINS) for piece in pieces if piece.startswith(WORD_BEGINS))
+        common = (word for word in words if len(word) > _SHORT and word.isalpha() and word.islower())
+        return [*islice(common, count)]
 
     def is_word(self, word: str) -> bool:
         """Return whether the word is frequent enough in one of the languages to have a piece of its own."""
         known = (word, word.capitalize())
         return any(self.tokenizer.token_to_id(WORD_BEGINS + form) is not None for form in known)
+
+    def _ids(self, text: str) -> list[int]:
+        """Return the ids of a text without padding."""
+        ids: list[int] = self.tokenizer.encode(text).ids
+        words = text.split(" ")
+        if text.islower() and len(ids) > len(words) + _ENDS:
+            capitalised: list[int] = self.tokenizer.encode(" ".join(map(str.capitalize, words))).ids
+            return capitalised if len(capitalised) == len(words) + _ENDS else ids
+        return ids
 
     def _encode(self, ids: NDArray[np.int64]) -> Vectors:
         """Return the vectors of padded rows of ids; padding changes nothing."""

@@ -164,6 +164,11 @@ def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
     )
 
 
+def clothes_request() -> rewrite_pb2.RewriteRequest:
+    """Return a request about the procedural catalogue, without words."""
+    return rewrite_pb2.RewriteRequest(facets=_FACETS)
+
+
 def _order(rewrite: rewrite_pb2.Rewrite) -> str:
     """Return the order as turns.txt writes it."""
     if not rewrite.HasField("sort"):

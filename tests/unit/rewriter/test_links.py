@@ -99,7 +99,9 @@ MEANT = [
     ("grocery", "우유를 주세요", "category=milk"),
     ("furniture", "couch in grey velvet", "colour=grey and kind=sofa and material=velvet"),
     ("furniture", "침실용 거울", "kind=mirror and room=bedroom"),
-    ("furniture", "Stuhl", "kind=chair"),
+    ("furniture", "Schreibtisch aus Eiche", "kind=desk and material=oak"),
+    ("grocery", "milch", "category=milk"),
+    ("grocery", "Käse aus Italien", "category=cheese and origin=Italy"),
     ("furniture", "not a couch", "not kind=sofa"),
 ]
 
@@ -205,6 +207,10 @@ class Counting:
     def is_word(self, word: str) -> bool:
         """Ask the encoder."""
         return self.tower.is_word(word)
+
+    def common_words(self, count: int) -> list[str]:
+        """Ask the encoder."""
+        return self.tower.common_words(count)
 
 
 async def test_a_value_is_embedded_once_and_a_word_too(tower: Tower) -> None:
