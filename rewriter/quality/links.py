@@ -20,8 +20,7 @@ from rewriter.nlu.conditions import conditions_of
 from rewriter.nlu.lexicon import Part, build_lexicon
 from rewriter.nlu.reading import read
 from rewriter.nlu.vocabulary import Role
-from rewriter.quality.trades import trade_request
-from rewriter.quality.turns import clothes_request
+from rewriter.quality.turns import state_request
 from vitrine.domain.filters import Equals, Filter
 from vitrine.v1 import rewrite_pb2
 
@@ -204,7 +203,7 @@ def _lexicon(catalogue: str) -> Any:
 
 
 def _request(catalogue: str, said: str) -> rewrite_pb2.RewriteRequest:
-    request = clothes_request() if catalogue == "fashion" else trade_request(catalogue)
+    request = state_request("none" if catalogue == "fashion" else catalogue)
     request.text = said
     return request
 
