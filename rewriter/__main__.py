@@ -1,6 +1,9 @@
 import os
 import sys
 
+# Before numpy comes: words are embedded in threads of their own, and more of them would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import uvloop
 
 from rewriter.server import run

@@ -7,7 +7,7 @@ everything closes. A second signal exits at once.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -20,6 +20,7 @@ from rewriter.engines.chat.phrasing import open_phrasing
 from rewriter.engines.fallback import Fallback
 from rewriter.engines.port import Engine, Phraser
 from rewriter.engines.rules.engine import Router
+from rewriter.linking.linker import Linker, open_tower
 from rewriter.metrics import Metrics
 from rewriter.servicer import RewriteServicer
 from rewriter.settings import PREFIX, Settings
@@ -72,21 +73,22 @@ async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event
 @asynccontextmanager
 async def open_engine(settings: Settings, metrics: Metrics) -> AsyncIterator[Engine]:
     """Open the engine that the settings name; the router stands in for any other."""
-    router = Router()
-    if settings.engine == "router":
-        yield router
-        return
-    async with _open_model(settings) as model:
-        yield Fallback(
-            model,
-            router,
-            name=settings.openai_model or settings.engine,
-            reserve_s=settings.fallback_reserve_ms / 1e3,
-            on_failure=lambda failure: metrics.engine_failures.labels(failure.value).inc(),
-        )
+    with closing(Linker(tower=await asyncio.to_thread(open_tower))) as linker:
+        router = Router(linker)
+        if settings.engine == "router":
+            yield router
+            return
+        async with _open_model(settings, linker) as model:
+            yield Fallback(
+                model,
+                router,
+                name=settings.openai_model or settings.engine,
+                reserve_s=settings.fallback_reserve_ms / 1e3,
+                on_failure=lambda failure: metrics.engine_failures.labels(failure.value).inc(),
+            )
 
 
-def _open_model(settings: Settings) -> AbstractAsyncContextManager[Engine]:
+def _open_model(settings: Settings, linker: Linker) -> AbstractAsyncContextManager[Engine]:
     """Open the model that the settings name."""
     if settings.engine == "model":
         # Loaded on demand: the router and a remote server need neither ONNX Runtime nor the tokenizer.
@@ -96,6 +98,7 @@ def _open_model(settings: Settings) -> AbstractAsyncContextManager[Engine]:
             rows=settings.model_rows,
             waiting=settings.model_waiting,
             least_certainty=settings.model_least_certainty,
+            linker=linker,
         )
     return open_chat_completions(**_server_of(settings))
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from encoders.errors import CheckpointError
-from encoders.pair.packages import SENTENCES, packaged
-from encoders.pair.pieces import PAD_ID
+from encoders.pair.packages import packaged
+from vitrine.packages import SENTENCES
+from vitrine.pieces import PAD_ID
 
 FEATURES = 512
 

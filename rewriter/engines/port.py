@@ -12,6 +12,7 @@ from vitrine.v1 import rewrite_pb2
 _REWRITER = Path(__file__).parents[1]
 _READING = (
     "engines",
+    "linking",
     "nlu",
     "replies",
     "languages",

@@ -23,6 +23,12 @@ COMPULSORY = frozenset(
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _FILES = resources.files("rewriter.languages")
+_SPOKEN = (
+    "cues", "positions", "money", "sentiment", "small_talk", "fillers", "bounds", "bounds_after", "numbers", "measures",
+    "prices", "sorting", "more", "stock", "phrasings",
+)  # fmt: skip
+"""Tables of what turns do; the others name what is sold."""
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W_]+)?")
 _ADJECTIVE = ("o", "a", "os", "as")
 
 
@@ -101,6 +107,25 @@ def any_language(table: str, name: str) -> str:
 def any_phrases(table: str, name: str) -> frozenset[str]:
     """Return the phrases of that list in every language."""
     return frozenset(phrase for each in languages().values() for phrase in each.phrases(table, name))
+
+
+@cache
+def spoken_words() -> frozenset[str]:
+    """Return every word by which a language file says what turns do, whatever the catalogue sells."""
+    texts = (
+        text for each in languages().values() for name in _SPOKEN for text in _texts(each.tables.get(name))
+    )
+    return frozenset(word for text in texts for word in _WORD.findall(text))
+
+
+def _texts(table: Any) -> Iterator[str]:
+    """Yield the texts of a table, those of its lists and tables too."""
+    if isinstance(table, str):
+        yield table
+    elif isinstance(table, Mapping):
+        yield from (text for part in table.values() for text in _texts(part))
+    elif isinstance(table, Sequence):
+        yield from (text for part in table for text in _texts(part))
 
 
 def _read(code: str) -> Language:

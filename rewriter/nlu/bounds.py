@@ -34,6 +34,20 @@ class Interval:
         )
 
 
+def moved(earlier: Range, amount: float) -> Interval:
+    """Return an interval with its bound at another amount: the upper one where it has one."""
+    above, below = earlier.minimum, earlier.maximum
+    if below is None and above is not None:
+        return Interval(minimum=amount, exclusive_minimum=earlier.exclusive_minimum)
+    lower = above if above is not None and above < amount else None
+    return Interval(
+        minimum=lower,
+        maximum=amount,
+        exclusive_minimum=lower is not None and earlier.exclusive_minimum,
+        exclusive_maximum=earlier.exclusive_maximum,
+    )
+
+
 BOUNDS: Mapping[str, Callable[[float], Interval]] = {
     "up_to": lambda amount: Interval(maximum=amount),
     "from": lambda amount: Interval(minimum=amount),

@@ -82,6 +82,8 @@ class Lexicon:
     """The schema's field for each field or attribute that the language files name."""
     unspaced: re.Pattern[str]
     """The values of scripts that set no spaces."""
+    right: frozenset[str] = frozenset()
+    """Words of the turn that is read that are spelt rightly, though no phrase has them."""
 
     def longest(self, stems: list[str], start: int) -> tuple[Meaning | None, int]:
         """Find the longest phrase that begins at the word; return it and its number of words, (None, 1) for none."""

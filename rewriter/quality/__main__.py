@@ -14,11 +14,13 @@ from rewriter.engines.model.engine import WEIGHTS, open_language_model
 from rewriter.engines.port import Engine
 from rewriter.engines.rules.engine import Router
 from rewriter.environment import describe_environment
+from rewriter.quality.links import measure_links
 from rewriter.quality.measure import read_cases, score, time_engine
 from rewriter.quality.turns import Case, slices
 from rewriter.settings import Settings
 
 RESULT = Path("benchmarks/results/rewrite-quality.json")
+LINKS_RESULT = Path("benchmarks/results/rewrite-links.json")
 _AT_ONCE = 8
 _ROWS = 16
 _WAITING = 64
@@ -29,15 +31,19 @@ _WAITING = 64
 @click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
 @click.option("--count", default=300, show_default=True, help="Turns drawn for each slice.")
 @click.option("--requests", default=400, show_default=True, help="For each of the timings.")
+@click.option(
+    "--links", is_flag=True, help=f"Measure how words are linked to values alone, into {LINKS_RESULT}."
+)
 @click.option("--openai-url", default="", help="An OpenAI-compatible endpoint to measure too.")
 @click.option("--openai-model", default="")
 @click.option("--show", is_flag=True, help="Print the turns written by hand that the hybrid gets wrong.")
 def main(**options: Any) -> None:
-    """Measure the router, the embedded model, the two together, and any endpoint given."""
+    """Measure the router, the embedded model, the two together, and any endpoint given; or how words are linked."""
+    if options["links"]:
+        _measure_links()
+        return
     report = asyncio.run(_measure(options))
-    out: Path = options["out"]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(report, options["out"])
     for name, result in report["results"].items():
         print(name)
         for part, scored in result["slices"].items():
@@ -49,9 +55,30 @@ def main(**options: Any) -> None:
             print("  " + "  ".join(f"{key} {value}" for key, value in timing.items()))
 
 
+def _measure_links() -> None:
+    """Measure how words are linked to values, and print it by kind."""
+    begun = _now()
+    measured = asyncio.run(measure_links())
+    environment = describe_environment() | {"begun": begun}
+    _write({"environment": environment, "params": {"benchmark": "links"}, "results": measured}, LINKS_RESULT)
+    print(f"least similarity {measured['least']}")
+    for kind, shares in measured["links"].items():
+        print(f"  {kind:<28}", *(f"{name} {share}" for name, share in shares.items()), sep="  ")
+    print(measured["cost"])
+
+
+def _write(report: Mapping[str, Any], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 async def _measure(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the report: environment, params, results."""
-    begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    begun = _now()
     cases = slices(options["count"])
     async with AsyncExitStack() as stack:
         deciders = await _open(options, stack)

@@ -117,7 +117,7 @@ def written_cases(path: Path = WRITTEN) -> list[Case]:
         state, language, text, route, query, conditions, references, sort, *opinion = (
             *(part.strip() for part in line.split(" |")), *[""] * 8,
         )[:11]  # fmt: skip
-        request = _request(state)
+        request = state_request(state)
         request.text = text
         expected = Expected(
             route,
@@ -179,7 +179,7 @@ def _name(enum: EnumDescriptor, number: int) -> str:
     return next(name for name, value in choices(enum).items() if value == number)
 
 
-def _request(state: str) -> rewrite_pb2.RewriteRequest:
+def state_request(state: str) -> rewrite_pb2.RewriteRequest:
     """Return a request in one of the states that turns.txt names, without words."""
     if state in trade_states():
         return trade_request(state)

@@ -1,12 +1,12 @@
 """The embedded model behind the engine's port, alone or together with the router."""
 
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rewriter.catalogues import schema_of
 from rewriter.checks import violation
 from rewriter.engines.model.batcher import Batcher, Expired, Overlong, Refused
 from rewriter.engines.model.decoder import Decoder
@@ -18,8 +18,9 @@ from rewriter.engines.model.tokens import MAX_PROMPT_TOKENS, PromptTooLong, Toke
 from rewriter.engines.port import EngineError, Failure
 from rewriter.engines.rules.decide import settled
 from rewriter.languages.files import languages
+from rewriter.linking.linker import Linker
 from rewriter.nlu.dialogue_state import Memory, remember
-from rewriter.nlu.lexicon import Lexicon, LexiconCache
+from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import stem
 from vitrine.v1 import rewrite_pb2
@@ -43,7 +44,7 @@ class LanguageModel:
 
     tokens: Tokens
     batcher: Batcher
-    lexicons: LexiconCache
+    linker: Linker
     name: str
     version: str
     """The name with the digest of the weights."""
@@ -51,9 +52,12 @@ class LanguageModel:
 
     async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
         """Return the reading of the turn, the model's unless rules settle it; raises EngineError when there is none in time."""
-        lexicon = self.lexicons.get(request.facets, schema_of(request))
+        began = time.perf_counter()
+        linked = await self.linker.link(request, timeout_s=timeout_s)
+        timeout_s -= time.perf_counter() - began
+        request, lexicon = linked.request, linked.lexicon
         if (rewrite := settled(request, lexicon)) is not None:
-            return rewrite
+            return linked.marked(rewrite)
         memory = remember(request.history, lexicon.schema)
         turn = _marked(request.text, lexicon)
         plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
@@ -67,7 +71,7 @@ class LanguageModel:
             raise EngineError(Failure.INVALID, broken)
         rewrite.source = self.name
         rewrite.confidence = certainty
-        return rewrite
+        return linked.marked(rewrite)
 
     async def _plan(
         self,
@@ -92,9 +96,15 @@ class LanguageModel:
 
 @asynccontextmanager
 async def open_language_model(
-    *, weights: Path = WEIGHTS, rows: int, waiting: int, least_certainty: float
+    *,
+    weights: Path = WEIGHTS,
+    rows: int,
+    waiting: int,
+    least_certainty: float,
+    linker: Linker | None = None,
 ) -> AsyncIterator[LanguageModel]:
     """Load the model and run it until the end."""
+    linker = linker or Linker()
     tokens = Tokens(weights / "tokenizer.json")
     decoder = Decoder(weights / "decoder.onnx", rows=rows, length=MAX_PROMPT_TOKENS + _MAX_ANSWER_TOKENS)
     batcher = Batcher(decoder, end=tokens.end, size=tokens.size, waiting=waiting)
@@ -103,9 +113,9 @@ async def open_language_model(
         yield LanguageModel(
             tokens=tokens,
             batcher=batcher,
-            lexicons=LexiconCache(),
+            linker=linker,
             name=name,
-            version=f"{name}-{_digest(weights)}",
+            version=f"{name}-{_digest(weights)}{linker.version}",
             least_certainty=least_certainty,
         )
     finally:

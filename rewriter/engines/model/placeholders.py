@@ -20,6 +20,7 @@ from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
 from rewriter.nlu.phrasings import foreign_names, names_pattern, plain
 from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
+from rewriter.nlu.spelling import Speller, scaffolding
 from rewriter.nlu.tagging import Tag, look_up, mark_accents, set_apart
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
@@ -42,23 +43,10 @@ MAX_WORDS = 80
 
 MAX_AMOUNTS = 3
 _ORDINALS = (*range(1, 11), -1)
-_MIN_TYPO = 5
-"""Letters of the shortest word whose spelling is mended."""
-
-_MAX_TYPO = 24
-"""Letters of the longest one: no word of a catalogue is longer."""
-
-_MENDED_LETTERS = 160
-"""Letters of all words of a turn that are mended."""
-
 _NUMBER = re.compile(
     r"((?:number|option|item|número|numero|opción|#)\s?)?"
     rf"(?<![a-z0-9.])(?:[£$€]\s?)?({FIGURES}|\d{{1,6}}(?:[.,]\d{{1,2}})?)(?!\d)(?:\s?[£$€])?"
 )
-_SCAFFOLDING = frozenset(word for each in languages().values() for word in each.words("fillers"))
-"""Words of other languages that carry no wish."""
-
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class TooManyMarks(ValueError):  # noqa: N818 - a fact about the turn
@@ -98,7 +86,7 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     taken = lexicon.fields.take(fold(text))
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
     rest = plain(rest, lexicon.phrases)
-    tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), _Speller(lexicon))), lexicon)]
+    tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon)]
     if not speaks_of_money(rest):
         tags = [replace(tag, meaning=Meaning(Role.WORD)) if _is_amount(tag) else tag for tag in tags]
     amounts: list[float] = []
@@ -150,27 +138,7 @@ def _letter(tag: Tag, lexicon: Lexicon) -> str:
     return ""
 
 
-@dataclass(slots=True)
-class _Speller:
-    """Mends the words of one turn, of so many letters in all: each letter costs the look-up of some fifty edits."""
-
-    lexicon: Lexicon
-    left: int = _MENDED_LETTERS
-
-    def mended(self, word: str) -> str:
-        """Return the one word of the lexicon that a single slip of the finger leads to; else the word itself."""
-        if not _MIN_TYPO <= len(word) <= _MAX_TYPO or not word.isascii() or not word.isalpha():
-            return word
-        if stem(word) in self.lexicon.words or word in _SCAFFOLDING or len(word) > self.left:
-            return word
-        self.left -= len(word)
-        mendable = self.lexicon.mendable
-        found = {edit for edit in _edits(word) if len(edit) >= _MIN_TYPO - 1 and stem(edit) in mendable}
-        stems = {stem(edit) for edit in found}
-        return min(found, key=lambda edit: (len(edit), edit)) if len(stems) == 1 else word
-
-
-def _tags(text: str, speller: _Speller) -> Iterator[Tag]:
+def _tags(text: str, speller: Speller) -> Iterator[Tag]:
     """Tag folded text: names of other tongues, numbers, and what is left by the lexicon."""
     position = 0
     for match in _foreign_pattern().finditer(text):
@@ -182,7 +150,7 @@ def _tags(text: str, speller: _Speller) -> Iterator[Tag]:
     yield from _plain_tags(text[position:], speller)
 
 
-def _plain_tags(text: str, speller: _Speller) -> Iterator[Tag]:
+def _plain_tags(text: str, speller: Speller) -> Iterator[Tag]:
     """Tag text that holds no name of another tongue."""
     position = 0
     for match in _NUMBER.finditer(text):
@@ -197,7 +165,7 @@ def _plain_tags(text: str, speller: _Speller) -> Iterator[Tag]:
     yield from _word_tags(text[position:], speller)
 
 
-def _word_tags(text: str, speller: _Speller) -> Iterator[Tag]:
+def _word_tags(text: str, speller: Speller) -> Iterator[Tag]:
     """Tag words of Latin script by the lexicon, with their spelling mended; keep runs of other scripts whole."""
     position = 0
     for match in CJK.finditer(text):
@@ -208,10 +176,10 @@ def _word_tags(text: str, speller: _Speller) -> Iterator[Tag]:
     yield from _latin_tags(text[position:], speller)
 
 
-def _latin_tags(text: str, speller: _Speller) -> Iterator[Tag]:
+def _latin_tags(text: str, speller: Speller) -> Iterator[Tag]:
     words = [speller.mended(word) for word in split_words(text)]
     for tag in look_up(words, speller.lexicon):
-        plain = tag.role is Role.WORD and tag.surface in _SCAFFOLDING
+        plain = tag.role is Role.WORD and tag.surface in scaffolding()
         yield replace(tag, meaning=Meaning(Role.FILLER)) if plain else tag
 
 
@@ -241,20 +209,6 @@ def _foreign_ordinals() -> Mapping[str, int]:
 def _foreign_pattern() -> re.Pattern[str]:
     """Return the pattern of every name of another language, of a value or of a position."""
     return names_pattern({**foreign_names(), **_foreign_ordinals()})
-
-
-def _edits(word: str) -> Iterator[str]:
-    """Yield what one swap, one letter less, one other letter or one letter more makes of the word, but at its start."""
-    for place in range(1, len(word) + 1):
-        head, tail = word[:place], word[place:]
-        if len(tail) > 1:
-            yield head + tail[1] + tail[0] + tail[2:]
-        if tail:
-            yield head + tail[1:]
-        for letter in _LETTERS:
-            yield head + letter + tail
-            if tail:
-                yield head + letter + tail[1:]
 
 
 def is_plural(piece: Piece) -> bool:

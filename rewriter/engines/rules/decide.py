@@ -1,12 +1,16 @@
 """The table of rules that says what a turn does; the first rule that answers decides."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from rewriter.nlu.bounds import moved
+from rewriter.nlu.conditions import range_on
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import remember
 from rewriter.nlu.edits import modification, shorten
 from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.next_page import asks_for_next_page
+from rewriter.nlu.prices import changed_price
 from rewriter.nlu.reading import point_at, read
 from rewriter.nlu.sentiments import add_opinions, intent_of, sentiment_of
 from rewriter.nlu.vocabulary import Role
@@ -27,7 +31,8 @@ from rewriter.replies.builders import (
     stock,
     terms_of,
 )
-from vitrine.v1 import rewrite_pb2
+from vitrine.domain.schema import Role as FieldRole
+from vitrine.v1 import query_pb2, rewrite_pb2
 
 _SMALL_TALK: Mapping[Role, str] = {
     Role.SERVICE: "service",
@@ -65,14 +70,16 @@ def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2
 def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
     """Return the reading of a turn that needs no model; None for any other.
 
-    Such a turn asks for the next page or for the values of a field, or it sets conditions beside the words of the
+    Such a turn asks for the next page or for the values of a field, or changes the price that stands, or it sets conditions beside the words of the
     catalogue's fields and says nothing else.
     """
-    asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(fold(request.text))
-    if not (asks or lexicon.fields.take(fold(request.text))):
+    text = fold(request.text)
+    changes = changed_price(text) is not None
+    asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes
+    if not (asks or lexicon.fields.take(text)):
         return None
     situation = _situation(request, lexicon)
-    if asks and (rewrite := _more(situation) or _stock(situation)) is not None:
+    if asks and (rewrite := _more(situation) or _stock(situation) or _budget(situation)) is not None:
         return rewrite
     reading = situation.reading
     alone = reading.taken and not reading.price and reading.roles <= _SCAFFOLDING
@@ -102,6 +109,17 @@ def _stock(situation: Situation) -> rewrite_pb2.Rewrite | None:
     ):
         return None
     return stock()
+
+
+def _budget(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """Another amount for the price of the search before: "make that 40"."""
+    amount = changed_price(fold(situation.request.text))
+    field = situation.lexicon.name_of(FieldRole.PRICE)
+    earlier = range_on(situation.earlier, field) if amount is not None and field else None
+    if amount is None or earlier is None or situation.request.has_image or situation.request.product_id:
+        return None
+    price = moved(earlier, amount)
+    return constrained(replace(situation, reading=replace(situation.reading, tags=(), price=price)))
 
 
 def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -185,6 +203,7 @@ def _silence(situation: Situation) -> rewrite_pb2.Rewrite:
 _RULES: tuple[_Rule, ...] = (
     _more,
     _stock,
+    _budget,
     _picture,
     _definition,
     _comparison,

@@ -1,29 +1,24 @@
 """The router behind the engine's port."""
 
-from rewriter.catalogues import schema_of
 from rewriter.engines.port import rules_version
 from rewriter.engines.rules.decide import decide
-from rewriter.nlu.lexicon import LexiconCache
+from rewriter.linking.linker import Linker
 from rewriter.replies.answers import SOURCE
 from vitrine.v1 import rewrite_pb2
 
 
 class Router:
-    """Reads turns by rules; keeps the lexicons of the catalogues that it met last."""
+    """Reads turns by rules, with their words linked to the values of the catalogue."""
 
-    def __init__(self) -> None:
-        self._lexicons = LexiconCache()
+    def __init__(self, linker: Linker | None = None) -> None:
+        self._linker = linker or Linker()
 
     @property
     def version(self) -> str:
         """Name the rules by what they are."""
-        return f"{SOURCE}-{rules_version()}"
+        return f"{SOURCE}-{rules_version()}{self._linker.version}"
 
-    async def rewrite(
-        self,
-        request: rewrite_pb2.RewriteRequest,
-        *,
-        timeout_s: float,  # noqa: ARG002 - it never waits
-    ) -> rewrite_pb2.Rewrite:
+    async def rewrite(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> rewrite_pb2.Rewrite:
         """Return what the turn needs; never fails on a request within the limits."""
-        return decide(request, self._lexicons.get(request.facets, schema_of(request)))
+        linked = await self._linker.link(request, timeout_s=timeout_s)
+        return linked.marked(decide(linked.request, linked.lexicon))

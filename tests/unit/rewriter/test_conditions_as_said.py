@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from rewriter.engines.rules.decide import decide
-from rewriter.nlu.bounds import Interval
+from rewriter.catalogues import schema_of
+from rewriter.engines.rules.decide import decide, settled
+from rewriter.nlu.bounds import Interval, moved
 from rewriter.nlu.lexicon import build_lexicon
 from rewriter.nlu.phrasings import names_pattern
 from rewriter.nlu.prices import take_price
 from rewriter.nlu.words import fold
-from rewriter.quality.turns import Expected
+from rewriter.quality.turns import Expected, state_request
+from vitrine.domain.filters import Range
 from vitrine.v1 import rewrite_pb2
 
 Facets = Sequence[rewrite_pb2.Facet]
@@ -85,3 +87,47 @@ def test_one_korean_syllable_is_a_word_only_where_one_begins() -> None:
     assert pattern.findall("거울") == []
     assert pattern.findall("울로 된 코트") == ["울"]
     assert pattern.findall("검은가죽 가방") == ["가죽"]
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "conditions"),
+    [
+        ("cheeses", "make that 5", "category=cheese; price<5"),
+        ("sofas", "make it 500 instead", "kind=sofa; price<500"),
+        ("sofas", "mach lieber 500", "kind=sofa; price<500"),
+        ("dresses", "disons 40", "category=dress; price<40"),
+        ("dresses", "say 1,000", "category=dress; price<1000"),
+    ],
+)
+def test_another_amount_changes_the_price_that_stands(state: str, text: str, conditions: str) -> None:
+    """The bound stays of its kind, and so does the search; no model is asked."""
+    request = state_request(state)
+    request.text = text
+    rewrite = settled(request, build_lexicon(request.facets, schema_of(request)))
+    assert rewrite is not None
+    assert "; ".join(sorted(Expected.of(rewrite).conditions)) == conditions
+    assert rewrite.query == request.history[-1].rewrite.query
+
+
+def test_an_amount_alone_changes_nothing_where_no_price_stands() -> None:
+    """The search before had no budget."""
+    request = state_request("bags")
+    request.text = "make that 40"
+    assert settled(request, build_lexicon(request.facets)) is None
+
+
+@pytest.mark.parametrize(
+    ("earlier", "moved_to"),
+    [
+        (
+            Range(field="price", maximum=50.0, exclusive_maximum=True),
+            Interval(maximum=40, exclusive_maximum=True),
+        ),
+        (Range(field="price", minimum=50.0), Interval(minimum=40)),
+        (Range(field="price", minimum=20.0, maximum=50.0), Interval(minimum=20, maximum=40)),
+        (Range(field="price", minimum=45.0, maximum=50.0), Interval(maximum=40)),
+    ],
+)
+def test_the_bound_that_moves_is_the_upper_one(earlier: Range, moved_to: Interval) -> None:
+    """A lower bound moves where there is no other, and goes where it would leave nothing."""
+    assert moved(earlier, 40) == moved_to

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from rewriter.checks import InvalidRequest, check_request
-from rewriter.engines.model import placeholders
 from rewriter.engines.model.placeholders import TooManyMarks, mark_turn
+from rewriter.nlu import spelling
 from rewriter.nlu.lexicon import build_lexicon
 from rewriter.nlu.words import opening
 from rewriter.servicer import MAX_READ_WORDS, as_read
@@ -37,7 +37,7 @@ def test_the_edits_that_are_tried_are_bounded(
 ) -> None:
     """However long the words, and however many nobody knows."""
     tried = 0
-    edits = placeholders._edits
+    edits = spelling._edits
 
     def counted(word: str) -> Iterator[str]:
         nonlocal tried
@@ -45,7 +45,7 @@ def test_the_edits_that_are_tried_are_bounded(
             tried += 1
             yield edit
 
-    monkeypatch.setattr(placeholders, "_edits", counted)
+    monkeypatch.setattr(spelling, "_edits", counted)
     with contextlib.suppress(TooManyMarks):
         mark_turn(text, build_lexicon(facets))
     assert tried < 10_000

@@ -1,11 +1,17 @@
 """The language files: what each must hold, and that every word of theirs can be found."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
 from catalogue.grammar import CATEGORIES, COLOURS, PATTERNS
+from rewriter.languages import files
 from rewriter.languages.files import COMPULSORY, Language, english, languages, listed
 from rewriter.nlu.lexicon import build_lexicon
 from rewriter.nlu.vocabulary import (
@@ -38,9 +44,9 @@ PATTERN_TABLES = (
 LISTS = {"descending_words", "ascending_words", "more_is_better"}
 
 
-def test_english_comes_first_of_four() -> None:
+def test_english_comes_first() -> None:
     """The languages are those of the files, English before the others."""
-    assert [*languages()] == ["en", "es", "ko", "zh"]
+    assert [*languages()] == ["en", "de", "es", "fr", "ko", "zh"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -126,7 +132,14 @@ def test_replies_fill_in_what_the_english_ones_do(language: Language) -> None:
 
 
 @pytest.mark.parametrize(
-    ("locale", "reply"), [("es-MX", "¡Adiós!"), ("zh_CN", "再见\uff01"), ("fr", "Goodbye!"), ("", "Goodbye!")]
+    ("locale", "reply"),
+    [
+        ("es-MX", "¡Adiós!"),
+        ("zh_CN", "再见\uff01"),
+        ("de-AT", "Auf Wiedersehen!"),
+        ("pt", "Goodbye!"),
+        ("", "Goodbye!"),
+    ],
 )
 def test_replies_are_in_the_language_of_the_request(locale: str, reply: str) -> None:
     """A language that has the sentence is spoken; any other locale is answered in English."""
@@ -138,3 +151,88 @@ def test_phrases_are_folded_once() -> None:
     for role, phrases in CUES.items():
         assert all(phrase == fold(phrase) for phrase in phrases), role
     assert listed("a | b  c |\nd") == ("a", "b c", "d")
+
+
+_TOY = """
+spaced = true
+[names]
+red = "ruvo | ruva"
+dress = "drako"
+[positions]
+ordinals = ["unua", "dua", "tria", "kvara", "kvina"]
+last = "lasta"
+[money]
+words = 'sube|eldona'
+[sentiment]
+praise = 'amegas'
+blame = 'malamegas'
+advice = 'konsilu'
+[fillers]
+words = "mi volas iun kun"
+[endings]
+words = "oj ojn on"
+[bounds]
+below = 'sube'
+[bounds_after]
+from = 'aldone'
+[prices]
+currency = 'monoj'
+[numbers]
+40 = "kvarapo"
+[measures]
+units = 'ulnoj'
+[sorting]
+by = 'ordigu laux'
+[more]
+phrases = 'plipli'
+[stock]
+questions = 'kiom da {field}'
+[replies]
+farewell = "Tuta bonon!"
+[[phrasings]]
+said = 'senpere'
+means = 'without'
+"""
+
+_READ_TOY = """
+import asyncio
+from rewriter.engines.rules.engine import Router
+from vitrine.filter_text import format_filter
+from vitrine.v1 import rewrite_pb2
+
+facets = [rewrite_pb2.Facet(field="category", values=["dress", "lamp", "bag"]), rewrite_pb2.Facet(field="colour", values=["red", "blue"])]
+
+def read(text, locale=""):
+    request = rewrite_pb2.RewriteRequest(text=text, facets=facets, locale=locale)
+    return asyncio.run(Router().rewrite(request, timeout_s=10))
+
+for text in ("mi volas ruva drako sube kvarapo monoj", "drako senpere ruvo", "lampojn"):
+    print(format_filter(read(text).filter))
+print(read("goodbye", locale="xx").reply)
+"""
+
+
+def test_a_language_is_added_by_its_file_alone(tmp_path: Path) -> None:
+    """A language that nobody speaks is read once its file lies beside the others, and no code is touched."""
+    room = Path(files.__file__).parents[1]
+    copy = tmp_path / "rewriter"
+    shutil.copytree(
+        room, copy, ignore=shutil.ignore_patterns("weights", "training", "quality", "__pycache__")
+    )
+    (copy / "languages" / "xx.toml").write_text(_TOY, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(room.parent)])}
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", _READ_TOY],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr[-2_000:]
+    assert told.stdout.splitlines() == [
+        "colour=red and category=dress and price<40",
+        "category=dress and not colour=red",
+        "category=lamp",
+        "Tuta bonon!",
+    ]

@@ -1,0 +1,314 @@
+"""Links the words of a turn to the catalogue's values: exact, then by form, by spelling, and by meaning.
+
+What is said exactly, the lexicon itself knows. A word of another form or spelling is linked at once; one that is left is
+embedded, in a thread and within a share of the turn's time. The values' vectors are computed behind the turns, when a
+catalogue is first seen or its values change. Without the encoder the chain ends earlier.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections import ChainMap, OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, TypeVar, cast
+
+import numpy as np
+
+from rewriter.catalogues import CATALOGUES, schema_of
+from rewriter.linking.forms import Forms, letters_of, without_endings
+from rewriter.linking.tower import Encoder, Tower, Vectors, load_tower
+from rewriter.linking.unknown import Token, candidates_of, tokens_of
+from rewriter.linking.values import Anchor, ValueIndex, anchors_of, build_index, digest_of, linked
+from rewriter.nlu.field_words import Key
+from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning, Part
+from rewriter.nlu.spelling import Speller
+from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
+from vitrine.packages import SENTENCES, PackageError
+from vitrine.process.logs import log_event
+from vitrine.v1 import rewrite_pb2
+
+LEAST_SIMILARITY: Final = 0.5
+"""Of a word to a value that it stands for (`ValueIndex.nearest`); benchmarks/results/rewrite-links.json says how it was chosen."""
+
+FAILURE = "links"
+"""Why a reading is not to be kept: words of it were not linked in time."""
+
+_SHARE = 0.5
+"""Of a turn's time that the embedding of its words may take."""
+_INDEXES = 4
+"""Catalogues whose values' vectors are kept, those asked for last."""
+_WAITING = 32
+"""Embeddings that wait for the thread; one more is not made."""
+_WORDS = 4_096
+"""Words whose vectors are kept, those asked for last."""
+_COMMON = 1_000
+"""Common words that values are held against."""
+_MAX_SQUEEZED = 4
+"""Words that may be one value without their spaces: "bed side table"."""
+
+_SURE_ENDING = 2
+"""Letters of an ending before which a word is surely one; of one letter, it may be a slip."""
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A turn whose words are linked."""
+
+    request: rewrite_pb2.RewriteRequest
+    """The turn with its misspelt words mended."""
+    lexicon: Lexicon
+    """The catalogue's, with the words of this turn."""
+    complete: bool = True
+    """Whether the chain went to its end."""
+
+    def marked(self, rewrite: rewrite_pb2.Rewrite) -> rewrite_pb2.Rewrite:
+        """Return the reading of the turn, marked as not to be kept where the chain did not go to its end."""
+        if not self.complete:
+            rewrite.failure = FAILURE
+        return rewrite
+
+
+@dataclass(slots=True)
+class _Catalogue:
+    lexicon: Lexicon
+    forms: Forms
+    anchors: Sequence[Anchor]
+    digest: bytes
+
+    @classmethod
+    def of(cls, lexicon: Lexicon) -> "_Catalogue":
+        anchors = anchors_of(lexicon)
+        return cls(lexicon, Forms.of(lexicon), anchors, digest_of(anchors))
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A turn that is being linked."""
+
+    text: str
+    tokens: list[Token]
+    links: dict[Key, Meaning] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
+    """The words that begin with a capital: German writes its nouns so."""
+
+    def forms(self) -> list[tuple[str, str]]:
+        """Return the phrases that may stand for a value, each also as it was written."""
+        found = candidates_of(self.left())
+        written = (
+            (said, " ".join(self.written.get(word, word) for word in said.split(" "))) for said in found
+        )
+        return [*((said, said) for said in found), *((said, text) for said, text in written if text != said)]
+
+    def left(self) -> list[Token]:
+        """Return the words, those that are linked among the known ones."""
+        linked_words = {word for key in self.links for word in key}
+        return [
+            replace(token, known=True) if stem(token.text) in linked_words else token for token in self.tokens
+        ]
+
+    def unknown(self) -> list[str]:
+        """Return the words that nobody knows, in scripts that set spaces."""
+        return [token.text for token in self.left() if token.unknown and not CJK.search(token.text)]
+
+    def overlaps(self, said: str) -> bool:
+        """Return whether a phrase shares a word, or a run of signs, with one that is linked."""
+        if CJK.search(said):
+            return any(said in word or word in said for key in self.links for word in key)
+        return any(not set(key).isdisjoint(key_of(said)) for key in self.links)
+
+
+class Linker:
+    """Links the words of turns; one for all engines of a process."""
+
+    def __init__(self, *, tower: Encoder | None = None, least: float = LEAST_SIMILARITY) -> None:
+        self._tower = tower
+        self._least = least
+        self._lexicons = LexiconCache(CATALOGUES)
+        self._catalogues: OrderedDict[int, _Catalogue] = OrderedDict()
+        self._indexes: OrderedDict[bytes, ValueIndex] = OrderedDict()
+        self._building: dict[bytes, asyncio.Task[None]] = {}
+        self._words: OrderedDict[str, Vectors] = OrderedDict()
+        self._common: Vectors | None = None
+        self._waiting = 0
+        self._turns = ThreadPoolExecutor(1, "links-turns")
+        self._builds = ThreadPoolExecutor(1, "links-values")
+
+    @property
+    def version(self) -> str:
+        """Name what links words beside the rules; empty where nothing does."""
+        return f"+{SENTENCES.package}-{SENTENCES.version}-{self._least:g}" if self._tower else ""
+
+    async def link(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> Linked:
+        """Return the turn with the lexicon of its catalogue, in which its words are linked."""
+        catalogue = self._catalogue(self._lexicons.get(request.facets, schema_of(request)))
+        turn = self._spelt(fold(request.text), catalogue)
+        turn.written = {fold(word): word for word in split_words(request.text) if word.istitle()}
+        complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE)
+        lexicon = catalogue.lexicon
+        if right := frozenset(turn.unknown()) | {word for key in turn.links for word in key}:
+            phrases = ChainMap(turn.links, cast("dict[Key, Meaning]", lexicon.phrases))
+            lexicon = replace(lexicon, phrases=phrases, right=right)
+        if turn.text != fold(request.text):
+            mended = rewrite_pb2.RewriteRequest()
+            mended.CopyFrom(request)
+            mended.text = turn.text
+            request = mended
+        return Linked(request, lexicon, complete)
+
+    async def settle(self) -> None:
+        """Wait until the values of every catalogue seen so far have their vectors."""
+        await asyncio.gather(*self._building.values(), return_exceptions=True)
+
+    def close(self) -> None:
+        """Stop embedding; what is under way is left to end by itself."""
+        for task in self._building.values():
+            task.cancel()
+        for pool in (self._turns, self._builds):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _catalogue(self, lexicon: Lexicon) -> _Catalogue:
+        catalogue = self._catalogues.get(id(lexicon))
+        if catalogue is None:
+            catalogue = _Catalogue.of(lexicon)
+            _keep(self._catalogues, id(lexicon), catalogue, CATALOGUES)
+        self._catalogues.move_to_end(id(lexicon))
+        return catalogue
+
+    def _spelt(self, text: str, catalogue: _Catalogue) -> _Turn:
+        """Link words by their form, and mend those that are misspelt."""
+        turn = _Turn(text, tokens_of(text, catalogue.lexicon))
+        turn.links |= _by_form(turn.tokens, catalogue)
+        speller = Speller(catalogue.lexicon)
+        mended: dict[str, str] = {}
+        for word in turn.unknown():
+            if not self._is_right(word):
+                other = speller.mended(word, doubted=self._tower is not None)
+                mended |= {word: other} if other != word else {}
+        if mended:
+            turn.text = _WORD.sub(lambda match: mended.get(match[0], match[0]), text)
+            turn.tokens = tokens_of(turn.text, catalogue.lexicon)
+            turn.links |= _by_form(turn.tokens, catalogue)
+        return turn
+
+    def _is_right(self, word: str) -> bool:
+        """Return whether the word is one of some language, bare or with an ending."""
+        bare = (each for each in without_endings(word, others=True) if len(word) - len(each) >= _SURE_ENDING)
+        return self._tower is not None and any(map(self._tower.is_word, (word, stem(word), *bare)))
+
+    async def _link_by_meaning(self, turn: _Turn, catalogue: _Catalogue, timeout_s: float) -> bool:
+        """Link what is left by the nearest value; return False where there was no time for it, or is no index yet."""
+        tower = self._tower
+        forms = [] if tower is None else turn.forms()
+        if tower is None or not forms or not catalogue.anchors:
+            return True
+        index = self._indexes.get(catalogue.digest)
+        if index is None:
+            self._build(catalogue, tower)
+            return False
+        self._indexes.move_to_end(catalogue.digest)
+        if not await self._embedded([text for _, text in forms], tower, timeout_s):
+            return False
+        vectors = np.stack([self._words[text] for _, text in forms])
+        nearest = zip((said for said, _ in forms), index.nearest(vectors), strict=True)
+        near = sorted(((least, said, anchor) for said, (anchor, least) in nearest), key=lambda each: -each[0])
+        for similarity, said, anchor in near:
+            if similarity >= self._least and not turn.overlaps(said):
+                turn.links[key_of(said)] = linked(said, anchor)
+                turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
+        return True
+
+    async def _embedded(self, phrases: Sequence[str], tower: Encoder, timeout_s: float) -> bool:
+        """Have the vectors of phrases in memory; return False where they do not come in time."""
+        missing = [phrase for phrase in phrases if phrase not in self._words]
+        if missing and self._waiting < _WAITING:
+            self._waiting += 1
+            made = asyncio.get_running_loop().run_in_executor(self._turns, tower.embed, missing)
+            made.add_done_callback(partial(self._remember, missing))
+            await asyncio.wait([made], timeout=timeout_s)
+        for phrase in phrases:
+            if phrase in self._words:
+                self._words.move_to_end(phrase)
+        return all(phrase in self._words for phrase in phrases)
+
+    def _remember(self, phrases: Sequence[str], made: "asyncio.Future[Vectors]") -> None:
+        self._waiting -= 1
+        if not made.cancelled() and made.exception() is None:
+            for phrase, vector in zip(phrases, made.result(), strict=True):
+                _keep(self._words, phrase, vector, _WORDS)
+
+    def _build(self, catalogue: _Catalogue, tower: Encoder) -> None:
+        """Begin to embed the values of a catalogue, unless that is under way, or as many others are."""
+        if catalogue.digest in self._building or len(self._building) >= _INDEXES:
+            return
+        known = {
+            anchor.phrase: vector
+            for index in self._indexes.values()
+            for anchor, vector in zip(index.anchors, index.vectors, strict=True)
+        }
+        task = asyncio.create_task(self._built(catalogue, tower, known))
+        self._building[catalogue.digest] = task
+        task.add_done_callback(partial(self._ended, catalogue.digest))
+
+    def _ended(self, digest: bytes, task: "asyncio.Task[None]") -> None:
+        """Note that a catalogue's values are embedded, or that they could not be: the next turn tries it again."""
+        self._building.pop(digest, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log_event(_logger, logging.WARNING, "values_not_embedded", reason=type(error).__name__)
+
+    async def _built(self, catalogue: _Catalogue, tower: Encoder, known: Mapping[str, Vectors]) -> None:
+        began = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        if self._common is None:
+            words = tower.common_words(_COMMON)
+            self._common = await loop.run_in_executor(self._builds, tower.embed, words)
+        build = partial(build_index, catalogue.anchors, tower, common=self._common, known=known)
+        index = await loop.run_in_executor(self._builds, build)
+        _keep(self._indexes, catalogue.digest, index, _INDEXES)
+        seconds = round(time.perf_counter() - began, 2)
+        log_event(_logger, logging.INFO, "values_embedded", values=len(index.anchors), seconds=seconds)
+
+
+def open_tower() -> Tower | None:
+    """Load the sentence encoder; None, with a line in the log, where its package is missing."""
+    try:
+        return load_tower()
+    except PackageError as error:
+        log_event(_logger, logging.WARNING, "no_sentence_encoder", reason=str(error))
+        return None
+
+
+def _by_form(tokens: Sequence[Token], catalogue: _Catalogue) -> dict[Key, Meaning]:
+    """Return what unknown words mean by their letters, and words that are a value without their spaces."""
+    links: dict[Key, Meaning] = {}
+    for start in range(len(tokens)):
+        for length in range(1, min(_MAX_SQUEEZED, len(tokens) - start) + 1):
+            run = tokens[start : start + length]
+            said = " ".join(token.text for token in run)
+            if not all(token.text.isalnum() for token in run) or key_of(said) in catalogue.lexicon.phrases:
+                continue
+            if length > 1:
+                meaning = catalogue.forms.whole.get(letters_of(said))
+            else:
+                meaning = catalogue.forms.find(said) if run[0].unknown else None
+            if meaning is not None and meaning.part is not Part.BRAND:
+                links[key_of(said)] = meaning
+    return links
+
+
+def _keep(kept: OrderedDict[K, V], key: K, value: V, size: int) -> None:
+    """Keep a value; the one asked for longest ago makes room."""
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > size:
+        kept.popitem(last=False)

@@ -1,0 +1,78 @@
+"""Misspelt words, mended where one slip of the finger leads to one word of the lexicon."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from rewriter.languages.files import languages
+from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.words import stem
+
+_MIN_TYPO = 5
+"""Letters of the shortest word whose spelling is mended, where nobody knows which words are right."""
+
+_MIN_DOUBTED = 4
+"""Letters of the shortest one where it is known to be no word of any language."""
+
+_MIN_SWAPPED = 3
+"""Letters of the shortest one of them of which two may have changed places."""
+
+_MAX_TYPO = 24
+"""Letters of the longest one: no word of a catalogue is longer."""
+
+_MENDED_LETTERS = 160
+"""Letters of all words of a turn that are mended."""
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(slots=True)
+class Speller:
+    """Mends the words of one turn, of so many letters in all: each letter costs the look-up of some fifty edits."""
+
+    lexicon: Lexicon
+    left: int = _MENDED_LETTERS
+
+    def mended(self, word: str, *, doubted: bool = False) -> str:
+        """Return the one word of the lexicon that a single slip of the finger leads to; else the word itself.
+
+        A word that is `doubted`, known to be none of any language, may be short.
+        """
+        least = _MIN_SWAPPED if doubted else _MIN_TYPO
+        if not least <= len(word) <= _MAX_TYPO or not word.isascii() or not word.isalpha():
+            return word
+        if word in self.lexicon.right or word in scaffolding() or len(word) > self.left:
+            return word
+        if stem(word) in self.lexicon.words:
+            return word
+        self.left -= len(word)
+        edits = _swaps(word) if len(word) < _MIN_DOUBTED else _edits(word)
+        least, mendable = min(len(word), _MIN_TYPO - 1), self.lexicon.mendable
+        found = {edit for edit in edits if len(edit) >= least and stem(edit) in mendable}
+        stems = {stem(edit) for edit in found}
+        return min(found, key=lambda edit: (len(edit), edit)) if len(stems) == 1 else word
+
+
+@cache
+def scaffolding() -> frozenset[str]:
+    """Return the words of other languages that carry no wish."""
+    return frozenset(word for each in languages().values() for word in each.words("fillers"))
+
+
+def _swaps(word: str) -> Iterator[str]:
+    """Yield what one swap of neighbours makes of the word, but at its start."""
+    for place in range(1, len(word) - 1):
+        yield word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+
+
+def _edits(word: str) -> Iterator[str]:
+    """Yield what one swap, one letter less, one other letter or one letter more makes of the word, but at its start."""
+    yield from _swaps(word)
+    for place in range(1, len(word) + 1):
+        head, tail = word[:place], word[place:]
+        if tail:
+            yield head + tail[1:]
+        for letter in _LETTERS:
+            yield head + letter + tail
+            if tail:
+                yield head + letter + tail[1:]
