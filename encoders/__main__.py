@@ -68,11 +68,20 @@ def train(
     text_steps: int,
     fusion_steps: int | None,
     heads_steps: int,
+    tuning_steps: int,
     **paper: Any,
 ) -> None:
     """Train a family; goes on where an earlier run stopped."""
     if family == "pair":
-        train_pair(out, data, work=work, seed=seed, heads_steps=heads_steps, fusion_steps=fusion_steps)
+        train_pair(
+            out,
+            data,
+            work=work,
+            seed=seed,
+            heads_steps=heads_steps,
+            tuning_steps=tuning_steps,
+            fusion_steps=fusion_steps,
+        )
         return
     if family == "paper":
         train_paper(out, data[0] if data else None, work=work, seed=seed, **paper)

@@ -13,10 +13,19 @@ import torch
 from encoders.environment import describe_environment
 from encoders.pair.checkpoint import save_pair
 from encoders.pair.data import Captions, Changes
-from encoders.pair.features import picture_features
+from encoders.pair.features import features_of, picture_maps
 from encoders.pair.networks import Sizes, new_pair
-from encoders.pair.training import Settings, parameters, train_fusion, train_heads
-from encoders.photographs.products import TRAIN, DataError, Photograph, load_photographs
+from encoders.pair.training import Settings, parameters, train_fusion, train_heads, tune_backbone
+from encoders.pair.validation import find_by_title
+from encoders.photographs.embedder import digest_of_pictures
+from encoders.photographs.products import (
+    TRAIN,
+    VAL,
+    DataError,
+    Photograph,
+    load_photographs,
+    read_photographs,
+)
 from encoders.progress import plot_history
 
 _FEWEST = 64
@@ -40,21 +49,30 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     encoders = new_pair(Sizes())
     notes = Counter[str]()
     photographs = [each for path in data for each in load_photographs(path, splits=(TRAIN,), notes=notes)]
+    validation = [each for path in data for each in read_photographs(path) if each.split == VAL]
     captions = Captions.of(photographs, encoders.text.tower) if photographs else None
     _check(data, photographs, captions)
     assert captions is not None, "there are photographs"
     print(f"{len(photographs):,} photographs, {len(captions.texts.numbers):,} captions", flush=True)
-    features = picture_features(encoders.image.tower, [each.picture for each in photographs], work=work)
+    pictures = [each.picture for each in [*photographs, *validation]]
+    name = digest_of_pictures(pictures)
+    maps = picture_maps(encoders.image.tower, pictures, work=work)
     run = work / _run_name(photographs, settings)
     run.mkdir(parents=True, exist_ok=True)
+    features = features_of(encoders.image.tower, maps, work=work, pictures=name)
     history = train_heads(encoders, features, captions, settings, run)
+    found = {"heads": find_by_title(encoders, features[len(photographs) :], validation)}
+    history |= tune_backbone(encoders, maps, captions, settings, run)
+    features = features_of(encoders.image.tower, maps, work=work, pictures=name)
+    found["tuned"] = find_by_title(encoders, features[len(photographs) :], validation)
     changes = Changes.of(photographs, encoders.text.tower)
     print(f"{len(changes.all):,} changes", flush=True)
-    history |= train_fusion(encoders, features, changes, settings, run)
+    history |= train_fusion(encoders, features[: len(photographs)], changes, settings, run)
     card: dict[str, Any] = {
         "data": [_described(path, photographs) for path in data],
         "training": {"photographs": len(photographs), "changes": len(changes.all), **asdict(settings)},
         "parameters": dict(parameters(encoders)),
+        "validation": found,
         "losses": {name: round(points[-1][1], 4) for name, points in history.items()},
         "environment": describe_environment(),
     }
