@@ -1,12 +1,13 @@
 """Searches of a shop's photographs by title, by attribute words, and by another picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.photographs.embedder import Embedder
 from encoders.photographs.figures import (
+    CUTS,
     NO_LABEL,
     Embeddings,
     Figures,
@@ -75,6 +76,18 @@ def title_to_picture(gallery: Gallery, embedder: Embedder) -> Outcome:
         },
         failures=pick_failures(titles, found, hits, gallery, wanted=rows.tolist()),
     )
+
+
+def recalls_by_title(
+    gallery: Gallery, embed: Callable[[Sequence[str]], Embeddings]
+) -> dict[str, float | None]:
+    """Return the recalls of `title_to_picture` alone, in percent, where texts are embedded this way; nothing without a title."""
+    rows = _first_rows([each.title or None for each in gallery.photographs])
+    if not len(rows):
+        return {}
+    found = nearest(embed([gallery.photographs[row].title for row in rows]), gallery.images)
+    hits = looked_up(gallery.answers, found) == gallery.answers[rows][:, None]
+    return {f"R@{cut}": percent(hits[:, :cut].any(axis=1), gallery.groups[rows])[0] for cut in CUTS}
 
 
 def words_to_products(gallery: Gallery, embedder: Embedder) -> Outcome:
