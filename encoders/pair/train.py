@@ -65,6 +65,7 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     history |= tune_backbone(encoders, maps, captions, settings, run)
     features = features_of(encoders.image.tower, maps, work=work, pictures=name)
     found["tuned"] = find_by_title(encoders, features[len(photographs) :], validation)
+    print(f"titles of the split {VAL}, in percent: {found}", flush=True)
     changes = Changes.of(photographs, encoders.text.tower)
     print(f"{len(changes.all):,} changes", flush=True)
     history |= train_fusion(encoders, features[: len(photographs)], changes, settings, run)
