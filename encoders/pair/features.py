@@ -22,7 +22,7 @@ from vitrine.preprocess import decode_image
 _ROWS = 8
 """Pictures that are decoded at a time."""
 _MAP_ROWS = 64
-_MARK_EVERY = 50
+_MARK_EVERY = 10
 _OPSET = 20
 
 Maps = NDArray[np.float16]
