@@ -92,6 +92,8 @@ def _kept(
     path: Path, shape: tuple[int, ...], compute: Callable[[slice], NDArray[np.float32]], rows: int
 ) -> NDArray[np.float16]:
     """Return the array of a file, whose missing rows are computed so many at a time."""
+    if not shape[0]:
+        return np.empty(shape, np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
     done_path = path.with_suffix(".done")
     kept: np.memmap[Any, np.dtype[np.float16]] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from encoders.environment import describe_environment
+from encoders.pair.backbone import Backbone
 from encoders.pair.checkpoint import save_pair
 from encoders.pair.data import Captions, Changes
-from encoders.pair.features import features_of, picture_maps
+from encoders.pair.features import Features, features_of, picture_maps
 from encoders.pair.networks import Sizes, new_pair
 from encoders.pair.training import Settings, parameters, train_fusion, train_heads, tune_backbone
 from encoders.pair.validation import find_by_title
@@ -54,21 +55,17 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     _check(data, photographs, captions)
     assert captions is not None, "there are photographs"
     print(f"{len(photographs):,} photographs, {len(captions.texts.numbers):,} captions", flush=True)
-    pictures = [each.picture for each in [*photographs, *validation]]
-    name = digest_of_pictures(pictures)
-    maps = picture_maps(encoders.image.tower, pictures, work=work)
+    maps = _Maps(encoders.image.tower, photographs, validation, work)
     run = work / _run_name(photographs, settings)
     run.mkdir(parents=True, exist_ok=True)
-    features = features_of(encoders.image.tower, maps, work=work, pictures=name)
-    history = train_heads(encoders, features, captions, settings, run)
-    found = {"heads": find_by_title(encoders, features[len(photographs) :], validation)}
-    history |= tune_backbone(encoders, maps, captions, settings, run)
-    features = features_of(encoders.image.tower, maps, work=work, pictures=name)
-    found["tuned"] = find_by_title(encoders, features[len(photographs) :], validation)
+    history = train_heads(encoders, maps.features(), captions, settings, run)
+    found = {"heads": find_by_title(encoders, maps.validation_features(), validation)}
+    history |= tune_backbone(encoders, maps.training, captions, settings, run)
+    found["tuned"] = find_by_title(encoders, maps.validation_features(), validation)
     print(f"titles of the split {VAL}, in percent: {found}", flush=True)
     changes = Changes.of(photographs, encoders.text.tower)
     print(f"{len(changes.all):,} changes", flush=True)
-    history |= train_fusion(encoders, features[: len(photographs)], changes, settings, run)
+    history |= train_fusion(encoders, maps.features(), changes, settings, run)
     card: dict[str, Any] = {
         "data": [_described(path, photographs) for path in data],
         "training": {"photographs": len(photographs), "changes": len(changes.all), **asdict(settings)},
@@ -79,6 +76,30 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     }
     save_pair(out, encoders, card=card)
     plot_history(history, out / "loss.png")
+
+
+class _Maps:
+    """The maps of all pictures, and what the backbone makes of them as it is at the time."""
+
+    def __init__(
+        self, tower: Backbone, training: Sequence[Photograph], validation: Sequence[Photograph], work: Path
+    ) -> None:
+        pictures = [each.picture for each in [*training, *validation]]
+        maps = picture_maps(tower, pictures, work=work)
+        self.training, self._validation = maps[: len(training)], maps[len(training) :]
+        self._names = (
+            digest_of_pictures(pictures[: len(training)]),
+            digest_of_pictures(pictures[len(training) :]),
+        )
+        self._tower, self._work = tower, work
+
+    def features(self) -> Features:
+        """Return those of the training split."""
+        return features_of(self._tower, self.training, work=self._work, pictures=self._names[0])
+
+    def validation_features(self) -> Features:
+        """Return those of the validation split."""
+        return features_of(self._tower, self._validation, work=self._work, pictures=self._names[1])
 
 
 def _check(data: Sequence[Path], photographs: Sequence[Photograph], captions: Captions | None) -> None:
