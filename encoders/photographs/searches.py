@@ -253,12 +253,9 @@ def _one_phrasing(
             asked="Left out: the vocabulary has no word for the colours and articles of this data.", ways={}
         )
     asked = _AttributeQueries(gallery, [named[row] for row in known])
-    ways = {
-        language: asked.figures(
-            nearest(embedder.texts([text for text in said if text is not None]), gallery.images)
-        )
-        for language, said in texts.items()
-    }
+    queries = {language: [text for text in said if text is not None] for language, said in texts.items()}
+    found = {language: nearest(embedder.texts(said), gallery.images) for language, said in queries.items()}
+    ways = {language: asked.figures(rows) for language, rows in found.items()}
     english = ways[ENGLISH]["P@10"]
     for figures in ways.values():
         figures["share of English P@10"] = _share(figures["P@10"], english)
@@ -266,6 +263,12 @@ def _one_phrasing(
     return Outcome(
         asked=f'{len(known)} queries such as "{example}", by picture, in the words of vocabulary.toml.',
         ways=ways,
+        failures=pick_failures(
+            [text for said in queries.values() for text in said],
+            np.concatenate(list(found.values())),
+            np.concatenate([asked.grades(rows) == _BOTH for rows in found.values()]),
+            gallery,
+        ),
     )
 
 

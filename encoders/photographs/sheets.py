@@ -16,7 +16,7 @@ from vitrine.preprocess import decode_image
 
 _SIDE = 128
 _TEXT_WIDTH = 210
-_ROW_HEIGHT = _SIDE + 44
+_ROW_HEIGHT = _SIDE + 50
 _CELL = _SIDE + 10
 _CELLS = 7
 _RIGHT, _WRONG, _ASKED = "#2f6f4f", "#b3261e", "#333333"
@@ -53,5 +53,5 @@ def _draw_row(sheet: Image.Image, top: int, failure: Failure) -> None:
         draw.rectangle((left - 2, top + 2, left + _SIDE + 1, top + _SIDE + 5), fill=colour)
         sheet.paste(Image.fromarray(decode_image(picture, size=_SIDE)), (left, top + 4))
         title, font = lettered(name, 10)
-        lines = "\n".join(textwrap.wrap(title, 26)[:3])
+        lines = "\n".join(textwrap.wrap(title, 23)[:3])
         draw.multiline_text((left, top + _SIDE + 8), lines, fill=colour, font=font)
