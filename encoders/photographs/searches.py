@@ -23,7 +23,7 @@ from encoders.photographs.figures import (
     recalls,
     tied_recalls,
 )
-from encoders.photographs.gallery import Gallery, Outcome, pick_failures
+from encoders.photographs.gallery import TOWER_ALONE, Gallery, Outcome, pick_failures
 from encoders.photographs.products import DataError
 from encoders.photographs.vocabulary import (
     ENGLISH,
@@ -174,6 +174,7 @@ def picture_to_similar(gallery: Gallery) -> Outcome:
         ways={
             "chance": counted({"P@1": percent(fitting / others, clusters)}, clusters),
             "8 x 8 pixels": figures(gallery.thumbnails)[1],
+            **({TOWER_ALONE: figures(gallery.features)[1]} if gallery.features is not None else {}),
             "encoders": measured,
         },
         failures=pick_failures(
