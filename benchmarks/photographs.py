@@ -66,6 +66,24 @@ def photograph_precisions_section(name: str, document: Document) -> list[str]:
     ]
 
 
+def tuning_section(name: str, document: Document) -> list[str]:
+    """Return what a training of the pair found by title on the validation split, before and after the tuned blocks."""
+    training, found = document["params"]["training"], document["results"]
+    steps = {"heads": f"the heads, {training['heads_steps']:,} steps of {training['heads_rows']} pictures"}
+    steps["tuned"] = (
+        f"and the last blocks, {training['tuning_steps']:,} steps of {training['tuning_rows']} pictures"
+    )
+    cuts = list(next(iter(found.values())))
+    rows = [[said, *(f"{found[stage][cut]:.1f}" for cut in cuts)] for stage, said in steps.items()]
+    data = ", ".join(each["name"] for each in document["params"]["data"])
+    return [
+        *origin(name, document),
+        f"Family pair, trained on {training['photographs']:,} photographs ({data}), seed {training['seed']}.",
+        "",
+        *table(["trained", *cuts], rows),
+    ]
+
+
 def _by_question(documents: Mapping[str, Document]) -> dict[tuple[str, str], dict[str, Mapping[str, Any]]]:
     """Return the ways of each family by protocol and what was asked: other data are another question."""
     found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}

@@ -28,7 +28,9 @@ from encoders.photographs.products import (
     read_photographs,
 )
 from encoders.progress import plot_history
+from encoders.results import write_result
 
+VALIDATION_FILE = "validation.json"
 _FEWEST = 64
 """Photographs of the training split: fewer teach nothing."""
 
@@ -37,7 +39,7 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     """Train and write the weights; goes on where an earlier run with these settings and data stopped.
 
     Args:
-        out: gets the weights, card.json and loss.png.
+        out: gets the weights, card.json, loss.png, and in validation.json what each stage finds on the split val.
         work: keeps the features and the state of the run.
         data: files or folders that the catalogue's readers open; their training split alone is learnt from.
         settings: another value is another run.
@@ -62,13 +64,18 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     found = {"heads": find_by_title(encoders, maps.validation_features(), validation)}
     history |= tune_backbone(encoders, maps.training, captions, settings, run)
     found["tuned"] = find_by_title(encoders, maps.validation_features(), validation)
+    described = [_described(path, photographs) for path in data]
+    training = {"photographs": len(photographs), **asdict(settings)}
+    write_result(
+        out / VALIDATION_FILE, {"benchmark": "tuning", "data": described, "training": training}, found
+    )
     print(f"titles of the split {VAL}, in percent: {found}", flush=True)
     changes = Changes.of(photographs, encoders.text.tower)
     print(f"{len(changes.all):,} changes", flush=True)
     history |= train_fusion(encoders, maps.features(), changes, settings, run)
     card: dict[str, Any] = {
-        "data": [_described(path, photographs) for path in data],
-        "training": {"photographs": len(photographs), "changes": len(changes.all), **asdict(settings)},
+        "data": described,
+        "training": {"changes": len(changes.all), **training},
         "parameters": dict(parameters(encoders)),
         "validation": found,
         "losses": {name: round(points[-1][1], 4) for name, points in history.items()},

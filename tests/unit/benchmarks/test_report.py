@@ -25,6 +25,7 @@ MARKERS = "# Title\n\nprose\n" + "".join(
         "fashion200k",
         "precisions",
         "photograph-precisions",
+        "tuning",
         "several-pictures",
     )
 )
@@ -208,6 +209,25 @@ def test_precisions_on_photographs_are_shown_with_what_does_not_pass() -> None:
     assert "| int8 | 40.0 | 80.0 | 1.5 | 3.6 | no | 0.9900 | 21.0 | 100.0 | 1.25 |" in text
 
 
+def test_what_tuning_was_worth_is_shown() -> None:
+    """What the heads alone found stands above what they found with the tuned blocks."""
+    training = {"heads_steps": 1_350, "heads_rows": 512, "tuning_steps": 60, "tuning_rows": 128}
+    document = {
+        "environment": {"commit": "c-t", "processor": "A processor", "cores": 2},
+        "params": {
+            "data": [{"name": "shop"}],
+            "training": {**training, "photographs": 5_996, "seed": 7},
+        },
+        "results": {"heads": {"R@1": 40.0, "R@10": 80.0}, "tuned": {"R@1": 42.5, "R@10": 82.0}},
+    }
+    (RESULTS / "tuning-pair.json").write_text(json.dumps(document))
+    assert report().exit_code == 0
+    text = DOCUMENT.read_text()
+    assert "trained on 5,996 photographs (shop), seed 7." in text
+    assert "| the heads, 1,350 steps of 512 pictures | 40.0 | 80.0 |" in text
+    assert "| and the last blocks, 60 steps of 128 pictures | 42.5 | 82.0 |" in text
+
+
 def test_designs_are_shown_with_the_spread_of_their_runs() -> None:
     """A row a design: parameters, runs, recalls with their range where runs differ, and R@1 by kind."""
     write_designs()
@@ -331,7 +351,7 @@ def test_real_photographs_are_shown_by_question_with_every_family() -> None:
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 11
+    assert DOCUMENT.read_text().count("No result yet.") == 12
     assert not LOAD_PLOT.exists()
 
 

@@ -208,6 +208,7 @@ def test_training_learns_resumes_and_is_read_again(
     assert card["losses"]["heads: text to picture"] < 2.0  # ln 48 = 3.9 is chance
     assert card["validation"]["heads"]["R@10"] > 90  # of 12
     assert set(card["validation"]["tuned"]) == {"R@1", "R@10", "R@50"}
+    assert json.loads((out / "validation.json").read_text())["results"] == card["validation"]
     assert (out / "loss.png").exists()
     tuned, packaged_tower = load_pair(out).image.tower.state_dict(), load_backbone().state_dict()
     changed = {name for name, tensor in tuned.items() if not torch.equal(tensor, packaged_tower[name])}
