@@ -18,7 +18,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def pair_options(command: _Command) -> _Command:
     """Add the family's options to a command, which hands them on to `train_pair`."""
     for option, default, said in (
-        ("--tuning-steps", Settings().tuning_steps, "pair; 0 leaves the backbone as its package has it"),
+        ("--tuning-steps", Settings().tuning_steps, "pair; with the backbone's last blocks"),
         ("--heads-steps", Settings().heads_steps, "pair"),
     ):
         command = click.option(option, default=default, show_default=True, help=said)(command)

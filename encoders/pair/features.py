@@ -42,16 +42,18 @@ def picture_maps(backbone: Backbone, pictures: Sequence[bytes], *, work: Path) -
     Raises:
         ImageRejected: a picture is damaged.
     """
-    run: _Runner | None = None
-
-    def maps_of(rows: slice) -> NDArray[np.float32]:
-        nonlocal run
-        run = run or _Runner(Lower(backbone))
-        pixels = np.stack([decode_image(each, size=IMAGE_SIZE) for each in pictures[rows]])
-        return np.stack([run(pixels), run(np.ascontiguousarray(pixels[:, :, ::-1]))], axis=1)
-
     path = work / f"maps-{digest_of_pictures(pictures)}-{_digest(Lower(backbone))}.npy"
-    return _kept(path, (len(pictures), VIEWS, *MAPS), maps_of, _ROWS)
+    return _kept(path, (len(pictures), VIEWS, *MAPS), _by_views(Lower(backbone), pictures), _ROWS)
+
+
+def picture_features(backbone: Backbone, pictures: Sequence[bytes], *, work: Path) -> Features:
+    """Return the features of encoded pictures, (n, VIEWS, FEATURES), as `picture_maps` does, which then need not be kept.
+
+    Raises:
+        ImageRejected: a picture is damaged.
+    """
+    path = work / f"features-{digest_of_pictures(pictures)}-{_digest(backbone)}.npy"
+    return _kept(path, (len(pictures), VIEWS, FEATURES), _by_views(backbone, pictures), _ROWS)
 
 
 def features_of(backbone: Backbone, maps: Maps, *, work: Path, pictures: str) -> Features:
@@ -79,6 +81,19 @@ def as_tensor(maps: Maps) -> torch.Tensor:
     """Return maps (n, *MAPS) as the backbone computes fastest with them: float32, channels last."""
     given = torch.from_numpy(np.asarray(maps, np.float32))
     return given.to(device(), memory_format=torch.channels_last)
+
+
+def _by_views(module: Lower | Backbone, pictures: Sequence[bytes]) -> Callable[[slice], NDArray[np.float32]]:
+    """Return what computes a module's arrays of some of the pictures, (n, VIEWS, ...)."""
+    run: _Runner | None = None
+
+    def computed(rows: slice) -> NDArray[np.float32]:
+        nonlocal run
+        run = run or _Runner(module)
+        pixels = np.stack([decode_image(each, size=IMAGE_SIZE) for each in pictures[rows]])
+        return np.stack([run(pixels), run(np.ascontiguousarray(pixels[:, :, ::-1]))], axis=1)
+
+    return computed
 
 
 def _digest(module: nn.Module) -> str:
@@ -114,16 +129,16 @@ def _kept(
 class _Runner:
     """ONNX Runtime, which is four times as fast as eager torch at depthwise convolutions on a CPU; torch on a GPU."""
 
-    def __init__(self, lower: Lower) -> None:
+    def __init__(self, module: Lower | Backbone) -> None:
         self._session: onnxruntime.InferenceSession | None = None
-        self._lower = lower.eval().to(device())
+        self._module = module.eval().to(device())
         if device().type == "cpu":
             example = torch.zeros((2, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=torch.uint8)
             batch = torch.export.Dim("batch", min=1, max=_ROWS)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch deprecates parts that its own exporter still uses
                 program = torch.onnx.export(
-                    self._lower,
+                    self._module,
                     (example,),
                     dynamo=True,
                     opset_version=_OPSET,
@@ -140,10 +155,10 @@ class _Runner:
 
     @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the maps, (n, *MAPS)."""
+        """Return what the module makes of pixels, rows first."""
         if self._session is None:
             given = torch.from_numpy(pixels).to(device())
-            on_gpu: NDArray[np.float32] = self._lower(given).float().cpu().numpy()
+            on_gpu: NDArray[np.float32] = self._module(given).float().cpu().numpy()
             return on_gpu
-        maps: NDArray[np.float32] = self._session.run(None, {"pixels": pixels})[0]
-        return maps
+        arrays: NDArray[np.float32] = self._session.run(None, {"pixels": pixels})[0]
+        return arrays

@@ -14,7 +14,7 @@ from encoders.environment import describe_environment
 from encoders.pair.backbone import Backbone
 from encoders.pair.checkpoint import save_pair
 from encoders.pair.data import Captions, Changes
-from encoders.pair.features import Features, features_of, picture_maps
+from encoders.pair.features import Features, Maps, features_of, picture_features, picture_maps
 from encoders.pair.networks import Sizes, new_pair
 from encoders.pair.training import Settings, parameters, train_fusion, train_heads, tune_backbone
 from encoders.pair.validation import find_by_title
@@ -57,13 +57,16 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     _check(data, photographs, captions)
     assert captions is not None, "there are photographs"
     print(f"{len(photographs):,} photographs, {len(captions.texts.numbers):,} captions", flush=True)
-    maps = _Maps(encoders.image.tower, photographs, validation, work)
+    tower = encoders.image.tower
+    tuned = settings.tuning_steps > 0
+    seen, asked = (_Seen(tower, each, work, tuned=tuned) for each in (photographs, validation))
     run = work / _run_name(photographs, settings)
     run.mkdir(parents=True, exist_ok=True)
-    history = train_heads(encoders, maps.features(), captions, settings, run)
-    found = {"heads": find_by_title(encoders, maps.validation_features(), validation)}
-    history |= tune_backbone(encoders, maps.training, captions, settings, run)
-    found["tuned"] = find_by_title(encoders, maps.validation_features(), validation)
+    history = train_heads(encoders, seen.features(), captions, settings, run)
+    found = {"heads": find_by_title(encoders, asked.features(), validation)}
+    if tuned:
+        history |= tune_backbone(encoders, seen.maps(), captions, settings, run)
+        found["tuned"] = find_by_title(encoders, asked.features(), validation)
     described = [_described(path, photographs) for path in data]
     training = {"photographs": len(photographs), **asdict(settings)}
     write_result(
@@ -72,11 +75,11 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     print(f"titles of the split {VAL}, in percent: {found}", flush=True)
     changes = Changes.of(photographs, encoders.text.tower)
     print(f"{len(changes.all):,} changes", flush=True)
-    history |= train_fusion(encoders, maps.features(), changes, settings, run)
+    history |= train_fusion(encoders, seen.features(), changes, settings, run)
     card: dict[str, Any] = {
         "data": described,
         "training": {"changes": len(changes.all), **training},
-        "parameters": dict(parameters(encoders)),
+        "parameters": dict(parameters(encoders, tuned=tuned)),
         "validation": found,
         "losses": {name: round(points[-1][1], 4) for name, points in history.items()},
         "environment": describe_environment(),
@@ -85,28 +88,25 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     plot_history(history, out / "loss.png")
 
 
-class _Maps:
-    """The maps of all pictures, and what the backbone makes of them as it is at the time."""
+class _Seen:
+    """What the backbone, as it is at the time, makes of pictures; by their maps where its last blocks are tuned."""
 
     def __init__(
-        self, tower: Backbone, training: Sequence[Photograph], validation: Sequence[Photograph], work: Path
+        self, tower: Backbone, photographs: Sequence[Photograph], work: Path, *, tuned: bool
     ) -> None:
-        pictures = [each.picture for each in [*training, *validation]]
-        maps = picture_maps(tower, pictures, work=work)
-        self.training, self._validation = maps[: len(training)], maps[len(training) :]
-        self._names = (
-            digest_of_pictures(pictures[: len(training)]),
-            digest_of_pictures(pictures[len(training) :]),
-        )
-        self._tower, self._work = tower, work
+        self._tower, self._work, self._tuned = tower, work, tuned
+        self._pictures = [each.picture for each in photographs]
+
+    def maps(self) -> Maps:
+        """Return what the tuned blocks read."""
+        return picture_maps(self._tower, self._pictures, work=self._work)
 
     def features(self) -> Features:
-        """Return those of the training split."""
-        return features_of(self._tower, self.training, work=self._work, pictures=self._names[0])
-
-    def validation_features(self) -> Features:
-        """Return those of the validation split."""
-        return features_of(self._tower, self._validation, work=self._work, pictures=self._names[1])
+        """Return what the heads read."""
+        if not self._tuned:
+            return picture_features(self._tower, self._pictures, work=self._work)
+        name = digest_of_pictures(self._pictures)
+        return features_of(self._tower, self.maps(), work=self._work, pictures=name)
 
 
 def _check(data: Sequence[Path], photographs: Sequence[Photograph], captions: Captions | None) -> None:

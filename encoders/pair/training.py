@@ -34,8 +34,8 @@ class Settings:
     heads_rate: float = 1e-3
     titles: float = 0.5
     """Share of pictures that are held against their titles; the others against another caption."""
-    tuning_steps: int = 400
-    """With the backbone's last blocks; 0 leaves the backbone as its package has it."""
+    tuning_steps: int = 0
+    """With the backbone's last blocks; without them the backbone stays as its package has it."""
     tuning_rows: int = 128
     """Pictures of such a step, against the texts of `heads_rows`."""
     tuning_rate: float = 3e-4
@@ -69,8 +69,6 @@ def tune_backbone(
     encoders: PairEncoders, maps: Maps, captions: Captions, settings: Settings, work: Path
 ) -> History:
     """Train the backbone's last blocks and the heads together, from where `train_heads` left these; returns the losses."""
-    if not settings.tuning_steps:
-        return {}
     upper, image, text = Upper(encoders.image.tower), encoders.image.head, encoders.text.head
     scale = new_scale()
     modules = nn.ModuleDict(
@@ -152,10 +150,10 @@ def _contrasted(pictures: Tensor, said: Tensor, positives: Tensor, scale: Tensor
     }
 
 
-def parameters(encoders: PairEncoders) -> Iterator[tuple[str, int]]:
-    """Yield how many numbers of each network are trained here."""
+def parameters(encoders: PairEncoders, *, tuned: bool) -> Iterator[tuple[str, int]]:
+    """Yield how many numbers of each network are trained here; with those of the backbone's last blocks where they are tuned."""
     parts: dict[str, Sequence[nn.Module]] = {
-        "image_encoder": (encoders.image.head, Upper(encoders.image.tower)),
+        "image_encoder": (encoders.image.head, *([Upper(encoders.image.tower)] if tuned else [])),
         "text_encoder": (encoders.text.head,),
         "fusion_encoder": (encoders.fusion,),
     }

@@ -18,7 +18,7 @@ from encoders.pair.captions import attribute, said_of
 from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import Captions, Changes
 from encoders.pair.dimensions import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH
-from encoders.pair.features import VIEWS, features_of, picture_maps
+from encoders.pair.features import VIEWS, features_of, picture_features, picture_maps
 from encoders.pair.networks import PairEncoders, Sizes, new_pair
 from encoders.pair.packages import BACKBONE, packaged
 from encoders.pair.pieces import PAD_ID, load_tokenizer
@@ -117,6 +117,8 @@ def test_the_backbone_tells_pictures_apart(encoders: PairEncoders, tmp_path: Pat
     assert plain[0] @ mirrored[0] > plain[0] @ plain[2]
     whole = tower(torch.from_numpy(np.stack([decode_image(each, size=IMAGE_SIZE) for each in pictures])))
     assert torch.nn.functional.cosine_similarity(torch.from_numpy(plain), whole).min() > 0.9999
+    at_once = picture_features(tower, pictures, work=tmp_path).astype(np.float32)
+    assert np.allclose(at_once, features, atol=0.01)
     assert np.array_equal(maps, picture_maps(tower, pictures, work=tmp_path))
     assert np.array_equal(features, features_of(tower, maps, work=tmp_path, pictures="three"))
 
