@@ -33,6 +33,57 @@ def photographs_section(documents: Mapping[str, Document]) -> list[str]:
     return lines[:-1]
 
 
+def photograph_precisions_section(name: str, document: Document) -> list[str]:
+    """Return what the image encoder finds and costs in each precision."""
+    params, results = document["params"], document["results"]
+    (data,) = params["data"]
+    figures = results["precisions"]
+    batches = [case["batch"] for case in next(iter(figures.values()))["timing"]]
+    rows = [
+        [
+            precision,
+            *(f"{each['recall'][cut]:.1f}" for cut in ("R@1", "R@10")),
+            *(f"{each['lost'][cut]:.1f}" for cut in ("R@1", "R@10")),
+            "yes" if each["passes"] else "no",
+            f"{each['cosine_mean']:.4f}",
+            f"{each['megabytes']:.1f}",
+            *(f"{1000 * case['batch'] / case['rows_per_cpu_s']:.1f}" for case in each["timing"]),
+            f"{each['faster']:.2f}",
+        ]
+        for precision, each in figures.items()
+    ]
+    header = ["precision", "R@1", "R@10", "R@1 lost", "R@10 lost", "passes", "cosine to fp32", "MB"]
+    header += [*(f"CPU ms, batch {batch}" for batch in batches), "times as fast"]
+    return [
+        *origin(name, document),
+        (
+            f"Family {params['family']}, the {params['encoder'].replace('_', ' ')}; {data}: {params['photographs']:,} photographs of the split"
+            f" {params['split']}, searched by their titles; calibrated on {params['calibrated_on']} of the training split."
+            f" The fastest that passes is {results['served']}."
+        ),
+        "",
+        *table(header, rows),
+    ]
+
+
+def tuning_section(name: str, document: Document) -> list[str]:
+    """Return what a training of the pair found by title on the validation split, before and after the tuned blocks."""
+    training, found = document["params"]["training"], document["results"]
+    steps = {"heads": f"the heads, {training['heads_steps']:,} steps of {training['heads_rows']} pictures"}
+    steps["tuned"] = (
+        f"and the last blocks, {training['tuning_steps']:,} steps of {training['tuning_rows']} pictures"
+    )
+    cuts = list(next(iter(found.values())))
+    rows = [[said, *(f"{found[stage][cut]:.1f}" for cut in cuts)] for stage, said in steps.items()]
+    data = ", ".join(each["name"] for each in document["params"]["data"])
+    return [
+        *origin(name, document),
+        f"Family pair, trained on {training['photographs']:,} photographs ({data}), seed {training['seed']}.",
+        "",
+        *table(["trained", *cuts], rows),
+    ]
+
+
 def _by_question(documents: Mapping[str, Document]) -> dict[tuple[str, str], dict[str, Mapping[str, Any]]]:
     """Return the ways of each family by protocol and what was asked: other data are another question."""
     found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}

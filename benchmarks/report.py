@@ -12,7 +12,11 @@ from pathlib import Path
 
 from benchmarks import documents, paper, plans, reliability
 from benchmarks.fields import fields_section
-from benchmarks.photographs import photographs_section
+from benchmarks.photographs import (
+    photograph_precisions_section,
+    photographs_section,
+    tuning_section,
+)
 from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
 from benchmarks.speech import speech_section
 from benchmarks.tables import (
@@ -84,13 +88,15 @@ def _rendered() -> str:
         (name, newest), *earlier = ((path.name, document) for path, document in loads.items())
         load = load_section(name, newest, dict(earlier), _link(LOAD_PLOT))
     designs = [designs_section(path.name, _read(path), _link(DESIGNS_PLOT)) for path in _designs()]
-    encoders, css, fashion200k, precisions, several_pictures = (
+    encoders, css, fashion200k, precisions, photograph_precisions, tuning, several_pictures = (
         [section(path.name, _read(path)) for path in sorted(RESULTS.glob(pattern))]
         for pattern, section in (
             ("*encoders-*.json", encoders_section),
             ("css.json", css_section),
             ("fashion200k-*.json", encoders_section),
             ("precisions-*.json", precisions_section),
+            ("photograph-precisions-*.json", photograph_precisions_section),
+            ("tuning-*.json", tuning_section),
             ("several-pictures.json", several_pictures_section),
         )
     )
@@ -103,6 +109,8 @@ def _rendered() -> str:
         "css": css,
         "fashion200k": fashion200k,
         "precisions": precisions,
+        "photograph-precisions": photograph_precisions,
+        "tuning": tuning,
         "several-pictures": several_pictures,
     }
     joined = {name: list(chain.from_iterable(parts)) or _NONE_YET for name, parts in sections.items()}

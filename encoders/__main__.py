@@ -28,6 +28,11 @@ PHOTOGRAPHS = Path("build/photographs")
 _AGAIN = click.option(
     "--again", is_flag=True, help="Measure even where the result holds figures of these weights and data."
 )
+_GRAPHS = click.option(
+    "--graphs",
+    type=click.Path(path_type=Path),
+    help="Run these graphs of the weights: a folder of `python -m export onnx`, or a published repository.",
+)
 
 
 @click.group()
@@ -68,11 +73,20 @@ def train(
     text_steps: int,
     fusion_steps: int | None,
     heads_steps: int,
+    tuning_steps: int,
     **paper: Any,
 ) -> None:
     """Train a family; goes on where an earlier run stopped."""
     if family == "pair":
-        train_pair(out, data, work=work, seed=seed, heads_steps=heads_steps, fusion_steps=fusion_steps)
+        train_pair(
+            out,
+            data,
+            work=work,
+            seed=seed,
+            heads_steps=heads_steps,
+            tuning_steps=tuning_steps,
+            fusion_steps=fusion_steps,
+        )
         return
     if family == "paper":
         train_paper(out, data[0] if data else None, work=work, seed=seed, **paper)
@@ -236,11 +250,7 @@ def several_pictures(*, weights: Path, work: Path, out: Path, seed: int) -> None
     show_default=True,
     help="Several of one family, by their seeds, give mean, lowest and highest.",
 )
-@click.option(
-    "--graphs",
-    type=click.Path(path_type=Path),
-    help="Run these graphs of the weights: a folder of `python -m export onnx`, or a published repository.",
-)
+@_GRAPHS
 @click.option("--out", type=click.Path(path_type=Path), help="By default, in the benchmarks' results.")
 @click.option("--work", type=click.Path(path_type=Path), default=PHOTOGRAPHS, show_default=True)
 @_AGAIN
@@ -283,15 +293,25 @@ def photographs(
     show_default=True,
     help="Products that are learnt from at most.",
 )
+@_GRAPHS
 @click.option("--out", type=click.Path(path_type=Path), help="By default, in the benchmarks' results.")
 @click.option("--work", type=click.Path(path_type=Path), default=PHOTOGRAPHS, show_default=True)
 @_AGAIN
-def fields(*, data: Path, weights: Path, known: int, out: Path | None, work: Path, again: bool) -> None:
+def fields(
+    *,
+    data: Path,
+    weights: Path,
+    known: int,
+    graphs: Path | None,
+    out: Path | None,
+    work: Path,
+    again: bool,
+) -> None:
     """Measure which fields of a catalogue its pictures tell, and what keeping a picture's category is worth."""
     from encoders.photographs import command  # noqa: PLC0415 - slow, as above
 
     try:
-        opened = command.open_run([data], [weights], None)
+        opened = command.open_run([data], [weights], graphs)
         (catalogue,) = opened.data.sets
         params = {**opened.params, "benchmark": "fields", "protocol": command.FIELDS_PROTOCOL, "known": known}
         path = out or RESULTS / f"fields-{opened.name}-{catalogue.name}.json"

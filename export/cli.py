@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -123,6 +123,26 @@ def verify(*, weights: Path, work: Path, graphs: tuple[Path, ...], report: Path 
 @main.command
 @WEIGHTS
 @GRAPHS
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="A catalogue that `vitrine index` reads, of products with titles.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The figures.")
+def precisions(*, weights: Path, graphs: Path, data: Path, out: Path) -> None:
+    """Measure the image encoder in each precision on real photographs; what loses too much is measured and not made."""
+    from export.photographs import measure_on_photographs  # noqa: PLC0415 - see above
+    from export.to_onnx import load_family  # noqa: PLC0415
+
+    result = measure_on_photographs(load_family(weights), graphs, data)
+    _write(out, result)
+    click.echo(f"the fastest that passes: {result['results']['served']}")
+
+
+@main.command
+@WEIGHTS
+@GRAPHS
 @PLANS
 def tensorrt(*, weights: Path, graphs: Path, plans: Path) -> None:
     """Build TensorRT plans of the graphs, on the GPU that will serve them."""
@@ -217,12 +237,16 @@ def _measure(networks: "Networks", graphs: list[Path], work: Path, report: Path,
     from export.report import chosen, report_precisions  # noqa: PLC0415
 
     result = report_precisions(networks, graphs, work=work, splits=make_splits())
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"written to {report}")
+    _write(report, result)
     if adopt:
         choice = chosen(graphs, result)
         write_choice(networks.family, choice)
         click.echo(
             f"`local` is served in {choice.label()}; times as fast: {json.dumps(choice.quality['faster'])}"
         )
+
+
+def _write(path: Path, result: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    click.echo(f"written to {path}")

@@ -38,7 +38,7 @@ def calibrate(graph: Path, feeds: Feeds) -> Ranges:
     return {name: (float(seen.lowest.min()), float(seen.highest.max())) for name, seen in found.items()}
 
 
-def quantise(graph: Path, out: Path, ranges: Ranges) -> None:
+def quantise(graph: Path, out: Path, ranges: Ranges, *, pointwise: bool = False) -> None:
     """Write a graph with int8 weights per channel and uint8 activations, as QuantizeLinear/DequantizeLinear.
 
     Weights keep to seven bits: two products with an unsigned byte then fit into the 16 bits in which processors
@@ -48,6 +48,7 @@ def quantise(graph: Path, out: Path, ranges: Ranges) -> None:
         graph: the fp32 graph.
         out: the file to write.
         ranges: of the graph, as `calibrate` gives them.
+        pointwise: leave everything but convolutions of one place as it is.
 
     Raises:
         ExportError: the ranges are of another graph.
@@ -64,7 +65,8 @@ def quantise(graph: Path, out: Path, ranges: Ranges) -> None:
                 reduce_range=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                op_types_to_quantize=list(_QUANTISED),
+                op_types_to_quantize=["Conv"] if pointwise else list(_QUANTISED),
+                nodes_to_quantize=_pointwise(prepared) if pointwise else None,
                 calibration_cache_path=known,
             )
         except ValueError as error:
@@ -80,6 +82,17 @@ def halve(graph: Path, out: Path) -> None:
         warnings.simplefilter("ignore")  # tells of every weight that fp16 rounds to its smallest number
         halved = convert_float_to_float16(onnx.load(graph), keep_io_types=True)
     onnx.save(halved, out)
+
+
+def _pointwise(graph: Path) -> list[str]:
+    """Return the names of the convolutions whose kernel is one place."""
+    body = onnx.load(graph).graph
+    kernels = {tensor.name: tensor.dims[2:] for tensor in body.initializer}
+    return [
+        node.name
+        for node in body.node
+        if node.op_type == "Conv" and set(kernels.get(node.input[1], [0])) == {1}
+    ]
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Contact sheets: a query's picture and words at the left, the pictures of its hits at the right.
 
-Everything is drawn with Pillow and the font that it carries, so no system package is needed.
+Everything is drawn with Pillow and the font that it carries, so no system package is needed; vitrine/lettering.py says what other
+scripts need.
 """
 
-import unicodedata
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from vitrine.lettering import lettered, own_font
 from vitrine.picture_files import read_picture
 from vitrine.preprocess import ImageRejected, decode_image
 from vitrine.v1.query_pb2 import Product
@@ -98,7 +99,8 @@ def _draw_answer(answer: Answer, columns: int, pictures: Path | None, currency: 
 def _draw_query(canvas: Image.Image, answer: Answer) -> None:
     draw = ImageDraw.Draw(canvas)
     _paste_rounded(canvas, Image.new("RGB", (_PANEL, canvas.height), _PANEL_FILL), (0, 0))
-    draw.text((_PADDING, _PADDING), _drawable(answer.heading.upper()), font=_font(12), fill=_QUIET)
+    heading, font = lettered(answer.heading.upper(), 12)
+    draw.text((_PADDING, _PADDING), heading, font=font, fill=_QUIET)
     top = _PADDING + 26
     side = _PANEL - 2 * _PADDING
     words = f"“{answer.words}”" if answer.words else ""
@@ -112,8 +114,9 @@ def _draw_query(canvas: Image.Image, answer: Answer) -> None:
         top += side + 14
     size = 19 if answer.picture is not None else 24
     lines = max(1, (canvas.height - top - _PADDING) // (size + 7))
-    for line in _wrapped(_drawable(words), _font(size), _PANEL - 2 * _PADDING, lines):
-        draw.text((_PADDING, top), line, font=_font(size), fill=_INK)
+    drawn, font = lettered(words, size)
+    for line in _wrapped(drawn, font, _PANEL - 2 * _PADDING, lines):
+        draw.text((_PADDING, top), line, font=font, fill=_INK)
         top += size + 7
 
 
@@ -130,16 +133,15 @@ def _draw_picture(canvas: Image.Image, corner: tuple[int, int], hit: Hit, pictur
 def _draw_caption(draw: ImageDraw.ImageDraw, corner: tuple[int, int], hit: Hit, currency: str) -> None:
     left, top = corner
     below = top + _PICTURE + 8
-    for line in _wrapped(
-        _drawable(hit.product.title or hit.product.caption or hit.product_id), _font(14), _PICTURE, 2
-    ):
-        draw.text((left, below), line, font=_font(14), fill=_INK)
+    title, font = lettered(hit.product.title or hit.product.caption or hit.product_id, 14)
+    for line in _wrapped(title, font, _PICTURE, 2):
+        draw.text((left, below), line, font=font, fill=_INK)
         below += 19
     last = top + _PICTURE + _CAPTION - 18
     if hit.product.HasField("price"):
-        price = f"{hit.product.price:,.2f} {currency}".rstrip()
-        draw.text((left, last), _drawable(price), font=_font(15), fill=_INK, stroke_width=0.3)
-    draw.text((left + _PICTURE, last), f"{hit.score:.3f}", font=_font(13), fill=_QUIET, anchor="ra")
+        price, font = lettered(f"{hit.product.price:,.2f} {currency}".rstrip(), 15)
+        draw.text((left, last), price, font=font, fill=_INK, stroke_width=0.3)
+    draw.text((left + _PICTURE, last), f"{hit.score:.3f}", font=own_font(13), fill=_QUIET, anchor="ra")
 
 
 def _draw_rank(draw: ImageDraw.ImageDraw, corner: tuple[int, int], rank: int) -> None:
@@ -147,15 +149,16 @@ def _draw_rank(draw: ImageDraw.ImageDraw, corner: tuple[int, int], rank: int) ->
     fill = _ACCENT if rank == 1 else _INK
     width = 24 if rank < 10 else 32  # noqa: PLR2004 - a second digit
     draw.rounded_rectangle((left, top, left + width, top + 24), radius=12, fill=fill)
-    draw.text((left + width / 2, top + 12), str(rank), font=_font(14), fill=_PAPER, anchor="mm")
+    draw.text((left + width / 2, top + 12), str(rank), font=own_font(14), fill=_PAPER, anchor="mm")
 
 
 def _draw_frame(canvas: Image.Image, box: _Box, label: str) -> None:
     draw = ImageDraw.Draw(canvas)
     draw.rounded_rectangle(box, radius=_RADIUS, outline=_FRAME, width=2)
-    lines = _wrapped(_drawable(label), _font(14), box[2] - box[0] - 2 * _PADDING, 3)
+    drawn, font = lettered(label, 14)
+    lines = _wrapped(drawn, font, box[2] - box[0] - 2 * _PADDING, 3)
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    draw.multiline_text(centre, "\n".join(lines), font=_font(14), fill=_QUIET, anchor="mm", align="center")
+    draw.multiline_text(centre, "\n".join(lines), font=font, fill=_QUIET, anchor="mm", align="center")
 
 
 def _picture(data: bytes, side: int) -> Image.Image | None:
@@ -198,16 +201,3 @@ def _cut(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     while kept and font.getlength(f"{kept}…") > width:
         kept = kept[:-1]
     return f"{kept}…"
-
-
-def _drawable(text: str) -> str:
-    """Return the text in the letters that the font has: accents are dropped, other scripts become "?"."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return "".join(c if c.isascii() or c in "…“”·" else "?" for c in plain)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise TypeError("Pillow was built without FreeType")
-    return font

@@ -5,6 +5,7 @@ variants. The weights come from TensorFlow, whose SAME padding puts the odd row 
 """
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,11 @@ from encoders.errors import CheckpointError
 from encoders.pair.packages import BACKBONE, packaged
 
 FEATURES = 1_280
+
+TUNED_BLOCKS = 5
+"""Blocks at the end that training tunes. What the blocks before them give is small enough to be kept on disk."""
+MAPS = (112, 14, 14)
+"""Channels, rows and columns of what the tuned blocks read."""
 
 _STEM = 32
 _EPSILON = 1e-3
@@ -99,9 +105,48 @@ class Backbone(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return float32 features (n, FEATURES) of uint8 pixels (n, IMAGE_SIZE, IMAGE_SIZE, 3), RGB."""
-        maps = (pixels.float().permute(0, 3, 1, 2) - _MEAN) / _DEVIATION
-        features: Tensor = self.head(self.blocks(self.stem(maps))).mean((2, 3))
+        features: Tensor = self.head(self.blocks(self.stem(_normalised(pixels)))).mean((2, 3))
         return features
+
+
+class Lower(nn.Module):
+    """What training leaves as it is: the stem and all blocks but the last TUNED_BLOCKS. It shares the backbone's weights."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.stem = backbone.stem
+        self.blocks = backbone.blocks[:-TUNED_BLOCKS]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return float32 maps (n, *MAPS) of uint8 pixels (n, IMAGE_SIZE, IMAGE_SIZE, 3), RGB."""
+        maps: Tensor = self.blocks(self.stem(_normalised(pixels)))
+        return maps
+
+
+class Upper(nn.Module):
+    """What training tunes: the last TUNED_BLOCKS blocks and the convolution behind them.
+
+    It shares the backbone's weights, and lays them out channels last, with which a CPU trains twice as fast.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.blocks = backbone.blocks[-TUNED_BLOCKS:]
+        self.head = backbone.head
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002, FBT001, FBT002 - torch's signature
+        """Stay in evaluation mode: a batch says less of the means and variances than ImageNet did."""
+        return super().train(False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return float32 features (n, FEATURES) of maps."""
+        features: Tensor = self.head(self.blocks(maps)).mean((2, 3))
+        return features
+
+
+def _normalised(pixels: Tensor) -> Tensor:
+    return (pixels.float().permute(0, 3, 1, 2) - _MEAN) / _DEVIATION
 
 
 def load_backbone() -> Backbone:

@@ -17,9 +17,12 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def pair_options(command: _Command) -> _Command:
     """Add the family's options to a command, which hands them on to `train_pair`."""
-    return click.option("--heads-steps", default=Settings().heads_steps, show_default=True, help="pair")(
-        command
-    )
+    for option, default, said in (
+        ("--tuning-steps", Settings().tuning_steps, "pair; with the backbone's last blocks"),
+        ("--heads-steps", Settings().heads_steps, "pair"),
+    ):
+        command = click.option(option, default=default, show_default=True, help=said)(command)
+    return command
 
 
 def train_pair(
@@ -29,6 +32,7 @@ def train_pair(
     work: Path,
     seed: int,
     heads_steps: int,
+    tuning_steps: int,
     fusion_steps: int | None,
 ) -> None:
     """Train the family `pair`.
@@ -44,7 +48,10 @@ def train_pair(
             "--family pair needs --data: photographs in a file or folder that `vitrine index` reads"
         )
     settings = Settings(
-        seed=seed, heads_steps=heads_steps, fusion_steps=fusion_steps or Settings().fusion_steps
+        seed=seed,
+        heads_steps=heads_steps,
+        tuning_steps=tuning_steps,
+        fusion_steps=fusion_steps or Settings().fusion_steps,
     )
     try:
         train(out or OUT, work, data, settings)

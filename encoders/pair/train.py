@@ -11,14 +11,26 @@ from typing import Any
 import torch
 
 from encoders.environment import describe_environment
+from encoders.pair.backbone import Backbone
 from encoders.pair.checkpoint import save_pair
 from encoders.pair.data import Captions, Changes
-from encoders.pair.features import picture_features
+from encoders.pair.features import Features, Maps, features_of, picture_features, picture_maps
 from encoders.pair.networks import Sizes, new_pair
-from encoders.pair.training import Settings, parameters, train_fusion, train_heads
-from encoders.photographs.products import TRAIN, DataError, Photograph, load_photographs
+from encoders.pair.training import Settings, parameters, train_fusion, train_heads, tune_backbone
+from encoders.pair.validation import find_by_title
+from encoders.photographs.embedder import digest_of_pictures
+from encoders.photographs.products import (
+    TRAIN,
+    VAL,
+    DataError,
+    Photograph,
+    load_photographs,
+    read_photographs,
+)
 from encoders.progress import plot_history
+from encoders.results import write_result
 
+VALIDATION_FILE = "validation.json"
 _FEWEST = 64
 """Photographs of the training split: fewer teach nothing."""
 
@@ -27,7 +39,7 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     """Train and write the weights; goes on where an earlier run with these settings and data stopped.
 
     Args:
-        out: gets the weights, card.json and loss.png.
+        out: gets the weights, card.json, loss.png, and in validation.json what each stage finds on the split val.
         work: keeps the features and the state of the run.
         data: files or folders that the catalogue's readers open; their training split alone is learnt from.
         settings: another value is another run.
@@ -40,26 +52,61 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     encoders = new_pair(Sizes())
     notes = Counter[str]()
     photographs = [each for path in data for each in load_photographs(path, splits=(TRAIN,), notes=notes)]
+    validation = [each for path in data for each in read_photographs(path) if each.split == VAL]
     captions = Captions.of(photographs, encoders.text.tower) if photographs else None
     _check(data, photographs, captions)
     assert captions is not None, "there are photographs"
     print(f"{len(photographs):,} photographs, {len(captions.texts.numbers):,} captions", flush=True)
-    features = picture_features(encoders.image.tower, [each.picture for each in photographs], work=work)
+    tower = encoders.image.tower
+    tuned = settings.tuning_steps > 0
+    seen, asked = (_Seen(tower, each, work, tuned=tuned) for each in (photographs, validation))
     run = work / _run_name(photographs, settings)
     run.mkdir(parents=True, exist_ok=True)
-    history = train_heads(encoders, features, captions, settings, run)
+    history = train_heads(encoders, seen.features(), captions, settings, run)
+    found = {"heads": find_by_title(encoders, asked.features(), validation)}
+    if tuned:
+        history |= tune_backbone(encoders, seen.maps(), captions, settings, run)
+        found["tuned"] = find_by_title(encoders, asked.features(), validation)
+    described = [_described(path, photographs) for path in data]
+    training = {"photographs": len(photographs), **asdict(settings)}
+    write_result(
+        out / VALIDATION_FILE, {"benchmark": "tuning", "data": described, "training": training}, found
+    )
+    print(f"titles of the split {VAL}, in percent: {found}", flush=True)
     changes = Changes.of(photographs, encoders.text.tower)
     print(f"{len(changes.all):,} changes", flush=True)
-    history |= train_fusion(encoders, features, changes, settings, run)
+    history |= train_fusion(encoders, seen.features(), changes, settings, run)
     card: dict[str, Any] = {
-        "data": [_described(path, photographs) for path in data],
-        "training": {"photographs": len(photographs), "changes": len(changes.all), **asdict(settings)},
-        "parameters": dict(parameters(encoders)),
+        "data": described,
+        "training": {"changes": len(changes.all), **training},
+        "parameters": dict(parameters(encoders, tuned=tuned)),
+        "validation": found,
         "losses": {name: round(points[-1][1], 4) for name, points in history.items()},
         "environment": describe_environment(),
     }
     save_pair(out, encoders, card=card)
     plot_history(history, out / "loss.png")
+
+
+class _Seen:
+    """What the backbone, as it is at the time, makes of pictures; by their maps where its last blocks are tuned."""
+
+    def __init__(
+        self, tower: Backbone, photographs: Sequence[Photograph], work: Path, *, tuned: bool
+    ) -> None:
+        self._tower, self._work, self._tuned = tower, work, tuned
+        self._pictures = [each.picture for each in photographs]
+
+    def maps(self) -> Maps:
+        """Return what the tuned blocks read."""
+        return picture_maps(self._tower, self._pictures, work=self._work)
+
+    def features(self) -> Features:
+        """Return what the heads read."""
+        if not self._tuned:
+            return picture_features(self._tower, self._pictures, work=self._work)
+        name = digest_of_pictures(self._pictures)
+        return features_of(self._tower, self.maps(), work=self._work, pictures=name)
 
 
 def _check(data: Sequence[Path], photographs: Sequence[Photograph], captions: Captions | None) -> None:

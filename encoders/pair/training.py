@@ -1,9 +1,10 @@
-"""Training of the family `pair`: the heads on the towers' features, then the combiner on what the heads give.
+"""Training of the family `pair`: the heads on the towers' features, the backbone's last blocks with them, then the combiner.
 
-The towers are frozen, so that a picture and a text are computed once, and hours become minutes; each stage resumes.
+The text tower and the lower part of the backbone are frozen, so that a text and a picture's maps are computed once, and hours
+become minutes; each stage resumes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from encoders.losses import contrastive_loss
+from encoders.pair.backbone import Upper
 from encoders.pair.data import Captions, Changes
-from encoders.pair.features import VIEWS, Features
-from encoders.pair.networks import Combiner, Head, PairEncoders
+from encoders.pair.features import VIEWS, Features, Maps, as_tensor
+from encoders.pair.networks import Head, PairEncoders
 from encoders.progress import History
 from encoders.stages import Losses, device, new_scale, new_stage, run_stage
 
@@ -32,6 +34,11 @@ class Settings:
     heads_rate: float = 1e-3
     titles: float = 0.5
     """Share of pictures that are held against their titles; the others against another caption."""
+    tuning_steps: int = 0
+    """With the backbone's last blocks; without them the backbone stays as its package has it."""
+    tuning_rows: int = 128
+    """Pictures of such a step, against the texts of `heads_rows`."""
+    tuning_rate: float = 3e-4
     fusion_steps: int = 1_500
     fusion_rows: int = 512
     fusion_rate: float = 1e-3
@@ -49,15 +56,34 @@ def train_heads(
 
     def losses_of_step(step: int) -> Losses:
         rng = np.random.default_rng((settings.seed, step))
-        rows = rng.choice(len(features), min(settings.heads_rows, len(features)), replace=False)
-        texts = captions.draw(rows, rng, titles=settings.titles)
-        positives = captions.positives(rows, texts).to(device())
-        pictures = image(_views(features, rows, rng))
+        rows, texts = _drawn(captions, settings, rng)
+        given = np.asarray(features[rows, rng.integers(VIEWS, size=len(rows))], np.float32)
         said = text(words[torch.from_numpy(texts).to(device())])
-        return {
-            "picture to text": contrastive_loss(pictures, said, positives, scale),
-            "text to picture": contrastive_loss(said, pictures, positives.T, scale),
-        }
+        positives = captions.positives(rows, texts)
+        return _contrasted(image(torch.from_numpy(given).to(device())), said, positives, scale)
+
+    return run_stage(stage, lambda steps: map(losses_of_step, steps))
+
+
+def tune_backbone(
+    encoders: PairEncoders, maps: Maps, captions: Captions, settings: Settings, work: Path
+) -> History:
+    """Train the backbone's last blocks and the heads together, from where `train_heads` left these; returns the losses."""
+    upper, image, text = Upper(encoders.image.tower), encoders.image.head, encoders.text.head
+    scale = new_scale()
+    modules = nn.ModuleDict(
+        {"upper": upper, "image": image, "text": text, "scales": nn.ParameterList([scale])}
+    )
+    stage = new_stage("tuning", modules, rate=settings.tuning_rate, steps=settings.tuning_steps, work=work)
+    words = captions.texts.features.to(device())
+
+    def losses_of_step(step: int) -> Losses:
+        rng = np.random.default_rng((settings.seed, step, 2))
+        rows, texts = _drawn(captions, settings, rng)
+        shown = rows[: settings.tuning_rows]
+        given = as_tensor(maps[shown, rng.integers(VIEWS, size=len(shown))])
+        said = text(words[torch.from_numpy(texts).to(device())])
+        return _contrasted(image(upper(given)), said, captions.positives(shown, texts), scale)
 
     return run_stage(stage, lambda steps: map(losses_of_step, steps))
 
@@ -106,17 +132,30 @@ def embed_texts(head: Head, features: Tensor) -> Tensor:
     return head(features.to(device()))  # type: ignore[no-any-return]
 
 
-def _views(features: Features, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-    chosen = np.asarray(features[rows, rng.integers(VIEWS, size=len(rows))], np.float32)
-    return torch.from_numpy(chosen).to(device())
+def _drawn(
+    captions: Captions, settings: Settings, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw pictures and a text for each."""
+    rows = rng.choice(len(captions.fitting), min(settings.heads_rows, len(captions.fitting)), replace=False)
+    return rows, captions.draw(rows, rng, titles=settings.titles)
 
 
-def parameters(encoders: PairEncoders) -> Iterator[tuple[str, int]]:
-    """Yield how many numbers of each network are trained here."""
-    parts: dict[str, Head | Combiner] = {
-        "image_encoder": encoders.image.head,
-        "text_encoder": encoders.text.head,
-        "fusion_encoder": encoders.fusion,
+def _contrasted(pictures: Tensor, said: Tensor, positives: Tensor, scale: Tensor) -> Losses:
+    """Hold pictures (m, d) against texts (n, d), of which the first m were drawn for them, and these against the pictures."""
+    fits = positives.to(device())
+    own = len(pictures)
+    return {
+        "picture to text": contrastive_loss(pictures, said, fits, scale),
+        "text to picture": contrastive_loss(said[:own], pictures, fits[:, :own].T, scale),
     }
-    for name, part in parts.items():
-        yield name, sum(each.numel() for each in part.parameters())
+
+
+def parameters(encoders: PairEncoders, *, tuned: bool) -> Iterator[tuple[str, int]]:
+    """Yield how many numbers of each network are trained here; with those of the backbone's last blocks where they are tuned."""
+    parts: dict[str, Sequence[nn.Module]] = {
+        "image_encoder": (encoders.image.head, *([Upper(encoders.image.tower)] if tuned else [])),
+        "text_encoder": (encoders.text.head,),
+        "fusion_encoder": (encoders.fusion,),
+    }
+    for name, modules in parts.items():
+        yield name, sum(each.numel() for module in modules for each in module.parameters())

@@ -16,7 +16,15 @@ from encoders.photographs.figures import (
     normalised,
     percent,
 )
-from encoders.photographs.gallery import FAILURES, Failure, Gallery, Outcome, pick_failures, value_of
+from encoders.photographs.gallery import (
+    FAILURES,
+    TOWER_ALONE,
+    Failure,
+    Gallery,
+    Outcome,
+    pick_failures,
+    value_of,
+)
 from encoders.photographs.products import DataError, Photograph
 from encoders.photographs.vocabulary import label_text
 
@@ -90,6 +98,8 @@ def groceries(products: Gallery, photos: Gallery, labelled: Gallery, embedder: E
             photos.images, normalised(products.images + described), count=_TOP
         ),
     }
+    if photos.features is not None and products.features is not None:
+        answers[TOWER_ALONE] = nearest(photos.features, products.features, count=_TOP)
     ways = {"chance": _chance(size, photos)}
     for name, found in answers.items():
         ways[name] = _grocery_figures(

@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from encoders.checkpoint import load_encoders
 from encoders.families import FAMILY, PAIR, CheckpointError, Family, open_tokenizer, read_family
+from encoders.pair.backbone import load_backbone
 from encoders.pair.checkpoint import load_pair
-from encoders.photographs.figures import Embeddings
+from encoders.photographs.figures import Embeddings, normalised
 from encoders.photographs.products import DataError
 from encoders.results import digest_of_files
 from vitrine.preprocess import ImageRejected, Tokenizer, decode_image
@@ -41,6 +42,9 @@ class Embedder(Protocol):
     def images(self, pictures: Sequence[bytes]) -> Embeddings:
         """Embed encoded pictures, (n, d)."""
 
+    def features(self, pictures: Sequence[bytes]) -> Embeddings | None:
+        """Return what the pretrained tower alone gives of encoded pictures, (n, f); None where the family has none."""
+
     def texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts, (n, d)."""
 
@@ -57,6 +61,8 @@ class FamilyEmbedder:
     networks: Mapping[str, Network]
     fusion_reads_text: bool = False
     """As vitrine.tensors.Dimensions says."""
+    tower: Network | None = None
+    """Of pictures, pretrained, before all that is trained here."""
 
     def images(self, pictures: Sequence[bytes]) -> Embeddings:
         """Embed encoded pictures, (n, d).
@@ -64,11 +70,15 @@ class FamilyEmbedder:
         Raises:
             DataError: one of them is damaged.
         """
-        embedded = [
-            self.networks[IMAGE](np.stack([self._pixels(picture) for picture in batch]))
-            for batch in tqdm(list(_batches(pictures)), "embedding pictures", mininterval=10, leave=False)
-        ]
-        return np.concatenate(embedded)
+        return self._embedded(pictures, self.networks[IMAGE])
+
+    def features(self, pictures: Sequence[bytes]) -> Embeddings | None:
+        """Return what the pretrained tower alone gives of encoded pictures, (n, f); None where the family has none.
+
+        Raises:
+            DataError: one of them is damaged.
+        """
+        return normalised(self._embedded(pictures, self.tower)) if self.tower else None
 
     def texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts, (n, d)."""
@@ -80,6 +90,13 @@ class FamilyEmbedder:
         return np.concatenate(
             [self.networks[FUSION](reference, self._words(batch)) for reference, batch in pairs]
         )
+
+    def _embedded(self, pictures: Sequence[bytes], network: Network) -> Embeddings:
+        embedded = [
+            network(np.stack([self._pixels(picture) for picture in batch]))
+            for batch in tqdm(list(_batches(pictures)), "embedding pictures", mininterval=10, leave=False)
+        ]
+        return np.concatenate(embedded)
 
     def _words(self, texts: Sequence[str]) -> NDArray[np.generic]:
         token_ids = self.tokenizer(texts)
@@ -117,6 +134,10 @@ class RememberingEmbedder:
         partial.rename(path)
         return embedded
 
+    def features(self, pictures: Sequence[bytes]) -> Embeddings | None:
+        """Return what the pretrained tower alone gives, (n, f)."""
+        return self.embedder.features(pictures)
+
     def texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts, (n, d)."""
         return self.embedder.texts(texts)
@@ -140,6 +161,7 @@ def open_embedder(weights: Path, *, graphs: Path | None = None) -> tuple[Family,
         image_size=family.dimensions.image_size,
         networks=_torch_networks(family) if graphs is None else _graph_networks(graphs),
         fusion_reads_text=family.dimensions.fusion_reads_text,
+        tower=_torch_network(load_backbone()) if family.name == PAIR else None,
     )
 
 

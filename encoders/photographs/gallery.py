@@ -17,6 +17,8 @@ _THUMBNAIL = 8
 FAILURES = 12
 """Failures that a protocol keeps for its contact sheet, drawn by lot."""
 _SHOWN = 5
+TOWER_ALONE = "the pretrained image tower alone"
+"""The way to answer by a gallery's features."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class Gallery:
 
     photographs: Sequence[Photograph]
     images: Embeddings
+    features: Embeddings | None = None
+    """What the image tower alone gives, before what is trained here; where it was asked for and the family has one."""
 
     def __len__(self) -> int:
         return len(self.photographs)
@@ -79,9 +83,14 @@ class Outcome:
     failures: tuple[Failure, ...] = ()
 
 
-def make_gallery(photographs: Sequence[Photograph], embedder: Embedder) -> Gallery:
-    """Embed the photographs."""
-    return Gallery(photographs=photographs, images=embedder.images([each.picture for each in photographs]))
+def make_gallery(photographs: Sequence[Photograph], embedder: Embedder, *, features: bool = False) -> Gallery:
+    """Embed the photographs; with their features where these are wanted."""
+    pictures = [each.picture for each in photographs]
+    return Gallery(
+        photographs=photographs,
+        images=embedder.images(pictures),
+        features=embedder.features(pictures) if features else None,
+    )
 
 
 def value_of(photograph: Photograph, field: str) -> str | None:

@@ -140,7 +140,7 @@ def _protocols(
         return {"customers' photographs": lambda: _customers(data, embedder)}
     if data.kind == GROCERIES:
         return {"groceries": lambda: _groceries(data, embedder)}
-    test = cache(lambda: _gallery(data, embedder, TEST))
+    test = cache(lambda: _gallery(data, embedder, TEST, features=True))
     best = cache(lambda: choose_weights(_gallery(data, embedder, VAL), embedder))
     in_languages = cache(lambda: languages(test(), embedder))
     protocols: dict[str, Callable[[], Outcome]] = {
@@ -175,18 +175,18 @@ def _groceries(data: DataSet, embedder: Embedder) -> Outcome:
     if not all(photos.values()):
         raise DataError(f"{data.name} has no photographs of its products in the splits {TRAIN} and {TEST}")
     return groceries(
-        make_gallery(products, embedder),
-        make_gallery(photos[TEST], embedder),
+        make_gallery(products, embedder, features=True),
+        make_gallery(photos[TEST], embedder, features=True),
         make_gallery(photos[TRAIN], embedder),
         embedder,
     )
 
 
-def _gallery(data: DataSet, embedder: Embedder, split: str) -> Gallery:
+def _gallery(data: DataSet, embedder: Embedder, split: str, *, features: bool = False) -> Gallery:
     photographs = data.of(split)
     if not photographs:
         raise DataError(f"{data.name} has no photographs in the split {split}")
-    return make_gallery(photographs, embedder)
+    return make_gallery(photographs, embedder, features=features)
 
 
 def _catalogues_in(path: Path) -> list[Path]:

@@ -1,12 +1,13 @@
 """Searches of a shop's photographs by title, by attribute words, and by another picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.photographs.embedder import Embedder
 from encoders.photographs.figures import (
+    CUTS,
     NO_LABEL,
     Embeddings,
     Figures,
@@ -22,7 +23,7 @@ from encoders.photographs.figures import (
     recalls,
     tied_recalls,
 )
-from encoders.photographs.gallery import Gallery, Outcome, pick_failures
+from encoders.photographs.gallery import TOWER_ALONE, Gallery, Outcome, pick_failures
 from encoders.photographs.products import DataError
 from encoders.photographs.vocabulary import (
     ENGLISH,
@@ -75,6 +76,18 @@ def title_to_picture(gallery: Gallery, embedder: Embedder) -> Outcome:
         },
         failures=pick_failures(titles, found, hits, gallery, wanted=rows.tolist()),
     )
+
+
+def recalls_by_title(
+    gallery: Gallery, embed: Callable[[Sequence[str]], Embeddings]
+) -> dict[str, float | None]:
+    """Return the recalls of `title_to_picture` alone, in percent, where texts are embedded this way; nothing without a title."""
+    rows = _first_rows([each.title or None for each in gallery.photographs])
+    if not len(rows):
+        return {}
+    found = nearest(embed([gallery.photographs[row].title for row in rows]), gallery.images)
+    hits = looked_up(gallery.answers, found) == gallery.answers[rows][:, None]
+    return {f"R@{cut}": percent(hits[:, :cut].any(axis=1), gallery.groups[rows])[0] for cut in CUTS}
 
 
 def words_to_products(gallery: Gallery, embedder: Embedder) -> Outcome:
@@ -161,6 +174,7 @@ def picture_to_similar(gallery: Gallery) -> Outcome:
         ways={
             "chance": counted({"P@1": percent(fitting / others, clusters)}, clusters),
             "8 x 8 pixels": figures(gallery.thumbnails)[1],
+            **({TOWER_ALONE: figures(gallery.features)[1]} if gallery.features is not None else {}),
             "encoders": measured,
         },
         failures=pick_failures(
@@ -240,12 +254,9 @@ def _one_phrasing(
             asked="Left out: the vocabulary has no word for the colours and articles of this data.", ways={}
         )
     asked = _AttributeQueries(gallery, [named[row] for row in known])
-    ways = {
-        language: asked.figures(
-            nearest(embedder.texts([text for text in said if text is not None]), gallery.images)
-        )
-        for language, said in texts.items()
-    }
+    queries = {language: [text for text in said if text is not None] for language, said in texts.items()}
+    found = {language: nearest(embedder.texts(said), gallery.images) for language, said in queries.items()}
+    ways = {language: asked.figures(rows) for language, rows in found.items()}
     english = ways[ENGLISH]["P@10"]
     for figures in ways.values():
         figures["share of English P@10"] = _share(figures["P@10"], english)
@@ -253,6 +264,12 @@ def _one_phrasing(
     return Outcome(
         asked=f'{len(known)} queries such as "{example}", by picture, in the words of vocabulary.toml.',
         ways=ways,
+        failures=pick_failures(
+            [text for said in queries.values() for text in said],
+            np.concatenate(list(found.values())),
+            np.concatenate([asked.grades(rows) == _BOTH for rows in found.values()]),
+            gallery,
+        ),
     )
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from encoders.photographs.gallery import Failure
+from vitrine.lettering import lettered
 from vitrine.preprocess import decode_image
 
 _SIDE = 128
 _TEXT_WIDTH = 210
-_ROW_HEIGHT = _SIDE + 44
+_ROW_HEIGHT = _SIDE + 50
 _CELL = _SIDE + 10
 _CELLS = 7
 _RIGHT, _WRONG, _ASKED = "#2f6f4f", "#b3261e", "#333333"
@@ -34,8 +35,9 @@ def draw_sheet(failures: Sequence[Failure], path: Path) -> None:
 
 
 def _draw_row(sheet: Image.Image, top: int, failure: Failure) -> None:
-    said = "\n".join(textwrap.wrap(failure.asked, 32)[:8])
-    ImageDraw.Draw(sheet).multiline_text((6, top + 8), said, fill="black")
+    asked, font = lettered(failure.asked, 12)
+    said = "\n".join(textwrap.wrap(asked, 32)[:8])
+    ImageDraw.Draw(sheet).multiline_text((6, top + 8), said, fill="black", font=font)
     cells = [
         (picture, name, colour)
         for picture, name, colour in (
@@ -50,5 +52,6 @@ def _draw_row(sheet: Image.Image, top: int, failure: Failure) -> None:
         draw = ImageDraw.Draw(sheet)
         draw.rectangle((left - 2, top + 2, left + _SIDE + 1, top + _SIDE + 5), fill=colour)
         sheet.paste(Image.fromarray(decode_image(picture, size=_SIDE)), (left, top + 4))
-        lines = "\n".join(textwrap.wrap(name, 26)[:3])
-        draw.multiline_text((left, top + _SIDE + 8), lines, fill=colour, font_size=10)
+        title, font = lettered(name, 10)
+        lines = "\n".join(textwrap.wrap(title, 23)[:3])
+        draw.multiline_text((left, top + _SIDE + 8), lines, fill=colour, font=font)

@@ -32,7 +32,7 @@ from rewriter.replies.builders import (
     terms_of,
 )
 from vitrine.domain.schema import Role as FieldRole
-from vitrine.v1 import query_pb2, rewrite_pb2
+from vitrine.v1 import rewrite_pb2
 
 _SMALL_TALK: Mapping[Role, str] = {
     Role.SERVICE: "service",

@@ -24,6 +24,8 @@ MARKERS = "# Title\n\nprose\n" + "".join(
         "css",
         "fashion200k",
         "precisions",
+        "photograph-precisions",
+        "tuning",
         "several-pictures",
     )
 )
@@ -178,6 +180,54 @@ def test_precisions_are_shown_with_what_they_lose() -> None:
     assert "| text encoder | ONNX Runtime int8 | 0.5 ms (best 0.4), 2000/s |" in text
 
 
+def test_precisions_on_photographs_are_shown_with_what_does_not_pass() -> None:
+    """A row a precision: what it finds, what it loses, and the CPU of a whole batch."""
+    case = {"batch": 8, "runs": 40, "median_ms": 110.0, "best_ms": 100.0, "rows_per_cpu_s": 80.0}
+    figures = {"megabytes": 21.0, "cosine_mean": 0.99, "timing": [case], "faster": 1.25}
+    recall = {"R@1": 40.0, "R@10": 80.0, "R@50": 95.0}
+    lost = {"R@1": 1.5, "R@10": 3.6}
+    document = {
+        "environment": {"commit": "c-pp", "processor": "A processor", "cores": 2},
+        "params": {
+            "family": "vitrine-pair",
+            "encoder": "image_encoder",
+            "data": {"shop": "0123"},
+            "split": "val",
+            "photographs": 647,
+            "calibrated_on": 256,
+        },
+        "results": {
+            "precisions": {"int8": {**figures, "recall": recall, "lost": lost, "passes": False}},
+            "served": "fp32",
+        },
+    }
+    (RESULTS / "photograph-precisions-pair.json").write_text(json.dumps(document))
+    assert report().exit_code == 0
+    text = DOCUMENT.read_text()
+    assert "the image encoder; shop: 647 photographs of the split val" in text
+    assert "The fastest that passes is fp32." in text
+    assert "| int8 | 40.0 | 80.0 | 1.5 | 3.6 | no | 0.9900 | 21.0 | 100.0 | 1.25 |" in text
+
+
+def test_what_tuning_was_worth_is_shown() -> None:
+    """What the heads alone found stands above what they found with the tuned blocks."""
+    training = {"heads_steps": 1_350, "heads_rows": 512, "tuning_steps": 60, "tuning_rows": 128}
+    document = {
+        "environment": {"commit": "c-t", "processor": "A processor", "cores": 2},
+        "params": {
+            "data": [{"name": "shop"}],
+            "training": {**training, "photographs": 5_996, "seed": 7},
+        },
+        "results": {"heads": {"R@1": 40.0, "R@10": 80.0}, "tuned": {"R@1": 42.5, "R@10": 82.0}},
+    }
+    (RESULTS / "tuning-pair.json").write_text(json.dumps(document))
+    assert report().exit_code == 0
+    text = DOCUMENT.read_text()
+    assert "trained on 5,996 photographs (shop), seed 7." in text
+    assert "| the heads, 1,350 steps of 512 pictures | 40.0 | 80.0 |" in text
+    assert "| and the last blocks, 60 steps of 128 pictures | 42.5 | 82.0 |" in text
+
+
 def test_designs_are_shown_with_the_spread_of_their_runs() -> None:
     """A row a design: parameters, runs, recalls with their range where runs differ, and R@1 by kind."""
     write_designs()
@@ -301,7 +351,7 @@ def test_real_photographs_are_shown_by_question_with_every_family() -> None:
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 10
+    assert DOCUMENT.read_text().count("No result yet.") == 12
     assert not LOAD_PLOT.exists()
 
 

@@ -13,17 +13,19 @@ from PIL import Image
 from encoders.checkpoint import CheckpointError
 from encoders.families import open_tokenizer, read_family
 from encoders.pair import packages
+from encoders.pair.backbone import TUNED_BLOCKS, load_backbone
 from encoders.pair.captions import attribute, said_of
 from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import Captions, Changes
 from encoders.pair.dimensions import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH
-from encoders.pair.features import VIEWS, picture_features
+from encoders.pair.features import VIEWS, features_of, picture_features, picture_maps
 from encoders.pair.networks import PairEncoders, Sizes, new_pair
 from encoders.pair.packages import BACKBONE, packaged
 from encoders.pair.pieces import PAD_ID, load_tokenizer
 from encoders.pair.train import train
 from encoders.pair.training import Settings
 from encoders.photographs.products import DataError, Photograph
+from vitrine.preprocess import decode_image
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 200), "white": (250, 250, 250)}
 SHAPES = ("mug", "plate", "bowl")
@@ -102,17 +104,23 @@ def test_the_sentence_tower_knows_what_words_mean(encoders: PairEncoders) -> Non
 
 @torch.inference_mode()
 def test_the_backbone_tells_pictures_apart(encoders: PairEncoders, tmp_path: Path) -> None:
-    """Two pictures of one thing have closer features than pictures of two; a mirrored one is near; ONNX gives torch's."""
+    """Two pictures of one thing have closer features than pictures of two; a mirrored one is near; by maps or at once."""
     pictures = [picture("red", "mug", 0), picture("red", "mug", 1), picture("blue", "bowl", 0)]
-    features = picture_features(encoders.image.tower, pictures, work=tmp_path)
+    tower = encoders.image.tower
+    maps = picture_maps(tower, pictures, work=tmp_path)
+    features = features_of(tower, maps, work=tmp_path, pictures="three")
     assert features.shape == (3, VIEWS, 1_280)
     assert np.isfinite(features).all()
     normed = features / np.linalg.norm(features.astype(np.float32), axis=-1, keepdims=True)
     plain, mirrored = normed[:, 0], normed[:, 1]
     assert plain[0] @ plain[1] > plain[0] @ plain[2]
     assert plain[0] @ mirrored[0] > plain[0] @ plain[2]
-    again = picture_features(encoders.image.tower, pictures, work=tmp_path)
-    assert np.array_equal(features, again)
+    whole = tower(torch.from_numpy(np.stack([decode_image(each, size=IMAGE_SIZE) for each in pictures])))
+    assert torch.nn.functional.cosine_similarity(torch.from_numpy(plain), whole).min() > 0.9999
+    at_once = picture_features(tower, pictures, work=tmp_path).astype(np.float32)
+    assert np.allclose(at_once, features, atol=0.01)
+    assert np.array_equal(maps, picture_maps(tower, pictures, work=tmp_path))
+    assert np.array_equal(features, features_of(tower, maps, work=tmp_path, pictures="three"))
 
 
 def test_a_package_that_is_not_the_one_that_is_meant_is_one_clear_line(
@@ -182,21 +190,41 @@ def test_training_learns_resumes_and_is_read_again(
             for shape in SHAPES:
                 each = photograph(colour, shape, number)
                 (data / f"{each.product_id}.jpg").write_bytes(each.picture)
-                lines.append(f"{each.product_id},{each.title},{shape},{colour},{each.product_id}.jpg,train")
+                split = "val" if number == 7 else "train"
+                lines.append(f"{each.product_id},{each.title},{shape},{colour},{each.product_id}.jpg,{split}")
     (data / "products.csv").write_text("\n".join(lines) + "\n")
     out, work = tmp_path / "weights", tmp_path / "work"
-    settings = Settings(seed=3, heads_steps=60, heads_rows=48, fusion_steps=40, fusion_rows=32)
+    settings = Settings(
+        seed=3,
+        heads_steps=60,
+        heads_rows=48,
+        tuning_steps=5,
+        tuning_rows=16,
+        fusion_steps=40,
+        fusion_rows=32,
+    )
     train(out, work, [data], settings)
     said = capsys.readouterr().out
-    assert "96 photographs" in said
+    assert "84 photographs" in said
     card = json.loads((out / "card.json").read_text())
     assert card["losses"]["heads: text to picture"] < 2.0  # ln 48 = 3.9 is chance
+    assert card["validation"]["heads"]["R@10"] > 90  # of 12
+    assert set(card["validation"]["tuned"]) == {"R@1", "R@10", "R@50"}
+    assert json.loads((out / "validation.json").read_text())["results"] == card["validation"]
     assert (out / "loss.png").exists()
+    tuned, packaged_tower = load_pair(out).image.tower.state_dict(), load_backbone().state_dict()
+    changed = {name for name, tensor in tuned.items() if not torch.equal(tensor, packaged_tower[name])}
+    assert {name.split(".")[1] for name in changed if name.startswith("blocks")} == {
+        str(11 + place) for place in range(TUNED_BLOCKS)
+    }
+    assert not any("running" in name or name.startswith("stem") for name in changed)
     family = read_family(out)
     assert (family.dimensions.image_size, family.dimensions.embedding_dim) == (IMAGE_SIZE, EMBEDDING_DIM)
     assert open_tokenizer(family).get_vocab_size() <= family.vocabulary
     train(out, work, [data], settings)
-    assert "heads: resumes at step 60" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "heads: resumes at step 60" in said
+    assert "tuning: resumes at step 5" in said
 
 
 def test_weights_come_back_as_they_were(encoders: PairEncoders, tmp_path: Path) -> None:

@@ -28,11 +28,17 @@ class Known:
     pictures: Mapping[bytes, Sequence[float]]
     words: Mapping[str, Sequence[float]] = field(default_factory=dict)
     calls: int = 0
+    seen: Mapping[bytes, Sequence[float]] = field(default_factory=dict)
+    """What a tower alone gives."""
 
     def images(self, pictures: Sequence[bytes]) -> Embeddings:
         """Return what the pictures are known by."""
         self.calls += 1
         return normalised(np.array([self.pictures[each] for each in pictures]))
+
+    def features(self, pictures: Sequence[bytes]) -> Embeddings | None:
+        """Return what the tower alone gives; None where it was not told."""
+        return normalised(np.array([self.seen[each] for each in pictures])) if self.seen else None
 
     def texts(self, texts: Sequence[str]) -> Embeddings:
         """Return what the texts are known by."""

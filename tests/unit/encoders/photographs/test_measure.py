@@ -225,6 +225,6 @@ def test_a_sheet_shows_what_was_asked_wanted_and_found(tmp_path: Path) -> None:
     )
     draw_sheet([failure, failure], tmp_path / "sheets" / "s.jpg")
     with Image.open(tmp_path / "sheets" / "s.jpg") as sheet:
-        assert sheet.size == (1176, 344)
+        assert sheet.size == (1176, 356)
         colours = [sheet.convert("RGB").getpixel((210 + 64 + column * 138, 64)) for column in range(4)]
     assert np.allclose(colours, [(255, 0, 0), (0, 0, 255), (0, 128, 0), (255, 255, 255)], atol=12)

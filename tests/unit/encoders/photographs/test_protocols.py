@@ -6,7 +6,7 @@ import pytest
 from encoders.photographs import searches
 from encoders.photographs.classes import customers_photos, groceries
 from encoders.photographs.composed import SENTENCE, WORD, choose_weights, composed, make_queries
-from encoders.photographs.gallery import Gallery, make_gallery, pick_failures
+from encoders.photographs.gallery import TOWER_ALONE, Gallery, make_gallery, pick_failures
 from encoders.photographs.products import DataError
 from encoders.photographs.searches import languages, picture_to_similar, title_to_picture, words_to_products
 from tests.unit.encoders.photographs.conftest import Known, Make, solid
@@ -258,6 +258,11 @@ def test_groceries_are_found_by_picture_by_words_and_by_both(make: Make) -> None
     assert top["oracle: nearest prototype, labels seen"] == 100.0
     assert top["chance"] == 33.33
     assert _first(outcome.ways["by the products' pictures"], "coarse top 1") == 100.0
+    assert TOWER_ALONE not in top
+    embedder.seen = embedder.pictures | {solid("lime"): [0, 1, 0]}
+    sold, shown = (make_gallery(each, embedder, features=True) for each in (products, photos))
+    alone = groceries(sold, shown, shown, embedder).ways[TOWER_ALONE]
+    assert _first(alone, "fine top 1") == 100.0
 
 
 def test_of_too_many_queries_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
