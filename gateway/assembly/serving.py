@@ -15,13 +15,11 @@ from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.entrance import open_crowding, open_saturation, server_options
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
+from gateway.assembly.replies import open_replies
 from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.hearing import Hearing
 from gateway.conversation.history import History, HistoryBounds
-from gateway.conversation.replies.phrasing import Phrasing
-from gateway.conversation.replies.replying import Replies
-from gateway.conversation.replies.templates import shipped_languages
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.documents.library import DocumentRules, Library
@@ -316,7 +314,7 @@ def _search_servicer(
             ),
             history=history,
             library=library,
-            replies=_replies(settings, dependencies, retrieval, metrics),
+            replies=open_replies(settings, dependencies.phraser, retrieval, metrics),
             metrics=metrics,
             head_start_s=settings.rewrite_head_start_ms / 1e3,
         )
@@ -333,29 +331,6 @@ def _search_servicer(
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=_shares(settings),
     )
-
-
-def _replies(
-    settings: Settings, dependencies: Dependencies, retrieval: Retrieval, metrics: Metrics
-) -> Replies:
-    async def fields(deadline: Deadline) -> tuple[FieldSummary, ...]:
-        return (await retrieval.catalogue(deadline)).fields
-
-    phrasing = None
-    if settings.reply_budget_ms and dependencies.phraser is not None:
-        breaker = CircuitBreaker(
-            failures=settings.breaker_failures, cooldown_s=settings.breaker_cooldown_ms / 1e3
-        )
-        metrics.breaker_state.labels("phraser", "reply").set_function(lambda: breaker.state)
-        phrasing = Phrasing(
-            dependencies.phraser,
-            fields,
-            budget_s=settings.reply_budget_ms / 1e3,
-            margin_s=settings.deadline_margin_ms / 1e3,
-            breaker=breaker,
-            metrics=metrics,
-        )
-    return Replies(retrieval, shipped_languages(), metrics, phrasing=phrasing)
 
 
 def _history_bounds(settings: Settings) -> HistoryBounds:

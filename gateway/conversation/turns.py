@@ -23,6 +23,7 @@ from gateway.conversation.history import PART as HISTORY
 from gateway.conversation.history import History
 from gateway.conversation.planning import Conversation, as_given, plan, referred_picture
 from gateway.conversation.replies.replying import Facts, Replies
+from gateway.conversation.replies.templates import Language
 from gateway.documents.library import HandedOver, Library, Quoted
 from gateway.errors import SearchError
 from gateway.metrics import Metrics
@@ -47,6 +48,9 @@ class Reply:
 
     text: str
 
+
+_TELLING = 3
+"""Turns before one whose words tell its language, where its own do not."""
 
 _SERVICE = Understanding(route=Route.CHAT, source="documents", intent=Intent.CONSULT)
 """How a turn is read that asks about the shop's service."""
@@ -117,6 +121,7 @@ class Turns:
             yield served
             yield Reply(served.reply)
             return
+        language = self._with.replies.language_of(query, _words_before(before))
         schema = await self._with.retrieval.schema(deadline)
         as_it_stands = _without_exclusions(query, before, None, schema)
         async with AsyncExitStack() as beside:
@@ -132,17 +137,16 @@ class Turns:
             yield reading.understanding
             if reading.query is None:
                 await _ended(raw)
-                answer = await self._answer(reading.understanding, query, deadline)
+                answer = await self._answer(reading.understanding, query, language, deadline)
                 if answer is not None:
                     yield answer
-                yield Reply(
-                    await self._with.replies.to_answer(query, reading.understanding, answer, deadline)
-                )
+                own = reading.understanding.reply
+                yield Reply(await self._with.replies.to_answer(query, own, answer, language, deadline))
             else:
                 result = await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
                 yield result
                 asked = as_it_stands if REWRITE in result.degraded else reading.query
-                yield Reply(await self._with.replies.to_search(query, asked, result, deadline))
+                yield Reply(await self._with.replies.to_search(query, asked, result, language, deadline))
 
     async def _served(self, query: Query, deadline: Deadline) -> Quoted | HandedOver | None:
         """Return what the shop's documents say to a turn; None where it does not ask about the service."""
@@ -260,22 +264,29 @@ class Turns:
         return Reading(understanding=understanding, query=planned)
 
     async def _answer(
-        self, understanding: Understanding, query: Query, deadline: Deadline
+        self, understanding: Understanding, query: Query, language: Language, deadline: Deadline
     ) -> Comparison | Facts | None:
         """Answer what searches nothing from the index: products side by side, or what it knows of the words."""
-        retrieval, language = self._with.retrieval, self._with.replies.language_of(query)
+        retrieval = self._with.retrieval
         asks = understanding.intent is Intent.CONSULT or not understanding.reply
         consults = understanding.route is Route.CHAT and asks
         if understanding.references and (consults or understanding.route is Route.COMPARE):
             ids = tuple(dict.fromkeys(understanding.references))[: limits.MAX_COMPARED_PRODUCTS]
             schema = await retrieval.schema(deadline)
-            return compare(await retrieval.stored(ids, deadline), schema, language=language)
+            return compare(await retrieval.stored(ids, deadline), schema, language=language.code)
         if not consults:
             return None
         catalogue = await retrieval.catalogue(deadline)
         count = functools.partial(retrieval.count, deadline=deadline)
-        facts = await facts_about(query.text, catalogue.schema, catalogue.fields, count, language=language)
+        facts = await facts_about(
+            query.text, catalogue.schema, catalogue.fields, count, language=language.code
+        )
         return Facts(facts, catalogue.schema) if facts else None
+
+
+def _words_before(before: Conversation) -> str:
+    """Return the words of the last turns, which tell the language of one that does not."""
+    return " ".join(logged.turn.text for logged in before.turns[-_TELLING:])
 
 
 async def _ended(raw: asyncio.Task[SearchResult] | None) -> asyncio.Task[SearchResult] | None:

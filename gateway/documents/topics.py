@@ -81,8 +81,11 @@ def recognised() -> frozenset[str]:
     return frozenset(_languages())
 
 
-def language_of(text: str, locale: str = "") -> str:
-    """Return the language of a text among those of `topics.toml`; where its words tell none, that of the locale, else English."""
+def language_of(text: str, locale: str = "", *, lead: int = 0) -> str:
+    """Return the language of a text among those of `topics.toml`; where its words tell none, that of the locale, else English.
+
+    Another language than that of the locale has `lead` common words more at least.
+    """
     spoken = locale.replace("_", "-").split("-")[0].lower()
     fallback = spoken if spoken in _languages() else ENGLISH
     if _HANGUL.search(text):
@@ -91,11 +94,11 @@ def language_of(text: str, locale: str = "") -> str:
         return "zh"
     folded = plain(text)
     told = {code: known.told(folded) for code, known in _languages().items() if code not in {"zh", "ko"}}
-    best = max(told.values())
+    best = max(told, key=lambda code: told[code])
+    common, _ = told.get(fallback, (0, 0))
     # The language of the locale wins where another's words are no better.
-    return (
-        fallback if best == (0, 0) or told.get(fallback) == best else max(told, key=lambda code: told[code])
-    )
+    kept = told[best] in {(0, 0), told.get(fallback)} or told[best][0] - common < lead
+    return fallback if kept else best
 
 
 def terms_of(text: str, *, language: str) -> Terms:

@@ -12,7 +12,7 @@ from gateway.conversation.comparison import Comparison
 from gateway.conversation.replies.answers import comparison_sentences, fact_sentences
 from gateway.conversation.replies.phrasing import PART, Phrasing
 from gateway.conversation.replies.searches import Searched, count_of, sentences
-from gateway.conversation.replies.templates import ENGLISH, Language, Languages
+from gateway.conversation.replies.templates import Language, Languages
 from gateway.conversation.replies.wording import Wording
 from gateway.documents.topics import language_of, recognised
 from gateway.errors import SearchError
@@ -20,10 +20,12 @@ from gateway.metrics import Metrics
 from gateway.model import Deadline
 from gateway.retrieval.pipeline import Retrieval
 from gateway.retrieval.query import Query, SearchResult
-from gateway.understanding.validation import Understanding
 from vitrine.domain import limits
 from vitrine.domain.routes import ROUTES
 from vitrine.domain.schema import Role, Schema
+
+_LEAD = 2
+"""Common words by which another language than the locale's is told."""
 
 ASKING_S = 0.2
 """Longest wait for the index before a reply."""
@@ -53,48 +55,48 @@ class Replies:
         self._metrics = metrics
         self._phrasing = phrasing
 
-    def language_of(self, query: Query) -> str:
-        """Return the language of a turn: that of its words, or of its locale where they tell none; else English."""
+    def language_of(self, query: Query, earlier: str) -> Language:
+        """Return the language of a turn: that of its words, else of its locale, else of earlier words, else English.
+
+        One word that another language has too, as in "el paso boots", tells nothing against a locale.
+        """
         spoken = query.locale.partition("-")[0].lower()
         if spoken in self._languages and spoken not in recognised():
-            return spoken
-        told = language_of(query.text, query.locale)
-        return told if told in self._languages else ENGLISH
+            return self._languages.of(spoken)
+        otherwise = query.locale or language_of(earlier)
+        return self._languages.of(language_of(query.text, otherwise, lead=_LEAD if query.locale else 0))
 
-    async def to_search(self, query: Query, asked: Query, result: SearchResult, deadline: Deadline) -> str:
+    async def to_search(
+        self, query: Query, asked: Query, result: SearchResult, language: Language, deadline: Deadline
+    ) -> str:
         """Return the reply to a turn that searched; `asked` is the query before anything was left out of it."""
         searched = Searched(result=result, asked=asked, found=count_of(result))
         searched = await self._looked_up(searched, deadline)
-        wording = Wording(self._language(query), result.versions.schema)
-        draft = _joined(wording.language, sentences(searched, wording))
-        return await self._phrased(draft, query, wording.language, deadline)
+        said = sentences(searched, Wording(language, result.versions.schema))
+        return await self._phrased(_joined(language, said), query, language, deadline)
 
     async def to_answer(
         self,
         query: Query,
-        understanding: Understanding,
+        own: str,
         answer: Comparison | Facts | None,
+        language: Language,
         deadline: Deadline,
     ) -> str:
         """Return the reply to a turn that searched nothing: what the index says of it, else the rewriter's own."""
-        language = self._language(query)
         match answer:
+            case None:
+                return own or language.say("ask-anything")
             case Comparison():
-                said = comparison_sentences(answer, Wording(language, answer.schema))
-                return await self._phrased(_joined(language, said), query, language, deadline)
+                said = [*comparison_sentences(answer, Wording(language, answer.schema))]
             case Facts(facts, schema):
-                own = [understanding.reply] if understanding.reply else []
-                said = fact_sentences(facts, Wording(language, schema))
-                return await self._phrased(_joined(language, [*own, *said]), query, language, deadline)
-        return understanding.reply or language.say("ask-anything")
+                said = [*([own] if own else []), *fact_sentences(facts, Wording(language, schema))]
+        return await self._phrased(_joined(language, said), query, language, deadline)
 
     async def _phrased(self, draft: str, query: Query, language: Language, deadline: Deadline) -> str:
         if self._phrasing is None or not draft:
             return draft
         return await self._phrasing.phrased(draft, query.text, language, deadline)
-
-    def _language(self, query: Query) -> Language:
-        return self._languages.of(self.language_of(query))
 
     async def _looked_up(self, searched: Searched, deadline: Deadline) -> Searched:
         """Ask the index for what the hits do not tell; what it does not say in time is left unsaid."""

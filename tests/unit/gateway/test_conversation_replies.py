@@ -81,6 +81,7 @@ async def test_a_count_that_comes_too_late_is_left_out() -> None:
         ("dresses", "de-AT", "12 Produkte passen"),
         ("dresses", "es-MX", "Encontré 12 productos"),
         ("¿qué vestidos hay para mí?", "en-GB", "Encontré 12 productos"),
+        ("el paso dresses", "en-US", "12 products fit"),
         ("원피스 보여줘", "", "상품 12개를 찾았어요"),
         ("dresses", "xx", "12 products fit"),
     ],
@@ -92,6 +93,17 @@ async def test_the_reply_is_in_the_language_of_the_words_or_of_the_locale(
     async with serving(products=PRODUCTS, rewriter=reading(DRESSES)) as gateway:
         turn = await take_turn(gateway, text, locale=locale)
     assert reply_of(turn).startswith(lead)
+
+
+async def test_a_turn_that_tells_no_language_is_answered_in_that_of_the_turns_before() -> None:
+    """A shopper without a locale who began in Spanish goes on in it, until other words tell another language."""
+    async with serving(products=PRODUCTS, rewriter=reading(DRESSES, DRESSES, DRESSES)) as gateway:
+        first = await take_turn(gateway, "¿qué vestidos hay para mí?")
+        session = {"session_id": first[0].session_id}
+        second = await take_turn(gateway, "barato", **session)
+        third = await take_turn(gateway, "what dresses do you have for me?", **session)
+    assert reply_of(second).startswith("Encontré 12 productos")
+    assert reply_of(third).startswith("12 products fit")
 
 
 async def test_conditions_that_nothing_satisfies_are_told() -> None:
