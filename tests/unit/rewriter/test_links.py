@@ -99,7 +99,7 @@ MEANT = [
     ("grocery", "우유를 주세요", "category=milk"),
     ("furniture", "couch in grey velvet", "colour=grey and kind=sofa and material=velvet"),
     ("furniture", "침실용 거울", "kind=mirror and room=bedroom"),
-    ("furniture", "Schreibtisch aus Eiche", "kind=desk and material=oak"),
+    ("furniture", "schreibtisch aus eiche", "kind=desk and material=oak"),
     ("grocery", "milch", "category=milk"),
     ("grocery", "Käse aus Italien", "category=cheese and origin=Italy"),
     ("furniture", "not a couch", "not kind=sofa"),
@@ -122,6 +122,8 @@ async def test_a_word_that_means_a_value_is_linked_to_it(
         ("grocery", "something for breakfast at the weekend"),
         ("furniture", "a present for guests"),
         ("furniture", "zorgle"),
+        ("fashion", "does it fit"),
+        ("grocery", "oil"),
     ],
 )
 async def test_words_that_mean_no_value_set_no_condition(
