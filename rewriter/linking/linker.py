@@ -31,7 +31,7 @@ from vitrine.packages import SENTENCES, PackageError
 from vitrine.process.logs import log_event
 from vitrine.v1 import rewrite_pb2
 
-LEAST_SIMILARITY: Final = 0.5
+LEAST_SIMILARITY: Final = 0.45
 """Of a word to a value that it stands for (`ValueIndex.nearest`); benchmarks/results/rewrite-links.json says how it was chosen."""
 
 FAILURE = "links"
