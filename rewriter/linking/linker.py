@@ -26,12 +26,12 @@ from rewriter.linking.values import Anchor, ValueIndex, anchors_of, build_index,
 from rewriter.nlu.field_words import Key
 from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning, Part
 from rewriter.nlu.spelling import Speller
-from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
+from rewriter.nlu.words import CJK, fold, key_of, stem
 from vitrine.packages import SENTENCES, PackageError
 from vitrine.process.logs import log_event
 from vitrine.v1 import rewrite_pb2
 
-LEAST_SIMILARITY: Final = 0.5
+LEAST_SIMILARITY: Final = 0.45
 """Of a word to a value that it stands for (`ValueIndex.nearest`); benchmarks/results/rewrite-links.json says how it was chosen."""
 
 FAILURE = "links"
@@ -99,16 +99,12 @@ class _Turn:
     text: str
     tokens: list[Token]
     links: dict[Key, Meaning] = field(default_factory=dict)
-    written: Mapping[str, str] = field(default_factory=dict)
-    """The words that begin with a capital: German writes its nouns so."""
 
     def forms(self) -> list[tuple[str, str]]:
-        """Return the phrases that may stand for a value, each also as it was written."""
+        """Return the phrases that may stand for a value, each also with capitals: German writes its nouns so."""
         found = candidates_of(self.left())
-        written = (
-            (said, " ".join(self.written.get(word, word) for word in said.split(" "))) for said in found
-        )
-        return [*((said, said) for said in found), *((said, text) for said, text in written if text != said)]
+        capitals = [(said, " ".join(map(str.capitalize, said.split(" ")))) for said in found]
+        return [*((said, said) for said in found), *((said, text) for said, text in capitals if text != said)]
 
     def left(self) -> list[Token]:
         """Return the words, those that are linked among the known ones."""
@@ -136,6 +132,7 @@ class Linker:
         self._least = least
         self._lexicons = LexiconCache(CATALOGUES)
         self._catalogues: OrderedDict[int, _Catalogue] = OrderedDict()
+        self._gathering: dict[int, asyncio.Future[_Catalogue]] = {}
         self._indexes: OrderedDict[bytes, ValueIndex] = OrderedDict()
         self._building: dict[bytes, asyncio.Task[None]] = {}
         self._words: OrderedDict[str, Vectors] = OrderedDict()
@@ -151,11 +148,12 @@ class Linker:
 
     async def link(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> Linked:
         """Return the turn with the lexicon of its catalogue, in which its words are linked."""
-        catalogue = self._catalogue(self._lexicons.get(request.facets, schema_of(request)))
+        lexicon = self._lexicons.get(request.facets, schema_of(request))
+        catalogue = await self._catalogue(lexicon, timeout_s * _SHARE)
+        if catalogue is None:
+            return Linked(request, lexicon, complete=False)
         turn = self._spelt(fold(request.text), catalogue)
-        turn.written = {fold(word): word for word in split_words(request.text) if word.istitle()}
         complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE)
-        lexicon = catalogue.lexicon
         if right := frozenset(turn.unknown()) | {word for key in turn.links for word in key}:
             phrases = ChainMap(turn.links, cast("dict[Key, Meaning]", lexicon.phrases))
             lexicon = replace(lexicon, phrases=phrases, right=right)
@@ -177,13 +175,23 @@ class Linker:
         for pool in (self._turns, self._builds):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _catalogue(self, lexicon: Lexicon) -> _Catalogue:
-        catalogue = self._catalogues.get(id(lexicon))
-        if catalogue is None:
-            catalogue = _Catalogue.of(lexicon)
-            _keep(self._catalogues, id(lexicon), catalogue, CATALOGUES)
-        self._catalogues.move_to_end(id(lexicon))
-        return catalogue
+    async def _catalogue(self, lexicon: Lexicon, timeout_s: float) -> _Catalogue | None:
+        """Return what words are held against, gathered on first use in a thread; None where that takes too long."""
+        key = id(lexicon)  # the catalogue holds the lexicon, so that no other has its id
+        if key not in self._catalogues:
+            if key not in self._gathering:
+                made = asyncio.get_running_loop().run_in_executor(self._turns, _Catalogue.of, lexicon)
+                self._gathering[key] = made
+                made.add_done_callback(partial(self._gathered, key))
+            await asyncio.wait([self._gathering[key]], timeout=timeout_s)
+        if key in self._catalogues:
+            self._catalogues.move_to_end(key)
+        return self._catalogues.get(key)
+
+    def _gathered(self, key: int, made: "asyncio.Future[_Catalogue]") -> None:
+        del self._gathering[key]
+        if not made.cancelled() and made.exception() is None:
+            _keep(self._catalogues, key, made.result(), CATALOGUES)
 
     def _spelt(self, text: str, catalogue: _Catalogue) -> _Turn:
         """Link words by their form, and mend those that are misspelt."""
@@ -223,7 +231,8 @@ class Linker:
         nearest = zip((said for said, _ in forms), index.nearest(vectors), strict=True)
         near = sorted(((least, said, anchor) for said, (anchor, least) in nearest), key=lambda each: -each[0])
         for similarity, said, anchor in near:
-            if similarity >= self._least and not turn.overlaps(said):
+            part = set(key_of(said)) < set(key_of(anchor.phrase))  # "oil" may be another one than "olive oil"
+            if similarity >= self._least and not part and not turn.overlaps(said):
                 turn.links[key_of(said)] = linked(said, anchor)
                 turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
         return True

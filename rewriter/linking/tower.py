@@ -79,7 +79,8 @@ class Tower:
 
     def common_words(self, count: int) -> list[str]:
         """Return the words of any language that have the most frequent pieces, of four small letters at least."""
-        pieces = (self.tokenizer.id_to_token(number) for number in range(self.tokenizer.get_vocab_size()))
+        size = self.tokenizer.get_vocab_size()
+        pieces = (self.tokenizer.id_to_token(number) or "" for number in range(size))
         words = (piece.removeprefix(WORD_BEGINS) for piece in pieces if piece.startswith(WORD_BEGINS))
         common = (word for word in words if len(word) > _SHORT and word.isalpha() and word.islower())
         return [*islice(common, count)]

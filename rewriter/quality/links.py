@@ -1,7 +1,7 @@
 """How words are linked to the values of three catalogues, by the kind of word; two of them no model was trained on."""
 
-import asyncio
 import random
+import resource
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +96,9 @@ def derived_words() -> list[Word]:
 
 async def measure_links() -> Mapping[str, Any]:
     """Return precision and recall by kind of word, the threshold chosen on one half of the words, and what linking costs."""
-    tower = await asyncio.to_thread(load_tower)
+    before = _peak_mib()
+    tower = load_tower()
+    memory = _peak_mib() - before
     remembering = _Remembering(tower)
     words = written_words()
     chosen_on, reported = words[::2], words[1::2]
@@ -112,7 +114,7 @@ async def measure_links() -> Mapping[str, Any]:
         "chosen_on": {f"{each:g}": _shares(score) for each, score in scores.items()},
         "links": _by_kind(kinds),
         "without_encoder": _by_kind(alone),
-        "cost": await _costs(tower, words),
+        "cost": {"encoder_mib": memory, **await _costs(tower, words)},
     }
 
 
@@ -159,6 +161,11 @@ async def _costs(tower: Tower, words: Sequence[Word]) -> Mapping[str, float]:
         "new_word_cpu_ms": round(word_s * 1e3, 2),
         "turn_cpu_ms": round(turn_s * 1e3, 2),
     }
+
+
+def _peak_mib() -> int:
+    """Return the most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _cpu_s(work: Any) -> float:
