@@ -57,15 +57,19 @@ class JsonFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return kinds and places of the exception and of those that led to it, oldest first, without their messages."""
-        return "".join(_lines(traceback.TracebackException(*ei)))
+        return "".join(_lines(ei[1], set())) if ei[1] is not None else ""
 
 
-def _lines(error: traceback.TracebackException) -> Iterator[str]:
+def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
+    """Yield the lines of an error after those of the one before it; `seen` has what was told, for errors may be in a ring."""
+    seen.add(id(error))
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before is not None:
-        yield from _lines(before)
+    if before is not None and id(before) not in seen:
+        yield from _lines(before, seen)
         yield "then:\n"
-    yield from error.stack.format()
-    yield f"{error.exc_type.__qualname__ if error.exc_type else 'exception'}\n"
-    for part in error.exceptions or ():
-        yield from _lines(part)
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__qualname__}\n"
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for part in parts:
+        if id(part) not in seen:
+            yield from _lines(part, seen)

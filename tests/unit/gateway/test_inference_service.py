@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from gateway.model import Embedded, EncoderInputs
+from gateway.retrieval import stages
 from gateway.testing import FakeEncoder, FakeIndex, ServedGateway, embed_words, send_products, serving
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2, search_pb2, search_pb2_grpc
 
@@ -115,8 +116,11 @@ async def test_a_run_with_the_option_leaves_them_and_one_without_removes_them() 
         assert (found.colour, list(found.inferred)) == ("", [])
 
 
-async def test_a_product_that_is_fetched_and_written_again_is_the_shops() -> None:
+async def test_a_product_that_is_fetched_and_written_again_is_the_shops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What the service read is not taken for what the shop says, and a caption of a model's is kept with its name."""
+    monkeypatch.setattr(stages, "LEXICAL_WAIT_S", 5.0)  # on a busy machine the counts of words come late
     async with serving(index=FakeIndex(), encoder=SeeingEncoder()) as gateway:
         await send_products(gateway, [_options(fields=["colour"], captions=True), *KNOWN, *SILENT])
         found = await _get(gateway, "p091")

@@ -67,3 +67,11 @@ def test_an_exception_without_a_cause_is_one_traceback() -> None:
         text = JsonFormatter().formatException((type(error), error, error.__traceback__))
     assert text.endswith("RuntimeError\n")
     assert "KeyError\n" not in text
+
+
+def test_errors_that_lead_to_each_other_are_told_once() -> None:
+    """A ring of causes ends where it began."""
+    first, second = ValueError("a"), KeyError("b")
+    first.__cause__, second.__cause__ = second, first
+    told = JsonFormatter().formatException((ValueError, first, None))
+    assert told.splitlines() == ["KeyError", "then:", "ValueError"]
