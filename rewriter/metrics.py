@@ -24,7 +24,7 @@ class Metrics:
         )
         self.engine_failures = Counter(
             f"{PREFIX}_engine_failures_total",
-            "Turns that the engine left to the router, by reason.",
+            "Turns that the engine left to the rules.",
             ("reason",),
             registry=self.registry,
         )

@@ -21,7 +21,7 @@ class Metrics:
         )
         self.transcripts = Counter(
             f"{PREFIX}_transcripts_total",
-            "Recordings that were heard, by whether anything was understood.",
+            "Recordings that were heard: understood, or nothing.",
             ("outcome",),
             registry=self.registry,
         )

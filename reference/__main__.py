@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import click
+
+from reference.pages import FOLDER, out_of_date, pages
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail where a page is not what it would be.")
+def main(*, check: bool) -> None:
+    """Bring docs/reference up to date."""
+    stale = out_of_date(Path())
+    if check and stale:
+        raise click.ClickException(f"out of date: {', '.join(stale)}: python -m reference")
+    made = pages()
+    for name in stale:
+        path = FOLDER / name
+        if name in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(made[name], encoding="utf-8")
+        else:
+            path.unlink()
+        click.echo(f"written: {path}" if name in made else f"removed: {path}")
+
+
+main(prog_name="python -m reference")

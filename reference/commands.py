@@ -1,0 +1,29 @@
+"""The page of commands: the help of every one, as the terminal shows it."""
+
+from collections.abc import Iterator
+
+import click
+
+import stack.cli
+import vitrine.cli
+from reference.markdown import MADE_BY
+
+_WIDTH = 100
+
+
+def page() -> list[str]:
+    """Return the page's lines."""
+    lines = ["# Commands", "", MADE_BY, "", "`-h` after any of them shows the same."]
+    for name, command in (("vitrine", vitrine.cli.main), ("python -m stack", stack.cli.main)):
+        lines += _described(click.Context(command, info_name=name, terminal_width=_WIDTH))
+    return lines
+
+
+def _described(context: click.Context) -> Iterator[str]:
+    yield from ["", f"## {context.command_path}", "", "```text", context.get_help(), "```"]
+    if isinstance(group := context.command, click.Group):
+        for name in group.list_commands(context):
+            below = group.get_command(context, name)
+            if below is None:
+                raise LookupError(f"{context.command_path} lists {name}, and has no such command")
+            yield from _described(click.Context(below, info_name=name, parent=context, terminal_width=_WIDTH))
