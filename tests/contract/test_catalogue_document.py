@@ -1,4 +1,4 @@
-"""docs/catalogue.md says what the code does: its tables are made from the code, its example is read as it says."""
+"""The pages about catalogues say what the code does: tables are made from it, the tutorial is read as it says."""
 
 import re
 from pathlib import Path
@@ -11,12 +11,14 @@ from catalogue.schema_command import schema
 from vitrine.domain.schema import Schema, changes
 from vitrine.domain.schema_files import parse_schema
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+DOCUMENT = (DOCS / "catalogue.md").read_text(encoding="utf-8")
+TUTORIAL = (DOCS / "tutorials" / "catalogue.md").read_text(encoding="utf-8")
 
 
 def blocks(kind: str) -> list[str]:
-    """Return the page's fenced blocks of a kind."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    """Return the tutorial's fenced blocks of a kind."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", TUTORIAL, re.MULTILINE | re.DOTALL)
     return [text for named, text in fenced if named == kind]
 
 
