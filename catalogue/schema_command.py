@@ -11,9 +11,9 @@ from catalogue.proposal.proposing import Proposal, propose
 from catalogue.readers.opening import open_table, read_head
 from catalogue.readers.rows import CatalogueError
 from vitrine.commands.connection import Failure
-from vitrine.commands.tables import printable
 from vitrine.domain.schema import Field, SchemaError
 from vitrine.domain.schema_files import format_schema
+from vitrine.terminal import printable
 
 _FLAGS = {"filter": "f", "facet": "c", "sort": "s", "lexical": "w", "encoded": "e"}
 _LEGEND = "f: filters, c: counts, s: sorts, w: words matched exactly, e: encoded"

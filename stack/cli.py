@@ -4,13 +4,16 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
 
-from stack import logs, record, status
+from stack import log_lines, logs, record, status
 from stack.settings import HANDED_OVER, SUPERVISOR, Settings, StackError
+from vitrine.terminal import console, echo
 
 # What starts and probes services imports the clients of all of them, which takes most of a second: only the commands
 # that need it do so, and `status` and `logs` stay quick.
@@ -142,7 +145,7 @@ def show_status(state: Path, *, as_json: bool) -> None:
     else:
         click.echo(status.headline(current))
         if current:
-            status.console().print(status.table(current))
+            console(status.WIDTH_OF_A_PIPE).print(status.table(current))
             for line in status.reasons(current):
                 click.echo(line)
     sys.exit(0 if status.is_up(current) else 1)
@@ -153,17 +156,24 @@ def show_status(state: Path, *, as_json: bool) -> None:
 @_state_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=20, show_default=True)
-def show_logs(name: str | None, state: Path, *, follow: bool, lines: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs: an object a line, with its process.")
+def show_logs(name: str | None, state: Path, *, follow: bool, lines: int, as_json: bool) -> None:
     """Show the end of one process's log, or of every one."""
     settings = Settings(state=state)
     paths = [settings.log(each) for each in ([name] if name else NAMES)]
+    show = _show_json if as_json else partial(_show_line, alone=bool(name))
     for path in paths:
         for line in logs.tail(path, lines):
-            _echo(path, line, alone=bool(name))
+            show(path, line)
     if follow:
         for path, line in logs.follow(paths):
-            _echo(path, line, alone=bool(name))
+            show(path, line)
 
 
-def _echo(path: Path, line: str, *, alone: bool) -> None:
-    click.echo(line if alone else f"{path.stem:10} {line}")
+def _show_line(path: Path, line: str, *, alone: bool) -> None:
+    shown = log_lines.for_people(line)
+    echo(shown if alone else indent(shown, f"{path.stem:10} "))
+
+
+def _show_json(path: Path, line: str) -> None:
+    click.echo(log_lines.for_programs(path.stem, line))

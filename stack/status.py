@@ -1,12 +1,10 @@
 """Shows what is up, since when, and why not: as a table for people, as JSON for programs."""
 
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +13,7 @@ from stack.record import Phase, ServiceRecord, StackRecord, State
 
 STYLES = {State.READY: "green", State.FAILED: "red", State.BACKOFF: "red", State.UNWELL: "yellow"}
 
-_WIDTH_OF_A_PIPE = 200
+WIDTH_OF_A_PIPE = 200
 """Columns of a line that no terminal cuts: a process stays on a line of its own, whatever its address."""
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -42,11 +40,6 @@ def document(current: StackRecord | None) -> dict[str, Any]:
         "failure": current.failure,
         "services": [_service_document(_seen(each)) for each in current.services],
     }
-
-
-def console() -> Console:
-    """Return a console on standard output, without colours where NO_COLOR is set or no terminal is."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE, highlight=False)
 
 
 def table(current: StackRecord) -> Table:

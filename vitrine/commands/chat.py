@@ -19,13 +19,12 @@ from vitrine.commands.connection import Connection, connected, read_audio, read_
 from vitrine.commands.tables import (
     as_json,
     comparison_table,
-    console,
     describe_degraded,
     describe_fact,
     describe_rewrite,
     hits_table,
-    printable,
 )
+from vitrine.terminal import console, printable
 from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, Quote, SearchResponse
 
 _MORE = 'there are more: say "show me more"'

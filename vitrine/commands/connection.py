@@ -12,10 +12,10 @@ import grpc
 
 from vitrine.channels import AccessOptions, InvalidAccess
 from vitrine.client import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S, VitrineClient, VitrineError
-from vitrine.commands.tables import printable
 from vitrine.domain.limits import MAX_AUDIO_BYTES
 from vitrine.preprocess import MAX_IMAGE_BYTES
 from vitrine.sheet import Answer, draw_sheet
+from vitrine.terminal import printable
 
 _OWN_DEADLINE = "Deadline Exceeded"
 """What gRPC says when the caller's own time is up; a service that is late says something else."""

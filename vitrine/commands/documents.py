@@ -6,8 +6,9 @@ import click
 from rich.table import Table
 
 from vitrine.commands.connection import Connection, connected
-from vitrine.commands.tables import as_json, cell, console, print_json
+from vitrine.commands.tables import as_json, cell, print_json
 from vitrine.domain import limits
+from vitrine.terminal import console
 from vitrine.v1.documents_pb2 import (
     Document,
     ListDocumentsResponse,

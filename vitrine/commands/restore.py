@@ -4,7 +4,8 @@ import click
 from rich.table import Table
 
 from vitrine.commands.connection import Connection, connected
-from vitrine.commands.tables import as_json, cell, console, print_json
+from vitrine.commands.tables import as_json, cell, print_json
+from vitrine.terminal import console
 from vitrine.v1.catalogue_pb2 import KeptIndex, ListIndexesResponse
 
 _STATES = {

@@ -15,9 +15,10 @@ from vitrine.commands.connection import (
     save_sheet,
     valid_text,
 )
-from vitrine.commands.tables import as_json, console, print_answer, print_json, printable, route_name
+from vitrine.commands.tables import as_json, print_answer, print_json, route_name
 from vitrine.filter_text import FilterSyntaxError, parse_filter
 from vitrine.sheet import PICTURES, Answer, product_picture
+from vitrine.terminal import console, printable
 from vitrine.v1.query_pb2 import Filter, FilterList, Sort, Weights
 from vitrine.v1.search_pb2 import RewriteMode, SearchRequest, SearchResponse
 

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from vitrine.client import VitrineClient, VitrineError
 from vitrine.commands.connection import Connection, Failure, connected
-from vitrine.commands.tables import and_more, as_json, cell, console, number, print_json
+from vitrine.commands.tables import and_more, as_json, cell, number, print_json
+from vitrine.terminal import console
 from vitrine.v1.catalogue_pb2 import DescribeResponse, FieldDescription
 from vitrine.v1.schema_pb2 import FIELD_KIND_MONEY, CatalogueField, CatalogueSchema, FieldKind
 

@@ -1,19 +1,22 @@
 """Answers as tables for people; for programs they are the JSON of their messages."""
 
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from vitrine.domain.messages import read_value
 from vitrine.domain.values import shown
 from vitrine.filter_text import format_filter
+from vitrine.terminal import printable
 from vitrine.v1.query_pb2 import Product, Route, Sort, Weights
 from vitrine.v1.rewrite_pb2 import Rewrite
 from vitrine.v1.search_pb2 import (
@@ -26,8 +29,14 @@ from vitrine.v1.search_pb2 import (
     SearchResponse,
 )
 
-_WIDTH_OF_A_PIPE = 120
 _FACET_VALUES_SHOWN = 12
+
+_WORDS = frozenset({"product", "title", "from the picture"})
+"""Columns of hits that may be folded."""
+_LEAST_WORDS = 12
+"""Columns of the terminal that each of them needs at least to stand beside the figures."""
+_GAP = 2
+_INDENT = 6
 
 DEGRADED: Mapping[str, str] = {
     "rewrite": "the rewriter was late or broken: your words were searched as they are",
@@ -43,16 +52,6 @@ DEGRADED: Mapping[str, str] = {
     "speech": "what you said is not in it: it was not understood, or nobody could hear it now",
 }
 """What each entry of SearchResponse.degraded means to a person."""
-
-
-def console() -> Console:
-    """Return a console on standard output; a pipe gets lines of a fixed width."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE, highlight=False)
-
-
-def printable(text: str) -> str:
-    """Replace what could steer a terminal: the words of others reach it."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def cell(text: str) -> Text:
@@ -203,22 +202,48 @@ def and_more(left: int, *, unlisted: bool) -> str:
     return f"and {left:,} more" if left > 0 else ""
 
 
-def hits_table(hits: Sequence[Hit]) -> Table:
+def hits_table(hits: Sequence[Hit]) -> "HitsTable":
     """Return rank, product, score, its parts and title; price, picture and what was read in it where there is some."""
-    columns = _columns(hits)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in columns:
-        words = name in {"product", "title", "from the picture"}
-        table.add_column(
-            cell(name),
-            justify="left" if words else "right",
-            no_wrap=not words,
-            overflow="fold",
-        )
-    for rank, hit in enumerate(hits, start=1):
-        known = _cells(rank, hit)
-        table.add_row(*(cell(known.get(name, "")) for name in columns))
-    return table
+    return HitsTable(
+        columns=_columns(hits), rows=[_cells(rank, hit) for rank, hit in enumerate(hits, start=1)]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HitsTable:
+    """Hits in columns; where words would have too few of them, in lines of their own below the figures."""
+
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, str]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        words = [name for name in self.columns if name in _WORDS]
+        figures = [name for name in self.columns if name not in _WORDS]
+        left = options.max_width - sum(self._width(name) + _GAP for name in figures)
+        if left >= min(sum(self._width(name) + _GAP for name in words), _LEAST_WORDS * len(words)):
+            yield self._table()
+        else:
+            yield from self._lines(figures)
+
+    def _width(self, name: str) -> int:
+        return max(map(cell_len, (name, *(printable(row.get(name, "")) for row in self.rows))))
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in self.columns:
+            justify: JustifyMethod = "left" if name in _WORDS else "right"
+            table.add_column(cell(name), justify=justify, no_wrap=name not in _WORDS, overflow="fold")
+        for row in self.rows:
+            table.add_row(*(cell(row.get(name, "")) for name in self.columns))
+        return table
+
+    def _lines(self, figures: Sequence[str]) -> Iterator[RenderableType]:
+        yield Text("  ".join(name.rjust(self._width(name)) for name in figures), style="dim")
+        for row in self.rows:
+            yield Text("  ".join(row.get(name, "").rjust(self._width(name)) for name in figures))
+            for words in dict.fromkeys(row.get(name, "") for name in self.columns if name in _WORDS):
+                if words:
+                    yield Padding(cell(words), (0, 0, 0, _INDENT))
 
 
 def _columns(hits: Sequence[Hit]) -> list[str]:

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from vitrine.client import DEFAULT_ADDRESS, VitrineClient
 from vitrine.commands.connection import Connection, Failure, connected, read_image, save_sheet
-from vitrine.commands.tables import console, describe_rewrite, hits_table, print_answer, printable
+from vitrine.commands.tables import describe_rewrite, hits_table, print_answer
 from vitrine.filter_text import format_filter
 from vitrine.sheet import PICTURES, Answer, product_picture
+from vitrine.terminal import console, printable
 from vitrine.v1.catalogue_pb2 import DescribeResponse
 from vitrine.v1.query_pb2 import Equals, FieldValue, Filter
 from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest, SearchResponse

@@ -151,6 +151,54 @@ def test_logs_show_the_end_of_each(tmp_path: Path) -> None:
     assert stack("logs", "gateway", "--state", tmp_path, "-n", 1).output == "three\n"
 
 
+VALUES = 'words="a = b" stages={"encode": 1.5}'
+ENTRY = {
+    "time": "2026-01-02T03:04:05.678Z",
+    "level": "warning",
+    "logger": "gateway.adapters.triton",
+    "event": "encoder_failed",
+    "code": "UNAVAILABLE",
+    "words": "a = b",
+    "stages": {"encode": 1.5},
+    "traceback": "KeyError\n  gateway/x.py:3 in f",
+}
+
+
+def test_a_log_is_read_by_people_and_by_programs(tmp_path: Path) -> None:
+    """An object becomes a line of words, its traceback lines below; --json gives every line as an object."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "gateway.log").write_text(f"{json.dumps(ENTRY)}\n")
+    (folder / "triton.log").write_text('I0102 \x1b[31mloaded\n["no object"]\n')
+    shown = stack("logs", "--state", tmp_path).output.splitlines()
+    assert shown == [
+        "triton     I0102 \N{REPLACEMENT CHARACTER}[31mloaded",
+        'triton     ["no object"]',
+        f"gateway    2026-01-02 03:04:05 warning gateway.adapters.triton encoder_failed code=UNAVAILABLE {VALUES}",
+        "gateway        KeyError",
+        "gateway          gateway/x.py:3 in f",
+    ]
+    entries = [json.loads(line) for line in stack("logs", "--state", tmp_path, "--json").output.splitlines()]
+    assert entries == [
+        {"process": "triton", "line": "I0102 \x1b[31mloaded"},
+        {"process": "triton", "line": '["no object"]'},
+        {"process": "gateway", **ENTRY},
+    ]
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_warning_stands_out_unless_colours_are_off(
+    tmp_path: Path, *, variables: dict[str, str], coloured: bool
+) -> None:
+    """On a terminal the level is coloured; with NO_COLOR it is not."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "gateway.log").write_text(f"{json.dumps(ENTRY)}\n")
+    arguments = ["logs", "gateway", "--state", str(tmp_path)]
+    environment = {"NO_COLOR": None} | variables
+    result = CliRunner().invoke(main, arguments, env=environment, color=True)
+    assert ("\x1b[33mwarning" in result.output) is coloured
+
+
 def test_second_supervisor_is_refused(tmp_path: Path) -> None:
     """A state folder has one supervisor; another `run` is refused in a line."""
     with (tmp_path / "supervisor.lock").open("a") as lock:

@@ -22,6 +22,8 @@ from vitrine.v1.catalogue_pb2 import DescribeRequest
 from vitrine.v1.query_pb2 import Filter
 from vitrine.v1.search_pb2 import RewriteMode
 
+ROOT = Path(__file__).parents[3]
+
 
 def run(script: Any, *arguments: str, stdin: str | bytes | None = None) -> Result:
     """Run a command against the scripted gateway; what is no plain failure is raised."""
@@ -332,3 +334,36 @@ def test_a_recording_that_cannot_be_sent_is_one_line(script: Any, tmp_path: Path
     assert f"{large}: a recording may have 2,000,000 bytes, this one has 2,000,001" in result.stderr
     assert "No such file" in run(script, "chat", "--audio", str(tmp_path / "none"), stdin="").stderr
     assert script.requests == []
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("vitrine", "sea"), "search"),
+        (("vitrine", "search", "--filt"), "--filter"),
+        (("vitrine", "ind"), "index"),
+    ],
+)
+def test_a_shell_completes_commands_and_options(tmp_path: Path, words: tuple[str, ...], wanted: str) -> None:
+    """What docs/clients.md tells bash to load completes the command line, those of other rooms among it."""
+    loads = 'eval "$(_VITRINE_COMPLETE=bash_source vitrine)"'
+    assert loads in (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+    installed = tmp_path / "vitrine"
+    installed.write_text(f"#!{sys.executable}\nfrom vitrine.cli import main\nmain()\n")
+    installed.chmod(0o755)
+    script = (
+        loads,
+        "completes=$(complete -p vitrine | sed 's/.*-F \\([^ ]*\\).*/\\1/')",
+        f"COMP_WORDS=({' '.join(words)}) COMP_CWORD={len(words) - 1}",
+        '$completes vitrine && printf "%s\\n" "${COMPREPLY[@]}"',
+    )
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        ["bash", "-c", "\n".join(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert wanted in result.stdout.split(), result.stderr

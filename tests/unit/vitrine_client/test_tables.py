@@ -125,6 +125,21 @@ def test_hits_fit_a_screen_of_80_columns() -> None:
     assert {"1.500", "0.500", "0.250", "1.000", "1,299.50"} <= set(body.split())
 
 
+def test_words_of_a_narrow_screen_stand_below_the_figures() -> None:
+    """Where signals and long ids leave no room for a title, it has a line of its own and is not broken into letters."""
+    parts = ScoreParts(text=0.5, image=0.25, signals={"lexical": 1, "margin": 0.5})
+    product = Product(
+        id="dress-with-a-long-id", title="red floral midi dress with long sleeves", price=1_299.5
+    )
+    hit = Hit(product_id=product.id, score=1.5, parts=parts, product=product, image_index=2)
+    buffer = io.StringIO()
+    Console(file=buffer, width=80, highlight=False).print(hits_table([hit]))
+    heading, figures, *words = (line.split() for line in buffer.getvalue().splitlines())
+    assert heading == ["rank", "score", "text", "image", "lexical", "margin", "picture", "price"]
+    assert figures == ["1", "1.500", "0.500", "0.250", "1.000", "0.500", "3", "1,299.50"]
+    assert words == [[product.id], product.title.split()]
+
+
 def test_a_field_that_no_product_has_is_said() -> None:
     """A facet without products is a table of one line."""
     assert shown(facet_table(FacetCounts(field="size"))) == [
