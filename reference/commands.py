@@ -15,7 +15,8 @@ def page() -> list[str]:
     """Return the page's lines."""
     lines = ["# Commands", "", MADE_BY, "", "`-h` after any of them shows the same."]
     for name, command in (("vitrine", vitrine.cli.main), ("python -m stack", stack.cli.main)):
-        lines += _described(click.Context(command, info_name=name, terminal_width=_WIDTH))
+        settings = {**command.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH}
+        lines += _described(click.Context(command, info_name=name, **settings))
     return lines
 
 
