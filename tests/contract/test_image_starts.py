@@ -198,29 +198,10 @@ def test_the_command_line_starts(images: Images, by: str) -> None:
 
 def test_tritons_packages_are_there_for_its_python(tmp_path: Path) -> None:
     """Every package of the list has a wheel for the image's Python and platform, with the hash that is written down."""
-    pip = (
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--require-hashes",
-    )
-    target = ("--target", str(tmp_path / "packages"), "--only-binary=:all:", "--python-version", "3.12")
-    platforms = [
-        option for minor in range(17, 37) for option in ("--platform", f"manylinux_2_{minor}_x86_64")
-    ]
-    command = (
-        *pip,
-        *target,
-        *platforms,
-        "--platform",
-        "manylinux2014_x86_64",
-        "-r",
-        "docker/requirements/triton.txt",
-    )
+    uv = Path(sys.executable).with_name("uv")
+    options = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--target", tmp_path / "packages")
+    image = ("--python-version", "3.12", "--python-platform", "x86_64-manylinux_2_36")
+    command = (uv, "pip", "install", "-q", *options, *image, "-r", "docker/requirements/triton.txt")
     subprocess.run(
         [ROOT / "requirements" / "retry.sh", *command], cwd=ROOT, timeout=image_tree.RUN_S, check=True
     )
