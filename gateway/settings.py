@@ -18,6 +18,7 @@ class Settings:
     """Each field is the environment variable GATEWAY_<NAME>; `_ms` and `_s` are units."""
 
     listen: str = "127.0.0.1:7700"
+    """Where searches and turns are answered, as HOST:PORT."""
     catalogue_listen: str = ""
     """Where the catalogue is written and indexes are changed. Empty: where searches are answered too, which is for
     loopback."""
@@ -27,10 +28,12 @@ class Settings:
     metrics_listen: str = "127.0.0.1:7701"
     """Empty: no metrics endpoint."""
     triton: str = "127.0.0.1:7711"
+    """Where the encoders are, as HOST:PORT."""
     triton_next: str = ""
     """Other encoders, beside those of `triton`: a rebuild is made with them, and searches are answered by those that made
     the index in use, wherever they serve. Empty: no others."""
     milvus: str = "http://127.0.0.1:19530"
+    """URI of the index."""
     rewriter: str = ""
     """Empty: no rewriter."""
     speech: str = ""
@@ -43,6 +46,7 @@ class Settings:
     tls_cert: str = ""
     """The gateway's certificate and its chain, PEM, for all listeners; read again when it was exchanged. Empty: no TLS."""
     tls_key: str = ""
+    """The key of `tls_cert`, PEM."""
     tls_client_ca: str = ""
     """Certificates of those who may sign callers' certificates; with it nobody is connected without one."""
     mesh_header: str = ""
@@ -50,39 +54,46 @@ class Settings:
     mesh_proxies: str = "127.0.0.0/8,::1/128"
     """Networks that the mesh's proxies connect from; from anywhere else the header is refused."""
     quota_requests_per_s: float = 0.0
-    """Of one caller that the file gives no quota of its own; 0: none. So the next two."""
+    """Calls a second of a caller that the file gives no quota of its own; 0: no bound."""
     quota_concurrent: int = 0
+    """Calls at once of a caller that the file gives no quota of its own; 0: no bound."""
     quota_ingest_streams: int = 2
-    """Streams of products of one caller at once: fewer than the gateway takes in all."""
+    """Streams of products at once of a caller that the file gives no quota of its own: fewer than the gateway takes in all."""
 
     client_cert: str = ""
     """The certificate, PEM, that the gateway shows to Triton, the rewriter, the speech service, Milvus and Redis where they use TLS."""
     client_key: str = ""
+    """The key of `client_cert`, PEM."""
     triton_ca: str = ""
-    """Certificates of those who may sign Triton's; empty: no TLS. So the rewriter's and the speech service's."""
+    """Certificates of those who may sign Triton's; empty: no TLS."""
     rewriter_ca: str = ""
+    """Certificates of those who may sign the rewriter's; empty: no TLS."""
     speech_ca: str = ""
+    """Certificates of those who may sign the speech service's; empty: no TLS."""
     milvus_ca: str = ""
-    """As `triton_ca`; empty: the usual authorities, where `milvus` is https."""
+    """Certificates of those who may sign Milvus's; empty: the usual authorities, where `milvus` is https."""
     milvus_token: str = field(default="", repr=False)
     """A token, or user:password."""
     milvus_token_file: str = ""
     """A file that holds it; excludes milvus_token."""
     sessions_ca: str = ""
-    """As `milvus_ca`, where `sessions` is rediss."""
+    """Certificates of those who may sign Redis's; empty: the usual authorities, where `sessions` is rediss."""
     sessions_file: str = ""
     """A file that holds the URL of `sessions`; excludes it."""
 
     reflection: int = 1
+    """1: the service describes itself by gRPC reflection; 0: it does not."""
     log_level: str = "info"
+    """debug, info, warning, error or critical; of libraries nothing below warning is logged."""
     traces: str = ""
     """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
     trace_share: float = 1.0
-    """Of the calls, from 0 to 1, that are traced."""
+    """Share of the calls, from 0 to 1, that are traced."""
 
     default_deadline_ms: int = 5_000
-    """Of a call whose caller sets none."""
+    """Deadline of a call whose caller sets none."""
     max_deadline_ms: int = 30_000
+    """Upper bound on a call's deadline, whatever its caller sets."""
     deadline_margin_ms: int = 5
     """Held back at every hop, so that its failure can still be told before the caller has gone."""
 
@@ -92,35 +103,42 @@ class Settings:
     max_message_bytes: int = 12_000_000
     """A picture of the largest size and the rest of its request fit."""
     memory_limit_bytes: int = 0
-    """Of the process, which refuses settings that may come to more (gateway/assembly/footprint.py); 0: its container's, if it has one."""
+    """Memory of the process, which refuses settings that may come to more (gateway/assembly/footprint.py); 0: its container's,
+    if it has one."""
     max_concurrent_calls: int = 512
     """Answered at once; those of health and reflection are counted apart."""
     max_receiving: int = 16
     """Calls whose request is being received at once; the others wait for a moment. Half of the places are for requests
     that take longer than a quarter of a second to come in."""
     max_request_bytes: int = 32_000_000
-    """Of all requests that are being answered together; what is more is refused for a moment."""
+    """Bytes of all requests that are being answered together; what is more is refused for a moment."""
     max_ingest_bytes: int = 32_000_000
-    """Of all products that are being indexed together; their streams wait for room."""
+    """Bytes of all products that are being indexed together; their streams wait for room."""
     max_connection_age_s: int = 300
     """Balancers in front spread connections, not calls: old connections are asked to come back."""
 
     initial_concurrency: int = 16
+    """Searches that may run at once when the gateway starts; the limit adapts from there."""
     max_concurrency: int = 64
+    """Upper bound on the searches that run at once; the limit adapts below it."""
     max_queue: int = 64
+    """Searches that may wait for a slot; one more is refused."""
     max_queue_wait_ms: int = 200
+    """How long a search may wait for a slot before it is refused."""
     latency_target_ms: int = 500
     """Encoding and look-up of one search; one that takes longer counts as a sign of overload. The rewriter's time is
     not in it."""
     max_picture_concurrency: int = 16
-    """Of searches with a picture, which have a limit of their own; it adapts as that of the others does."""
+    """Upper bound on searches with a picture at once, which have a limit of their own; it adapts as that of the others does."""
     picture_latency_target_ms: int = 1_000
+    """As `latency_target_ms`, for searches with a picture."""
     max_batch_concurrency: int = 8
     """Batches of ingests that are encoded at once while nobody searches."""
     batch_share: float = 0.1
-    """Of the searches' limit, what ingests may encode at once while anybody searches; one batch at least."""
+    """Share of the searches' limit that ingests may encode at once while anybody searches; one batch at least."""
 
     rewrite_by_default: int = 1
+    """1: the words of a search whose request does not say so are read by the rewriter; 0: they are not."""
     rewrite_budget_ms: int = 150
     """Upper bound on the wait for the rewriter; the actual wait adapts to twice its recent 95th percentile."""
     rewrite_budget_floor_ms: int = 50
@@ -130,6 +148,7 @@ class Settings:
     converse_budget_ms: int = 800
     """Same bound for Converse; higher, because a wrong answer costs more than a slow one."""
     converse_budget_floor_ms: int = 300
+    """The least that a turn waits for the rewriter; never above its budget."""
     rewrite_cache_entries: int = 10_000
     """Readings kept for turns that are asked again; of searches and of turns each."""
     history_last_turns: int = 10
@@ -137,9 +156,9 @@ class Settings:
     history_similar_turns: int = 5
     """Turns before them that it reads, the most similar ones."""
     history_tokens: int = 6_000
-    """Of all of them together, counted rather too high than too low."""
+    """Upper bound on the tokens of all those turns together, counted rather too high than too low."""
     history_timeout_ms: int = 100
-    """For the embeddings by which similar turns are found."""
+    """Upper bound on the wait for the embeddings by which similar turns are found."""
     documents_least: float = 0.6
     """Share of a question's words, weighed by how rare they are, that a passage of the shop's documents covers at least,
     so that it is quoted; below it the question is handed over to a person."""
@@ -149,15 +168,21 @@ class Settings:
     speech_budget_ms: int = 10_000
     """The most that is waited for what was said; of the caller's time four fifths at most, so that the search still fits."""
     breaker_failures: int = 5
+    """Calls to the rewriter that fail in a row before it is left out for a while."""
     breaker_cooldown_ms: int = 2_000
+    """How long the rewriter is left out then, before one call tries it again."""
 
     text_image_weight: float = 0.5
     """Weight of the image half for a query of words alone; the text half has the rest. Equal halves trust neither
     the pictures nor the titles of a catalogue alone."""
     image_image_weight: float = 0.5
+    """Weight of the image half for a query of a picture alone."""
     composed_image_weight: float = 0.5
+    """Weight of the image half for a picture and words that change it."""
     refine_image_weight: float = 0.5
+    """Weight of the image half for a product of the index and words that change it."""
     similar_image_weight: float = 0.5
+    """Weight of the image half for the look-alikes of a product."""
     lexical_share: float = 1.0
     """What a product that has all rare words of a query exactly gains in score: at 1 it comes first, since the vectors
     tell products apart by less; 0 leaves exact matches out."""
@@ -167,7 +192,9 @@ class Settings:
     read so often right on the index's own products; a product's as the index has it. 0: never."""
 
     embedding_cache_entries: int = 10_000
+    """Embeddings of queries that are kept in memory."""
     product_cache_entries: int = 10_000
+    """Products that are kept in memory."""
     product_cache_ttl_s: float = 1.0
     """For how long another gateway's deletion or change of a product may go unnoticed."""
 
@@ -175,17 +202,20 @@ class Settings:
     """Where sessions are kept: "memory", this process's own, or a Redis at redis://, rediss:// or unix://, which all
     gateways share. Its URL may hold a password."""
     session_ttl_s: int = 1_800
+    """How long a session is kept after its last turn."""
     session_bytes: int = 16_000_000
-    """Of one session, its pictures included; its oldest turns and pictures make room."""
+    """Bytes of one session, its pictures included; its oldest turns and pictures make room."""
     caller_session_bytes: int = 128_000_000
-    """Of all sessions of one caller together, where its quotas say nothing else; beyond it its oldest ones make room."""
+    """Bytes of all sessions of one caller together, where its quotas say nothing else; beyond it its oldest ones make room."""
     max_sessions: int = 10_000
-    """In memory of all callers; in Redis of one."""
+    """Sessions in memory of all callers together; in Redis, of one caller."""
     max_session_bytes: int = 256_000_000
-    """Of all sessions in memory together."""
+    """Bytes of all sessions in memory together."""
 
     probe_interval_ms: int = 2_000
+    """Between two probes of Triton and of the index."""
     probe_timeout_ms: int = 2_000
+    """How long a probe may take."""
     probe_failures: int = 3
     """Failed probes in a row that make a dependency count as gone."""
 
@@ -195,7 +225,7 @@ class Settings:
     drain_s: float = 5.0
     """Between saying NOT_SERVING and refusing calls: balancers take that long to look."""
     grace_s: float = 10.0
-    """For calls in flight after that."""
+    """How long calls in flight may go on once new ones are refused."""
 
     def __post_init__(self) -> None:
         for setting in fields(self):

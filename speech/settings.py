@@ -24,6 +24,7 @@ class Settings:
     """Each field is the environment variable SPEECH_<NAME>; `_ms` and `_s` are units."""
 
     listen: str = "127.0.0.1:7740"
+    """Where the gateway asks, as HOST:PORT."""
     health_listen: str = ""
     """Where health is told without TLS, and nothing else: for probes. Empty: only where calls are answered."""
     metrics_listen: str = ""
@@ -31,13 +32,15 @@ class Settings:
     tls_cert: str = ""
     """The service's certificate and its chain, PEM; read again when it was exchanged. Empty: no TLS."""
     tls_key: str = ""
+    """The key of `tls_cert`, PEM."""
     tls_client_ca: str = ""
     """Certificates of those who may sign callers' certificates; with it nobody is connected without one."""
     log_level: str = "info"
+    """debug, info, warning, error or critical; of libraries nothing below warning is logged."""
     traces: str = ""
     """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
     trace_share: float = 1.0
-    """Of the calls, from 0 to 1, that are traced; the gateway's decision goes first."""
+    """Share of the calls, from 0 to 1, that are traced; the gateway's decision goes first."""
 
     engine: str = "whisper"
     """whisper: Whisper base in this process. openai: a server of /audio/transcriptions."""
@@ -54,20 +57,23 @@ class Settings:
     openai_url: str = ""
     """Where the API begins, such as http://speaches:8000/v1; https where a key goes with it, but for this machine's own."""
     openai_model: str = ""
+    """Name of the model that the server is asked for."""
     openai_api_key: str = field(default="", repr=False)
+    """The server's key."""
     openai_api_key_file: str = ""
     """A file that holds the key; excludes openai_api_key."""
     openai_format: str = "verbose_json"
     """What the server is asked for: verbose_json, by which it says how sure it is, or json, where it knows no other."""
 
     default_timeout_ms: int = 10_000
-    """Of a call whose caller sets none."""
+    """Time of a call whose caller sets none."""
     max_timeout_ms: int = 30_000
+    """Upper bound on the time of a call, whatever its caller sets."""
 
     drain_s: float = 5.0
     """Between saying NOT_SERVING and refusing calls: balancers take that long to look."""
     grace_s: float = 10.0
-    """For calls in flight after that."""
+    """How long calls in flight may go on once new ones are refused."""
 
     def __post_init__(self) -> None:
         for setting in fields(self):

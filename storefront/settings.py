@@ -15,25 +15,29 @@ class Settings:
     """Each field is the environment variable STOREFRONT_<NAME>; `_s` is seconds."""
 
     listen: str = "127.0.0.1:7730"
+    """Where browsers find the page, as HOST:PORT."""
     gateway: str = "127.0.0.1:7700"
+    """Where the gateway is, as HOST:PORT."""
     gateway_ca: str = ""
     """Certificates of those who may sign the gateway's; empty: no TLS."""
     gateway_cert: str = ""
     """The page's certificate, PEM, where the gateway asks for one; with its key."""
     gateway_key: str = ""
+    """The key of `gateway_cert`, PEM."""
     gateway_token_file: str = ""
     """A file that holds the page's token; it is read again when it was exchanged."""
     tls_cert: str = ""
     """The certificate, PEM, that browsers see; read again when it was exchanged. Empty: no TLS."""
     tls_key: str = ""
+    """The key of `tls_cert`, PEM."""
     pictures: Path = Path("build/catalogue")
     """Folder of the products' pictures; no file outside of it is ever served."""
     hosts: str = "127.0.0.1,localhost"
     """Names by which browsers may ask for the page, so that another site's name that resolves to here gets nothing."""
     call_timeout_s: float = 10.0
-    """Of one call to the gateway."""
+    """How long one call to the gateway may take."""
     upload_timeout_s: float = 20.0
-    """Of reading one request."""
+    """How long reading one request may take."""
     max_requests: int = 64
     """Requests without a body that are at work at the same time; the next one is refused."""
     max_uploads: int = 16
@@ -41,7 +45,7 @@ class Settings:
     traces: str = ""
     """Where spans are sent: an endpoint of OTLP over HTTP, such as http://collector:4318/v1/traces. Empty: none."""
     trace_share: float = 1.0
-    """Of the requests, above 0 and up to 1, that are traced."""
+    """Share of the requests, above 0 and up to 1, that are traced."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -41,3 +41,11 @@ def test_no_page_names_what_there_is_not(name: str, pattern: re.Pattern[str]) ->
     named = {each for path in PAGES for each in pattern.findall(path.read_text(encoding="utf-8"))}
     suffixes = ("_bucket", "_sum", "_count")
     assert {each for each in named if not (each in known or each.endswith(suffixes))} == set()
+
+
+@pytest.mark.parametrize("name", ["settings.md", "metrics.md"])
+def test_every_setting_and_metric_is_explained(name: str) -> None:
+    """The last cell of each row has words."""
+    rows = [line for line in pages()[name].splitlines() if line.startswith("| `")]
+    assert len(rows) > 40
+    assert [row for row in rows if not row.rstrip("| ").endswith((".", ")"))] == []

@@ -336,6 +336,7 @@ def test_a_recording_that_cannot_be_sent_is_one_line(script: Any, tmp_path: Path
     assert script.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
