@@ -8,7 +8,7 @@ import click
 
 from catalogue.report import Refusal, Report
 from vitrine.commands.tables import as_json as message_json
-from vitrine.commands.tables import printable
+from vitrine.terminal import printable
 from vitrine.v1 import catalogue_pb2
 
 

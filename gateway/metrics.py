@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -33,6 +33,40 @@ _BUCKETS = (
     30.0,
 )
 
+_TEXTS: Mapping[str, str] = {
+    "requests_total": "Calls by method and status.",
+    "caller_requests_total": "Calls by caller and status; no name: nobody that is known.",
+    "auth_failures_total": "Calls of nobody that is known, by what was wrong with what they showed.",
+    "quota_refusals_total": "Calls that a caller made beyond its quota.",
+    "callers_reloads_total": "Exchanges of the file of callers: taken, or refused (the one before holds).",
+    "request_seconds": "Duration of calls.",
+    "in_flight": "Calls being answered.",
+    "slow_readers_total": "Calls cut off since their caller did not take the answer.",
+    "stage_seconds": "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), facets.",
+    "dependency_seconds": "Duration of calls to encoder, index, rewriter and speech.",
+    "degraded_total": "What was left out of answers, by the words of degraded, with the reason; search is that of what a search itself leaves out.",
+    "shed_total": "Searches refused at the door: queue_full (its caller has its share of the queue), queue_share (it gave its place to a caller with fewer), queue_wait.",
+    "concurrency_limit": "Searches that may run at once, of words or with pictures; it adapts.",
+    "searches_running": "Searches that hold a slot.",
+    "searches_queued": "Searches that wait for one.",
+    "batches_running": "Batches of ingests that are being encoded.",
+    "batches_queued": "Batches that wait for the encoders.",
+    "request_bytes": "Bytes of the requests that are being answered; GATEWAY_MAX_REQUEST_BYTES is their bound.",
+    "ingest_bytes": "Bytes of the products that are being indexed; GATEWAY_MAX_INGEST_BYTES is their bound.",
+    "receiving": "Requests that are still being sent, slowly.",
+    "cache_lookups_total": "Look-ups of the embedding, product and rewrite caches: hit, miss, or shared with an equal turn that was being read.",
+    "breaker_state": "0 closed, 1 half-open, 2 open.",
+    "rewrite_budget_seconds": "Time that the rewriter gets now: twice its own 95th percentile of the last minute, within the settings.",
+    "sessions": "Conversations held in memory.",
+    "session_bytes": "Bytes that they hold.",
+    "sessions_evicted_total": "Conversations that made room: caller_bytes (of their caller's share), sessions or bytes (of all in memory).",
+    "index_lease": "1 while this gateway holds the lease to exchange the index, for a rebuild or to put one back.",
+    "index_swaps_total": "Indexes that this gateway put in use.",
+    "service_questions_total": "Turns that ask about the shop's service: quoted from its documents, or handed_over.",
+    "serving": "1 while health says SERVING.",
+}
+"""What each metric is, as Prometheus and the reference show it."""
+
 
 class Metrics:
     """The metrics of one gateway, in a registry of their own."""
@@ -40,106 +74,36 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._answers: dict[str, float] = {}
-        self.requests = self._counter("requests_total", "Calls by method and status.", "method", "code")
-        self.caller_requests = self._counter(
-            "caller_requests_total",
-            "Calls by caller and status; no name: nobody that is known.",
-            "caller",
-            "code",
-        )
-        self.auth_failures = self._counter(
-            "auth_failures_total",
-            "Calls of nobody that is known, by what was wrong with what they showed.",
-            "reason",
-        )
-        self.quota_refusals = self._counter(
-            "quota_refusals_total", "Calls that a caller made beyond its quota.", "caller", "quota"
-        )
-        self.callers_reloads = self._counter(
-            "callers_reloads_total",
-            "Exchanges of the file of callers: taken, or refused (the one before holds).",
-            "outcome",
-        )
-        self.request_seconds = self._histogram("request_seconds", "Duration of calls.", "method")
-        self.in_flight = self._gauge("in_flight", "Calls being answered.", "method")
-        self.slow_readers = self._counter(
-            "slow_readers_total", "Calls cut off since their caller did not take the answer.", "method"
-        )
-        self.stage_seconds = self._histogram(
-            "stage_seconds",
-            "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), facets.",
-            "route",
-            "stage",
-        )
-        self.dependency_seconds = self._histogram(
-            "dependency_seconds",
-            "Duration of calls to encoder, index, rewriter and speech.",
-            "dependency",
-            "outcome",
-        )
-        self.degraded = self._counter(
-            "degraded_total",
-            "What was left out of answers, by the words of degraded, with the reason; search is that of what a search itself leaves out.",
-            "part",
-            "reason",
-        )
-        self.shed = self._counter(
-            "shed_total",
-            "Searches refused at the door: queue_full (its caller has its share of the queue), queue_share (it gave its place to a caller with fewer), queue_wait.",
-            "lane",
-            "reason",
-        )
-        self.concurrency_limit = self._gauge(
-            "concurrency_limit",
-            "Searches that may run at once, of words or with pictures; it adapts.",
-            "lane",
-        )
-        self.searches_running = self._gauge("searches_running", "Searches that hold a slot.", "lane")
-        self.searches_queued = self._gauge("searches_queued", "Searches that wait for one.", "lane")
-        self.batches_running = self._gauge("batches_running", "Batches of ingests that are being encoded.")
-        self.batches_queued = self._gauge("batches_queued", "Batches that wait for the encoders.")
-        self.request_bytes = self._gauge(
-            "request_bytes",
-            "Bytes of the requests that are being answered; GATEWAY_MAX_REQUEST_BYTES is their bound.",
-        )
-        self.ingest_bytes = self._gauge(
-            "ingest_bytes",
-            "Bytes of the products that are being indexed; GATEWAY_MAX_INGEST_BYTES is their bound.",
-        )
-        self.receiving = self._gauge("receiving", "Requests that are still being sent, slowly.")
-        self.cache_lookups = self._counter(
-            "cache_lookups_total",
-            "Look-ups of the embedding, product and rewrite caches: hit, miss, or shared with an equal turn that was being read.",
-            "cache",
-            "outcome",
-        )
-        self.breaker_state = self._gauge(
-            "breaker_state", "0 closed, 1 half-open, 2 open.", "dependency", "use"
-        )
-        self.rewrite_budget = self._gauge(
-            "rewrite_budget_seconds",
-            "Time that the rewriter gets now: twice its own 95th percentile of the last minute, within the settings.",
-            "use",
-        )
-        self.sessions = self._gauge("sessions", "Conversations held in memory.")
-        self.session_bytes = self._gauge("session_bytes", "Bytes that they hold.")
-        self.sessions_evicted = self._counter(
-            "sessions_evicted_total",
-            "Conversations that made room: caller_bytes (of their caller's share), sessions or bytes (of all in memory).",
-            "reason",
-        )
-        self.index_lease = self._gauge(
-            "index_lease",
-            "1 while this gateway holds the lease to exchange the index, for a rebuild or to put one back.",
-            "kind",
-        )
-        self.index_swaps = self._counter("index_swaps_total", "Indexes that this gateway put in use.", "kind")
-        self.service_questions = self._counter(
-            "service_questions_total",
-            "Turns that ask about the shop's service: quoted from its documents, or handed_over.",
-            "outcome",
-        )
-        self.serving = self._gauge("serving", "1 while health says SERVING.", "service")
+        self.requests = self._counter("requests_total", "method", "code")
+        self.caller_requests = self._counter("caller_requests_total", "caller", "code")
+        self.auth_failures = self._counter("auth_failures_total", "reason")
+        self.quota_refusals = self._counter("quota_refusals_total", "caller", "quota")
+        self.callers_reloads = self._counter("callers_reloads_total", "outcome")
+        self.request_seconds = self._histogram("request_seconds", "method")
+        self.in_flight = self._gauge("in_flight", "method")
+        self.slow_readers = self._counter("slow_readers_total", "method")
+        self.stage_seconds = self._histogram("stage_seconds", "route", "stage")
+        self.dependency_seconds = self._histogram("dependency_seconds", "dependency", "outcome")
+        self.degraded = self._counter("degraded_total", "part", "reason")
+        self.shed = self._counter("shed_total", "lane", "reason")
+        self.concurrency_limit = self._gauge("concurrency_limit", "lane")
+        self.searches_running = self._gauge("searches_running", "lane")
+        self.searches_queued = self._gauge("searches_queued", "lane")
+        self.batches_running = self._gauge("batches_running")
+        self.batches_queued = self._gauge("batches_queued")
+        self.request_bytes = self._gauge("request_bytes")
+        self.ingest_bytes = self._gauge("ingest_bytes")
+        self.receiving = self._gauge("receiving")
+        self.cache_lookups = self._counter("cache_lookups_total", "cache", "outcome")
+        self.breaker_state = self._gauge("breaker_state", "dependency", "use")
+        self.rewrite_budget = self._gauge("rewrite_budget_seconds", "use")
+        self.sessions = self._gauge("sessions")
+        self.session_bytes = self._gauge("session_bytes")
+        self.sessions_evicted = self._counter("sessions_evicted_total", "reason")
+        self.index_lease = self._gauge("index_lease", "kind")
+        self.index_swaps = self._counter("index_swaps_total", "kind")
+        self.service_questions = self._counter("service_questions_total", "outcome")
+        self.serving = self._gauge("serving", "service")
 
     def last_answer(self, dependency: str) -> float:
         """Return when a dependency last answered a call, by the monotonic clock; minus infinity before it ever did."""
@@ -173,11 +137,11 @@ class Metrics:
         """Count one look-up."""
         self.cache_lookups.labels(name, "hit" if hit else "miss").inc()
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", _TEXTS[name], labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+    def _gauge(self, name: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", _TEXTS[name], labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}_{name}", text, labels, buckets=_BUCKETS, registry=self.registry)
+    def _histogram(self, name: str, *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", _TEXTS[name], labels, buckets=_BUCKETS, registry=self.registry)

@@ -12,11 +12,6 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def first_paragraph(described: object) -> str:
-    """Return the first paragraph of a docstring."""
-    return " ".join((inspect.getdoc(described) or "").partition("\n\n")[0].split())
-
-
 def attribute_texts(kind: type) -> dict[str, str]:
     """Return the text that stands below each attribute of a class, by the attribute's name."""
     (definition,) = ast.parse(inspect.getsource(kind).lstrip()).body

@@ -7,10 +7,9 @@ set -eu
 address=${VITRINE_ADDRESS:-127.0.0.1:7700}
 words=${*:-red floral midi dress}
 
-# The words as a JSON string: a backslash and a quote get a backslash before them.
-text=$(printf '%s' "$words" | tr '\n\t' '  ' | sed 's/[\\"]/\\&/g')
+# The words as a JSON string: control characters become spaces, a backslash and a quote get a backslash before them.
+text=$(printf '%s' "$words" | tr '[:cntrl:]' ' ' | sed 's/[\\"]/\\&/g')
 
-# -s: the error of a call is JSON as well. Within ten seconds there is an answer or an error.
-exec buf curl --protocol grpc --http2-prior-knowledge --connect-timeout 5 \
+exec buf curl --protocol grpc --http2-prior-knowledge --timeout 10s \
     "http://$address/vitrine.v1.SearchService/Search" \
     -d "{\"text\": \"$text\", \"limit\": 5, \"fields\": \"title,price\"}"

@@ -1,5 +1,6 @@
 """The documents hold together: every link leads somewhere, every page is on the site, and the site builds."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -11,10 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+import vitrine.cli
 from reference.site import on_page_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +117,30 @@ def test_a_broken_link_is_noticed(
     page = tmp_path / "page.md"
     page.write_text("# Here\n")
     assert problem(page, target) == wrong
+
+
+COMMANDS = re.compile(
+    r"(?:^|`|\$ |&& )(make|vitrine|python -m|\.venv/bin/python -m) ([a-z][a-z_.-]*)", re.MULTILINE
+)
+
+
+def test_every_command_of_a_page_is_there() -> None:
+    """A target of make, a command of the command line and a module that a page of today calls are there."""
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    commands = vitrine.cli.main.list_commands(click.Context(vitrine.cli.main))
+    named = {
+        (path.relative_to(ROOT).as_posix(), *found)
+        for path in documents()
+        if "decisions" not in path.parts and path.name != "CHANGELOG.md"
+        for found in COMMANDS.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 60
+    there = {"make": lambda name: name in targets, "vitrine": lambda name: name in commands}
+    assert [each for each in sorted(named) if not there.get(each[1], _is_module)(each[2])] == []
+
+
+def _is_module(name: str) -> bool:
+    return importlib.util.find_spec(name.split(".", maxsplit=1)[0]) is not None
 
 
 def test_what_the_site_has_not_becomes_its_text() -> None:

@@ -7,6 +7,7 @@ line runs on the wheel's server (tests/integration/test_chart_triton.py).
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,6 +207,16 @@ def test_tritons_packages_are_there_for_its_python(tmp_path: Path) -> None:
         [ROOT / "requirements" / "retry.sh", *command], cwd=ROOT, timeout=image_tree.RUN_S, check=True
     )
     assert (tmp_path / "packages" / "tritonclient").is_dir()
+
+
+def test_compose_is_of_its_schema() -> None:
+    """compose.yaml is valid by the specification's own schema."""
+    checker = shutil.which("check-jsonschema", path=str(Path(sys.executable).parent))
+    if checker is None:
+        pytest.skip("no check-jsonschema: make setup-test")
+    command = (checker, "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=START_S, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_compose_is_the_charts_and_the_images() -> None:
