@@ -214,10 +214,7 @@ def test_what_tuning_was_worth_is_shown() -> None:
     training = {"heads_steps": 1_350, "heads_rows": 512, "tuning_steps": 60, "tuning_rows": 128}
     document = {
         "environment": {"commit": "c-t", "processor": "A processor", "cores": 2},
-        "params": {
-            "data": [{"name": "shop"}],
-            "training": {**training, "photographs": 5_996, "seed": 7},
-        },
+        "params": {"data": [{"name": "shop"}], "training": training | {"photographs": 5_996, "seed": 7}},
         "results": {"heads": {"R@1": 40.0, "R@10": 80.0}, "tuned": {"R@1": 42.5, "R@10": 82.0}},
     }
     (RESULTS / "tuning-pair.json").write_text(json.dumps(document))
