@@ -69,9 +69,8 @@ class Splits:
     seen: Split
 
 
-@lru_cache(
-    maxsize=2
-)  # takes seconds, changes nothing, and is asked for again by whoever draws, trains and measures
+# It takes seconds, changes nothing, and is asked for again by whoever draws, trains and measures.
+@lru_cache(maxsize=2)
 def make_splits(
     *, seed: int = 7, train_clusters: int = 2600, test_clusters: int = 260, seen_clusters: int = 150
 ) -> Splits:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from gateway.model import Embedded, EncoderInputs
-from gateway.retrieval import stages
+from gateway.retrieval import stages, summary
 from gateway.testing import FakeEncoder, FakeIndex, ServedGateway, embed_words, send_products, serving
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2, search_pb2, search_pb2_grpc
 
@@ -120,7 +120,8 @@ async def test_a_product_that_is_fetched_and_written_again_is_the_shops(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What the service read is not taken for what the shop says, and a caption of a model's is kept with its name."""
-    monkeypatch.setattr(stages, "LEXICAL_WAIT_S", 5.0)  # on a busy machine the counts of words come late
+    monkeypatch.setattr(stages, "LEXICAL_WAIT_S", 5.0)  # on a busy machine the counts of words come late,
+    monkeypatch.setattr(summary, "REFRESH_S", 0.0)  # and may be of before
     async with serving(index=FakeIndex(), encoder=SeeingEncoder()) as gateway:
         await send_products(gateway, [_options(fields=["colour"], captions=True), *KNOWN, *SILENT])
         found = await _get(gateway, "p091")
