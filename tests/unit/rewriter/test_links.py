@@ -126,6 +126,7 @@ async def test_a_word_that_means_a_value_is_linked_to_it(
         ("furniture", "a present for guests"),
         ("furniture", "zorgle"),
         ("fashion", "does it fit"),
+        ("fashion", "what my neighbour wears to work"),
         ("grocery", "oil"),
     ],
 )
