@@ -24,7 +24,7 @@ COMPULSORY = frozenset(
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _FILES = resources.files("rewriter.languages")
 _SPOKEN = (
-    "cues", "positions", "money", "sentiment", "small_talk", "fillers", "bounds", "bounds_after", "numbers", "measures",
+    "cues", "actions", "positions", "money", "sentiment", "small_talk", "fillers", "bounds", "bounds_after", "numbers", "measures",
     "prices", "sorting", "more", "stock", "phrasings",
 )  # fmt: skip
 """Tables of what turns do; the others name what is sold."""

@@ -47,6 +47,8 @@ _WORDS = 4_096
 """Words whose vectors are kept, those asked for last."""
 _COMMON = 1_000
 """Common words that values are held against."""
+_COMPARED = 50_000
+"""Comparisons of a word with a value that are made at once, in some milliseconds; more are made in a thread."""
 _MAX_SQUEEZED = 4
 """Words that may be one value without their spaces: "bed side table"."""
 
@@ -227,15 +229,24 @@ class Linker:
         self._indexes.move_to_end(catalogue.digest)
         if not await self._embedded([text for _, text in forms], tower, timeout_s):
             return False
-        vectors = np.stack([self._words[text] for _, text in forms])
-        nearest = zip((said for said, _ in forms), index.nearest(vectors), strict=True)
-        near = sorted(((least, said, anchor) for said, (anchor, least) in nearest), key=lambda each: -each[0])
-        for similarity, said, anchor in near:
+        found = await self._nearest(np.stack([self._words[text] for _, text in forms]), index, timeout_s)
+        near = zip((said for said, _ in forms), found, strict=True) if found is not None else ()
+        for said, (anchor, similarity) in sorted(near, key=lambda each: -each[1][1]):
             part = set(key_of(said)) < set(key_of(anchor.phrase))  # "oil" may be another one than "olive oil"
             if similarity >= self._least and not part and not turn.overlaps(said):
                 turn.links[key_of(said)] = linked(said, anchor)
                 turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
-        return True
+        return found is not None
+
+    async def _nearest(
+        self, vectors: Vectors, index: ValueIndex, timeout_s: float
+    ) -> list[tuple[Anchor, float]] | None:
+        """Return the nearest value to each word, in a thread where there are many; None where that takes too long."""
+        if len(vectors) * len(index.anchors) <= _COMPARED:
+            return index.nearest(vectors)
+        made = asyncio.get_running_loop().run_in_executor(self._turns, index.nearest, vectors)
+        done, _ = await asyncio.wait([made], timeout=timeout_s)
+        return made.result() if done else None
 
     async def _embedded(self, phrases: Sequence[str], tower: Encoder, timeout_s: float) -> bool:
         """Have the vectors of phrases in memory; return False where they do not come in time."""

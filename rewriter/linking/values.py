@@ -1,7 +1,7 @@
 """A catalogue's values by what they mean: the nearest one to a word, of any language that the sentence encoder speaks."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,15 +39,14 @@ class ValueIndex:
     floors: Vectors
     """The cosine of each anchor to what words of any kind are near it: some values, often rare words, are near to very many."""
 
-    def nearest(self, vectors: Vectors) -> Iterator[tuple[Anchor, float]]:
-        """Yield the nearest anchor to each row, with how much nearer it is than common words are: 0 as they, 1 the same.
+    def nearest(self, vectors: Vectors) -> list[tuple[Anchor, float]]:
+        """Return the nearest anchor to each row, with how much nearer it is than common words are: 0 as they, 1 the same.
 
         There is at least one anchor.
         """
         similarities = (vectors @ self.vectors.T - self.floors) / (1 - self.floors)
         best = similarities.argmax(1)
-        for row, place in enumerate(best):
-            yield self.anchors[place], float(similarities[row, place])
+        return [(self.anchors[place], float(similarities[row, place])) for row, place in enumerate(best)]
 
 
 def anchors_of(lexicon: Lexicon) -> list[Anchor]:

@@ -2,7 +2,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from rewriter.engines.model.engine import WEIGHTS, open_language_model
 from rewriter.engines.port import Engine
 from rewriter.engines.rules.engine import Router
 from rewriter.environment import describe_environment
+from rewriter.linking.linker import Linker, open_tower
 from rewriter.quality.links import measure_links
-from rewriter.quality.measure import read_cases, score, time_engine
+from rewriter.quality.measure import TIMEOUT_S, read_cases, score, time_engine
 from rewriter.quality.turns import Case, slices
 from rewriter.settings import Settings
 
@@ -81,7 +82,9 @@ async def _measure(options: Mapping[str, Any]) -> dict[str, Any]:
     begun = _now()
     cases = slices(options["count"])
     async with AsyncExitStack() as stack:
-        deciders = await _open(options, stack)
+        linker = stack.enter_context(closing(Linker(tower=open_tower())))
+        await _settled(linker, [case for turns in cases.values() for case in turns])
+        deciders = await _open(options, stack, linker)
         results = {
             name: await _measured(name, engine, cases, requests=options["requests"], show=options["show"])
             for name, engine in deciders.items()
@@ -91,14 +94,26 @@ async def _measure(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"environment": environment, "params": params, "results": results}
 
 
-async def _open(options: Mapping[str, Any], stack: AsyncExitStack) -> dict[str, Engine]:
+async def _settled(linker: Linker, cases: Sequence[Case]) -> None:
+    """Have the values and the words of all turns embedded, as they are where a catalogue was in use for a while."""
+    for _ in range(2):
+        for case in cases:
+            await linker.link(case.request, timeout_s=TIMEOUT_S)
+        await linker.settle()
+
+
+async def _open(options: Mapping[str, Any], stack: AsyncExitStack, linker: Linker) -> dict[str, Engine]:
     """Open every decider; the hybrid is what `REWRITER_ENGINE=model` serves."""
-    router = Router()
+    router = Router(linker)
     deciders: dict[str, Engine] = {"router": router}
     for name, least in (("model", 0.0), ("hybrid", Settings().model_least_certainty)):
         model = await stack.enter_async_context(
             open_language_model(
-                weights=options["weights"], rows=_ROWS, waiting=_WAITING, least_certainty=least
+                weights=options["weights"],
+                rows=_ROWS,
+                waiting=_WAITING,
+                least_certainty=least,
+                linker=linker,
             )
         )
         behind = Fallback(model, router, name="model", reserve_s=0.01, on_failure=lambda _: None)

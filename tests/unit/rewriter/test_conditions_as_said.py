@@ -37,6 +37,12 @@ def said(text: str, facets: Facets) -> str:
         ("dress free of stripes", "category=dress; not pattern=striped"),
         ("skip the floral dresses", "category=dress; not pattern=floral"),
         ("either red or blue dress", "category=dress; colour in (red, blue)"),
+        ("不要红色的裙子", "category=skirt; not colour=red"),
+        ("빨간색 말고 원피스", "category=dress; not colour=red"),
+        ("weder rote noch schwarze Kleider", "category=dress; not colour in (red, black)"),
+        ("Kleider, aber nicht rot", "category=dress; not colour=red"),
+        ("une robe sauf rouge", "category=dress; not colour=red"),
+        ("une robe ni rouge ni noire", "category=dress; not colour in (red, black)"),
     ],
 )
 def test_exclusions_are_read_however_they_are_said(text: str, conditions: str, facets: Facets) -> None:

@@ -126,6 +126,7 @@ async def test_a_word_that_means_a_value_is_linked_to_it(
         ("furniture", "a present for guests"),
         ("furniture", "zorgle"),
         ("fashion", "does it fit"),
+        ("fashion", "what my neighbour wears to work"),
         ("grocery", "oil"),
     ],
 )
@@ -289,3 +290,15 @@ def test_the_least_similarity_is_the_one_that_was_measured() -> None:
     report = json.loads(LINKS_RESULT.read_text(encoding="utf-8"))["results"]
     assert report["least"] == LEAST_SIMILARITY
     assert report["links"]["exact"]["recall"] == 1.0
+
+
+async def test_many_values_are_compared_in_a_thread_and_in_time(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other turns do not wait for it, and neither does the turn itself beyond its share."""
+    monkeypatch.setattr("rewriter.linking.linker._COMPARED", 0)
+    request = trade_request("furniture")
+    request.text = "couch"
+    assert await conditions(linker, request) == "kind=sofa"
+    late = await linker.link(request, timeout_s=0)
+    assert not late.complete
