@@ -83,10 +83,11 @@ async def _measure(options: Mapping[str, Any]) -> dict[str, Any]:
     cases = slices(options["count"])
     async with AsyncExitStack() as stack:
         linker = stack.enter_context(closing(Linker(tower=open_tower())))
-        await _settled(linker, [case for turns in cases.values() for case in turns])
         deciders = await _open(options, stack, linker)
         results = {
-            name: await _measured(name, engine, cases, requests=options["requests"], show=options["show"])
+            name: await _measured(
+                name, engine, cases, linker, requests=options["requests"], show=options["show"]
+            )
             for name, engine in deciders.items()
         }
     environment = describe_environment() | {"begun": begun}
@@ -132,11 +133,18 @@ async def _open(options: Mapping[str, Any], stack: AsyncExitStack, linker: Linke
 
 
 async def _measured(
-    name: str, engine: Engine, cases: Mapping[str, Sequence[Case]], *, requests: int, show: bool
+    name: str,
+    engine: Engine,
+    cases: Mapping[str, Sequence[Case]],
+    linker: Linker,
+    *,
+    requests: int,
+    show: bool,
 ) -> dict[str, Any]:
     """Score a decider on every slice, and time it on turns that it can answer."""
     scored, answered = {}, []
     for part, turns in cases.items():
+        await _settled(linker, turns)
         readings = await read_cases(engine, turns, title=f"{name}: {part}", at_once=_AT_ONCE)
         scored[part] = score(readings)
         answered += [reading.case for reading in readings if reading.rewrite is not None]
