@@ -248,8 +248,8 @@ class Rewrite(_message.Message):
     sentiment: _query_pb2.Sentiment.ValueType
     """Of the whole turn."""
     failure: _builtins.str
-    """Why the engine that was to decide gave no answer, such as "timeout"; empty when it did. A rewrite with a failure is not
-    to be kept: the next time the engine may answer.
+    """Why the engine that was to decide gave no answer, such as "timeout", or "links" where it decided before words of the turn
+    were linked to values; empty when it did. A rewrite with a failure is not to be kept: the next time the engine may answer.
     """
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
