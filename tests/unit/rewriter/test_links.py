@@ -15,7 +15,7 @@ from rewriter.linking.forms import letters_of
 from rewriter.linking.linker import FAILURE, LEAST_SIMILARITY, Linker
 from rewriter.linking.tower import Tower, Vectors, load_tower
 from rewriter.linking.unknown import MAX_CANDIDATES, candidates_of, tokens_of
-from rewriter.linking.values import MAX_VALUES, anchors_of
+from rewriter.linking.values import MAX_VALUES, Anchor, ValueIndex, anchors_of
 from rewriter.nlu.lexicon import build_lexicon
 from rewriter.quality.trades import trade_request
 from vitrine.domain.messages import schema_message
@@ -300,5 +300,13 @@ async def test_many_values_are_compared_in_a_thread_and_in_time(
     request = trade_request("furniture")
     request.text = "couch"
     assert await conditions(linker, request) == "kind=sofa"
-    late = await linker.link(request, timeout_s=0)
+    may_end, nearest = threading.Event(), ValueIndex.nearest
+
+    def held_up(self: ValueIndex, vectors: Vectors) -> list[tuple[Anchor, float]]:
+        may_end.wait(TIME_S)
+        return nearest(self, vectors)
+
+    monkeypatch.setattr(ValueIndex, "nearest", held_up)
+    late = await linker.link(request, timeout_s=0.01)
+    may_end.set()
     assert not late.complete

@@ -39,7 +39,7 @@ def test_every_field_is_a_models_or_codes() -> None:
     assert {*asked(rewrite_pb2.Rewrite.DESCRIPTOR)} == fields - OF_CODE
     for message in (rewrite_pb2.Remark.DESCRIPTOR, query_pb2.Sort.DESCRIPTOR):
         assert {*asked(message)} == {field.name for field in message.fields}
-    assert {*TEXTS} == {"system", "rewrite", "remark", "sort", "filter"}
+    assert {*TEXTS} == {"system", "rewrite", "remark", "sort", "filter", "phrase"}
 
 
 def test_the_schema_asks_for_every_field() -> None:
