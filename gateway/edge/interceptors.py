@@ -241,8 +241,9 @@ class _Method:
                 code = error.code
                 let_go(error)
                 await self._abort(context, code, rich_status(error, call.request_id))
-            except TimeoutError:
+            except TimeoutError as error:
                 code = DeadlineExceeded.code
+                let_go(error)
                 late = DeadlineExceeded("the deadline has passed")
                 await self._abort(context, code, rich_status(late, call.request_id))
             except asyncio.CancelledError:

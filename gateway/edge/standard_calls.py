@@ -16,7 +16,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from gateway.edge.aborting import released
+from gateway.edge.aborting import let_go, released
 from gateway.edge.authentication import Authentication
 from gateway.edge.decoding import decode
 from gateway.edge.reception import Crowd, Reception
@@ -77,7 +77,8 @@ class StandardCalls:
                         await self._answer(handler, stream, context, parse)
             except SearchError as error:
                 await abort(context, error.code, rich_status(error, ""))
-            except TimeoutError:
+            except TimeoutError as error:
+                let_go(error)
                 await context.abort(DeadlineExceeded.code, f"a call lasts {longest_s:g} s at most")
 
         return grpc.stream_stream_rpc_method_handler(
