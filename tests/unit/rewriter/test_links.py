@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,9 +34,9 @@ def tower() -> Tower:
     return load_tower()
 
 
-@pytest.fixture
-async def linker(tower: Tower) -> AsyncIterator[Linker]:
-    """Give a linker with the sentence encoder."""
+@pytest.fixture(scope="module")
+def linker(tower: Tower) -> Iterator[Linker]:
+    """Give a linker with the sentence encoder; a catalogue's values are embedded once."""
     opened = Linker(tower=tower)
     yield opened
     opened.close()
