@@ -203,6 +203,7 @@ async def test_a_turn_that_nobody_reads_tells_no_rewrite() -> None:
     assert "rewrite" not in answer.result.timings.stages_ms
 
 
+@pytest.mark.slow
 async def test_a_crowd_of_one_client_costs_another_no_search() -> None:
     """While one client keeps 150 searches under way, none of another's is refused; both have the same name, nobody asks."""
     settings = replace(

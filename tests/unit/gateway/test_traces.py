@@ -148,6 +148,7 @@ async def test_a_failed_dependency_fails_its_span_and_tells_no_message(collector
     assert not any(b"SECRETWORD" in payload for payload in collector.payloads)
 
 
+@pytest.mark.slow
 async def test_a_collector_that_hangs_or_is_away_delays_no_call_and_no_exit() -> None:
     """Calls are answered and the tracer closes within seconds, whatever the collector does; its queue has a bound."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -351,6 +351,7 @@ def test_a_later_bound_takes_the_place_of_an_earlier_one() -> None:
     assert conditions_of(rewrite) == {"genre=Crime", "rating 3.."}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCHEMAS)
 async def test_the_embedded_model_serves_every_trade(name: str) -> None:
     """As it is served, the model, trained on fashion, reads turns about other fields with all their conditions."""
