@@ -11,28 +11,14 @@ import pytest
 import yaml
 
 from stack.settings import Settings
+from tests.contract.commands import ROOT, run
 
-ROOT = Path(__file__).parents[2]
 RETRY, SYSTEM, ENVIRONMENT, PYTHON = (
     ROOT / "requirements" / f"{name}.sh" for name in ("retry", "system", "environment", "python")
 )
 TESTED = f"{sys.version_info.major}.{sys.version_info.minor}"
 PROGRAMS = ("sh", "dirname", "id", "grep", "ldconfig", "awk", "df", "rm")
 """What the scripts start on any machine."""
-
-
-def run(*command: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command with these variables beside the usual ones, and without CI unless it is among them."""
-    usual = {name: value for name, value in os.environ.items() if name != "CI"}
-    return subprocess.run(
-        [str(each) for each in command],
-        cwd=ROOT,
-        env=usual | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """What runs everything skips nothing in silence, and ends with what ran."""
 
 import importlib.util
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.contract.commands import ROOT, run
 
 SKIPPING = """
 import pytest
@@ -29,20 +27,6 @@ def test_of_another_engine():
 def test_that_is_known_to_fail():
     assert False
 """
-
-
-def run(*command: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command with these variables beside the usual ones, and without CI unless it is among them."""
-    usual = {name: value for name, value in os.environ.items() if name != "CI"}
-    return subprocess.run(
-        [str(each) for each in command],
-        cwd=ROOT,
-        env=usual | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(
