@@ -39,7 +39,8 @@ def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: A
     )
     mounted = {v["name"]: v["secret"]["secretName"] for v in gateway_pod["volumes"] if "secret" in v}
     assert mounted == {
-        "callers": "callers", "client": "gateway-client", "milvus": "milvus", "tls": "gateway-tls", "trust": "trust",
+        "callers": "callers", "client": "gateway-client", "milvus": "milvus", "sessions": "redis",
+        "tls": "gateway-tls", "trust": "trust",
     }  # fmt: skip
     settings = next(o["data"] for o in objects if o["kind"] == "ConfigMap" and of_gateway(o))
     assert settings["GATEWAY_MILVUS_TOKEN_FILE"] == "/etc/vitrine/milvus/token"
@@ -48,6 +49,8 @@ def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: A
     job = next(o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Job")
     (container,) = job["containers"]
     assert {each["name"]: each["value"] for each in container["env"]} == {
+        "HOME": "/tmp",
+        "VITRINE_SERVER_NAME": "demo-vitrine-catalogue",
         "VITRINE_TOKEN_FILE": "/etc/vitrine/token/token",
         "VITRINE_CA": "/etc/vitrine/ca/ca.crt",
         "VITRINE_CERT": "/etc/vitrine/client/tls.crt",

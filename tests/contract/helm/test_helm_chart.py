@@ -159,7 +159,7 @@ def test_a_component_has_its_objects(render: Any) -> None:
         "speech": served | {"ConfigMap"},
         "triton": served,
         "triton-next": served - {"HorizontalPodAutoscaler"},
-        "index": common | {"Job"},
+        "index": common | {"Job", "Service"},
         "milvus": common | {"StatefulSet", "Service", "ConfigMap"},
     }
 
@@ -244,7 +244,11 @@ def test_every_value_is_described_and_every_description_has_a_value() -> None:
         if "properties" in node and "if" not in node and node.get("type") == "object":
             assert node["additionalProperties"] is False
         children = itertools.chain(node.get("properties", {}).values(), node.get("$defs", {}).values())
-        nodes += [child for child in children if isinstance(child, dict)]
+        nodes += [
+            child
+            for child in children
+            if isinstance(child, dict) and child is not SCHEMA["properties"]["global"]
+        ]
 
 
 @pytest.mark.parametrize("room", SETTINGS)
@@ -305,21 +309,18 @@ def test_a_changed_setting_rolls_the_pods(render: Any) -> None:
 
 
 def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
-    """The gateway reads GATEWAY_SESSIONS from the Secret, and its policy lets it reach the port; by default neither."""
+    """The gateway reads it from a file of the Secret, and its policy lets it reach the port; by default neither."""
 
-    def gateway_objects(values: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def gateway_objects(values: dict[str, Any]) -> tuple[str, list[Any]]:
         found = {o["kind"]: o for o in render(values) if _is(o, {"component": "gateway"})}
-        (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
         ports = [rule["ports"][0]["port"] for rule in found["NetworkPolicy"]["spec"]["egress"]]
-        return container.get("env"), ports
+        return found["ConfigMap"]["data"].get("GATEWAY_SESSIONS_FILE", ""), ports
 
-    variables, ports = gateway_objects(EVERYTHING)
-    assert variables == [
-        {"name": "GATEWAY_SESSIONS", "valueFrom": {"secretKeyRef": {"name": "redis", "key": "url"}}}
-    ]
+    file, ports = gateway_objects(EVERYTHING)
+    assert file == "/etc/vitrine/sessions/url"
     assert 6380 in ports
-    variables, ports = gateway_objects(LEAST)
-    assert variables is None
+    file, ports = gateway_objects(LEAST)
+    assert file == ""
     assert 6379 not in ports
 
 
