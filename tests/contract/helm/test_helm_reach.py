@@ -144,7 +144,8 @@ TABLE = (
     many("shop feed", "gateway", "grpc")
     | many("index feed", "gateway", "catalogue")
     | many("gateway", "triton triton-next rewriter speech milvus", "grpc")
-    | many("prometheus", "gateway triton triton-next rewriter speech milvus", "metrics")
+    # Not Milvus's, which takes commands too.
+    | many("prometheus", "gateway triton triton-next rewriter speech", "metrics")
     | many("gateway rewriter speech triton triton-next", "collector", "otlp")
     | many("gateway rewriter speech triton triton-next index", "dns", "dns")
     | {
