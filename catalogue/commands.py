@@ -171,8 +171,7 @@ def index(
         captions=caption_settings(captions_url, captions_model, captions=captions),
     )
     connection = place.connection(timeout)
-    if wait_s:
-        connection.wait(_CATALOGUE, wait_s)
+    connection.wait(_CATALOGUE, wait_s)
     try:
         schema = read_schema(schema_file) if schema_file is not None else None
         catalogue = open_catalogue(

@@ -84,13 +84,13 @@ class Connection:
             raise self.failure(error) from error
 
     def wait(self, service: str, seconds: float) -> None:
-        """Wait until a service of the gateway, by its full name, says SERVING.
+        """Wait until a service of the gateway, by its full name, says SERVING; with 0 seconds not at all.
 
         Raises:
             Failure: of the last try, where none succeeded within the seconds; of any that no waiting mends, at once.
         """
         end = time.monotonic() + seconds
-        while (failure := asyncio.run(self._not_serving(service))) is not None:
+        while seconds and (failure := asyncio.run(self._not_serving(service))) is not None:
             if not isinstance(failure, Unreachable | WorthAnotherTry) or time.monotonic() >= end:
                 raise failure
             time.sleep(_BETWEEN_TRIES_S)
