@@ -34,6 +34,20 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "vitrine.checkDoors" -}}
+{{- with .Values.gateway.ingress -}}
+{{- if and .enabled (not (and .host .tlsSecret)) -}}
+{{- fail "gateway.ingress.host and tlsSecret are needed: gRPC goes through an ingress by name and TLS" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.gateway.route.enabled (not .Values.gateway.route.parents) -}}
+{{- fail "gateway.route.parents is needed: the Gateway that takes the route, such as [{name: public}]" -}}
+{{- end -}}
+{{- if and .Values.access.tls.issuer.name (not .Values.access.tls.secret) -}}
+{{- fail "access.tls.secret is needed: the Secret that cert-manager is to fill" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Names of Services begin with a letter. */}}
 {{- define "vitrine.checkName" -}}
 {{- if not (regexMatch "^[a-z]" (include "vitrine.fullname" .)) -}}

@@ -58,3 +58,36 @@ def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: A
     }
     (authority,) = [v for v in job["volumes"] if v["name"] == "ca"]
     assert authority["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+
+
+def test_searches_alone_are_opened_to_the_outside(render: Any, problems: Any) -> None:
+    """An Ingress and a GRPCRoute lead to the port of searches; a controller is told how it speaks."""
+    door = {
+        "ingress": {"enabled": True, "host": "search.example.com", "tlsSecret": "web", "className": "nginx"},
+        "route": {"enabled": True, "parents": [{"name": "public"}], "hostnames": ["search.example.com"]},
+    }
+    objects = render(LEAST | {"gateway": door})
+    assert problems(objects) == []
+    by_kind = {each["kind"]: each for each in objects}
+    ingress = by_kind["Ingress"]
+    assert ingress["metadata"]["annotations"] == {"nginx.ingress.kubernetes.io/backend-protocol": "GRPCS"}
+    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "demo-vitrine-gateway", "port": {"name": "grpc"}}
+    (backend,) = by_kind["GRPCRoute"]["spec"]["rules"][0]["backendRefs"]
+    assert backend == {"name": "demo-vitrine-gateway", "port": 7700}
+    assert not {"Ingress", "GRPCRoute", "Certificate"} & {each["kind"] for each in render(LEAST)}
+
+
+def test_cert_manager_fills_the_secret_that_the_gateway_mounts(render: Any) -> None:
+    """The certificate has the names of both Services, and those that are asked for."""
+    tls = {"secret": "gateway-tls", "issuer": {"name": "internal"}, "moreNames": ["search.example.com"]}
+    objects = render(LEAST | {"access": {"callers": {"name": "callers"}, "tls": tls}})
+    (certificate,) = [each["spec"] for each in objects if each["kind"] == "Certificate"]
+    assert certificate["secretName"] == "gateway-tls"
+    assert certificate["issuerRef"] == {"name": "internal", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+    services = {
+        f"{each['metadata']['name']}.prod.svc"
+        for each in objects
+        if each["kind"] == "Service" and each["spec"].get("clusterIP") != "None"
+    }
+    assert services | {"search.example.com"} <= set(certificate["dnsNames"])

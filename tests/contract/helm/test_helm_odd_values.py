@@ -77,6 +77,10 @@ ODD: list[tuple[dict[str, Any], str]] = [
     ({"gateway": {"service": {"loadBalancerClass": "nlb"}}}, "gateway.service.loadBalancerClass and loadBalancerSourceRanges"),
     ({"gateway": {"service": {"type": "NodePort", "nodePort": 80}}}, "/gateway/service/nodePort"),
     ({"gateway": {"serviceAccount": {"create": False, "name": ""}}}, "gateway.serviceAccount.name is needed"),
+    ({"gateway": {"ingress": {"enabled": True, "host": "search.example.com"}}}, "gateway.ingress.host and tlsSecret are needed"),
+    ({"gateway": {"ingress": {"host": "search_1.example.com"}}}, "/gateway/ingress/host"),
+    ({"gateway": {"route": {"enabled": True}}}, "gateway.route.parents is needed"),
+    ({"access": {"open": ["anybody-may-call"], "tls": {"issuer": {"name": "ca"}}}}, "access.tls.secret is needed: the Secret that"),
     # Engines and the index Job.
     ({"rewriter": {"openai": {"url": "http://vllm.ai.svc/v1"}}}, "rewriter.openai is for engine=openai, and rewriter.engine is model"),
     ({"speech": {"enabled": True, "openai": {"model": "m"}}}, "speech.openai is for engine=openai"),
