@@ -84,7 +84,11 @@ def test_cert_manager_fills_the_secret_that_the_gateway_mounts(render: Any) -> N
     objects = render(LEAST | {"access": {"callers": {"name": "callers"}, "tls": tls}})
     (certificate,) = [each["spec"] for each in objects if each["kind"] == "Certificate"]
     assert certificate["secretName"] == "gateway-tls"
-    assert certificate["issuerRef"] == {"name": "internal", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+    assert certificate["issuerRef"] == {
+        "name": "internal",
+        "kind": "ClusterIssuer",
+        "group": "cert-manager.io",
+    }
     services = {
         f"{each['metadata']['name']}.prod.svc"
         for each in objects
