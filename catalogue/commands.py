@@ -35,6 +35,8 @@ _NO_INDEX = {
 }
 """How a service answers that has no index to describe."""
 
+_CATALOGUE = catalogue_pb2.DESCRIPTOR.services_by_name["CatalogueService"].full_name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
@@ -111,6 +113,14 @@ class _Options:
     f" key is in {KEY_VARIABLE}.",
 )
 @click.option("--captions-model", default="", metavar="NAME", help="The name of that server's model.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait up to so long until the service can take products, as after a roll-out.",
+)
 @click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
     "--timeout",
@@ -136,6 +146,7 @@ def index(
     captions: bool,
     captions_url: str,
     captions_model: str,
+    wait_s: float,
     want_json: bool,
     place: Place,
     timeout: float,
@@ -160,6 +171,7 @@ def index(
         captions=caption_settings(captions_url, captions_model, captions=captions),
     )
     connection = place.connection(timeout)
+    connection.wait(_CATALOGUE, wait_s)
     try:
         schema = read_schema(schema_file) if schema_file is not None else None
         catalogue = open_catalogue(

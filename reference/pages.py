@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from reference import api, commands, decisions, metrics, schemas, settings
+from reference import api, commands, decisions, metrics, schemas, settings, values
 
 FOLDER = Path("docs/reference")
 
@@ -17,6 +17,7 @@ def pages() -> Mapping[str, str]:
         "metrics.md": metrics.page(),
         "schemas.md": schemas.page(),
         "commands.md": commands.page(),
+        "values.md": values.page(),
         "decisions.md": decisions.page(),
         **api.pages(),
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import grpc
 
+from vitrine.addresses import is_local
 from vitrine.channels import AccessOptions, InvalidAccess
 from vitrine.client import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S, VitrineClient, VitrineError
 from vitrine.domain.limits import MAX_AUDIO_BYTES
@@ -30,13 +32,20 @@ _WAYS_OUT = {
     grpc.StatusCode.UNKNOWN: "`make logs`",
     grpc.StatusCode.UNAUTHENTICATED: "--token-file and --cert",
 }
-"""Where to look when a call ended so."""
+"""Where to look when a call to this machine ended so; elsewhere the first four are somebody else's commands."""
+
+_EVERYWHERE = {grpc.StatusCode.UNAUTHENTICATED}
+"""Statuses whose way out is the same wherever the service is."""
 
 _PASSING = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.UNAVAILABLE,
 )
+
+_BETWEEN_TRIES_S = 1.0
+_TRY_S = 3.0
+"""One try of those that wait for a service."""
 
 T = TypeVar("T")
 
@@ -74,6 +83,27 @@ class Connection:
         except VitrineError as error:
             raise self.failure(error) from error
 
+    def wait(self, service: str, seconds: float) -> None:
+        """Wait until a service of the gateway, by its full name, says SERVING; with 0 seconds not at all.
+
+        Raises:
+            Failure: of the last try, where none succeeded within the seconds; of any that no waiting mends, at once.
+        """
+        end = time.monotonic() + seconds
+        while seconds and (failure := asyncio.run(self._not_serving(service))) is not None:
+            if not isinstance(failure, Unreachable | WorthAnotherTry) or time.monotonic() >= end:
+                raise failure
+            time.sleep(_BETWEEN_TRIES_S)
+
+    async def _not_serving(self, service: str) -> "Failure | None":
+        # A client for each try: a channel would look for a service that was away for minutes less and less often.
+        try:
+            async with self.open() as client:
+                health = await client.health(service, timeout_s=_TRY_S)
+        except VitrineError as error:
+            return self.failure(error)
+        return None if health == "SERVING" else WorthAnotherTry(f"the service says {health}")
+
     def failure(self, error: VitrineError) -> "Failure":
         """Return the failure that names what went wrong, and the way out."""
         if error.unreachable and _HANDSHAKE in str(error).lower():
@@ -81,16 +111,18 @@ class Connection:
                 f"{self.address} and this side do not agree on TLS or on a certificate: see --tls, --ca and --cert"
             )
         if error.unreachable:
-            way_out = "start it with `make up`, or give another with --address"
+            start = "start it with `make up`" if is_local(self.address) else "wait until it is up"
+            way_out = f"{start}, or give another with --address"
             return Unreachable(f"no service at {self.address}: {way_out}")
         return (WorthAnotherTry if error.code in _PASSING else Failure)(self._sentence(error))
 
     def _sentence(self, error: VitrineError) -> str:
         if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and str(error) == _OWN_DEADLINE:
-            return f"no answer within {self.timeout_s:g} s: allow more with --timeout, or see `make status`"
+            status = ", or see `make status`" if is_local(self.address) else ""
+            return f"no answer within {self.timeout_s:g} s: allow more with --timeout{status}"
         if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after_s is not None:
             return f"the service is busy: try again in {error.retry_after_s:g} s"
-        if error.code in _WAYS_OUT:
+        if error.code in (_WAYS_OUT if is_local(self.address) else _EVERYWHERE):
             return f"{error}: see {_WAYS_OUT[error.code]}"
         if error.violations:
             return "; ".join(f"{violation.field}: {violation.reason}" for violation in error.violations)

@@ -1,12 +1,21 @@
 {{/* Every name, label and shared piece of a pod is written here, once. */}}
 
+{{- define "vitrine.chart" -}}
+{{- default .Chart.Name .Values.nameOverride -}}
+{{- end -}}
+
+{{/* What the names of all objects begin with; two long releases that begin alike differ by what stands for the rest. */}}
 {{- define "vitrine.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- $chart := include "vitrine.chart" . -}}
+{{- $name := ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
+{{- if gt (len $name) 40 -}}
+{{- printf "%s-%s" (trunc 33 $name | trimSuffix "-") (sha256sum $name | trunc 6) -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -16,14 +25,17 @@
 {{- printf "%s-%s" (include "vitrine.fullname" $root) (index . 1) -}}
 {{- end -}}
 
-{{/* The index job's own: a job's pods cannot be changed, so every revision has a job of its own. */}}
+{{/*
+The name of the index Job: what it runs decides it, never the release's revision. A Job's pods cannot be changed, and one
+that has run is not run again (docs/decisions/0057-the-index-jobs-name-is-what-it-runs.md).
+*/}}
 {{- define "vitrine.jobName" -}}
-{{- printf "%s-%d" (include "vitrine.name" (list . "index")) .Release.Revision -}}
+{{- printf "%s-%s" (include "vitrine.name" (list . "index")) (include "vitrine.indexSpec" . | fromYaml | toJson | sha256sum | trunc 8) -}}
 {{- end -}}
 
 {{- define "vitrine.selectorLabels" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/name: {{ include "vitrine.chart" $root }}
 app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
@@ -34,41 +46,162 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{ include "vitrine.selectorLabels" . }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of a component's pods: nothing that another version of the chart alone would change, for that rolls them. */}}
+{{- define "vitrine.podLabels" -}}
+{{ include "vitrine.selectorLabels" . }}
+{{- with mergeOverwrite dict (index . 0).Values.commonLabels (index . 2).podLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/* An image by digest where one is given, else by tag, else by the chart's version of the application. */}}
 {{- define "vitrine.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
+{{- $registry := dig "imageRegistry" "" ($root.Values.global | default dict) -}}
+{{- $repository := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") -}}
 {{- if $image.digest -}}
-{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- printf "%s@%s" $repository $image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) -}}
+{{- printf "%s:%s" $repository ($image.tag | default $root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a component's own container begins with. Call with (list . "gateway" .Values.gateway). */}}
+{{- define "vitrine.container" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 2 -}}
+image: {{ include "vitrine.image" (list $root $values.image) }}
+{{- with $values.image.pullPolicy }}
+imagePullPolicy: {{ . }}
+{{- end }}
+securityContext:
+  {{- toYaml $root.Values.containerSecurityContext | nindent 2 }}
+resources:
+  {{- toYaml $values.resources | nindent 2 }}
+{{- end -}}
+
+{{/* The environment of a service: its ConfigMap, and what the values add. */}}
+{{- define "vitrine.serviceEnvironment" -}}
+{{- $values := index . 2 -}}
+envFrom:
+  - configMapRef:
+      name: {{ include "vitrine.name" . }}
+  {{- with $values.extraEnvFrom }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $values.extraEnv }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* A component's account; none where the values name one that is there. */}}
+{{- define "vitrine.accountName" -}}
+{{- $account := (index . 2).serviceAccount -}}
+{{- if $account.create -}}
+{{- $account.name | default (include "vitrine.name" .) -}}
+{{- else -}}
+{{- required (printf "%s.serviceAccount.name is needed: with create=false it is an account that is there" (index . 1)) $account.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "vitrine.account" -}}
+{{- $account := (index . 2).serviceAccount -}}
+{{- if $account.create -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "vitrine.accountName" . }}
+  labels:
+    {{- include "vitrine.labels" . | nindent 4 }}
+  {{- with $account.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+{{- end -}}
+{{- end -}}
+
+{{- define "vitrine.budget" -}}
+{{- $budget := (index . 2).pdb -}}
+{{- if $budget.enabled -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "vitrine.name" . }}
+  labels:
+    {{- include "vitrine.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: {{ $budget.maxUnavailable }}
+  # A pod that is not ready serves nobody: it never stands in the way of a drain.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "vitrine.selectorLabels" . | nindent 6 }}
+{{- end -}}
+{{- end -}}
+
+{{/* How many pods a deployment has, and how they are exchanged. */}}
+{{- define "vitrine.scale" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 2 -}}
+{{- if not $values.autoscaling.enabled }}
+replicas: {{ $values.replicas }}
+{{- else }}
+{{- with include "vitrine.liveReplicas" . }}
+replicas: {{ . }}
+{{- end }}
+{{- end }}
+revisionHistoryLimit: {{ $root.Values.revisionHistoryLimit }}
+strategy:
+  rollingUpdate: { maxSurge: {{ $values.strategy.maxSurge }}, maxUnavailable: {{ $values.strategy.maxUnavailable }} }
+{{- end -}}
+
+{{/*
+The number of pods beside an autoscaler (docs/decisions/0058-an-autoscaler-finds-the-pods-that-run.md): those that run, at
+least minReplicas; nothing where there are none yet, or where Helm 4 finds that another manager owns the number.
+*/}}
+{{- define "vitrine.liveReplicas" -}}
+{{- $root := index . 0 -}}
+{{- $live := lookup "apps/v1" "Deployment" $root.Release.Namespace (include "vitrine.name" .) -}}
+{{- if $live -}}
+{{- $owned := false -}}
+{{- range dig "metadata" "managedFields" list $live -}}
+{{- if and (hasKey (dig "fieldsV1" "f:spec" dict .) "f:replicas") (not (has .manager (list "helm" "helm-controller"))) -}}
+{{- $owned = true -}}
+{{- end -}}
+{{- end -}}
+{{- if not (and $owned (semverCompare ">=4.0.0-0" $root.Capabilities.HelmVersion.Version)) -}}
+{{- max (dig "spec" "replicas" 1 $live | int) (int (index . 2).autoscaling.minReplicas) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{/* What every pod has in common. Call with (list . "gateway" .Values.gateway). */}}
 {{- define "vitrine.pod" -}}
 {{- $root := index . 0 -}}
-{{- $component := index . 1 -}}
 {{- $values := index . 2 -}}
-serviceAccountName: {{ include "vitrine.name" (list $root $component) }}
+serviceAccountName: {{ include "vitrine.accountName" . }}
 automountServiceAccountToken: false
 # Variables that Kubernetes makes of service names would look like unknown settings.
 enableServiceLinks: false
-{{- with $root.Values.imagePullSecrets }}
+{{- with concat $root.Values.imagePullSecrets (dig "imagePullSecrets" list ($root.Values.global | default dict)) }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml $root.Values.podSecurityContext | nindent 2 }}
 {{- with $values.priorityClassName }}
 priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.runtimeClassName }}
+runtimeClassName: {{ . }}
 {{- end }}
 {{- with $values.nodeSelector }}
 nodeSelector:
@@ -82,11 +215,18 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $values.extraInitContainers }}
+initContainers:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
-{{/* Replicas are spread over zones and nodes as far as there are any. */}}
+{{/* Replicas are spread over zones and nodes as far as there are any, unless the values say otherwise. */}}
 {{- define "vitrine.spread" -}}
 topologySpreadConstraints:
+  {{- with (index . 2).topologySpreadConstraints }}
+  {{- toYaml . | nindent 2 }}
+  {{- else }}
   {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - maxSkew: 1
     topologyKey: {{ $key }}
@@ -95,13 +235,7 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "vitrine.selectorLabels" $ | nindent 8 }}
   {{- end }}
-{{- end -}}
-
-{{- define "vitrine.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+  {{- end }}
 {{- end -}}
 
 {{/* A setting's value as the text of an environment variable; large numbers keep their digits. */}}
@@ -109,8 +243,18 @@ capabilities:
 {{- if kindIs "string" . }}{{ . | quote }}{{ else }}{{ toJson . | quote }}{{ end -}}
 {{- end -}}
 
-{{/* Seconds that a pod may take to end: its drain, its grace, and a margin for what surrounds them. */}}
-{{- define "vitrine.terminationSeconds" -}}
+{{/* Seconds that a pod may take to end: at least what its parts add up to. Call with (list . "gateway" values least). */}}
+{{- define "vitrine.grace" -}}
+{{- $least := index . 3 | int -}}
+{{- $set := int (index . 2).terminationGracePeriodSeconds -}}
+{{- if and $set (lt $set $least) -}}
+{{- fail (printf "%s.terminationGracePeriodSeconds %d is too short: its drain, its grace and a margin are %d seconds" (index . 1) $set $least) -}}
+{{- end -}}
+{{- max $set $least -}}
+{{- end -}}
+
+{{/* The drain of a service, its grace, and a margin for what surrounds them. Call with its settings. */}}
+{{- define "vitrine.drainSeconds" -}}
 {{- addf (.drain_s | default 5) (.grace_s | default 10) 10 | ceil | int -}}
 {{- end -}}
 
@@ -161,6 +305,13 @@ capabilities:
 {{- $url := urlParse . -}}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
 {{- $port | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+
+{{/* The port that the client of Milvus dials: 19530 where the URL names none, but for https. */}}
+{{- define "vitrine.milvusPort" -}}
+{{- $uri := include "vitrine.milvusUri" . -}}
+{{- $port := regexFind ":[0-9]+$" (urlParse $uri).host | trimPrefix ":" -}}
+{{- $port | default (ternary "443" "19530" (hasPrefix "https" $uri)) -}}
 {{- end -}}
 
 {{/* Peers of a network policy: the pods of one component. Call with (list . "gateway"). */}}
@@ -239,6 +390,18 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
+{{/* The sum of a configuration, without the labels around it: a changed one rolls the pods that read it. */}}
+{{- define "vitrine.checksum" -}}
+{{- $root := index . 0 -}}
+{{- $file := printf "%s/%s/configmap.yaml" $root.Template.BasePath (index . 1) -}}
+{{- (fromYaml (include $file $root)).data | toJson | sha256sum -}}
+{{- end -}}
+
+{{/* By this label the index Job finds the gateways that have this revision's settings. */}}
+{{- define "vitrine.settingsLabel" -}}
+vitrine/settings: {{ include "vitrine.checksum" (list . "gateway") | trunc 16 | quote }}
+{{- end -}}
+
 {{/* A volume of a Secret; the pods' group may read it. Call with (list "tls" "name of the Secret"). */}}
 {{- define "vitrine.secretVolume" -}}
 - name: {{ index . 0 }}
@@ -253,12 +416,17 @@ capabilities:
 {{/* The Secrets of the gateway, as volume: Secret. */}}
 {{- define "vitrine.gatewaySecrets" -}}
 {{- $access := .Values.access -}}
-{{- $secrets := dict "callers" $access.callers.name "tls" $access.tls.secret "trust" $access.trust.secret "client" $access.clientSecret "milvus" .Values.milvus.tokenSecret.name -}}
+{{- $secrets := dict "callers" $access.callers.name "tls" $access.tls.secret "trust" $access.trust.secret "client" $access.clientSecret "milvus" .Values.milvus.tokenSecret.name "sessions" .Values.gateway.sessions.urlSecret.name -}}
 {{- range $volume, $secret := $secrets }}
 {{- if $secret }}
 {{ $volume }}: {{ $secret }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* What a Service says of its port to balancers. Call with the Secret of TLS. */}}
+{{- define "vitrine.appProtocol" -}}
+{{- ternary "https" "kubernetes.io/h2c" (ne . "") -}}
 {{- end -}}
 
 {{/* What a command line needs besides the address, in the notes. */}}

@@ -29,7 +29,7 @@ Object = dict[str, Any]
 Render = Callable[..., list[Object]]
 Problems = Callable[[Sequence[Object]], list[str]]
 
-_CUSTOM = {"monitoring.coreos.com/v1"}
+_CUSTOM = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1", "cert-manager.io/v1"}
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")

@@ -39,7 +39,8 @@ def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: A
     )
     mounted = {v["name"]: v["secret"]["secretName"] for v in gateway_pod["volumes"] if "secret" in v}
     assert mounted == {
-        "callers": "callers", "client": "gateway-client", "milvus": "milvus", "tls": "gateway-tls", "trust": "trust",
+        "callers": "callers", "client": "gateway-client", "milvus": "milvus", "sessions": "redis",
+        "tls": "gateway-tls", "trust": "trust",
     }  # fmt: skip
     settings = next(o["data"] for o in objects if o["kind"] == "ConfigMap" and of_gateway(o))
     assert settings["GATEWAY_MILVUS_TOKEN_FILE"] == "/etc/vitrine/milvus/token"
@@ -48,6 +49,8 @@ def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: A
     job = next(o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Job")
     (container,) = job["containers"]
     assert {each["name"]: each["value"] for each in container["env"]} == {
+        "HOME": "/tmp",
+        "VITRINE_SERVER_NAME": "demo-vitrine-catalogue",
         "VITRINE_TOKEN_FILE": "/etc/vitrine/token/token",
         "VITRINE_CA": "/etc/vitrine/ca/ca.crt",
         "VITRINE_CERT": "/etc/vitrine/client/tls.crt",
@@ -55,3 +58,40 @@ def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: A
     }
     (authority,) = [v for v in job["volumes"] if v["name"] == "ca"]
     assert authority["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+
+
+def test_searches_alone_are_opened_to_the_outside(render: Any, problems: Any) -> None:
+    """An Ingress and a GRPCRoute lead to the port of searches; a controller is told how it speaks."""
+    door = {
+        "ingress": {"enabled": True, "host": "search.example.com", "tlsSecret": "web", "className": "nginx"},
+        "route": {"enabled": True, "parents": [{"name": "public"}], "hostnames": ["search.example.com"]},
+    }
+    objects = render(LEAST | {"gateway": door})
+    assert problems(objects) == []
+    by_kind = {each["kind"]: each for each in objects}
+    ingress = by_kind["Ingress"]
+    assert ingress["metadata"]["annotations"] == {"nginx.ingress.kubernetes.io/backend-protocol": "GRPCS"}
+    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "demo-vitrine-gateway", "port": {"name": "grpc"}}
+    (backend,) = by_kind["GRPCRoute"]["spec"]["rules"][0]["backendRefs"]
+    assert backend == {"name": "demo-vitrine-gateway", "port": 7700}
+    assert not {"Ingress", "GRPCRoute", "Certificate"} & {each["kind"] for each in render(LEAST)}
+
+
+def test_cert_manager_fills_the_secret_that_the_gateway_mounts(render: Any) -> None:
+    """The certificate has the names of both Services, and those that are asked for."""
+    tls = {"secret": "gateway-tls", "issuer": {"name": "internal"}, "moreNames": ["search.example.com"]}
+    objects = render(LEAST | {"access": {"callers": {"name": "callers"}, "tls": tls}})
+    (certificate,) = [each["spec"] for each in objects if each["kind"] == "Certificate"]
+    assert certificate["secretName"] == "gateway-tls"
+    assert certificate["issuerRef"] == {
+        "name": "internal",
+        "kind": "ClusterIssuer",
+        "group": "cert-manager.io",
+    }
+    services = {
+        f"{each['metadata']['name']}.prod.svc"
+        for each in objects
+        if each["kind"] == "Service" and each["spec"].get("clusterIP") != "None"
+    }
+    assert services | {"search.example.com"} <= set(certificate["dnsNames"])

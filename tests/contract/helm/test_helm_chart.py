@@ -159,7 +159,7 @@ def test_a_component_has_its_objects(render: Any) -> None:
         "speech": served | {"ConfigMap"},
         "triton": served,
         "triton-next": served - {"HorizontalPodAutoscaler"},
-        "index": common | {"Job"},
+        "index": common | {"Job", "Service"},
         "milvus": common | {"StatefulSet", "Service", "ConfigMap"},
     }
 
@@ -244,7 +244,11 @@ def test_every_value_is_described_and_every_description_has_a_value() -> None:
         if "properties" in node and "if" not in node and node.get("type") == "object":
             assert node["additionalProperties"] is False
         children = itertools.chain(node.get("properties", {}).values(), node.get("$defs", {}).values())
-        nodes += [child for child in children if isinstance(child, dict)]
+        nodes += [
+            child
+            for child in children
+            if isinstance(child, dict) and child is not SCHEMA["properties"]["global"]
+        ]
 
 
 @pytest.mark.parametrize("room", SETTINGS)
@@ -305,26 +309,23 @@ def test_a_changed_setting_rolls_the_pods(render: Any) -> None:
 
 
 def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
-    """The gateway reads GATEWAY_SESSIONS from the Secret, and its policy lets it reach the port; by default neither."""
+    """The gateway reads it from a file of the Secret, and its policy lets it reach the port; by default neither."""
 
-    def gateway_objects(values: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def gateway_objects(values: dict[str, Any]) -> tuple[str, list[Any]]:
         found = {o["kind"]: o for o in render(values) if _is(o, {"component": "gateway"})}
-        (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
         ports = [rule["ports"][0]["port"] for rule in found["NetworkPolicy"]["spec"]["egress"]]
-        return container.get("env"), ports
+        return found["ConfigMap"]["data"].get("GATEWAY_SESSIONS_FILE", ""), ports
 
-    variables, ports = gateway_objects(EVERYTHING)
-    assert variables == [
-        {"name": "GATEWAY_SESSIONS", "valueFrom": {"secretKeyRef": {"name": "redis", "key": "url"}}}
-    ]
+    file, ports = gateway_objects(EVERYTHING)
+    assert file == "/etc/vitrine/sessions/url"
     assert 6380 in ports
-    variables, ports = gateway_objects(LEAST)
-    assert variables is None
+    file, ports = gateway_objects(LEAST)
+    assert file == ""
     assert 6379 not in ports
 
 
 def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
-    """Triton, the rewriter, the speech service and Milvus let in the gateway on their port and scrapers on the other, and nobody else."""
+    """Triton, the rewriter and the speech service let in the gateway on their port and scrapers on the other; Milvus the gateway alone."""
     scraper = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
@@ -339,11 +340,11 @@ def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
         }
     }
     policies = {o["metadata"]["name"]: o["spec"] for o in render(EVERYTHING) if o["kind"] == "NetworkPolicy"}
-    for component in ("triton", "triton-next", "rewriter", "speech", "milvus"):
-        assert policies[f"demo-vitrine-{component}"]["ingress"] == [
-            {"ports": [{"port": "grpc"}], "from": [caller]},
-            {"ports": [{"port": "metrics"}], "from": [scraper]},
-        ]
+    asking = {"ports": [{"port": "grpc"}], "from": [caller]}
+    scraping = {"ports": [{"port": "metrics"}], "from": [scraper]}
+    for component in ("triton", "triton-next", "rewriter", "speech"):
+        assert policies[f"demo-vitrine-{component}"]["ingress"] == [asking, scraping]
+    assert policies["demo-vitrine-milvus"]["ingress"] == [asking]
     assert policies["demo-vitrine-milvus"]["egress"] == []
 
 
@@ -356,39 +357,3 @@ def test_two_releases_share_no_name(render: Any) -> None:
 def _is(found: dict[str, Any], wanted: dict[str, str]) -> bool:
     component = found["metadata"]["labels"]["app.kubernetes.io/component"]
     return {"kind": found["kind"], "component": component}.items() >= wanted.items()
-
-
-def test_other_encoders_serve_beside_those_of_the_index(render: Any) -> None:
-    """A second Triton with models and a number of its own, otherwise as the first; the gateway knows and reaches both."""
-    objects = {(each["kind"], each["metadata"]["name"]): each for each in render(EVERYTHING)}
-    first, second = (
-        objects["Deployment", f"demo-vitrine-{name}"]["spec"] for name in ("triton", "triton-next")
-    )
-    ours, theirs = (each["template"]["spec"]["containers"][0] for each in (first, second))
-    assert theirs["image"] == "vitrine/triton:next"
-    assert {name: theirs[name] for name in theirs if name != "image"} == {
-        name: ours[name] for name in ours if name != "image"
-    }
-    claims = [volume.get("persistentVolumeClaim") for volume in second["template"]["spec"]["volumes"]]
-    assert {"claimName": "next-plans", "readOnly": True} in claims
-    assert second["replicas"] == 2
-    labels = second["template"]["metadata"]["labels"].items()
-    assert not objects["Service", "demo-vitrine-triton"]["spec"]["selector"].items() <= labels
-    assert objects["Service", "demo-vitrine-triton-next"]["spec"]["selector"].items() <= labels
-    known = objects["ConfigMap", "demo-vitrine-gateway"]["data"]
-    assert known["GATEWAY_TRITON_NEXT"] == "demo-vitrine-triton-next:8001"
-    egress = objects["NetworkPolicy", "demo-vitrine-gateway"]["spec"]["egress"]
-    peers = [
-        peer["podSelector"]["matchLabels"] for rule in egress for peer in rule["to"] if "podSelector" in peer
-    ]
-    assert "triton-next" in {peer["app.kubernetes.io/component"] for peer in peers}
-
-
-def test_without_other_encoders_there_is_no_second_triton(render: Any) -> None:
-    """Nothing of it is rendered, and the gateway knows of none."""
-    rendered = render(LEAST)
-    assert not [each for each in rendered if "triton-next" in each["metadata"]["name"]]
-    (config,) = [
-        each for each in rendered if each["kind"] == "ConfigMap" and "GATEWAY_TRITON" in each["data"]
-    ]
-    assert "GATEWAY_TRITON_NEXT" not in config["data"]

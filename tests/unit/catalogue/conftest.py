@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from PIL import Image
 
 from catalogue.product import CatalogueProduct
@@ -64,6 +65,8 @@ class Shelf(catalogue_pb2_grpc.CatalogueServiceServicer):
     reads: threading.Event = field(default_factory=threading.Event)
     schema: schema_pb2.CatalogueSchema | None = None
     """That of the index; none before the first."""
+    unready: int = 0
+    """So often its health says NOT_SERVING before it says SERVING."""
     told: catalogue_pb2.InferenceReport = field(default_factory=catalogue_pb2.InferenceReport)
     """What the pictures told, where it is asked for."""
 
@@ -118,6 +121,24 @@ class Shelf(catalogue_pb2_grpc.CatalogueServiceServicer):
             self.held[product.product.id] = product
 
 
+class Health(health.HealthServicer):
+    """Says of the catalogue's service what the shelf says."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__()
+        self._shelf = shelf
+
+    def Check(
+        self, request: health_pb2.HealthCheckRequest, _: grpc.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
+        """Answer once; any other service is unknown."""
+        status = health_pb2.HealthCheckResponse
+        if request.service != "vitrine.v1.CatalogueService":
+            return status(status=status.SERVICE_UNKNOWN)
+        self._shelf.unready -= 1
+        return status(status=status.NOT_SERVING if self._shelf.unready >= 0 else status.SERVING)
+
+
 @pytest.fixture
 def shelf() -> Iterator[Shelf]:
     """A service on a loopback port."""
@@ -127,6 +148,7 @@ def shelf() -> Iterator[Shelf]:
         ThreadPoolExecutor(max_workers=2), options=[("grpc.max_receive_message_length", 12_000_000)]
     )
     catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(shelf, server)
+    health_pb2_grpc.add_HealthServicer_to_server(Health(shelf), server)
     shelf.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield shelf

@@ -324,3 +324,29 @@ def test_open_catalogue_reads_a_beginning_alone(table: Path) -> None:
     *_, last = catalogue.rows
     assert isinstance(last, CatalogueProduct)
     assert last.product.id == "last"
+
+
+def test_it_waits_for_a_service_that_is_not_ready_yet(
+    shelf: Any, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --wait it asks until the service can take products; without, or when the time is over, it sends or says so."""
+    monkeypatch.setattr("vitrine.commands.connection._BETWEEN_TRIES_S", 0.01)
+    shelf.unready = 3
+    assert _run(shelf, table, "--wait", "60").exit_code == 0
+    assert (shelf.unready, len(shelf.held)) == (-1, 5)
+    shelf.unready = 1_000_000
+    result = _run(shelf, table, "--wait", "0.05")
+    assert (result.exit_code, result.stderr) == (4, "Error: the service says NOT_SERVING\n")
+    assert 999_000 < shelf.unready < 1_000_000
+    assert _run(shelf, table).exit_code == 0
+
+
+def test_waiting_mends_no_wrong_address_and_no_bad_token(shelf: Any, table: Path, tmp_path: Path) -> None:
+    """Nobody at the address is waited for to the end and then told; a token that cannot be used is told at once."""
+    at = ("--address", "127.0.0.1:1", "--wait", "0.001")
+    result = CliRunner().invoke(index, [str(table), *at])
+    assert result.exit_code == 3
+    assert result.stderr.startswith("Error: no service at 127.0.0.1:1: start it with `make up`")
+    result = _run(shelf, table, "--wait", "600", "--token-file", tmp_path / "none")
+    assert result.exit_code == 1
+    assert "none: No such file" in result.stderr

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.duration_pb2 import Duration
@@ -17,6 +18,8 @@ from PIL import Image
 
 import vitrine.cli
 from vitrine.cli import main
+from vitrine.client import VitrineError
+from vitrine.commands.connection import Connection
 from vitrine.filter_text import parse_filter
 from vitrine.v1.catalogue_pb2 import DescribeRequest
 from vitrine.v1.query_pb2 import Filter
@@ -194,6 +197,21 @@ def test_a_refusal_is_one_line(script: Any, code: int, details: Any, status: int
     script.fail(code, "what happened", *([details] if details else []))
     result = run(script, "search", "x")
     assert (result.exit_code, result.stderr) == (status, f"Error: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (VitrineError(grpc.StatusCode.UNAVAILABLE, "", unreachable=True),
+         "no service at catalogue:7702: wait until it is up, or give another with --address"),
+        (VitrineError(grpc.StatusCode.UNAVAILABLE, "encoder is unavailable"), "encoder is unavailable"),
+        (VitrineError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"), "no answer within 2 s: allow more with --timeout"),
+        (VitrineError(grpc.StatusCode.UNAUTHENTICATED, "no token"), "no token: see --token-file and --cert"),
+    ],
+)  # fmt: skip
+def test_a_service_elsewhere_is_no_matter_of_make(error: VitrineError, line: str) -> None:
+    """In a pod, and against another machine, nobody is sent to commands of a checkout."""
+    assert Connection("catalogue:7702", 2.0).failure(error).message == line
 
 
 def test_a_late_answer_is_one_line(script: Any) -> None:
