@@ -47,6 +47,7 @@ EVERYTHING: dict[str, Any] = {
         "catalogue": {"existingClaim": "catalogue", "path": "products.parquet"},
     },
     "podMonitor": {"enabled": True, "interval": "5s", "labels": {"release": "prometheus"}},
+    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
     "imagePullSecrets": [{"name": "registry"}],
     "traces": {"endpoint": "http://collector.monitoring.svc:4318/v1/traces", "share": 0.5},
     "gateway": {
@@ -102,7 +103,7 @@ SETTINGS = {
     "rewriter": rewriter.settings.Settings,
     "speech": speech.settings.Settings,
 }
-COMPONENTS = ("gateway", "rewriter", "speech", "triton", "triton-next", "index", "milvus")
+COMPONENTS = ("gateway", "rewriter", "speech", "triton", "triton-next", "index", "milvus", "monitoring")
 CHART_OWNED = {
     "gateway": {
         "listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "triton_next", "milvus", "rewriter",
@@ -161,6 +162,7 @@ def test_a_component_has_its_objects(render: Any) -> None:
         "triton-next": served - {"HorizontalPodAutoscaler"},
         "index": common | {"Job"},
         "milvus": common | {"StatefulSet", "Service", "ConfigMap"},
+        "monitoring": {"PrometheusRule"},
     }
 
 
@@ -171,7 +173,17 @@ def test_a_component_has_its_objects(render: Any) -> None:
         ({"speech": {"enabled": False}}, {"component": "speech"}),
         ({"index": {"enabled": False}}, {"component": "index"}),
         (LEAST | {"milvus": {"uri": "http://m:19530", "enabled": False}}, {"component": "milvus"}),
-        ({"podMonitor": {"enabled": False}}, {"kind": "PodMonitor"}),
+        (
+            {"podMonitor": {"enabled": False}, "prometheusRule": {"enabled": False}},
+            {"component": "monitoring"},
+        ),
+        (
+            {
+                "podMonitor": {"enabled": False},
+                "prometheusRule": {"enabled": True, "series": 'namespace="prod"'},
+            },
+            {"kind": "PodMonitor"},
+        ),
         ({"networkPolicy": {"enabled": False}}, {"kind": "NetworkPolicy"}),
         (
             {"gateway": {"autoscaling": {"enabled": False}}},
@@ -324,7 +336,7 @@ def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
 
 
 def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
-    """Triton, the rewriter, the speech service and Milvus let in the gateway on their port and scrapers on the other, and nobody else."""
+    """Triton, the rewriter and the speech service let in the gateway on their port and scrapers on the other; Milvus the gateway alone."""
     scraper = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
@@ -339,11 +351,11 @@ def test_nobody_but_the_gateway_reaches_the_engines(render: Any) -> None:
         }
     }
     policies = {o["metadata"]["name"]: o["spec"] for o in render(EVERYTHING) if o["kind"] == "NetworkPolicy"}
-    for component in ("triton", "triton-next", "rewriter", "speech", "milvus"):
-        assert policies[f"demo-vitrine-{component}"]["ingress"] == [
-            {"ports": [{"port": "grpc"}], "from": [caller]},
-            {"ports": [{"port": "metrics"}], "from": [scraper]},
-        ]
+    asking = {"ports": [{"port": "grpc"}], "from": [caller]}
+    scraping = {"ports": [{"port": "metrics"}], "from": [scraper]}
+    for component in ("triton", "triton-next", "rewriter", "speech"):
+        assert policies[f"demo-vitrine-{component}"]["ingress"] == [asking, scraping]
+    assert policies["demo-vitrine-milvus"]["ingress"] == [asking]
     assert policies["demo-vitrine-milvus"]["egress"] == []
 
 
