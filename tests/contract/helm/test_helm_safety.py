@@ -161,9 +161,11 @@ def test_names_are_looked_up_in_the_cluster_and_on_the_node(render: Any) -> None
 
 
 def test_metrics_ports_are_prometheuss_alone(render: Any) -> None:
-    """A namespace alone would let in all its pods; Milvus takes commands there, and no Service leads to that port."""
+    """A namespace alone would let in all its pods, and no Service leads to that port; Milvus's takes commands and is nobody's."""
     objects = render(LEAST | {"milvus": {"enabled": True}})
-    for component in (*COMPONENTS, "milvus"):
+    (only,) = named(objects, "NetworkPolicy", "milvus")["spec"]["ingress"]
+    assert only["ports"] == [{"port": "grpc"}]
+    for component in COMPONENTS:
         rules = named(objects, "NetworkPolicy", component)["spec"]["ingress"]
         (metrics,) = [rule for rule in rules if rule["ports"] == [{"port": "metrics"}]]
         assert all(peer.keys() == {"namespaceSelector", "podSelector"} for peer in metrics["from"])
