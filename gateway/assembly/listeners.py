@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from grpc import aio
@@ -24,7 +25,6 @@ from gateway.exposure import mesh_networks
 from gateway.metrics import Metrics
 from gateway.readiness import CATALOGUE_SERVICE, SEARCH_SERVICE
 from gateway.settings import PREFIX, Settings
-from vitrine.process.certificates import Expires
 from vitrine.process.settings import InvalidSettings
 from vitrine.process.tls import add_port, server_tls
 from vitrine.v1 import catalogue_pb2_grpc, documents_pb2, documents_pb2_grpc, search_pb2_grpc
@@ -127,7 +127,6 @@ def open_listeners(
     access: Access,
     *,
     edge: Callable[[Door], Edge],
-    expires: Expires,
     options: Sequence[tuple[str, int]],
 ) -> Listeners:
     """Make the servers that the settings name, none of them started; raises InvalidSettings for their TLS."""
@@ -148,6 +147,7 @@ def open_listeners(
             names = (CATALOGUE_SERVICE, DOCUMENT_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
             reflection.enable_server_reflection((SEARCH_SERVICE, *names) if searches else names, server)
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
+        expires = partial(entrance.metrics.certificate_expires, "server")
         return Listener(server=server, edge=entrance, port=add_port(server, address, tls, expires=expires))
 
     others = open_servers()

@@ -134,11 +134,10 @@ async def serving_gateway(
     settings: Settings, dependencies: Dependencies, *, tracer: Tracer = UNTRACED
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
-    metrics = Metrics()
+    metrics = _open_metrics(settings)
     encoders, summary = Encoders(dependencies.encoders), CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
     access = open_access(settings, metrics)
-    _tell_client_expiry(settings, metrics)
     saturation = open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
     lanes, paced = open_lanes(settings, metrics)
@@ -163,7 +162,6 @@ async def serving_gateway(
         Servicers(search=search, catalogue=catalogue, documents=documents, health=health),
         access,
         edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
-        expires=partial(metrics.certificate_expires, "server"),
         options=server_options(settings),
     )
     readiness = await _readiness(
@@ -194,9 +192,11 @@ async def serving_gateway(
             await readers.close()
 
 
-def _tell_client_expiry(settings: Settings, metrics: Metrics) -> None:
+def _open_metrics(settings: Settings) -> Metrics:
+    metrics = Metrics()
     if settings.client_cert:
         tell_expiry(Path(settings.client_cert).read_bytes(), partial(metrics.certificate_expires, "client"))
+    return metrics
 
 
 def _category_readers(

@@ -173,17 +173,8 @@ def test_a_component_has_its_objects(render: Any) -> None:
         ({"speech": {"enabled": False}}, {"component": "speech"}),
         ({"index": {"enabled": False}}, {"component": "index"}),
         (LEAST | {"milvus": {"uri": "http://m:19530", "enabled": False}}, {"component": "milvus"}),
-        (
-            {"podMonitor": {"enabled": False}, "prometheusRule": {"enabled": False}},
-            {"component": "monitoring"},
-        ),
-        (
-            {
-                "podMonitor": {"enabled": False},
-                "prometheusRule": {"enabled": True, "series": 'namespace="prod"'},
-            },
-            {"kind": "PodMonitor"},
-        ),
+        ({"podMonitor": {"enabled": False}, "prometheusRule": {}}, {"kind": "PodMonitor"}),
+        ({"prometheusRule": {"enabled": False}}, {"component": "monitoring"}),
         ({"networkPolicy": {"enabled": False}}, {"kind": "NetworkPolicy"}),
         (
             {"gateway": {"autoscaling": {"enabled": False}}},
