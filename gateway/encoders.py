@@ -47,6 +47,11 @@ class Encoders:
         """By manifest: who served it when last asked."""
         self._finding = SingleFlight[str, _Answer]()
 
+    @property
+    def several(self) -> bool:
+        """Whether there are others beside the first."""
+        return len(self._encoders) > 1
+
     async def newest(self, *, timeout_s: float) -> Served:
         """Return the encoders that a new index is built with: those of the last address.
 

@@ -1,8 +1,9 @@
 """Bytes that are held at the same time, counted where they come in."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gateway.errors import Overloaded
@@ -60,19 +61,27 @@ class ByteBudget:
 class StreamedBytes:
     """What one stream holds of a budget, item by item, in the order in which they came."""
 
-    def __init__(self, budget: ByteBudget) -> None:
+    def __init__(self, budget: ByteBudget, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._budget = budget
-        self._sizes: deque[int] = deque()
+        self._clock = clock
+        self._items: deque[tuple[int, float]] = deque()
+        """Of each its size and when it came."""
+
+    @property
+    def lag_s(self) -> float:
+        """Age of the oldest item, in seconds; 0 without one."""
+        return self._clock() - self._items[0][1] if self._items else 0.0
 
     async def add(self, size: int) -> None:
         """Hold one more item; waits until it fits."""
+        came = self._clock()
         await self._budget.reserve(size)
-        self._sizes.append(size)
+        self._items.append((size, came))
 
     def drop(self, count: int) -> None:
         """Hold the oldest items no longer."""
-        self._budget.release(sum(self._sizes.popleft() for _ in range(min(count, len(self._sizes)))))
+        self._budget.release(sum(self._items.popleft()[0] for _ in range(min(count, len(self._items)))))
 
     def close(self) -> None:
         """Hold nothing any more."""
-        self.drop(len(self._sizes))
+        self.drop(len(self._items))

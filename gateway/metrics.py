@@ -53,6 +53,7 @@ _TEXTS: Mapping[str, str] = {
     "batches_queued": "Batches that wait for the encoders.",
     "request_bytes": "Bytes of the requests that are being answered; GATEWAY_MAX_REQUEST_BYTES is their bound.",
     "ingest_bytes": "Bytes of the products that are being indexed; GATEWAY_MAX_INGEST_BYTES is their bound.",
+    "ingest_lag_seconds": "Age of the oldest product that was received and is not acknowledged yet; 0 while there is none.",
     "receiving": "Requests that are still being sent, slowly.",
     "cache_lookups_total": "Look-ups of the embedding, product and rewrite caches: hit, miss, or shared with an equal turn that was being read.",
     "breaker_state": "0 closed, 1 half-open, 2 open.",
@@ -62,8 +63,10 @@ _TEXTS: Mapping[str, str] = {
     "sessions_evicted_total": "Conversations that made room: caller_bytes (of their caller's share), sessions or bytes (of all in memory).",
     "index_lease": "1 while this gateway holds the lease to exchange the index, for a rebuild or to put one back.",
     "index_swaps_total": "Indexes that this gateway put in use.",
+    "index_outdated": "1 while the newest encoders that serve are not those that made the index in use.",
     "service_questions_total": "Turns that ask about the shop's service: quoted from its documents, or handed_over.",
     "serving": "1 while health says SERVING.",
+    "certificate_expiry_timestamp_seconds": "When a certificate in use ends, as Unix time: server (what callers see) or client (what Triton, Milvus and the others see).",
 }
 """What each metric is, as Prometheus and the reference show it."""
 
@@ -93,6 +96,7 @@ class Metrics:
         self.batches_queued = self._gauge("batches_queued")
         self.request_bytes = self._gauge("request_bytes")
         self.ingest_bytes = self._gauge("ingest_bytes")
+        self.ingest_lag = self._gauge("ingest_lag_seconds")
         self.receiving = self._gauge("receiving")
         self.cache_lookups = self._counter("cache_lookups_total", "cache", "outcome")
         self.breaker_state = self._gauge("breaker_state", "dependency", "use")
@@ -102,8 +106,10 @@ class Metrics:
         self.sessions_evicted = self._counter("sessions_evicted_total", "reason")
         self.index_lease = self._gauge("index_lease", "kind")
         self.index_swaps = self._counter("index_swaps_total", "kind")
+        self.index_outdated = self._gauge("index_outdated")
         self.service_questions = self._counter("service_questions_total", "outcome")
         self.serving = self._gauge("serving", "service")
+        self.certificate_expiry = self._gauge("certificate_expiry_timestamp_seconds", "use")
 
     def last_answer(self, dependency: str) -> float:
         """Return when a dependency last answered a call, by the monotonic clock; minus infinity before it ever did."""
@@ -132,6 +138,10 @@ class Metrics:
             raise
         finally:
             self.dependency_seconds.labels(name, outcome).observe(time.perf_counter() - started)
+
+    def certificate_expires(self, use: str, at: float) -> None:
+        """Tell when the certificate in use ends, as Unix time in seconds; without a certificate there is no series."""
+        self.certificate_expiry.labels(use).set(at)
 
     def cache(self, name: str, *, hit: bool) -> None:
         """Count one look-up."""

@@ -63,18 +63,25 @@ class Readiness:
         self._answered = answered
         self._clock = clock
         self._started = False
+        self._of_index = ""
+        self._answering: tuple[str, ...] = ()
         # Nothing counts as there until it has answered once.
         self._failed = dict.fromkeys((_ENCODER, _INDEX, _PAIR), settings.failures)
         self._obstacle = ""
+
+    @property
+    def index_outdated(self) -> bool:
+        """Whether the newest encoders that answered the last probe are not those that made the index in use."""
+        return bool(self._of_index and self._answering) and self._answering[-1] != self._of_index
 
     async def probe(self) -> None:
         """Ask the index and its encoders, or any others where those do not answer, and tell which services can answer."""
         await self._ask(_INDEX, self._look_up)
         await self._ask(_PAIR, self._verify)
-        if self._failed[_PAIR] or self._obstacle:
+        if self._failed[_PAIR] or self._obstacle or self._encoders.several:
             await self._ask(_ENCODER, self._any_encoder)
         else:
-            self._failed[_ENCODER] = 0
+            self._failed[_ENCODER], self._answering = 0, ()
         reachable = self._there(_ENCODER) and self._there(_INDEX)
         searchable = reachable and self._there(_PAIR) and not self._obstacle
         self._started = self._started or searchable
@@ -110,10 +117,11 @@ class Readiness:
         self._failed[dependency] = 0
 
     async def _any_encoder(self) -> None:
-        await self._encoders.answering(timeout_s=self._settings.timeout_s)
+        self._answering = await self._encoders.answering(timeout_s=self._settings.timeout_s)
 
     async def _look_up(self) -> None:
         version = await self._index.version(timeout_s=self._settings.timeout_s)
+        self._of_index = version.manifest
         dim = version.embedding_dim
         await self._index.search(
             np.full(dim, dim**-0.5, np.float32),

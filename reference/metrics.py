@@ -26,7 +26,7 @@ def page() -> list[str]:
         MADE_BY,
         "",
         "Prometheus reads them over HTTP, at `/metrics` of the address that a setting names. What to be woken by, and what to look",
-        "at in the morning, is in [Operations](../operations.md#metrics).",
+        "at in the morning, is in [Operations](../operations.md#alerts).",
     ]
     for title, setting, metrics in _SERVICES:
         rows = list(_rows(metrics().registry))

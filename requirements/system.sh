@@ -1,8 +1,8 @@
 #!/bin/sh
 # Sees to what no wheel carries. To serve: venv for the environment, libpython for Triton's python backend. With `train`,
 # the GL libraries that skia (which draws the procedural catalogue) is linked against. With `test`, also what the tests
-# start: a browser and Node.js for the page, Redis for shared sessions, a network namespace for the real
-# Milvus, a C compiler for TensorRT's stubs, git for the rules of the tree, a voice and recordings for speech.
+# start: a browser and Node.js for the page, Redis for shared sessions, Prometheus for alerts and dashboards, a network
+# namespace for the real Milvus, a C compiler for TensorRT's stubs, git for the rules of the tree, a voice and recordings for speech.
 # Installs what is missing where it may (root, apt-get); otherwise says the one command that does, and exits 1.
 set -eu
 cd "$(dirname "$0")"
@@ -44,6 +44,7 @@ missing() {
     has_browser || printf ' chromium'
     has node || printf ' nodejs'
     has redis-server || printf ' redis-server'
+    has promtool || printf ' prometheus'
     has unshare || printf ' util-linux'
     has ip || printf ' iproute2'
     has cc || printf ' gcc libc6-dev'
@@ -52,13 +53,13 @@ missing() {
     [ -d /usr/share/pocketsphinx/test/data ] || printf ' pocketsphinx-testdata'
 }
 
-# redis-server's package starts a service on port 6379, which nobody asked for: the tests start a Redis of their own.
-stop_redis_service() {
+# The packages of Redis and Prometheus start services, which nobody asked for: the tests start their own.
+stop_service() {
     if [ -d /run/systemd/system ]; then
-        systemctl disable --now --quiet redis-server.service
-    elif [ -x /etc/init.d/redis-server ]; then
-        /etc/init.d/redis-server stop >/dev/null 2>&1 || true # most likely it was never started
-        update-rc.d redis-server disable
+        systemctl disable --now --quiet "$1.service"
+    elif [ -x "/etc/init.d/$1" ]; then
+        "/etc/init.d/$1" stop >/dev/null 2>&1 || true # most likely it was never started
+        update-rc.d "$1" disable
     fi
 }
 
@@ -74,9 +75,11 @@ echo "setup: installing$wanted"
 export DEBIAN_FRONTEND=noninteractive
 ./retry.sh apt-get update -qq
 ./retry.sh $install >/dev/null
-case "$wanted" in
-*redis-server*) stop_redis_service || echo "setup: the service redis-server, which apt-get has started, was left running" >&2 ;;
-esac
+for service in redis-server prometheus; do
+    case "$wanted" in
+    *"$service"*) stop_service "$service" || echo "setup: the service $service, which apt-get has started, was left running" >&2 ;;
+    esac
+done
 left=$(missing)
 if [ -n "$left" ]; then
     echo "setup: apt-get has installed$wanted, and$left is missing still: install it another way, then try again" >&2

@@ -29,3 +29,13 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = Gauge(f"{PREFIX}_in_flight", "Calls being answered.", registry=self.registry)
+        self.certificate_expiry = Gauge(
+            f"{PREFIX}_certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends, as Unix time.",
+            ("use",),
+            registry=self.registry,
+        )
+
+    def certificate_expires(self, at: float) -> None:
+        """Tell when the certificate in use ends, as Unix time in seconds; without a certificate there is no series."""
+        self.certificate_expiry.labels("server").set(at)

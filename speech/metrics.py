@@ -30,3 +30,13 @@ class Metrics:
         )
         self.hearing = Gauge(f"{PREFIX}_hearing", "Recordings being heard.", registry=self.registry)
         self.waiting = Gauge(f"{PREFIX}_waiting", "Recordings that wait.", registry=self.registry)
+        self.certificate_expiry = Gauge(
+            f"{PREFIX}_certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends, as Unix time.",
+            ("use",),
+            registry=self.registry,
+        )
+
+    def certificate_expires(self, at: float) -> None:
+        """Tell when the certificate in use ends, as Unix time in seconds; without a certificate there is no series."""
+        self.certificate_expiry.labels("server").set(at)

@@ -115,7 +115,7 @@ async def serving(
     speech_pb2_grpc.add_SpeechServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
-    port = add_port(server, settings.listen, tls)
+    port = add_port(server, settings.listen, tls, expires=metrics.certificate_expires)
     await server.start()
     for service in ("", SERVICE):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)

@@ -67,6 +67,12 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         self._margin_s = margin_s
         self._memory = memory
         self._streams = 0
+        self._held: set[StreamedBytes] = set()
+        """What each stream has sent and was not told about yet."""
+
+    def ingest_lag_s(self) -> float:
+        """Return the age of the oldest product that was received and is not acknowledged yet, in seconds."""
+        return max((held.lag_s for held in self._held), default=0.0)
 
     async def UpsertProducts(  # noqa: N802 - the method's name in the proto
         self, request_iterator: AsyncIterator[catalogue_pb2.UpsertProductsRequest], context: _Context
@@ -179,6 +185,8 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
             tally = _Tally()
             bytes_held = StreamedBytes(self._memory)
             held.callback(bytes_held.close)
+            self._held.add(bytes_held)
+            held.callback(self._held.discard, bytes_held)
             items = _read_items(
                 None if options is not None else first, requests, stream.version.schema, bytes_held
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from grpc import aio
@@ -146,7 +147,8 @@ def open_listeners(
             names = (CATALOGUE_SERVICE, DOCUMENT_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
             reflection.enable_server_reflection((SEARCH_SERVICE, *names) if searches else names, server)
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
-        return Listener(server=server, edge=entrance, port=add_port(server, address, tls))
+        expires = partial(entrance.metrics.certificate_expires, "server")
+        return Listener(server=server, edge=entrance, port=add_port(server, address, tls, expires=expires))
 
     others = open_servers()
     own = settings.catalogue_listen

@@ -5,6 +5,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
@@ -60,6 +62,7 @@ from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
+from vitrine.process.certificates import tell_expiry
 from vitrine.process.probes import health_endpoint
 from vitrine.process.tracing import UNTRACED, Tracer
 
@@ -131,7 +134,7 @@ async def serving_gateway(
     settings: Settings, dependencies: Dependencies, *, tracer: Tracer = UNTRACED
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
-    metrics = Metrics()
+    metrics = _open_metrics(settings)
     encoders, summary = Encoders(dependencies.encoders), CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
     access = open_access(settings, metrics)
@@ -189,6 +192,13 @@ async def serving_gateway(
             await readers.close()
 
 
+def _open_metrics(settings: Settings) -> Metrics:
+    metrics = Metrics()
+    if settings.client_cert:
+        tell_expiry(Path(settings.client_cert).read_bytes(), partial(metrics.certificate_expires, "client"))
+    return metrics
+
+
 def _category_readers(
     settings: Settings, dependencies: Dependencies, paced: Callable[[Encoder], Encoder]
 ) -> CategoryReaders | None:
@@ -218,7 +228,7 @@ async def _readiness(
             await health.set(service, _SERVING if serves else _NOT_SERVING)
 
     await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE, STARTED), False))
-    return Readiness(
+    readiness = Readiness(
         encoders,
         dependencies.index,
         compatibility,
@@ -228,6 +238,8 @@ async def _readiness(
         tell=tell,
         answered=metrics.last_answer,
     )
+    metrics.index_outdated.set_function(lambda: readiness.index_outdated)
+    return readiness
 
 
 def _catalogue_servicer(
@@ -238,7 +250,7 @@ def _catalogue_servicer(
     retrieval: Retrieval,
     metrics: Metrics,
 ) -> CatalogueServicer:
-    return CatalogueServicer(
+    servicer = CatalogueServicer(
         dependencies.index,
         Writing(
             dependencies.index,
@@ -251,6 +263,8 @@ def _catalogue_servicer(
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
     )
+    metrics.ingest_lag.set_function(servicer.ingest_lag_s)
+    return servicer
 
 
 def _library(

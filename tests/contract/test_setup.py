@@ -122,6 +122,7 @@ def test_missing_programs_are_one_command_where_nothing_may_be_installed(bare: P
             "chromium",
             "nodejs",
             "redis-server",
+            "prometheus",
             "util-linux",
             "iproute2",
             "gcc",

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import grpc
 import pytest
 import trustme
 from aiohttp import ClientConnectorError, ClientSession, web
+from cryptography import x509
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -28,6 +29,8 @@ from gateway.model import Deadline
 from gateway.ports import RewriterUnavailable
 from gateway.server import open_sessions
 from gateway.settings import Settings
+from gateway.testing import served
+from gateway.testing.served import PATIENT
 from rewriter.engines.rules.engine import Router
 from rewriter.metrics import Metrics
 from rewriter.server import serving
@@ -166,8 +169,15 @@ async def test_the_rewriter_answers_those_who_have_a_certificate(certificates: C
         grace_s=0,
     )
     request = rewrite_pb2.RewriteRequest(text="red dress")
-    async with serving(settings, Router(), Metrics()) as server:
+    metrics = Metrics()
+    async with serving(settings, Router(), metrics) as server:
         address = f"127.0.0.1:{server.port}"
+        issued = x509.load_pem_x509_certificate(certificates.server[0].read_bytes())
+        ends = "vitrine_rewriter_certificate_expiry_timestamp_seconds"
+        assert (
+            metrics.registry.get_sample_value(ends, {"use": "server"})
+            == issued.not_valid_after_utc.timestamp()
+        )
         async with open_rewriter(address, tls=certificates.mutual) as known:
             assert (await known.rewrite(request, timeout_s=TIMEOUT_S)).rewrite.query == "red dress"
         for tls in (Tls(ca=certificates.ca), None):
@@ -298,3 +308,19 @@ def test_a_file_that_cannot_be_used_is_named_and_not_shown(
         behind(Settings(**settings))
     assert complaint in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+async def test_the_gateway_tells_when_its_certificates_end(certificates: Certificates) -> None:
+    """That which callers see and that which those behind see, each by its name."""
+    settings = replace(
+        PATIENT,
+        tls_cert=str(certificates.server[0]),
+        tls_key=str(certificates.server[1]),
+        client_cert=str(certificates.client[0]),
+        client_key=str(certificates.client[1]),
+    )
+    async with served.serving(settings=settings) as gateway:
+        for use, pair in (("server", certificates.server), ("client", certificates.client)):
+            ends = x509.load_pem_x509_certificate(pair[0].read_bytes()).not_valid_after_utc.timestamp()
+            name = "vitrine_gateway_certificate_expiry_timestamp_seconds"
+            assert gateway.metrics.registry.get_sample_value(name, {"use": use}) == ends

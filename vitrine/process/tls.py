@@ -10,6 +10,7 @@ import grpc
 from grpc import aio
 
 from vitrine.channels import InvalidAccess, check_authorities, check_pair
+from vitrine.process.certificates import Expires, tell_expiry
 from vitrine.process.files import stamp
 from vitrine.process.logs import log_event
 from vitrine.process.settings import InvalidSettings
@@ -51,8 +52,8 @@ def server_tls(cert: str, key: str, client_ca: str = "", *, prefix: str) -> Serv
     return ServerTls(cert=Path(cert), key=Path(key), client_ca=Path(client_ca) if client_ca else None)
 
 
-def add_port(server: aio.Server, listen: str, tls: ServerTls | None) -> int:
-    """Have the server listen, with TLS where it is given; return the port.
+def add_port(server: aio.Server, listen: str, tls: ServerTls | None, *, expires: Expires) -> int:
+    """Have the server listen, with TLS where it is given; return the port. `expires` is told of each certificate.
 
     Raises:
         InvalidSettings: a file of the certificate cannot be used.
@@ -60,7 +61,7 @@ def add_port(server: aio.Server, listen: str, tls: ServerTls | None) -> int:
     if tls is None:
         return server.add_insecure_port(listen)
     try:
-        credentials = _Rotated(tls).credentials()
+        credentials = _Rotated(tls, expires).credentials()
     except InvalidAccess as error:
         raise InvalidSettings(str(error)) from error
     return server.add_secure_port(listen, credentials)
@@ -89,8 +90,9 @@ class RotatedContext:
 class _Rotated:
     """Gives gRPC the certificates of the moment."""
 
-    def __init__(self, tls: ServerTls) -> None:
+    def __init__(self, tls: ServerTls, expires: Expires) -> None:
         self._tls = tls
+        self._expires = expires
         self._stamp = stamp(*tls.files)
 
     def credentials(self) -> grpc.ServerCredentials:
@@ -119,6 +121,7 @@ class _Rotated:
     def _configuration(self) -> Any:
         roots = self._tls.client_ca.read_bytes() if self._tls.client_ca is not None else None
         pair = (self._tls.key.read_bytes(), self._tls.cert.read_bytes())
+        tell_expiry(pair[1], self._expires)
         return grpc.ssl_server_certificate_configuration([pair], roots)
 
 

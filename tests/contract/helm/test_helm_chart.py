@@ -47,6 +47,7 @@ EVERYTHING: dict[str, Any] = {
         "catalogue": {"existingClaim": "catalogue", "path": "products.parquet"},
     },
     "podMonitor": {"enabled": True, "interval": "5s", "labels": {"release": "prometheus"}},
+    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
     "imagePullSecrets": [{"name": "registry"}],
     "traces": {"endpoint": "http://collector.monitoring.svc:4318/v1/traces", "share": 0.5},
     "gateway": {
@@ -102,7 +103,7 @@ SETTINGS = {
     "rewriter": rewriter.settings.Settings,
     "speech": speech.settings.Settings,
 }
-COMPONENTS = ("gateway", "rewriter", "speech", "triton", "triton-next", "index", "milvus")
+COMPONENTS = ("gateway", "rewriter", "speech", "triton", "triton-next", "index", "milvus", "monitoring")
 CHART_OWNED = {
     "gateway": {
         "listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "triton_next", "milvus", "rewriter",
@@ -161,6 +162,7 @@ def test_a_component_has_its_objects(render: Any) -> None:
         "triton-next": served - {"HorizontalPodAutoscaler"},
         "index": common | {"Job", "Service"},
         "milvus": common | {"StatefulSet", "Service", "ConfigMap"},
+        "monitoring": {"PrometheusRule"},
     }
 
 
@@ -171,7 +173,8 @@ def test_a_component_has_its_objects(render: Any) -> None:
         ({"speech": {"enabled": False}}, {"component": "speech"}),
         ({"index": {"enabled": False}}, {"component": "index"}),
         (LEAST | {"milvus": {"uri": "http://m:19530", "enabled": False}}, {"component": "milvus"}),
-        ({"podMonitor": {"enabled": False}}, {"kind": "PodMonitor"}),
+        ({"podMonitor": {"enabled": False}, "prometheusRule": {}}, {"kind": "PodMonitor"}),
+        ({"prometheusRule": {"enabled": False}}, {"component": "monitoring"}),
         ({"networkPolicy": {"enabled": False}}, {"kind": "NetworkPolicy"}),
         (
             {"gateway": {"autoscaling": {"enabled": False}}},

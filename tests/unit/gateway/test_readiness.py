@@ -44,6 +44,11 @@ class Probed:
         await self._readiness.probe()
         return self.told
 
+    @property
+    def index_outdated(self) -> bool:
+        """Whether newer encoders serve than made the index."""
+        return self._readiness.index_outdated
+
     async def _listen(self, statuses: Mapping[str, bool]) -> None:
         self.told = statuses
 
@@ -148,3 +153,23 @@ async def test_what_all_gateways_share_takes_none_of_them_out() -> None:
     encoder.error = EncoderError()
     for _ in range(3):
         assert (await probed.probe())[STARTED]
+
+
+async def test_an_index_older_than_the_encoders_is_told() -> None:
+    """It is outdated while the newest encoders that answer are others than its own, whether or not it can be searched."""
+    old, new = FakeEncoder(), FakeEncoder(digest="new")
+    index = FakeIndex()
+    beside, alone = Probed(old, index, new), Probed(old, index)
+    await beside.probe()
+    assert not beside.index_outdated  # there is none
+    await index.current("manifest-of-the-fakes")
+    assert await beside.probe() == EVERYBODY
+    assert beside.index_outdated
+    assert await alone.probe() == EVERYBODY
+    assert not alone.index_outdated
+    new.digest = "manifest-of-the-fakes"
+    await beside.probe()
+    assert not beside.index_outdated
+    old.digest = "newer"
+    assert await alone.probe() == NO_SEARCH | {STARTED: True}
+    assert alone.index_outdated

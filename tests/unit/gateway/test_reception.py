@@ -133,6 +133,22 @@ async def test_a_stream_waits_for_room() -> None:
     assert budget.used == 0
 
 
+async def test_a_stream_knows_how_long_its_oldest_product_waits() -> None:
+    """The lag is that of what came first and is still there, from its coming on; nothing waits without lag."""
+    now = 0.0
+    stream = StreamedBytes(ByteBudget(10), clock=lambda: now)
+    assert stream.lag_s == 0
+    await stream.add(3)
+    now = 2.0
+    await stream.add(3)
+    assert stream.lag_s == 2
+    stream.drop(1)
+    now = 3.0
+    assert stream.lag_s == 1
+    stream.close()
+    assert stream.lag_s == 0
+
+
 async def code_of(call: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(aio.AioRpcError) as refused:
         await call
