@@ -200,6 +200,9 @@ class Settings:
     """Products that are kept in memory."""
     product_cache_ttl_s: float = 1.0
     """For how long another gateway's deletion or change of a product may go unnoticed."""
+    result_cache_entries: int = 128
+    """Answers without a picture that are kept in memory for `product_cache_ttl_s`, or until this gateway writes, for whoever
+    asks exactly the same; 0: none."""
 
     sessions: str = field(default=MEMORY, repr=False)
     """Where sessions are kept: "memory", this process's own, or a Redis at redis://, rediss:// or unix://, which all

@@ -37,11 +37,8 @@ def search_message(
     """Return the answer of a search, its products with those fields alone."""
     searched = result.searched
     following = searched.offset + searched.limit
-    hits, whole = _hit_messages(result, fields)
-    return search_pb2.SearchResponse(
-        hits=hits,
+    response = search_pb2.SearchResponse(
         searched=_searched_message(searched, result.weights, shares),
-        degraded=result.degraded if whole else (*result.degraded, DETAILS),
         timings=_timings_message(result.timings),
         versions=versions_message(result.versions),
         request_id=request_id,
@@ -51,6 +48,9 @@ def search_message(
         facets=map(facet_message, listed(result.facets)),
         more=result.more,
     )
+    whole = _add_hits(response, result, fields)
+    response.degraded.extend(result.degraded if whole else (*result.degraded, DETAILS))
+    return response
 
 
 def listed(summaries: Collection[FieldSummary]) -> list[FieldSummary]:
@@ -118,9 +118,8 @@ def product_message(
     product: Product, schema: Schema, fields: Collection[str] = PRODUCT_FIELDS
 ) -> query_pb2.Product:
     """Return a product with those fields of its message alone."""
-    message = messages.product_message(product, schema)
-    for name in PRODUCT_FIELDS.difference(fields):
-        message.ClearField(name)  # type: ignore[arg-type] # it is one of the message's names
+    message = query_pb2.Product()
+    _fill_product(message, product, schema, fields)
     return message
 
 
@@ -145,18 +144,18 @@ def _quote_message(scored: Scored) -> search_pb2.Quote:
     )
 
 
-def _hit_messages(result: SearchResult, fields: Collection[str]) -> tuple[list[search_pb2.Hit], bool]:
-    """Return the hits, and whether all have their products' fields; what does not fit any more has the id alone."""
-    listed_hits, size, whole = [], 0, True
+def _add_hits(response: search_pb2.SearchResponse, result: SearchResult, fields: Collection[str]) -> bool:
+    """Add the hits; return whether all have their products' fields: what does not fit any more has the id alone."""
+    size, whole = 0, True
     for hit in result.hits:
-        message = _hit_message(hit, result.versions.schema, fields)
+        message = response.hits.add()
+        _fill_hit(message, hit, result.versions.schema, fields)
         size += message.ByteSize()
         if size > limits.MAX_HITS_BYTES:
             message.product.Clear()
             message.product.id = hit.product.id
             whole = False
-        listed_hits.append(message)
-    return listed_hits, whole
+    return whole
 
 
 def _cut(summary: FieldSummary, share: int) -> FieldSummary:
@@ -170,14 +169,23 @@ def _cut(summary: FieldSummary, share: int) -> FieldSummary:
     return summary
 
 
-def _hit_message(hit: Hit, schema: Schema, fields: Collection[str]) -> search_pb2.Hit:
-    return search_pb2.Hit(
-        product_id=hit.product.id,
-        score=hit.score,
-        parts=search_pb2.ScoreParts(text=hit.text_score, image=hit.image_score, signals=hit.signals),
-        product=product_message(hit.product.product, schema, fields),
-        image_index=hit.image_index,
-    )
+def _fill_hit(message: search_pb2.Hit, hit: Hit, schema: Schema, fields: Collection[str]) -> None:
+    message.product_id = hit.product.id
+    message.score = hit.score
+    message.parts.text = hit.text_score
+    message.parts.image = hit.image_score
+    message.parts.signals.update(hit.signals)
+    message.image_index = hit.image_index
+    _fill_product(message.product, hit.product.product, schema, fields)
+
+
+def _fill_product(
+    message: query_pb2.Product, product: Product, schema: Schema, fields: Collection[str]
+) -> None:
+    messages.fill_product(message, product, schema)
+    if fields is not PRODUCT_FIELDS:
+        for name in PRODUCT_FIELDS.difference(fields):
+            message.ClearField(name)  # type: ignore[arg-type] # it is one of the message's names
 
 
 def _searched_message(

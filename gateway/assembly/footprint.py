@@ -6,6 +6,7 @@ docs/decisions/0018. What a catalogue itself costs, the values of its fields abo
 
 from pathlib import Path
 
+from gateway.retrieval.results import MAX_KEPT_HITS
 from gateway.settings import MEMORY, PREFIX, Settings
 from vitrine.process.settings import InvalidSettings, variable
 
@@ -33,6 +34,7 @@ def parts(settings: Settings) -> dict[str, int]:
         _variable("max_session_bytes"): settings.max_session_bytes if settings.sessions == MEMORY else 0,
         _variable("embedding_cache_entries"): settings.embedding_cache_entries * EMBEDDING,
         _variable("product_cache_entries"): settings.product_cache_entries * PRODUCT,
+        _variable("result_cache_entries"): settings.result_cache_entries * MAX_KEPT_HITS * PRODUCT,
         _variable("rewrite_cache_entries"): 2 * settings.rewrite_cache_entries * READING,
     }
 

@@ -371,6 +371,7 @@ def _retrieval_settings(settings: Settings) -> RetrievalSettings:
         embedding_cache_entries=settings.embedding_cache_entries,
         product_cache_entries=settings.product_cache_entries,
         product_cache_ttl_s=settings.product_cache_ttl_s,
+        result_cache_entries=settings.result_cache_entries,
     )
 
 

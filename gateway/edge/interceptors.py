@@ -168,6 +168,8 @@ class _Method:
         lost = edge.metrics.slow_readers.labels(descriptor.name)
         self._shed = edge.metrics.shed.labels("door", "saturated")
         self._turned_away = edge.metrics.requests.labels(descriptor.name, Overloaded.code.name)
+        self._in_flight = edge.metrics.in_flight.labels(descriptor.name)
+        self._seconds = edge.metrics.request_seconds.labels(descriptor.name)
         self._patience = Patience(edge.rules.unread_s, on_lost=lost.inc)
 
     async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
@@ -280,17 +282,16 @@ class _Method:
     @contextmanager
     def _measured(self, call: Call, span: Span, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
         started = time.perf_counter()
-        in_flight = self._edge.metrics.in_flight.labels(call.method)
-        in_flight.inc()
+        self._in_flight.inc()
         self._edge.crowding.searches.under_way += 1
         try:
             yield
         finally:
             seconds = time.perf_counter() - started
-            in_flight.dec()
+            self._in_flight.dec()
             self._edge.crowding.searches.under_way -= 1
             self._edge.metrics.requests.labels(call.method, code().name).inc()
-            self._edge.metrics.request_seconds.labels(call.method).observe(seconds)
+            self._seconds.observe(seconds)
             span.end(
                 {
                     "rpc.system": "grpc",

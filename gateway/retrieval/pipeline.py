@@ -22,6 +22,7 @@ from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.embeddings import QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, SearchResult, Versions
+from gateway.retrieval.results import Key, Results, result_key
 from gateway.retrieval.stages import Search, Tools
 from gateway.retrieval.summary import CatalogueSummary
 from vitrine.domain.filters import Filter
@@ -55,6 +56,8 @@ class RetrievalSettings:
     embedding_cache_entries: int
     product_cache_entries: int
     product_cache_ttl_s: float
+    result_cache_entries: int = 0
+    """0: no answer is given twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,9 @@ class Retrieval:
             metrics=metrics,
             asking=self._asking,
         )
+        self._results = Results(
+            entries=settings.result_cache_entries, ttl_s=settings.product_cache_ttl_s, metrics=metrics
+        )
         self._tools = Tools(
             index=index,
             compatibility=compatibility,
@@ -122,11 +128,18 @@ class Retrieval:
             EncodersExchanged, IndexSwapped: encoders or index were exchanged under the search, twice.
             DeadlineExceeded, DependencyError: the encoder or the index did not answer.
         """
+        clock = StageClock()
+        weights = query.weights or self._settings.weights[query.route]
+        key: Key | None = None
+        if self._results.offered and not query.image:
+            key = self._key(query, weights, await self.versions(deadline))
+            if (known := self._results.get(key, clock)) is not None:
+                return known
         search = Search(
             query=query,
             deadline=deadline,
-            clock=StageClock(),
-            weights=query.weights or self._settings.weights[query.route],
+            clock=clock,
+            weights=weights,
         )
         lane = self._lanes.of(picture=bool(query.image))
         async with lane.slot(deadline, share=current_share()):
@@ -134,7 +147,10 @@ class Retrieval:
                 found = await self._run(search)
             except IndexSwapped:  # the pair of encoders and index is another now: begin again with that one
                 found = await self._run(search)
-        return self._result(found)
+        result = self._result(found)
+        if key is not None and key == self._key(query, weights, result.versions):
+            self._results.keep(key, result)
+        return result
 
     async def versions(self, deadline: Deadline) -> Versions:
         """Return which index answers now, by which encoders, and its schema; raises as `search` does."""
@@ -179,6 +195,9 @@ class Retrieval:
         fields = () if summary is None else summary.fields
         self._catalogue = Catalogue(schema=versions.schema, fields=fields)
         return self._catalogue
+
+    def _key(self, query: Query, weights: Weights, versions: Versions) -> Key:
+        return result_key(query, weights, versions, writes=self.products.writes)
 
     async def _run(self, search: Search) -> Search:
         for stage in STAGES:

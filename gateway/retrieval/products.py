@@ -29,7 +29,7 @@ class ProductLookup:
         self._margin_s = margin_s
         self._metrics = metrics
         self._asking = asking
-        self._forgotten = 0
+        self.writes = 0
         """Counts the writes that this process told of."""
         self._cache = LruCache[tuple[str, str], StoredProduct](entries, ttl_s=ttl_s)
 
@@ -45,11 +45,11 @@ class ProductLookup:
         self._metrics.cache("product", hit=cached is not None)
         if cached is not None:
             return cached
-        before = self._forgotten
+        before = self.writes
         found = await self.products([product_id], deadline, manifest=versions.model)
         if not found:
             raise NotFound("product_id", f"product {product_id!r}")
-        if before == self._forgotten:  # else this may be what was just written over
+        if before == self.writes:  # else this may be what was just written over
             self._cache.put((collection, product_id), found[0])
         return found[0]
 
@@ -69,6 +69,6 @@ class ProductLookup:
 
     def forget(self, ids: Iterable[str], collection: str) -> None:
         """Keep products no longer: they were written or deleted."""
-        self._forgotten += 1
+        self.writes += 1
         for product_id in ids:
             self._cache.forget((collection, product_id))

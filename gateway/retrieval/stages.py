@@ -172,9 +172,10 @@ async def _encode_words(
                 alone = Query(image=query.image)
                 reference = (await tools.embeddings.embed(alone, versions.model, search.deadline)).vector
                 category = category_in(reference, reader, search.schema)
-    query = with_category(query, category, known, search.schema) if category else query
-    embedding = await tools.embeddings.embed(query, versions.model, search.deadline, reference)
-    return replace(search, query=query), embedding
+    if category:
+        query = with_category(query, category, known, search.schema)
+        search = replace(search, query=query)
+    return search, await tools.embeddings.embed(query, versions.model, search.deadline, reference)
 
 
 async def _categories(search: Search, tools: Tools) -> tuple[str, ...]:
@@ -244,8 +245,9 @@ async def relax(search: Search, tools: Tools) -> Search:
     for query, left_out in relaxations(search.query, search.schema):
         if _found(search):
             break
-        search = await look_up(replace(search, query=query, degraded=(*search.degraded, left_out)), tools)
-    return replace(search, degraded=tuple(dict.fromkeys(search.degraded)))
+        degraded = tuple(dict.fromkeys((*search.degraded, left_out)))
+        search = await look_up(replace(search, query=query, degraded=degraded), tools)
+    return search
 
 
 async def page(search: Search, tools: Tools) -> Search:  # noqa: ARG001 - every stage takes the tools

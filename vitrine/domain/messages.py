@@ -95,15 +95,22 @@ def read_filter(message: query_pb2.Filter) -> Filter:
 
 def value_message(value: Value) -> query_pb2.FieldValue:
     """Return the message of a value."""
-    match value:
-        case bool():
-            return query_pb2.FieldValue(boolean=value)
-        case str():
-            return query_pb2.FieldValue(text=value)
-        case tuple():
-            return query_pb2.FieldValue(texts=query_pb2.TextList(values=value))
-        case _:
-            return query_pb2.FieldValue(number=value)
+    message = query_pb2.FieldValue()
+    fill_value(message, value)
+    return message
+
+
+def fill_value(message: query_pb2.FieldValue, value: Value) -> None:
+    """Make an empty message that of a value."""
+    if isinstance(value, str):
+        message.text = value
+    elif isinstance(value, bool):
+        message.boolean = value
+    elif isinstance(value, tuple):
+        message.texts.SetInParent()
+        message.texts.values.extend(value)
+    else:
+        message.number = value
 
 
 def read_value(message: query_pb2.FieldValue, path: str) -> Value:
@@ -123,21 +130,29 @@ def read_value(message: query_pb2.FieldValue, path: str) -> Value:
 
 def product_message(product: Product, schema: Schema) -> query_pb2.Product:
     """Return the message of a product, the fields of old clients filled in."""
-    message = query_pb2.Product(
-        id=product.id,
-        image_uri=product.image_uris[0] if product.image_uris else "",
-        image_uris=product.image_uris,
-        attributes=product.attributes,
-        fields={name: value_message(value) for name, value in product.values.items()},
-        inferred=product.inferred,
-        caption=product.caption,
-        caption_by=product.caption_by,
-    )
-    for name, owner in _legacy_fields(schema):
-        value = product.values.get(owner.name)
-        if value is not None:
-            setattr(message, name, value if isinstance(value, float) else shown(value))
+    message = query_pb2.Product()
+    fill_product(message, product, schema)
     return message
+
+
+def fill_product(message: query_pb2.Product, product: Product, schema: Schema) -> None:
+    """Make an empty message that of a product; in its place in an answer, where it is not copied any more."""
+    message.id = product.id
+    if product.image_uris:
+        message.image_uri = product.image_uris[0]
+        message.image_uris.extend(product.image_uris)
+    message.attributes.update(product.attributes)
+    fields = message.fields
+    for name, value in product.values.items():
+        fill_value(fields[name], value)
+    if product.inferred:
+        message.inferred.extend(product.inferred)
+    message.caption = product.caption
+    message.caption_by = product.caption_by
+    for name, owner in _legacy_fields(schema):
+        said = product.values.get(owner.name)
+        if said is not None:
+            setattr(message, name, said if isinstance(said, float) else shown(said))
 
 
 def read_product(message: query_pb2.Product, schema: Schema) -> Product:

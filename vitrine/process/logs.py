@@ -17,6 +17,8 @@ _FIELDS = "fields"
 _ROOMS = ("gateway", "rewriter", "speech", "storefront", "vitrine")
 """Whose records are logged below the level of warnings."""
 
+_encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
+
 
 def configure_logs(level: str, *, context: Callable[[], Mapping[str, Any]] = dict) -> None:
     """Send every logger's records, the libraries' from warnings on, through the JSON formatter."""
@@ -53,7 +55,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        return _encode(entry)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return kinds and places of the exception and of those that led to it, oldest first, without their messages."""

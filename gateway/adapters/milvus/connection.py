@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
 from pymilvus import AsyncMilvusClient, MilvusException
+from pymilvus.grpc_gen import common_pb2, schema_pb2
 
+from gateway.adapters.milvus.searching import SearchChannel, open_searches
 from gateway.context import request_id
 from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.logs import log_event
@@ -52,8 +54,9 @@ class MilvusConnection:
     Milvus queues what it cannot serve yet, where nobody sees it; so the callers wait here instead.
     """
 
-    def __init__(self, client: AsyncMilvusClient, *, max_concurrency: int) -> None:
+    def __init__(self, client: AsyncMilvusClient, searches: SearchChannel, *, max_concurrency: int) -> None:
         self._client = client
+        self._searches = searches
         self._slots = asyncio.Semaphore(max_concurrency)
 
     async def call(self, method: str, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
@@ -63,16 +66,37 @@ class MilvusConnection:
             DeadlineExceeded: it did not answer in time; the call was cancelled, on the server too.
             MilvusError: it refused, or was not reached.
         """
-        try:
-            with span(f"milvus {method}", **{"peer.service": "milvus"}):
-                async with within(timeout_s), self._slots:
-                    return await getattr(self._client, method)(
-                        *args, retry_times=_RETRIES, client_request_id=request_id(), **kwargs
-                    )
-        except MilvusException as error:
-            raise _translated(method, error.code) from error
-        except grpc.RpcError as error:
-            raise _translated(method, error.code()) from error
+        with _told(method):
+            async with within(timeout_s), self._slots:
+                return await getattr(self._client, method)(
+                    *args, retry_times=_RETRIES, client_request_id=request_id(), **kwargs
+                )
+
+    async def search(self, request: bytes, *, timeout_s: float) -> schema_pb2.SearchResultData:
+        """Return what a search finds, whose request is of `searching.search_request`; raises as `call` does."""
+        with _told("search"):
+            async with within(timeout_s), self._slots:
+                answer = await self._searches.search(request, timeout_s=timeout_s)
+            _check(answer.status)
+        return answer.results
+
+
+@contextmanager
+def _told(method: str) -> Iterator[None]:
+    """Trace a call, and translate both families of errors."""
+    try:
+        with span(f"milvus {method}", **{"peer.service": "milvus"}):
+            yield
+    except MilvusException as error:
+        raise _translated(method, error.code) from error
+    except grpc.RpcError as error:
+        raise _translated(method, error.code()) from error
+
+
+def _check(status: common_pb2.Status) -> None:
+    """Raise MilvusException where Milvus refused; servers before 2.3 say so by the older of the two codes alone."""
+    if status.code or status.error_code:
+        raise MilvusException.from_status(status)
 
 
 @asynccontextmanager
@@ -97,7 +121,8 @@ async def connect(
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     client = AsyncMilvusClient(uri, token=token, dedicated=True, grpc_options=_RECONNECTION, **_files(tls))
     try:
-        yield MilvusConnection(client, max_concurrency=max_concurrency)
+        async with open_searches(uri, token=token, tls=tls) as searches:
+            yield MilvusConnection(client, searches, max_concurrency=max_concurrency)
     finally:
         await client.close()
 

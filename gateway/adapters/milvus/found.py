@@ -1,7 +1,7 @@
 """The rows that a search found, decoded no further than they are looked at.
 
-pymilvus would make a list of Python floats of each vector, and a dictionary of each JSON cell, of every row that was asked
-for; most of them are asked for to make the last place certain, and never read.
+Most rows are asked for to make the last place certain, and are never read: making Python objects of their cells would
+cost more than the search itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import orjson
+from pymilvus.grpc_gen import schema_pb2
 
-from gateway.adapters.milvus.layout import ID, VECTOR
+from gateway.adapters.milvus.layout import VECTOR
 from gateway.model import Embedding
 
 
@@ -20,24 +21,25 @@ class Row(Mapping[str, Any]):
 
     __slots__ = ("_cells", "_index", "_known")
 
-    def __init__(self, known: dict[str, Any], cells: Mapping[str, Sequence[bytes]], index: int) -> None:
-        self._known = known
+    def __init__(self, cells: Mapping[str, Sequence[Any]], index: int) -> None:
         self._cells = cells
         self._index = index
+        self._known: dict[str, Any] = {}
 
     def __getitem__(self, column: str) -> Any:
         if column not in self._known:
-            self._known[column] = orjson.loads(self._cells[column][self._index])
+            cell = self._cells[column][self._index]
+            self._known[column] = orjson.loads(cell) if isinstance(cell, bytes) else cell
         return self._known[column]
 
     def __contains__(self, column: object) -> bool:
-        return column in self._known or column in self._cells
+        return column in self._cells
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known.keys() | self._cells.keys())
+        return iter(self._cells)
 
     def __len__(self) -> int:
-        return len(self._known.keys() | self._cells.keys())
+        return len(self._cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +55,27 @@ class Found:
         return len(self.keys)
 
 
-def take_found(hits: Any) -> Found:
-    """Take the rows of a search's hits out of what pymilvus holds undecoded."""
-    columns = {field.field_name: field for field in hits.lazy_field_data}
-    hits.lazy_field_data.clear()  # what is left here is decoded as soon as a hit is looked at
+def take_found(results: schema_pb2.SearchResultData) -> Found:
+    """Return the rows of what Milvus answers to one vector."""
+    keys = list(results.ids.str_id.data)
+    columns = {field.field_name: field for field in results.fields_data}
     vectors = columns.pop(VECTOR, None)
-    cells = {name: field.scalars.json_data.data for name, field in columns.items()}
-    raw = [hits.get_raw_item(i) for i in range(len(hits))]
+    cells = {name: _cells(field) for name, field in columns.items()}
     return Found(
-        keys=[hit[ID] for hit in raw],
-        vectors=np.empty((0, 0), np.float32) if vectors is None or not raw else _unpacked(vectors),
-        rows=[Row(hit["entity"], cells, i) for i, hit in enumerate(raw)],
+        keys=keys,
+        vectors=np.empty((0, 0), np.float32) if vectors is None or not keys else _unpacked(vectors),
+        rows=[Row(cells, i) for i in range(len(keys))],
     )
 
 
-def _unpacked(field: Any) -> Embedding:
+def _cells(field: schema_pb2.FieldData) -> Sequence[Any]:
+    """Return a column's values as they came: JSON as bytes."""
+    values = getattr(field.scalars, field.scalars.WhichOneof("data") or "json_data")
+    cells: Sequence[Any] = values.data
+    return cells
+
+
+def _unpacked(field: schema_pb2.FieldData) -> Embedding:
     """Return a column of vectors, (n, 2 d): packed floats are the tail of their message as they are."""
     packed = field.vectors.float_vector
     rows = np.frombuffer(packed.SerializeToString()[-4 * len(packed.data) :], "<f4")

@@ -141,7 +141,8 @@ async def to_hits(reading: Reading, candidates: Sequence[Candidate]) -> tuple[Hi
 
 
 def _is_whole(row: Mapping[str, Any]) -> bool:
-    return all(column in row for column in DOCUMENT)
+    """Return whether the row makes its product: the columns of a document are asked for together, or the values alone."""
+    return DOCUMENT[-1] in row
 
 
 def _hit(candidate: Candidate, row: Mapping[str, Any]) -> Hit:
@@ -161,8 +162,9 @@ def _hit(candidate: Candidate, row: Mapping[str, Any]) -> Hit:
 def _scored(vectors: Embedding, query: Query) -> _Scores:
     """Return the scores of the rows."""
     half = vectors.shape[1] // 2
-    images = _products(vectors[:, :half], query.image[:half])
-    texts = _products(vectors[:, half:], query.text[:half])
+    # The sum of a row does not depend on its place among others, as BLAS's would.
+    products = vectors.astype(np.float64) * np.concatenate([query.image[:half], query.text[:half]])
+    images, texts = products[:, :half].sum(axis=1), products[:, half:].sum(axis=1)
     return _Scores(image=images, text=texts, total=query.weights.text * texts + query.weights.image * images)
 
 
@@ -191,9 +193,3 @@ def _candidate(
         vector=found.vectors[i],
         row=rows[found.keys[i]],
     )
-
-
-def _products(rows: Embedding, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the inner products; the sum of a row does not depend on its place among others, as BLAS's would."""
-    products: NDArray[np.float64] = (rows.astype(np.float64) * vector).sum(axis=1)
-    return products

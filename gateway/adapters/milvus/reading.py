@@ -11,6 +11,7 @@ from gateway.adapters.milvus.expression import conjunction
 from gateway.adapters.milvus.found import Found, take_found
 from gateway.adapters.milvus.layout import DOCUMENT, ID, PICTURES, PRODUCTS, VECTOR, Layout
 from gateway.adapters.milvus.rows import read_key, row_key, to_product, with_keys
+from gateway.adapters.milvus.searching import search_request
 from gateway.model import Deadline, Embedding, StoredProduct
 
 PAGE_ROWS = 1_000
@@ -40,20 +41,11 @@ class Reading:
         return list(rows)
 
     async def search(self, vector: Embedding, *, expression: str, rows: int, columns: Sequence[str]) -> Found:
-        """Return the rows nearest to the vector, with those columns."""
-        (found,) = await self.connection.call(
-            "search",
-            self.layout.collection,
-            data=[vector],
-            anns_field=VECTOR,
-            filter=expression,
-            limit=rows,
-            output_fields=list(columns),
-            search_params={"metric_type": "IP"},
-            consistency_level=self.consistency,
-            timeout_s=self.deadline.remaining_s(),
+        """Return the rows nearest to the vector, with those columns, as a bounded read."""
+        request = search_request(
+            self.layout.collection, vector, expression=expression, rows=rows, columns=tuple(columns)
         )
-        return take_found(found)
+        return take_found(await self.connection.search(request, timeout_s=self.deadline.remaining_s()))
 
     async def count(self, expression: str = "") -> int:
         """Count the products that fulfil the expression."""

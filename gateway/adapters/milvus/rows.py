@@ -83,19 +83,20 @@ def to_product(
 ) -> StoredProduct:
     """Return the product of a row with the vectors of its pictures and its words."""
     values = {name: _value(value) for name, value in (row["texts"] | row[VALUES]).items()}
+    pictures = row[PICTURES]
     return StoredProduct(
         product=Product(
             id=product_id,
             values=values,
             attributes=row["attributes"],
-            image_uris=tuple(row[PICTURES]["uris"]),
-            inferred=tuple(row[PICTURES].get("inferred", ())),
-            caption=row[PICTURES].get("caption", ""),
-            caption_by=row[PICTURES].get("caption_by", ""),
+            image_uris=tuple(pictures["uris"]),
+            inferred=tuple(pictures.get("inferred", ())),
+            caption=pictures.get("caption", ""),
+            caption_by=pictures.get("caption_by", ""),
         ),
         digest=row["digest"],
         vectors_digest=row["vectors_digest"],
-        image_embeddings=images if row[PICTURES]["count"] else images[:0],
+        image_embeddings=images if pictures["count"] else images[:0],
         text_embedding=text,
     )
 

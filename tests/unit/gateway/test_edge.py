@@ -190,7 +190,7 @@ async def test_more_than_it_can_carry_is_refused_with_advice() -> None:
         encoder.delay_s = 60.0
         running = asyncio.create_task(search(gateway, "something new"))
         await until(lambda: ["something new"] in [each.texts for each in encoder.embed_calls])
-        error = await refusal(gateway)
+        error = await refusal(gateway, "something else")
         running.cancel()
         shed = gateway.metrics.registry.get_sample_value(
             "vitrine_gateway_shed_total", {"lane": "words", "reason": "queue_full"}
@@ -296,7 +296,8 @@ async def test_a_turn_is_logged_as_data_without_the_words(caplog: pytest.LogCapt
 
 async def test_one_search_is_measured_once() -> None:
     """Requests, stages, dependencies and caches are counted; nothing stays in flight."""
-    async with serving(products=PRODUCTS, settings=Settings(lexical_share=0.0)) as gateway:
+    settings = Settings(lexical_share=0.0, result_cache_entries=0)
+    async with serving(products=PRODUCTS, settings=settings) as gateway:
         await search(gateway)
         await search(gateway)
         value = gateway.metrics.registry.get_sample_value

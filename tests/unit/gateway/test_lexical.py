@@ -106,7 +106,7 @@ async def test_common_words_cost_no_second_look_up() -> None:
         before = index.search_calls
         answers = [await search(gateway, words) for words in ("red dress", "summer gown")]
         assert index.search_calls - before == 2
-        await search(gateway, "headphones")
+        await search(gateway, "the headphones")
         assert index.search_calls - before == 4
     assert all("lexical" not in hit.parts.signals for answer in answers for hit in answer.hits)
 

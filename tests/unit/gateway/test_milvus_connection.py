@@ -8,8 +8,10 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 from pymilvus import MilvusException
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 from gateway.adapters.milvus.connection import MilvusConnection, MilvusError
+from gateway.adapters.milvus.searching import SearchChannel
 from gateway.errors import DeadlineExceeded, VectorIndexError
 
 
@@ -21,7 +23,7 @@ class Client:
         self.under_way = 0
         self.most_under_way = 0
 
-    async def search(self, **_: object) -> Any:
+    async def search(self, *_: object, **__: object) -> Any:
         """Count, and do it."""
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -32,7 +34,8 @@ class Client:
 
 
 def connection(client: Client, *, max_concurrency: int = 4) -> MilvusConnection:
-    return MilvusConnection(client, max_concurrency=max_concurrency)  # type: ignore[arg-type,unused-ignore]
+    searches = SearchChannel(client.search, metadata=())
+    return MilvusConnection(client, searches, max_concurrency=max_concurrency)  # type: ignore[arg-type,unused-ignore]
 
 
 def failing(error: BaseException) -> Client:
@@ -83,11 +86,15 @@ async def test_a_call_that_is_late_is_cancelled() -> None:
 )
 async def test_both_families_of_errors_become_one(error: Exception, code: object) -> None:
     """Errors of pymilvus and of gRPC are the index's failure, with the code kept and the message left behind."""
-    with pytest.raises(MilvusError) as caught:
-        await connection(failing(error)).call("search", timeout_s=5)
-    assert caught.value.milvus_code == code
-    assert isinstance(caught.value, VectorIndexError)
-    assert str(caught.value) == "index is unavailable"
+    for calling in (
+        connection(failing(error)).call("search", timeout_s=5),
+        connection(failing(error)).search(b"", timeout_s=5),
+    ):
+        with pytest.raises(MilvusError) as caught:
+            await calling
+        assert caught.value.milvus_code == code
+        assert isinstance(caught.value, VectorIndexError)
+        assert str(caught.value) == "index is unavailable"
 
 
 async def test_a_deadline_that_the_server_noticed_is_one() -> None:
@@ -95,3 +102,40 @@ async def test_a_deadline_that_the_server_noticed_is_one() -> None:
     error = AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, Metadata(), Metadata())
     with pytest.raises(DeadlineExceeded):
         await connection(failing(error)).call("search", timeout_s=5)
+    with pytest.raises(DeadlineExceeded):
+        await connection(failing(error)).search(b"", timeout_s=5)
+
+
+async def test_a_search_waits_no_longer_than_it_may() -> None:
+    """A search shares the places of all other calls, and the time in the queue counts."""
+    freed = asyncio.Event()
+    client = Client(freed.wait)
+    bounded = connection(client, max_concurrency=1)
+    first = asyncio.create_task(bounded.call("search", timeout_s=60))
+    await asyncio.sleep(0)
+    with pytest.raises(DeadlineExceeded):
+        await bounded.search(b"", timeout_s=0.02)
+    assert client.most_under_way == 1
+    freed.set()
+    assert await first is True
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (common_pb2.Status(code=100, reason="collection not found"), 100),
+        (common_pb2.Status(error_code=common_pb2.ErrorCode.CollectionNotExists), 4),
+        (common_pb2.Status(), None),
+    ],
+)
+async def test_a_refusal_in_the_answer_of_a_search_is_an_error(status: Any, code: int | None) -> None:
+    """Milvus refuses by a status in its answer, servers before 2.3 by another field of it."""
+    results = schema_pb2.SearchResultData(num_queries=1)
+    answer = milvus_pb2.SearchResults(status=status, results=results)
+    searching = connection(Client(lambda: asyncio.sleep(0, result=answer))).search(b"", timeout_s=5)
+    if code is None:
+        assert await searching == results
+        return
+    with pytest.raises(MilvusError) as caught:
+        await searching
+    assert code in (caught.value.milvus_code, status.error_code)

@@ -1,0 +1,131 @@
+"""The call of the serving path, by Milvus's own protocol: pymilvus's messages over a plain channel of grpc.aio.
+
+pymilvus's client object spends more on a search than the channel does: its interceptors start a task each, and it builds
+ten messages for the parameters that are the same in every search. Here these are written once, as bytes, and what
+differs is appended: Protocol Buffers read the fields of two messages in a row as those of one.
+"""
+
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from pymilvus.grpc_gen import common_pb2, milvus_pb2
+
+from gateway.adapters.channels import CHANNEL_OPTIONS
+from gateway.adapters.milvus.layout import VECTOR
+from gateway.context import request_id
+from gateway.model import Embedding
+from vitrine.channels import Tls, open_channel
+
+_METHOD = "/milvus.proto.milvus.MilvusService/Search"
+_UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_DEFAULT_PORT = 19_530
+_DEFAULT_TLS_PORT = 443
+
+_BOUNDED_TS = 2
+"""The guarantee timestamp by which a client asks for the level Bounded: the server puts a moment of its own there."""
+
+_PREPARED = 64
+"""Shapes of searches that are kept, a shape for each number of rows and each set of columns."""
+
+_PLACEHOLDER = "$0"
+
+_PARAMETERS = {"round_decimal": "-1", "ignore_growing": "False", "params": '{"metric_type":"IP"}'}
+"""What Milvus is told besides, as pymilvus writes it."""
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a Milvus is."""
+
+    address: str
+    """As gRPC takes it."""
+    database: str = ""
+    token: str = field(default="", repr=False)
+    """A token, or user:password."""
+    encrypted: bool = False
+
+
+class SearchChannel:
+    """Sends searches to one Milvus."""
+
+    def __init__(self, search: Callable[..., Any], *, metadata: Metadata) -> None:
+        self._search = search
+        self._metadata = metadata
+
+    async def search(self, request: bytes, *, timeout_s: float) -> milvus_pb2.SearchResults:
+        """Return what Milvus answers, its own refusals among them; the request's id goes along."""
+        answer: milvus_pb2.SearchResults = await self._search(
+            request, timeout=timeout_s, metadata=(*self._metadata, ("client-request-id", request_id()))
+        )
+        return answer
+
+
+@asynccontextmanager
+async def open_searches(uri: str, *, token: str, tls: Tls | None) -> AsyncIterator[SearchChannel]:
+    """Open a channel to the URI, which is one of `http`, `https` or `unix`; it connects with the first search."""
+    place = place_of(uri)
+    # A certificate of its own is shown only beside an authority of its own, as with pymilvus.
+    trust = (tls if tls is not None and tls.ca is not None else Tls()) if place.encrypted else None
+    token = token or place.token
+    shown = (("authorization", base64.b64encode(token.encode()).decode()),) if token else ()
+    async with open_channel(place.address, trust, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
+        yield SearchChannel(
+            channel.unary_unary(
+                _METHOD, request_serializer=None, response_deserializer=milvus_pb2.SearchResults.FromString
+            ),
+            metadata=(*shown, ("dbname", place.database)),
+        )
+
+
+def search_request(
+    collection: str, vector: Embedding, *, expression: str, rows: int, columns: tuple[str, ...]
+) -> bytes:
+    """Return the request, serialised, for the rows nearest to the vector, (2 d,), as a bounded read."""
+    value = common_pb2.PlaceholderValue(
+        tag=_PLACEHOLDER,
+        type=common_pb2.PlaceholderType.FloatVector,
+        values=[vector.astype("<f4", copy=False).tobytes()],
+    )
+    group = common_pb2.PlaceholderGroup(placeholders=[value]).SerializeToString()
+    asked = milvus_pb2.SearchRequest(dsl=expression, placeholder_group=group)
+    request: bytes = _prepared(collection, rows, columns) + asked.SerializeToString()
+    return request
+
+
+def place_of(uri: str) -> Place:
+    """Return what a URI says."""
+    if uri.startswith("unix:"):
+        return Place(address=uri)
+    parts = urlsplit(uri)
+    encrypted = parts.scheme == "https"
+    port = parts.port or (_DEFAULT_TLS_PORT if encrypted else _DEFAULT_PORT)
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
+    return Place(
+        address=f"{host}:{port}",
+        database=parts.path.strip("/"),
+        token=":".join(filter(None, (parts.username, parts.password))),
+        encrypted=encrypted,
+    )
+
+
+@lru_cache(_PREPARED)
+def _prepared(collection: str, rows: int, columns: tuple[str, ...]) -> bytes:
+    """Return what searches of one shape have in common, as the bytes with which each begins."""
+    parameters = {"topk": str(rows), "metric_type": "IP", "anns_field": VECTOR, **_PARAMETERS}
+    prepared: bytes = milvus_pb2.SearchRequest(
+        collection_name=collection,
+        output_fields=columns,
+        search_params=[common_pb2.KeyValuePair(key=key, value=value) for key, value in parameters.items()],
+        dsl_type=common_pb2.DslType.BoolExprV1,
+        guarantee_timestamp=_BOUNDED_TS,
+        consistency_level=common_pb2.ConsistencyLevel.Bounded,
+        nq=1,
+    ).SerializeToString()
+    return prepared

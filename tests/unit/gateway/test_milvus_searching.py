@@ -1,0 +1,90 @@
+"""Searches by Milvus's own protocol: what is asked, where, and what is made of the answer."""
+
+import numpy as np
+import pytest
+from pymilvus.client import ts_utils
+from pymilvus.client.prepare import Prepare
+from pymilvus.grpc_gen import milvus_pb2, schema_pb2
+
+from gateway.adapters.milvus.found import take_found
+from gateway.adapters.milvus.searching import Place, place_of, search_request
+
+VECTOR = np.linspace(-1, 1, 8, dtype=np.float32)
+
+
+def test_a_search_asks_what_pymilvus_would_ask() -> None:
+    """Milvus cannot tell the prepared request from the one that the client library of this version builds."""
+    options = {"consistency_level": "Bounded"}
+    by_default = ts_utils.construct_guarantee_ts("shop", options)
+    theirs = Prepare.search_requests_with_expr(
+        collection_name="shop",
+        anns_field="embedding",
+        param={"metric_type": "IP"},
+        limit=28,
+        data=[VECTOR],
+        expr='f_colour == "red"',
+        output_fields=["embedding", "values"],
+        use_default_consistency=by_default,
+        **options,
+    )
+    ours = milvus_pb2.SearchRequest.FromString(
+        search_request(
+            "shop", VECTOR, expression='f_colour == "red"', rows=28, columns=("embedding", "values")
+        )
+    )
+    for request in (ours, theirs):
+        request.search_params.sort(key=lambda pair: pair.key)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("unix:/run/milvus.sock", Place(address="unix:/run/milvus.sock")),
+        ("http://milvus:19530", Place(address="milvus:19530")),
+        ("http://root:secret@milvus", Place(address="milvus:19530", token="root:secret")),
+        ("https://cloud.example", Place(address="cloud.example:443", encrypted=True)),
+        (
+            "https://[2001:db8::1]:19530/shop",
+            Place(address="[2001:db8::1]:19530", database="shop", encrypted=True),
+        ),
+    ],
+)
+def test_a_uri_names_address_database_and_tls(uri: str, place: Place) -> None:
+    """A URI means to searches what it means to every other call."""
+    assert place_of(uri) == place
+
+
+def test_cells_are_taken_as_they_came() -> None:
+    """Vectors come as an array of both halves, JSON and words as values of their rows."""
+    vectors = schema_pb2.VectorField(dim=2, float_vector=schema_pb2.FloatArray(data=[0.5, 1, 2, 3]))
+    texts = schema_pb2.JSONArray(data=[b'{"price": 3}', b"{}"])
+    found = take_found(
+        schema_pb2.SearchResultData(
+            ids=schema_pb2.IDs(str_id=schema_pb2.StringArray(data=["a", "b"])),
+            fields_data=[
+                schema_pb2.FieldData(field_name="embedding", vectors=vectors),
+                schema_pb2.FieldData(field_name="values", scalars=schema_pb2.ScalarField(json_data=texts)),
+                schema_pb2.FieldData(
+                    field_name="digest",
+                    scalars=schema_pb2.ScalarField(string_data=schema_pb2.StringArray(data=["x", "y"])),
+                ),
+            ],
+        )
+    )
+    assert found.keys == ["a", "b"]
+    np.testing.assert_array_equal(found.vectors, [[0.5, 1], [2, 3]])
+    assert [dict(row) for row in found.rows] == [
+        {"values": {"price": 3}, "digest": "x"},
+        {"values": {}, "digest": "y"},
+    ]
+
+
+def test_nothing_found_is_no_row() -> None:
+    """An answer without rows names its columns, or does not; either way there is nothing in it."""
+    columns = [schema_pb2.FieldData(field_name="embedding"), schema_pb2.FieldData(field_name="values")]
+    for answer in (schema_pb2.SearchResultData(), schema_pb2.SearchResultData(fields_data=columns)):
+        found = take_found(answer)
+        assert len(found) == 0
+        assert not found.rows
+        assert found.vectors.shape == (0, 0)
