@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from benchmarks.bulk import BulkBenchError, measure_bulk
 from benchmarks.load import QUICK, Plan, measure
 from benchmarks.processes import service_pids
 from benchmarks.report import DOCUMENT, RESULTS, ReportError, stale_files, write_report
@@ -90,6 +91,35 @@ def speech(*, out: Path) -> None:
     try:
         result = measure_speech(say=click.echo)
     except SpeechBenchError as error:
+        raise click.ClickException(str(error)) from error
+    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
+    out.write_text(json.dumps(result, indent=1) + "\n")
+    click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")
+
+
+@main.command()
+@click.option("--rows", type=click.IntRange(min=10_000), default=200_000, show_default=True)
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path),
+    default=Path("build/model_repository"),
+    show_default=True,
+    help="The encoders, run in the workers.",
+)
+@click.option(
+    "--milvus", envvar="VITRINE_TEST_MILVUS", required=True, metavar="URI", help="An index of nobody's."
+)
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("build/bench-bulk"), show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "bulk.json", show_default=True)
+def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path) -> None:
+    """Measure bulk indexing while a worker, and then the whole run, is killed."""
+    begun = datetime.now(UTC)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        result = measure_bulk(folder, rows=rows, repository=repository, milvus=milvus, say=click.echo)
+    except BulkBenchError as error:
         raise click.ClickException(str(error)) from error
     result["environment"]["begun"] = begun.isoformat(timespec="seconds")
     out.write_text(json.dumps(result, indent=1) + "\n")
