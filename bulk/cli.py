@@ -106,7 +106,7 @@ def index(
     except OSError as error:
         raise Failure(f"{error.filename or path}: {error.strerror or error}") from error
     tally = ended.tally
-    progress.line(tally)
+    progress.end(tally)
     click.echo(f"index {ended.index}: {tally.products:,} products of {tally.rows:,} rows, in use now")
     if ended.replaced is not None:
         click.echo(f"in the place of {ended.replaced.collection}, which `vitrine restore` puts back")
@@ -117,31 +117,33 @@ def index(
 
 
 class _Progress:
-    """Prints a line every few seconds."""
+    """Prints a line every few seconds: what is done, how fast it goes now, and how long the rest takes at that."""
 
     def __init__(self) -> None:
         self._estimate = 0
         self._began_at = self._said_at = time.monotonic()
+        self._said_rows = 0
 
     def begin(self, estimate: int) -> None:
         """Take about how many rows there are."""
         self._estimate = estimate
-        self._began_at = time.monotonic()
+        self._began_at = self._said_at = time.monotonic()
 
     def show(self, tally: Tally) -> None:
         """Print a line, unless one was printed a moment ago."""
-        if time.monotonic() - self._said_at >= _LINE_S:
-            self._said_at = time.monotonic()
-            self.line(tally)
-
-    def line(self, tally: Tally) -> None:
-        """Print what is done, how fast, and how long the rest takes."""
-        seconds = max(time.monotonic() - self._began_at, 1e-3)
-        rate = (tally.rows - tally.resumed) / seconds
-        left = max(self._estimate - tally.rows, 0) / rate if rate else 0.0
+        now = time.monotonic()
+        if now - self._said_at < _LINE_S:
+            return
+        rate = (tally.rows - self._said_rows) / (now - self._said_at)
+        self._said_at, self._said_rows = now, tally.rows
         of = f" of about {self._estimate:,}" if self._estimate > tally.rows else ""
+        left = f"; about {(self._estimate - tally.rows) / rate / 60:,.0f} min left" if of and rate else ""
+        click.echo(f"{tally.rows:,}{of} rows, {rate:,.0f} a second, {tally.bad:,} bad{left}", err=True)
+
+    def end(self, tally: Tally) -> None:
+        """Print what the whole run took."""
+        seconds = time.monotonic() - self._began_at
         click.echo(
-            f"{tally.rows:,}{of} rows, {rate:,.0f} a second, {tally.resumed:,} embedded before, {tally.bad:,} bad"
-            + (f"; about {left / 60:,.0f} min left" if of else ""),
+            f"{tally.rows:,} rows in {seconds:,.0f} s, {tally.resumed:,} of them embedded by a run before",
             err=True,
         )
