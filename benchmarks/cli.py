@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import uvloop
 
+from benchmarks.bulk import BulkBenchError, measure_bulk
+from benchmarks.index import measure_indexes
 from benchmarks.load import QUICK, Plan, measure
 from benchmarks.processes import service_pids
 from benchmarks.report import DOCUMENT, RESULTS, ReportError, stale_files, write_report
@@ -91,6 +93,67 @@ def speech(*, out: Path) -> None:
         result = measure_speech(say=click.echo)
     except SpeechBenchError as error:
         raise click.ClickException(str(error)) from error
+    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
+    out.write_text(json.dumps(result, indent=1) + "\n")
+    click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")
+
+
+@main.command()
+@click.option("--rows", type=click.IntRange(min=10_000), default=200_000, show_default=True)
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path),
+    default=Path("build/model_repository"),
+    show_default=True,
+    help="The encoders, run in the workers.",
+)
+@click.option(
+    "--milvus", envvar="VITRINE_TEST_MILVUS", required=True, metavar="URI", help="An index of nobody's."
+)
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("build/bench-bulk"), show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "bulk.json", show_default=True)
+def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path) -> None:
+    """Measure bulk indexing while a worker, and then the whole run, is killed."""
+    begun = datetime.now(UTC)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        result = measure_bulk(folder, rows=rows, repository=repository, milvus=milvus, say=click.echo)
+    except BulkBenchError as error:
+        raise click.ClickException(str(error)) from error
+    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
+    out.write_text(json.dumps(result, indent=1) + "\n")
+    click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")
+
+
+@main.command()
+@click.option(
+    "--rows",
+    "sizes",
+    type=click.IntRange(min=1_000),
+    multiple=True,
+    default=(3_000, 50_000, 200_000),
+    show_default=True,
+)
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path),
+    default=Path("build/model_repository"),
+    show_default=True,
+    help="Encoders for the drawn captions.",
+)
+@click.option(
+    "--milvus", envvar="VITRINE_TEST_MILVUS", required=True, metavar="URI", help="An index of nobody's."
+)
+@click.option("--lite", is_flag=True, help="It is a Milvus Lite, which has fewer kinds.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=RESULTS / "index-server.json", show_default=True
+)
+def index(*, sizes: tuple[int, ...], repository: Path, milvus: str, lite: bool, out: Path) -> None:
+    """Measure kinds of vector index: recall, latency, CPU and memory, with and without filters."""
+    begun = datetime.now(UTC)
+    result = measure_indexes(milvus, sizes=sizes, repository=repository, lite=lite, say=click.echo)
     result["environment"]["begun"] = begun.isoformat(timespec="seconds")
     out.write_text(json.dumps(result, indent=1) + "\n")
     click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from catalogue.captioning import CaptionWriter, captioned
 from catalogue.fetching.addresses import FetchError
@@ -128,19 +129,36 @@ async def _products(
 ) -> AsyncGenerator[catalogue_pb2.ProductInput, None]:
     facets = FacetValues(catalogue.schema)
     async for row, fetched in _fetched(catalogue.rows, fetcher):
-        if isinstance(row, RowError):
-            report.refuse(Refusal(f"{row.file}:{row.line}", row.field, row.reason), row.rows)
-            continue
-        loaded = _load(row, fetched)
-        where = f"product {row.product.id}"
-        if not loaded.sent and not encoded_text(row.product, catalogue.schema):
-            report.refuse(Refusal(where, *_why_nothing(loaded)))
-            continue
-        facets.see(row.product, report.notes)
-        report.urls += len(loaded.urls)
-        for name, reason in loaded.losses:
-            report.lose(Refusal(where, name, reason))
-        yield _input(row, loaded, catalogue.schema, report)
+        message = product_input(row, catalogue.schema, report, fetched=fetched)
+        if message is not None:
+            assert isinstance(row, CatalogueProduct)
+            facets.see(row.product, report.notes)
+            yield message
+
+
+def product_input(
+    row: CatalogueProduct | RowError,
+    schema: Schema,
+    report: Report,
+    *,
+    fetched: Mapping[str, Path | str] = MappingProxyType({}),
+) -> catalogue_pb2.ProductInput | None:
+    """Return what is sent of a row, its pictures read; None for a row that is refused, which the report then holds.
+
+    `fetched` has the files of pictures that are URLs, or why they were not fetched.
+    """
+    if isinstance(row, RowError):
+        report.refuse(Refusal(f"{row.file}:{row.line}", row.field, row.reason), row.rows)
+        return None
+    loaded = _load(row, fetched)
+    where = f"product {row.product.id}"
+    if not loaded.sent and not encoded_text(row.product, schema):
+        report.refuse(Refusal(where, *_why_nothing(loaded)))
+        return None
+    report.urls += len(loaded.urls)
+    for name, reason in loaded.losses:
+        report.lose(Refusal(where, name, reason))
+    return _input(row, loaded, schema, report)
 
 
 async def _fetched(

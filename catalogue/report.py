@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from vitrine.v1 import catalogue_pb2
 
 MAX_REFUSALS = 20
-"""How many refusals a report quotes; all of them are counted."""
+"""How many refusals a report quotes unless it is told; all of them are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Report:
     """Pictures that could not be read, the first ones."""
     notes: Counter[str] = field(default_factory=Counter)
     """What was cut, left out or taken for granted, and how often."""
+    most_quoted: int = MAX_REFUSALS
+    """How many refusals, and how many losses, are kept."""
 
     @property
     def indexed(self) -> int:
@@ -72,7 +74,7 @@ class Report:
     def lose(self, loss: Refusal) -> None:
         """Count a picture that its product is without."""
         self.lost_pictures += 1
-        if len(self.losses) < MAX_REFUSALS:
+        if len(self.losses) < self.most_quoted:
             self.losses.append(loss)
 
     def note(self, text: str) -> None:
@@ -91,5 +93,5 @@ class Report:
             self._quote(Refusal(f"product {error.product_id}", error.field, error.reason))
 
     def _quote(self, refusal: Refusal) -> None:
-        if len(self.refusals) < MAX_REFUSALS:
+        if len(self.refusals) < self.most_quoted:
             self.refusals.append(refusal)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import click
 
+import bulk.cli
 import stack.cli
 import vitrine.cli
 from reference.markdown import MADE_BY
@@ -14,7 +15,12 @@ _WIDTH = 100
 def page() -> list[str]:
     """Return the page's lines."""
     lines = ["# Commands", "", MADE_BY, "", "`-h` after any of them shows the same."]
-    for name, command in (("vitrine", vitrine.cli.main), ("python -m stack", stack.cli.main)):
+    programs = {
+        "vitrine": vitrine.cli.main,
+        "python -m stack": stack.cli.main,
+        "python -m bulk": bulk.cli.main,
+    }
+    for name, command in programs.items():
         settings = {**command.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH}
         lines += _described(click.Context(command, info_name=name, **settings))
     return lines

@@ -51,6 +51,12 @@ def verified_digest(model: Path, expected: str) -> str:
     return digest
 
 
+def read_digest(repository: Path) -> str:
+    """Return the digest that the repository's manifest tells of; raises AlteredRepository where none can be read."""
+    digest: str = _read(repository / MANIFEST_FILE)["digest"]
+    return digest
+
+
 def identity_digest(identity: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the canonical JSON of what moves an embedding, in hexadecimal."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

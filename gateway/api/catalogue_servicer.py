@@ -230,14 +230,19 @@ async def _read_item(request: catalogue_pb2.UpsertProductsRequest, schema: Schem
         raise InvalidQuery("options", "must be in the first message")
     if not request.HasField("product"):
         raise InvalidQuery("part", "must hold options or a product")
-    message = request.product.product
+    return await read_input(request.product, schema)
+
+
+async def read_input(message: catalogue_pb2.ProductInput, schema: Schema) -> Submission | Refusal:
+    """Return the product that is to be written, checked with its pictures, or the field that breaks a rule."""
     try:
-        check_counts(message)
-        product = read_product(message, schema)
+        check_counts(message.product)
+        product = read_product(message.product, schema)
         check_product(product, schema)
-        images = await _images(request.product)
+        images = await _images(message)
     except InvalidValue as error:
-        return Refusal(product_id=message.id[: limits.MAX_ID_LENGTH], field=error.field, reason=error.reason)
+        product_id = message.product.id[: limits.MAX_ID_LENGTH]
+        return Refusal(product_id=product_id, field=error.field, reason=error.reason)
     return Submission(product=product, images=images)
 
 

@@ -268,7 +268,7 @@ async def write_products(
 
     With `keep_told`, what was read in a product's pictures is no difference. A product whose encoded parts the collection knows keeps its vectors; so does one that the donor knows by them.
     """
-    digests = await asyncio.to_thread(_digests, submissions, writer.version)
+    digests = await asyncio.to_thread(digests_of, submissions, writer.version)
     known = await writer.digests(list(digests))
     held = {i for i in digests if i in known and _is_held(known[i], digests[i], keep_told=keep_told)}
     changed = [item for item in submissions if item.product.id not in held]
@@ -280,7 +280,7 @@ async def write_products(
     encoded = await encode([item for item in changed if item.product.id not in kept], encoder, writer.version)
     products = [*kept.values(), *encoded.products]
     if products:
-        await writer.upsert([_signed(product, digests[product.id]) for product in products])
+        await writer.upsert([signed(product, digests[product.id]) for product in products])
     return Put(
         written=tuple(product.id for product in products),
         unchanged=tuple(i for i in digests if i in held),
@@ -301,7 +301,8 @@ def _repriced(
     ]
 
 
-def _digests(submissions: Sequence[Submission], version: IndexVersion) -> dict[str, StoredDigests]:
+def digests_of(submissions: Sequence[Submission], version: IndexVersion) -> dict[str, StoredDigests]:
+    """Return the digests of the products by id, as the index of that version keeps them."""
     return {
         item.product.id: StoredDigests(
             digest=digest(item, version.manifest),
@@ -324,7 +325,8 @@ def _vectors(digests: StoredDigests | None) -> str | None:
     return None if digests is None else plain(digests.vectors_digest)
 
 
-def _signed(product: StoredProduct, digests: StoredDigests) -> StoredProduct:
+def signed(product: StoredProduct, digests: StoredDigests) -> StoredProduct:
+    """Return the product with its digests, by which whoever sends it again is spared the embedding."""
     return replace(product, digest=digests.digest, vectors_digest=digests.vectors_digest)
 
 

@@ -1,5 +1,7 @@
 """Runs the index's contract tests against the real Milvus 2.3.5: `python tests/contract/milvus_server.py [PYTEST ARGS]`.
 
+With `--run COMMAND ...` it runs that beside the server instead, and COMMAND finds its URI in VITRINE_TEST_MILVUS.
+
 The server listens on nine ports of every interface, whatever its settings say. So it runs in a network namespace of
 its own, and the tests with it; where none can be made, the tests are run all the same and say that they were skipped,
 and where CI is set that is an error.
@@ -43,6 +45,7 @@ URI_VARIABLE = "VITRINE_TEST_MILVUS"
 """Tells the tests where the server is, or with `skip: ` before it, why there is none."""
 
 _INSIDE = "--inside-namespace"
+_RUN = "--run"
 
 
 def main() -> int:
@@ -111,12 +114,15 @@ def _listens(server: "subprocess.Popen[bytes]") -> bool:
 
 
 def _run_tests(uri: str, arguments: list[str]) -> int:
+    environment = {**os.environ, URI_VARIABLE: uri}
+    if arguments[:1] == [_RUN]:
+        return subprocess.run(arguments[1:], cwd=ROOT, env=environment, check=False).returncode
     files = sorted(map(str, Path(__file__).parent.glob("test_index_*.py")))
     selection = [*files, "-m", "milvus_server", "-n", str(WORKERS), "--dist", "worksteal", *arguments]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *selection],
         cwd=ROOT,
-        env={**os.environ, URI_VARIABLE: uri},
+        env=environment,
         check=False,
     ).returncode
 

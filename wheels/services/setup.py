@@ -25,6 +25,7 @@ setup(
         "serve": wanted("serve.in"),
         "train": [*wanted("build.in", "towers.txt", "train.in"), *TORCH],
         "speech": wanted("speech.in"),
+        "bulk": wanted("bulk.in"),
         "gpu": ["onnxruntime-gpu==1.31.1", "tensorrt>=10.13"],
     },
 )

@@ -19,6 +19,8 @@ MARKERS = "# Title\n\nprose\n" + "".join(
         "encoders",
         "photographs",
         "fields",
+        "bulk",
+        "index-scale",
         "speech",
         "designs",
         "css",

@@ -1,0 +1,1 @@
+"""Embeds and indexes catalogues too large for one machine, with Ray Data."""

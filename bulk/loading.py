@@ -1,0 +1,153 @@
+"""Parts into the index that is built: in order, each product once, by the one who holds the lease."""
+
+import asyncio
+import json
+import tempfile
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bulk.errors import BulkError
+from bulk.parts import BadRow, Part, decode_part
+from bulk.work import Work, part_name
+from gateway.indexing.idset import IdSet
+from gateway.model import StoredProduct
+from gateway.ports import Build
+
+BAD_ROWS = "bad-rows.jsonl"
+
+_LEAST_ROWS = 1_000
+"""Rows before which a share means little; the whole is held against it at the end."""
+_PARTS_AT_ONCE = 4
+"""Parts that are being written, so that the index has something to do while this process encodes the next ones."""
+_WRITTEN_AT_ONCE = 128
+"""Products of a call, with all their vectors: below a megabyte or two."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the rows so far."""
+
+    products: int = 0
+    """In the index, or in the one that is built."""
+    resumed: int = 0
+    """Of them: embedded by a run before this one."""
+    bad: int = 0
+    cut: int = 0
+    lost_pictures: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows there were."""
+        return self.products + self.bad
+
+    def add(self, part: Part, products: int, bad: Sequence[BadRow]) -> None:
+        """Count a part of which that many products are in the index."""
+        self.products += products
+        self.bad += sum(each.rows for each in bad)
+        self.cut += part.cut
+        self.lost_pictures += part.lost_pictures
+
+
+class Loader:
+    """Writes parts, and keeps the ids of what was written."""
+
+    def __init__(
+        self,
+        build: Build,
+        work: Work,
+        *,
+        most_bad: float,
+        done: frozenset[int] = frozenset(),
+        progress: Callable[[Tally], None] = lambda _: None,
+    ) -> None:
+        """Write into the build; `most_bad` is the share of rows that may be bad, `done` the parts of earlier runs."""
+        self.kept = IdSet()
+        self.tally = Tally()
+        self._build = build
+        self._work = work
+        self._most_bad = most_bad
+        self._done = done
+        self._progress = progress
+        self._listed = tempfile.TemporaryFile()  # noqa: SIM115 - closed when all is listed
+
+    async def load(self, numbers: AsyncIterator[int]) -> None:
+        """Write the parts in the order of their numbers, and list the bad rows of all of them.
+
+        Raises:
+            BulkError: more rows than the share are bad.
+            Aborted: the lease was lost.
+            DependencyError: the index failed.
+        """
+        writing: deque[asyncio.Task[None]] = deque()
+        try:
+            async for number in numbers:
+                part = await asyncio.to_thread(self._read, number)
+                writing.append(asyncio.create_task(self._take(part, resumed=number in self._done)))
+                if len(writing) >= _PARTS_AT_ONCE:
+                    await writing.popleft()
+                self._check(at_least=_LEAST_ROWS)
+                self._progress(self.tally)
+            await asyncio.gather(*writing)
+        finally:
+            for task in writing:
+                task.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
+            await asyncio.to_thread(self._list_bad_rows)
+        self._check(at_least=1)
+
+    def _take(self, part: Part, *, resumed: bool) -> Coroutine[Any, Any, None]:
+        """Count a part, and return what writes it."""
+        products, repeated = self._new(part.products)
+        bad = (*part.bad, *repeated)
+        self._listed.writelines(map(_line, bad))
+        self.tally.add(part, len(products), bad)
+        self.tally.resumed += len(products) if resumed else 0
+        return self._write(products, resumed=resumed)
+
+    async def _write(self, products: Sequence[StoredProduct], *, resumed: bool) -> None:
+        if resumed:  # by a run that may have written them too
+            held = await self._build.digests([each.id for each in products])
+            products = [
+                each for each in products if each.id not in held or held[each.id].digest != each.digest
+            ]
+        for start in range(0, len(products), _WRITTEN_AT_ONCE):
+            await self._build.upsert(products[start : start + _WRITTEN_AT_ONCE])
+
+    def _read(self, number: int) -> Part:
+        name = part_name(number)
+        try:
+            return decode_part(self._work.read(name), self._build.version)
+        except (FileNotFoundError, ValueError) as error:
+            raise BulkError(
+                f"{self._work.location}/{name}: cannot be read: delete it and run again"
+            ) from error
+
+    def _new(self, products: Sequence[StoredProduct]) -> tuple[list[StoredProduct], list[BadRow]]:
+        """Part the products from those whose id an earlier row has."""
+        new, repeated = [], []
+        for each in products:
+            if each.id in self.kept:
+                repeated.append(BadRow(where=f"product {each.id}", field="id", reason="was there before"))
+            else:
+                self.kept.add(each.id)
+                new.append(each)
+        return new, repeated
+
+    def _check(self, *, at_least: int) -> None:
+        tally = self.tally
+        if tally.rows >= at_least and tally.bad > self._most_bad * tally.rows:
+            raise BulkError(
+                f"{tally.bad:,} of {tally.rows:,} rows are bad, over {self._most_bad:.2%}: the index in use stays; they are in"
+                f" {self._work.location}/{BAD_ROWS}, and --bad-rows lets more pass"
+            )
+
+    def _list_bad_rows(self) -> None:
+        with self._listed as listed:
+            listed.seek(0)
+            self._work.write(BAD_ROWS, listed.read())
+
+
+def _line(bad: BadRow) -> bytes:
+    return f"{json.dumps(asdict(bad))}\n".encode()

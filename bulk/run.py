@@ -1,0 +1,153 @@
+"""A run: the lease and a new collection, parts embedded by the workers and written by this process, then the swap.
+
+    open the index -> the lease, and a new collection -> chunks embedded on the workers -> parts, in order, into the collection
+        -> what was written meanwhile taken over -> as many products as there must be -> swap
+
+It keeps what a rebuild by a gateway keeps, by the same code: one writer at a time over all gateways, readers that get whole
+answers from one of the two collections, and acknowledged writes that survive.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulk.cluster import finished_parts, ray_at
+from bulk.embedding import EncoderPlace
+from bulk.errors import BulkError
+from bulk.loading import BAD_ROWS, Loader, Tally
+from bulk.source import CatalogueSource
+from bulk.work import Work, run_key
+from catalogue.indexing import source_digest
+from catalogue.readers.opening import OpenCatalogue, open_catalogue
+from catalogue.readers.rows import CatalogueError
+from gateway.adapters.milvus.index import MilvusIndex, open_milvus
+from gateway.assembly.access import behind
+from gateway.encoders import Encoders, Served
+from gateway.errors import FailedPrecondition, SearchError
+from gateway.indexing.rebuild import finish_rebuild
+from gateway.model import Replaced
+from gateway.settings import Settings
+from vitrine.domain.schema import Schema
+
+_TIMEOUT_S = 30.0
+_WRITE_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is indexed, where, and with what."""
+
+    path: Path
+    schema: Schema | None
+    work: str
+    address: str
+    """Ray's; empty: one of this run's own."""
+    workers: int
+    repository: str
+    """Empty: Triton embeds."""
+    most_bad: float
+    confirm_shrink: bool
+    allow_outside: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a run has done."""
+
+    tally: Tally
+    index: str
+    """In use now."""
+    replaced: Replaced | None
+    bad_rows: str
+    """The file that lists them."""
+
+
+async def run(
+    plan: Plan, settings: Settings, *, began: Callable[[int], None], progress: Callable[[Tally], None]
+) -> Ended:
+    """Index the catalogue; `began` is told about how many rows there are.
+
+    Raises:
+        BulkError: it cannot go on; what was embedded is kept.
+    """
+    access = behind(settings)
+    try:
+        async with AsyncExitStack() as stack:
+            index = await stack.enter_async_context(
+                open_milvus(
+                    settings.milvus,
+                    token=access.milvus_token,
+                    tls=access.milvus,
+                    write_timeout_s=_WRITE_TIMEOUT_S,
+                )
+            )
+            place = EncoderPlace(repository=plan.repository, triton=settings.triton, tls=access.triton)
+            encoders = Encoders([await place.open(stack)])
+            served = await encoders.newest(timeout_s=_TIMEOUT_S)
+            in_use = await _schema_in_use(index)
+            catalogue = open_catalogue(
+                plan.path, plan.schema, usual=lambda: in_use, allow_outside=plan.allow_outside
+            )
+            began(catalogue.estimate)
+            stack.enter_context(ray_at(plan.address, workers=plan.workers))
+            return await _rebuild(
+                plan, catalogue, index, encoders=encoders, served=served, place=place, progress=progress
+            )
+    except (SearchError, CatalogueError) as error:
+        raise BulkError(str(error)) from error
+
+
+async def _rebuild(
+    plan: Plan,
+    catalogue: OpenCatalogue,
+    index: MilvusIndex,
+    *,
+    encoders: Encoders,
+    served: Served,
+    place: EncoderPlace,
+    progress: Callable[[Tally], None],
+) -> Ended:
+    source = source_digest(catalogue.files, catalogue.schema)
+    key = run_key(source, catalogue.schema.digest, served.manifest)
+    work = Work(f"{plan.work.rstrip('/')}/{key}")
+    done = work.parts()
+    build = await index.build(served.manifest, source, catalogue.schema, embedding_dim=served.embedding_dim)
+    try:
+        loader = Loader(build, work, most_bad=plan.most_bad, done=done, progress=progress)
+        rows = CatalogueSource(
+            plan.path.resolve(), catalogue.schema, allow_outside=plan.allow_outside, done=done
+        )
+        parts = finished_parts(rows, work, build.version, place, workers=plan.workers)
+        async with aclosing(parts) as numbers:
+            await loader.load(numbers)
+        if source_digest(catalogue.files, catalogue.schema) != source:
+            raise BulkError(
+                f"{plan.path} was changed while it was read: the index in use stays; run it again"
+            )
+        await _check_encoders(encoders, served)
+        replaced = await finish_rebuild(build, loader.kept, index, confirm_shrink=plan.confirm_shrink)
+        await asyncio.to_thread(work.forget_parts)
+        return Ended(
+            tally=loader.tally,
+            index=build.version.collection,
+            replaced=replaced,
+            bad_rows=f"{work.location}/{BAD_ROWS}",
+        )
+    finally:
+        await build.close()
+
+
+async def _check_encoders(encoders: Encoders, served: Served) -> None:
+    try:
+        await encoders.of(served.manifest, timeout_s=_TIMEOUT_S)
+    except FailedPrecondition:
+        raise BulkError("the encoders were exchanged during the run: run it again") from None
+
+
+async def _schema_in_use(index: MilvusIndex) -> Schema | None:
+    try:
+        return (await index.version(timeout_s=_TIMEOUT_S)).schema
+    except FailedPrecondition:
+        return None
