@@ -100,7 +100,7 @@ class Situation:
         if reading.price or price is None:
             return reading.price
         earlier = range_on(self.earlier, self.lexicon.name_of(FieldRole.PRICE))
-        if reading.has(Role.CHEAPER):
+        if reading.has(Role.CHEAPER, Role.EXPENSIVE):
             low = earlier.minimum if earlier is not None else None
             lowest = low if low is not None and low < price else None
             return Interval(minimum=lowest, maximum=price, exclusive_maximum=True)
@@ -120,7 +120,8 @@ class Situation:
         if owner is None or not owner.sort:
             return None
         priced = self.price_of(self.reference) is not None and not self.request.has_image
-        if reading.has(Role.CHEAPEST) or (reading.has(Role.CHEAPER) and not priced):
+        cheap = reading.has(Role.CHEAP) and bool(reading.category or self.category)
+        if cheap or reading.has(Role.CHEAPEST) or (reading.has(Role.CHEAPER) and not priced):
             return query_pb2.Sort(field=owner.name)
         if reading.has(Role.DEAREST) or (reading.has(Role.DEARER) and not priced):
             return query_pb2.Sort(field=owner.name, descending=True)

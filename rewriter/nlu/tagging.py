@@ -9,6 +9,12 @@ from rewriter.nlu.vocabulary import ACCENT, ACCENTED, Role
 from rewriter.nlu.words import split_words, stem
 
 VALUES = frozenset({Role.VALUE, Role.STYLE})
+PRICES = frozenset({Role.CHEAP, Role.EXPENSIVE, Role.CHEAPER, Role.DEARER, Role.CHEAPEST, Role.DEAREST})
+"""Roles of words about the price that name no amount."""
+
+_CONTENT = VALUES | {Role.WORD, Role.COMPARATIVE, Role.STEP}
+_NOT_CHEAP = frozenset({Role.EXPENSIVE, Role.CHEAPER})
+"""Roles of which the opposite is cheap: "not expensive", "not too expensive"."""
 _BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.POINT, Role.ONE})
 """Roles that may stand between "not" or "instead of" and the value that it governs."""
 
@@ -59,7 +65,7 @@ def set_apart(text: str, lexicon: Lexicon) -> str:
 
 def mark_uses(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
     """Mark what is not wanted, and what gives way to something else, by the words around it."""
-    for refine in (_mark_unwanted, _mark_old, _mark_replaced):
+    for refine in (_mark_unwanted, _mark_old, _mark_replaced, _mark_prices):
         tags = refine(tags)
     return tags
 
@@ -127,6 +133,38 @@ def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
         elif current.role not in (_BEFORE_VALUE if not positions else {Role.ARTICLE}):
             break
     return positions if joins - {",", ";"} else positions[:1]
+
+
+def _mark_prices(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+    """Settle what words about the price ask for: "not too expensive" is cheap, "not the cheapest" no order.
+
+    What something that is wanted is said to be, "expensive rugs", is a word of the search and no order; "expensive" alone
+    stays a complaint.
+    """
+    if PRICES.isdisjoint(tag.role for tag in tags):
+        return tags
+    describes = any(tag.role in _CONTENT for tag in tags)
+    marked = list(tags)
+    for position, current in enumerate(tags):
+        if current.role not in PRICES:
+            continue
+        if (negation := _negation_before(tags, position)) is not None:
+            marked[negation] = replace(tags[negation], meaning=Meaning(Role.FILLER))
+            role = Role.CHEAP if current.role in _NOT_CHEAP else Role.FILLER
+            marked[position] = replace(current, meaning=Meaning(role))
+        elif current.role is Role.EXPENSIVE and describes:
+            marked[position] = replace(current, meaning=Meaning(Role.WORD))
+    return tuple(marked)
+
+
+def _negation_before(tags: Sequence[Tag], position: int) -> int | None:
+    """Return the position of the "not" before a word, with nothing but fillers between; None for none."""
+    for before in range(position - 1, -1, -1):
+        if tags[before].role is Role.NOT:
+            return before
+        if tags[before].role not in _BEFORE_VALUE:
+            return None
+    return None
 
 
 def _mark_replaced(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:

@@ -35,6 +35,8 @@ class Role(Enum):
     COMPARATIVE = auto()  # darker, more formal: no scale is known
     ACCENT = auto()
     SIMILAR = auto()
+    CHEAP = auto()
+    EXPENSIVE = auto()  # said of what is wanted, or a complaint
     CHEAPER = auto()
     DEARER = auto()
     CHEAPEST = auto()

@@ -133,7 +133,7 @@ def _letter(tag: Tag, lexicon: Lexicon) -> str:
             return _OF_FIELDS[name] if (name := next(called, "")) else _OF_OTHER_VALUES
         case Role.STEP:
             return str(_OF_STEPS)
-        case Role.WORD | Role.COMPARATIVE:
+        case Role.WORD | Role.COMPARATIVE | Role.CHEAP | Role.EXPENSIVE:
             return str(_OF_WORDS)
     return ""
 

@@ -17,7 +17,7 @@ from rewriter.nlu.edits import shorten
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
 from rewriter.nlu.reading import Reading, fits, positions_of
 from rewriter.nlu.sentiments import add_opinions, sentiment_of
-from rewriter.nlu.tagging import VALUES, Tag, mark_uses
+from rewriter.nlu.tagging import PRICES, VALUES, Tag, mark_uses
 from rewriter.nlu.tagging import Use as TagUse
 from rewriter.nlu.vocabulary import Role
 from rewriter.replies.builders import (
@@ -191,11 +191,16 @@ def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
     ruled = mark_uses(
         tuple(_as_filler(piece.tag) if piece.tag.surface in _VAGUE else piece.tag for piece in turn.pieces)
     )
+    prices = {piece.tag.role for piece in turn.pieces} & PRICES
     tags = [
-        _as_meant(piece, plan.uses, ruled=tag.use, names=names) if piece.marked else _as_cue(piece.tag)
+        tag
+        if len(prices) == 1 and piece.tag.role in prices
+        else _as_meant(piece, plan.uses, ruled=tag.use, names=names)
+        if piece.marked
+        else _as_cue(tag)
         for piece, tag in zip(turn.pieces, ruled, strict=True)
     ]
-    if plan.money in _CUES:
+    if plan.money in _CUES and len(prices) != 1:
         tags.append(Tag("", Meaning(_CUES[plan.money])))
     return tuple(tags)
 

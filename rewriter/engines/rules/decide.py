@@ -13,6 +13,7 @@ from rewriter.nlu.next_page import asks_for_next_page
 from rewriter.nlu.prices import changed_price
 from rewriter.nlu.reading import point_at, read
 from rewriter.nlu.sentiments import add_opinions, intent_of, sentiment_of
+from rewriter.nlu.tagging import PRICES
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import fold
 from rewriter.replies.builders import (
@@ -42,7 +43,6 @@ _SMALL_TALK: Mapping[Role, str] = {
 }
 _CHANGE_CUES = (Role.SAME, Role.MAKE, Role.REPLACE, Role.STEP, Role.BUT, Role.IN, Role.WITH, Role.COMPARATIVE)
 """Cues that a turn says how the product in mind should differ."""
-_PRICE_CUES = (Role.CHEAPER, Role.DEARER, Role.CHEAPEST, Role.DEAREST)
 
 _SCAFFOLDING = frozenset(
     {Role.FILLER, Role.GLUE, Role.ARTICLE, Role.JOIN, Role.POINT, Role.ONE, Role.IN, Role.WITH, Role.NOT}
@@ -133,7 +133,7 @@ def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
 def _definition(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """A question for the meaning of a term, or for what a shown product is."""
     reading = situation.reading
-    if not reading.has(Role.DEFINE, Role.WHICH, Role.COMPARE) or reading.has(*_PRICE_CUES, Role.STEP):
+    if not reading.has(Role.DEFINE, Role.WHICH, Role.COMPARE) or reading.has(*PRICES, Role.STEP):
         return None
     if reading.has(Role.DEFINE) or (reading.has(Role.COMPARE) and len(terms_of(situation)) > 1):
         return defined(situation)
@@ -147,7 +147,7 @@ def _definition(situation: Situation) -> rewrite_pb2.Rewrite | None:
 def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Shown products side by side."""
     reading = situation.reading
-    asks = reading.has(Role.COMPARE) or (reading.has(Role.WHICH) and reading.has(*_PRICE_CUES, Role.STEP))
+    asks = reading.has(Role.COMPARE) or (reading.has(Role.WHICH) and reading.has(*PRICES, Role.STEP))
     several = len(situation.pointed) > 1 and not reading.wanted
     return compared(situation) if asks or several else None
 
@@ -155,7 +155,7 @@ def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:
 def _small_talk(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Courtesies, questions about the shop, and turns that give up what was searched."""
     reading = situation.reading
-    asks = reading.has(*_PRICE_CUES, Role.SIMILAR, Role.STEP, Role.COMPARATIVE, Role.FAULT)
+    asks = reading.has(*PRICES, Role.SIMILAR, Role.STEP, Role.COMPARATIVE, Role.FAULT)
     if asks or reading.taken or reading.wanted or reading.unwanted or reading.price or situation.target:
         return None
     role = next((role for role in _SMALL_TALK if reading.has(role)), None)
@@ -220,4 +220,4 @@ def _asks_anything(situation: Situation) -> bool:
     """Return whether the turn holds a wish, an exclusion, a condition, a price or words of the shopper's own."""
     reading = situation.reading
     said = reading.wanted or reading.unwanted or reading.price or reading.taken or reading.words
-    return bool(said) or reading.has(*_PRICE_CUES, Role.STEP, Role.FAULT)
+    return bool(said) or reading.has(*PRICES, Role.STEP, Role.FAULT)
