@@ -107,7 +107,7 @@ def test_values_that_would_fail_later_are_refused_now(
     [
         *(scaled(name, minReplicas=2, maxReplicas=2) for name in COMPONENTS),
         LEAST | {"gateway": {"pdb": {"maxUnavailable": "100%"}, "image": {"repository": "registry:5000/a/b"}}},
-        LEAST | {"gateway": {"settings": {"max_session_bytes": 270_000_000}}},
+        LEAST | {"gateway": {"settings": {"max_session_bytes": 260_000_000}}},
         LEAST | {"gateway": {"resources": {"limits": {"memory": "2Gi"}}, "settings": {"max_session_bytes": 900_000_000}}},
         OUTSIDE | {"gateway": OUTSIDE["gateway"] | {"settings": {"max_session_bytes": 900_000_000}}},
         OUTSIDE,
