@@ -6,6 +6,7 @@ import helm_python
 import pytest
 from click.testing import CliRunner
 
+import vitrine.cli
 from vitrine.repository_fetch import main
 
 from .test_helm_chart import EVERYTHING, LEAST
@@ -124,3 +125,53 @@ def test_without_other_encoders_there_is_no_second_triton(render: Any) -> None:
         each for each in rendered if each["kind"] == "ConfigMap" and "GATEWAY_TRITON" in each["data"]
     ]
     assert "GATEWAY_TRITON_NEXT" not in config["data"]
+
+
+def test_a_roll_back_to_other_encoders_puts_their_index_back(render: Any, problems: Any) -> None:
+    """The Job of the older revision asks for it before it writes, by the same way and as the same caller.
+
+    Encoders are built for, swapped in and rolled back by one Job: its name tells the encoders, and an older revision's is
+    made again.
+    """
+    index = {"enabled": True, "catalogue": {"existingClaim": "c"}, "tokenSecret": {"name": "t"}}
+    old = LEAST | {"index": index | {"rebuildIfStale": True}}
+    new = old | {"triton": {"next": {"enabled": True, "image": {"tag": "next"}}}}
+
+    def job(values: dict[str, Any]) -> Any:
+        objects = render(values)
+        assert problems(objects) == []
+        (found,) = [each for each in objects if each["kind"] == "Job"]
+        return found
+
+    assert job(old)["metadata"]["name"] != job(new)["metadata"]["name"]
+    assert job(old) == job(old)
+    pod = job(old)["spec"]["template"]["spec"]
+    (restore,), (index_container,) = pod["initContainers"], pod["containers"]
+    assert restore["args"][:2] == ["restore", "--if-unserved"]
+    shared = ("image", "env", "volumeMounts", "securityContext")
+    assert {name: restore[name] for name in shared} == {name: index_container[name] for name in shared}
+    assert "initContainers" not in job(LEAST | {"index": index})["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("name", ["restore", "index"])
+def test_the_command_line_knows_the_arguments_of_the_job(render: Any, name: str) -> None:
+    """With nobody at the address it waits, and fails there, and not over its arguments or its environment."""
+    values = LEAST | {"index": {"enabled": True, "rebuildIfStale": True, "catalogue": {"existingClaim": "c"},
+                                "tokenSecret": {"name": "t"}, "waitSeconds": 1}, "access": {"open": ["anybody-may-call"]}}  # fmt: skip
+    (job,) = [each for each in render(values) if each["kind"] == "Job"]
+    pod = job["spec"]["template"]["spec"]
+    (container_of_it,) = [
+        each for each in [*pod["initContainers"], *pod["containers"]] if each["name"] == name
+    ]
+    args = [
+        "--address=127.0.0.1:1"
+        if each.startswith("--address")
+        else "--wait=0.01"
+        if each.startswith("--wait")
+        else each
+        for each in container_of_it["args"]
+    ]
+    run = CliRunner(env={"VITRINE_TOKEN_FILE": "", "VITRINE_TOKEN_IN_CLEAR": "1"}).invoke(
+        vitrine.cli.main, args
+    )
+    assert (run.exit_code, "no service at 127.0.0.1:1" in run.stderr) == (3, True)
