@@ -21,7 +21,7 @@ from catalogue.readers.rows import CatalogueError
 from catalogue.report import Report
 from catalogue.summary import as_json, print_report
 from vitrine.client import DEFAULT_TIMEOUT_S, UPSERT_TIMEOUT_S, VitrineClient, VitrineError
-from vitrine.commands.connection import Connection, Failure, Place, reached
+from vitrine.commands.connection import Connection, Failure, Place, reached, waits
 from vitrine.commands.tables import print_json
 from vitrine.domain.messages import read_schema_message
 from vitrine.domain.schema import Schema, SchemaError
@@ -34,8 +34,6 @@ _NO_INDEX = {
     grpc.StatusCode.UNIMPLEMENTED,
 }
 """How a service answers that has no index to describe."""
-
-_CATALOGUE = catalogue_pb2.DESCRIPTOR.services_by_name["CatalogueService"].full_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +111,7 @@ class _Options:
     f" key is in {KEY_VARIABLE}.",
 )
 @click.option("--captions-model", default="", metavar="NAME", help="The name of that server's model.")
-@click.option(
-    "--wait",
-    "wait_s",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="Wait up to so long until the service can take products, as after a roll-out.",
-)
+@waits
 @click.option("--json", "want_json", is_flag=True, help="Write the counts and the first errors as JSON.")
 @click.option(
     "--timeout",
@@ -171,7 +162,7 @@ def index(
         captions=caption_settings(captions_url, captions_model, captions=captions),
     )
     connection = place.connection(timeout)
-    connection.wait(_CATALOGUE, wait_s)
+    connection.wait(wait_s)
     try:
         schema = read_schema(schema_file) if schema_file is not None else None
         catalogue = open_catalogue(

@@ -20,7 +20,13 @@ ENTRY = {
     "rewriter": ("rewriter.server", "vitrine.process.otlp"),
     "speech": ("speech.server", "speech.engines.whisper", "speech.decoding", "vitrine.process.otlp"),
     "tools": ("vitrine.cli", "vitrine.commands.search", "catalogue.commands", "catalogue.schema_command"),
-    "triton": ("vitrine.preprocess", "vitrine.tensors", "tokenizers", "tritonclient.grpc"),
+    "triton": (
+        "vitrine.preprocess",
+        "vitrine.tensors",
+        "vitrine.repository_fetch",
+        "tokenizers",
+        "tritonclient.grpc",
+    ),
 }
 """What each image imports when it runs."""
 

@@ -18,6 +18,7 @@ from vitrine.domain.limits import MAX_AUDIO_BYTES
 from vitrine.preprocess import MAX_IMAGE_BYTES
 from vitrine.sheet import Answer, draw_sheet
 from vitrine.terminal import printable
+from vitrine.v1 import catalogue_pb2
 
 _OWN_DEADLINE = "Deadline Exceeded"
 """What gRPC says when the caller's own time is up; a service that is late says something else."""
@@ -43,6 +44,7 @@ _PASSING = (
     grpc.StatusCode.UNAVAILABLE,
 )
 
+_CATALOGUE = catalogue_pb2.DESCRIPTOR.services_by_name["CatalogueService"].full_name
 _BETWEEN_TRIES_S = 1.0
 _TRY_S = 3.0
 """One try of those that wait for a service."""
@@ -83,23 +85,23 @@ class Connection:
         except VitrineError as error:
             raise self.failure(error) from error
 
-    def wait(self, service: str, seconds: float) -> None:
-        """Wait until a service of the gateway, by its full name, says SERVING; with 0 seconds not at all.
+    def wait(self, seconds: float) -> None:
+        """Wait until the service can take products; with 0 seconds not at all.
 
         Raises:
             Failure: of the last try, where none succeeded within the seconds; of any that no waiting mends, at once.
         """
         end = time.monotonic() + seconds
-        while seconds and (failure := asyncio.run(self._not_serving(service))) is not None:
+        while seconds and (failure := asyncio.run(self._not_ready())) is not None:
             if not isinstance(failure, Unreachable | WorthAnotherTry) or time.monotonic() >= end:
                 raise failure
             time.sleep(_BETWEEN_TRIES_S)
 
-    async def _not_serving(self, service: str) -> "Failure | None":
+    async def _not_ready(self) -> "Failure | None":
         # A client for each try: a channel would look for a service that was away for minutes less and less often.
         try:
             async with self.open() as client:
-                health = await client.health(service, timeout_s=_TRY_S)
+                health = await client.health(_CATALOGUE, timeout_s=_TRY_S)
         except VitrineError as error:
             return self.failure(error)
         return None if health == "SERVING" else WorthAnotherTry(f"the service says {health}")
@@ -190,6 +192,16 @@ def reached(command: Callable[..., None]) -> Callable[..., None]:
         wrapper = option(wrapper)
     return wrapper
 
+
+waits = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait up to so long until the service can take products, as after a roll-out.",
+)
+"""The option of commands that may come before the service is ready."""
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

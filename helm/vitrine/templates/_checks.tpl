@@ -34,6 +34,17 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "vitrine.checkModels" -}}
+{{- range $where, $models := dict "triton" .Values.triton.modelRepository "triton.next" .Values.triton.next.modelRepository -}}
+{{- if and $models.url $models.existingClaim -}}
+{{- fail (printf "%s.modelRepository: url and existingClaim exclude each other" $where) -}}
+{{- end -}}
+{{- if and $models.url (not $models.sha256) -}}
+{{- fail (printf "%s.modelRepository.sha256 is needed: that of manifest.json, as `sha256sum manifest.json` prints it; what the store has later is another release" $where) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "vitrine.checkDoors" -}}
 {{- with .Values.gateway.ingress -}}
 {{- if and .enabled (not (and .host .tlsSecret)) -}}

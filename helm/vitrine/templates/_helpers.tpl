@@ -183,7 +183,7 @@ least minReplicas; nothing where there are none yet, or where Helm 4 finds that 
 {{- end -}}
 {{- end -}}
 
-{{/* What every pod has in common. Call with (list . "gateway" .Values.gateway). */}}
+{{/* What every pod has in common. Call with (list . "gateway" .Values.gateway), and with init containers of the chart's own. */}}
 {{- define "vitrine.pod" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 2 -}}
@@ -215,7 +215,8 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $values.extraInitContainers }}
+{{- $own := index (append . list) 3 -}}
+{{- with concat $own $values.extraInitContainers }}
 initContainers:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -438,6 +439,47 @@ vitrine/settings: {{ include "vitrine.checksum" (list . "gateway") | trunc 16 | 
 
 {{/* What the second Triton of a change of encoders runs with: all of the first one but its models and their number. */}}
 {{- define "vitrine.tritonNext" -}}
-{{- $own := omit .Values.triton.next "enabled" -}}
-{{- toYaml (mergeOverwrite (deepCopy (omit .Values.triton "next")) $own (dict "autoscaling" (dict "enabled" false))) -}}
+{{- $shared := deepCopy (omit .Values.triton "next" "image" "modelRepository" "replicas" "autoscaling") -}}
+{{- if $shared.serviceAccount.name -}}
+{{- $_ := set $shared.serviceAccount "create" false -}}
+{{- end -}}
+{{- toYaml (merge $shared (omit .Values.triton.next "enabled") (dict "autoscaling" (dict "enabled" false))) -}}
+{{- end -}}
+
+{{/* The container that fetches a model repository before Triton starts. Call with (list . "triton" values). */}}
+{{- define "vitrine.fetchModels" -}}
+{{- $root := index . 0 -}}
+{{- $triton := index . 2 -}}
+{{- $models := $triton.modelRepository -}}
+- name: models
+  image: {{ include "vitrine.image" (list $root $triton.image) }}
+  {{- with $triton.image.pullPolicy }}
+  imagePullPolicy: {{ . }}
+  {{- end }}
+  securityContext:
+    {{- toYaml $root.Values.containerSecurityContext | nindent 4 }}
+  command: [python3, -m, vitrine.repository_fetch]
+  args:
+    - {{ $models.url | quote }}
+    - /store/models
+    - --sha256={{ $models.sha256 }}
+    - --max-bytes={{ include "vitrine.bytes" $models.size }}
+    {{- if $models.tokenSecret.name }}
+    - --token-file=/etc/vitrine/models-token/{{ $models.tokenSecret.key }}
+    {{- end }}
+  {{- if $models.caSecret }}
+  env:
+    - { name: SSL_CERT_FILE, value: /etc/vitrine/models-ca/ca.crt }
+  {{- end }}
+  resources:
+    requests: { cpu: 100m, memory: 128Mi }
+    limits: { memory: 256Mi }
+  volumeMounts:
+    - { name: models, mountPath: /store }
+    {{- if $models.tokenSecret.name }}
+    {{- include "vitrine.secretMount" "models-token" | nindent 4 }}
+    {{- end }}
+    {{- if $models.caSecret }}
+    {{- include "vitrine.secretMount" "models-ca" | nindent 4 }}
+    {{- end }}
 {{- end -}}

@@ -181,7 +181,7 @@ def _workload(found: Object) -> Iterator[str]:
     ports = [port["name"] for container in containers_of(found) for port in container.get("ports", [])]
     yield from (f"port name {name}" for name in ports if len(name) > 15 or ports.count(name) > 1)
     for container in containers_of(found):
-        yield from _container(container, served=found["kind"] != "Job")
+        yield from _container(container, served=found["kind"] != "Job" and container in spec["containers"])
 
 
 def _container(container: Object, *, served: bool) -> Iterator[str]:

@@ -2,7 +2,93 @@
 
 from typing import Any
 
+import helm_python
+import pytest
+from click.testing import CliRunner
+
+import vitrine.cli
+from vitrine.repository_fetch import main
+
 from .test_helm_chart import EVERYTHING, LEAST
+from .test_helm_safety import container, egress, named
+
+SUM = "0123456789abcdef" * 4
+STORE = {
+    "url": "http://minio.storage.svc:9000/models/2026-11",
+    "sha256": SUM,
+    "size": "2Gi",
+    "tokenSecret": {"name": "store", "key": "token"},
+    "caSecret": "store-ca",
+}
+
+
+def test_models_are_fetched_from_a_store_before_triton_starts(render: Any, problems: Any) -> None:
+    """An init container of Triton's own image fetches them by their manifest's sum; Triton reads them and writes nothing."""
+    objects = render(LEAST | {"triton": {"modelRepository": STORE}})
+    assert problems(objects) == []
+    pod = named(objects, "Deployment", "triton")["spec"]["template"]["spec"]
+    (fetch,) = pod["initContainers"]
+    assert fetch["image"] == container(objects, "triton")["image"]
+    assert fetch["command"] == ["python3", "-m", "vitrine.repository_fetch"]
+    assert fetch["args"] == [
+        STORE["url"], "/store/models", f"--sha256={SUM}", f"--max-bytes={2 << 30}", "--token-file=/etc/vitrine/models-token/token",
+    ]  # fmt: skip
+    assert {"name": "models", "mountPath": "/models", "subPath": "models", "readOnly": True} in container(objects, "triton")[
+        "volumeMounts"
+    ]  # fmt: skip
+    assert {"name": "models", "emptyDir": {"sizeLimit": "2Gi"}} in pod["volumes"]
+    assert egress(objects, "triton")[9000] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "storage"}}}
+    ]
+
+
+def test_the_command_knows_the_arguments_of_the_chart(render: Any) -> None:
+    """With nobody at the address it fails there, and not over its arguments."""
+    unreachable = STORE | {"url": "http://127.0.0.1:1/models", "tokenSecret": {"name": "", "key": "token"}}
+    values = LEAST | {"triton": {"modelRepository": unreachable}, "networkPolicy": {"enabled": False}}
+    (fetch,) = named(render(values), "Deployment", "triton")["spec"]["template"]["spec"]["initContainers"]
+    args = ["/dev/null/models" if each == "/store/models" else each for each in fetch["args"]]
+    run = CliRunner().invoke(main, args)
+    assert (run.exit_code, "Not a directory" in run.output) == (1, True)
+
+
+@pytest.mark.parametrize("next_too", [False, True])
+def test_models_come_from_one_place(render: Any, next_too: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """A claim and a URL exclude each other, and a URL without a sum could mean anything tomorrow."""
+
+    def rendered(models: dict[str, Any]) -> object:
+        triton = (
+            {"next": {"enabled": True, "modelRepository": models}}
+            if next_too
+            else {"modelRepository": models}
+        )
+        return render(LEAST | {"triton": triton})
+
+    where = "triton.next" if next_too else "triton"
+    with pytest.raises(
+        helm_python.HelmError, match=f"{where}.modelRepository: url and existingClaim exclude"
+    ):
+        rendered(STORE | {"existingClaim": "plans"})
+    with pytest.raises(helm_python.HelmError, match=f"{where}.modelRepository.sha256 is needed"):
+        rendered(STORE | {"sha256": ""})
+
+
+def test_other_encoders_take_no_models_of_the_first(render: Any) -> None:
+    """With models of its image alone, the second Triton does not mount the first one's; an account of one name is made once."""
+    triton = {
+        "modelRepository": {"existingClaim": "plans"},
+        "serviceAccount": {"create": True, "name": "robot"},
+        "next": {"enabled": True, "image": {"tag": "next"}},
+    }
+    objects = render(LEAST | {"triton": triton})
+    first, second = (
+        named(objects, "Deployment", name)["spec"]["template"]["spec"] for name in ("triton", "triton-next")
+    )
+    assert "models" in {volume["name"] for volume in first["volumes"]}
+    assert "models" not in {volume["name"] for volume in second["volumes"]}
+    accounts = [each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"]
+    assert accounts.count("robot") == 1
+    assert first["serviceAccountName"] == second["serviceAccountName"] == "robot"
 
 
 def test_other_encoders_serve_beside_those_of_the_index(render: Any) -> None:
@@ -39,3 +125,53 @@ def test_without_other_encoders_there_is_no_second_triton(render: Any) -> None:
         each for each in rendered if each["kind"] == "ConfigMap" and "GATEWAY_TRITON" in each["data"]
     ]
     assert "GATEWAY_TRITON_NEXT" not in config["data"]
+
+
+def test_a_roll_back_to_other_encoders_puts_their_index_back(render: Any, problems: Any) -> None:
+    """The Job of the older revision asks for it before it writes, by the same way and as the same caller.
+
+    Encoders are built for, swapped in and rolled back by one Job: its name tells the encoders, and an older revision's is
+    made again.
+    """
+    index = {"enabled": True, "catalogue": {"existingClaim": "c"}, "tokenSecret": {"name": "t"}}
+    old = LEAST | {"index": index | {"rebuildIfStale": True}}
+    new = old | {"triton": {"next": {"enabled": True, "image": {"tag": "next"}}}}
+
+    def job(values: dict[str, Any]) -> Any:
+        objects = render(values)
+        assert problems(objects) == []
+        (found,) = [each for each in objects if each["kind"] == "Job"]
+        return found
+
+    assert job(old)["metadata"]["name"] != job(new)["metadata"]["name"]
+    assert job(old) == job(old)
+    pod = job(old)["spec"]["template"]["spec"]
+    (restore,), (index_container,) = pod["initContainers"], pod["containers"]
+    assert restore["args"][:2] == ["restore", "--if-unserved"]
+    shared = ("image", "env", "volumeMounts", "securityContext")
+    assert {name: restore[name] for name in shared} == {name: index_container[name] for name in shared}
+    assert "initContainers" not in job(LEAST | {"index": index})["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("name", ["restore", "index"])
+def test_the_command_line_knows_the_arguments_of_the_job(render: Any, name: str) -> None:
+    """With nobody at the address it waits, and fails there, and not over its arguments or its environment."""
+    values = LEAST | {"index": {"enabled": True, "rebuildIfStale": True, "catalogue": {"existingClaim": "c"},
+                                "tokenSecret": {"name": "t"}, "waitSeconds": 1}, "access": {"open": ["anybody-may-call"]}}  # fmt: skip
+    (job,) = [each for each in render(values) if each["kind"] == "Job"]
+    pod = job["spec"]["template"]["spec"]
+    (container_of_it,) = [
+        each for each in [*pod["initContainers"], *pod["containers"]] if each["name"] == name
+    ]
+    args = [
+        "--address=127.0.0.1:1"
+        if each.startswith("--address")
+        else "--wait=0.01"
+        if each.startswith("--wait")
+        else each
+        for each in container_of_it["args"]
+    ]
+    run = CliRunner(env={"VITRINE_TOKEN_FILE": "", "VITRINE_TOKEN_IN_CLEAR": "1"}).invoke(
+        vitrine.cli.main, args
+    )
+    assert (run.exit_code, "no service at 127.0.0.1:1" in run.stderr) == (3, True)

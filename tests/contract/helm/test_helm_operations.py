@@ -94,6 +94,7 @@ def test_other_encoders_have_the_job_look_again(render: Any) -> None:
     name = lambda **values: job(render(with_index(rebuildIfStale=True) | values))["metadata"]["name"]  # noqa: E731
     before = name()
     assert before == name(triton={"replicas": 3}, gateway={"replicas": 5})
+    assert before == name(triton={"next": {"replicas": 5}})
     assert before != name(triton={"next": {"enabled": True, "image": {"tag": "next"}}})
     assert before != name(triton={"image": {"tag": "0.2.0"}})
     assert "--rebuild-if-stale" in container_of_job(render(with_index(rebuildIfStale=True)))["args"]

@@ -75,6 +75,8 @@ class Script:
     delay_s: float = 0.0
     pages: int = 1
     """How many pages every search has."""
+    encoders: tuple[str, ...] = ("m-1",)
+    """Those that serve, by Describe."""
     requests: list[Any] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     """What each request had as `authorization`."""
@@ -221,6 +223,7 @@ class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
         return catalogue_pb2.DescribeResponse(
             versions=search_pb2.Versions(model="m-1", index="products_1"),
             products=3000,
+            encoders=self._script.encoders,
             embedding_dim=256,
             schema=SCHEMA,
             fields=[
@@ -255,6 +258,7 @@ def script(tmp_path: Path) -> Iterator[Script]:
     catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(_Catalogue(script), server)
     servicer = health.HealthServicer()
     servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    servicer.set("vitrine.v1.CatalogueService", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     script.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()

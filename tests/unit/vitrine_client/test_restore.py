@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from google.rpc import code_pb2
 
 from vitrine.cli import main
+from vitrine.v1.catalogue_pb2 import RestoreIndexRequest
 
 
 def restore(script: Any, *arguments: str) -> Any:
@@ -45,3 +47,22 @@ def test_a_refusal_is_one_line(script: Any) -> None:
     result = restore(script)
     assert result.exit_code == 1
     assert "there is no index before the one in use" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoders", "words"),
+    [
+        (("m-1",), ""),
+        (("m-1", "0123456789abcdef"), "products_2 is of encoders that serve: it stays"),
+        (("others",), "products_2 stays: no index before it is of encoders that serve"),
+    ],
+)
+def test_after_a_roll_back_the_index_of_the_encoders_that_serve_is_put_back(
+    script: Any, encoders: tuple[str, ...], words: str
+) -> None:
+    """With --if-unserved nothing changes where the index in use is served, or where the one before would not be."""
+    script.encoders = encoders
+    result = restore(script, "--if-unserved", "--wait", "5")
+    assert (result.exit_code, result.stderr.strip()) == (0, words)
+    restored = [each for each in script.requests if isinstance(each, RestoreIndexRequest)]
+    assert len(restored) == (not words)

@@ -1,3 +1,63 @@
+{{/* A container of the index Job: what it calls, and as whom. */}}
+{{- define "vitrine.indexContainer" -}}
+{{- $component := list . "index" .Values.index -}}
+{{- $index := .Values.index -}}
+{{- $token := $index.tokenSecret.name -}}
+{{- $ca := .Values.access.tls.secret -}}
+{{- include "vitrine.container" $component }}
+env:
+  - { name: HOME, value: /tmp }
+  {{- if $token }}
+  - { name: VITRINE_TOKEN_FILE, value: {{ printf "/etc/vitrine/token/%s" $index.tokenSecret.key | quote }} }
+  {{- end }}
+  {{- if $ca }}
+  - { name: VITRINE_CA, value: /etc/vitrine/ca/ca.crt }
+  # The certificate has the names of the Services that others call.
+  - { name: VITRINE_SERVER_NAME, value: {{ include "vitrine.name" (list . "catalogue") }} }
+  {{- end }}
+  {{- if $index.clientSecret }}
+  - { name: VITRINE_CERT, value: /etc/vitrine/client/tls.crt }
+  - { name: VITRINE_KEY, value: /etc/vitrine/client/tls.key }
+  {{- end }}
+  {{- if and $token (not $ca) }}
+  - { name: VITRINE_TOKEN_IN_CLEAR, value: "1" }
+  {{- end }}
+  {{- with $index.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $index.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumeMounts:
+  - { name: tmp, mountPath: /tmp }
+  - { name: catalogue, mountPath: /catalogue, readOnly: true }
+  {{- if $token }}
+  {{- include "vitrine.secretMount" "token" | nindent 2 }}
+  {{- end }}
+  {{- if $ca }}
+  {{- include "vitrine.secretMount" "ca" | nindent 2 }}
+  {{- end }}
+  {{- if $index.clientSecret }}
+  {{- include "vitrine.secretMount" "client" | nindent 2 }}
+  {{- end }}
+  {{- with $index.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* After a roll-back to encoders whose index is kept: that one is put back at once, before what is missing is added. */}}
+{{- define "vitrine.restoreContainer" -}}
+- name: restore
+  args:
+    - restore
+    - --if-unserved
+    - --address={{ include "vitrine.name" (list . "index") }}:7702
+    - --wait={{ .Values.index.waitSeconds }}
+    - --timeout=60
+  {{- include "vitrine.indexContainer" . | nindent 2 }}
+{{- end -}}
+
 {{/* What the index Job runs, for the Job of this moment and for those of the schedule. */}}
 {{- define "vitrine.indexSpec" -}}
 {{- $component := list . "index" .Values.index -}}
@@ -19,17 +79,20 @@ template:
       vitrine/revision: {{ $index.revision | quote }}
       {{- if $index.rebuildIfStale }}
       # Other encoders, another Job: it finds out whether the index is theirs.
-      vitrine/encoders: {{ pick .Values.triton "image" "modelRepository" "next" | toJson | sha256sum }}
+      vitrine/encoders: {{ list (pick .Values.triton "image" "modelRepository") (pick .Values.triton.next "enabled" "image" "modelRepository") | toJson | sha256sum }}
       {{- end }}
       {{- with $index.podAnnotations }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
   spec:
-    {{- include "vitrine.pod" $component | nindent 4 }}
+    {{- $restore := list }}
+    {{- if $index.rebuildIfStale }}
+    {{- $restore = include "vitrine.restoreContainer" . | fromYamlArray }}
+    {{- end }}
+    {{- include "vitrine.pod" (append $component $restore) | nindent 4 }}
     restartPolicy: OnFailure
     containers:
       - name: index
-        {{- include "vitrine.container" $component | nindent 8 }}
         args:
           - index
           - {{ printf "/catalogue/%s" $index.catalogue.path | quote }}
@@ -49,45 +112,7 @@ template:
           {{- range $index.extraArgs }}
           - {{ . | quote }}
           {{- end }}
-        env:
-          - { name: HOME, value: /tmp }
-          {{- if $token }}
-          - { name: VITRINE_TOKEN_FILE, value: {{ printf "/etc/vitrine/token/%s" $index.tokenSecret.key | quote }} }
-          {{- end }}
-          {{- if $ca }}
-          - { name: VITRINE_CA, value: /etc/vitrine/ca/ca.crt }
-          # The certificate has the names of the Services that others call.
-          - { name: VITRINE_SERVER_NAME, value: {{ include "vitrine.name" (list . "catalogue") }} }
-          {{- end }}
-          {{- if $index.clientSecret }}
-          - { name: VITRINE_CERT, value: /etc/vitrine/client/tls.crt }
-          - { name: VITRINE_KEY, value: /etc/vitrine/client/tls.key }
-          {{- end }}
-          {{- if and $token (not $ca) }}
-          - { name: VITRINE_TOKEN_IN_CLEAR, value: "1" }
-          {{- end }}
-          {{- with $index.extraEnv }}
-          {{- toYaml . | nindent 10 }}
-          {{- end }}
-        {{- with $index.extraEnvFrom }}
-        envFrom:
-          {{- toYaml . | nindent 10 }}
-        {{- end }}
-        volumeMounts:
-          - { name: tmp, mountPath: /tmp }
-          - { name: catalogue, mountPath: /catalogue, readOnly: true }
-          {{- if $token }}
-          {{- include "vitrine.secretMount" "token" | nindent 10 }}
-          {{- end }}
-          {{- if $ca }}
-          {{- include "vitrine.secretMount" "ca" | nindent 10 }}
-          {{- end }}
-          {{- if $index.clientSecret }}
-          {{- include "vitrine.secretMount" "client" | nindent 10 }}
-          {{- end }}
-          {{- with $index.extraVolumeMounts }}
-          {{- toYaml . | nindent 10 }}
-          {{- end }}
+        {{- include "vitrine.indexContainer" . | nindent 8 }}
     volumes:
       - name: tmp
         emptyDir: { sizeLimit: 64Mi }
