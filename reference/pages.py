@@ -1,12 +1,19 @@
-"""All pages of the reference, and which of them are not what they would be."""
+"""All pages of the reference and the chart's dashboards, and which of them are not what they would be."""
 
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from reference import api, commands, decisions, metrics, schemas, settings, values
+from reference import api, commands, dashboards, decisions, metrics, schemas, settings, values
 
 FOLDER = Path("docs/reference")
+
+
+@cache
+def written() -> Mapping[str, str]:
+    """Return every file that is made, by its path."""
+    charts = {(dashboards.FOLDER / name).as_posix(): text for name, text in dashboards.files().items()}
+    return {(FOLDER / name).as_posix(): text for name, text in pages().items()} | charts
 
 
 @cache
@@ -25,10 +32,8 @@ def pages() -> Mapping[str, str]:
 
 
 def out_of_date(root: Path) -> list[str]:
-    """Return the names of pages that are missing, differ, or are no longer made."""
-    folder = root / FOLDER
-    there = {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in folder.rglob("*.md")
-    }
-    made = pages()
-    return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
+    """Return the paths of files that are missing, differ, or are no longer made."""
+    found = [*(root / FOLDER).rglob("*.md"), *(root / dashboards.FOLDER).glob("*.json")]
+    there = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in found}
+    made = written()
+    return sorted(path for path in made.keys() | there.keys() if made.get(path) != there.get(path))

@@ -13,6 +13,7 @@ _OWN = {
     "search": "vitrine.commands.search:search",
     "chat": "vitrine.commands.chat:chat",
     "status": "vitrine.commands.status:status",
+    "check": "vitrine.commands.check:check",
     "restore": "vitrine.commands.restore:restore",
     "documents": "vitrine.commands.documents:documents",
     "tour": "vitrine.commands.tour:tour",

@@ -32,6 +32,8 @@ PORT_BASE = 17_700
 PORTS_OF_A_RUN = 100
 TRITON_PORTS = 25
 """Where in a run's ports those of a Triton alone begin."""
+REWRITER_METRICS = 45
+"""The port in a run's ports at which the shared stack's rewriter shows its metrics, which a stack has it not do."""
 OWN_PORTS = 50
 """Where in a run's ports those of `own_stack` begin."""
 FAMILIES_PORTS = 75
@@ -219,10 +221,12 @@ def running_stack(settings: Settings, catalogue: Path) -> Iterator[RunningStack]
 @pytest.fixture(scope="session")
 def stack(run_number: int, catalogue_path: Path, model_repository: Path) -> Iterator[RunningStack]:
     """Give the stack of the session."""
+    port_base = PORT_BASE + run_number * PORTS_OF_A_RUN
     settings = Settings(
         state=BUILD / f"test-stack-{run_number}",
-        port_base=PORT_BASE + run_number * PORTS_OF_A_RUN,
+        port_base=port_base,
         repository=model_repository,
+        overrides=(("REWRITER_METRICS_LISTEN", f"127.0.0.1:{port_base + REWRITER_METRICS}"),),
     )
     with running_stack(settings, catalogue_path) as shared:
         yield shared

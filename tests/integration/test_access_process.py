@@ -359,8 +359,9 @@ async def test_the_page_is_a_caller_with_a_token_of_its_own(files: Files) -> Non
 
 
 async def test_a_catalogue_is_indexed_and_searched_over_tls(stack: Any, files: Files) -> None:
-    """`vitrine index` writes at the listener of the catalogue with one token, `vitrine search` finds with another."""
+    """`vitrine index` writes at the catalogue's listener with one token, `vitrine search` finds with another, `check` has both."""
     writer = files.caller("writer", "catalogue")
+    checker = files.caller("checker", "search", "catalogue")
     settings = address_settings(stack, 0)
     own = {name: settings[name] for name in ("GATEWAY_TRITON", "GATEWAY_MILVUS")}
     async with secured(files, **own) as gateway:
@@ -375,3 +376,7 @@ async def test_a_catalogue_is_indexed_and_searched_over_tls(stack: Any, files: F
             "index", str(stack.catalogue), "--rebuild", VITRINE_TOKEN_FILE=writer, **tls
         )
         assert (code, "writer lacks the scope admin" in output) == (REFUSED, True), output
+        code, output = await gateway.vitrine("check", VITRINE_TOKEN_FILE=checker, **tls)
+        assert code == 0, output
+        code, output = await gateway.vitrine("check", VITRINE_TOKEN_FILE=files.path("shop.token"), **tls)
+        assert (code, "Error: write and delete: shop lacks the scope" in output) == (REFUSED, True), output

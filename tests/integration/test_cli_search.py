@@ -39,6 +39,15 @@ def query(stack: Any, kind: str) -> dict[str, str]:
     return entry | {"file": str(stack.catalogue / "queries" / entry["file"])}
 
 
+def test_the_stack_passes_the_check(stack: Any) -> None:
+    """What `helm test` runs: every step is a line, and the product that was written is gone."""
+    result = vitrine(stack, "check")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()] == [
+        *("health", "catalogue", "words", "picture and words", "condition", "write and delete")
+    ]
+
+
 def check_scores(document: dict[str, Any]) -> None:
     """The score is the weighted sum of its parts, and the hits come by score."""
     weights = document["searched"]["weights"]

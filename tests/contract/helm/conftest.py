@@ -107,7 +107,9 @@ def _together(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def pod_of(found: Object) -> Object:
-    """Give the pod template of a workload; empty for what is none."""
+    """Give the pod template of a workload, or the Pod itself; empty for what is none."""
+    if found["kind"] == "Pod":
+        return found
     template: Object = found.get("spec", {}).get("template", {})
     return template
 
@@ -181,7 +183,8 @@ def _workload(found: Object) -> Iterator[str]:
     ports = [port["name"] for container in containers_of(found) for port in container.get("ports", [])]
     yield from (f"port name {name}" for name in ports if len(name) > 15 or ports.count(name) > 1)
     for container in containers_of(found):
-        yield from _container(container, served=found["kind"] != "Job" and container in spec["containers"])
+        served = found["kind"] not in {"Job", "Pod"} and container in spec["containers"]
+        yield from _container(container, served=served)
 
 
 def _container(container: Object, *, served: bool) -> Iterator[str]:
@@ -271,7 +274,7 @@ def _references(found: Object, objects: Sequence[Object], _: Sequence[Object]) -
     there = {(other["kind"], other["metadata"]["name"]) for other in objects}
     spec = found.get("spec", {})
     pod = pod_of(found).get("spec", {})
-    named = [("ServiceAccount", pod["serviceAccountName"])] if pod else []
+    named = [("ServiceAccount", pod["serviceAccountName"])] if "serviceAccountName" in pod else []
     for container in pod.get("containers", []):
         named += [("ConfigMap", source["configMapRef"]["name"]) for source in container.get("envFrom", [])]
     named += [

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 import gateway.metrics
 import rewriter.metrics
 import speech.metrics
+from reference import dashboards
 
 HERE = Path(__file__).parent
 CHART = HERE.parents[2] / "helm/vitrine"
@@ -88,16 +89,19 @@ def test_every_alert_says_how_urgent_it_is_and_where_its_runbook_is(rule: dict[s
         assert each["annotations"]["runbook_url"] == f"docs/operations.md#{each['alert'].lower()}"
 
 
-def test_alerts_ask_for_metrics_and_labels_that_the_services_have(rule: dict[str, Any]) -> None:
+def test_alerts_and_dashboards_ask_for_metrics_and_labels_that_the_services_have(
+    rule: dict[str, Any],
+) -> None:
     """Every series of ours in an expression is one of a registry, with its labels; Triton's own are held against a real one."""
     known = {name: labels for registry in registries() for name, labels in series_of(registry)}
-    text = "\n".join(each["expr"] for group in rule["spec"]["groups"] for each in group["rules"])
+    rules = [each["expr"] for group in rule["spec"]["groups"] for each in group["rules"]]
+    text = "\n".join([*rules, *(each.expr for each in dashboards.queries())])
     asked = re.findall(r"\b(vitrine_\w+)(\{[^}]*\})", text)
     assert asked
     for name, matchers in asked:
         labels = set(re.findall(r"(\w+)[!=]", re.sub(r'"[^"]*"', "", matchers)))
         assert name in known, name
-        assert labels - {"job"} <= known[name], (name, labels)
+        assert labels - {"job", "namespace"} <= known[name], (name, labels)
 
 
 def registries() -> list[CollectorRegistry]:
@@ -129,6 +133,22 @@ def test_the_bound_is_written_as_the_metrics_write_it(render: Any, seconds: floa
     """A whole number has its decimal, as in the buckets of the client library."""
     values = VALUES | {"prometheusRule": {"enabled": True, "objectives": {"latencySeconds": seconds}}}
     assert f'le="{bound}"' in str(render(values))
+
+
+def test_nothing_of_it_is_rendered_unless_it_is_switched_on(render: Any) -> None:
+    """Alerts and dashboards need CRDs, or a Grafana, that not every cluster has."""
+    objects = render(VALUES | {"prometheusRule": {}})
+    assert [each for each in objects if each["metadata"]["name"].endswith(("monitoring", "dashboards"))] == []
+
+
+def test_the_dashboards_are_those_of_the_code(render: Any) -> None:
+    """Grafana's sidecar finds a ConfigMap by its label, and each file in it is a dashboard as it was made."""
+    objects = render(VALUES | {"dashboards": {"enabled": True}})
+    (found,) = [each for each in objects if each["metadata"]["name"].endswith("-dashboards")]
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    made = {f"vitrine-{name}": json.loads(text) for name, text in dashboards.files().items()}
+    assert {name: json.loads(text) for name, text in found["data"].items()} == made
+    assert len({each["uid"] for each in made.values()}) == len(made)
 
 
 def test_without_monitors_the_series_are_asked_for_by_name(render: Any) -> None:

@@ -48,6 +48,7 @@ EVERYTHING: dict[str, Any] = {
     },
     "podMonitor": {"enabled": True, "interval": "5s", "labels": {"release": "prometheus"}},
     "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+    "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Vitrine"}},
     "imagePullSecrets": [{"name": "registry"}],
     "traces": {"endpoint": "http://collector.monitoring.svc:4318/v1/traces", "share": 0.5},
     "gateway": {
@@ -147,13 +148,8 @@ def test_a_component_has_its_objects(render: Any) -> None:
     for found in render(EVERYTHING):
         kinds[found["metadata"]["labels"]["app.kubernetes.io/component"]].add(found["kind"])
     common = {"ServiceAccount", "NetworkPolicy"}
-    served = common | {
-        "Deployment",
-        "Service",
-        "PodDisruptionBudget",
-        "HorizontalPodAutoscaler",
-        "PodMonitor",
-    }
+    scaled = {"PodDisruptionBudget", "HorizontalPodAutoscaler", "PodMonitor"}
+    served = common | scaled | {"Deployment", "Service"}
     assert kinds == {
         "gateway": served | {"ConfigMap"},
         "rewriter": served | {"ConfigMap"},
@@ -162,7 +158,7 @@ def test_a_component_has_its_objects(render: Any) -> None:
         "triton-next": served - {"HorizontalPodAutoscaler"},
         "index": common | {"Job", "Service"},
         "milvus": common | {"StatefulSet", "Service", "ConfigMap"},
-        "monitoring": {"PrometheusRule"},
+        "monitoring": {"PrometheusRule", "ConfigMap"},
     }
 
 
@@ -174,12 +170,8 @@ def test_a_component_has_its_objects(render: Any) -> None:
         ({"index": {"enabled": False}}, {"component": "index"}),
         (LEAST | {"milvus": {"uri": "http://m:19530", "enabled": False}}, {"component": "milvus"}),
         ({"podMonitor": {"enabled": False}, "prometheusRule": {}}, {"kind": "PodMonitor"}),
-        ({"prometheusRule": {"enabled": False}}, {"component": "monitoring"}),
         ({"networkPolicy": {"enabled": False}}, {"kind": "NetworkPolicy"}),
-        (
-            {"gateway": {"autoscaling": {"enabled": False}}},
-            {"kind": "HorizontalPodAutoscaler", "component": "gateway"},
-        ),
+        ({"gateway": {}}, {"kind": "HorizontalPodAutoscaler", "component": "gateway"}),
     ],
     ids=lambda value: json.dumps(value)[:50],
 )
