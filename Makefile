@@ -276,9 +276,23 @@ train-rewriter: setup ## Train the rewriter's language model (resumes likewise)
 export: $(VENV)/.train ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
-bench: setup ## Measure latency and throughput; writes benchmarks/results/
+bench: bench-throughput bench-latency ## Measure all that one machine without a GPU can; writes benchmarks/results/
+
+bench-throughput: setup ## Closed loop: the ceiling, and CPU by process
 	@$(BIN)/python -m stack up
-	@$(BIN)/python -m benchmarks load
+	@$(BIN)/python -m benchmarks load --loop closed --name throughput
+	@$(MAKE) -s plots
+
+bench-latency: setup ## Open loop: latency at rates below the ceiling, and one above
+	@$(BIN)/python -m stack up
+	@$(BIN)/python -m benchmarks load --loop open --name latency
+	@$(MAKE) -s plots
+
+bench-compare: $(VENV)/.train ## What changed: make bench-compare A=before.json B=after.json
+	@test -n "$(A)" -a -n "$(B)" || { echo 'bench-compare: make bench-compare A=FILE B=FILE' >&2; exit 1; }
+	@$(BIN)/python -m benchmarks compare $(A) $(B)
+
+plots: $(VENV)/.train ## Tables and pictures of the documents, from benchmarks/results/ alone
 	@$(BIN)/python -m benchmarks report
 
 quality: setup ## Compare fusion designs; Fashion200K's protocol; real photographs with DATA=PATH
@@ -298,4 +312,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
-	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench quality quality-rewrite
+	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-compare plots quality quality-rewrite

@@ -1,7 +1,8 @@
-"""The command line: `python -m benchmarks load|speech|report`."""
+"""The command line: `python -m benchmarks load|compare|speech|report`."""
 
 import asyncio
 import json
+import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,11 @@ import click
 import uvloop
 
 from benchmarks.bulk import BulkBenchError, measure_bulk
+from benchmarks.compare import changes_table, compare, regressions
 from benchmarks.index import measure_indexes
-from benchmarks.load import QUICK, Plan, measure
+from benchmarks.load import PLANS, measure
 from benchmarks.processes import service_pids
-from benchmarks.report import DOCUMENT, RESULTS, ReportError, stale_files, write_report
+from benchmarks.report import DOCUMENT, RESULTS, ReportError, read_result, stale_files, write_report
 from benchmarks.speech import SpeechBenchError, measure_speech
 from benchmarks.workloads import WORKLOADS
 from vitrine.client import DEFAULT_ADDRESS, VitrineError
@@ -41,14 +43,27 @@ def main() -> None:
     help="Pictures to search by.",
 )
 @click.option(
-    "--quick", is_flag=True, help="Under 2 minutes instead of under 8, with fewer cases and shorter runs."
+    "--plan",
+    "size",
+    type=click.Choice([*PLANS]),
+    default="full",
+    show_default=True,
+    help="full takes 12 minutes, quick 4, short half a minute of CPU figures alone.",
 )
 @click.option("--workload", "workloads", type=click.Choice([*WORKLOADS]), multiple=True, help="Only these.")
 @click.option(
     "--rate", "rates", type=float, multiple=True, help="Requests a second offered, instead of fractions."
 )
 @click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True)
+@click.option(
+    "--loop",
+    "loops",
+    type=click.Choice(["closed", "open"]),
+    multiple=True,
+    help="Only these.",
+)
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--salt", help="Seeds the requests; by default a new one, so that no cache knows them.")
 @click.option("--name", default="load", show_default=True, help="Ends the result file's name.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 def load(
@@ -56,18 +71,20 @@ def load(
     address: str,
     state: Path,
     queries: Path,
-    quick: bool,
+    size: str,
     workloads: tuple[str, ...],
     rates: tuple[float, ...],
     arrivals: str,
+    loops: tuple[str, ...],
     repeats: int,
+    salt: str | None,
     name: str,
     out: Path,
 ) -> None:
     """Measure latency and throughput: a closed loop for the ceiling, then an open loop at given rates."""
-    plan = replace(QUICK if quick else Plan(), rates=rates, arrivals=arrivals, repeats=repeats)
-    if workloads:
-        plan = replace(plan, workloads=workloads)
+    salt = secrets.token_hex(4) if salt is None else salt
+    plan = replace(PLANS[size], rates=rates, arrivals=arrivals, repeats=repeats, salt=salt)
+    plan = replace(plan, loops=loops or plan.loops, workloads=workloads or plan.workloads)
     pids = service_pids(state)
     if not pids:
         click.echo(f"no stack in {state}: CPU is counted for the generator alone", err=True)
@@ -96,6 +113,27 @@ def speech(*, out: Path) -> None:
     result["environment"]["begun"] = begun.isoformat(timespec="seconds")
     out.write_text(json.dumps(result, indent=1) + "\n")
     click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")
+
+
+@main.command("compare")
+@click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--fail-above",
+    type=float,
+    help="Fail where a search's CPU over the bare server's rose to more than so many times.",
+)
+def compare_results(*, before: Path, after: Path, fail_above: float | None) -> None:
+    """Say what changed between two results of `load`, with its noise."""
+    try:
+        changes = compare(read_result(before), read_result(after))
+    except ReportError as error:
+        raise click.ClickException(str(error)) from error
+    if not changes:
+        raise click.ClickException(f"{before} and {after} have no case in common")
+    click.echo("\n".join(changes_table(changes)))
+    if fail_above is not None and (risen := regressions(changes, fail_above)):
+        raise click.ClickException("; ".join(risen))
 
 
 @main.command()

@@ -8,12 +8,12 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 import grpc
 
+from benchmarks.workloads import Request, Turn
 from vitrine.client import VitrineClient, VitrineError
-from vitrine.v1.search_pb2 import SearchRequest
 
 OK: Final = "OK"
 SHED: Final = grpc.StatusCode.RESOURCE_EXHAUSTED.name
@@ -27,7 +27,10 @@ DEADLINE_S = 5.0
 MAX_OUTSTANDING = 1_000
 """Requests of an open loop that may be under way at once."""
 
-Send = Callable[[SearchRequest, float], Awaitable[str]]
+Sent = TypeVar("Sent")
+"""What is sent: a request of ours, or another server's."""
+
+Send = Callable[[Sent, float], Awaitable[str]]
 """Sends a request with so many seconds to live and gives its status."""
 
 
@@ -50,17 +53,25 @@ class Trace:
     seconds: float
 
 
-def sender(client: VitrineClient) -> Send:
+def sender(client: VitrineClient) -> Send[Request]:
     """Return a function that sends with the client; no request is repeated."""
 
-    async def send(request: SearchRequest, timeout_s: float) -> str:
+    async def send(request: Request, timeout_s: float) -> str:
         try:
-            await client.search(request, timeout_s=timeout_s)
+            if isinstance(request, Turn):
+                await _converse(client, request, timeout_s)
+            else:
+                await client.search(request, timeout_s=timeout_s)
         except VitrineError as error:
             return error.code.name
         return OK
 
     return send
+
+
+async def _converse(client: VitrineClient, turn: Turn, timeout_s: float) -> None:
+    async for answer in client.converse(turn.request(), timeout_s=timeout_s):
+        turn.session.id = answer.session_id
 
 
 def poisson_arrivals(rate: float, seconds: float, rng: random.Random) -> list[float]:
@@ -78,8 +89,8 @@ def constant_arrivals(rate: float, seconds: float) -> list[float]:
 
 
 async def open_loop(
-    send: Send,
-    requests: Iterator[SearchRequest],
+    send: Send[Sent],
+    requests: Iterator[Sent],
     arrivals: list[float],
     *,
     deadline_s: float = DEADLINE_S,
@@ -94,7 +105,7 @@ async def open_loop(
     outstanding: set[asyncio.Task[None]] = set()
     begun = perf_counter()
 
-    async def one(request: SearchRequest, meant: float) -> None:
+    async def one(request: Sent, meant: float) -> None:
         lag = perf_counter() - meant
         status = await send(request, deadline_s - lag) if lag < deadline_s else LATE
         samples.append(Sample(status, perf_counter() - meant, lag))
@@ -113,8 +124,8 @@ async def open_loop(
 
 
 async def closed_loop(
-    send: Send,
-    requests: Iterator[SearchRequest],
+    send: Send[Sent],
+    requests: Iterator[Sent],
     *,
     clients: int,
     seconds: float,

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from benchmarks.processes import GENERATOR
+from benchmarks.processes import BARE_SERVER, GENERATOR
 
 SOURCE = "Source"
 """The PNG's text field that holds the digest of the result file it was drawn from."""
 
 _STYLES: dict[str, Literal["-", "--"]] = {"p50": "-", "p99": "--"}
-_COLOURS = ("#b3261e", "#e39a94", "#2f6f4f", "#3a5fa8", "#b07a1e")
+_COLOURS = ("#b3261e", "#e39a94", "#2f6f4f", "#3a5fa8", "#b07a1e", "#7d4fa0", "#4fa3a0", "#6b6b6b")
 
 
 class Plot(Protocol):
@@ -36,16 +36,24 @@ def drawn_from(picture: Path) -> str:
         return ""
 
 
-def draw_load(document: Mapping[str, Any], path: Path, *, source: str) -> None:
-    """Draw throughput by clients, latency by offered rate, and CPU by process into a PNG."""
-    closed = [case for case in document["results"] if case["loop"] == "closed"]
-    opened = [case for case in document["results"] if case["loop"] == "open"]
+def draw_throughput(document: Mapping[str, Any], path: Path, *, source: str) -> None:
+    """Draw throughput by clients, and CPU by process, into a PNG."""
+    closed = [
+        case for case in document["results"] if case["loop"] == "closed" and case["workload"] != BARE_SERVER
+    ]
     with _look():
-        figure = Figure(figsize=(15, 4.6), layout="constrained")
-        left, middle, right = figure.subplots(1, 3)
+        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
         _draw_throughput(left, closed)
-        _draw_latency(middle, opened)
         _draw_cpu(right, closed)
+        _save(figure, path, source)
+
+
+def draw_latency(document: Mapping[str, Any], path: Path, *, source: str) -> None:
+    """Draw latency by offered rate into a PNG."""
+    with _look():
+        figure = Figure(figsize=(7, 4.6), layout="constrained")
+        _draw_latency(figure.subplots(), [case for case in document["results"] if case["loop"] == "open"])
         _save(figure, path, source)
 
 
@@ -90,7 +98,9 @@ def _draw_throughput(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_latency(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:
-    for _, colour, chosen in _by_workload(cases):
+    names = []
+    for name, colour, chosen in _by_workload(cases):
+        names.append(Line2D([], [], color=colour, label=name))
         answered = [case for case in chosen if case["pooled"]["answered"]]
         rates = [case["rate"] for case in answered]
         for percentile, style in _STYLES.items():
@@ -103,9 +113,8 @@ def _draw_latency(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:
         yscale="log",
         xlim=(0, None),
     )
-    # The colours are those of the panel at the left.
     styles = [Line2D([], [], color="black", linestyle=style, label=name) for name, style in _STYLES.items()]
-    axes.legend(handles=styles, frameon=False)
+    axes.legend(handles=names + styles, frameon=False, fontsize="small")
 
 
 def _draw_cpu(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 
 GENERATOR = "generator"
+BARE_SERVER = "bare server"
+"""The process of benchmarks.bare, and the workload that asks it."""
 
 _STATUS_TIMEOUT_S = 30
 
@@ -29,6 +32,12 @@ def cpu_seconds(pids: dict[str, int]) -> dict[str, float]:
     used = {name: _tree_seconds(pid) for name, pid in pids.items()}
     own = os.times()
     return used | {GENERATOR: own.user + own.system}
+
+
+def up_seconds(pids: dict[str, int]) -> dict[str, int]:
+    """Return for how long each process has run: what serves for hours may cost more than what has just started."""
+    now = time.time()
+    return {name: round(now - psutil.Process(pid).create_time()) for name, pid in pids.items()}
 
 
 def _tree_seconds(pid: int) -> float:

@@ -17,7 +17,7 @@ from benchmarks.photographs import (
     photographs_section,
     tuning_section,
 )
-from benchmarks.plots import Plot, draw_designs, draw_load, drawn_from
+from benchmarks.plots import Plot, draw_designs, draw_latency, draw_throughput, drawn_from
 from benchmarks.scale import bulk_section
 from benchmarks.speech import speech_section
 from benchmarks.tables import (
@@ -31,8 +31,11 @@ from benchmarks.tables import (
 )
 
 RESULTS = Path("benchmarks/results")
+BASELINE = RESULTS / "cpu-baseline.json"
+"""The short load measurement that CI compares with."""
 DOCUMENT = Path("docs/benchmarks.md")
-LOAD_PLOT = Path("docs/pictures/load.png")
+THROUGHPUT_PLOT = Path("docs/pictures/throughput.png")
+LATENCY_PLOT = Path("docs/pictures/latency.png")
 DESIGNS_PLOT = Path("docs/pictures/designs.png")
 
 _NONE_YET = ["No result yet."]
@@ -47,7 +50,7 @@ def write_report() -> list[Path]:
     stale = stale_files()
     for plot, (result, draw) in _plots().items():
         if plot in stale:
-            draw(_read(result), plot, source=_digest(result))
+            draw(read_result(result), plot, source=_digest(result))
     for path, rendered in _documents().items():
         if path in stale:
             path.write_text(rendered)
@@ -84,13 +87,11 @@ def _documents() -> dict[Path, str]:
 
 def _rendered() -> str:
     loads = _loads()
-    load = _NONE_YET
-    if loads:
-        (name, newest), *earlier = ((path.name, document) for path, document in loads.items())
-        load = load_section(name, newest, dict(earlier), _link(LOAD_PLOT))
-    designs = [designs_section(path.name, _read(path), _link(DESIGNS_PLOT)) for path in _designs()]
+    named = [(path.name, document) for path, document in loads.items()]
+    load = load_section(named, _link(THROUGHPUT_PLOT), _link(LATENCY_PLOT)) or _NONE_YET
+    designs = [designs_section(path.name, read_result(path), _link(DESIGNS_PLOT)) for path in _designs()]
     encoders, css, fashion200k, precisions, photograph_precisions, tuning, several_pictures = (
-        [section(path.name, _read(path)) for path in sorted(RESULTS.glob(pattern))]
+        [section(path.name, read_result(path)) for path in sorted(RESULTS.glob(pattern))]
         for pattern, section in (
             ("*encoders-*.json", encoders_section),
             ("css.json", css_section),
@@ -120,14 +121,20 @@ def _rendered() -> str:
 
 
 def _found(pattern: str) -> dict[str, Document]:
-    return {path.name: _read(path) for path in sorted(RESULTS.glob(pattern))}
+    return {path.name: read_result(path) for path in sorted(RESULTS.glob(pattern))}
 
 
 def _plots() -> dict[Path, tuple[Path, Plot]]:
     """Return what each picture is drawn from, and how."""
     plots: dict[Path, tuple[Path, Plot]] = {}
-    for path in list(_loads())[:1]:
-        plots[LOAD_PLOT] = path, draw_load
+    loads = _loads()
+    for loop, picture, draw in (
+        ("closed", THROUGHPUT_PLOT, draw_throughput),
+        ("open", LATENCY_PLOT, draw_latency),
+    ):
+        measured = [p for p, document in loads.items() if any(c["loop"] == loop for c in document["results"])]
+        for path in measured[:1]:
+            plots[picture] = path, draw
     for path in _designs():
         plots[DESIGNS_PLOT] = path, draw_designs
     return plots
@@ -143,14 +150,15 @@ def _designs() -> list[Path]:
 
 
 def _loads() -> dict[Path, Document]:
-    """Return the results of `python -m benchmarks load`, the newest first."""
-    documents = {path: _read(path) for path in RESULTS.glob("*.json")}
+    """Return the results of `python -m benchmarks load`, the newest first, without what CI compares with."""
+    documents = {path: read_result(path) for path in RESULTS.glob("*.json") if path.name != BASELINE.name}
     loads = [path for path, document in documents.items() if document["params"].get("benchmark") == "load"]
     loads.sort(key=lambda path: (documents[path]["environment"]["begun"], path.name), reverse=True)
     return {path: documents[path] for path in loads}
 
 
-def _read(path: Path) -> Document:
+def read_result(path: Path) -> Document:
+    """Read a result file; raises ReportError where it is none."""
     try:
         document = json.loads(path.read_text())
     except (OSError, ValueError) as error:

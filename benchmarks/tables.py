@@ -11,52 +11,68 @@ Document = Mapping[str, Any]
 _FIGURES = ("answers/s", "p50 ms", "p95 ms", "p99 ms", "answered", "shed", "errors")
 
 
-def load_section(name: str, document: Document, earlier: Mapping[str, Document], plot: str) -> list[str]:
-    """Return ceiling, latency under load, and CPU by process; then a line for each earlier result."""
-    params = document["params"]
-    closed = [case for case in document["results"] if case["loop"] == "closed"]
-    opened = [case for case in document["results"] if case["loop"] == "open"]
-    method = (
-        f"{params['repeats']} repeats of {params['closed_seconds']:g} s a case; "
-        f"before them {params['warm_up_seconds']:g} s of warm-up a kind of query, thrown away."
-    )
-    open_method = (
-        f"{params['arrivals'].capitalize()} arrivals, {params['repeats']} repeats of {params['open_seconds']:g} s "
-        f"a rate; each request has {params['deadline_s']:g} s."
-    )
+Named = tuple[str, Document]
+"""A result file's name, and what it holds."""
+
+
+def load_section(loads: Sequence[Named], throughput_plot: str, latency_plot: str) -> list[str]:
+    """Return ceiling, CPU by process and latency under load of the newest results, which come first, and a line for each other."""
+    closed = next((named for named in loads if _cases(named[1], "closed")), None)
+    opened = next((named for named in loads if _cases(named[1], "open")), None)
     return [
-        *origin(name, document),
-        "",
-        f"![Throughput, latency and CPU by kind of query]({plot})",
-        "",
+        *(_closed_section(*closed, throughput_plot) if closed else []),
+        *(_open_section(*opened, latency_plot) if opened else []),
+        *_earlier([named for named in loads if named is not closed and _cases(named[1], "closed")]),
+    ]
+
+
+def _closed_section(name: str, document: Document, plot: str) -> list[str]:
+    params, cases = document["params"], _cases(document, "closed")
+    return [
         "### Closed loop: the ceiling",
         "",
+        *origin(name, document),
         "Each client has one request under way.",
-        method,
-        "",
-        *table(["query", "clients", *_FIGURES], [[*_labels(case), *_figures(case)] for case in closed]),
-        "",
-        "### Open loop: latency at a given rate",
-        "",
-        open_method,
-        "Latency counts from the moment at which a request was meant to be sent: one that had to wait has waited.",
-        "Lag is how late the generator sent (p99).",
-        "",
-        *table(
-            ["query", "offered/s", *_FIGURES, "lag ms"],
-            [
-                [*_labels(case), *_figures(case), _number(case["pooled"]["lag_ms"].get("p99"))]
-                for case in opened
-            ],
+        (
+            f"{params['repeats']} repeats of {params['closed_seconds']:g} s a case; "
+            f"before them {params['warm_up_seconds']:g} s of warm-up a kind of query, thrown away."
         ),
+        "",
+        f"![Throughput by clients, and CPU by process]({plot})",
+        "",
+        *table(["query", "clients", *_FIGURES], [[*_labels(case), *_figures(case)] for case in cases]),
         "",
         "### CPU",
         "",
         "Milliseconds of CPU an answered request, by process with its children, in the closed loop.",
         "",
-        *_cpu_table(closed),
-        *_earlier(earlier),
+        *_cpu_table(cases),
+        "",
     ]
+
+
+def _open_section(name: str, document: Document, plot: str) -> list[str]:
+    params, cases = document["params"], _cases(document, "open")
+    rows = [[*_labels(case), *_figures(case), _number(case["pooled"]["lag_ms"].get("p99"))] for case in cases]
+    return [
+        "### Open loop: latency at a given rate",
+        "",
+        *origin(name, document),
+        (
+            f"{params['arrivals'].capitalize()} arrivals, {params['repeats']} repeats of {params['open_seconds']:g} s "
+            f"a rate; each request has {params['deadline_s']:g} s."
+        ),
+        "Latency counts from the moment at which a request was meant to be sent: one that had to wait has waited.",
+        "Lag is how late the generator sent (p99).",
+        "",
+        f"![Latency by offered rate]({plot})",
+        "",
+        *table(["query", "offered/s", *_FIGURES, "lag ms"], rows),
+    ]
+
+
+def _cases(document: Document, loop: str) -> list[Mapping[str, Any]]:
+    return [case for case in document["results"] if case["loop"] == loop]
 
 
 def designs_section(name: str, document: Document, plot: str) -> list[str]:
@@ -295,20 +311,17 @@ def _cpu_table(cases: Sequence[Mapping[str, Any]]) -> list[str]:
     return table(["query", "clients", "service", *processes], rows)
 
 
-def _earlier(earlier: Mapping[str, Document]) -> list[str]:
-    """Return the ceilings of the results before this one, so that a loss is seen."""
+def _earlier(earlier: Sequence[Named]) -> list[str]:
+    """Return the ceilings of the results before the newest, so that a loss is seen."""
     if not earlier:
         return []
-    rows = [
-        [f"[{name}](../benchmarks/results/{name})", *_ceilings(document)]
-        for name, document in earlier.items()
-    ]
+    rows = [[f"[{name}](../benchmarks/results/{name})", *_ceilings(document)] for name, document in earlier]
     return ["", "### Before", "", *table(["result", "commit", "answers/s at the most clients"], rows)]
 
 
 def _ceilings(document: Document) -> list[str]:
-    closed = [case for case in document["results"] if case["loop"] == "closed"]
-    most = max((case["clients"] for case in closed), default=0)
+    closed = _cases(document, "closed")
+    most = max(case["clients"] for case in closed)
     reached = [
         f"{case['workload']} {_number(case['pooled']['answered_per_s'])}"
         for case in closed

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.cli import main
+from benchmarks.generator import OK, sender
 from benchmarks.load import Plan, measure
-from benchmarks.processes import GENERATOR, cpu_seconds, service_pids
-from vitrine.client import VitrineError
+from benchmarks.processes import BARE_SERVER, GENERATOR, cpu_seconds, service_pids
+from benchmarks.workloads import SESSIONS, WORKLOADS, Material, Turn
+from catalogue.randomness import generator
+from vitrine.client import VitrineClient, VitrineError
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, search_pb2, search_pb2_grpc
 
 PLAN = Plan(
@@ -29,6 +33,13 @@ class Search(search_pb2_grpc.SearchServiceServicer):
 
     def __init__(self) -> None:
         self.requests: list[search_pb2.SearchRequest] = []
+        self.turns: list[search_pb2.ConverseRequest] = []
+
+    def Converse(self, request: search_pb2.ConverseRequest, context: Any) -> Iterator[Any]:  # noqa: N802, ARG002
+        """Begin a session, and go on with it."""
+        self.turns.append(request)
+        for reply in ("one", "two"):
+            yield search_pb2.ConverseResponse(session_id=request.session_id or "s1", reply=reply)
 
     def Search(self, request: search_pb2.SearchRequest, context: Any) -> search_pb2.SearchResponse:  # noqa: N802
         """Answer, or shed."""
@@ -75,7 +86,7 @@ async def test_a_measurement_covers_its_plan(search: tuple[Search, str], queries
     document = await measure(search[1], PLAN, queries=queries, pids={}, say=said.append)
     cases = [(case["workload"], case.get("clients"), case.get("rate")) for case in document["results"]]
     assert cases == [
-        *((name, clients, None) for name in PLAN.workloads for clients in (1, 2)),
+        *((name, clients, None) for name in (BARE_SERVER, *PLAN.workloads) for clients in (1, 2)),
         *((name, None, 40.0) for name in PLAN.workloads),
     ]
     assert all(len(case["repeats"]) == 2 for case in document["results"])
@@ -91,10 +102,32 @@ async def test_rates_follow_the_ceiling(search: tuple[Search, str], queries: Pat
     """Without given rates the open loop offers fractions of what the most clients reached."""
     plan = replace(PLAN, workloads=("text",), rates=(), fractions=(0.5, 1.0), repeats=1)
     document = await measure(search[1], plan, queries=queries, pids={}, say=lambda _: None)
-    _, most, half, full = document["results"]
+    _, _, _, most, half, full = document["results"]
     ceiling = most["pooled"]["answered_per_s"]
     assert half["rate"] == pytest.approx(0.5 * ceiling, rel=0.1)
     assert full["rate"] == pytest.approx(ceiling, rel=0.1)
+
+
+async def test_the_open_loop_alone_keeps_no_ceiling(search: tuple[Search, str], queries: Path) -> None:
+    """Its rates follow a ceiling all the same, which is measured for them and thrown away."""
+    plan = replace(PLAN, workloads=("text",), loops=("open",), rates=(), fractions=(0.5,), repeats=1)
+    document = await measure(search[1], plan, queries=queries, pids={}, say=lambda _: None)
+    (case,) = document["results"]
+    assert (case["loop"], case["workload"]) == ("open", "text")
+    assert case["rate"] > 1
+
+
+async def test_turns_of_a_conversation_share_a_session(search: tuple[Search, str]) -> None:
+    """The first turn begins a session, and the next ones carry the id that it got."""
+    turns = islice(WORKLOADS["conversation"](Material((), ()), generator("test")), 2 * SESSIONS + 1)
+    first, *_, same = (turn for number, turn in enumerate(turns) if number % SESSIONS == 0)
+    assert isinstance(first, Turn)
+    assert isinstance(same, Turn)
+    async with VitrineClient(search[1], retry=False) as client:
+        statuses = [await sender(client)(turn, 5.0) for turn in (first, same)]
+    assert statuses == [OK, OK]
+    assert [request.session_id for request in search[0].turns] == ["", "s1"]
+    assert first.text != same.text
 
 
 async def test_a_service_that_is_not_there_is_an_error(queries: Path) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from benchmarks.cli import main
 from benchmarks.fields import fields_section
 from benchmarks.generator import OK, SHED, Sample, Trace
-from benchmarks.report import DESIGNS_PLOT, DOCUMENT, LOAD_PLOT, RESULTS, ReportError, fill
+from benchmarks.report import DESIGNS_PLOT, DOCUMENT, RESULTS, THROUGHPUT_PLOT, ReportError, fill
 from benchmarks.summary import summarise_repeats, summarise_run
 
 MARKERS = "# Title\n\nprose\n" + "".join(
@@ -56,12 +56,8 @@ def write_load(name: str, *, begun: str, rate: float) -> None:
 
 
 def write_encoders() -> None:
-    figures = {
-        "text": {
-            "held_out": {"R@1": 61.25, "R@10": 93.5, "queries": 1200},
-            "seen": {"R@1": 70.0, "queries": 5},
-        }
-    }
+    text = {"held_out": {"R@1": 61.25, "R@10": 93.5, "queries": 1200}, "seen": {"R@1": 70.0, "queries": 5}}
+    figures = {"text": text}
     environment = {"commit": "c-e", "processor": "A processor", "cores": 2}
     document = {"environment": environment, "params": {"seed": 0}, "results": figures}
     (RESULTS / "encoders-small.json").write_text(json.dumps(document))
@@ -151,6 +147,9 @@ def test_the_document_says_what_the_results_say() -> None:
     """The newest load result is shown in full, earlier ones by their ceilings, encoders by their figures."""
     write_load("2026-01-01-load", begun="2026-01-01T10:00:00+00:00", rate=40)
     write_load("2026-01-02-load", begun="2026-01-02T10:00:00+00:00", rate=50)
+    write_load(
+        "cpu-baseline", begun="2026-01-03T10:00:00+00:00", rate=60
+    )  # what CI compares with is no figure of a user's
     write_encoders()
     assert report().exit_code == 0
     text = DOCUMENT.read_text()
@@ -163,8 +162,9 @@ def test_the_document_says_what_the_results_say() -> None:
     )
     assert "| held out | 61.2 | 93.5 | 1200 |" in text
     assert "| seen | 70 | - | 5 |" in text
-    assert "![Throughput, latency and CPU by kind of query](pictures/load.png)" in text
-    assert LOAD_PLOT.exists()
+    assert "![Throughput by clients, and CPU by process](pictures/throughput.png)" in text
+    assert "![Latency by offered rate](pictures/latency.png)" in text
+    assert THROUGHPUT_PLOT.exists() and Path("docs/pictures/latency.png").exists()  # noqa: PT018 - the two are drawn together
     assert text.startswith("# Title\n")
     assert "\nprose\n" in text
 
@@ -351,18 +351,18 @@ def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
     assert DOCUMENT.read_text().count("No result yet.") == 12
-    assert not LOAD_PLOT.exists()
+    assert not THROUGHPUT_PLOT.exists()
 
 
 def test_what_is_written_is_found_unchanged() -> None:
     """The check passes after a report, and a second report writes the same bytes."""
     write_load("2026-01-02-load", begun="2026-01-02T10:00:00+00:00", rate=50)
     report()
-    written = DOCUMENT.read_bytes(), LOAD_PLOT.read_bytes()
+    written = DOCUMENT.read_bytes(), THROUGHPUT_PLOT.read_bytes()
     assert report("--check").exit_code == 0
-    LOAD_PLOT.unlink()
+    THROUGHPUT_PLOT.unlink()
     report()
-    assert (DOCUMENT.read_bytes(), LOAD_PLOT.read_bytes()) == written
+    assert (DOCUMENT.read_bytes(), THROUGHPUT_PLOT.read_bytes()) == written
 
 
 @pytest.mark.parametrize("change", ["document", "result", "picture"])
@@ -375,7 +375,7 @@ def test_the_check_fails_when_anything_differs(change: str) -> None:
     elif change == "result":
         write_load("2026-01-03-load", begun="2026-01-03T10:00:00+00:00", rate=60)
     else:
-        LOAD_PLOT.unlink()
+        THROUGHPUT_PLOT.unlink()
     before = DOCUMENT.read_text()
     result = report("--check")
     assert result.exit_code == 1

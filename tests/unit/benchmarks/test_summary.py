@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 
 from benchmarks.generator import LATE, OK, SHED, Sample, Trace
 from benchmarks.summary import summarise_repeats, summarise_run
+from benchmarks.tables import load_section
 
 
 def trace(*latencies_ms: float, shed: int = 0, late: int = 0, seconds: float = 2.0) -> Trace:
@@ -43,3 +46,25 @@ def test_repeats_are_pooled_with_their_spread() -> None:
     assert pooled["spread"]["answered_per_s"] == [0.75, 1.5]
     assert pooled["shed"] == 1
     assert pooled["cpu_ms_per_answer"] == {"gateway": 20.0}
+
+
+def test_ceiling_and_latencies_may_come_from_two_results() -> None:
+    """A newer result of the closed loop alone leaves the open loop to the one before."""
+    params = {
+        "repeats": 1, "closed_seconds": 1.0, "open_seconds": 1.0, "warm_up_seconds": 1.0,
+        "arrivals": "poisson", "deadline_s": 5.0,
+    }  # fmt: skip
+
+    def document(rate: int, *loops: str) -> dict[str, Any]:
+        traces = [trace(*[10.0] * rate, seconds=1.0)]
+        runs = [summarise_run(each, {"gateway": 0.5}) for each in traces]
+        figures = {"pooled": summarise_repeats(traces, runs), "repeats": runs}
+        load = {"closed": {"clients": 1}, "open": {"rate": 7.0}}
+        cases = [{"workload": "text", "loop": loop} | load[loop] | figures for loop in loops]
+        return {"environment": {"cores": 2}, "params": params, "results": cases}
+
+    loads = [("new.json", document(60, "closed")), ("old.json", document(50, "closed", "open"))]
+    text = "\n".join(load_section(loads, "throughput.png", "latency.png"))
+    assert "| text | 1 | 60 (60-60) |" in text
+    assert "| text | 7 | 50 (50-50) |" in text
+    assert "| [old.json](../benchmarks/results/old.json) | - | text 50 |" in text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.workloads import REPEATED_TEXTS, WORKLOADS, Material, read_pictures, with_comment
+from benchmarks.workloads import REPEATED_TEXTS, WORKLOADS, Material, Turn, read_pictures, with_comment
 from catalogue.randomness import generator
 
 
@@ -19,16 +19,38 @@ def jpeg(colour: str) -> bytes:
 MATERIAL = Material([jpeg("red"), jpeg("navy"), jpeg("teal")], [f"p{number}" for number in range(50)])
 
 
-@pytest.mark.parametrize("name", [name for name in WORKLOADS if name != "text, repeated"])
+SEARCHES = [name for name in WORKLOADS if name != "conversation"]
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if not name.endswith(", repeated")])
 def test_no_query_comes_twice(name: str) -> None:
     """Every request of a workload differs from all before it, so that no cache answers it."""
     requests = list(islice(WORKLOADS[name](MATERIAL, generator("test")), 2_000))
     assert len({(r.text, r.image, r.product_id) for r in requests}) == 2_000
 
 
-def test_repeated_texts_are_few() -> None:
-    """The workload for caches asks the same few texts."""
-    requests = islice(WORKLOADS["text, repeated"](MATERIAL, generator("test")), 500)
+@pytest.mark.parametrize("name", ["text", "rewritten"])
+def test_another_salt_asks_for_what_was_not_asked(name: str) -> None:
+    """Of 2,000 texts of one run, the next one repeats hardly any: no cache of the service answers it."""
+    first, second = (
+        {request.text for request in islice(WORKLOADS[name](MATERIAL, generator(name, salt)), 2_000)}
+        for salt in ("one", "two")
+    )
+    assert len(first & second) <= 10
+
+
+def test_conversations_take_turns() -> None:
+    """A conversation has three turns, and its next one comes when every other conversation had one."""
+    turns = list(islice(WORKLOADS["conversation"](MATERIAL, generator("test")), 4 * 64))
+    assert all(isinstance(turn, Turn) for turn in turns)
+    assert turns[0].session is turns[64].session is turns[128].session is not turns[192].session
+    assert len({id(turn.session) for turn in turns[:64]}) == 64
+
+
+@pytest.mark.parametrize("name", ["text, repeated", "rewritten, repeated"])
+def test_repeated_texts_are_few(name: str) -> None:
+    """The workloads for caches ask the same few texts."""
+    requests = islice(WORKLOADS[name](MATERIAL, generator("test")), 500)
     assert len({request.text for request in requests}) == REPEATED_TEXTS
 
 
