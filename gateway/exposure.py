@@ -55,16 +55,17 @@ def mesh_networks(text: str) -> "tuple[ipaddress.IPv4Network | ipaddress.IPv6Net
 def _check_exposure(settings: "Settings") -> None:
     """Raise InvalidSettings where the gateway would be open to others and nobody said that it should."""
     words = opened(settings)
-    reachable = [each for each in (settings.listen, settings.catalogue_listen) if each and not is_local(each)]
+    addresses = (settings.listen, settings.own_listen, settings.catalogue_listen)
+    reachable = [each for each in addresses if each and not is_local(each)]
     where = " and ".join(reachable)
     if reachable and not settings.callers and ANYBODY_CALLS not in words:
         raise InvalidSettings(
             f"GATEWAY_CALLERS must name the file of callers, since {where} can be reached from elsewhere: whoever reaches it could"
             f" search, write and delete. GATEWAY_OPEN={ANYBODY_CALLS} says that this is meant"
         )
-    if not settings.catalogue_listen and not is_local(settings.listen) and WRITES_WITH_SEARCHES not in words:
+    if not settings.catalogue_listen and reachable and WRITES_WITH_SEARCHES not in words:
         raise InvalidSettings(
-            f"GATEWAY_CATALOGUE_LISTEN must be an address of its own, since {settings.listen} can be reached from elsewhere:"
+            f"GATEWAY_CATALOGUE_LISTEN must be an address of its own, since {where} can be reached from elsewhere:"
             f" whoever may reach the search could try to write. GATEWAY_OPEN={WRITES_WITH_SEARCHES} says that this is meant"
         )
     in_clear = settings.callers and not settings.tls_cert and not settings.mesh_header

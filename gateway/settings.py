@@ -19,6 +19,10 @@ class Settings:
 
     listen: str = "127.0.0.1:7700"
     """Where searches and turns are answered, as HOST:PORT."""
+    own_listen: str = ""
+    """A further address where searches are answered, of this process alone; `listen` is then shared with the other gateways of
+    this machine, and the kernel spreads new connections over them. For probes, and for clients that spread their calls
+    themselves. Empty: `listen` is this process's alone."""
     catalogue_listen: str = ""
     """Where the catalogue is written and indexes are changed. Empty: where searches are answered too, which is for
     loopback."""

@@ -12,13 +12,17 @@ from typing import Any
 import click
 
 from stack import log_lines, logs, record, status
-from stack.settings import HANDED_OVER, SUPERVISOR, Settings, StackError
+from stack.settings import HANDED_OVER, MAX_GATEWAYS, SUPERVISOR, Settings, StackError, gateway_name
 from vitrine.terminal import console, echo
 
 # What starts and probes services imports the clients of all of them, which takes most of a second: only the commands
 # that need it do so, and `status` and `logs` stay quick.
 
-NAMES = ("triton", "milvus", "rewriter", "speech", "gateway", "storefront", SUPERVISOR)
+NAMES = (
+    *("triton", "milvus", "rewriter", "speech"),
+    *map(gateway_name, range(1, MAX_GATEWAYS + 1)),
+    *("storefront", SUPERVISOR),
+)
 
 Command = Callable[..., Any]
 
@@ -66,7 +70,15 @@ def _start_options(command: Command) -> Command:
             type=int,
             default=7700,
             show_default=True,
-            help="N: gateway N, its metrics N+1, Triton N+11 and N+12, rewriter N+20, page N+30, speech N+40.",
+            help="N: gateway N, its metrics N+1, Triton N+11 and N+12, rewriter N+20, page N+30, speech N+40; of several gateways"
+            " each has N+21 and up to itself, and metrics at N+1, N+13 and up.",
+        ),
+        click.option(
+            "--gateways",
+            type=int,
+            default=1,
+            show_default=True,
+            help=f"Processes of the gateway behind the one address, at most {MAX_GATEWAYS}: one a core that is to spare.",
         ),
         click.option(
             "--page/--no-page", default=True, show_default=True, help="Serve the page to look at, too."
@@ -106,9 +118,16 @@ def up(**options: Any) -> None:
     settings = Settings(**options)
     control.up(settings, click.echo)
     page = f", page http://{settings.storefront}/" if settings.page else ""
-    click.echo(
-        f"the stack is up: gateway {settings.gateway}, metrics http://{settings.gateway_metrics}/metrics{page}"
-    )
+    metrics = ", ".join(f"http://{worker.metrics}/metrics" for worker in settings.workers)
+    click.echo(f"the stack is up: gateway {settings.gateway}, metrics {metrics}{page}")
+    if settings.gateways > 1:
+        each = ",".join(worker.own for worker in settings.workers)
+        click.echo(f"connections are spread over the gateways; ipv4:{each} spreads the calls of one client")
+    if settings.sticky:
+        click.echo(
+            "each gateway keeps its sessions in memory, where only the same connection finds them:"
+            " --set GATEWAY_SESSIONS=redis://HOST:PORT shares them"
+        )
 
 
 @main.command()

@@ -144,6 +144,7 @@ def _launch(settings: Settings) -> Identity:
         *("--state", str(settings.state), "--port-base", str(settings.port_base)),
         *("--repository", str(settings.repository), "--page" if settings.page else "--no-page"),
         "--speech" if settings.speech else "--no-speech",
+        *("--gateways", str(settings.gateways)),
     ]
     log = settings.log(SUPERVISOR)
     logs.rotate(log)

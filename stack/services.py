@@ -9,13 +9,17 @@ from pathlib import Path
 from stack import probes, triton_runtime
 from stack.probes import Probe
 from stack.processes import unlink_shared_memory
-from stack.settings import MARKER, Settings
+from stack.settings import MARKER, Settings, Worker
 
 ROOT = Path(__file__).resolve().parents[1]
 """Where the packages lie, for the children to import."""
 
 NO_BALANCER_S = "0"
 """Between saying NOT_SERVING and refusing calls: nobody here needs time to look away."""
+
+
+A_DAY_S = "86400"
+"""Age of a connection to one of several gateways that keep sessions in memory: it stays where its sessions are."""
 
 
 def _nothing() -> object:
@@ -45,17 +49,19 @@ class Service:
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """Return Triton, Milvus Lite, the rewriter, the gateway, and the speech service and the storefront where wanted."""
+    """Return Triton, Milvus Lite, the rewriter, the gateways, and the speech service and the storefront where wanted."""
     heard = (_speech(settings),) if settings.speech else ()
     shown = (_storefront(settings),) if settings.page else ()
-    return (_triton(settings), _milvus(settings), _rewriter(settings), *heard, _gateway(settings), *shown)
+    gateways = (_gateway(settings, worker) for worker in settings.workers)
+    return (_triton(settings), _milvus(settings), _rewriter(settings), *heard, *gateways, *shown)
 
 
 def ports(settings: Settings) -> dict[str, str]:
     """Return each address that must be free before the start, by its use."""
     return {
         "gateway": settings.gateway,
-        "gateway metrics": settings.gateway_metrics,
+        **{f"{worker.name} metrics": worker.metrics for worker in settings.workers},
+        **{f"{worker.name} itself": worker.own for worker in settings.workers if worker.own},
         "triton grpc": settings.triton_grpc,
         "triton metrics": settings.triton_metrics,
         "rewriter": settings.rewriter,
@@ -130,22 +136,24 @@ def _speech(settings: Settings) -> Service:
     )
 
 
-def _gateway(settings: Settings) -> Service:
+def _gateway(settings: Settings, worker: Worker) -> Service:
     own = {
         "GATEWAY_LISTEN": settings.gateway,
-        "GATEWAY_METRICS_LISTEN": settings.gateway_metrics,
+        "GATEWAY_OWN_LISTEN": worker.own,
+        "GATEWAY_METRICS_LISTEN": worker.metrics,
         "GATEWAY_TRITON": settings.triton_grpc,
         "GATEWAY_MILVUS": settings.milvus,
         "GATEWAY_REWRITER": settings.rewriter,
         "GATEWAY_DRAIN_S": NO_BALANCER_S,
         **({"GATEWAY_SPEECH": settings.speech_grpc} if settings.speech else {}),
+        **({"GATEWAY_MAX_CONNECTION_AGE_S": A_DAY_S} if settings.sticky else {}),
     }
-    probe = probes.serving(settings.gateway)
+    probe = probes.serving(worker.own or settings.gateway)
     return Service(
-        name="gateway",
+        name=worker.name,
         command=(sys.executable, "-m", "gateway"),
         environment=_environment(settings) | own | dict(settings.overrides),
-        address=settings.gateway,
+        address=worker.own or settings.gateway,
         ready=probe,
         alive=probe,
         start_timeout_s=60.0,

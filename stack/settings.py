@@ -1,6 +1,7 @@
 """What a stack is made of: its folder, its addresses and the models it serves."""
 
 import hashlib
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ SUPERVISOR = "supervisor"
 
 MIN_PORT_BASE = 1024
 MAX_PORT_BASE = 65_500
+MAX_GATEWAYS = 8
 MAX_SOCKET_PATH = 100
 """The kernel takes 107 bytes; some room is left for the servers' own suffixes."""
 
@@ -25,8 +27,24 @@ PRIVATE_UMASK = 0o077
 OVERRIDE_PREFIXES = ("GATEWAY_", "REWRITER_", "SPEECH_", "STOREFRONT_")
 
 
+def gateway_name(number: int) -> str:
+    """Return the name of the gateway's n-th process, from 1."""
+    return "gateway" if number == 1 else f"gateway-{number}"
+
+
 class StackError(Exception):
     """The stack cannot do what it was asked; one line that names the way out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One of the gateway's processes."""
+
+    name: str
+    metrics: str
+    """Address of its own Prometheus metrics."""
+    own: str = ""
+    """An address that it alone answers at; empty where it is the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +52,7 @@ class Settings:
     """One stack; several live on one machine when their state folders and port bases differ.
 
     Raises:
-        StackError: the port base is out of range, or an override names no setting of a service.
+        StackError: the port base or the number of gateways is out of range, or an override names no setting of a service.
     """
 
     state: Path
@@ -46,12 +64,16 @@ class Settings:
     """Environment variables of the gateway, the rewriter, the speech service and the storefront, by name."""
     page: bool = True
     """Whether the storefront, the page to look at, runs too."""
+    gateways: int = 1
+    """Processes of the gateway, all behind one address."""
     speech: bool = False
     """Whether the speech service runs too; what it needs is an extra."""
 
     def __post_init__(self) -> None:
         if not MIN_PORT_BASE <= self.port_base <= MAX_PORT_BASE:
             raise StackError(f"--port-base: must be {MIN_PORT_BASE} to {MAX_PORT_BASE}, got {self.port_base}")
+        if not 1 <= self.gateways <= MAX_GATEWAYS:
+            raise StackError(f"--gateways: must be 1 to {MAX_GATEWAYS}, got {self.gateways}")
         for name, _ in self.overrides:
             if not name.startswith(OVERRIDE_PREFIXES):
                 raise StackError(f"--set {name}: must begin with {', '.join(OVERRIDE_PREFIXES)}")
@@ -68,8 +90,34 @@ class Settings:
 
     @property
     def gateway_metrics(self) -> str:
-        """Address of the gateway's Prometheus metrics."""
+        """Address of the first gateway's Prometheus metrics."""
         return self._address(1)
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Return the processes of the gateway."""
+        first = Worker(
+            name=gateway_name(1),
+            metrics=self.gateway_metrics,
+            own=self._address(21) if self.gateways > 1 else "",
+        )
+        others = (
+            Worker(
+                name=gateway_name(number),
+                metrics=self._address(11 + number),
+                own=self._address(20 + number),
+            )
+            for number in range(2, self.gateways + 1)
+        )
+        return (first, *others)
+
+    @property
+    def sticky(self) -> bool:
+        """Whether there are several gateways, each with sessions of its own in memory."""
+        kept = {**os.environ, **dict(self.overrides)}
+        return self.gateways > 1 and not any(
+            kept.get(name, "") not in ("", "memory") for name in ("GATEWAY_SESSIONS", "GATEWAY_SESSIONS_FILE")
+        )
 
     @property
     def triton_grpc(self) -> str:

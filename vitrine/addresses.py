@@ -7,15 +7,15 @@ _SCHEMES = ("ipv4:", "ipv6:", "dns:///", "dns:")
 
 
 def is_local(address: str) -> bool:
-    """Return whether an address is loopback or a unix socket; what cannot be read counts as reachable by anybody."""
+    """Return whether an address is loopback or a unix socket; what cannot be read counts as reachable by anybody.
+
+    Of a list of addresses, with commas between, each must be.
+    """
     if address.startswith(_UNIX):
         return True
     for scheme in _SCHEMES:
         address = address.removeprefix(scheme)
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal():
-        return False
-    return is_local_host(host.removeprefix("[").removesuffix("]"))
+    return all(map(_is_local, address.split(",")))
 
 
 def is_local_host(host: str) -> bool:
@@ -24,3 +24,10 @@ def is_local_host(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_local(address: str) -> bool:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        return False
+    return is_local_host(host.removeprefix("[").removesuffix("]"))

@@ -47,8 +47,12 @@ _READS = [
     {"service": "vitrine.v1.CatalogueService", "method": "GetProduct"},
     {"service": "vitrine.v1.CatalogueService", "method": "Describe"},
 ]
+_SPREAD: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
+"""Of several addresses, as `ipv4:HOST:PORT,HOST:PORT` or a name that has several, each gets its share of the calls."""
+_ONCE = json.dumps(_SPREAD)
 _RETRIES = json.dumps(
-    {
+    _SPREAD
+    | {
         "methodConfig": [
             {
                 "name": _READS,
@@ -111,6 +115,7 @@ class VitrineError(Exception):
 class VitrineClient:
     """Calls the gateway; made inside a running event loop, used as an `async with`.
 
+    `address` is HOST:PORT, or whatever gRPC takes; calls are spread over all that it names.
     Every method takes `timeout_s`, the seconds that the call may last, and raises VitrineError when it fails.
     `metadata` is asked before each call for what goes along with it, such as `x-request-id`; by default the trace context.
     The options of AccessOptions, `token_file`, `ca` and so on, say who the client is and whom it trusts. Products are
@@ -129,7 +134,7 @@ class VitrineClient:
     ) -> None:
         """Raise InvalidAccess where a token or a certificate cannot be used, or the token would go in clear."""
         access = read_access(options_of_access)
-        options = [("grpc.service_config", _RETRIES)] if retry else [("grpc.enable_retries", 0)]
+        options = [("grpc.service_config", _RETRIES if retry else _ONCE), ("grpc.enable_retries", int(retry))]
         self.address = address
         self.catalogue_address = catalogue_address or address
         for each in (self.address, self.catalogue_address):

@@ -63,6 +63,6 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         # Clients that ping to keep idle connections open may do so every ten seconds.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
-        # Two gateways on one port is a mistake, to be told at once.
-        ("grpc.so_reuseport", 0),
+        # Two gateways on one port is a mistake, to be told at once, unless each has an address of its own beside it.
+        ("grpc.so_reuseport", int(bool(settings.own_listen))),
     ]

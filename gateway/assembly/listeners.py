@@ -131,7 +131,7 @@ def open_listeners(
 ) -> Listeners:
     """Make the servers that the settings name, none of them started; raises InvalidSettings for their TLS."""
 
-    def listener(address: str, *, searches: bool, takes_writes: bool) -> Listener:
+    def listener(address: str, *further: str, searches: bool, takes_writes: bool) -> Listener:
         entrance = edge(access.door(takes_writes=takes_writes))
         server = aio.server(
             interceptors=[entrance],
@@ -148,10 +148,12 @@ def open_listeners(
             reflection.enable_server_reflection((SEARCH_SERVICE, *names) if searches else names, server)
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
         expires = partial(entrance.metrics.certificate_expires, "server")
-        return Listener(server=server, edge=entrance, port=add_port(server, address, tls, expires=expires))
+        port, *_ = [add_port(server, each, tls, expires=expires) for each in (address, *further)]
+        return Listener(server=server, edge=entrance, port=port)
 
     others = open_servers()
     own = settings.catalogue_listen
-    search = listener(settings.listen, searches=True, takes_writes=not own)
+    further = (settings.own_listen,) if settings.own_listen else ()
+    search = listener(settings.listen, *further, searches=True, takes_writes=not own)
     catalogue = listener(own, searches=False, takes_writes=True) if own else search
     return Listeners(search=search, catalogue=catalogue, servers=frozenset(open_servers() - others))

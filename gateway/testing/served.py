@@ -81,13 +81,14 @@ async def serving(
     documents: FakeDocuments | None = None,
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
+    port: int = 0,
 ) -> AsyncIterator[ServedGateway]:
-    """Serve a gateway over the fakes on a free port of loopback; without settings, one that is patient with the rewriter."""
+    """Serve a gateway over the fakes on a port of loopback, by default any that is free; without settings, one that is patient with the rewriter."""
     # Imported here since tests of the index alone need no gateway.
     from gateway.assembly.serving import Dependencies, serving_gateway  # noqa: PLC0415
 
     index = FakeIndex.holding(products) if index is None else index
-    settings = replace(settings or PATIENT, listen="127.0.0.1:0")
+    settings = replace(settings or PATIENT, listen=f"127.0.0.1:{port}")
     dependencies = Dependencies(
         encoder=FakeEncoder() if encoder is None else encoder,
         next_encoder=next_encoder,

@@ -37,6 +37,7 @@ SAFE = {
         ("127.0.0.1.example.com:7700", False),
         ("localhost.example.com:7700", False),
         ("gateway:7700", False),
+        ("ipv4:127.0.0.1:7700,127.0.0.1:7701", True),
         ("ipv4:127.0.0.1:7700,10.0.0.1:7700", False),
         ("127.0.0.1", False),
     ],

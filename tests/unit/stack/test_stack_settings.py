@@ -19,6 +19,47 @@ def test_addresses_follow_the_port_base() -> None:
     }
 
 
+def test_several_gateways_share_an_address_and_have_one_each() -> None:
+    """Every process has its own address, by which it is probed, and its own metrics; all of them listen at the shared one."""
+    settings = Settings(state=Path("/s"), port_base=9000, gateways=8)
+    taken = ports(settings)
+    assert len(set(taken.values())) == len(taken) == 2 * 8 + 5
+    gateways = [service for service in services(settings) if service.name.startswith("gateway")]
+    assert [service.name for service in gateways] == ["gateway", *(f"gateway-{n}" for n in range(2, 9))]
+    assert {service.environment["GATEWAY_LISTEN"] for service in gateways} == {"127.0.0.1:9000"}
+    assert [service.environment["GATEWAY_OWN_LISTEN"] for service in gateways[:2]] == [
+        "127.0.0.1:9021",
+        "127.0.0.1:9022",
+    ]
+    assert [service.address for service in gateways[:2]] == ["127.0.0.1:9021", "127.0.0.1:9022"]
+    assert [service.environment["GATEWAY_METRICS_LISTEN"] for service in gateways[:2]] == [
+        "127.0.0.1:9001",
+        "127.0.0.1:9013",
+    ]
+
+
+def test_connections_stay_where_their_sessions_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions in memory keep connections for a day; one gateway, or sessions that all share, asks them back as ever."""
+    monkeypatch.delenv("GATEWAY_SESSIONS", raising=False)
+    monkeypatch.delenv("GATEWAY_SESSIONS_FILE", raising=False)
+    alone = Settings(state=Path("/s"))
+    several = Settings(state=Path("/s"), gateways=2)
+    sharing = Settings(
+        state=Path("/s"), gateways=2, overrides=(("GATEWAY_SESSIONS", "redis://127.0.0.1:6379"),)
+    )
+    assert [each.sticky for each in (alone, several, sharing)] == [False, True, False]
+    for settings in (alone, several, sharing):
+        (first, *_) = [service for service in services(settings) if service.name == "gateway"]
+        assert ("GATEWAY_MAX_CONNECTION_AGE_S" in first.environment) is settings.sticky
+
+
+@pytest.mark.parametrize("gateways", [0, 9])
+def test_gateways_out_of_range_are_refused(gateways: int) -> None:
+    """The refusal names the option and its limits."""
+    with pytest.raises(StackError, match="--gateways: must be 1 to 8"):
+        Settings(state=Path("/s"), gateways=gateways)
+
+
 def test_page_is_optional() -> None:
     """Without the page the stack neither starts the storefront nor needs its port."""
     settings = Settings(state=Path("/s"), page=False)
