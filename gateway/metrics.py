@@ -43,7 +43,7 @@ _TEXTS: Mapping[str, str] = {
     "in_flight": "Calls being answered.",
     "slow_readers_total": "Calls cut off since their caller did not take the answer.",
     "stage_seconds": "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), facets.",
-    "dependency_seconds": "Duration of calls to encoder, index, rewriter and speech.",
+    "dependency_seconds": "Duration of calls to encoder, index, rewriter, speech and events.",
     "degraded_total": "What was left out of answers, by the words of degraded, with the reason; search is that of what a search itself leaves out.",
     "shed_total": "Searches refused at the door: queue_full (its caller has its share of the queue), queue_share (it gave its place to a caller with fewer), queue_wait.",
     "concurrency_limit": "Searches that may run at once, of words or with pictures; it adapts.",
@@ -63,6 +63,7 @@ _TEXTS: Mapping[str, str] = {
     "index_lease": "1 while this gateway holds the lease to exchange the index, for a rebuild or to put one back.",
     "index_swaps_total": "Indexes that this gateway put in use.",
     "service_questions_total": "Turns that ask about the shop's service: quoted from its documents, or handed_over.",
+    "events_total": "Events of shoppers by kind: recorded, duplicate, capped (too many of one shopper a day), erased (of a shopper erased since).",
     "serving": "1 while health says SERVING.",
 }
 """What each metric is, as Prometheus and the reference show it."""
@@ -103,6 +104,7 @@ class Metrics:
         self.index_lease = self._gauge("index_lease", "kind")
         self.index_swaps = self._counter("index_swaps_total", "kind")
         self.service_questions = self._counter("service_questions_total", "outcome")
+        self.events = self._counter("events_total", "kind", "outcome")
         self.serving = self._gauge("serving", "service")
 
     def last_answer(self, dependency: str) -> float:
