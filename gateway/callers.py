@@ -11,6 +11,8 @@ class Scope(Enum):
     """Search, converse, read products and the description of the catalogue."""
     CATALOGUE = "catalogue"
     """Write and delete products."""
+    FEEDBACK = "feedback"
+    """Record what shoppers did."""
     ADMIN = "admin"
     """Rebuild, confirm and put back an index."""
 

@@ -13,7 +13,7 @@
     ├── EncodersExchanged   ABORTED              other encoders answered than made the index
     ├── IndexSwapped        ABORTED              other encoders made the index that is in use now
     ├── ShuttingDown        UNAVAILABLE          this gateway ends; another one answers
-    └── DependencyError     UNAVAILABLE          Triton, Milvus, Redis or the speech service did not answer
+    └── DependencyError     UNAVAILABLE          Triton, Milvus, Redis, the speech service or the store of events did not answer
 
 The outermost interceptor translates them; nothing else does. A late or broken rewriter is none of these:
 it degrades the answer.
@@ -173,3 +173,10 @@ class SessionStoreError(DependencyError):
 
     def __init__(self) -> None:
         super().__init__("session store")
+
+
+class EventStoreError(DependencyError):
+    """The store of events did not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("event store")

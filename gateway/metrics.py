@@ -43,7 +43,7 @@ _TEXTS: Mapping[str, str] = {
     "in_flight": "Calls being answered.",
     "slow_readers_total": "Calls cut off since their caller did not take the answer.",
     "stage_seconds": "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), facets.",
-    "dependency_seconds": "Duration of calls to encoder, index, rewriter and speech.",
+    "dependency_seconds": "Duration of calls to encoder, index, rewriter, speech and events.",
     "degraded_total": "What was left out of answers, by the words of degraded, with the reason; search is that of what a search itself leaves out.",
     "shed_total": "Searches refused at the door: queue_full (its caller has its share of the queue), queue_share (it gave its place to a caller with fewer), queue_wait.",
     "concurrency_limit": "Searches that may run at once, of words or with pictures; it adapts.",
@@ -65,6 +65,7 @@ _TEXTS: Mapping[str, str] = {
     "index_swaps_total": "Indexes that this gateway put in use.",
     "index_outdated": "1 while the newest encoders that serve are not those that made the index in use.",
     "service_questions_total": "Turns that ask about the shop's service: quoted from its documents, or handed_over.",
+    "events_total": "Events of shoppers by kind: recorded, duplicate, capped (too many of one shopper a day), erased (of a shopper erased since).",
     "serving": "1 while health says SERVING.",
     "certificate_expiry_timestamp_seconds": "When a certificate in use ends, as Unix time: server (what callers see) or client (what Triton, Milvus and the others see).",
 }
@@ -108,6 +109,7 @@ class Metrics:
         self.index_swaps = self._counter("index_swaps_total", "kind")
         self.index_outdated = self._gauge("index_outdated")
         self.service_questions = self._counter("service_questions_total", "outcome")
+        self.events = self._counter("events_total", "kind", "outcome")
         self.serving = self._gauge("serving", "service")
         self.certificate_expiry = self._gauge("certificate_expiry_timestamp_seconds", "use")
 

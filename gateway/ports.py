@@ -7,6 +7,7 @@ DependencyError of its service when that fails.
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from typing import Protocol
 
+from gateway.events import Event, Outcome
 from gateway.model import (
     Change,
     DocumentSet,
@@ -303,4 +304,38 @@ class Transcriber(Protocol):
             InvalidQuery: the recording cannot be decoded, or breaks a limit; names the field `audio` and the reason.
             Overloaded: too many recordings wait to be heard.
         """
+        ...
+
+
+class EventStore(Protocol):
+    """Keeps what shoppers did, and the keys of their pseudonyms. Raises EventStoreError when it fails."""
+
+    async def keys(self, period: int, *, oldest: int, timeout_s: float) -> Mapping[int, bytes]:
+        """Return the keys of the periods from `oldest` on, that of `period` made where there is none; destroy older ones.
+
+        All who ask for a period get the same 32 random bytes.
+        """
+        ...
+
+    async def append(self, events: Sequence[Event], *, timeout_s: float) -> list[Outcome]:
+        """Record events, durably when this returns, and return what became of each.
+
+        An id is recorded once; of a shopper and a day no more is kept than `gateway.events` says. Events of erased shoppers
+        that happened before are not recorded.
+
+        Raises:
+            Overloaded: too many events wait to be written.
+        """
+        ...
+
+    async def of_shoppers(self, shoppers: Sequence[str], *, limit: int, timeout_s: float) -> list[Event]:
+        """Return the latest events of shoppers by their pseudonyms, the latest first."""
+        ...
+
+    async def erase(self, shoppers: Sequence[str], *, before_ms: int, timeout_s: float) -> int:
+        """Delete everything of shoppers, and record nothing of theirs that happened up to then; return how many events."""
+        ...
+
+    async def expire(self, *, before_ms: int, timeout_s: float) -> int:
+        """Delete what happened before a moment; return how many events."""
         ...

@@ -8,20 +8,24 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.redis_sessions import SessionBounds, open_redis_sessions
 from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.speech import open_speech
+from gateway.adapters.sqlite_events import UnreadableEvents, open_sqlite_events
 from gateway.adapters.triton import open_triton
 from gateway.assembly.access import behind
 from gateway.assembly.footprint import check_memory, memory_limit
 from gateway.assembly.serving import Dependencies, serving_gateway
 from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
-from gateway.settings import MEMORY, Settings
+from gateway.ports import EventStore
+from gateway.settings import MEMORY, PREFIX, Settings
 from vitrine.process.lifecycle import Heartbeat, metrics_endpoint, stop_signal
+from vitrine.process.settings import InvalidSettings, variable
 from vitrine.process.tracing import Tracer, open_tracer
 
 _logger = logging.getLogger(__name__)
@@ -75,6 +79,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             else None
         )
         sessions = await stack.enter_async_context(open_sessions(settings))
+        events = await stack.enter_async_context(open_events(settings))
         yield Dependencies(
             encoder=encoder,
             next_encoder=next_encoder,
@@ -85,6 +90,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             phraser=rewriter,
             transcriber=transcriber,
             sessions=sessions,
+            events=events,
         )
 
 
@@ -107,3 +113,16 @@ async def open_sessions(settings: Settings) -> AsyncIterator[SessionStore]:
         tls=access.sessions,
     ) as sessions:
         yield sessions
+
+
+@asynccontextmanager
+async def open_events(settings: Settings) -> AsyncIterator[EventStore | None]:
+    """Open the store of events that the settings name, if they name one; raises InvalidSettings where it is no such file."""
+    if not settings.events:
+        yield None
+        return
+    try:
+        async with open_sqlite_events(Path(settings.events)) as events:
+            yield events
+    except UnreadableEvents as error:
+        raise InvalidSettings(f"{variable(PREFIX, 'events')}: {error}") from error

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from gateway.exposure import check_access
-from vitrine.domain.limits import MAX_HISTORY_TURNS
+from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_HISTORY_TURNS
 from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
 
 PREFIX = "GATEWAY_"
 MEMORY = "memory"
 _TOSS = 0.5
-_REDIS = ("redis://", "rediss://", "unix://")
+REDIS = ("redis://", "rediss://", "unix://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +222,14 @@ class Settings:
     max_session_bytes: int = 256_000_000
     """Bytes of all sessions in memory together."""
 
+    events: str = field(default="", repr=False)
+    """Where what shoppers do is kept: the path of a file of this machine's disk, which is made where there is none, or a Redis at
+    redis://, rediss:// or unix://, which all gateways share and `sessions_ca` may vouch for. Empty: nothing is taken."""
+    event_retention_days: int = 90
+    """How long events are kept."""
+    event_key_days: int = 30
+    """How long one key makes shoppers' pseudonyms; it is destroyed when the events of its time are."""
+
     probe_interval_ms: int = 2_000
     """Between two probes of Triton and of the index."""
     probe_timeout_ms: int = 2_000
@@ -256,6 +264,11 @@ class Settings:
                 f"{_variable('history_last_turns')} and {_variable('history_similar_turns')} may add up to"
                 f" {MAX_HISTORY_TURNS} at most"
             )
+        if not self.event_key_days >= 1 or self.event_retention_days <= MAX_EVENT_AGE_DAYS:
+            raise InvalidSettings(
+                f"{_variable('event_key_days')} must be at least 1, and {_variable('event_retention_days')} more than"
+                f" {MAX_EVENT_AGE_DAYS}, which events may be late"
+            )
         check_access(self)
         check_sessions(_variable("sessions"), self.sessions)
 
@@ -267,8 +280,8 @@ class Settings:
 
 def check_sessions(name: str, url: str) -> None:
     """Raise InvalidSettings, without the URL, where it is no place for sessions."""
-    if url != MEMORY and not url.startswith(_REDIS):
-        raise InvalidSettings(f"{name} must be {MEMORY}, {', '.join(_REDIS[:-1])} or {_REDIS[-1]}")
+    if url != MEMORY and not url.startswith(REDIS):
+        raise InvalidSettings(f"{name} must be {MEMORY}, {', '.join(REDIS[:-1])} or {REDIS[-1]}")
 
 
 def check_precision(name: str, precision: float) -> None:

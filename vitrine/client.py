@@ -9,7 +9,7 @@ async with VitrineClient("127.0.0.1:7700") as client:
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, Unpack
@@ -22,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
+from vitrine.domain import limits
 from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
 from vitrine.v1 import (
@@ -29,6 +30,8 @@ from vitrine.v1 import (
     catalogue_pb2_grpc,
     documents_pb2,
     documents_pb2_grpc,
+    feedback_pb2,
+    feedback_pb2_grpc,
     schema_pb2,
     search_pb2,
     search_pb2_grpc,
@@ -150,6 +153,7 @@ class VitrineClient:
             else self._channel
         )
         self._search = search_pb2_grpc.SearchServiceStub(self._channel)
+        self._feedback = feedback_pb2_grpc.FeedbackServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(self._channel)
         self._documents = documents_pb2_grpc.DocumentServiceStub(self._catalogue_channel)
         self._writing = catalogue_pb2_grpc.CatalogueServiceStub(self._catalogue_channel)
@@ -279,6 +283,22 @@ class VitrineClient:
         with self._translated(self._catalogue_channel):
             return await self._documents.RemoveDocuments(
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def record(
+        self, events: Sequence[feedback_pb2.Event], *, timeout_s: float | None = None
+    ) -> feedback_pb2.RecordResponse:
+        """Record what shoppers did, at most 10,000 events; what the answer counts is durable.
+
+        An event that may have been recorded already can be sent again under its id.
+        """
+        requests = (
+            feedback_pb2.RecordRequest(events=events[first : first + limits.MAX_EVENTS])
+            for first in range(0, len(events), limits.MAX_EVENTS)
+        )
+        with self._translated():
+            return await self._feedback.Record(
+                requests, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
 
     async def get_product(

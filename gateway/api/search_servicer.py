@@ -1,6 +1,6 @@
 """The search service: request to value, turn, value to response."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -43,12 +43,14 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         *,
         rewrite_by_default: bool,
         shares: Mapping[str, float],
+        answer_token: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._turns = turns
         self._conversations = conversations
         self._hearing = hearing
         self._rewrite_by_default = rewrite_by_default
         self._shares = shares
+        self._answer_token = answer_token
 
     async def Search(  # noqa: N802 - gRPC's name
         self,
@@ -71,6 +73,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         )
         if spoken.heard is not None:
             response.heard.CopyFrom(transcript_message(spoken.heard))
+        response.answer_token = self._answer_token(call.request_id)
         return response
 
     async def Converse(  # noqa: N802 - gRPC's name
@@ -114,6 +117,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 )
                 # A page of a turn is asked for in words, "show me more", or as a search of its own.
                 result.next_page_token = ""
+                result.answer_token = self._answer_token(result.request_id)
                 response.result.CopyFrom(result)
             case Comparison():
                 response.comparison.CopyFrom(comparison_message(event))

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.document_servicer import DocumentServicer
+from gateway.api.feedback_servicer import FeedbackServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.entrance import most_calls
 from gateway.callers import Quotas
@@ -27,9 +28,17 @@ from gateway.readiness import CATALOGUE_SERVICE, SEARCH_SERVICE
 from gateway.settings import PREFIX, Settings
 from vitrine.process.settings import InvalidSettings
 from vitrine.process.tls import add_port, server_tls
-from vitrine.v1 import catalogue_pb2_grpc, documents_pb2, documents_pb2_grpc, search_pb2_grpc
+from vitrine.v1 import (
+    catalogue_pb2_grpc,
+    documents_pb2,
+    documents_pb2_grpc,
+    feedback_pb2,
+    feedback_pb2_grpc,
+    search_pb2_grpc,
+)
 
 DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
+FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -40,6 +49,7 @@ class Servicers:
     search: SearchServicer
     catalogue: CatalogueServicer
     documents: DocumentServicer
+    feedback: FeedbackServicer
     health: health_aio.HealthServicer
 
 
@@ -140,12 +150,14 @@ def open_listeners(
         )
         if searches:
             search_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, server)
+            feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicers.feedback, server)
         catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(servicers.catalogue, server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
             names = (CATALOGUE_SERVICE, DOCUMENT_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection((SEARCH_SERVICE, *names) if searches else names, server)
+            in_front = (SEARCH_SERVICE, FEEDBACK_SERVICE) if searches else ()
+            reflection.enable_server_reflection((*in_front, *names), server)
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
         expires = partial(entrance.metrics.certificate_expires, "server")
         port, *_ = [add_port(server, each, tls, expires=expires) for each in (address, *further)]

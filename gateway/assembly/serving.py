@@ -12,9 +12,10 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
 from gateway.api.catalogue_servicer import CatalogueServicer
-from gateway.api.document_servicer import DocumentServicer
 from gateway.api.search_servicer import SearchServicer
+from gateway.assembly.documents import open_documents, open_library
 from gateway.assembly.entrance import open_crowding, open_saturation, server_options
+from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.assembly.replies import open_replies
@@ -24,8 +25,7 @@ from gateway.conversation.hearing import Hearing
 from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
-from gateway.documents.library import DocumentRules, Library
-from gateway.documents.shelving import Shelves
+from gateway.documents.library import Library
 from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
@@ -34,10 +34,11 @@ from gateway.indexing.writing import Writing
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Embedding, FieldSummary, Weights
+from gateway.model import Deadline, FieldSummary, Weights
 from gateway.ports import (
     DocumentStore,
     Encoder,
+    EventStore,
     IndexAdministrator,
     Phraser,
     Rewriter,
@@ -94,6 +95,8 @@ class Dependencies:
     """What puts replies into words, where the settings want it."""
     transcriber: Transcriber | None = None
     sessions: SessionStore
+    events: EventStore | None = None
+    """None: what shoppers do is not taken."""
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:
@@ -143,27 +146,28 @@ async def serving_gateway(
     lanes, paced = open_lanes(settings, metrics)
     readers = _category_readers(settings, dependencies, paced)
     retrieval = Retrieval(
-        encoders=encoders,
-        index=dependencies.index,
-        compatibility=compatibility,
-        summary=summary,
-        readers=readers,
-        lanes=lanes,
-        metrics=metrics,
-        settings=_retrieval_settings(settings),
+        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary,
+        readers=readers, lanes=lanes, metrics=metrics, settings=_retrieval_settings(settings),
+    )  # fmt: skip
+    library = open_library(settings, dependencies.documents, retrieval, metrics)
+    feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
+    servicers = Servicers(
+        search=_search_servicer(
+            settings, dependencies, retrieval=retrieval, library=library, feedback=feedback, metrics=metrics
+        ),
+        catalogue=_catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics),
+        documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
+        feedback=feedback.servicer,
+        health=health_aio.HealthServicer(),
     )
-    catalogue = _catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics)
-    library = _library(settings, dependencies, retrieval, metrics)
-    search = _search_servicer(settings, dependencies, retrieval=retrieval, library=library, metrics=metrics)
-    documents = _document_servicer(settings, dependencies, paced, library)
-    health = health_aio.HealthServicer()
     listeners = open_listeners(
         settings,
-        Servicers(search=search, catalogue=catalogue, documents=documents, health=health),
+        servicers,
         access,
         edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
         options=server_options(settings),
     )
+    health = servicers.health
     readiness = await _readiness(
         settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
     )
@@ -171,15 +175,12 @@ async def serving_gateway(
     try:
         interval_s = settings.probe_interval_ms / 1e3
 
-        async def learn() -> None:
-            """Know the catalogue before it is asked for: a search waits for a description only shortly."""
-            await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
-
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
-                repeated("learn", learn, interval_s=interval_s),
+                repeated("learn", partial(_learn, retrieval, settings), interval_s=interval_s),
                 repeated("documents", library.refresh, interval_s=interval_s),
+                feedback.kept_up(interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
                 health_endpoint(settings.health_listen, health),
@@ -199,15 +200,26 @@ def _open_metrics(settings: Settings) -> Metrics:
     return metrics
 
 
+async def _learn(retrieval: Retrieval, settings: Settings) -> None:
+    """Know the catalogue before it is asked for: a search waits for a description only shortly."""
+    await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
+
+
+def _paced(dependencies: Dependencies, paced: Callable[[Encoder], Encoder]) -> Encoders:
+    """Return the encoders as ingests have them, behind the searches."""
+    return Encoders([paced(encoder) for encoder in dependencies.encoders])
+
+
 def _category_readers(
     settings: Settings, dependencies: Dependencies, paced: Callable[[Encoder], Encoder]
 ) -> CategoryReaders | None:
     """Return what reads the category in pictures; None where the settings want none."""
     if not settings.picture_category_precision:
         return None
-    encoders = Encoders([paced(encoder) for encoder in dependencies.encoders])
     return CategoryReaders(
-        dependencies.administrator, encoders, precision=settings.picture_category_precision
+        dependencies.administrator,
+        _paced(dependencies, paced),
+        precision=settings.picture_category_precision,
     )
 
 
@@ -255,7 +267,7 @@ def _catalogue_servicer(
         Writing(
             dependencies.index,
             dependencies.administrator,
-            Encoders([paced(encoder) for encoder in dependencies.encoders]),
+            _paced(dependencies, paced),
             metrics,
         ),
         retrieval.products,
@@ -267,32 +279,13 @@ def _catalogue_servicer(
     return servicer
 
 
-def _library(
-    settings: Settings, dependencies: Dependencies, retrieval: Retrieval, metrics: Metrics
-) -> Library:
-    async def embed(words: str, deadline: Deadline) -> tuple[str, Embedding]:
-        manifest, (embedding,) = await retrieval.embed_texts([words], deadline)
-        return manifest, embedding
-
-    rules = DocumentRules(least=settings.documents_least, share=settings.documents_similarity_share)
-    return Library(dependencies.documents, rules, embed, metrics)
-
-
-def _document_servicer(
-    settings: Settings, dependencies: Dependencies, paced: Callable[[Encoder], Encoder], library: Library
-) -> DocumentServicer:
-    encoders = Encoders([paced(encoder) for encoder in dependencies.encoders])
-    return DocumentServicer(
-        Shelves(dependencies.documents, encoders, library), margin_s=settings.deadline_margin_ms / 1e3
-    )
-
-
 def _search_servicer(
     settings: Settings,
     dependencies: Dependencies,
     *,
     retrieval: Retrieval,
     library: Library,
+    feedback: Feedback,
     metrics: Metrics,
 ) -> SearchServicer:
     async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
@@ -344,6 +337,7 @@ def _search_servicer(
         ),
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=_shares(settings),
+        answer_token=feedback.answer_token,
     )
 
 

@@ -64,6 +64,9 @@ BOUNDS: Mapping[str, Bounds] = {
     "vitrine.v1.ReplaceDocumentsRequest": Bounds(
         rest=limits.MAX_SMALL_BYTES, named={"documents": limits.MAX_DOCUMENTS_MESSAGE_BYTES}
     ),
+    "vitrine.v1.RecordRequest": Bounds(
+        rest=limits.MAX_SMALL_BYTES, named={"events": limits.MAX_EVENTS_BYTES}
+    ),
     "vitrine.v1.RemoveDocumentsRequest": Bounds(rest=limits.MAX_WORDS_BYTES),
     "vitrine.v1.ListDocumentsRequest": _NAMED_ONCE,
     "vitrine.v1.GetProductRequest": _NAMED_ONCE,

@@ -34,7 +34,7 @@ class Door:
         if not needs.scopes & caller.scopes:
             wanted = " or ".join(sorted(scope.value for scope in needs.scopes))
             raise PermissionDenied(f"{caller.name} lacks the scope {wanted}")
-        if not needs.for_searchers and not self.takes_writes:
+        if not needs.in_front and not self.takes_writes:
             raise PermissionDenied("the catalogue is written at an address of its own: --catalogue-address")
 
     @contextmanager

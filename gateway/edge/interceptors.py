@@ -9,7 +9,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,12 +38,12 @@ from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
 from vitrine.process.tracing import UNTRACED, Span, Tracer, read_traceparent
-from vitrine.v1 import catalogue_pb2, documents_pb2, search_pb2
+from vitrine.v1 import catalogue_pb2, documents_pb2, feedback_pb2, search_pb2
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SERVICES: dict[str, ServiceDescriptor] = {
     service.full_name: service
-    for module in (search_pb2, catalogue_pb2, documents_pb2)
+    for module in (search_pb2, catalogue_pb2, documents_pb2, feedback_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 _FAULTS = {
@@ -142,6 +142,10 @@ class Edge(aio.ServerInterceptor):
     def _wrap(self, handler: Any, descriptor: MethodDescriptor) -> Any:
         method = _Method(self, handler, descriptor)
         serialise = handler.response_serializer
+        if handler.request_streaming and not handler.response_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                released(method.stream_unary), response_serializer=serialise
+            )
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(
                 released(method.stream_stream), response_serializer=serialise
@@ -199,6 +203,16 @@ class _Method:
         ):
             async for response in responses:
                 await self._patience.write(context, response)
+
+    async def stream_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
+        longest_s = self._edge.rules.maximum_s
+        async with (
+            self._answering(context, _deadline(context, default_s=longest_s, maximum_s=longest_s)),
+            closing_requests(stream) as requests,
+            aclosing(self._parsed(requests, context)) as messages,
+        ):
+            response: Message = await self._handler.stream_unary(messages, context)
+            return response
 
     def _unary_deadline(self, context: _Context) -> Deadline:
         return _deadline(context, default_s=self._edge.rules.default_s, maximum_s=self._edge.rules.maximum_s)
@@ -310,7 +324,7 @@ class _Method:
     def _parse(self, data: bytes) -> Message:
         return decode(data, self._handler.request_deserializer, self._input)
 
-    async def _parsed(self, stream: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Message]:
+    async def _parsed(self, stream: AsyncIterator[bytes], context: _Context) -> AsyncGenerator[Message, None]:
         """Yield the messages; a caller who is known no more, or who keeps the stream waiting, ends it."""
         rules, messages = self._edge.rules, aiter(stream)
         patience_s = rules.idle_s

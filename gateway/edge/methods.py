@@ -19,8 +19,13 @@ class Needs:
 
     @property
     def for_searchers(self) -> bool:
-        """Whether callers who may search and no more may call it; all else has a listener of its own."""
+        """Whether callers who may search and no more may call it."""
         return Scope.SEARCH in self.scopes
+
+    @property
+    def in_front(self) -> bool:
+        """Whether it is answered where searches are; all else has a listener of its own."""
+        return self.for_searchers or Scope.FEEDBACK in self.scopes
 
 
 _SEARCHES = Needs(scopes=frozenset({Scope.SEARCH}))
@@ -42,6 +47,7 @@ NEEDS: Mapping[str, Needs] = {
     "vitrine.v1.DocumentService.ReplaceDocuments": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
     "vitrine.v1.DocumentService.RemoveDocuments": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
     "vitrine.v1.DocumentService.ListDocuments": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
+    "vitrine.v1.FeedbackService.Record": Needs(scopes=frozenset({Scope.FEEDBACK})),
     "vitrine.v1.CatalogueService.RestoreIndex": Needs(scopes=frozenset({Scope.ADMIN}), writes=True),
 }
 """By the methods' full names."""

@@ -13,7 +13,7 @@ from gateway.edge.interceptors import Edge
 from gateway.errors import DeadlineExceeded
 from gateway.metrics import Metrics
 from gateway.model import StoredProduct
-from gateway.ports import Phraser, Rewriter, RewriterUnavailable, Transcriber
+from gateway.ports import EventStore, Phraser, Rewriter, RewriterUnavailable, Transcriber
 from gateway.settings import Settings
 from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import FakeEncoder
@@ -79,6 +79,7 @@ async def serving(
     transcriber: Transcriber | None = None,
     sessions: SessionStore | None = None,
     documents: FakeDocuments | None = None,
+    events: EventStore | None = None,
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
     port: int = 0,
@@ -99,6 +100,7 @@ async def serving(
         phraser=phraser,
         transcriber=transcriber,
         sessions=sessions or memory_sessions(settings),
+        events=events,
     )
     async with serving_gateway(settings, dependencies, tracer=tracer) as gateway:
         address = f"127.0.0.1:{gateway.port}"

@@ -165,3 +165,21 @@ MAX_HEADING_LENGTH = 200
 """Characters of a heading that are kept."""
 MAX_QUOTED = 2
 """Passages that one answer quotes."""
+
+# Feedback
+MAX_EVENTS = 100
+"""Events of one message."""
+MAX_STREAM_EVENTS = 10_000
+"""Events of one stream."""
+MAX_EVENT_ID_LENGTH = 128
+"""Characters of an event's id."""
+MAX_ANSWER_TOKEN_LENGTH = 128
+"""Characters of the token that names an answer."""
+MAX_EVENTS_BYTES = 250_000
+"""Bytes of one message of events: MAX_EVENTS of the greatest length fit."""
+MAX_EVENT_AGE_DAYS = 7
+"""Days that an event may be old when it is recorded."""
+MAX_EVENT_AHEAD_S = 300
+"""Seconds that the clock of an event's sender may be ahead."""
+MAX_EVENT_ERRORS = 100
+"""Refusals that one answer lists."""

@@ -64,6 +64,7 @@ class SearchRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
+    PERSONALISE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """At most 2,000 characters."""
     image: _builtins.bytes
@@ -82,6 +83,10 @@ class SearchRequest(_message.Message):
     audio: _builtins.bytes
     """Spoken words, which follow those of the text: WAV, FLAC, Ogg or WebM (Opus or Vorbis), at most
     2,000,000 bytes and 30 seconds. Its language is that of the locale, or is detected without one.
+    """
+    personalise: _builtins.bool
+    """Whether the shopper agreed that what they did before orders the hits. Without it, or without a user_id, the order is
+    everybody's.
     """
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
@@ -118,10 +123,11 @@ class SearchRequest(_message.Message):
         page_token: _builtins.str = ...,
         facets: _abc.Iterable[_builtins.str] | None = ...,
         audio: _builtins.bytes | None = ...,
+        personalise: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "page_token", b"page_token", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "page_token", b"page_token", "personalise", b"personalise", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
     _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
@@ -152,11 +158,14 @@ class SearchResponse(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     HEARD_FIELD_NUMBER: _builtins.int
+    ANSWER_TOKEN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last one, and in a conversation."""
     more: _builtins.bool
     """Whether there are hits after these: the next page, or in a conversation what "show me more" brings."""
+    answer_token: _builtins.str
+    """Names this answer in the events that FeedbackService records; empty where none are taken."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]: ...
     @_builtins.property
@@ -197,10 +206,11 @@ class SearchResponse(_message.Message):
         facets: _abc.Iterable[Global___FacetCounts] | None = ...,
         more: _builtins.bool = ...,
         heard: Global___Transcript | None = ...,
+        answer_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heard", b"heard", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "facets", b"facets", "heard", b"heard", "hits", b"hits", "more", b"more", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_token", b"answer_token", "degraded", b"degraded", "facets", b"facets", "heard", b"heard", "hits", b"hits", "more", b"more", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -607,6 +617,7 @@ class ConverseRequest(_message.Message):
     HISTORY_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
+    PERSONALISE_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty to begin a session; the answer carries its id."""
     text: _builtins.str
@@ -620,6 +631,8 @@ class ConverseRequest(_message.Message):
     user_id: _builtins.str
     """The session's owner: a session answers only the user that began it."""
     audio: _builtins.bytes
+    """As in SearchRequest."""
+    personalise: _builtins.bool
     """As in SearchRequest."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
@@ -646,10 +659,11 @@ class ConverseRequest(_message.Message):
         history: _abc.Iterable[_rewrite_pb2.Turn] | None = ...,
         user_id: _builtins.str = ...,
         audio: _builtins.bytes | None = ...,
+        personalise: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "personalise", b"personalise", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
     _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015

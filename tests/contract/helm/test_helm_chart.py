@@ -108,7 +108,7 @@ COMPONENTS = ("gateway", "rewriter", "speech", "triton", "triton-next", "index",
 CHART_OWNED = {
     "gateway": {
         "listen", "own_listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "triton_next", "milvus", "rewriter",
-        "speech", "sessions",
+        "speech", "sessions", "events",
         "open", "callers", "tls_cert", "tls_key", "tls_client_ca", "client_cert", "client_key",
         "triton_ca", "rewriter_ca", "speech_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
         "traces", "trace_share", "memory_limit_bytes",

@@ -1,0 +1,74 @@
+"""Feedback put together: the store of events, the keys of its pseudonyms, and what takes events in."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.api.feedback_servicer import FeedbackServicer
+from gateway.background import repeated
+from gateway.events import DAY_MS
+from gateway.feedback.intake import Intake
+from gateway.feedback.pseudonyms import Keys
+from gateway.metrics import Metrics
+from gateway.ports import EventStore, VectorIndex
+from gateway.settings import Settings
+
+_STORE_S = 5.0
+"""How long the store may take for what nobody waits for."""
+_EXPIRE_S = 3_600.0
+"""Between two looks for events that have passed their age."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What takes events, and what is done beside the calls."""
+
+    store: EventStore | None
+    keys: Keys | None
+    servicer: FeedbackServicer
+    retention_ms: int
+
+    def answer_token(self, request_id: str) -> str:
+        """Return the token of an answer; empty where no events are taken, or the store has not told its keys yet."""
+        keyring = self.keys.known if self.keys is not None else None
+        return keyring.answer_token(request_id, time.time()) if keyring is not None else ""
+
+    @asynccontextmanager
+    async def kept_up(self, interval_s: float) -> AsyncIterator[None]:
+        """Know the keys before they are asked for, and delete what has passed its age, until the block is left."""
+        store, keys = self.store, self.keys
+        if store is None or keys is None:
+            yield
+            return
+
+        async def know_keys() -> None:
+            if keys.known is None:
+                await keys.refresh(timeout_s=_STORE_S)
+
+        async def expire() -> None:
+            before_ms = int(time.time() * 1e3) - self.retention_ms
+            await store.expire(before_ms=before_ms, timeout_s=_STORE_S)
+            await keys.refresh(timeout_s=_STORE_S)  # those that no event needs any more are destroyed
+
+        async with (
+            repeated("keys", know_keys, interval_s=interval_s),
+            repeated("expiry", expire, interval_s=_EXPIRE_S),
+        ):
+            yield
+
+
+def open_feedback(
+    settings: Settings, store: EventStore | None, index: VectorIndex, metrics: Metrics
+) -> Feedback:
+    """Return what takes events; without a store it takes none."""
+    keys = intake = None
+    if store is not None:
+        keys = Keys(store, key_days=settings.event_key_days, retention_days=settings.event_retention_days)
+        intake = Intake(store, keys, index, metrics)
+    return Feedback(
+        store=store,
+        keys=keys,
+        servicer=FeedbackServicer(intake, margin_s=settings.deadline_margin_ms / 1e3),
+        retention_ms=settings.event_retention_days * DAY_MS,
+    )

@@ -1,0 +1,220 @@
+"""What every store of events promises."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.adapters.sqlite_events import UnreadableEvents, open_sqlite_events
+from gateway.errors import EventStoreError
+from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Event, EventKind, Outcome
+from gateway.ports import EventStore
+
+NOW_MS = 20_000 * DAY_MS + 5_000
+WAIT_S = 30.0
+
+
+def event(name: str, **changes: Any) -> Event:
+    """Give a click of ann's."""
+    click = Event(id=name, kind=EventKind.CLICK, product_id="p1", at_ms=NOW_MS, shopper="ann")
+    return replace(click, **changes)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[EventStore]:
+    """An empty store."""
+    async with open_sqlite_events(tmp_path / "events.db") as opened:
+        yield opened
+
+
+async def test_an_event_is_recorded_once(store: EventStore) -> None:
+    """What comes again, beside others or much later, is a duplicate, and the latest events come first."""
+    first, second = event("a", position=3, request_id="r", session="s"), event("b", at_ms=NOW_MS + 1)
+    outcomes = await store.append([first, second, first], timeout_s=WAIT_S)
+    assert outcomes == [Outcome.RECORDED, Outcome.RECORDED, Outcome.DUPLICATE]
+    assert await store.append([first], timeout_s=WAIT_S) == [Outcome.DUPLICATE]
+    assert await store.of_shoppers(["ann", "bob"], limit=10, timeout_s=WAIT_S) == [second, first]
+    assert await store.of_shoppers(["ann"], limit=1, timeout_s=WAIT_S) == [second]
+
+
+async def test_events_out_of_order_come_back_in_order(store: EventStore) -> None:
+    """The order of their times counts, not that in which they came."""
+    events = [event(f"e{at}", at_ms=NOW_MS + at, product_id=f"p{at}") for at in (5, 1, 9, 3)]
+    await store.append(events, timeout_s=WAIT_S)
+    kept = await store.of_shoppers(["ann"], limit=10, timeout_s=WAIT_S)
+    assert [each.at_ms - NOW_MS for each in kept] == [9, 5, 3, 1]
+
+
+async def test_a_click_farm_counts_no_more_than_a_keen_shopper(store: EventStore) -> None:
+    """Of one shopper, product, kind and day so many are kept; others and the next day are not touched."""
+    clicks = [event(f"e{number}") for number in range(DAILY_SAME + 5)]
+    outcomes = await store.append(clicks, timeout_s=WAIT_S)
+    assert outcomes == [Outcome.RECORDED] * DAILY_SAME + [Outcome.CAPPED] * 5
+    more = [
+        event("other product", product_id="p2"),
+        event("other shopper", shopper="bob"),
+        event("other kind", kind=EventKind.CART),
+        event("next day", at_ms=NOW_MS + DAY_MS),
+    ]
+    assert await store.append(more, timeout_s=WAIT_S) == [Outcome.RECORDED] * 4
+
+
+async def test_of_who_clicks_everything_a_days_share_is_kept(store: EventStore) -> None:
+    """Beyond the bound of all events of a shopper and day nothing is kept."""
+    clicks = [event(f"e{number}", product_id=f"p{number}") for number in range(DAILY_ALL + 3)]
+    outcomes = await store.append(clicks, timeout_s=WAIT_S)
+    assert outcomes == [Outcome.RECORDED] * DAILY_ALL + [Outcome.CAPPED] * 3
+
+
+async def test_the_unknown_are_counted_by_the_answer_that_they_saw(store: EventStore) -> None:
+    """Events of nobody in particular are kept, capped by answer, and belong to no shopper."""
+    clicks = [event(f"e{number}", shopper="", request_id="r1") for number in range(DAILY_SAME + 1)]
+    outcomes = await store.append(clicks, timeout_s=WAIT_S)
+    assert outcomes.count(Outcome.CAPPED) == 1
+    assert await store.append([event("x", shopper="", request_id="r2")], timeout_s=WAIT_S) == [
+        Outcome.RECORDED
+    ]
+    assert await store.of_shoppers([""], limit=10, timeout_s=WAIT_S) == []
+
+
+async def test_who_is_erased_stays_erased(store: EventStore) -> None:
+    """What happened before is gone and is not taken any more, also while others write; what happens later is."""
+    before = [event(f"e{number}", product_id=f"p{number}") for number in range(50)]
+    others = [event(f"b{number}", product_id=f"p{number}", shopper="bob") for number in range(50)]
+    await store.append(before[:25], timeout_s=WAIT_S)
+    outcomes, erased, _ = await asyncio.gather(
+        store.append(before[25:], timeout_s=WAIT_S),
+        store.erase(["ann", "ann of old"], before_ms=NOW_MS, timeout_s=WAIT_S),
+        store.append(others, timeout_s=WAIT_S),
+    )
+    assert 25 + outcomes.count(Outcome.RECORDED) == erased
+    assert await store.append([event("late")], timeout_s=WAIT_S) == [Outcome.ERASED]
+    assert await store.of_shoppers(["ann", "ann of old"], limit=100, timeout_s=WAIT_S) == []
+    assert len(await store.of_shoppers(["bob"], limit=100, timeout_s=WAIT_S)) == 50
+    back = event("back", at_ms=NOW_MS + 1)
+    assert await store.append([back], timeout_s=WAIT_S) == [Outcome.RECORDED]
+    assert await store.of_shoppers(["ann"], limit=100, timeout_s=WAIT_S) == [back]
+
+
+async def test_old_events_are_deleted(store: EventStore) -> None:
+    """What happened before the moment is gone, and nothing else."""
+    await store.append([event("old"), event("new", at_ms=NOW_MS + DAY_MS)], timeout_s=WAIT_S)
+    assert await store.expire(before_ms=NOW_MS + 1, timeout_s=WAIT_S) == 1
+    kept = await store.of_shoppers(["ann"], limit=10, timeout_s=WAIT_S)
+    assert [each.id for each in kept] == ["new"]
+
+
+async def test_a_period_has_one_key_until_it_is_destroyed(store: EventStore) -> None:
+    """Everybody gets the same key; older ones than are asked for are gone for good."""
+    first = await store.keys(7, oldest=5, timeout_s=WAIT_S)
+    assert (set(first), len(first[7])) == ({7}, 32)
+    second = await store.keys(8, oldest=5, timeout_s=WAIT_S)
+    assert (set(second), second[7]) == ({7, 8}, first[7])
+    assert set(await store.keys(8, oldest=8, timeout_s=WAIT_S)) == {8}
+    third = await store.keys(8, oldest=5, timeout_s=WAIT_S)
+    assert third == {8: second[8]}
+
+
+_WRITER = """
+import asyncio, sys
+from pathlib import Path
+from gateway.adapters.sqlite_events import open_sqlite_events
+from gateway.events import DAY_MS, Event, EventKind
+
+async def write(store, lane):
+    for number in range(10**9):
+        name = f"{lane}-{number}"
+        click = Event(id=name, kind=EventKind.CLICK, product_id=name, at_ms=number * DAY_MS, shopper=lane)
+        await store.append([click], timeout_s=30)
+        print(name, flush=True)
+
+async def main():
+    async with open_sqlite_events(Path(sys.argv[1])) as store:
+        await asyncio.gather(*(write(store, f"lane{lane}") for lane in range(8)))
+
+asyncio.run(main())
+"""
+
+
+def _killed_while_it_writes(path: Path) -> list[str]:
+    """Run the writer, kill it after 200 acknowledgements, and return all that it gave."""
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    try:
+        acknowledged = [writer.stdout.readline().strip() for _ in range(200)]
+    finally:
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+    with writer.stdout:
+        return acknowledged + [line.strip() for line in writer.stdout if line.endswith("\n")]
+
+
+async def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
+    """A process is killed while eight writers write: each event that one of them was told of is there."""
+    path = tmp_path / "events.db"
+    acknowledged = await asyncio.to_thread(_killed_while_it_writes, path)
+    lanes = [f"lane{lane}" for lane in range(8)]
+    async with open_sqlite_events(path) as store:
+        kept = {each.id for each in await store.of_shoppers(lanes, limit=10**6, timeout_s=WAIT_S)}
+    assert len(acknowledged) >= 200
+    assert set(acknowledged) <= kept
+
+
+async def test_the_file_is_its_owners_and_every_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    """Nobody else may read it; what was erased is overwritten."""
+    path = tmp_path / "events.db"
+    async with open_sqlite_events(path) as store:
+        assert path.stat().st_mode & 0o777 == 0o600
+        await store.append([event("a", shopper="a-pseudonym-to-look-for")], timeout_s=WAIT_S)
+        for name, value in (("synchronous", 2), ("secure_delete", 1)):
+            told = await store._writer.do(
+                lambda database, name=name: database.execute(f"PRAGMA {name}").fetchone()[0], timeout_s=WAIT_S
+            )
+            assert told == value
+        await store.erase(["a-pseudonym-to-look-for"], before_ms=NOW_MS, timeout_s=WAIT_S)
+    assert b"a-pseudonym-to-look-for" not in path.read_bytes()
+
+
+async def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
+    """What is no database, of another layout or no place to write says so when it is opened."""
+    (tmp_path / "text").write_text("no database, and longer than the header that one has: " * 20)
+    with sqlite3.connect(tmp_path / "other") as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    for name, complaint in (
+        ("text", "not a database"),
+        ("other", "layout 99"),
+        ("no/folder", "No such file"),
+    ):
+        with pytest.raises(UnreadableEvents, match=complaint):
+            await open_sqlite_events(tmp_path / name).__aenter__()
+
+
+async def test_a_disk_that_fails_is_unavailable_and_nothing_is_acknowledged(tmp_path: Path) -> None:
+    """A write that SQLite cannot do fails whole, and the store goes on once it can again."""
+    path = tmp_path / "events.db"
+    async with open_sqlite_events(path) as store:
+        await store.append([event("a")], timeout_s=WAIT_S)
+        await _limit_pages(store, 1)
+        many = [event(f"b{number}", product_id="p" * 100 + str(number)) for number in range(500)]
+        with pytest.raises(EventStoreError, match="event store is unavailable"):
+            await store.append(many, timeout_s=WAIT_S)
+        await _limit_pages(store, 10**6)
+        assert await store.append(many[:1], timeout_s=WAIT_S) == [Outcome.RECORDED]
+        kept = await store.of_shoppers(["ann"], limit=1_000, timeout_s=WAIT_S)
+        assert {each.id for each in kept} == {"a", "b0"}
+
+
+async def _limit_pages(store: Any, pages: int) -> None:
+    """Let the file have no more pages than these, or than it has: the disk is full."""
+    await store._writer.do(
+        lambda database: database.execute(f"PRAGMA max_page_count = {pages}").fetchone(), timeout_s=WAIT_S
+    )
