@@ -19,13 +19,16 @@ from typing import Final, TypeVar, cast
 import numpy as np
 
 from rewriter.catalogues import CATALOGUES, schema_of
+from rewriter.linking.compounds import Reading, Split, modifiers, says_more, splits_of
 from rewriter.linking.forms import Forms, letters_of, without_endings
 from rewriter.linking.tower import Encoder, Tower, Vectors, load_tower
 from rewriter.linking.unknown import Token, candidates_of, tokens_of
 from rewriter.linking.values import Anchor, ValueIndex, anchors_of, build_index, digest_of, linked
 from rewriter.nlu.field_words import Key
 from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning, Part
+from rewriter.nlu.phrasings import foreign_names
 from rewriter.nlu.spelling import Speller
+from rewriter.nlu.tagging import VALUES
 from rewriter.nlu.words import CJK, fold, key_of, stem
 from vitrine.packages import SENTENCES, PackageError
 from vitrine.process.logs import log_event
@@ -51,6 +54,13 @@ _COMPARED = 50_000
 """Comparisons of a word with a value that are made at once, in some milliseconds; more are made in a thread."""
 _MAX_SQUEEZED = 4
 """Words that may be one value without their spaces: "bed side table"."""
+
+_MAX_DIVIDED = 8
+"""Words of a turn that are divided into parts."""
+
+_SURE = 0.58
+"""Similarity of a word that is put together to a value, from which on its parts tell nothing more: "Kleiderschrank" is a wardrobe,
+and "Handtuch" no handbag."""
 
 _SURE_ENDING = 2
 """Letters of an ending before which a word is surely one; of one letter, it may be a slip."""
@@ -227,16 +237,76 @@ class Linker:
             self._build(catalogue, tower)
             return False
         self._indexes.move_to_end(catalogue.digest)
-        if not await self._embedded([text for _, text in forms], tower, timeout_s):
+        splits = self._splits(turn, catalogue)
+        parts = [*dict.fromkeys(part for split in splits for part in (split.modifier, split.head))]
+        texts = [text for _, text in forms] + [part.capitalize() for part in parts]
+        if not await self._embedded(texts, tower, timeout_s):
             return False
-        found = await self._nearest(np.stack([self._words[text] for _, text in forms]), index, timeout_s)
-        near = zip((said for said, _ in forms), found, strict=True) if found is not None else ()
+        found = await self._nearest(np.stack([self._words[text] for text in texts]), index, timeout_s)
+        if found is None:
+            return False
+        near = [*zip((said for said, _ in forms), found, strict=False)]
+        readings = {
+            part: self._known(part, catalogue) or Reading.of(each)
+            for part, each in zip(parts, found[len(forms) :], strict=True)
+        }
+        ruled_out = self._link_compounds(turn, splits, readings, near)
         for said, (anchor, similarity) in sorted(near, key=lambda each: -each[1][1]):
             part = set(key_of(said)) < set(key_of(anchor.phrase))  # "oil" may be another one than "olive oil"
-            if similarity >= self._least and not part and not turn.overlaps(said):
+            fits = similarity >= self._least and not part and said not in ruled_out
+            if fits and not turn.overlaps(said):
                 turn.links[key_of(said)] = linked(said, anchor)
                 turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
-        return found is not None
+        return True
+
+    def _splits(self, turn: _Turn, catalogue: _Catalogue) -> list[Split]:
+        """Return how the words that nobody knows may be put together."""
+
+        def is_part(part: str) -> bool:
+            known = self._known(part, catalogue) is not None
+            return known or (self._tower is not None and self._tower.is_word(part))
+
+        words = turn.unknown()[:_MAX_DIVIDED]
+        return [split for word in words for split in splits_of(word, is_part)]
+
+    def _known(self, part: str, catalogue: _Catalogue) -> Reading | None:
+        """Return what a part means to the catalogue or by its name in a language; None for nothing."""
+        phrases = catalogue.lexicon.phrases
+        named = phrases.get(key_of(part)) or phrases.get(key_of(foreign_names().get(part, "")))
+        meaning = named if named is not None and named.role in VALUES else catalogue.forms.find(part)
+        return Reading(meaning, 1.0) if meaning is not None else None
+
+    def _link_compounds(
+        self,
+        turn: _Turn,
+        splits: Sequence[Split],
+        readings: Mapping[str, Reading],
+        near: Sequence[tuple[str, tuple[Anchor, float]]],
+    ) -> set[str]:
+        """Link words by their parts; return those that stand for no value as a whole."""
+        done: set[str] = set()
+        whole: dict[str, Reading] = {}
+        for said, found in near:
+            if said not in whole or found[1] > whole[said].similarity:
+                whole[said] = Reading.of(found)
+        for split in splits:
+            head, modifier = readings[split.head], readings[split.modifier]
+            own = whole[split.word]
+            apart = split.modifier in modifiers() or not own.is_same(modifier)
+            tells_enough = own.similarity >= _SURE and apart and not own.is_same(head)
+            if split.word in done or tells_enough:
+                continue
+            more = says_more(split, head, modifier, least=self._least)
+            if more:
+                turn.text = re.sub(rf"\b{split.word}\b", f"{split.modifier} {split.head}", turn.text)
+                turn.links[key_of(split.modifier)] = modifier.meaning
+                turn.links[key_of(split.head)] = replace(head.meaning, said=split.head)
+            elif more is not None:
+                turn.links[key_of(split.word)] = replace(head.meaning, said=split.word)
+            if more is not None:
+                done.add(split.word)
+        strange = {split.word for split in splits if split.sure and whole[split.word].similarity < _SURE}
+        return done | strange
 
     async def _nearest(
         self, vectors: Vectors, index: ValueIndex, timeout_s: float

@@ -80,6 +80,31 @@ FORMS = [
 ]
 
 
+COMPOUNDS = [
+    ("furniture", "Ledersofa", "kind=sofa and material=leather"),
+    ("furniture", "ein Küchentisch aus Eiche", "kind=table and material=oak and room=kitchen"),
+    ("furniture", "Wandregal unter 50 Euro", "kind=shelf and price<50"),
+    ("furniture", "Kleiderschrank", "kind=wardrobe"),
+    ("grocery", "Tomatensuppe", "category=soup"),
+    ("grocery", "Vanilleeis", 'category="ice cream" and flavour=vanilla'),
+    ("fashion", "Lederjacke in rot", "category=jacket and colour=red"),
+    ("fashion", "Sommerkleid", "category=dress"),
+    ("fashion", "Handtuch", ""),
+    ("fashion", "Handschuhe", ""),
+    ("fashion", "Taschentuch", ""),
+    ("fashion", "Schulter", ""),
+    ("fashion", "Badeanzug", ""),
+]
+
+
+@pytest.mark.parametrize(("catalogue", "text", "expected"), COMPOUNDS)
+async def test_words_that_are_put_together_are_read_by_their_parts(
+    catalogue: str, text: str, expected: str, linker: Linker, facets: Facets
+) -> None:
+    """What names another thing than its parts is linked to nothing."""
+    assert await conditions(linker, asked(catalogue, text, facets)) == expected
+
+
 @pytest.mark.parametrize(("catalogue", "text", "expected"), FORMS)
 async def test_another_form_or_spelling_needs_no_encoder(
     plain: Linker, facets: Facets, catalogue: str, text: str, expected: str
