@@ -67,7 +67,7 @@ async def measure(
     }
 
 
-async def _sender(stack: AsyncExitStack, address: str, connections: int) -> Send:
+async def _sender(stack: AsyncExitStack, address: str, connections: int) -> Send[SearchRequest]:
     """Return what sends over so many channels in turn, each with connections of its own."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.service_config", _ROUND_ROBIN)]
     channels = [
