@@ -30,7 +30,7 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from gateway.adapters.redis_pool import open_pool
+from gateway.adapters.redis_connection import open_redis
 from gateway.conversation.sessions import (
     RETRY_S,
     Forgotten,
@@ -61,7 +61,6 @@ _TIMEOUT_S = 1.0
 _SHARE = 0.5
 """Of a turn's time that taking its session may last."""
 
-_CONNECTIONS = 64
 _LEASE_MARGIN_S = 1.0
 """A lock outlives its turn's deadline by this much, and no more where its gateway was killed."""
 
@@ -122,10 +121,9 @@ async def open_redis_sessions(
 ) -> AsyncIterator["RedisSessions"]:
     """Open the sessions of a Redis at redis://, rediss:// or unix://; one that is not there yet may come.
 
-    `tls` and `current`: as `open_pool` has them.
+    `tls` and `current`: as `open_redis` has them.
     """
-    pool = open_pool(url, connections=_CONNECTIONS, timeout_s=timeout_s, tls=tls, current=current)
-    async with Redis.from_pool(pool) as client:
+    async with open_redis(url, timeout_s=timeout_s, tls=tls, current=current) as client:
         sessions = RedisSessions(client, ttl_s=ttl_s, bounds=bounds, timeout_s=timeout_s)
         try:
             yield sessions

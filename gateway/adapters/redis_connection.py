@@ -1,9 +1,11 @@
-"""Connections to a Redis: TLS, bounds, and a password that may be exchanged."""
+"""A pool of connections to a Redis: bounded, each step in its time, TLS where the URL asks for it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -12,17 +14,21 @@ from redis.credentials import CredentialProvider
 from vitrine.channels import Tls
 from vitrine.process.secrets import Secret
 
+_CONNECTIONS = 64
 
-def open_pool(
-    url: str, *, connections: int, timeout_s: float, tls: Tls | None, current: Secret | None = None
-) -> BlockingConnectionPool:
-    """Return a pool of connections to redis://, rediss:// or unix://; rediss:// is TLS, `tls` says whom to trust.
 
-    `current` gives the URL as it is now: each new connection takes user and password from it, and nothing else.
+@asynccontextmanager
+async def open_redis(
+    url: str, *, timeout_s: float, tls: Tls | None, current: Secret | None = None
+) -> AsyncIterator["Redis"]:
+    """Open a Redis at redis://, rediss:// or unix://; one that is not there yet may come.
+
+    rediss:// is TLS; `tls` says whom to trust. `timeout_s` bounds each wait of a step. `current` gives the URL as it is
+    now: each new connection takes user and password from it, and nothing else.
     """
     pool = BlockingConnectionPool.from_url(
         url,
-        max_connections=connections,
+        max_connections=_CONNECTIONS,
         timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
@@ -32,7 +38,8 @@ def open_pool(
     if current is not None and pool.connection_kwargs.pop("password", ""):
         pool.connection_kwargs.pop("username", "")
         pool.connection_kwargs["credential_provider"] = _Credentials(current)
-    return pool
+    async with Redis.from_pool(pool) as client:
+        yield client
 
 
 class _Credentials(CredentialProvider):
