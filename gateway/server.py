@@ -111,6 +111,7 @@ async def open_sessions(settings: Settings) -> AsyncIterator[SessionStore]:
         ttl_s=settings.session_ttl_s,
         bounds=bounds,
         tls=access.sessions,
+        current=access.sessions_now,
     ) as sessions:
         yield sessions
 

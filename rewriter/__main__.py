@@ -12,7 +12,7 @@ from vitrine.process.settings import InvalidSettings
 
 try:
     settings = Settings.from_env(os.environ)
-    settings.read_api_key()
+    settings.api_key()
     uvloop.run(run(settings))
 except InvalidSettings as error:
     sys.exit(f"rewriter: {error}")

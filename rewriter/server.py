@@ -27,6 +27,7 @@ from rewriter.settings import PREFIX, Settings
 from vitrine.process.lifecycle import metrics_endpoint, stop_signal
 from vitrine.process.logs import configure_logs, log_event
 from vitrine.process.probes import health_endpoint
+from vitrine.process.secrets import Secret
 from vitrine.process.tls import add_port, server_tls
 from vitrine.process.tracing import UNTRACED, Tracer, open_tracer
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
@@ -43,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 class _Server(TypedDict):
     url: str
-    api_key: str
+    api_key: Secret
     model: str
     max_tokens: int
     connections: int
@@ -117,7 +118,7 @@ def _server_of(settings: Settings) -> _Server:
     """Return where the model is served, and what one call may cost."""
     return _Server(
         url=settings.openai_url,
-        api_key=settings.read_api_key(),
+        api_key=settings.api_key(),
         model=settings.openai_model,
         max_tokens=settings.openai_max_tokens,
         connections=settings.openai_connections,

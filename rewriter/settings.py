@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from vitrine.process.secrets import Secret, secret_of
 from vitrine.process.settings import (
     InvalidSettings,
     check_keyed_url,
     check_traces,
-    read_secret,
     read_settings,
     variable,
 )
@@ -117,11 +117,11 @@ class Settings:
         """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
         return read_settings(cls, PREFIX, env)
 
-    def read_api_key(self) -> str:
-        """Return the key, from its file where it has one; raises InvalidSettings when that cannot be read."""
-        if not self.openai_api_key_file:
-            return self.openai_api_key
-        return read_secret(self.openai_api_key_file, _variable("openai_api_key_file"))
+    def api_key(self) -> Secret:
+        """Return the key, read again when its file was exchanged; raises InvalidSettings when that cannot be read."""
+        return secret_of(
+            self.openai_api_key_file, _variable("openai_api_key_file"), otherwise=self.openai_api_key
+        )
 
 
 def _variable(name: str) -> str:

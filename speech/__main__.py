@@ -9,7 +9,7 @@ from vitrine.process.settings import InvalidSettings
 
 try:
     settings = Settings.from_env(os.environ)
-    settings.read_api_key()
+    settings.api_key()
     # Not uvloop, which forks to start a decoder, with gRPC's threads under way; this loop's subprocesses need no fork.
     asyncio.run(run(settings))
 except (InvalidSettings, PackageMissing) as error:

@@ -66,7 +66,7 @@ def open_engine(settings: Settings) -> AbstractAsyncContextManager[Engine]:
     if settings.engine == "openai":
         return open_transcriptions(
             url=settings.openai_url,
-            api_key=settings.read_api_key(),
+            api_key=settings.api_key(),
             model=settings.openai_model,
             form=settings.openai_format,
             connections=settings.workers,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.settings import PREFIX, Settings, check_sessions
 from vitrine.channels import InvalidAccess, Tls
+from vitrine.process.secrets import Secret, secret_of
 from vitrine.process.settings import InvalidSettings, read_secret, variable
 
 
@@ -19,6 +20,8 @@ class AccessBehind:
     sessions: Tls | None
     milvus_token: str = field(repr=False)
     sessions_url: str = field(repr=False)
+    sessions_now: Secret = field(repr=False)
+    """That URL, read again when its file was exchanged."""
 
 
 def behind(settings: Settings) -> AccessBehind:
@@ -27,7 +30,10 @@ def behind(settings: Settings) -> AccessBehind:
     Raises:
         InvalidSettings: a file cannot be read or used; the message never holds a secret.
     """
-    sessions_url = _secret(settings, "sessions_file", settings.sessions)
+    sessions_now = secret_of(
+        settings.sessions_file, variable(PREFIX, "sessions_file"), otherwise=settings.sessions
+    )
+    sessions_url = sessions_now()
     check_sessions(variable(PREFIX, "sessions_file"), sessions_url)
     return AccessBehind(
         triton=_tls(settings, "triton_ca"),
@@ -37,6 +43,7 @@ def behind(settings: Settings) -> AccessBehind:
         sessions=_tls(settings, "sessions_ca"),
         milvus_token=_secret(settings, "milvus_token_file", settings.milvus_token),
         sessions_url=sessions_url,
+        sessions_now=sessions_now,
     )
 
 

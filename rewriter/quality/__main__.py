@@ -123,7 +123,7 @@ async def _open(options: Mapping[str, Any], stack: AsyncExitStack, linker: Linke
         deciders["openai"] = await stack.enter_async_context(
             open_chat_completions(
                 url=options["openai_url"],
-                api_key="",
+                api_key=lambda: "",
                 model=options["openai_model"],
                 max_tokens=Settings().openai_max_tokens,
                 connections=_AT_ONCE,

@@ -13,6 +13,7 @@ import numpy as np
 
 from speech.engines.port import SAMPLE_RATE, EngineError, Heard, Samples
 from speech.engines.sureness import Segment, said
+from vitrine.process.secrets import Secret, bearer
 from vitrine.process.tracing import hop_context, span
 
 MAX_ANSWER_BYTES = 256 * 1024
@@ -103,15 +104,14 @@ def _segment(segment: Any) -> Segment:
 
 @asynccontextmanager
 async def open_transcriptions(
-    *, url: str, api_key: str, model: str, form: str, connections: int
+    *, url: str, api_key: Secret, model: str, form: str, connections: int
 ) -> AsyncIterator[Transcriptions]:
     """Hold the connections to the server whose API begins at the URL."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     # No timeout of httpx: the whole call has one.
     async with httpx.AsyncClient(
         base_url=url,
-        headers=headers,
+        auth=bearer(api_key),
         limits=limits,
         timeout=None,  # noqa: S113 - as said above
         trust_env=False,

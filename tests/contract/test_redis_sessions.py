@@ -1,6 +1,7 @@
 """What a Redis promises besides, as a store of sessions."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -88,6 +89,26 @@ async def test_a_connection_that_redis_closed_is_made_anew(redis_url: str) -> No
         await client.client_kill_filter(_type="normal", skipme=True)
         async with store.hold(session_id, Owner("ann"), soon()) as session:
             assert len(session.turns) == 1
+
+
+async def test_an_exchanged_password_is_taken_over(redis_url: str, tmp_path: Path) -> None:
+    """New connections take user and password from the file as it is then: no restart, and no turn is lost."""
+    async with Redis.from_url(redis_url) as client:
+        await client.execute_command("ACL", "SETUSER", "shop", "on", ">first", "~*", "&*", "+@all")
+        file = tmp_path / "url"
+        file.write_text(redis_url.replace("://", "://shop:first@"))
+        async with open_sessions(Settings(sessions_file=str(file))) as store:
+            session_id = await begun(store, "first")
+            await client.execute_command("ACL", "SETUSER", "shop", "resetpass", ">a second/one")
+            await client.client_kill_filter(user="shop", skipme=True)
+            with pytest.raises(SessionStoreError):
+                async with store.hold(session_id, Owner("ann"), soon()):
+                    pass
+            (tmp_path / "fresh").write_text(redis_url.replace("://", "://shop:a%20second%2Fone@"))
+            (tmp_path / "fresh").replace(file)
+            async with store.hold(session_id, Owner("ann"), soon()) as session:
+                assert len(session.turns) == 1
+        await client.execute_command("ACL", "DELUSER", "shop")
 
 
 async def test_a_session_that_ends_leaves_no_key(redis_url: str) -> None:

@@ -52,7 +52,7 @@ def restore(
         else:
             console().print(_table(listed))
         return
-    if if_unserved and (reason := connection.run(_reason_to_stay)):
+    if if_unserved and (reason := connection.run(reason_to_stay)):
         click.echo(reason, err=True)
         return
     answer = connection.run(lambda client: client.restore_index(index))
@@ -68,7 +68,7 @@ def restore(
     )
 
 
-async def _reason_to_stay(client: VitrineClient) -> str:
+async def reason_to_stay(client: VitrineClient) -> str:
     """Return why the index in use stays; empty where the one before is to be put back."""
     kept = {each.state: each for each in (await client.list_indexes()).indexes}
     in_use, before = kept.get(KeptIndex.STATE_IN_USE), kept.get(KeptIndex.STATE_BEFORE)

@@ -39,9 +39,18 @@
 {{- if and $models.url $models.existingClaim -}}
 {{- fail (printf "%s.modelRepository: url and existingClaim exclude each other" $where) -}}
 {{- end -}}
+{{- if and $models.path (not $models.existingClaim) -}}
+{{- fail (printf "%s.modelRepository.path is a folder on existingClaim" $where) -}}
+{{- end -}}
 {{- if and $models.url (not $models.sha256) -}}
 {{- fail (printf "%s.modelRepository.sha256 is needed: that of manifest.json, as `sha256sum manifest.json` prints it; what the store has later is another release" $where) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "vitrine.checkPlans" -}}
+{{- if and .Values.plans.enabled (not (and .Values.plans.existingClaim .Values.plans.path)) -}}
+{{- fail "plans.existingClaim and plans.path are needed: where the Job writes the repository of plans" -}}
 {{- end -}}
 {{- end -}}
 
@@ -69,7 +78,7 @@
 {{/* Labels by which pods are found, and sums by which they are rolled, are the chart's own. */}}
 {{- define "vitrine.checkLabels" -}}
 {{- $texts := dict "commonLabels" .Values.commonLabels "podMonitor.labels" (.Values.podMonitor.labels | default dict) "gateway.service.labels" .Values.gateway.service.labels -}}
-{{- range $component := list "gateway" "rewriter" "speech" "triton" "index" "milvus" -}}
+{{- range $component := list "gateway" "rewriter" "speech" "triton" "plans" "index" "milvus" -}}
 {{- $values := index $.Values $component -}}
 {{- $_ := set $texts (print $component ".podLabels") $values.podLabels -}}
 {{- $_ := set $texts (print $component ".podAnnotations") $values.podAnnotations -}}
@@ -85,7 +94,7 @@
 
 {{/* Of every component that runs: requests within limits, what cannot be shared the same in both, a strategy that moves. */}}
 {{- define "vitrine.checkPods" -}}
-{{- range $component := list "gateway" "rewriter" "speech" "triton" "index" "milvus" -}}
+{{- range $component := list "gateway" "rewriter" "speech" "triton" "plans" "index" "milvus" -}}
 {{- $values := index $.Values $component -}}
 {{- $limits := $values.resources.limits -}}
 {{- range $name, $requested := $values.resources.requests -}}

@@ -151,6 +151,7 @@ spec:
 {{- define "vitrine.scale" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 2 -}}
+revisionHistoryLimit: {{ $root.Values.revisionHistoryLimit }}
 {{- if not $values.autoscaling.enabled }}
 replicas: {{ $values.replicas }}
 {{- else }}
@@ -158,7 +159,6 @@ replicas: {{ $values.replicas }}
 replicas: {{ . }}
 {{- end }}
 {{- end }}
-revisionHistoryLimit: {{ $root.Values.revisionHistoryLimit }}
 strategy:
   rollingUpdate: { maxSurge: {{ $values.strategy.maxSurge }}, maxUnavailable: {{ $values.strategy.maxUnavailable }} }
 {{- end -}}

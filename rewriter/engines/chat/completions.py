@@ -14,6 +14,7 @@ from rewriter.engines.chat.prompt import Ids, messages, parse
 from rewriter.engines.port import EngineError, Failure
 from rewriter.engines.rules.decide import more_of
 from rewriter.nlu.lexicon import LexiconCache
+from vitrine.process.secrets import Secret, bearer
 from vitrine.process.tracing import hop_context, span
 from vitrine.v1 import rewrite_pb2
 
@@ -105,14 +106,13 @@ class Places:
 
 
 @asynccontextmanager
-async def open_client(*, url: str, api_key: str, connections: int) -> AsyncIterator[httpx.AsyncClient]:
+async def open_client(*, url: str, api_key: Secret, connections: int) -> AsyncIterator[httpx.AsyncClient]:
     """Hold the connections to the server whose API begins at the URL."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     # No timeout of httpx: the whole call has one, and httpx would only bound the gaps between its parts.
     async with httpx.AsyncClient(
         base_url=url,
-        headers=headers,
+        auth=bearer(api_key),
         limits=limits,
         timeout=None,  # noqa: S113 - as said above
         trust_env=False,
@@ -122,7 +122,7 @@ async def open_client(*, url: str, api_key: str, connections: int) -> AsyncItera
 
 @asynccontextmanager
 async def open_chat_completions(
-    *, url: str, api_key: str, model: str, max_tokens: int, connections: int
+    *, url: str, api_key: Secret, model: str, max_tokens: int, connections: int
 ) -> AsyncIterator[ChatCompletions]:
     """Open the engine behind the server whose API begins at the URL."""
     async with open_client(url=url, api_key=api_key, connections=connections) as client:

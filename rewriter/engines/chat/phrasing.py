@@ -14,6 +14,7 @@ from rewriter.engines.chat.completions import Places, ask, open_client
 from rewriter.engines.chat.reply import form_violation
 from rewriter.engines.port import EngineError, Failure
 from vitrine.domain.limits import MAX_REPLY_LENGTH
+from vitrine.process.secrets import Secret
 from vitrine.v1 import rewrite_pb2
 
 
@@ -49,7 +50,7 @@ class ChatPhrasing:
 
 @asynccontextmanager
 async def open_phrasing(
-    *, url: str, api_key: str, model: str, max_tokens: int, connections: int
+    *, url: str, api_key: Secret, model: str, max_tokens: int, connections: int
 ) -> AsyncIterator[ChatPhrasing]:
     """Open what phrases replies, behind the server whose API begins at the URL."""
     async with open_client(url=url, api_key=api_key, connections=connections) as client:

@@ -29,7 +29,8 @@ Object = dict[str, Any]
 Render = Callable[..., list[Object]]
 Problems = Callable[[Sequence[Object]], list[str]]
 
-_CUSTOM = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1", "cert-manager.io/v1"}
+CUSTOM = {"monitoring.coreos.com", "keda.sh", "gateway.networking.k8s.io", "cert-manager.io"}
+"""Groups of custom resources, of which Kubernetes has no schema."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -76,7 +77,7 @@ def problems() -> Iterator[Problems]:
 def _each(objects: Sequence[Object]) -> Iterator[str]:
     for found in objects:
         name = f"{found['kind']}/{found['metadata']['name']}"
-        for version in KUBE_VERSIONS if found["apiVersion"] not in _CUSTOM else ():
+        for version in KUBE_VERSIONS if found["apiVersion"].partition("/")[0] not in CUSTOM else ():
             if complaint := _schema_complaint(json.dumps(found), version):
                 yield f"{name}: not of Kubernetes {version}: {complaint}"
         rules = (_naming, _enums, _quantities, _workload, _disruption, _scaling, _secret)

@@ -1,11 +1,14 @@
 """Where models come from, and how encoders change together with their index."""
 
+import shlex
 from typing import Any
 
+import click
 import helm_python
 import pytest
 from click.testing import CliRunner
 
+import export.cli
 import vitrine.cli
 from vitrine.repository_fetch import main
 
@@ -175,3 +178,46 @@ def test_the_command_line_knows_the_arguments_of_the_job(render: Any, name: str)
         vitrine.cli.main, args
     )
     assert (run.exit_code, "no service at 127.0.0.1:1" in run.stderr) == (3, True)
+
+
+def test_plans_are_built_on_the_gpu_and_served_from_the_claim(render: Any, problems: Any) -> None:
+    """One Job with a GPU writes where Triton reads; it calls nobody."""
+    plans = {"enabled": True, "existingClaim": "plans", "path": "l4/26.07"}
+    there = {"existingClaim": "plans", "path": "l4/26.07"}
+    objects = render(
+        LEAST | {"plans": plans, "triton": {"next": {"enabled": True, "modelRepository": there}}}
+    )
+    assert problems(objects) == []
+    (job,) = [each for each in objects if each["kind"] == "Job"]
+    pod = job["spec"]["template"]["spec"]
+    (builder,) = pod["containers"]
+    assert builder["resources"]["limits"]["nvidia.com/gpu"] == 1
+    environment = {each["name"]: each["value"] for each in builder["env"]}
+    assert environment["REPOSITORY"] == "/models/l4/26.07"
+    assert {"name": "models", "persistentVolumeClaim": {"claimName": "plans"}} in pod["volumes"]
+    mounts = container(objects, "triton-next")["volumeMounts"]
+    assert {"name": "models", "mountPath": "/models", "subPath": "l4/26.07", "readOnly": True} in mounts
+    assert egress(objects, "plans") == {}
+    other = render(LEAST | {"plans": plans | {"precision": "fp32"}})
+    assert [each["metadata"]["name"] for each in other if each["kind"] == "Job"] != [job["metadata"]["name"]]
+    with pytest.raises(helm_python.HelmError, match=r"plans\.existingClaim and plans.path are needed"):
+        render(LEAST | {"plans": {"enabled": True}})
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_the_export_knows_the_arguments_of_the_plans(render: Any, precision: str) -> None:
+    """Every line of the Job's script is a command of the export, with options that it has."""
+    plans = {"enabled": True, "existingClaim": "plans", "path": "l4", "precision": precision}
+    (job,) = [each for each in render(LEAST | {"plans": plans}) if each["kind"] == "Job"]
+    (script,) = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    commands = [shlex.split(line)[3:] for line in script.splitlines()]
+    assert [command[0] for command in commands] == [
+        "onnx", *(["quantize"] if precision == "fp16" else []), "tensorrt", "publish",
+    ]  # fmt: skip
+    for name, *options in commands:
+        command = export.cli.main.commands[name]
+        command.make_parser(click.Context(command)).parse_args(options)
+    graphs = {command[0]: dict(zip(command[1::2], command[2::2], strict=True)) for command in commands}
+    made = graphs["quantize"]["--out"] if precision == "fp16" else graphs["onnx"]["--graphs"]
+    assert graphs["tensorrt"]["--graphs"] == made
+    assert graphs["tensorrt"]["--plans"] == graphs["publish"]["--plans"]

@@ -14,7 +14,7 @@ INDEX: dict[str, Any] = {
     "catalogue": {"existingClaim": "catalogue"},
     "tokenSecret": {"name": "index-token"},
 }
-COMPONENTS = ("gateway", "rewriter", "speech", "triton", "index", "milvus")
+COMPONENTS = ("gateway", "rewriter", "speech", "triton", "plans", "index", "milvus")
 
 
 def settings(**values: Any) -> dict[str, Any]:
@@ -86,6 +86,8 @@ ODD: list[tuple[dict[str, Any], str]] = [
     ({"speech": {"enabled": True, "openai": {"model": "m"}}}, "speech.openai is for engine=openai"),
     ({"index": INDEX | {"rebuild": True, "rebuildIfStale": True}}, "index.rebuild and index.rebuildIfStale exclude"),
     ({"index": {"schedule": "@daily"}}, "index.schedule needs index.enabled"),
+    ({"plans": {"path": "../x"}}, "/plans/path"),
+    ({"triton": {"modelRepository": {"path": "l4"}}}, "triton.modelRepository.path is a folder on existingClaim"),
     ({"index": INDEX | {"schedule": "at night"}}, "/index/schedule"),
     *(({"index": {"catalogue": {"existingClaim": "c", "path": path}}}, "/index/catalogue/path")
       for path in ("../etc/passwd", "a/../../b", "..", "/etc", "", "a//b")),
@@ -131,7 +133,8 @@ def test_an_odd_value_is_refused_by_name(render: Any, values: dict[str, Any], co
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_a_secret_in_clear_is_refused_everywhere(render: Any, component: str) -> None:
     """Every component's variables are looked through; those that come from a Secret pass."""
-    values = SPOKEN | {"index": INDEX, "milvus": {"enabled": True}}
+    plans = {"enabled": True, "existingClaim": "plans", "path": "l4"}
+    values = SPOKEN | {"index": INDEX, "milvus": {"enabled": True}, "plans": plans}
     clear = [{"name": "SOME_PASSWORD", "value": "x"}]
     kept = [{"name": "SOME_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
     assert render(values | {component: values.get(component, {}) | {"extraEnv": kept}})

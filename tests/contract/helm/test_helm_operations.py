@@ -16,18 +16,22 @@ from .test_helm_safety import container, named
 
 CHART = Path(__file__).parents[3] / "helm/vitrine"
 WORKLOADS = {"Deployment", "StatefulSet", "Job", "CronJob"}
-COMPONENTS = ("gateway", "rewriter", "speech", "triton", "index", "milvus")
+COMPONENTS = ("gateway", "rewriter", "speech", "triton", "plans", "index", "milvus")
 INDEX: dict[str, Any] = {
     "enabled": True,
     "catalogue": {"existingClaim": "catalogue"},
     "tokenSecret": {"name": "index-token"},
 }
-ALL = SPOKEN | {"milvus": {"enabled": True}, "index": INDEX | {"schedule": "0 3 * * *"}}
+ALL = SPOKEN | {
+    "milvus": {"enabled": True},
+    "index": INDEX | {"schedule": "0 3 * * *"},
+    "plans": {"enabled": True, "existingClaim": "plans", "path": "l4"},
+}
 
 
 def job(objects: Any) -> Any:
     """Return the index Job."""
-    (found,) = [each for each in objects if each["kind"] == "Job"]
+    (found,) = [each for each in objects if each["kind"] == "Job" and "-index-" in each["metadata"]["name"]]
     return found
 
 

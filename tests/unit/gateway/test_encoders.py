@@ -23,6 +23,8 @@ from gateway.testing import (
     send_products,
     serving,
 )
+from vitrine.client import VitrineClient
+from vitrine.commands.restore import reason_to_stay
 from vitrine.tensors import EMBEDDING_DIM
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, search_pb2, search_pb2_grpc
 
@@ -154,6 +156,20 @@ async def test_index_and_encoders_are_swapped_as_one_and_put_back_as_one() -> No
         answer = await under_way
         assert (answer.hits[0].product_id, answer.versions.model) == ("green", NEW)
         assert answer.hits[0].parts.text > 0.9
+
+
+async def test_after_a_roll_back_the_index_before_is_put_back_and_served() -> None:
+    """With the older encoders alone searches are refused until `vitrine restore --if-unserved`, which then changes nothing."""
+    index = FakeIndex.holding(PRODUCTS)
+    index.before, index.in_use = index.in_use, opposite(index)
+    async with serving(index=index) as gateway, VitrineClient(gateway.address) as client:
+        with pytest.raises(aio.AioRpcError, match="vitrine index --rebuild PATH"):
+            await found(gateway, text="red dress")
+        assert await reason_to_stay(client) == ""
+        await client.restore_index()
+        answer = await found(gateway, text="red dress")
+        assert (answer.hits[0].product_id, answer.versions.model) == ("red", MANIFEST)
+        assert (await reason_to_stay(client)).endswith("is of encoders that serve: it stays")
 
 
 async def test_a_product_read_across_a_swap_is_not_remembered_for_the_index_before() -> None:

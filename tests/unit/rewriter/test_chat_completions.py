@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from rewriter.engines.chat.completions import MAX_ANSWER_BYTES, ChatCompletions,
 from rewriter.engines.fallback import Fallback
 from rewriter.engines.port import EngineError, Failure
 from rewriter.engines.rules.engine import Router
+from rewriter.settings import Settings
 from vitrine.filter_text import format_filter
 from vitrine.v1 import query_pb2, rewrite_pb2
 
@@ -122,7 +124,7 @@ def model() -> Iterator[ModelServer]:
 async def engine_of(model: ModelServer, *, connections: int = 4) -> AsyncIterator[ChatCompletions]:
     """Open the engine on the server."""
     async with open_chat_completions(
-        url=model.url, api_key="sesame", model="tiny", max_tokens=99, connections=connections
+        url=model.url, api_key=lambda: "sesame", model="tiny", max_tokens=99, connections=connections
     ) as engine:
         yield engine
 
@@ -349,3 +351,26 @@ async def test_a_reply_that_leads_elsewhere_gives_way_to_the_rules(
         rewrite = await fallback.rewrite(request_, timeout_s=5)
     assert "evil" not in rewrite.reply
     assert rewrite.source == "router (invalid: tiny)"
+
+
+async def test_an_exchanged_key_goes_along_from_the_next_call_on(
+    model: ModelServer, request_: rewrite_pb2.RewriteRequest, tmp_path: Path
+) -> None:
+    """The file is read again when another one is in its place; one that holds nothing changes nothing."""
+    file = tmp_path / "key"
+    file.write_text("first\n")
+    key = Settings(
+        engine="openai", openai_url=model.url, openai_model="tiny", openai_api_key_file=str(file)
+    ).api_key()
+    async with open_chat_completions(
+        url=model.url, api_key=key, model="tiny", max_tokens=99, connections=1
+    ) as engine:
+        for content in ("first", "a second one", ""):
+            (tmp_path / "fresh").write_text(content)
+            (tmp_path / "fresh").replace(file)
+            await engine.rewrite(request_, timeout_s=5)
+    assert [headers["Authorization"] for headers in model.headers] == [
+        "Bearer first",
+        "Bearer a second one",
+        "Bearer a second one",
+    ]

@@ -50,7 +50,7 @@ async def model(
 
 async def phrase(url: str, *, connections: int = 1) -> str:
     async with open_phrasing(
-        url=url, api_key="", model="tiny", max_tokens=99, connections=connections
+        url=url, api_key=lambda: "", model="tiny", max_tokens=99, connections=connections
     ) as phrasing:
         return await phrasing.phrase(REQUEST, timeout_s=5)
 
@@ -101,7 +101,7 @@ async def service(url: str) -> AsyncIterator["rewrite_pb2_grpc.RewriteServiceAsy
     settings = Settings(listen="127.0.0.1:0", grace_s=0)
     async with (
         open_phrasing(
-            url=url or "http://127.0.0.1:9/v1", api_key="", model="tiny", max_tokens=99, connections=2
+            url=url or "http://127.0.0.1:9/v1", api_key=lambda: "", model="tiny", max_tokens=99, connections=2
         ) as phraser,
         serving(settings, Router(), Metrics(), phraser=phraser if url else None) as server,
         aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,

@@ -62,7 +62,7 @@ async def test_a_models_server_gets_the_trace_and_its_call_is_a_span(collector: 
         async with (
             TestServer(application) as server,
             open_chat_completions(
-                url=str(server.make_url("/v1")), api_key="", model="m", max_tokens=10, connections=1
+                url=str(server.make_url("/v1")), api_key=lambda: "", model="m", max_tokens=10, connections=1
             ) as model,
         ):
             engine = Fallback(model, Router(), name="m", reserve_s=0.01, on_failure=lambda _: None)

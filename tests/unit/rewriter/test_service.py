@@ -272,7 +272,7 @@ _OPENAI = {
 def test_a_wrong_setting_is_named(env: dict[str, str], message: str) -> None:
     """A typo, a wrong type or a contradiction stops the start with one sentence."""
     with pytest.raises(InvalidSettings, match=message):
-        Settings.from_env(env).read_api_key()
+        Settings.from_env(env).api_key()()
 
 
 @pytest.mark.parametrize(
@@ -281,14 +281,14 @@ def test_a_wrong_setting_is_named(env: dict[str, str], message: str) -> None:
 def test_a_key_goes_to_this_machine_or_by_tls(url: str) -> None:
     """Plain HTTP carries a key no further than loopback."""
     env = _OPENAI | {"REWRITER_OPENAI_URL": url, "REWRITER_OPENAI_API_KEY": "sesame"}
-    assert Settings.from_env(env).read_api_key() == "sesame"
+    assert Settings.from_env(env).api_key()() == "sesame"
 
 
 def test_the_key_is_read_from_its_file_and_never_shown(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A key from a file loses its line end; a key in the settings is not in their text."""
     file = tmp_path_factory.mktemp("key") / "key"
     file.write_text("sesame\n", encoding="utf-8")
-    assert Settings(openai_api_key_file=str(file)).read_api_key() == "sesame"
+    assert Settings(openai_api_key_file=str(file)).api_key()() == "sesame"
     assert "sesame" not in repr(Settings(openai_api_key="sesame"))
 
 

@@ -50,7 +50,11 @@ async def engine(server: Server, form: str = "verbose_json") -> AsyncIterator[Tr
     port = runner.addresses[0][1]
     try:
         async with open_transcriptions(
-            url=f"http://127.0.0.1:{port}/v1", api_key="key-1", model="whisper-1", form=form, connections=1
+            url=f"http://127.0.0.1:{port}/v1",
+            api_key=lambda: "key-1",
+            model="whisper-1",
+            form=form,
+            connections=1,
         ) as opened:
             yield opened
     finally:
@@ -119,7 +123,7 @@ async def test_an_answer_that_is_none_is_an_engine_error(server: Server, said: s
 async def test_a_server_that_is_not_there_is_an_engine_error() -> None:
     """Nobody listening is told at once."""
     async with open_transcriptions(
-        url="http://127.0.0.1:1/v1", api_key="", model="m", form="json", connections=1
+        url="http://127.0.0.1:1/v1", api_key=lambda: "", model="m", form="json", connections=1
     ) as transcriptions:
         with pytest.raises(EngineError, match="unreachable"):
             await asyncio.wait_for(transcriptions.transcribe(SAMPLES, language=""), 30)

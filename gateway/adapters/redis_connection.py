@@ -1,0 +1,73 @@
+"""A pool of connections to a Redis: bounded, each step in its time, TLS where the URL asks for it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+
+from vitrine.channels import Tls
+from vitrine.process.secrets import Secret
+
+_CONNECTIONS = 64
+
+
+@asynccontextmanager
+async def open_redis(
+    url: str, *, timeout_s: float, tls: Tls | None, current: Secret | None = None
+) -> AsyncIterator["Redis"]:
+    """Open a Redis at redis://, rediss:// or unix://; one that is not there yet may come.
+
+    rediss:// is TLS; `tls` says whom to trust. `timeout_s` bounds each wait of a step. `current` gives the URL as it is
+    now: each new connection takes user and password from it, and nothing else.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=_CONNECTIONS,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        **_tls_options(url, tls),
+        retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
+    )
+    if current is not None and pool.connection_kwargs.pop("password", ""):
+        pool.connection_kwargs.pop("username", "")
+        pool.connection_kwargs["credential_provider"] = _Credentials(current)
+    async with Redis.from_pool(pool) as client:
+        yield client
+
+
+class _Credentials(CredentialProvider):
+    """User and password of the URL as it is now."""
+
+    def __init__(self, url: Secret) -> None:
+        self._url = url
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """Return the password alone where the URL names no user."""
+        named: dict[str, Any] = dict(parse_url(self._url()))
+        password = str(named.get("password", ""))
+        return (str(named["username"]), password) if named.get("username") else (password,)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        """As above."""
+        return self.get_credentials()
+
+
+def _tls_options(url: str, tls: Tls | None) -> dict[str, Any]:
+    if not url.startswith("rediss://"):
+        return {}
+    files = Tls() if tls is None else tls
+    options: dict[str, Any] = {
+        "ssl_ca_certs": files.ca,
+        "ssl_certfile": files.cert,
+        "ssl_keyfile": files.key,
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+    }
+    return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
