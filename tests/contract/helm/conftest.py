@@ -287,7 +287,7 @@ def _references(found: Object, objects: Sequence[Object], _: Sequence[Object]) -
     ]
     if "scaleTargetRef" in spec:
         target = spec["scaleTargetRef"]
-        named.append((target["kind"], target["name"]))
+        named.append((target.get("kind", "Deployment"), target["name"]))
         scaled = [other for other in objects if (other["kind"], other["metadata"]["name"]) == named[-1]]
         yield from (
             "replicas are set beside the autoscaler" for other in scaled if "replicas" in other["spec"]
