@@ -29,7 +29,7 @@ Object = dict[str, Any]
 Render = Callable[..., list[Object]]
 Problems = Callable[[Sequence[Object]], list[str]]
 
-CUSTOM = {"monitoring.coreos.com", "keda.sh"}
+CUSTOM = {"monitoring.coreos.com", "keda.sh", "gateway.networking.k8s.io", "cert-manager.io"}
 """Groups of custom resources, of which Kubernetes has no schema."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")

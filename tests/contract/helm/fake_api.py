@@ -16,6 +16,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "apps/v1": ("Deployment", "StatefulSet"),
     "autoscaling/v2": ("HorizontalPodAutoscaler",),
     "batch/v1": ("CronJob", "Job"),
+    "cert-manager.io/v1": ("Certificate",),
     "gateway.networking.k8s.io/v1": ("GRPCRoute",),
     "keda.sh/v1alpha1": ("ScaledObject",),
     "monitoring.coreos.com/v1": ("PodMonitor", "PrometheusRule"),
