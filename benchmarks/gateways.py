@@ -20,11 +20,10 @@ from benchmarks.generator import OK, Send, Trace, closed_loop
 from benchmarks.processes import cpu_seconds, service_pids
 from benchmarks.report import RESULTS
 from benchmarks.summary import summarise_repeats, summarise_run
-from benchmarks.workloads import WORKLOADS, Material, Turn
+from benchmarks.workloads import WORKLOADS, Material, Request
 from catalogue.randomness import generator
 from vitrine.client import DEFAULT_ADDRESS, VitrineClient
 from vitrine.v1 import search_pb2_grpc
-from vitrine.v1.search_pb2 import SearchRequest
 
 CONNECTIONS = (1, 2, 4, 16)
 _ROUND_ROBIN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
@@ -67,7 +66,7 @@ async def measure(
     }
 
 
-async def _sender(stack: AsyncExitStack, address: str, connections: int) -> Send[SearchRequest | Turn]:
+async def _sender(stack: AsyncExitStack, address: str, connections: int) -> Send[Request]:
     """Return what sends over so many channels in turn, each with connections of its own."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.service_config", _ROUND_ROBIN)]
     channels = [
@@ -76,7 +75,7 @@ async def _sender(stack: AsyncExitStack, address: str, connections: int) -> Send
     ]
     stubs: Iterator[Any] = itertools.cycle(map(search_pb2_grpc.SearchServiceStub, channels))
 
-    async def send(request: SearchRequest | Turn, timeout_s: float) -> str:
+    async def send(request: Request, timeout_s: float) -> str:
         try:
             await next(stubs).Search(request, timeout=timeout_s)
         except aio.AioRpcError as error:

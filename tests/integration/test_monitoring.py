@@ -53,17 +53,26 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def rules() -> dict[str, Any]:
-    """Return the rules of a release, over the series of the namespace."""
+def texts() -> dict[str, str]:
+    """Return the templates of a release whose series are those of the namespace, each as it is rendered."""
+    series, scaled = f'namespace="{NAMESPACE}"', {"autoscaling": {"enabled": True}}
     values = {
         "access": {"callers": {"name": "callers"}, "tls": {"secret": "tls"}},
         "milvus": {"uri": "http://milvus.search.svc:19530"},
-        "prometheusRule": {"enabled": True, "series": f'namespace="{NAMESPACE}"'},
+        "prometheusRule": {"enabled": True, "series": series},
+        "keda": {"enabled": True, "series": series, "prometheus": "http://prometheus:9090"},
+        "gateway": scaled,
+        "triton": scaled,
     }
     with helm_python.Chart.load(str(CHART)) as chart:
-        texts = chart.render(values, name="demo", namespace="prod")
-    (rule,) = [text for name, text in texts.items() if name.endswith("prometheusrule.yaml")]
-    groups: dict[str, Any] = yaml.safe_load(rule)["spec"]
+        rendered = chart.render(values, name="demo", namespace="prod")
+    return {name.rpartition("/")[2]: text for name, text in rendered.items()}
+
+
+@pytest.fixture(scope="module")
+def rules(texts: dict[str, str]) -> dict[str, Any]:
+    """Return the rules of the release."""
+    groups: dict[str, Any] = yaml.safe_load(texts["prometheusrule.yaml"])["spec"]
     return groups
 
 
@@ -145,14 +154,17 @@ def until(question: Any) -> Any:
 
 
 async def test_every_panel_has_curves_and_every_rule_can_be_evaluated(
-    stack: Any, prometheus: Prometheus, rules: Mapping[str, Any]
+    stack: Any, prometheus: Prometheus, texts: dict[str, str], rules: Mapping[str, Any]
 ) -> None:
     """Each expression finds series of the stack, but for what a healthy one does not have; no alert fires."""
     drawn = queries()
+    scaled = [each["spec"] for each in yaml.safe_load_all(texts["scaledobjects.yaml"]) if each]
+    measures = [each["triggers"][0]["metadata"]["query"] for each in scaled]
 
     def silent() -> list[str]:
         with suppress(OSError):
-            return [each.expr for each in drawn if not each.quiet and not prometheus.values(each.expr)]
+            asked = [*measures, *(each.expr for each in drawn if not each.quiet)]
+            return [expr for expr in asked if not prometheus.values(expr)]
         return ["Prometheus does not answer"]
 
     def unevaluated() -> list[str]:
@@ -167,6 +179,10 @@ async def test_every_panel_has_curves_and_every_rule_can_be_evaluated(
     finally:
         enough.set()
         await load
+    assert len(measures) == 2  # gateway and Triton
+    for measure in measures:
+        (share,) = prometheus.values(measure)
+        assert 0 <= share <= 1
     recorded = 'vitrine:searches:rate5m{release="prod/demo-vitrine"}'
     assert prometheus.values(recorded)[0] > 0
     firing = {

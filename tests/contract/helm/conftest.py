@@ -54,8 +54,11 @@ def render() -> Iterator[Render]:
     """Give a function of values that renders the chart as Helm would install it and gives its objects."""
     with helm_python.Chart.load(str(CHART)) as chart:
 
-        def rendered(values: Mapping[str, Any], *, kube_version: str = "1.34") -> list[Object]:
-            options = {"name": "demo", "namespace": "prod", "kube_version": f"v{kube_version}.0"}
+        def rendered(
+            values: Mapping[str, Any], *, kube_version: str = "1.34", api_versions: Sequence[str] = ()
+        ) -> list[Object]:
+            options: Object = {"name": "demo", "namespace": "prod", "kube_version": f"v{kube_version}.0"}
+            options["api_versions"] = list(api_versions)
             call = (chart._raw(), json.dumps(values), json.dumps(options))
             files: dict[str, str] = json.loads(_native.call_string("helm_render", *call))
             texts = (text for name, text in files.items() if name.endswith(".yaml"))
@@ -78,14 +81,14 @@ def _each(objects: Sequence[Object]) -> Iterator[str]:
     for found in objects:
         name = f"{found['kind']}/{found['metadata']['name']}"
         for version in KUBE_VERSIONS if found["apiVersion"].partition("/")[0] not in CUSTOM else ():
-            if complaint := _schema_complaint(json.dumps(found), version):
+            if complaint := schema_complaint(json.dumps(found), version):
                 yield f"{name}: not of Kubernetes {version}: {complaint}"
         rules = (_naming, _enums, _quantities, _workload, _disruption, _scaling, _secret)
         yield from (f"{name}: {problem}" for rule in rules for problem in rule(found))
 
 
 @functools.cache
-def _schema_complaint(found: str, version: str) -> str:
+def schema_complaint(found: str, version: str) -> str:
     """Say what the strict schema of the version refuses in the object; empty for nothing."""
     try:
         kubernetes_validate.validate(json.loads(found), version, strict=True)
@@ -285,7 +288,7 @@ def _references(found: Object, objects: Sequence[Object], _: Sequence[Object]) -
     ]
     if "scaleTargetRef" in spec:
         target = spec["scaleTargetRef"]
-        named.append((target["kind"], target["name"]))
+        named.append((target.get("kind", "Deployment"), target["name"]))
         scaled = [other for other in objects if (other["kind"], other["metadata"]["name"]) == named[-1]]
         yield from (
             "replicas are set beside the autoscaler" for other in scaled if "replicas" in other["spec"]

@@ -1,11 +1,12 @@
-{{/* Matchers of the series of this release: those that its PodMonitors scrape, or what prometheusRule.series says. */}}
+{{/* Matchers of the series of this release: those that its PodMonitors scrape, or a value's. Call with (list . "name of the value" .Values.the.value). */}}
 {{- define "vitrine.series" -}}
-{{- if .Values.prometheusRule.series -}}
-{{- .Values.prometheusRule.series -}}
-{{- else if .Values.podMonitor.enabled -}}
-job=~"{{ .Release.Namespace }}/{{ include "vitrine.fullname" . }}-.+"
+{{- $root := index . 0 -}}
+{{- if index . 2 -}}
+{{- index . 2 -}}
+{{- else if $root.Values.podMonitor.enabled -}}
+job=~"{{ $root.Release.Namespace }}/{{ include "vitrine.fullname" $root }}-.+"
 {{- else -}}
-{{- fail "prometheusRule.series is needed: without podMonitor.enabled nothing says which series are of this release; give their matchers, such as namespace=\"search\"" -}}
+{{- fail (printf "%s is needed: without podMonitor.enabled nothing says which series are of this release; give their matchers, such as namespace=\"search\"" (index . 1)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -32,4 +33,20 @@ labels:
 annotations:
   summary: {{ index . 3 | squote }}
   runbook_url: {{ printf "%s#%s" $root.Values.prometheusRule.runbooks (index . 1 | lower) | quote }}
+{{- end -}}
+
+{{/*
+How fast pods come and go. Up: double in a minute, since a peak is there before its pods are. Down: not before ten minutes without
+a wish for more, and one pod in two minutes, since a pod that was too much costs little and one that is missed is back only
+after its image, its models and its warm-up; a Triton takes minutes for that, so it stays for twenty. Call with the component.
+*/}}
+{{- define "vitrine.scalingBehavior" -}}
+scaleUp:
+  stabilizationWindowSeconds: 30
+  policies:
+    - { type: Percent, value: 100, periodSeconds: 60 }
+scaleDown:
+  stabilizationWindowSeconds: {{ ternary 1200 600 (eq . "triton") }}
+  policies:
+    - { type: Pods, value: 1, periodSeconds: 120 }
 {{- end -}}
