@@ -31,8 +31,6 @@ class Change:
     ratio: float
     low: float
     high: float
-    best: float
-    """The same of the least values: what else runs on a machine adds to the CPU of a request, and takes nothing away."""
 
     @property
     def seen(self) -> bool:
@@ -56,22 +54,27 @@ def compare(before: Document, after: Document) -> dict[Label, dict[str, Change]]
 
 def change(before: Sequence[float], after: Sequence[float]) -> Change:
     """Return the ratio of the medians with its 99 % interval; no bounds where a side has but one repeat."""
-    ratio, best = median(after) / median(before), min(after) / min(before)
+    ratio = median(after) / median(before)
     if min(len(before), len(after)) < 2:  # noqa: PLR2004 - one value has no spread
-        return Change(ratio, 0.0, math.inf, best)
+        return Change(ratio, 0.0, math.inf)
     logs = [[math.log(value) for value in values] for values in (before, after)]
     shares = [variance(values) / len(values) for values in logs]
     middle = fmean(logs[1]) - fmean(logs[0])
     reach = _quantile(shares, [len(values) for values in logs]) * math.sqrt(sum(shares))
-    return Change(ratio, math.exp(middle - reach), math.exp(middle + reach), best)
+    return Change(ratio, math.exp(middle - reach), math.exp(middle + reach))
 
 
-def regressions(changes: Mapping[Label, Mapping[str, Change]], above: float) -> list[str]:
-    """Return a line for each case whose CPU over the bare server's rose by more than so many times, by the best repeats."""
+def regressions(before: Document, after: Document, above: float) -> list[str]:
+    """Return a line for each case whose CPU over the bare server's rose by more than so many times.
+
+    Of each side's repeats the least counts: what else runs on a machine adds to the CPU of a request, and takes nothing away.
+    """
+    old, new = _floors(before), _floors(after)
+    risen = {label: new[label] / old[label] for label in old if label in new}
     return [
-        f"{', '.join(label)}: {OVER_BARE} is {figures[OVER_BARE].best:.2f} times what it was; at most {above:g}"
-        for label, figures in changes.items()
-        if OVER_BARE in figures and figures[OVER_BARE].best > above
+        f"{', '.join(label)}: {OVER_BARE} is {ratio:.2f} times what it was; at most {above:g}"
+        for label, ratio in risen.items()
+        if ratio > above
     ]
 
 
@@ -107,6 +110,16 @@ def _figures(document: Document) -> dict[Label, dict[str, list[float]]]:
             if values and all(value > 0 for value in values)
         }
         for case in document["results"]
+    }
+
+
+def _floors(document: Document) -> dict[Label, float]:
+    """Return the least CPU of each case over the least of the bare server with as many clients."""
+    bare = {_load(case): min(_cpu(case)) for case in document["results"] if case["workload"] == BARE_SERVER}
+    return {
+        (case["workload"], _load(case)): min(_cpu(case)) / bare[_load(case)]
+        for case in document["results"]
+        if bare.get(_load(case)) and case["workload"] != BARE_SERVER
     }
 
 

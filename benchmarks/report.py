@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks import documents, paper, plans, reliability
+from benchmarks.costs import peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
 from benchmarks.photographs import (
     photograph_precisions_section,
@@ -106,6 +107,9 @@ def _rendered() -> str:
         "photographs": [photographs_section(_found("photographs-*.json"))],
         "fields": [fields_section(_found("fields-*.json"))],
         "speech": [speech_section(_found("speech.json"))],
+        "stages": [stages_section(_found("stages-*.json"))],
+        "sweep": [sweep_section(_found("sweep-*.json"))],
+        "peers": [peers_section(path, document) for path, document in _found("peers.json").items()],
         "designs": designs,
         "css": css,
         "fashion200k": fashion200k,
