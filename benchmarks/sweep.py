@@ -36,7 +36,7 @@ from vitrine.tensors import ENCODERS, PREPROCESSORS
 CLIENTS = (1, 16)
 FIGURES = ("answers_per_s", "p50_ms", "cpu_ms")
 
-_SECONDS = 1.2
+_SECONDS = 1.0
 _QUERIES = 400
 _THREADS = ("intra_op_num_threads = 1", "intra_op_num_threads = 2")
 _MEMBERS = tuple(spec.name for spec in (*PREPROCESSORS, *ENCODERS))
