@@ -275,7 +275,7 @@ train-rewriter: setup ## Train the rewriter's language model (resumes likewise)
 export: $(VENV)/.train ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
-bench: bench-throughput bench-latency bench-stages ## Measure all that one machine without a GPU can; writes benchmarks/results/
+bench: bench-throughput bench-latency bench-stages bench-sweep bench-peers ## All of the following that one machine without a GPU can; an hour
 
 bench-throughput: setup ## Closed loop: the ceiling, and CPU by process
 	@$(BIN)/python -m stack up
