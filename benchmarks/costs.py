@@ -22,17 +22,18 @@ def stages_section(documents: Mapping[str, Document]) -> list[str]:
 
 
 def _stages_table(document: Document) -> list[str]:
-    one, many = map(str, document["params"]["clients"])
-    header = [
-        *("query", "raw, batch 1", "raw, cheapest batch", f"ensemble, {one}", f"ensemble, {many}"),
-        *(f"search, {one}", f"search, {many}", *(f"{ratio} clients" for ratio in _RATIOS)),
+    columns = [
+        (f"{name}, {clients}", f"{name}_ms", str(clients))
+        for name, counts in (("ensemble", "clients"), ("search", "searchers"))
+        for clients in document["params"][counts]
     ]
+    header = ["query", "raw, batch 1", "raw, cheapest batch", *(name for name, _, _ in columns)]
+    header += [f"{name} over raw" for name, _, _ in columns]
     rows = []
     for row in document["results"]:
         cheapest = [min(each) for each in zip(*row["raw_ms"].values(), strict=True)]
-        cost = [row["raw_ms"]["1"], cheapest]
-        cost += [row[key][clients] for key in ("ensemble_ms", "search_ms") for clients in (one, many)]
-        ratios = [row["ratios"][key] for key in row["ratios"]]
+        cost = [row["raw_ms"]["1"], cheapest, *(row[key][clients] for _, key, clients in columns)]
+        ratios = row["ratios"].values()
         rows.append([row["kind"], *(f"{median(each):.3g}" for each in cost), *map(_spread, ratios)])
     return table(header, rows)
 
@@ -99,9 +100,6 @@ def _cpu(row: Mapping[str, Any]) -> list[float]:
         sum(used or 0.0 for name, used in run["cpu_ms_per_answer"].items() if name != GENERATOR)
         for run in row["repeats"]
     ]
-
-
-_RATIOS = ("ensemble / raw, 1", "ensemble / raw, 32", "search / raw, 1", "search / raw, 32")
 
 
 def _second_opinion(second: Mapping[str, Any]) -> list[str]:

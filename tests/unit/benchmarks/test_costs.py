@@ -22,13 +22,13 @@ def test_ratios_are_of_the_same_repeat() -> None:
     measured = Measured("text")
     measured.raw = {1: [1.0, 2.0, 4.0], 8: [0.5, 1.0, 2.0], 32: [0.75, 0.8, 2.5]}
     measured.ensemble = {1: [2.0, 4.0, 10.0], 32: [1.0, 1.2, 4.0]}
-    measured.search = {1: [10.0, 10.0, 10.0], 32: [5.0, 8.0, 2.0]}
+    measured.search = {1: [10.0, 10.0, 10.0], 8: [5.0, 8.0, 2.0]}
     row = measured.result()
     assert row["ratios"] == {
         "ensemble, 1 clients": [2.0, 2.0, 2.5],
         "ensemble, 32 clients": [2.0, 1.5, 2.0],
         "search, 1 clients": [5.0, 2.5, 10.0],
-        "search, 32 clients": [10.0, 1.0, 10.0],
+        "search, 8 clients": [10.0, 1.0, 10.0],
     }
     second = {
         "model": "embed_text",
@@ -36,7 +36,7 @@ def test_ratios_are_of_the_same_repeat() -> None:
         "ours": [{"answers_per_s": 1000.0, "p50_ms": 10.0, "p95_ms": 20.0, "p99_ms": 30.0}],
         "perf_analyzer": [{"answers_per_s": 1010.0, "p50_ms": 11.0, "p95_ms": 21.0, "p99_ms": 31.0}],
     }
-    params = {"clients": [1, 32], "repeats": 3, "perf_analyzer": second}
+    params = {"clients": [1, 32], "searchers": [1, 8], "repeats": 3, "perf_analyzer": second}
     row = {
         key: {str(name): each for name, each in value.items()} if isinstance(value, dict) else value
         for key, value in row.items()
