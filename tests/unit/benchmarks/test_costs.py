@@ -2,12 +2,13 @@ import json
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from benchmarks.costs import stages_section
+from benchmarks.costs import peers_section, stages_section, sweep_section
 from benchmarks.infer import query_inputs
 from benchmarks.stages import Measured
 from benchmarks.sweep import Variant, write_variant
@@ -86,3 +87,41 @@ def test_a_variant_differs_in_its_setting_and_in_nothing_else(tmp_path: Path) ->
     }
     code = (tmp_path / "copy/text_encoder/1/model.py").read_text()
     assert "intra_op_num_threads = 2" in code
+
+
+def test_peers_are_held_against_ours() -> None:
+    """Each server's CPU is shown over ours for the same query and clients, with what it refused and what was not installed."""
+
+    def row(peer: str, cpu_ms: float, errors: dict[str, int]) -> dict[str, Any]:
+        run = {"cpu_ms_per_answer": {peer: cpu_ms, "generator": 9.0}}
+        pooled = {
+            "answered_per_s": 100.0,
+            "latency_ms": {"p50": 5.0, "p99": 8.0},
+            "errors": errors,
+            "shed": 1,
+        }
+        figures = {"memory_mb": 300, "start_s": 2.5, "pooled": pooled, "repeats": [run, run]}
+        return {"peer": peer, "kind": "text", "clients": 16} | figures
+
+    document = {
+        "environment": {"cores": 2},
+        "params": {"repeats": 2, "not installed": ["bentoml"]},
+        "results": [row("fastapi", 3.0, {"500": 2}), row("vitrine", 1.5, {})],
+    }
+    text = "\n".join(peers_section("peers.json", document))
+    assert "| text | 16 | vitrine | 100 | 5 | 8 | 1.5 (1.5-1.5) | 1.00 | 1 | 300 | 2.5 |" in text
+    assert "| text | 16 | fastapi | 100 | 5 | 8 | 3 (3-3) | 2.00 | 3 | 300 | 2.5 |" in text
+    assert "Not installed: bentoml." in text
+
+
+def test_a_variant_that_differs_is_bold() -> None:
+    """What lies beyond the noise stands out; the rest is shown with its spread all the same."""
+    same, other = {"ratio": [1.0, 0.9, 1.1], "seen": False}, {"ratio": [0.5, 0.45, 0.55], "seen": True}
+    changes = {"text, 16": {"answers_per_s": same, "p50_ms": same, "cpu_ms": other}}
+    document = {
+        "environment": {"cores": 2},
+        "params": {"repeats": 5},
+        "results": [{"variant": "delay 0", "changes": changes}],
+    }
+    text = "\n".join(sweep_section({"sweep-small.json": document}))
+    assert "| delay 0 | 1.00 (0.90-1.10) | 1.00 (0.90-1.10) | **0.50 (0.45-0.55)** |" in text
