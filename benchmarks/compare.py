@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from statistics import fmean, median, variance
 from typing import Any
 
-from benchmarks.processes import BARE_SERVER, GENERATOR
+from benchmarks.processes import BARE_SERVER
+from benchmarks.summary import serving_cpu_ms
 from benchmarks.tables import Document, table
 
 OVER_BARE = "CPU over bare server"
@@ -102,7 +103,9 @@ def _quantile(shares: Sequence[float], counts: Sequence[int]) -> float:
 
 def _figures(document: Document) -> dict[Label, dict[str, list[float]]]:
     """Return the values of all repeats by case and figure; a figure that some repeat lacks is left out."""
-    bare = {_load(case): _cpu(case) for case in document["results"] if case["workload"] == BARE_SERVER}
+    bare = {
+        _load(case): serving_cpu_ms(case) for case in document["results"] if case["workload"] == BARE_SERVER
+    }
     return {
         (case["workload"], _load(case)): {
             name: values
@@ -115,9 +118,13 @@ def _figures(document: Document) -> dict[Label, dict[str, list[float]]]:
 
 def _floors(document: Document) -> dict[Label, float]:
     """Return the least CPU of each case over the least of the bare server with as many clients."""
-    bare = {_load(case): min(_cpu(case)) for case in document["results"] if case["workload"] == BARE_SERVER}
+    bare = {
+        _load(case): min(serving_cpu_ms(case))
+        for case in document["results"]
+        if case["workload"] == BARE_SERVER
+    }
     return {
-        (case["workload"], _load(case)): min(_cpu(case)) / bare[_load(case)]
+        (case["workload"], _load(case)): min(serving_cpu_ms(case)) / bare[_load(case)]
         for case in document["results"]
         if bare.get(_load(case)) and case["workload"] != BARE_SERVER
     }
@@ -125,7 +132,7 @@ def _floors(document: Document) -> dict[Label, float]:
 
 def _values(case: Case, bare: Sequence[float]) -> dict[str, list[float]]:
     runs = case["repeats"]
-    used = _cpu(case)
+    used = serving_cpu_ms(case)
     values = {
         "answers/s": [run["answered_per_s"] for run in runs],
         "p50 ms": [run["latency_ms"].get("p50", 0.0) for run in runs],
@@ -135,14 +142,6 @@ def _values(case: Case, bare: Sequence[float]) -> dict[str, list[float]]:
     if bare and case["workload"] != BARE_SERVER:
         values[OVER_BARE] = [own / floor if floor else 0.0 for own, floor in zip(used, bare, strict=True)]
     return values
-
-
-def _cpu(case: Case) -> list[float]:
-    """Return the CPU per answer of all processes that serve, in ms, by repeat."""
-    return [
-        sum(used or 0.0 for name, used in run["cpu_ms_per_answer"].items() if name != GENERATOR)
-        for run in case["repeats"]
-    ]
 
 
 def _load(case: Case) -> str:

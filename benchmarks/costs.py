@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.processes import GENERATOR
+from benchmarks.summary import serving_cpu_ms
 from benchmarks.tables import Document, origin, table
 
 
@@ -41,7 +41,7 @@ def _stages_table(document: Document) -> list[str]:
 def peers_section(name: str, document: Document) -> list[str]:
     """Return what each server of the same graphs does, and how its CPU compares with ours for the same query and clients."""
     rows = document["results"]
-    ours = {(row["kind"], row["clients"]): _cpu(row) for row in rows if row["peer"] == "vitrine"}
+    ours = {(row["kind"], row["clients"]): serving_cpu_ms(row) for row in rows if row["peer"] == "vitrine"}
     header = [
         *("query", "clients", "server", "answers/s", "p50 ms", "p99 ms", "CPU ms an answer", "of ours"),
         *("errors", "memory MB", "start s"),
@@ -51,12 +51,12 @@ def peers_section(name: str, document: Document) -> list[str]:
             *(row["kind"], str(row["clients"]), row["peer"]),
             f"{row['pooled']['answered_per_s']:.3g}",
             *(f"{row['pooled']['latency_ms'][q]:.3g}" for q in ("p50", "p99")),
-            f"{median(_cpu(row)):.3g} ({min(_cpu(row)):.3g}-{max(_cpu(row)):.3g})",
-            f"{median(_cpu(row)) / median(ours[row['kind'], row['clients']]):.2f}",
+            f"{median(serving_cpu_ms(row)):.3g} ({min(serving_cpu_ms(row)):.3g}-{max(serving_cpu_ms(row)):.3g})",
+            f"{median(serving_cpu_ms(row)) / median(ours[row['kind'], row['clients']]):.2f}",
             str(sum(row["pooled"]["errors"].values()) + row["pooled"]["shed"]),
             *(str(row["memory_mb"]), "-" if row["start_s"] is None else f"{row['start_s']:g}"),
         ]
-        for row in sorted(rows, key=lambda row: (row["kind"], row["clients"], _cpu(row)))
+        for row in sorted(rows, key=lambda row: (row["kind"], row["clients"], serving_cpu_ms(row)))
     ]
     lines = [
         *origin(name, document),
@@ -92,14 +92,6 @@ def _change(change: Mapping[str, Any]) -> str:
     middle, low, high = change["ratio"]
     text = f"{middle:.2f} ({low:.2f}-{high:.2f})"
     return f"**{text}**" if change["seen"] else text
-
-
-def _cpu(row: Mapping[str, Any]) -> list[float]:
-    """Return the CPU per answer of what serves, in ms, by repeat."""
-    return [
-        sum(used or 0.0 for name, used in run["cpu_ms_per_answer"].items() if name != GENERATOR)
-        for run in row["repeats"]
-    ]
 
 
 def _second_opinion(second: Mapping[str, Any]) -> list[str]:
