@@ -27,6 +27,7 @@ WEIGHTS ?= encoders/weights/pair
 # Quick to start and to run: what measures the service itself takes these.
 SMALL := encoders/weights/small
 TENSORRT := build/tensorrt
+PERF_ANALYZER := build/perf-analyzer
 EXAMPLES := build/examples
 DOCS := build/docs
 HELM3 := build/helm3
@@ -118,6 +119,14 @@ $(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
 	@$(PIP) install -q --no-deps --require-hashes --target $(TENSORRT) -r requirements/tensorrt.txt 2>$(TENSORRT).log \
 		|| { cat $(TENSORRT).log >&2; rm -rf $(TENSORRT); exit 1; }
 	@rm $(TENSORRT).log
+	@touch $@
+
+# NVIDIA's own load generator, out of the last wheel that held it; `make bench-stages` does without where it is not to be had.
+$(PERF_ANALYZER)/.ready: requirements/perf-analyzer.txt | $(VENV)/.ready
+	@mkdir -p $(PERF_ANALYZER)
+	@$(PIP) install -q --no-deps --require-hashes --platform manylinux1_x86_64 --only-binary=:all: --upgrade --target $(PERF_ANALYZER)/perf \
+		-r requirements/perf-analyzer.txt && chmod +x $(PERF_ANALYZER)/perf/bin/perf_analyzer \
+		|| { echo "bench: without perf_analyzer, which could not be installed" >&2; rm -rf $(PERF_ANALYZER)/perf; }
 	@touch $@
 
 # LangChain and npm, apart from all else like TensorRT-RTX, and with npm the packages of examples/node.
@@ -291,7 +300,7 @@ train-rewriter: setup ## Train the rewriter's language model (resumes likewise)
 export: $(VENV)/.train ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
-bench: bench-throughput bench-latency ## Measure all that one machine without a GPU can; writes benchmarks/results/
+bench: bench-throughput bench-latency bench-stages bench-sweep bench-peers ## All of the following that one machine without a GPU can; an hour
 
 bench-throughput: setup ## Closed loop: the ceiling, and CPU by process
 	@$(BIN)/python -m stack up
@@ -302,6 +311,30 @@ bench-latency: setup ## Open loop: latency at rates below the ceiling, and one a
 	@$(BIN)/python -m stack up
 	@$(BIN)/python -m benchmarks load --loop open --name latency
 	@$(MAKE) -s plots
+
+bench-stages: setup $(PERF_ANALYZER)/.ready ## CPU of an ensemble, and of a search, over its stages run raw
+	@$(BIN)/python -m benchmarks stages $(patsubst %/,--weights %,$(wildcard encoders/weights/*/))
+	@$(MAKE) -s plots
+
+bench-peers: setup $(patsubst benchmarks/peers/%.txt,build/peers/%/.ready,$(wildcard benchmarks/peers/*.txt)) ## The same encoders served by others, beside ours
+	@$(BIN)/python -m benchmarks peers
+	@$(MAKE) -s plots
+
+# Each in an environment of its own. One that cannot be installed is left out, and the result says so.
+build/peers/%/.ready: benchmarks/peers/%.txt | $(VENV)/.ready
+	@echo "bench: installing $*"
+	@rm -rf build/peers/$* && mkdir -p build/peers
+	@{ $(BIN)/python -m venv --without-pip build/peers/$* \
+		&& $(PIP) --python build/peers/$*/bin/python install -q -r $<; } \
+		|| { echo "bench: $* could not be installed and is left out" >&2; rm -rf build/peers/$*; mkdir -p build/peers/$*; }
+	@touch $@
+
+bench-sweep: setup ## Settings of Triton's batcher, instances and threads, beside what is served
+	@$(BIN)/python -m benchmarks sweep $(patsubst %/,--weights %,$(wildcard encoders/weights/*/))
+	@$(MAKE) -s plots
+
+bench-baseline: setup ## The CPU per search that `make test` compares with
+	@$(BIN)/python -m benchmarks baseline
 
 bench-compare: $(VENV)/.train ## What changed: make bench-compare A=before.json B=after.json
 	@test -n "$(A)" -a -n "$(B)" || { echo 'bench-compare: make bench-compare A=FILE B=FILE' >&2; exit 1; }
@@ -327,4 +360,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz \
-	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-compare plots quality quality-rewrite
+	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-stages bench-peers bench-sweep bench-baseline bench-compare plots quality quality-rewrite

@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks load|compare|speech|report`."""
+"""The command line: `python -m benchmarks load|stages|peers|sweep|baseline|compare|speech|report`."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -14,9 +15,14 @@ from benchmarks.bulk import BulkBenchError, measure_bulk
 from benchmarks.compare import changes_table, compare, regressions
 from benchmarks.index import measure_indexes
 from benchmarks.load import PLANS, measure
+from benchmarks.peers.measure import PeerError, measure_peers
+from benchmarks.perf_analyzer import PerfAnalyzerError
 from benchmarks.processes import service_pids
-from benchmarks.report import DOCUMENT, RESULTS, ReportError, read_result, stale_files, write_report
+from benchmarks.report import BASELINE, DOCUMENT, RESULTS, ReportError, read_result, stale_files, write_report
+from benchmarks.serving import ServingError, serving
 from benchmarks.speech import SpeechBenchError, measure_speech
+from benchmarks.stages import measure_stages
+from benchmarks.sweep import sweep
 from benchmarks.workloads import WORKLOADS
 from vitrine.client import DEFAULT_ADDRESS, VitrineError
 
@@ -94,11 +100,7 @@ def load(
             result = runner.run(measure(address, plan, queries=queries, pids=pids, say=click.echo))
     except (VitrineError, FileNotFoundError) as error:
         raise click.ClickException(f"{error} (`make demo` starts and fills a service)") from error
-    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{begun:%Y-%m-%d}-{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    click.echo(f"written to {path}; `python -m benchmarks report` puts it into {DOCUMENT}")
+    write_result(out / f"{begun:%Y-%m-%d}-{name}.json", result, begun)
 
 
 @main.command()
@@ -110,9 +112,97 @@ def speech(*, out: Path) -> None:
         result = measure_speech(say=click.echo)
     except SpeechBenchError as error:
         raise click.ClickException(str(error)) from error
-    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")
+    write_result(out, result, begun)
+
+
+@main.command()
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    required=True,
+    help="Families to serve, one after the other.",
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--salt", help="Seeds the requests; by default a new one, so that no cache knows them.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+def stages(*, weights: tuple[Path, ...], repeats: int, salt: str | None, out: Path) -> None:
+    """Measure what an ensemble and a whole search cost over their stages run raw, on a stack of its own."""
+    for family in weights:
+        begun = datetime.now(UTC)
+        try:
+            with serving(family) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                result = runner.run(
+                    measure_stages(served, repeats=repeats, salt=salt or secrets.token_hex(4), say=click.echo)
+                )
+        except (PerfAnalyzerError, ServingError, VitrineError, FileNotFoundError) as error:
+            raise click.ClickException(str(error)) from error
+        write_result(out / f"stages-{family.name}.json", result, begun)
+
+
+@main.command()
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("encoders/weights/pair"),
+    show_default=True,
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "peers.json", show_default=True)
+def peers(*, weights: Path, repeats: int, out: Path) -> None:
+    """Measure other servers of the same encoders beside ours; `make bench-peers` installs them."""
+    begun = datetime.now(UTC)
+    try:
+        with serving(weights) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            measuring = measure_peers(served, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
+            result = runner.run(measuring)
+    except (PerfAnalyzerError, ServingError, VitrineError, PeerError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+    write_result(out, result, begun)
+
+
+@main.command("sweep")
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    required=True,
+    help="Families to serve, one after the other.",
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path) -> None:
+    """Measure settings of Triton's batcher and instances beside those that are served."""
+    for family in weights:
+        begun = datetime.now(UTC)
+        try:
+            with serving(family) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                result = runner.run(sweep(served, repeats=repeats, salt=secrets.token_hex(4), say=click.echo))
+        except (ServingError, FileNotFoundError) as error:
+            raise click.ClickException(str(error)) from error
+        write_result(out / f"sweep-{family.name}.json", result, begun)
+
+
+@main.command()
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("encoders/weights/small"),
+    show_default=True,
+)
+def baseline(*, weights: Path) -> None:
+    """Measure the CPU per search that the tests compare with, on a stack of its own."""
+    begun = datetime.now(UTC)
+    try:
+        with serving(weights) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(
+                measure(
+                    served.address, PLANS["short"], queries=served.queries, pids=served.pids, say=click.echo
+                )
+            )
+    except (ServingError, VitrineError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+    write_result(BASELINE, result, begun)
 
 
 @main.command("compare")
@@ -126,13 +216,14 @@ def speech(*, out: Path) -> None:
 def compare_results(*, before: Path, after: Path, fail_above: float | None) -> None:
     """Say what changed between two results of `load`, with its noise."""
     try:
-        changes = compare(read_result(before), read_result(after))
+        old, new = read_result(before), read_result(after)
     except ReportError as error:
         raise click.ClickException(str(error)) from error
+    changes = compare(old, new)
     if not changes:
         raise click.ClickException(f"{before} and {after} have no case in common")
     click.echo("\n".join(changes_table(changes)))
-    if fail_above is not None and (risen := regressions(changes, fail_above)):
+    if fail_above is not None and (risen := regressions(old, new, fail_above)):
         raise click.ClickException("; ".join(risen))
 
 
@@ -212,3 +303,11 @@ def report(*, check: bool) -> None:
             )
     except ReportError as error:
         raise click.ClickException(str(error)) from error
+
+
+def write_result(path: Path, result: dict[str, Any], begun: datetime) -> None:
+    """Write a result file with the moment at which its measurement began."""
+    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    click.echo(f"written to {path}; `python -m benchmarks report` puts it into {DOCUMENT}")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from statistics import fmean, median, variance
 from typing import Any
 
-from benchmarks.processes import BARE_SERVER, GENERATOR
+from benchmarks.processes import BARE_SERVER
+from benchmarks.summary import serving_cpu_ms
 from benchmarks.tables import Document, table
 
 OVER_BARE = "CPU over bare server"
@@ -31,8 +32,6 @@ class Change:
     ratio: float
     low: float
     high: float
-    best: float
-    """The same of the least values: what else runs on a machine adds to the CPU of a request, and takes nothing away."""
 
     @property
     def seen(self) -> bool:
@@ -56,22 +55,27 @@ def compare(before: Document, after: Document) -> dict[Label, dict[str, Change]]
 
 def change(before: Sequence[float], after: Sequence[float]) -> Change:
     """Return the ratio of the medians with its 99 % interval; no bounds where a side has but one repeat."""
-    ratio, best = median(after) / median(before), min(after) / min(before)
+    ratio = median(after) / median(before)
     if min(len(before), len(after)) < 2:  # noqa: PLR2004 - one value has no spread
-        return Change(ratio, 0.0, math.inf, best)
+        return Change(ratio, 0.0, math.inf)
     logs = [[math.log(value) for value in values] for values in (before, after)]
     shares = [variance(values) / len(values) for values in logs]
     middle = fmean(logs[1]) - fmean(logs[0])
     reach = _quantile(shares, [len(values) for values in logs]) * math.sqrt(sum(shares))
-    return Change(ratio, math.exp(middle - reach), math.exp(middle + reach), best)
+    return Change(ratio, math.exp(middle - reach), math.exp(middle + reach))
 
 
-def regressions(changes: Mapping[Label, Mapping[str, Change]], above: float) -> list[str]:
-    """Return a line for each case whose CPU over the bare server's rose by more than so many times, by the best repeats."""
+def regressions(before: Document, after: Document, above: float) -> list[str]:
+    """Return a line for each case whose CPU over the bare server's rose by more than so many times.
+
+    Of each side's repeats the least counts: what else runs on a machine adds to the CPU of a request, and takes nothing away.
+    """
+    old, new = _floors(before), _floors(after)
+    risen = {label: new[label] / old[label] for label in old if label in new}
     return [
-        f"{', '.join(label)}: {OVER_BARE} is {figures[OVER_BARE].best:.2f} times what it was; at most {above:g}"
-        for label, figures in changes.items()
-        if OVER_BARE in figures and figures[OVER_BARE].best > above
+        f"{', '.join(label)}: {OVER_BARE} is {ratio:.2f} times what it was; at most {above:g}"
+        for label, ratio in risen.items()
+        if ratio > above
     ]
 
 
@@ -99,7 +103,9 @@ def _quantile(shares: Sequence[float], counts: Sequence[int]) -> float:
 
 def _figures(document: Document) -> dict[Label, dict[str, list[float]]]:
     """Return the values of all repeats by case and figure; a figure that some repeat lacks is left out."""
-    bare = {_load(case): _cpu(case) for case in document["results"] if case["workload"] == BARE_SERVER}
+    bare = {
+        _load(case): serving_cpu_ms(case) for case in document["results"] if case["workload"] == BARE_SERVER
+    }
     return {
         (case["workload"], _load(case)): {
             name: values
@@ -110,9 +116,23 @@ def _figures(document: Document) -> dict[Label, dict[str, list[float]]]:
     }
 
 
+def _floors(document: Document) -> dict[Label, float]:
+    """Return the least CPU of each case over the least of the bare server with as many clients."""
+    bare = {
+        _load(case): min(serving_cpu_ms(case))
+        for case in document["results"]
+        if case["workload"] == BARE_SERVER
+    }
+    return {
+        (case["workload"], _load(case)): min(serving_cpu_ms(case)) / bare[_load(case)]
+        for case in document["results"]
+        if bare.get(_load(case)) and case["workload"] != BARE_SERVER
+    }
+
+
 def _values(case: Case, bare: Sequence[float]) -> dict[str, list[float]]:
     runs = case["repeats"]
-    used = _cpu(case)
+    used = serving_cpu_ms(case)
     values = {
         "answers/s": [run["answered_per_s"] for run in runs],
         "p50 ms": [run["latency_ms"].get("p50", 0.0) for run in runs],
@@ -122,14 +142,6 @@ def _values(case: Case, bare: Sequence[float]) -> dict[str, list[float]]:
     if bare and case["workload"] != BARE_SERVER:
         values[OVER_BARE] = [own / floor if floor else 0.0 for own, floor in zip(used, bare, strict=True)]
     return values
-
-
-def _cpu(case: Case) -> list[float]:
-    """Return the CPU per answer of all processes that serve, in ms, by repeat."""
-    return [
-        sum(used or 0.0 for name, used in run["cpu_ms_per_answer"].items() if name != GENERATOR)
-        for run in case["repeats"]
-    ]
 
 
 def _load(case: Case) -> str:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks import documents, paper, plans, reliability
+from benchmarks.costs import peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
 from benchmarks.photographs import (
     photograph_precisions_section,
@@ -108,6 +109,9 @@ def _rendered() -> str:
         "fields": [fields_section(_found("fields-*.json"))],
         "bulk": [bulk_section(_found("bulk.json"))],
         "speech": [speech_section(_found("speech.json"))],
+        "stages": [stages_section(_found("stages-*.json"))],
+        "sweep": [sweep_section(_found("sweep-*.json"))],
+        "peers": [peers_section(path, document) for path, document in _found("peers.json").items()],
         "designs": designs,
         "css": css,
         "fashion200k": fashion200k,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.generator import OK, SHED, Trace
+from benchmarks.processes import GENERATOR
 
 PERCENTILES = (50, 95, 99)
 
@@ -54,6 +55,14 @@ def summarise_repeats(traces: Sequence[Trace], runs: Sequence[Mapping[str, Any]]
         "cpu_ms_per_answer": _mean_cpu(runs),
         "spread": {"answered_per_s": _range([run["answered_per_s"] for run in runs])} | spread,
     }
+
+
+def serving_cpu_ms(case: Mapping[str, Any]) -> list[float]:
+    """Return the CPU per answer of all processes that serve, in ms, by repeat."""
+    return [
+        sum(used or 0.0 for name, used in run["cpu_ms_per_answer"].items() if name != GENERATOR)
+        for run in case["repeats"]
+    ]
 
 
 def _percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:

@@ -1,13 +1,20 @@
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.bare import bare_server
 from benchmarks.cli import main
 from benchmarks.compare import OVER_BARE, change, compare, regressions
-from benchmarks.processes import BARE_SERVER
+from benchmarks.generator import closed_loop, sender
+from benchmarks.processes import BARE_SERVER, cpu_seconds
+from benchmarks.summary import summarise_run
+from benchmarks.workloads import Material, text_requests
+from catalogue.randomness import generator
+from vitrine.client import VitrineClient
 
 
 def result(*cpu_ms: float, bare_ms: float = 0.25, rate: float = 100.0) -> dict[str, Any]:
@@ -56,15 +63,15 @@ def test_one_repeat_shows_nothing() -> None:
 def test_a_slower_machine_is_no_regression() -> None:
     """Twice the CPU for everything leaves the service where it was over the bare server; twice for the service alone does not."""
     before = result(2.0, 2.1, 2.0)
-    assert regressions(compare(before, result(4.0, 4.2, 4.0, bare_ms=0.5)), 1.5) == []
-    (risen,) = regressions(compare(before, result(4.0, 4.2, 4.0)), 1.5)
+    assert regressions(before, result(4.0, 4.2, 4.0, bare_ms=0.5), 1.5) == []
+    (risen,) = regressions(before, result(4.0, 4.2, 4.0), 1.5)
     assert risen.startswith(f"text, 8 clients: {OVER_BARE} is 2.00 times")
 
 
 def test_one_good_repeat_is_enough() -> None:
     """Other programs add to the CPU of a request: a regression is what every repeat shows."""
     before = result(2.0, 2.1, 2.0)
-    assert regressions(compare(before, result(9.0, 2.1, 9.0)), 1.5) == []
+    assert regressions(before, result(9.0, 2.1, 9.0), 1.5) == []
 
 
 def test_the_command_shows_the_changes_and_fails_on_a_gross_one(tmp_path: Path) -> None:
@@ -89,3 +96,30 @@ def test_results_without_a_common_case_are_refused(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, ["compare", str(path), str(other)])
     assert refused.exit_code == 1
     assert "no case in common" in refused.stderr
+
+
+@pytest.mark.slow
+async def test_a_seeded_slowdown_is_found() -> None:
+    """A server that computes half a millisecond more per request than the bare one is found by its CPU; the bare one is not."""
+    cases: dict[float, list[dict[str, Any]]] = {}
+    with ExitStack() as running:
+        servers = {burn_ms: running.enter_context(bare_server(burn_ms)) for burn_ms in (0.0, 0.5)}
+        for burn_ms, (address, pid) in [*servers.items()] * 3:
+            async with VitrineClient(address, retry=False) as client:
+                before = cpu_seconds({"server": pid})
+                requests = text_requests(Material((), ()), generator("slow"))
+                trace = await closed_loop(sender(client), requests, clients=4, seconds=0.3)
+                used = cpu_seconds({"server": pid})["server"] - before["server"]
+            cases.setdefault(burn_ms, []).append(summarise_run(trace, {"server": used}))
+
+    def document(burn_ms: float) -> dict[str, Any]:
+        labels = {"loop": "closed", "clients": 4}
+        results = [
+            {"workload": "text", "repeats": cases[burn_ms]},
+            {"workload": BARE_SERVER, "repeats": cases[0.0]},
+        ]
+        return {"results": [labels | each for each in results]}
+
+    assert regressions(document(0.0), document(0.0), 1.5) == []
+    (found,) = regressions(document(0.0), document(0.5), 1.5)
+    assert found.startswith("text, 4 clients: ")

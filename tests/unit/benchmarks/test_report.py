@@ -12,24 +12,12 @@ from benchmarks.generator import OK, SHED, Sample, Trace
 from benchmarks.report import DESIGNS_PLOT, DOCUMENT, RESULTS, THROUGHPUT_PLOT, ReportError, fill
 from benchmarks.summary import summarise_repeats, summarise_run
 
+SECTIONS = (
+    "load", "stages", "peers", "sweep", "encoders", "photographs", "fields", "bulk", "index-scale", "speech", "designs", "css",
+    "fashion200k", "precisions", "photograph-precisions", "tuning", "several-pictures",
+)  # fmt: skip
 MARKERS = "# Title\n\nprose\n" + "".join(
-    f"\n<!-- begin: {name} -->\n<!-- end: {name} -->\n"
-    for name in (
-        "load",
-        "encoders",
-        "photographs",
-        "fields",
-        "bulk",
-        "index-scale",
-        "speech",
-        "designs",
-        "css",
-        "fashion200k",
-        "precisions",
-        "photograph-precisions",
-        "tuning",
-        "several-pictures",
-    )
+    f"\n<!-- begin: {name} -->\n<!-- end: {name} -->\n" for name in SECTIONS
 )
 
 
@@ -350,7 +338,7 @@ def test_real_photographs_are_shown_by_question_with_every_family() -> None:
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 12
+    assert DOCUMENT.read_text().count("No result yet.") == len(SECTIONS)
     assert not THROUGHPUT_PLOT.exists()
 
 

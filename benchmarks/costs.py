@@ -1,0 +1,109 @@
+"""What things cost beside each other, as Markdown: stages, peers, and settings of the batcher."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from benchmarks.summary import serving_cpu_ms
+from benchmarks.tables import Document, origin, table
+
+
+def stages_section(documents: Mapping[str, Document]) -> list[str]:
+    """Return for each family what raw stages, ensembles and searches cost, and how often the one goes into the other."""
+    lines: list[str] = []
+    for name, document in documents.items():
+        lines += [f"### {name.removeprefix('stages-').removesuffix('.json').capitalize()}", ""]
+        lines += [*origin(name, document), f"{document['params']['repeats']} repeats.", ""]
+        lines += _stages_table(document)
+        if second := document["params"].get("perf_analyzer"):
+            lines += ["", *_second_opinion(second)]
+        lines.append("")
+    return lines[:-1]
+
+
+def _stages_table(document: Document) -> list[str]:
+    columns = [
+        (f"{name}, {clients}", f"{name}_ms", str(clients))
+        for name, counts in (("ensemble", "clients"), ("search", "searchers"))
+        for clients in document["params"][counts]
+    ]
+    header = ["query", "raw, batch 1", "raw, cheapest batch", *(name for name, _, _ in columns)]
+    header += [f"{name} over raw" for name, _, _ in columns]
+    rows = []
+    for row in document["results"]:
+        cheapest = [min(each) for each in zip(*row["raw_ms"].values(), strict=True)]
+        cost = [row["raw_ms"]["1"], cheapest, *(row[key][clients] for _, key, clients in columns)]
+        ratios = row["ratios"].values()
+        rows.append([row["kind"], *(f"{median(each):.3g}" for each in cost), *map(_spread, ratios)])
+    return table(header, rows)
+
+
+def peers_section(name: str, document: Document) -> list[str]:
+    """Return what each server of the same graphs does, and how its CPU compares with ours for the same query and clients."""
+    rows = document["results"]
+    ours = {(row["kind"], row["clients"]): serving_cpu_ms(row) for row in rows if row["peer"] == "vitrine"}
+    header = [
+        *("query", "clients", "server", "answers/s", "p50 ms", "p99 ms", "CPU ms an answer", "of ours"),
+        *("errors", "memory MB", "start s"),
+    ]
+    table_rows = [
+        [
+            *(row["kind"], str(row["clients"]), row["peer"]),
+            f"{row['pooled']['answered_per_s']:.3g}",
+            *(f"{row['pooled']['latency_ms'][q]:.3g}" for q in ("p50", "p99")),
+            f"{median(serving_cpu_ms(row)):.3g} ({min(serving_cpu_ms(row)):.3g}-{max(serving_cpu_ms(row)):.3g})",
+            f"{median(serving_cpu_ms(row)) / median(ours[row['kind'], row['clients']]):.2f}",
+            str(sum(row["pooled"]["errors"].values()) + row["pooled"]["shed"]),
+            *(str(row["memory_mb"]), "-" if row["start_s"] is None else f"{row['start_s']:g}"),
+        ]
+        for row in sorted(rows, key=lambda row: (row["kind"], row["clients"], serving_cpu_ms(row)))
+    ]
+    lines = [
+        *origin(name, document),
+        f"{document['params']['repeats']} repeats, in turn.",
+        "",
+        *table(header, table_rows),
+    ]
+    if missing := document["params"]["not installed"]:
+        lines += ["", f"Not installed: {', '.join(missing)}."]
+    return lines
+
+
+def sweep_section(documents: Mapping[str, Document]) -> list[str]:
+    """Return for each family how the figures of each variant stand to those of what is served."""
+    lines: list[str] = []
+    for name, document in documents.items():
+        loads = list(document["results"][0]["changes"])
+        header = [
+            "variant",
+            *(f"{load}, {figure}" for load in loads for figure in ("answers/s", "p50", "CPU")),
+        ]
+        rows = [
+            [row["variant"], *(_change(each) for load in loads for each in row["changes"][load].values())]
+            for row in document["results"]
+        ]
+        lines += [f"### {name.removeprefix('sweep-').removesuffix('.json').capitalize()}, settings", ""]
+        lines += [*origin(name, document), f"{document['params']['repeats']} repeats, in turn.", ""]
+        lines += [*table(header, rows), ""]
+    return lines[:-1]
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    middle, low, high = change["ratio"]
+    text = f"{middle:.2f} ({low:.2f}-{high:.2f})"
+    return f"**{text}**" if change["seen"] else text
+
+
+def _second_opinion(second: Mapping[str, Any]) -> list[str]:
+    head = ["generator", "answers/s", "p50 ms", "p95 ms", "p99 ms"]
+    rows = [
+        [name, *(f"{each[key]:.4g}" for key in ("answers_per_s", "p50_ms", "p95_ms", "p99_ms"))]
+        for name in ("ours", "perf_analyzer")
+        for each in second[name]
+    ]
+    return [f"`{second['model']}` at {second['clients']} clients, in turn:", "", *table(head, rows)]
+
+
+def _spread(ratio: Sequence[float]) -> str:
+    middle, low, high = ratio
+    return f"{middle:.3g} ({low:.3g}-{high:.3g})"
