@@ -148,7 +148,8 @@ class Settings:
     rewrite_budget_floor_ms: int = 50
     """The least that it waits, however quick the rewriter is; never above the budget."""
     rewrite_head_start_ms: int = 0
-    """Before the raw query is searched beside the rewriter; over 0, a rewriter that is quicker costs no second search."""
+    """The least wait before the raw query is searched beside the rewriter. Where such a search was of no use to most turns of
+    late, since their words were read in time and changed, the rewriter is waited for alone and costs no second search."""
     converse_budget_ms: int = 800
     """Same bound for Converse; higher, because a wrong answer costs more than a slow one."""
     converse_budget_floor_ms: int = 300

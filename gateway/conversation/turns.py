@@ -19,6 +19,7 @@ from gateway.background import running
 from gateway.conversation.catalogue_qa import facts_about, names_a_value
 from gateway.conversation.comparison import Comparison, compare
 from gateway.conversation.exclusions import exclusions
+from gateway.conversation.head_start import HeadStart
 from gateway.conversation.history import PART as HISTORY
 from gateway.conversation.history import History
 from gateway.conversation.planning import Conversation, as_given, plan, referred_picture
@@ -79,7 +80,7 @@ class TurnDependencies:
     replies: Replies
     metrics: Metrics
     head_start_s: float
-    """Wait for the rewriter before the turn is searched as it stands, in seconds."""
+    """The least wait for the rewriter before the turn is searched as it stands, in seconds."""
 
 
 class Turns:
@@ -87,6 +88,8 @@ class Turns:
 
     def __init__(self, dependencies: TurnDependencies) -> None:
         self._with = dependencies
+        self._search_head_start = HeadStart(dependencies.head_start_s)
+        self._turn_head_start = HeadStart(dependencies.head_start_s)
 
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:
         """Answer a search: a turn that nothing came before and that always searches.
@@ -101,11 +104,14 @@ class Turns:
         if not (query.rewrite and query.text and self._with.search_rewriting.offered):
             return await retrieval.search(query, deadline)
         as_it_stands = replace(query, rewrite=False)
+        await retrieval.versions(
+            deadline
+        )  # else a reading from memory waits for them, and a search begins beside it
         reads = self._read_search(as_it_stands, deadline)
         async with AsyncExitStack() as beside:
             clock = StageClock()
             reading, raw = await self._read_beside(
-                beside, reads, as_it_stands, deadline=deadline, clock=clock
+                beside, reads, as_it_stands, self._search_head_start, deadline=deadline, clock=clock
             )
             return await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
 
@@ -130,7 +136,7 @@ class Turns:
             if query.text and self._with.turn_rewriting.offered:
                 reads = self._read_turn(query, as_it_stands, before=before, deadline=deadline)
                 reading, raw = await self._read_beside(
-                    beside, reads, as_it_stands, deadline=deadline, clock=clock
+                    beside, reads, as_it_stands, self._turn_head_start, deadline=deadline, clock=clock
                 )
             else:
                 reading, raw = Reading(understanding=as_given(query), query=as_it_stands), None
@@ -164,6 +170,7 @@ class Turns:
         beside: AsyncExitStack,
         reads: Coroutine[Any, Any, Reading],
         as_it_stands: Query,
+        head_start: HeadStart,
         *,
         deadline: Deadline,
         clock: StageClock,
@@ -171,12 +178,14 @@ class Turns:
         """Wait for a reading; past its head start the turn as it stands is searched beside it."""
         with clock.stage(REWRITE):
             read = await beside.enter_async_context(running(reads))
-            await asyncio.wait([read], timeout=self._with.head_start_s)
+            await asyncio.wait([read], timeout=head_start.seconds)
             raw = None
             if not read.done():
                 search = self._with.retrieval.search(as_it_stands, deadline)
                 raw = await beside.enter_async_context(running(search))
-            return await read, raw
+            reading = await read
+            head_start.learn(useful=REWRITE in reading.degraded or _searches(reading, as_it_stands))
+            return reading, raw
 
     async def _found(
         self,
@@ -190,7 +199,7 @@ class Turns:
         """Search the interpreted query; if it equals the raw one or fails, return the raw results."""
         assert reading.query is not None, "there is something to search"
         degraded, result = reading.degraded, None
-        if replace(reading.query, source=as_it_stands.source) != as_it_stands:
+        if not _searches(reading, as_it_stands):
             raw = await _ended(raw)
             try:
                 result = await self._with.retrieval.search(reading.query, deadline)
@@ -287,6 +296,11 @@ class Turns:
 def _words_before(before: Conversation) -> str:
     """Return the words of the last turns, which tell the language of one that does not."""
     return " ".join(logged.turn.text for logged in before.turns[-_TELLING:])
+
+
+def _searches(reading: Reading, as_it_stands: Query) -> bool:
+    """Return whether a reading amounts to the turn as it stands."""
+    return reading.query is not None and replace(reading.query, source=as_it_stands.source) == as_it_stands
 
 
 async def _ended(raw: asyncio.Task[SearchResult] | None) -> asyncio.Task[SearchResult] | None:
