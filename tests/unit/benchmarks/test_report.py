@@ -350,7 +350,7 @@ def test_real_photographs_are_shown_by_question_with_every_family() -> None:
 def test_without_results_it_says_so() -> None:
     """A project that has measured nothing claims nothing."""
     report()
-    assert DOCUMENT.read_text().count("No result yet.") == 12
+    assert DOCUMENT.read_text().count("No result yet.") == 14
     assert not LOAD_PLOT.exists()
 
 
