@@ -111,7 +111,10 @@ class Loader:
                 each for each in products if each.id not in held or held[each.id].digest != each.digest
             ]
         if products:
-            await self._build.upsert(products, replaces=False)  # of one source: none has changed its pictures
+            # Of one source: none of them has changed its pictures.
+            await self._build.upsert(products, replaces=False)
+            # Whoever writes faster than a server takes in holds up every read that waits for it, the lease's own too.
+            await self._build.digests([products[-1].id], fresh=True)
 
     def _read(self, number: int) -> Part:
         name = part_name(number)
