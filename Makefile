@@ -39,6 +39,7 @@ ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wil
 SPEECH ?=
 MINUTES ?= 30
 CASES ?= 10000
+ROWS ?= 50000
 
 export ORT_DISABLE_TELEMETRY := 1
 # Every process of the stack and of the tests would compile its modules anew (images of containers set it).
@@ -343,6 +344,16 @@ bench-compare: $(VENV)/.train ## What changed: make bench-compare A=before.json 
 plots: $(VENV)/.train ## Tables and pictures of the documents, from benchmarks/results/ alone
 	@$(BIN)/python -m benchmarks report
 
+bench-index: setup-test ## Measure kinds of vector index: make bench-index ROWS=50000 (root)
+	@$(BIN)/python -m export publish --target local --weights $(SMALL) --out $(REPOSITORY)
+	@$(BIN)/python tests/contract/milvus_server.py --run $(BIN)/python -m benchmarks index --rows $(ROWS)
+	@$(BIN)/python -m benchmarks report
+
+bench-bulk: setup-test ## Measure bulk indexing under kills (root)
+	@$(BIN)/python -m export publish --target local --weights $(SMALL) --out $(REPOSITORY)
+	@$(BIN)/python tests/contract/milvus_server.py --run $(BIN)/python -m benchmarks bulk
+	@$(BIN)/python -m benchmarks report
+
 quality: setup ## Compare fusion designs; Fashion200K's protocol; real photographs with DATA=PATH
 	@$(BIN)/python -m encoders compare
 	@$(BIN)/python -m encoders css
@@ -360,4 +371,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz \
-	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-stages bench-peers bench-sweep bench-baseline bench-compare plots quality quality-rewrite
+	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite

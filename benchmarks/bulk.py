@@ -32,7 +32,6 @@ _PAGE = 1_000
 _POLL_S = 0.5
 _TIMEOUT_S = 3_600.0
 _RESULT = re.compile(r"index (\S+): ([\d,]+) products of ([\d,]+) rows")
-_RESUMED = re.compile(r"([\d,]+) of them embedded by a run before")
 _ROLES = {
     "ray::MapWorker": "workers",
     "ray::": "reader and other Ray tasks",
@@ -96,7 +95,6 @@ def measure_bulk(
             "first_run_s": round(first_s, 1),
             "parts_kept": kept,
             "second_run_s": round(second_s, 1),
-            "resumed": int(_RESUMED.findall(told)[0].replace(",", "")),
             "cpu_s": {role: round(seconds, 1) for role, seconds in sorted(cpu.by_role().items())},
         },
     }  # fmt: skip

@@ -257,14 +257,7 @@ def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path) -
 
 
 @main.command()
-@click.option(
-    "--rows",
-    "sizes",
-    type=click.IntRange(min=1_000),
-    multiple=True,
-    default=(3_000, 50_000, 200_000),
-    show_default=True,
-)
+@click.option("--rows", type=click.IntRange(min=1_000), default=50_000, show_default=True)
 @click.option(
     "--repository",
     type=click.Path(path_type=Path),
@@ -277,12 +270,13 @@ def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path) -
 )
 @click.option("--lite", is_flag=True, help="It is a Milvus Lite, which has fewer kinds.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=RESULTS / "index-server.json", show_default=True
+    "--out", type=click.Path(path_type=Path), help="[default: index-KIND-ROWS.json among the results]"
 )
-def index(*, sizes: tuple[int, ...], repository: Path, milvus: str, lite: bool, out: Path) -> None:
+def index(*, rows: int, repository: Path, milvus: str, lite: bool, out: Path | None) -> None:
     """Measure kinds of vector index: recall, latency, CPU and memory, with and without filters."""
     begun = datetime.now(UTC)
-    result = measure_indexes(milvus, sizes=sizes, repository=repository, lite=lite, say=click.echo)
+    result = measure_indexes(milvus, rows=rows, repository=repository, lite=lite, say=click.echo)
+    out = out or RESULTS / f"index-{'lite' if lite else 'server'}-{rows}.json"
     result["environment"]["begun"] = begun.isoformat(timespec="seconds")
     out.write_text(json.dumps(result, indent=1) + "\n")
     click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")

@@ -1,6 +1,7 @@
 """Bulk indexing and the index at scale, as tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from benchmarks.tables import Document, origin, table
 
@@ -37,3 +38,57 @@ def bulk_section(documents: Mapping[str, Document]) -> list[str]:
             "",
         ]
     return lines[:-1]
+
+
+def index_section(documents: Mapping[str, Document]) -> list[str]:
+    """Return recall and cost of every kind of index, without a filter and with filters, at each size."""
+    lines: list[str] = []
+    for name, document in sorted(documents.items(), key=lambda item: item[1]["params"]["rows"]):
+        params, environment = document["params"], document["environment"]
+        shares = list(dict.fromkeys(case["filter"] for case in document["results"]))
+        lines += [
+            f"### {params['rows']:,} rows, Milvus {environment['milvus']}",
+            "",
+            *origin(name, document),
+            "",
+            *table(
+                [
+                    "index",
+                    "search",
+                    *(f"recall {_named(share)}" for share in shares),
+                    *(f"CPU ms {_named(share)}" for share in shares),
+                    "build CPU s",
+                    "memory MB",
+                ],
+                list(_index_rows(document["results"], shares)),
+            ),
+            "",
+        ]
+    return lines[:-1]
+
+
+def _index_rows(cases: list[Mapping[str, Any]], shares: list[str]) -> Iterator[list[str]]:
+    by_search: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for case in cases:
+        search = ", ".join(f"{name} {value}" for name, value in case["search"].items()) or "all rows"
+        by_search.setdefault((case["index"], search), {})[case["filter"]] = case
+    for (index, search), by_share in by_search.items():
+        first = by_share[shares[0]]
+        yield [
+            index,
+            search,
+            *(_recall(by_share[share]) for share in shares),
+            *(f"{by_share[share]['cpu_ms']:.1f}" for share in shares),
+            f"{first['build_cpu_s']:.0f}",
+            f"{first['memory_mb']:,}",
+        ]
+
+
+def _recall(case: Mapping[str, Any]) -> str:
+    """Return the recall, and how many searches found fewer rows than there are."""
+    short = f" ({case['short']} short)" if case["short"] else ""
+    return f"{case['recall']:.3f}{short}"
+
+
+def _named(share: str) -> str:
+    return "without" if share == "none" else f"at {share}"

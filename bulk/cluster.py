@@ -79,7 +79,7 @@ def _numbers(
     context.target_max_block_size = 1  # a block a chunk: nothing waits until more of them are together
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    parts = ray.data.read_datasource(source, num_cpus=_READER_CPUS).map_batches(
+    parts = ray.data.read_datasource(source, num_cpus=_READER_CPUS, override_num_blocks=1).map_batches(
         ChunkEncoder,
         batch_size=1,
         num_cpus=1,

@@ -19,10 +19,8 @@ BAD_ROWS = "bad-rows.jsonl"
 
 _LEAST_ROWS = 1_000
 """Rows before which a share means little; the whole is held against it at the end."""
-_PARTS_AT_ONCE = 4
-"""Parts that are being written, so that the index has something to do while this process encodes the next ones."""
-_WRITTEN_AT_ONCE = 128
-"""Products of a call, with all their vectors: below a megabyte or two."""
+_PARTS_AT_ONCE = 8
+"""Parts that are being written, each by one call: a server answers a call when its clock has ticked, however many rows it has."""
 
 
 @dataclass(slots=True)
@@ -112,8 +110,11 @@ class Loader:
             products = [
                 each for each in products if each.id not in held or held[each.id].digest != each.digest
             ]
-        for start in range(0, len(products), _WRITTEN_AT_ONCE):
-            await self._build.upsert(products[start : start + _WRITTEN_AT_ONCE])
+        if products:
+            # Of one source: none of them has changed its pictures.
+            await self._build.upsert(products, replaces=False)
+            # Whoever writes faster than a server takes in holds up every read that waits for it, the lease's own too.
+            await self._build.digests([products[-1].id], fresh=True)
 
     def _read(self, number: int) -> Part:
         name = part_name(number)

@@ -113,7 +113,10 @@ async def _rebuild(
     key = run_key(source, catalogue.schema.digest, served.manifest)
     work = Work(f"{plan.work.rstrip('/')}/{key}")
     done = work.parts()
-    build = await index.build(served.manifest, source, catalogue.schema, embedding_dim=served.embedding_dim)
+    # A source of its own name: what a gateway has begun with the same files is not gone on with here.
+    build = await index.build(
+        served.manifest, f"bulk {key}", catalogue.schema, embedding_dim=served.embedding_dim
+    )
     try:
         loader = Loader(build, work, most_bad=plan.most_bad, done=done, progress=progress)
         rows = CatalogueSource(

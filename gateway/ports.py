@@ -140,8 +140,11 @@ class CollectionWriter(Protocol):
         """Yield the digests of every product, some hundreds at a time; every write that ended before is in them."""
         ...
 
-    async def upsert(self, products: Sequence[StoredProduct]) -> None:
-        """Write products with all their vectors, in the place of what was there; durable when this returns."""
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
+        """Write products with all their vectors, in the place of what was there; durable when this returns.
+
+        Without `replaces` the caller says that none of them was there with more pictures; it costs no look-up.
+        """
         ...
 
     async def delete(self, ids: Sequence[str]) -> int:
@@ -169,6 +172,13 @@ class Build(CollectionWriter, Protocol):
     @property
     def changes(self) -> CollectionWriter:
         """Return what others write and delete meanwhile; only its owner takes it over."""
+        ...
+
+    async def fit_index(self) -> None:
+        """Have searches of the collection cost no more than its size needs; minutes for millions of products.
+
+        Nothing is written to it meanwhile.
+        """
         ...
 
     async def hold(self) -> None:

@@ -48,6 +48,7 @@ async def finish_rebuild(
     if await build.seal() != len(kept):
         await build.retain(kept)
     await _check_count(build, len(kept))
+    await build.fit_index()
     overlay = await _take_over(build)
     expected = (kept | overlay.written) - overlay.deleted
     if not confirm_shrink:

@@ -38,8 +38,9 @@ class FakeCollection:
         """Yield the digests of all products."""
         yield await self.digests(list(self.products))
 
-    async def upsert(self, products: Sequence[StoredProduct]) -> None:
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
         """Write products."""
+        del replaces  # what it stands for costs nothing here
         self.products.update({product.id: product for product in products})
 
     async def delete(self, ids: Sequence[str]) -> int:
@@ -97,11 +98,11 @@ class FakeBuild:
         async for page in self.collection.entries():
             yield page
 
-    async def upsert(self, products: Sequence[StoredProduct]) -> None:
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
         """Write products; other unfinished rebuilds are dropped before the first."""
         self.check()
         self.index.unfinished = [self.collection]
-        await self.collection.upsert(products)
+        await self.collection.upsert(products, replaces=replaces)
 
     async def delete(self, ids: Sequence[str]) -> int:
         """Delete products; return how many there were."""
@@ -117,6 +118,10 @@ class FakeBuild:
         """Return the number of products."""
         self.check()
         return await self.collection.seal()
+
+    async def fit_index(self) -> None:
+        """Do nothing: what is in memory is searched exactly."""
+        self.check()
 
     async def hold(self) -> None:
         """Have nothing else acknowledged."""

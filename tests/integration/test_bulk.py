@@ -77,6 +77,7 @@ async def check_index(milvus: str) -> None:
         assert found.product.values["price"] == float(ROWS - 1)
 
 
+@pytest.mark.timeout(900)
 def test_a_killed_worker_and_a_killed_run_lose_and_repeat_nothing(
     folder: Path, milvus: str, model_repository: Path
 ) -> None:

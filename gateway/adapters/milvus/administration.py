@@ -30,6 +30,9 @@ from vitrine.tensors import EMBEDDING_DIM
 _WAITS = 2.0
 """Leases for which one is waited for: one until somebody who is gone counts as dead, and what it takes besides."""
 
+_INDEXING_TIMEOUT_S = 7_200.0
+"""Of a graph over all rows, before a rebuild is swapped in."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -190,6 +193,7 @@ class MilvusAdministrator:
             lease=lease,
             began=self._began,
             ended=self._ended,
+            fit=lambda: self._collections.fit_index(layout.collection, timeout_s=_INDEXING_TIMEOUT_S),
         )
         build.empty = not resumed
         # From here on whoever writes to the collection in use writes there too.

@@ -18,8 +18,12 @@ class MilvusBuild:
         lease: Lease,
         began: Callable[["MilvusBuild"], Awaitable[None]],
         ended: Callable[["MilvusBuild"], Awaitable[None]],
+        fit: Callable[[], Awaitable[None]],
     ) -> None:
-        """Write by the writer while the lease holds; `began` is called before the first product, `ended` at the end."""
+        """Write by the writer while the lease holds; `began` is called before the first product, `ended` at the end.
+
+        `fit` makes the vector index that fits the collection.
+        """
         self.changes = changes
         self.lease = lease
         self.empty = True
@@ -27,6 +31,7 @@ class MilvusBuild:
         self.writer = writer
         self._began = began
         self._ended = ended
+        self._fit = fit
         self._open = True
 
     @property
@@ -47,13 +52,13 @@ class MilvusBuild:
         async for page in self.writer.entries():
             yield page
 
-    async def upsert(self, products: Sequence[StoredProduct]) -> None:
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
         """As the port says."""
         self.lease.check()
         if self.empty:
             self.empty = False
             await self._began(self)
-        await self.writer.upsert(products)
+        await self.writer.upsert(products, replaces=replaces)
 
     async def delete(self, ids: Sequence[str]) -> int:
         """As the port says."""
@@ -69,6 +74,11 @@ class MilvusBuild:
         """As the port says."""
         self.lease.check()
         return await self.writer.seal()
+
+    async def fit_index(self) -> None:
+        """As the port says."""
+        self.lease.check()
+        await self._fit()
 
     async def hold(self) -> None:
         """As the port says."""

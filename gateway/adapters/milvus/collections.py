@@ -13,7 +13,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from secrets import token_hex
 
@@ -26,7 +26,9 @@ from gateway.adapters.milvus.connection import (
     MilvusConnection,
     MilvusError,
 )
+from gateway.adapters.milvus.expression import ALWAYS
 from gateway.adapters.milvus.layout import (
+    VECTOR,
     Layout,
     NoLayoutError,
     collection_schema,
@@ -41,6 +43,7 @@ from gateway.adapters.milvus.ledger import MilvusLedger
 from gateway.adapters.milvus.pointer import Pointer, find_pointer
 from gateway.adapters.milvus.reading import Reading
 from gateway.adapters.milvus.seals import Seals
+from gateway.adapters.milvus.vector_indexes import FLAT, index_for
 from gateway.errors import DeadlineExceeded, FailedPrecondition, OutdatedIndex
 from gateway.logs import log_event
 from gateway.model import Deadline
@@ -117,6 +120,8 @@ class MilvusCollections:
             raise FailedPrecondition(f"index {collection} is gone: {REBUILD}") from error
         except NoLayoutError as error:
             raise OutdatedIndex(f"index {collection} {error}: {REBUILD}") from None
+        index = await self._index_kind(collection, deadline)
+        layout = replace(layout, exact=index in {None, FLAT.kind})
         schema = await self._schemas.read(collection, timeout_s=deadline.remaining_s())
         return layout if schema is None else layout.with_schema(read_schema_text(schema))
 
@@ -217,6 +222,38 @@ class MilvusCollections:
         name = f"{self._prefix}_changes_{token:06d}_{token_hex(4)}"
         return await self._create(name, made, timeout_s=timeout_s)
 
+    async def fit_index(self, collection: str, *, timeout_s: float) -> None:
+        """Make the vector index that fits how many rows the collection has; one that the engine lacks stays FLAT.
+
+        Nobody searches the collection meanwhile.
+        """
+        deadline = Deadline.after(timeout_s)
+        counted = await self._connection.call(
+            "query",
+            collection,
+            filter=ALWAYS,
+            output_fields=["count(*)"],
+            consistency_level="Strong",
+            timeout_s=deadline.remaining_s(),
+        )
+        wanted = index_for(int(counted[0]["count(*)"]))
+        if wanted.kind == await self._index_kind(collection, deadline):
+            return
+        await self._connection.call("release_collection", collection, timeout_s=deadline.remaining_s())
+        await self._connection.call("drop_index", collection, VECTOR, timeout_s=deadline.remaining_s())
+        try:
+            await self._connection.call(
+                "create_index", collection, vector_index(wanted), timeout_s=deadline.remaining_s()
+            )
+        except MilvusError as error:
+            log_event(
+                _logger, logging.INFO, "vector_index_refused", index=wanted.kind, code=error.milvus_code
+            )
+            await self._connection.call(
+                "create_index", collection, vector_index(), timeout_s=deadline.remaining_s()
+            )
+        await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
+
     async def drop(self, names: Iterable[str], *, timeout_s: float) -> None:
         """Drop collections and what is kept of them."""
         deadline = Deadline.after(timeout_s)
@@ -242,9 +279,7 @@ class MilvusCollections:
         """Make the indexes and load the collection; what is there already is left as it is."""
         collection = layout.collection
         await asyncio.gather(
-            self._connection.call(
-                "create_index", collection, vector_index(), timeout_s=deadline.remaining_s()
-            ),
+            self._index_vectors(collection, deadline),
             *(
                 self._try_index(collection, column, index, deadline)
                 for column, index in scalar_indexes(layout.created_with).items()
@@ -252,6 +287,19 @@ class MilvusCollections:
             ),
         )
         await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
+
+    async def _index_vectors(self, collection: str, deadline: Deadline) -> None:
+        if await self._index_kind(collection, deadline) is None:
+            await self._connection.call(
+                "create_index", collection, vector_index(), timeout_s=deadline.remaining_s()
+            )
+
+    async def _index_kind(self, collection: str, deadline: Deadline) -> str | None:
+        """Return the kind of the collection's vector index, None where it has none."""
+        described = await self._connection.call(
+            "describe_index", collection, VECTOR, timeout_s=deadline.remaining_s()
+        )
+        return None if described is None else str(described["index_type"])
 
     async def _try_index(self, collection: str, column: str, index: IndexParams, deadline: Deadline) -> None:
         """Make an index that speeds conditions up where the engine has it; what it lacks is not tried again."""

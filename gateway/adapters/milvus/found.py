@@ -49,7 +49,7 @@ class Found:
     keys: Sequence[str]
     vectors: Embedding
     """(n, 2 d), both halves of each; (0, 0) where the column was not asked for."""
-    rows: Sequence[Row]
+    rows: Sequence[Mapping[str, Any]]
 
     def __len__(self) -> int:
         return len(self.keys)

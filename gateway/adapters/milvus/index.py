@@ -1,4 +1,4 @@
-"""The index on Milvus: one collection a generation, one row a picture, one exact call a search.
+"""The index on Milvus: one collection a generation, one row a picture, one call a search.
 
 A row's vector is (image half | text half) and a query's (weights.image * q | weights.text * q_text), so that
 their inner product is the ranking r = weights.text * S_text + weights.image * S_image.

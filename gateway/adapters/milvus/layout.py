@@ -21,6 +21,7 @@ from functools import cached_property, lru_cache
 from pymilvus import CollectionSchema, DataType, MilvusClient
 from pymilvus.milvus_client.index import IndexParams
 
+from gateway.adapters.milvus.vector_indexes import FLAT, VectorIndex
 from gateway.errors import FailedPrecondition
 from gateway.model import IndexVersion
 from vitrine.domain import limits
@@ -67,6 +68,8 @@ class Layout:
     source: str
     created_with: Schema
     """The schema whose fields have columns; fields that were added since have none."""
+    exact: bool = True
+    """Whether its searches find every row that satisfies their condition; see vector_indexes.py."""
 
     def with_schema(self, schema: Schema) -> "Layout":
         """Return the layout after the schema has become the collection's."""
@@ -162,11 +165,13 @@ def collection_schema(schema: Schema, *, manifest: str, source: str, embedding_d
     return made
 
 
-def vector_index() -> IndexParams:
-    """Return the index of the vectors: FLAT is exact, under filters of any selectivity too."""
-    index = MilvusClient.prepare_index_params()
-    index.add_index(VECTOR, index_type="FLAT", metric_type="IP")
-    return index
+def vector_index(index: VectorIndex = FLAT) -> IndexParams:
+    """Return what Milvus is told to make the index of the vectors."""
+    made = MilvusClient.prepare_index_params()
+    made.add_index(
+        VECTOR, index_type=index.kind, index_name=VECTOR, metric_type="IP", params=dict(index.build)
+    )
+    return made
 
 
 def scalar_indexes(schema: Schema) -> dict[str, IndexParams]:

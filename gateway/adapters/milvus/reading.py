@@ -1,17 +1,18 @@
 """One reader's calls to one collection, all within one deadline."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gateway.adapters.milvus.connection import MilvusConnection
-from gateway.adapters.milvus.expression import conjunction
+from gateway.adapters.milvus.expression import ALWAYS, conjunction
 from gateway.adapters.milvus.found import Found, take_found
 from gateway.adapters.milvus.layout import DOCUMENT, ID, PICTURES, PRODUCTS, VECTOR, Layout
 from gateway.adapters.milvus.rows import read_key, row_key, to_product, with_keys
 from gateway.adapters.milvus.searching import search_request
+from gateway.adapters.milvus.vector_indexes import MOST_SCANNED, WIDEST, graph_params
 from gateway.model import Deadline, Embedding, StoredProduct
 
 PAGE_ROWS = 1_000
@@ -41,18 +42,63 @@ class Reading:
         return list(rows)
 
     async def search(self, vector: Embedding, *, expression: str, rows: int, columns: Sequence[str]) -> Found:
-        """Return the rows nearest to the vector, with those columns, as a bounded read."""
+        """Return the rows nearest to the vector, with those columns, as a bounded read.
+
+        Fewer than asked come only where no more satisfy the expression.
+        """
+        if self.layout.exact:
+            return await self._search(vector, expression, rows, columns, {})
+        params = graph_params(rows, filtered=bool(expression))
+        found = await self._search(vector, expression, rows, columns, params)
+        if len(found) >= rows:
+            return found
+        # A walk through a graph may end before it has met all that satisfy a selective condition.
+        there = await self._count_rows(expression)
+        if len(found) >= min(rows, there):
+            return found
+        if there > MOST_SCANNED:
+            return await self._search(vector, expression, rows, columns, WIDEST)
+        return await self._scanned(vector, expression, rows, columns)
+
+    async def _scanned(self, vector: Embedding, expression: str, rows: int, columns: Sequence[str]) -> Found:
+        """Return the same by looking at every row that satisfies the expression."""
+        asked = list(dict.fromkeys([VECTOR, *columns]))
+        there = [row async for page in self.scan(expression, asked) for row in page]
+        if not there:
+            return Found(keys=(), vectors=np.empty((0, 0), np.float32), rows=())
+        vectors = np.array([row[VECTOR] for row in there], np.float32)
+        nearest = np.argsort(-(vectors @ vector), kind="stable")[:rows]
+        return Found(
+            keys=[there[i][ID] for i in nearest], vectors=vectors[nearest], rows=[there[i] for i in nearest]
+        )
+
+    async def _search(
+        self,
+        vector: Embedding,
+        expression: str,
+        rows: int,
+        columns: Sequence[str],
+        params: Mapping[str, int],
+    ) -> Found:
         request = search_request(
-            self.layout.collection, vector, expression=expression, rows=rows, columns=tuple(columns)
+            self.layout.collection,
+            vector,
+            expression=expression,
+            rows=rows,
+            columns=tuple(columns),
+            params=params,
         )
         return take_found(await self.connection.search(request, timeout_s=self.deadline.remaining_s()))
 
     async def count(self, expression: str = "") -> int:
         """Count the products that fulfil the expression."""
+        return await self._count_rows(conjunction(PRODUCTS, expression))
+
+    async def _count_rows(self, expression: str) -> int:
         rows = await self.connection.call(
             "query",
             self.layout.collection,
-            filter=conjunction(PRODUCTS, expression),
+            filter=expression or ALWAYS,
             output_fields=["count(*)"],
             consistency_level=self.consistency,
             timeout_s=self.deadline.remaining_s(),

@@ -6,13 +6,14 @@ differs is appended: Protocol Buffers read the fields of two messages in a row a
 """
 
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from gateway.adapters.channels import CHANNEL_OPTIONS
@@ -34,7 +35,7 @@ _PREPARED = 64
 
 _PLACEHOLDER = "$0"
 
-_PARAMETERS = {"round_decimal": "-1", "ignore_growing": "False", "params": '{"metric_type":"IP"}'}
+_PARAMETERS = {"round_decimal": "-1", "ignore_growing": "False"}
 """What Milvus is told besides, as pymilvus writes it."""
 
 Metadata = tuple[tuple[str, str], ...]
@@ -85,9 +86,15 @@ async def open_searches(uri: str, *, token: str, tls: Tls | None) -> AsyncIterat
 
 
 def search_request(
-    collection: str, vector: Embedding, *, expression: str, rows: int, columns: tuple[str, ...]
+    collection: str,
+    vector: Embedding,
+    *,
+    expression: str,
+    rows: int,
+    columns: tuple[str, ...],
+    params: Mapping[str, int],
 ) -> bytes:
-    """Return the request, serialised, for the rows nearest to the vector, (2 d,), as a bounded read."""
+    """Return the request, serialised, for the rows nearest to the vector, (2 d,), as a bounded read; `params` are the index's."""
     value = common_pb2.PlaceholderValue(
         tag=_PLACEHOLDER,
         type=common_pb2.PlaceholderType.FloatVector,
@@ -95,7 +102,7 @@ def search_request(
     )
     group = common_pb2.PlaceholderGroup(placeholders=[value]).SerializeToString()
     asked = milvus_pb2.SearchRequest(dsl=expression, placeholder_group=group)
-    request: bytes = _prepared(collection, rows, columns) + asked.SerializeToString()
+    request: bytes = _prepared(collection, rows, columns, tuple(params.items())) + asked.SerializeToString()
     return request
 
 
@@ -116,9 +123,18 @@ def place_of(uri: str) -> Place:
 
 
 @lru_cache(_PREPARED)
-def _prepared(collection: str, rows: int, columns: tuple[str, ...]) -> bytes:
+def _prepared(
+    collection: str, rows: int, columns: tuple[str, ...], params: tuple[tuple[str, int], ...]
+) -> bytes:
     """Return what searches of one shape have in common, as the bytes with which each begins."""
-    parameters = {"topk": str(rows), "metric_type": "IP", "anns_field": VECTOR, **_PARAMETERS}
+    of_index = orjson.dumps({**dict(params), "metric_type": "IP"}).decode()
+    parameters = {
+        "topk": str(rows),
+        "metric_type": "IP",
+        "anns_field": VECTOR,
+        "params": of_index,
+        **_PARAMETERS,
+    }
     prepared: bytes = milvus_pb2.SearchRequest(
         collection_name=collection,
         output_fields=columns,

@@ -76,13 +76,14 @@ class MilvusWriter:
         """As the port says."""
         return await self._reading(self._own_writes()).products(ids)
 
-    async def upsert(self, products: Sequence[StoredProduct]) -> None:
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
         """As the port says; ValueError for a product whose vectors are not all there and finite."""
         latest = {product.id: product for product in products}  # of two of one id the last one counts
         rows = [row for product in latest.values() for row in to_rows(product, self._layout)]
-        # Before the write: if the process is killed in between, the old digest has the product written again.
-        stale = await self._further_rows(list(map(row_key, latest))) - {row[ID] for row in rows}
-        await self._delete_rows(sorted(stale))
+        if replaces:
+            # Before the write: if the process is killed in between, the old digest has the product written again.
+            stale = await self._further_rows(list(map(row_key, latest))) - {row[ID] for row in rows}
+            await self._delete_rows(sorted(stale))
         self.writes += 1
         await self._connection.call("upsert", self.version.collection, rows, timeout_s=self._timeout_s)
 

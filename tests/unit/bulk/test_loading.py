@@ -93,9 +93,9 @@ async def test_a_resumed_run_writes_what_the_one_before_did_not(tmp_path: Path) 
     written: list[str] = []
     upsert = build.upsert
 
-    async def watched(products: Sequence[StoredProduct]) -> None:
+    async def watched(products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
         written.extend(each.id for each in products)
-        await upsert(products)
+        await upsert(products, replaces=replaces)
 
     build.upsert = watched  # type: ignore[method-assign]
     loader = Loader(build, work, most_bad=0.0, done=work.parts())

@@ -12,14 +12,15 @@ from gateway.adapters.milvus.searching import Place, place_of, search_request
 VECTOR = np.linspace(-1, 1, 8, dtype=np.float32)
 
 
-def test_a_search_asks_what_pymilvus_would_ask() -> None:
+@pytest.mark.parametrize("params", [{}, {"ef": 256}])
+def test_a_search_asks_what_pymilvus_would_ask(params: dict[str, int]) -> None:
     """Milvus cannot tell the prepared request from the one that the client library of this version builds."""
     options = {"consistency_level": "Bounded"}
     by_default = ts_utils.construct_guarantee_ts("shop", options)
     theirs = Prepare.search_requests_with_expr(
         collection_name="shop",
         anns_field="embedding",
-        param={"metric_type": "IP"},
+        param={"metric_type": "IP", "params": dict(params)},
         limit=28,
         data=[VECTOR],
         expr='f_colour == "red"',
@@ -29,7 +30,12 @@ def test_a_search_asks_what_pymilvus_would_ask() -> None:
     )
     ours = milvus_pb2.SearchRequest.FromString(
         search_request(
-            "shop", VECTOR, expression='f_colour == "red"', rows=28, columns=("embedding", "values")
+            "shop",
+            VECTOR,
+            expression='f_colour == "red"',
+            rows=28,
+            columns=("embedding", "values"),
+            params=params,
         )
     )
     for request in (ours, theirs):
