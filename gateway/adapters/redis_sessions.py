@@ -25,14 +25,12 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
+from gateway.adapters.redis_connection import open_redis
 from gateway.conversation.sessions import (
     RETRY_S,
     Forgotten,
@@ -62,7 +60,6 @@ _TIMEOUT_S = 1.0
 _SHARE = 0.5
 """Of a turn's time that taking its session may last."""
 
-_CONNECTIONS = 64
 _LEASE_MARGIN_S = 1.0
 """A lock outlives its turn's deadline by this much, and no more where its gateway was killed."""
 
@@ -124,35 +121,12 @@ async def open_redis_sessions(
 
     rediss:// is TLS; `tls` says whom to trust.
     """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=_CONNECTIONS,
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        **_tls_options(url, tls),
-        retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
-    )
-    async with Redis.from_pool(pool) as client:
+    async with open_redis(url, timeout_s=timeout_s, tls=tls) as client:
         sessions = RedisSessions(client, ttl_s=ttl_s, bounds=bounds, timeout_s=timeout_s)
         try:
             yield sessions
         finally:
             await sessions.close()
-
-
-def _tls_options(url: str, tls: Tls | None) -> dict[str, Any]:
-    if not url.startswith("rediss://"):
-        return {}
-    files = Tls() if tls is None else tls
-    options: dict[str, Any] = {
-        "ssl_ca_certs": files.ca,
-        "ssl_certfile": files.cert,
-        "ssl_keyfile": files.key,
-        "ssl_cert_reqs": "required",
-        "ssl_check_hostname": True,
-    }
-    return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
 class RedisSessions:

@@ -54,6 +54,7 @@ EVERYTHING: dict[str, Any] = {
         "settings": {"max_message_bytes": 12_000_000, "drain_s": 7.5, "log_level": "debug"},
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
         "sessions": {"urlSecret": {"name": "redis"}, "port": 6380},
+        "events": {"urlSecret": {"name": "events"}, "port": 6381},
         "podAnnotations": {"a": "b"},
         "nodeSelector": {"pool": "cpu"},
         "tolerations": [{"key": "search", "operator": "Exists"}],
@@ -304,8 +305,8 @@ def test_a_changed_setting_rolls_the_pods(render: Any) -> None:
     assert checksum(LEAST) == checksum(LEAST) != checksum(changed)
 
 
-def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
-    """The gateway reads GATEWAY_SESSIONS from the Secret, and its policy lets it reach the port; by default neither."""
+def test_the_urls_of_sessions_and_events_come_from_secrets(render: Any) -> None:
+    """The gateway reads both from their Secrets, and its policy lets it reach the ports; by default neither."""
 
     def gateway_objects(values: dict[str, Any]) -> tuple[Any, list[Any]]:
         found = {o["kind"]: o for o in render(values) if _is(o, {"component": "gateway"})}
@@ -315,9 +316,10 @@ def test_the_url_of_the_sessions_comes_from_a_secret(render: Any) -> None:
 
     variables, ports = gateway_objects(EVERYTHING)
     assert variables == [
-        {"name": "GATEWAY_SESSIONS", "valueFrom": {"secretKeyRef": {"name": "redis", "key": "url"}}}
+        {"name": "GATEWAY_SESSIONS", "valueFrom": {"secretKeyRef": {"name": "redis", "key": "url"}}},
+        {"name": "GATEWAY_EVENTS", "valueFrom": {"secretKeyRef": {"name": "events", "key": "url"}}},
     ]
-    assert 6380 in ports
+    assert {6380, 6381} <= set(ports)
     variables, ports = gateway_objects(LEAST)
     assert variables is None
     assert 6379 not in ports
