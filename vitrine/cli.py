@@ -15,6 +15,7 @@ _OWN = {
     "status": "vitrine.commands.status:status",
     "restore": "vitrine.commands.restore:restore",
     "documents": "vitrine.commands.documents:documents",
+    "record": "vitrine.commands.record:record",
     "tour": "vitrine.commands.tour:tour",
     "token": "vitrine.commands.token:token",
 }

@@ -132,6 +132,12 @@ def test_feed(stack: Any, tmp_path: Path) -> None:
         catalogue_call(stack, "DeleteProducts", {"product_ids": ids})
 
 
+def test_feedback(stack: Any) -> None:
+    """Five events are recorded once, however often they are sent."""
+    told = python(stack, "record_feedback.py")
+    assert told == "recorded 5, refused 0; sent again: 5 known already\n"
+
+
 def test_tutorial(stack: Any, tmp_path: Path) -> None:
     """It ends with a contact sheet of six rows."""
     sheet = tmp_path / "sheets" / "tutorial.png"
