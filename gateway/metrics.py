@@ -54,7 +54,7 @@ _TEXTS: Mapping[str, str] = {
     "request_bytes": "Bytes of the requests that are being answered; GATEWAY_MAX_REQUEST_BYTES is their bound.",
     "ingest_bytes": "Bytes of the products that are being indexed; GATEWAY_MAX_INGEST_BYTES is their bound.",
     "receiving": "Requests that are still being sent, slowly.",
-    "cache_lookups_total": "Look-ups of the embedding, product and rewrite caches: hit, miss, or shared with an equal turn that was being read.",
+    "cache_lookups_total": "Look-ups of the embedding, product, taste and rewrite caches: hit, miss, or shared with an equal turn that was being read.",
     "breaker_state": "0 closed, 1 half-open, 2 open.",
     "rewrite_budget_seconds": "Time that the rewriter gets now: twice its own 95th percentile of the last minute, within the settings.",
     "sessions": "Conversations held in memory.",

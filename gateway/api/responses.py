@@ -174,7 +174,9 @@ def _hit_message(hit: Hit, schema: Schema, fields: Collection[str]) -> search_pb
     return search_pb2.Hit(
         product_id=hit.product.id,
         score=hit.score,
-        parts=search_pb2.ScoreParts(text=hit.text_score, image=hit.image_score, signals=hit.signals),
+        parts=search_pb2.ScoreParts(
+            text=hit.text_score, image=hit.image_score, signals=hit.signals, reasons=hit.reasons
+        ),
         product=product_message(hit.product.product, schema, fields),
         image_index=hit.image_index,
     )

@@ -24,6 +24,7 @@ from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, SearchResult, Versions
 from gateway.retrieval.stages import Search, Tools
 from gateway.retrieval.summary import CatalogueSummary
+from gateway.retrieval.taste import Tastes
 from vitrine.domain.filters import Filter
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
@@ -34,9 +35,11 @@ Stage = Callable[[Search, Tools], Awaitable[Search]]
 STAGES: tuple[Stage, ...] = (
     stages.compatible,
     stages.encode,
+    stages.know_shopper,
     stages.look_up,
     stages.relax,
     stages.add_exact_matches,
+    stages.rank_by_taste,
     stages.page,
     stages.count_facets,
 )
@@ -55,6 +58,7 @@ class RetrievalSettings:
     embedding_cache_entries: int
     product_cache_entries: int
     product_cache_ttl_s: float
+    personal_budget_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class Retrieval:
         compatibility: Compatibility,
         summary: CatalogueSummary,
         readers: Readers | None = None,
+        tastes: Tastes | None = None,
         lanes: Lanes,
         metrics: Metrics,
         settings: RetrievalSettings,
@@ -109,6 +114,8 @@ class Retrieval:
             asking=self._asking,
             shares=settings.shares,
             margin_s=settings.margin_s,
+            tastes=tastes,
+            personal_budget_s=settings.personal_budget_s,
         )
 
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:
