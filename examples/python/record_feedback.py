@@ -1,4 +1,4 @@
-"""Tell the service what a shopper did with an answer: `python examples/python/record_feedback.py`."""
+"""What a shopper does changes what they find: `python examples/python/record_feedback.py "summer dress"`."""
 
 import asyncio
 import os
@@ -10,6 +10,8 @@ from vitrine.v1.feedback_pb2 import Event
 from vitrine.v1.search_pb2 import SearchRequest, SearchResponse
 
 ADDRESS = os.environ.get("VITRINE_ADDRESS", "127.0.0.1:7700")
+SHOPPER = uuid.uuid4().hex  # any id of yours; only a keyed hash of it is kept
+LIKED = (7, 9, 11)
 
 
 def event(kind: "Event.Kind.ValueType", answer: SearchResponse, position: int) -> Event:
@@ -20,28 +22,40 @@ def event(kind: "Event.Kind.ValueType", answer: SearchResponse, position: int) -
         product_id=answer.hits[position - 1].product_id,
         answer_token=answer.answer_token,
         position=position,
-        user_id="shopper-7",
+        user_id=SHOPPER,
         personalise=True,  # the shopper agreed
     )
     done.time.GetCurrentTime()
     return done
 
 
-async def main() -> None:
-    """Search, record three impressions, a click and a purchase, and record them once more."""
+def show(answer: SearchResponse, places: dict[str, int]) -> None:
+    """Print five hits: where each stood before, and what of it is to the shopper's taste."""
+    for place, hit in enumerate(answer.hits[:5], start=1):
+        taste = hit.parts.signals.get("personal", 0.0)
+        reason = f"  to their taste {taste:.2f}, by {hit.parts.reasons['personal']}" if taste else ""
+        before = places.get(hit.product_id)
+        print(f"{place}. (was {before or '-'})  {hit.product.title}{reason}")
+
+
+async def main(words: str) -> None:
+    """Search, record what was seen and clicked and one purchase, once and once more, and search again."""
+    request = SearchRequest(text=words, limit=12, user_id=SHOPPER, personalise=True)
     async with VitrineClient(ADDRESS) as client:
-        answer = await client.search(SearchRequest(text="red floral midi dress", limit=3))
-        seen = [event(Event.KIND_IMPRESSION, answer, position) for position in range(1, len(answer.hits) + 1)]
-        events = [*seen, event(Event.KIND_CLICK, answer, 2), event(Event.KIND_PURCHASE, answer, 2)]
-        first = await client.record(events)
-        again = await client.record(events)
-    print(
-        f"recorded {first.recorded}, refused {first.rejected}; sent again: {again.duplicates} known already"
-    )
+        answer = await client.search(request)
+        places = {hit.product_id: place for place, hit in enumerate(answer.hits, start=1)}
+        seen = [event(Event.KIND_IMPRESSION, answer, place) for place in places.values()]
+        clicks = [event(Event.KIND_CLICK, answer, place) for place in LIKED if place <= len(places)]
+        events = [*seen, *clicks, event(Event.KIND_PURCHASE, answer, len(places))]
+        first, again = await client.record(events), await client.record(events)
+        print(
+            f"recorded {first.recorded}, refused {first.rejected}; sent again: {again.duplicates} known already"
+        )
+        show(await client.search(request), places)
 
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main())
+        asyncio.run(main(" ".join(sys.argv[1:]) or "red floral midi dress"))
     except VitrineError as error:
         sys.exit(str(error))

@@ -22,7 +22,7 @@ from vitrine.domain.values import Value, fold
 PERSONAL = "personal"
 """The signal's name, and in `degraded` that it is missing for a shopper who agreed to it."""
 
-CANDIDATES = 50
+CANDIDATES = 30
 """Products, the best ones without it, that the signal ranks; those after them keep their order, so that pages fit together."""
 
 SIMILAR, PRICE = "similar", "price"
@@ -106,8 +106,8 @@ def personal(product: StoredProduct, taste: Taste, schema: Schema) -> tuple[floa
     if (similar := _similarity(product, taste)) is not None:
         parts[SIMILAR] = similar, SHARES[SIMILAR]
     for name, shares in taste.fields.items():
-        of_value = max((shares.get(fold(word), 0.0) for word in _words(product, name)), default=0.0)
-        parts[name] = of_value, SHARES["fields"] / len(taste.fields)
+        of_values = [shares.get(fold(word), 0.0) for word in _words(product, name)]
+        parts[name] = max(of_values, default=0.0), SHARES["fields"] / len(taste.fields)
     owner = schema.role(Role.PRICE)
     price = product.product.values.get(owner.name) if owner is not None else None
     if taste.price is not None and isinstance(price, float) and price > 0:

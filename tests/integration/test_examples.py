@@ -133,9 +133,13 @@ def test_feed(stack: Any, tmp_path: Path) -> None:
 
 
 def test_feedback(stack: Any) -> None:
-    """Five events are recorded once, however often they are sent."""
-    told = python(stack, "record_feedback.py")
-    assert told == "recorded 5, refused 0; sent again: 5 known already\n"
+    """Events are recorded once, however often they are sent, and what was bought moves up."""
+    told, *hits = python(stack, "record_feedback.py", "dress").splitlines()
+    assert told == "recorded 16, refused 0; sent again: 16 known already"
+    assert len(hits) == 5
+    assert all("to their taste" in line for line in hits)
+    before = [re.search(r"was (\S+)\)", line) for line in hits]
+    assert [found and found[1] for found in before] != ["1", "2", "3", "4", "5"]
 
 
 def test_tutorial(stack: Any, tmp_path: Path) -> None:
