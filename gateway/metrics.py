@@ -55,7 +55,7 @@ _TEXTS: Mapping[str, str] = {
     "ingest_bytes": "Bytes of the products that are being indexed; GATEWAY_MAX_INGEST_BYTES is their bound.",
     "ingest_lag_seconds": "Age of the oldest product that was received and is not acknowledged yet; 0 while there is none.",
     "receiving": "Requests that are still being sent, slowly.",
-    "cache_lookups_total": "Look-ups of the embedding, product, result and rewrite caches: hit, miss, or shared with an equal turn that was being read.",
+    "cache_lookups_total": "Look-ups of the embedding, product, result, taste and rewrite caches: hit, miss, or shared with an equal turn that was being read.",
     "breaker_state": "0 closed, 1 half-open, 2 open.",
     "rewrite_budget_seconds": "Time that the rewriter gets now: twice its own 95th percentile of the last minute, within the settings.",
     "sessions": "Conversations held in memory.",

@@ -154,6 +154,8 @@ class Hit:
     """Which picture matched, from 0."""
     signals: Mapping[str, float] = field(default_factory=dict)
     """Ranking signals by name, each from 0 to 1."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """By a signal's name: which part of it says most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
+from gateway.adapters.redis_events import open_redis_events
 from gateway.adapters.redis_sessions import SessionBounds, open_redis_sessions
 from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.speech import open_speech
@@ -23,7 +24,7 @@ from gateway.assembly.serving import Dependencies, serving_gateway
 from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
 from gateway.ports import EventStore
-from gateway.settings import MEMORY, PREFIX, Settings
+from gateway.settings import MEMORY, PREFIX, REDIS, Settings
 from vitrine.process.lifecycle import Heartbeat, metrics_endpoint, stop_signal
 from vitrine.process.settings import InvalidSettings, variable
 from vitrine.process.tracing import Tracer, open_tracer
@@ -119,11 +120,23 @@ async def open_sessions(settings: Settings) -> AsyncIterator[SessionStore]:
 @asynccontextmanager
 async def open_events(settings: Settings) -> AsyncIterator[EventStore | None]:
     """Open the store of events that the settings name, if they name one; raises InvalidSettings where it is no such file."""
-    if not settings.events:
+    if not settings.keeps_events:
         yield None
         return
+    access = behind(settings)
+    place = access.events_now()
+    if place.startswith(REDIS):
+        async with open_redis_events(
+            place,
+            retention_days=settings.event_retention_days,
+            tls=access.sessions,
+            current=access.events_now,
+        ) as shared:
+            await shared.warn_if_unsafe()
+            yield shared
+        return
     try:
-        async with open_sqlite_events(Path(settings.events)) as events:
+        async with open_sqlite_events(Path(place)) as events:
             yield events
     except UnreadableEvents as error:
         raise InvalidSettings(f"{variable(PREFIX, 'events')}: {error}") from error

@@ -84,6 +84,8 @@ class Settings:
     """Certificates of those who may sign Redis's; empty: the usual authorities, where `sessions` is rediss."""
     sessions_file: str = ""
     """A file that holds the URL of `sessions`; excludes it."""
+    events_file: str = ""
+    """A file that holds the URL of `events`; excludes it."""
 
     reflection: int = 1
     """1: the service describes itself by gRPC reflection; 0: it does not."""
@@ -194,6 +196,10 @@ class Settings:
     lexical_share: float = 1.0
     """What a product that has all rare words of a query exactly gains in score: at 1 it comes first, since the vectors
     tell products apart by less; 0 leaves exact matches out."""
+    personal_share: float = 0.1
+    """What a product that is wholly to a shopper's taste gains in score, where the shopper agreed to be known; 0 leaves it out."""
+    personal_budget_ms: int = 20
+    """Longest wait of a search for what is known of its shopper; without it the order is everybody's, and `degraded` says so."""
 
     picture_category_precision: float = 0.9
     """A search with a reference, which words change, is kept to the reference's category, softly: a picture's, where it is
@@ -228,6 +234,8 @@ class Settings:
     redis://, rediss:// or unix://, which all gateways share and `sessions_ca` may vouch for. Empty: nothing is taken."""
     event_retention_days: int = 90
     """How long events are kept."""
+    taste_cache_entries: int = 10_000
+    """Shoppers whose tastes are kept in memory, for a minute each."""
     event_key_days: int = 30
     """How long one key makes shoppers' pseudonyms; it is destroyed when the events of its time are."""
 
@@ -251,7 +259,7 @@ class Settings:
             value = getattr(self, setting.name)
             if not isinstance(value, str) and not value >= 0:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
-            if setting.name.endswith(("_image_weight", "batch_share")) and value > 1:
+            if setting.name.endswith(("_image_weight", "batch_share", "personal_share")) and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
         check_precision(_variable("picture_category_precision"), self.picture_category_precision)
         check_traces(PREFIX, self.traces, self.trace_share)
@@ -272,6 +280,11 @@ class Settings:
             )
         check_access(self)
         check_sessions(_variable("sessions"), self.sessions)
+
+    @property
+    def keeps_events(self) -> bool:
+        """Whether what shoppers do is taken."""
+        return bool(self.events or self.events_file)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":

@@ -15,7 +15,7 @@ from cachetools import TTLCache
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from storefront.forms import read_form
+from storefront.forms import read_events, read_form
 from storefront.problems import Refused, problem
 from storefront.settings import Settings
 from vitrine.client import VitrineClient, VitrineError
@@ -72,6 +72,12 @@ class Bridge:
         query = await read_form(request, SearchRequest(), timeout_s=self.settings.upload_timeout_s)
         answer = await self.client.search(query)
         self._note_pictures(answer)
+        return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
+
+    async def record(self, request: web.Request) -> web.Response:
+        """Record what was done with products."""
+        message = await read_events(request, timeout_s=self.settings.upload_timeout_s)
+        answer = await self.client.record(message.events)
         return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
 
     async def describe(self, _: web.Request) -> web.Response:

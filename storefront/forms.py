@@ -1,6 +1,6 @@
 """Requests of the page: multipart forms with a proto in JSON, and a picture and a recording beside it.
 
-part "request"   a vitrine.v1.SearchRequest or ConverseRequest in protobuf's JSON mapping
+part "request"   a vitrine.v1.SearchRequest, ConverseRequest or RecordRequest in protobuf's JSON mapping
 part "image"     the picture, encoded; optional
 part "audio"     what was said, encoded; optional
 """
@@ -18,6 +18,7 @@ from google.protobuf import json_format
 from storefront.problems import Refused
 from vitrine.domain.limits import MAX_AUDIO_BYTES
 from vitrine.preprocess import MAX_IMAGE_BYTES
+from vitrine.v1.feedback_pb2 import RecordRequest
 from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest
 
 MAX_REQUEST_BYTES = 256_000
@@ -39,6 +40,7 @@ MIN_BYTES_PER_S = 16_000
 _LIMITS = {"request": MAX_REQUEST_BYTES, "image": MAX_IMAGE_BYTES, "audio": MAX_AUDIO_BYTES}
 
 _Request = TypeVar("_Request", SearchRequest, ConverseRequest)
+_Message = TypeVar("_Message", SearchRequest, ConverseRequest, RecordRequest)
 
 
 async def read_form(request: web.Request, empty: _Request, *, timeout_s: float) -> _Request:
@@ -47,18 +49,30 @@ async def read_form(request: web.Request, empty: _Request, *, timeout_s: float) 
     Raises:
         Refused: the form is not one, a part is too large or no message, or it came too slowly.
     """
-    try:
-        async with asyncio.timeout(timeout_s), asyncio.timeout(GRACE_S) as pace:
-            parts = await _read_parts(request, _Pace(pace))
-    except TimeoutError:
-        slow = f"the request did not arrive within {timeout_s:g} s, or at {MIN_BYTES_PER_S:,} bytes a second"
-        raise Refused(408, slow) from None
+    parts = await _read_in_time(request, timeout_s)
     message = _parse(parts.get("request", b""), empty)
     if "image" in parts:
         message.image = parts["image"]
     if "audio" in parts:
         message.audio = parts["audio"]
     return message
+
+
+async def read_events(request: web.Request, *, timeout_s: float) -> RecordRequest:
+    """Read what was done with products; raises Refused, as `read_form` does, and for a picture or a sound."""
+    parts = await _read_in_time(request, timeout_s)
+    if others := sorted(parts.keys() - {"request"}):
+        raise Refused(400, "has no place among events", field=others[0])
+    return _parse(parts.get("request", b""), RecordRequest())
+
+
+async def _read_in_time(request: web.Request, timeout_s: float) -> dict[str, bytes]:
+    try:
+        async with asyncio.timeout(timeout_s), asyncio.timeout(GRACE_S) as pace:
+            return await _read_parts(request, _Pace(pace))
+    except TimeoutError:
+        slow = f"the request did not arrive within {timeout_s:g} s, or at {MIN_BYTES_PER_S:,} bytes a second"
+        raise Refused(408, slow) from None
 
 
 class _Pace:
@@ -159,7 +173,7 @@ def _too_large(name: str, limit: int) -> Refused:
     return Refused(413, f"may have at most {limit:,} bytes", field=name)
 
 
-def _parse(data: bytes, empty: _Request) -> _Request:
+def _parse(data: bytes, empty: _Message) -> _Message:
     try:
         return json_format.Parse(data, empty, max_recursion_depth=64)
     except (json_format.ParseError, ValueError) as error:

@@ -102,6 +102,7 @@ async def _read_query(
         limit=_limit(request.limit) if request.HasField("limit") else limits.DEFAULT_HITS,
         locale=_locale(request.locale),
         user_id=_identifier("user_id", request.user_id, limit=limits.MAX_USER_ID_LENGTH),
+        personalise=request.personalise,
         rewrite=rewrite,
     )
     return replace(query, image=await check_image(query.image)) if request.HasField("image") else query

@@ -175,6 +175,7 @@ def _fill_hit(message: search_pb2.Hit, hit: Hit, schema: Schema, fields: Collect
     message.parts.text = hit.text_score
     message.parts.image = hit.image_score
     message.parts.signals.update(hit.signals)
+    message.parts.reasons.update(hit.reasons)
     message.image_index = hit.image_index
     _fill_product(message.product, hit.product.product, schema, fields)
 

@@ -22,6 +22,8 @@ class AccessBehind:
     sessions_url: str = field(repr=False)
     sessions_now: Secret = field(repr=False)
     """That URL, read again when its file was exchanged."""
+    events_now: Secret = field(repr=False)
+    """Where events are kept, read again likewise; empty: nowhere."""
 
 
 def behind(settings: Settings) -> AccessBehind:
@@ -44,6 +46,9 @@ def behind(settings: Settings) -> AccessBehind:
         milvus_token=_secret(settings, "milvus_token_file", settings.milvus_token),
         sessions_url=sessions_url,
         sessions_now=sessions_now,
+        events_now=secret_of(
+            settings.events_file, variable(PREFIX, "events_file"), otherwise=settings.events
+        ),
     )
 
 

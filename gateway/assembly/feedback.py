@@ -10,6 +10,7 @@ from gateway.background import repeated
 from gateway.events import DAY_MS
 from gateway.feedback.intake import Intake
 from gateway.feedback.pseudonyms import Keys
+from gateway.feedback.tastes import ShopperTastes
 from gateway.metrics import Metrics
 from gateway.ports import EventStore, VectorIndex
 from gateway.settings import Settings
@@ -26,6 +27,7 @@ class Feedback:
 
     store: EventStore | None
     keys: Keys | None
+    tastes: ShopperTastes | None
     servicer: FeedbackServicer
     retention_ms: int
 
@@ -62,13 +64,15 @@ def open_feedback(
     settings: Settings, store: EventStore | None, index: VectorIndex, metrics: Metrics
 ) -> Feedback:
     """Return what takes events; without a store it takes none."""
-    keys = intake = None
+    keys = intake = tastes = None
     if store is not None:
         keys = Keys(store, key_days=settings.event_key_days, retention_days=settings.event_retention_days)
-        intake = Intake(store, keys, index, metrics)
+        tastes = ShopperTastes(store, keys, index, metrics, entries=settings.taste_cache_entries)
+        intake = Intake(store, keys, index, metrics, on_recorded=tastes.forget)
     return Feedback(
         store=store,
         keys=keys,
+        tastes=tastes,
         servicer=FeedbackServicer(intake, margin_s=settings.deadline_margin_ms / 1e3),
         retention_ms=settings.event_retention_days * DAY_MS,
     )

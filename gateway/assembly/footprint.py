@@ -16,7 +16,7 @@ COPIES = 4
 """Of a request that is answered: its message, its fields, and what is sent to Triton."""
 WINDOW = 65_536
 """Of a call that is not read from yet."""
-EMBEDDING, PRODUCT, READING = 4_000, 4_000, 2_000
+EMBEDDING, PRODUCT, READING, TASTE = 4_000, 4_000, 2_000, 8_000
 """Bytes of what the caches hold, each; rather too much for most catalogues."""
 
 _CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -35,6 +35,9 @@ def parts(settings: Settings) -> dict[str, int]:
         _variable("embedding_cache_entries"): settings.embedding_cache_entries * EMBEDDING,
         _variable("product_cache_entries"): settings.product_cache_entries * PRODUCT,
         _variable("result_cache_entries"): settings.result_cache_entries * MAX_KEPT_HITS * PRODUCT,
+        _variable("taste_cache_entries"): settings.taste_cache_entries * TASTE
+        if settings.keeps_events
+        else 0,
         _variable("rewrite_cache_entries"): 2 * settings.rewrite_cache_entries * READING,
     }
 

@@ -57,6 +57,7 @@ from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
 from gateway.retrieval.signals import LEXICAL
 from gateway.retrieval.summary import CatalogueSummary
+from gateway.retrieval.taste import PERSONAL
 from gateway.settings import Settings
 from gateway.understanding.breaker import CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
@@ -145,12 +146,12 @@ async def serving_gateway(
     crowding = open_crowding(settings, metrics, saturation)
     lanes, paced = open_lanes(settings, metrics)
     readers = _category_readers(settings, dependencies, paced)
+    feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     retrieval = Retrieval(
         encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary,
-        readers=readers, lanes=lanes, metrics=metrics, settings=_retrieval_settings(settings),
+        readers=readers, tastes=feedback.tastes, lanes=lanes, metrics=metrics, settings=_retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
-    feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     servicers = Servicers(
         search=_search_servicer(
             settings, dependencies, retrieval=retrieval, library=library, feedback=feedback, metrics=metrics
@@ -366,11 +367,12 @@ def _retrieval_settings(settings: Settings) -> RetrievalSettings:
         product_cache_entries=settings.product_cache_entries,
         product_cache_ttl_s=settings.product_cache_ttl_s,
         result_cache_entries=settings.result_cache_entries,
+        personal_budget_s=settings.personal_budget_ms / 1e3,
     )
 
 
 def _shares(settings: Settings) -> dict[str, float]:
-    return {LEXICAL: settings.lexical_share}
+    return {LEXICAL: settings.lexical_share, PERSONAL: settings.personal_share}
 
 
 def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:

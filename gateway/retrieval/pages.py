@@ -150,6 +150,7 @@ def _digest(request: Query) -> bytes:
         repr(request.sort),
         "" if weights is None else f"{weights.text!r} {weights.image!r}",
         repr(request.rewrite),
+        *((request.user_id,) if request.personalise else ()),
     )
     state = hashlib.sha256()
     for part in parts:

@@ -25,6 +25,7 @@ from gateway.retrieval.query import Query, SearchResult, Versions
 from gateway.retrieval.results import Key, Results, result_key
 from gateway.retrieval.stages import Search, Tools
 from gateway.retrieval.summary import CatalogueSummary
+from gateway.retrieval.taste import Tastes
 from vitrine.domain.filters import Filter
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
@@ -35,9 +36,11 @@ Stage = Callable[[Search, Tools], Awaitable[Search]]
 STAGES: tuple[Stage, ...] = (
     stages.compatible,
     stages.encode,
+    stages.know_shopper,
     stages.look_up,
     stages.relax,
     stages.add_exact_matches,
+    stages.rank_by_taste,
     stages.page,
     stages.count_facets,
 )
@@ -58,6 +61,7 @@ class RetrievalSettings:
     product_cache_ttl_s: float
     result_cache_entries: int = 0
     """0: no answer is given twice."""
+    personal_budget_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,7 @@ class Retrieval:
         compatibility: Compatibility,
         summary: CatalogueSummary,
         readers: Readers | None = None,
+        tastes: Tastes | None = None,
         lanes: Lanes,
         metrics: Metrics,
         settings: RetrievalSettings,
@@ -115,6 +120,8 @@ class Retrieval:
             asking=self._asking,
             shares=settings.shares,
             margin_s=settings.margin_s,
+            tastes=tastes,
+            personal_budget_s=settings.personal_budget_s,
         )
 
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:
@@ -131,7 +138,7 @@ class Retrieval:
         clock = StageClock()
         weights = query.weights or self._settings.weights[query.route]
         key: Key | None = None
-        if self._results.offered and not query.image:
+        if self._results.offered and not query.image and not query.personalise:
             key = self._key(query, weights, await self.versions(deadline))
             if (known := self._results.get(key, clock)) is not None:
                 return known

@@ -34,6 +34,8 @@ class Query:
     """Fields to count the values of."""
     locale: str = ""
     user_id: str = ""
+    personalise: bool = False
+    """Whether the shopper agreed that what they did before orders the hits."""
     rewrite: bool = False
     """Whether the rewriter may read the words."""
     literal: bool = False

@@ -1,6 +1,6 @@
 """The stages of a search, in the order of `gateway.retrieval.pipeline`.
 
-    compatible -> encode -> look up a pool -> relax -> rerank -> page -> count facets
+    compatible -> encode -> know the shopper -> look up a pool -> relax -> rerank -> page -> count facets
 
 Each is a function that takes the search as it stands and returns it one step further; what a stage needs of the world
 is in `Tools`. A new ranking signal is one more rerank stage.
@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from gateway.context import time_for_hop
-from gateway.errors import InvalidQuery, as_invalid_query
+from gateway.errors import DeadlineExceeded, DependencyError, IndexSwapped, InvalidQuery, as_invalid_query
 from gateway.model import Deadline, Embedding, FieldSummary, Hit, Pool, StoredProduct, Weights
 from gateway.ports import MAX_POOL, VectorIndex
 from gateway.retrieval.category import (
@@ -27,8 +27,10 @@ from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.embeddings import QueryEmbedding, QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, Versions
-from gateway.retrieval.signals import CANDIDATES, LEXICAL, RareWord, rare_words, with_lexical
+from gateway.retrieval.signals import CANDIDATES, LEXICAL, RareWord, rare_words, with_lexical, with_signals
 from gateway.retrieval.summary import CatalogueSummary
+from gateway.retrieval.taste import CANDIDATES as RANKED
+from gateway.retrieval.taste import PERSONAL, Taste, Tastes, personal
 from vitrine.domain import limits
 from vitrine.domain.filters import Filter, both, exclusion, fitted, only
 from vitrine.domain.lexical import matched_share
@@ -67,6 +69,8 @@ class Search:
     """What the image half of the products' vectors is asked, (d,)."""
     text_target: Embedding | None = None
     """What the text half is asked, (d,)."""
+    taste: Taste | None = None
+    """What the shopper likes; None where nothing is known or may be."""
     pool: Pool | None = None
     hits: tuple[Hit, ...] = ()
     """Of the page."""
@@ -97,6 +101,9 @@ class Tools:
     shares: Mapping[str, float]
     """Shares of the ranking signals by name."""
     margin_s: float
+    tastes: Tastes | None = None
+    """None: shoppers are not known."""
+    personal_budget_s: float = 0.0
 
 
 async def compatible(search: Search, tools: Tools) -> Search:
@@ -189,11 +196,29 @@ async def _categories(search: Search, tools: Tools) -> tuple[str, ...]:
     return next((each.values for each in fields if owner is not None and each.name == owner.name), ())
 
 
+async def know_shopper(search: Search, tools: Tools) -> Search:
+    """Find out what the shopper likes, if they agreed to it, within its own budget."""
+    tastes, query = tools.tastes, search.query
+    wanted = query.sort is None and tools.shares.get(PERSONAL, 0.0) > 0
+    if tastes is None or not wanted or not tastes.asks(query):
+        return search
+    assert search.versions is not None, "compatible comes first"
+    timeout_s = min(tools.personal_budget_s, _hop(search, tools))
+    with search.clock.stage(PERSONAL):
+        try:
+            taste = await tastes.of(query.user_id, search.versions, timeout_s=timeout_s)
+        except (DeadlineExceeded, DependencyError, IndexSwapped):
+            return replace(search, degraded=(*search.degraded, PERSONAL))
+    return replace(search, taste=taste)
+
+
 async def look_up(search: Search, tools: Tools) -> Search:
     """Take the best products of the index that satisfy every condition, as many as the page needs."""
     query = search.query
     # One more than the page has, to know of a next one; one more where the reference itself is no answer.
     wanted = query.offset + query.limit + 1 + bool(query.product_id)
+    if search.taste is not None:
+        wanted = max(wanted, RANKED + bool(query.product_id))
     pool = await _ask(search, tools, query.conditions, limit=min(wanted, MAX_POOL))
     return replace(search, pool=pool)
 
@@ -248,6 +273,21 @@ async def relax(search: Search, tools: Tools) -> Search:
         degraded = tuple(dict.fromkeys((*search.degraded, left_out)))
         search = await look_up(replace(search, query=query, degraded=degraded), tools)
     return search
+
+
+async def rank_by_taste(search: Search, tools: Tools) -> Search:
+    """Rank the best products by what the shopper likes too; those after them keep their places."""
+    taste, pool = search.taste, search.pool
+    if taste is None:
+        return search
+    assert pool is not None, "the pool is looked up first"
+    share = tools.shares[PERSONAL]
+    hits = []
+    for hit in pool.hits[:RANKED]:
+        value, reason = personal(hit.product, taste, search.schema)
+        told = {**hit.reasons, PERSONAL: reason} if reason else hit.reasons
+        hits.append(replace(with_signals(hit, {PERSONAL: value}, {PERSONAL: share}), reasons=told))
+    return replace(search, pool=replace(pool, hits=(*sorted(hits, key=rank), *pool.hits[RANKED:])))
 
 
 async def page(search: Search, tools: Tools) -> Search:  # noqa: ARG001 - every stage takes the tools

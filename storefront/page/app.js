@@ -3,6 +3,7 @@
 import { Composer } from "./composer.js";
 import { byId, element, fill, pictureFrom } from "./dom.js";
 import { examples, leadField, tileLabel, valuesOf } from "./entrance.js";
+import { chosen } from "./feedback.js";
 import { readCatalogue, titleOf, UNKNOWN } from "./fields.js";
 import { having, joined } from "./filters.js";
 import { language, preferred, say, speak } from "./language.js";
@@ -159,7 +160,10 @@ function showTools(turn) {
   showRefine(known, turn.result, { onFilter: (filter) => again(turn, { filter }), onSort: (sort) => again(turn, { sort }) });
 }
 
-const onLike = (product) => composer.chooseProduct(product);
+function onLike(product) {
+  composer.chooseProduct(product);
+  chosen(shown?.result, product.id);
+}
 
 const moreOf = (turn) => (turn.result.next_page_token ? () => further(turn) : null);
 

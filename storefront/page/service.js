@@ -29,6 +29,11 @@ export async function search(query, image, signal) {
   return (await post("/search", query, { image }, signal)).json();
 }
 
+/** Records what was done with products. */
+export async function record(events) {
+  return (await post("/events", { events }, {})).json();
+}
+
 /** Describes what the index holds, and its schema. */
 export async function catalogue() {
   return (await ask("/catalogue", {})).json();

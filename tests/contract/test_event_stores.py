@@ -6,20 +6,24 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
+from gateway.adapters.redis_events import open_redis_events
 from gateway.adapters.sqlite_events import UnreadableEvents, open_sqlite_events
 from gateway.errors import EventStoreError
 from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Event, EventKind, Outcome
 from gateway.ports import EventStore
 
-NOW_MS = 20_000 * DAY_MS + 5_000
+NOW_MS = int(time.time()) // 86_400 * DAY_MS + 5_000
 WAIT_S = 30.0
+RETENTION_DAYS = 90
 
 
 def event(name: str, **changes: Any) -> Event:
@@ -28,11 +32,24 @@ def event(name: str, **changes: Any) -> Event:
     return replace(click, **changes)
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[EventStore]:
-    """An empty store."""
-    async with open_sqlite_events(tmp_path / "events.db") as opened:
-        yield opened
+@pytest.fixture(params=["sqlite", "redis"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventStore]:
+    """An empty store of each kind."""
+    if request.param == "sqlite":
+        async with open_sqlite_events(tmp_path / "events.db") as opened:
+            yield opened
+        return
+    url = request.getfixturevalue("redis_process").url
+    async with Redis.from_url(url) as client:
+        await _remove(client)
+        async with open_redis_events(url, retention_days=RETENTION_DAYS, timeout_s=WAIT_S) as shared:
+            yield shared
+        await _remove(client)
+
+
+async def _remove(client: "Redis") -> None:
+    async for key in client.scan_iter("*vitrine:events:*"):
+        await client.delete(key)
 
 
 async def test_an_event_is_recorded_once(store: EventStore) -> None:
@@ -104,12 +121,59 @@ async def test_who_is_erased_stays_erased(store: EventStore) -> None:
     assert await store.of_shoppers(["ann"], limit=100, timeout_s=WAIT_S) == [back]
 
 
-async def test_old_events_are_deleted(store: EventStore) -> None:
+async def test_old_events_are_deleted(tmp_path: Path) -> None:
     """What happened before the moment is gone, and nothing else."""
-    await store.append([event("old"), event("new", at_ms=NOW_MS + DAY_MS)], timeout_s=WAIT_S)
-    assert await store.expire(before_ms=NOW_MS + 1, timeout_s=WAIT_S) == 1
-    kept = await store.of_shoppers(["ann"], limit=10, timeout_s=WAIT_S)
-    assert [each.id for each in kept] == ["new"]
+    async with open_sqlite_events(tmp_path / "events.db") as store:
+        await store.append([event("old"), event("new", at_ms=NOW_MS + DAY_MS)], timeout_s=WAIT_S)
+        assert await store.expire(before_ms=NOW_MS + 1, timeout_s=WAIT_S) == 1
+        kept = await store.of_shoppers(["ann"], limit=10, timeout_s=WAIT_S)
+        assert [each.id for each in kept] == ["new"]
+
+
+async def test_redis_keeps_no_key_for_ever(redis_process: Any) -> None:
+    """Every key but the stream of all and the keys lapses; the stream is trimmed so that nothing outlives its age."""
+    url = redis_process.url
+    async with (
+        open_redis_events(url, retention_days=RETENTION_DAYS, timeout_s=WAIT_S) as store,
+        Redis.from_url(url) as client,
+    ):
+        await _remove(client)
+        await store.append([event("a"), event("b", shopper="", request_id="r")], timeout_s=WAIT_S)
+        await store.erase(["bob"], before_ms=NOW_MS, timeout_s=WAIT_S)
+        ends = {key.decode(): await client.pttl(key) async for key in client.scan_iter("*vitrine:events:*")}
+        lasting = {name.rpartition(":")[2] for name, end in ends.items() if end < 0}
+        assert (lasting, len(ends)) == ({"all"}, 6)
+        assert max(ends.values()) <= RETENTION_DAYS * DAY_MS
+        now_ms = int(time.time() * 1e3)
+        assert await store.expire(before_ms=now_ms - 8 * DAY_MS, timeout_s=WAIT_S) == 0
+        assert await store.expire(before_ms=now_ms - 7 * DAY_MS + 60_000, timeout_s=WAIT_S) == 2
+        await _remove(client)
+
+
+async def test_no_key_of_redis_holds_an_erased_shopper(redis_process: Any) -> None:
+    """Neither a name of a key nor anything in one has the pseudonym any more."""
+    url = redis_process.url
+    async with (
+        open_redis_events(url, retention_days=RETENTION_DAYS, timeout_s=WAIT_S) as store,
+        Redis.from_url(url) as client,
+    ):
+        await store.append(
+            [event(f"e{day}", at_ms=NOW_MS - day * DAY_MS) for day in range(7)], timeout_s=WAIT_S
+        )
+        assert await store.erase(["ann"], before_ms=NOW_MS, timeout_s=WAIT_S) == 7
+        assert await client.xlen("{vitrine:events:1}:all") == 0
+        names = [key async for key in client.scan_iter("*vitrine:events:*")]
+        assert not [name for name in names if b"ann" in name]
+        await _remove(client)
+
+
+async def test_a_redis_that_hangs_acknowledges_nothing(redis_process: Any) -> None:
+    """The call ends within its time; what it held may be sent again."""
+    async with open_redis_events(redis_process.url, retention_days=RETENTION_DAYS, timeout_s=0.1) as store:
+        with redis_process.hanging(), pytest.raises(EventStoreError):
+            await store.append([event("hangs")], timeout_s=WAIT_S)
+        (again,) = await store.append([event("hangs")], timeout_s=WAIT_S)
+        assert again in {Outcome.RECORDED, Outcome.DUPLICATE}
 
 
 async def test_a_period_has_one_key_until_it_is_destroyed(store: EventStore) -> None:
@@ -126,6 +190,9 @@ async def test_a_period_has_one_key_until_it_is_destroyed(store: EventStore) -> 
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
+from redis.asyncio import Redis
+
+from gateway.adapters.redis_events import open_redis_events
 from gateway.adapters.sqlite_events import open_sqlite_events
 from gateway.events import DAY_MS, Event, EventKind
 

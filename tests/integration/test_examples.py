@@ -132,6 +132,16 @@ def test_feed(stack: Any, tmp_path: Path) -> None:
         catalogue_call(stack, "DeleteProducts", {"product_ids": ids})
 
 
+def test_feedback(stack: Any) -> None:
+    """Events are recorded once, however often they are sent, and what was bought moves up."""
+    told, *hits = python(stack, "record_feedback.py", "dress").splitlines()
+    assert told == "recorded 16, refused 0; sent again: 16 known already"
+    assert len(hits) == 5
+    assert all("to their taste" in line for line in hits)
+    before = [re.search(r"was (\S+)\)", line) for line in hits]
+    assert [found and found[1] for found in before] != ["1", "2", "3", "4", "5"]
+
+
 def test_tutorial(stack: Any, tmp_path: Path) -> None:
     """It ends with a contact sheet of six rows."""
     sheet = tmp_path / "sheets" / "tutorial.png"

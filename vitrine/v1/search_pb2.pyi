@@ -178,7 +178,8 @@ class SearchResponse(_message.Message):
         text that is longer than what the encoder reads; "pool", more products satisfy the conditions than were ordered;
         "lexical", exact matches of the words; "category", the kind of thing that the picture shows, which is not learnt yet;
         "details", the fields of the last hits' products, for which an answer has no room: GetProduct has them; "speech", what
-        was said beside something else to search by: nobody could hear it now, or nothing was understood.
+        was said beside something else to search by: nobody could hear it now, or nothing was understood; "personal", what the
+        shopper did before: the order is everybody's.
         """
 
     @_builtins.property
@@ -430,15 +431,42 @@ class ScoreParts(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TEXT_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     SIGNALS_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
     text: _builtins.float
     """Cosine similarities of the query with the two halves of a product's vector; 0 for a half that it lacks."""
     image: _builtins.float
     @_builtins.property
     def signals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Ranking signals by name, each from 0 to 1: "lexical", how much of the query's rare words the product has exactly."""
+        """Ranking signals by name, each from 0 to 1: "lexical", how much of the query's rare words the product has exactly;
+        "personal", how much the product is like what the shopper liked before.
+        """
+
+    @_builtins.property
+    def reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """By a signal's name, which part of it says most: of "personal" it is "similar", "price" or the name of a field."""
 
     def __init__(
         self,
@@ -446,10 +474,11 @@ class ScoreParts(_message.Message):
         text: _builtins.float = ...,
         image: _builtins.float = ...,
         signals: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        reasons: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "signals", b"signals", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "reasons", b"reasons", "signals", b"signals", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -76,7 +76,8 @@ def evaluate(tmp_path: Path) -> Evaluate:
 
     def run(expression: str, **given: Any) -> Any:
         script = "".join(
-            f'import * as {name} from "./{name}.js";\n' for name in ("fields", "filters", "entrance")
+            f'import * as {name} from "./{name}.js";\n'
+            for name in ("fields", "filters", "entrance", "feedback")
         )
         script += "".join(f"const {name} = {json.dumps(value)};\n" for name, value in given.items())
         script += f"const known = fields.readCatalogue({json.dumps(DESCRIBED)});\n"
@@ -265,3 +266,26 @@ def test_the_entrance_begins_with_the_category_or_the_first_keyword(evaluate: Ev
     assert evaluate(
         "[entrance.tileLabel(known, known.byName.get('shape'), 'box'), entrance.tileLabel(known, known.byName.get('wood'), 'oak')]"
     ) == ["box", "timber: oak"]
+
+
+def test_a_chosen_product_is_told_by_its_place_in_its_answer(evaluate: Evaluate) -> None:
+    """One click with the answer's token goes out; without a token, or of a product that is not there, nothing does."""
+    sends = """await (async () => {
+      const sent = [];
+      globalThis.fetch = async (path, { body }) => {
+        sent.push([path, JSON.parse(body.get("request"))]);
+        return new Response("{}");
+      };
+      for (const token of ["t.1.m", ""]) {
+        const answer = { answer_token: token, hits: [{ product_id: "c7" }, { product_id: "c1" }] };
+        for (const id of ["c1", "c9"]) await feedback.chosen(answer, id);
+      }
+      await feedback.chosen(undefined, "c1");
+      return sent;
+    })()"""
+    ((path, request),) = evaluate(sends)
+    (event,) = request["events"]
+    assert path == "/events"
+    assert len(event.pop("id")) == 32
+    assert event.pop("time").endswith("Z")
+    assert event == {"kind": "KIND_CLICK", "product_id": "c1", "answer_token": "t.1.m", "position": 2}

@@ -148,3 +148,11 @@ async def test_what_is_found_by_a_picture_is_not_kept(jpeg: bytes) -> None:
     await setup.search(Query(image=jpeg))
     await setup.search(Query(image=jpeg))
     assert setup.index.search_calls == 2
+
+
+async def test_what_a_shoppers_taste_orders_is_not_kept() -> None:
+    """Their next click orders the next answer."""
+    setup = Setup()
+    for _ in range(2):
+        await setup.search(replace(RED, user_id="u", personalise=True))
+    assert setup.index.search_calls == 2

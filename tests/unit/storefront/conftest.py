@@ -32,6 +32,8 @@ from vitrine.domain.schema_files import parse_schema
 from vitrine.v1 import (
     catalogue_pb2,
     catalogue_pb2_grpc,
+    feedback_pb2,
+    feedback_pb2_grpc,
     query_pb2,
     rewrite_pb2,
     search_pb2,
@@ -158,6 +160,19 @@ class _Search(search_pb2_grpc.SearchServiceServicer):
         yield search_pb2.ConverseResponse(session_id=SESSION, comparison=comparison)
 
 
+class _Feedback(feedback_pb2_grpc.FeedbackServiceServicer):
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def Record(
+        self, request_iterator: Iterator[feedback_pb2.RecordRequest], context: Any
+    ) -> feedback_pb2.RecordResponse:
+        del context
+        requests = list(request_iterator)
+        self._gateway.requests += requests
+        return feedback_pb2.RecordResponse(recorded=sum(len(request.events) for request in requests))
+
+
 class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -250,6 +265,7 @@ def gateway(folder: Path) -> Iterator[Gateway]:
     )
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
     search_pb2_grpc.add_SearchServiceServicer_to_server(_Search(gateway), server)
+    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(_Feedback(gateway), server)
     catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(_Catalogue(gateway), server)
     servicer = health.HealthServicer()
     servicer.set("", health_pb2.HealthCheckResponse.SERVING)

@@ -323,3 +323,29 @@ async def test_a_form_that_is_long_to_take_apart_is_refused(client: Client, body
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     response = await client.post("/search", data=body, headers=headers)
     assert await problem(response) == (400, {"message": "is no well-formed multipart form"})
+
+
+async def test_what_was_done_with_products_reaches_the_gateway(
+    client: Client, form: MakeForm, gateway: Any, jpeg: bytes
+) -> None:
+    """Events of the page are recorded as they are; a picture among them is refused."""
+    event = {
+        "id": "e1",
+        "kind": "KIND_CLICK",
+        "product_id": "p1",
+        "position": 2,
+        "time": "2026-11-29T10:00:00.5Z",
+    }
+    events = json.dumps({"events": [event]})
+    response = await client.post("/events", data=form(events))
+    assert (await response.json())["recorded"] == "1"
+    (recorded,) = gateway.requests[-1].events
+    assert (recorded.id, recorded.product_id, recorded.position, recorded.personalise) == (
+        "e1",
+        "p1",
+        2,
+        False,
+    )
+    assert recorded.time.ToMilliseconds() % 1_000 == 500
+    status, told = await problem(await client.post("/events", data=form(events, jpeg)))
+    assert (status, told["field"]) == (400, "image")

@@ -22,6 +22,8 @@ from PIL import Image
 from vitrine.v1 import (
     catalogue_pb2,
     catalogue_pb2_grpc,
+    feedback_pb2,
+    feedback_pb2_grpc,
     query_pb2,
     rewrite_pb2,
     schema_pb2,
@@ -162,6 +164,19 @@ class _Search(search_pb2_grpc.SearchServiceServicer):
         yield search_pb2.ConverseResponse(session_id=session, reply="Here you are.")
 
 
+class _Feedback(feedback_pb2_grpc.FeedbackServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def Record(
+        self, request_iterator: Iterator[feedback_pb2.RecordRequest], context: Any
+    ) -> feedback_pb2.RecordResponse:
+        for request in request_iterator:
+            self._script.begin(request, context)
+        errors = [feedback_pb2.EventError(id="e1", field="time", reason="must say when it happened")]
+        return feedback_pb2.RecordResponse(recorded=1_200, rejected=1, errors=errors)
+
+
 def _counted(field: str) -> search_pb2.FacetCounts:
     if field == "cost":
         return search_pb2.FacetCounts(field=field, minimum=5, maximum=1_299.5, products=2_990)
@@ -255,6 +270,7 @@ def script(tmp_path: Path) -> Iterator[Script]:
     script = Script(pictures=tmp_path)
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
     search_pb2_grpc.add_SearchServiceServicer_to_server(_Search(script), server)
+    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(_Feedback(script), server)
     catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(_Catalogue(script), server)
     servicer = health.HealthServicer()
     servicer.set("", health_pb2.HealthCheckResponse.SERVING)
