@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -310,8 +311,10 @@ def test_a_file_that_cannot_be_used_is_named_and_not_shown(
     assert "s3cret" not in str(refused.value)
 
 
-async def test_the_gateway_tells_when_its_certificates_end(certificates: Certificates) -> None:
-    """That which callers see and that which those behind see, each by its name."""
+async def test_the_gateway_tells_when_its_certificates_end(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """That which callers see and that which those behind see, each by its name; an exchanged one from its first handshake on."""
     settings = replace(
         PATIENT,
         tls_cert=str(certificates.server[0]),
@@ -320,7 +323,17 @@ async def test_the_gateway_tells_when_its_certificates_end(certificates: Certifi
         client_key=str(certificates.client[1]),
     )
     async with served.serving(settings=settings) as gateway:
-        for use, pair in (("server", certificates.server), ("client", certificates.client)):
-            ends = x509.load_pem_x509_certificate(pair[0].read_bytes()).not_valid_after_utc.timestamp()
+
+        def told(use: str) -> float | None:
             name = "vitrine_gateway_certificate_expiry_timestamp_seconds"
-            assert gateway.metrics.registry.get_sample_value(name, {"use": use}) == ends
+            return gateway.metrics.registry.get_sample_value(name, {"use": use})
+
+        for use, pair in (("server", certificates.server), ("client", certificates.client)):
+            ends = x509.load_pem_x509_certificate(pair[0].read_bytes()).not_valid_after_utc
+            assert told(use) == ends.timestamp()
+        authority, ends = trustme.CA(), datetime(2042, 1, 31, tzinfo=UTC)
+        write_pair(tmp_path, "server", authority.issue_cert("127.0.0.1", not_after=ends))
+        credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+        async with aio.secure_channel(gateway.address, credentials) as channel:
+            await asyncio.wait_for(channel.channel_ready(), TIMEOUT_S)
+        assert told("server") == ends.timestamp()

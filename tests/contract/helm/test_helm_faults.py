@@ -12,15 +12,18 @@ VALUES = {
     "index": {"enabled": True, "catalogue": {"existingClaim": "catalogue"}, "tokenSecret": {"name": "token"}},
     "podMonitor": {"enabled": True},
     "gateway": {"autoscaling": {"enabled": True}},
+    "triton": {"autoscaling": {"enabled": True}},
+    "test": {"enabled": True, "tokenSecret": {"name": "token"}},
 }
+SCALED = {"keda": {"enabled": True, "prometheus": "http://prometheus:9090"}}
 
 Object = dict[str, Any]
 Mutation = Callable[[Object], None]
 
 
 def pod(found: Object) -> Object:
-    """Give the pod's spec of a workload."""
-    spec: Object = found["spec"]["template"]["spec"]
+    """Give the pod's spec of a workload, or of a Pod."""
+    spec: Object = found["spec"] if found["kind"] == "Pod" else found["spec"]["template"]["spec"]
     return spec
 
 
@@ -81,6 +84,12 @@ FAULTS: dict[str, tuple[str, str, Mutation]] = {
     "a pod of root": ("Deployment", "rewriter", lambda o: pod(o)["securityContext"].update(runAsNonRoot=False)),
     "variables of services": ("Deployment", "gateway", lambda o: pod(o).pop("enableServiceLinks")),
     "an image of no version": ("Deployment", "gateway", lambda o: container(o).update(image="vitrine/gateway")),
+    "a hook that may become root": ("Pod", "test", lambda o: container(o).pop("securityContext")),
+    "a hook with a token of the cluster": ("Pod", "test", lambda o: o["spec"].pop("automountServiceAccountToken")),
+    "a hook without its volume": ("Pod", "test", lambda o: pod(o)["volumes"].pop()),
+    "a way in for nobody": (
+        "NetworkPolicy", "test", lambda o: o["spec"]["podSelector"]["matchLabels"].update(a="b"),
+    ),
     "a monitor of no port": (
         "PodMonitor", "gateway", lambda o: o["spec"]["podMetricsEndpoints"][0].update(port="stats"),
     ),
@@ -106,3 +115,21 @@ def test_an_object_twice_is_seen(render: Any, problems: Any) -> None:
     objects = render(VALUES)
     assert problems(objects) == []
     assert problems([*objects, objects[0]]) != []
+
+
+@pytest.mark.parametrize("component", ["gateway", "triton"])
+def test_a_scaled_object_of_nothing_or_beside_replicas_is_seen(
+    render: Any, problems: Any, component: str
+) -> None:
+    """It must mean a Deployment that is there, and whose number nobody else sets."""
+    objects = render(VALUES | SCALED)
+    assert problems(objects) == []
+    for kind, fault in (
+        ("ScaledObject", {"scaleTargetRef": {"name": "other"}}),
+        ("Deployment", {"replicas": 3}),
+    ):
+        faulty = copy.deepcopy(objects)
+        name = f"demo-vitrine-{component}"
+        (found,) = [each for each in faulty if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+        found["spec"].update(fault)
+        assert problems(faulty) != []

@@ -9,6 +9,7 @@ import pytest
 from grpc import aio
 
 from gateway.api.catalogue_servicer import MAX_STREAMS
+from gateway.model import Embedded, EncoderInputs
 from gateway.settings import Settings
 from gateway.testing import (
     MANIFEST,
@@ -257,3 +258,36 @@ async def test_a_deleted_product_is_gone_everywhere_within_a_second() -> None:
         assert await _similar(gateway, "a") is grpc.StatusCode.NOT_FOUND
         await asyncio.sleep(ends_after + 0.05)
         assert await _similar(other, "a") is grpc.StatusCode.NOT_FOUND
+
+
+class HeldEncoder(FakeEncoder):
+    """Embeds pictures once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may = asyncio.Event(), asyncio.Event()
+
+    async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
+        """As the fake, but later."""
+        if inputs.images:
+            self.asked.set()
+            await self.may.wait()
+        return await super().embed(inputs, timeout_s=timeout_s)
+
+
+async def test_the_lag_is_of_what_was_not_acknowledged(jpeg: bytes) -> None:
+    """It grows while a product waits for the encoders, and is nothing once it was written."""
+    encoder = HeldEncoder()
+    async with serving(index=FakeIndex(), encoder=encoder) as gateway:
+
+        def lag() -> float:
+            return gateway.metrics.registry.get_sample_value("vitrine_gateway_ingest_lag_seconds") or 0
+
+        assert lag() == 0
+        waiting = asyncio.create_task(send_products(gateway, [upsert("p1", jpeg)]))
+        await asyncio.wait_for(encoder.asked.wait(), 20)
+        before = lag()
+        assert lag() > before > 0
+        encoder.may.set()
+        await waiting
+        assert lag() == 0
