@@ -21,7 +21,7 @@ from benchmarks.report import BASELINE, DOCUMENT, RESULTS, ReportError, read_res
 from benchmarks.serving import Served, ServingError, serving
 from benchmarks.speech import SpeechBenchError, measure_speech
 from benchmarks.stages import measure_stages
-from benchmarks.sweep import sweep
+from benchmarks.sweep import VARIANTS, sweep
 from benchmarks.workloads import WORKLOADS
 from vitrine.client import DEFAULT_ADDRESS, VitrineError
 
@@ -138,10 +138,18 @@ def stages(*, weights: tuple[Path, ...], repeats: int, out: Path) -> None:
 @_families
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
-def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path) -> None:
+@click.option(
+    "--variant",
+    "chosen",
+    type=click.Choice([variant.name for variant in VARIANTS]),
+    multiple=True,
+    help="Only these.",
+)
+def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path, chosen: tuple[str, ...]) -> None:
     """Measure settings of Triton's batcher and instances beside those that are served."""
     for family in weights:
-        measuring = partial(sweep, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
+        variants = [variant for variant in VARIANTS if not chosen or variant.name in chosen]
+        measuring = partial(sweep, variants, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
         _measure_on_own_stack(family, measuring, out / f"sweep-{family.name}.json")
 
 

@@ -7,7 +7,7 @@ and the two are asked in turn, so that what else the machine does falls on both.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -68,13 +68,15 @@ VARIANTS = (
 )
 
 
-async def sweep(served: Served, *, repeats: int, salt: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measure every variant beside what is served; give the document of the result file."""
+async def sweep(
+    variants: Sequence[Variant], served: Served, *, repeats: int, salt: str, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measure the variants beside what is served; give the document of the result file."""
     environment = describe_machine()
     results = []
     calls = _calls(served, salt)
     with TemporaryDirectory() as folder, second_triton(served.pids["triton"]) as unchanged:
-        for number, variant in enumerate(VARIANTS):
+        for number, variant in enumerate(variants):
             repository = Path(folder, str(number))
             write_variant(served.repository, repository, variant)
             with second_triton(served.pids["triton"], repository) as changed:
