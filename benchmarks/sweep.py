@@ -58,7 +58,7 @@ class Variant:
 
 VARIANTS = (
     Variant(name="as served"),
-    Variant(name="delay 0", delay_us=0),
+    Variant(name="delay 500 us", delay_us=500),
     Variant(name="delay 100 us", delay_us=100),
     Variant(name="delay 2,000 us", delay_us=2_000),
     Variant(name="sizes 4, 8, 16 preferred", preferred=(4, 8, 16)),
