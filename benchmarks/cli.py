@@ -3,8 +3,10 @@
 import asyncio
 import json
 import secrets
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,24 @@ from benchmarks.bulk import BulkBenchError, measure_bulk
 from benchmarks.compare import changes_table, compare, regressions
 from benchmarks.index import measure_indexes
 from benchmarks.load import PLANS, measure
-from benchmarks.peers.measure import PeerError, measure_peers
-from benchmarks.perf_analyzer import PerfAnalyzerError
+from benchmarks.peers.measure import measure_peers
 from benchmarks.processes import service_pids
 from benchmarks.report import BASELINE, DOCUMENT, RESULTS, ReportError, read_result, stale_files, write_report
-from benchmarks.serving import ServingError, serving
+from benchmarks.serving import Served, ServingError, serving
 from benchmarks.speech import SpeechBenchError, measure_speech
 from benchmarks.stages import measure_stages
-from benchmarks.sweep import sweep
+from benchmarks.sweep import VARIANTS, sweep
 from benchmarks.workloads import WORKLOADS
 from vitrine.client import DEFAULT_ADDRESS, VitrineError
+
+_WEIGHTS = Path("encoders/weights")
+_families = click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    required=True,
+    help="Families to serve on a stack of their own, one after the other.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,93 +126,53 @@ def speech(*, out: Path) -> None:
 
 
 @main.command()
-@click.option(
-    "--weights",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    multiple=True,
-    required=True,
-    help="Families to serve, one after the other.",
-)
+@_families
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--salt", help="Seeds the requests; by default a new one, so that no cache knows them.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
-def stages(*, weights: tuple[Path, ...], repeats: int, salt: str | None, out: Path) -> None:
-    """Measure what an ensemble and a whole search cost over their stages run raw, on a stack of its own."""
+def stages(*, weights: tuple[Path, ...], repeats: int, out: Path) -> None:
+    """Measure what an ensemble and a whole search cost over their stages run raw."""
     for family in weights:
-        begun = datetime.now(UTC)
-        try:
-            with serving(family) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                result = runner.run(
-                    measure_stages(served, repeats=repeats, salt=salt or secrets.token_hex(4), say=click.echo)
-                )
-        except (PerfAnalyzerError, ServingError, VitrineError, FileNotFoundError) as error:
-            raise click.ClickException(str(error)) from error
-        write_result(out / f"stages-{family.name}.json", result, begun)
-
-
-@main.command()
-@click.option(
-    "--weights",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("encoders/weights/pair"),
-    show_default=True,
-)
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "peers.json", show_default=True)
-def peers(*, weights: Path, repeats: int, out: Path) -> None:
-    """Measure other servers of the same encoders beside ours; `make bench-peers` installs them."""
-    begun = datetime.now(UTC)
-    try:
-        with serving(weights) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            measuring = measure_peers(served, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
-            result = runner.run(measuring)
-    except (PerfAnalyzerError, ServingError, VitrineError, PeerError, FileNotFoundError) as error:
-        raise click.ClickException(str(error)) from error
-    write_result(out, result, begun)
+        measuring = partial(measure_stages, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
+        _measure_on_own_stack(family, measuring, out / f"stages-{family.name}.json")
 
 
 @main.command("sweep")
-@click.option(
-    "--weights",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    multiple=True,
-    required=True,
-    help="Families to serve, one after the other.",
-)
+@_families
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
-def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path) -> None:
+@click.option(
+    "--variant",
+    "chosen",
+    type=click.Choice([variant.name for variant in VARIANTS]),
+    multiple=True,
+    help="Only these.",
+)
+def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path, chosen: tuple[str, ...]) -> None:
     """Measure settings of Triton's batcher and instances beside those that are served."""
     for family in weights:
-        begun = datetime.now(UTC)
-        try:
-            with serving(family) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                result = runner.run(sweep(served, repeats=repeats, salt=secrets.token_hex(4), say=click.echo))
-        except (ServingError, FileNotFoundError) as error:
-            raise click.ClickException(str(error)) from error
-        write_result(out / f"sweep-{family.name}.json", result, begun)
+        variants = [variant for variant in VARIANTS if not chosen or variant.name in chosen]
+        measuring = partial(sweep, variants, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
+        _measure_on_own_stack(family, measuring, out / f"sweep-{family.name}.json")
 
 
 @main.command()
-@click.option(
-    "--weights",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("encoders/weights/small"),
-    show_default=True,
-)
-def baseline(*, weights: Path) -> None:
-    """Measure the CPU per search that the tests compare with, on a stack of its own."""
-    begun = datetime.now(UTC)
-    try:
-        with serving(weights) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            result = runner.run(
-                measure(
-                    served.address, PLANS["short"], queries=served.queries, pids=served.pids, say=click.echo
-                )
-            )
-    except (ServingError, VitrineError, FileNotFoundError) as error:
-        raise click.ClickException(str(error)) from error
-    write_result(BASELINE, result, begun)
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "peers.json", show_default=True)
+def peers(*, repeats: int, out: Path) -> None:
+    """Measure other servers of the encoders of `pair` beside ours; `make bench-peers` installs them."""
+    measuring = partial(measure_peers, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
+    _measure_on_own_stack(_WEIGHTS / "pair", measuring, out)
+
+
+@main.command()
+def baseline() -> None:
+    """Measure the CPU per search that the tests compare with."""
+
+    async def short(served: Served) -> dict[str, Any]:
+        plan = replace(PLANS["short"], salt=secrets.token_hex(4))
+        return await measure(served.address, plan, queries=served.queries, pids=served.pids, say=click.echo)
+
+    _measure_on_own_stack(_WEIGHTS / "small", short, BASELINE)
 
 
 @main.command("compare")
@@ -297,6 +267,19 @@ def report(*, check: bool) -> None:
             )
     except ReportError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _measure_on_own_stack(
+    weights: Path, measuring: Callable[[Served], Coroutine[Any, Any, dict[str, Any]]], out: Path
+) -> None:
+    """Serve the weights on a stack of its own, measure there, and write the result."""
+    begun = datetime.now(UTC)
+    try:
+        with serving(weights) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(measuring(served))
+    except (ServingError, VitrineError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+    write_result(out, result, begun)
 
 
 def write_result(path: Path, result: dict[str, Any], begun: datetime) -> None:

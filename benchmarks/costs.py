@@ -23,9 +23,9 @@ def stages_section(documents: Mapping[str, Document]) -> list[str]:
 
 def _stages_table(document: Document) -> list[str]:
     columns = [
-        (f"{name}, {clients}", f"{name}_ms", str(clients))
-        for name, counts in (("ensemble", "clients"), ("search", "searchers"))
-        for clients in document["params"][counts]
+        (f"{name}, {clients}", f"{name}_ms", clients)
+        for name in ("ensemble", "search")
+        for clients in document["results"][0][f"{name}_ms"]
     ]
     header = ["query", "raw, batch 1", "raw, cheapest batch", *(name for name, _, _ in columns)]
     header += [f"{name} over raw" for name, _, _ in columns]
@@ -64,8 +64,8 @@ def peers_section(name: str, document: Document) -> list[str]:
         "",
         *table(header, table_rows),
     ]
-    if missing := document["params"]["not installed"]:
-        lines += ["", f"Not installed: {', '.join(missing)}."]
+    if missing := document["params"]["left out"]:
+        lines += ["", f"Left out, for it could not be installed or did not start: {', '.join(missing)}."]
     return lines
 
 

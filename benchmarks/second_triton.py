@@ -16,7 +16,7 @@ from benchmarks.serving import ServingError
 
 _RESTRICTED = "--grpc-restricted-protocol"
 _REPOSITORY = "--model-repository"
-_START_S = 90.0
+_START_S = 180.0
 _STOP_S = 20.0
 
 

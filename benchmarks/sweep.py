@@ -7,7 +7,7 @@ and the two are asked in turn, so that what else the machine does falls on both.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -58,7 +58,7 @@ class Variant:
 
 VARIANTS = (
     Variant(name="as served"),
-    Variant(name="delay 0", delay_us=0),
+    Variant(name="delay 500 us", delay_us=500),
     Variant(name="delay 100 us", delay_us=100),
     Variant(name="delay 2,000 us", delay_us=2_000),
     Variant(name="sizes 4, 8, 16 preferred", preferred=(4, 8, 16)),
@@ -68,13 +68,15 @@ VARIANTS = (
 )
 
 
-async def sweep(served: Served, *, repeats: int, salt: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measure every variant beside what is served; give the document of the result file."""
+async def sweep(
+    variants: Sequence[Variant], served: Served, *, repeats: int, salt: str, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measure the variants beside what is served; give the document of the result file."""
     environment = describe_machine()
     results = []
     calls = _calls(served, salt)
     with TemporaryDirectory() as folder, second_triton(served.pids["triton"]) as unchanged:
-        for number, variant in enumerate(VARIANTS):
+        for number, variant in enumerate(variants):
             repository = Path(folder, str(number))
             write_variant(served.repository, repository, variant)
             with second_triton(served.pids["triton"], repository) as changed:

@@ -89,10 +89,12 @@ def test_no_ensemble_runs_steps_side_by_side(model: ModelSpec) -> None:
 
 
 @pytest.mark.parametrize("model", MEMBERS, ids=lambda model: model.name)
-def test_batches_wait_shortly_and_no_queue_policy_makes_the_batcher_sleep(model: ModelSpec) -> None:
-    """Requests wait for company for a moment; whom a queue keeps, and how long, is the gateway's to bound (decision 25)."""
-    batching = config_of(model.name).dynamic_batching
-    assert 0 < batching.max_queue_delay_microseconds <= 1_000
+def test_no_request_waits_for_company_and_no_queue_policy_makes_the_batcher_sleep(model: ModelSpec) -> None:
+    """Batches form while an instance computes (decision 53); whom a queue keeps, and how long, is the gateway's to bound (25)."""
+    config = config_of(model.name)
+    batching = config.dynamic_batching
+    assert config.HasField("dynamic_batching")
+    assert batching.max_queue_delay_microseconds == 0
     assert not batching.HasField("default_queue_policy")
     assert not batching.priority_queue_policy
 

@@ -105,13 +105,13 @@ def test_peers_are_held_against_ours() -> None:
 
     document = {
         "environment": {"cores": 2},
-        "params": {"repeats": 2, "not installed": ["bentoml"]},
+        "params": {"repeats": 2, "left out": ["bentoml"]},
         "results": [row("fastapi", 3.0, {"500": 2}), row("vitrine", 1.5, {})],
     }
     text = "\n".join(peers_section("peers.json", document))
     assert "| text | 16 | vitrine | 100 | 5 | 8 | 1.5 (1.5-1.5) | 1.00 | 1 | 300 | 2.5 |" in text
     assert "| text | 16 | fastapi | 100 | 5 | 8 | 3 (3-3) | 2.00 | 3 | 300 | 2.5 |" in text
-    assert "Not installed: bentoml." in text
+    assert "did not start: bentoml." in text
 
 
 def test_a_variant_that_differs_is_bold() -> None:
