@@ -172,10 +172,15 @@ async def serving_gateway(
             """Know the catalogue before it is asked for: a search waits for a description only shortly."""
             await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
 
+        async def warm() -> None:
+            if settings.rewrite_warm_up:
+                await search.warm()
+
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
                 repeated("learn", learn, interval_s=interval_s),
+                repeated("warm", warm, interval_s=interval_s),
                 repeated("documents", library.refresh, interval_s=interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
