@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -167,15 +167,7 @@ async def serving_gateway(
     await listeners.start()
     try:
         interval_s = settings.probe_interval_ms / 1e3
-
-        async def learn() -> None:
-            """Know the catalogue before it is asked for: a search waits for a description only shortly."""
-            await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
-
-        async def warm() -> None:
-            if settings.rewrite_warm_up:
-                await search.warm()
-
+        learn, warm = _preparations(settings, retrieval, search)
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
@@ -192,6 +184,21 @@ async def serving_gateway(
         await summary.close()
         if readers is not None:
             await readers.close()
+
+
+def _preparations(
+    settings: Settings, retrieval: Retrieval, search: SearchServicer
+) -> tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
+    """Return what has the catalogue known, and the rewriter ready for it, before a search waits for either."""
+
+    async def learn() -> None:
+        await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
+
+    async def warm() -> None:
+        if settings.rewrite_warm_up:
+            await search.warm()
+
+    return learn, warm
 
 
 def _category_readers(
