@@ -159,6 +159,9 @@ class Settings:
     reply_budget_ms: int = 0
     """Wait for the rewriter's language model to put a reply into its own words, after the hits were sent; 0: the reply is that
     of the templates. Only a rewriter with REWRITER_ENGINE=openai has such a model."""
+    rewrite_warm_up: int = 1
+    """1: the rewriter is asked to read a few words after a start, and when the catalogue's values have changed, so that no search
+    waits for what it prepares then; 0: it is not, as where each of its answers is paid for."""
     rewrite_cache_entries: int = 10_000
     """Readings kept for turns that are asked again; of searches and of turns each."""
     history_last_turns: int = 10

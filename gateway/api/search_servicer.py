@@ -52,6 +52,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._shares = shares
         self._answer_token = answer_token
 
+    async def warm(self) -> None:
+        """Have prepared what the first search would wait for."""
+        await self._turns.warm()
+
     async def Search(  # noqa: N802 - gRPC's name
         self,
         request: search_pb2.SearchRequest,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -175,11 +175,12 @@ async def serving_gateway(
     await listeners.start()
     try:
         interval_s = settings.probe_interval_ms / 1e3
-
+        learn, warm = _preparations(settings, retrieval, servicers.search)
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
-                repeated("learn", partial(_learn, retrieval, settings), interval_s=interval_s),
+                repeated("learn", learn, interval_s=interval_s),
+                repeated("warm", warm, interval_s=interval_s),
                 repeated("documents", library.refresh, interval_s=interval_s),
                 feedback.kept_up(interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
@@ -201,14 +202,24 @@ def _open_metrics(settings: Settings) -> Metrics:
     return metrics
 
 
-async def _learn(retrieval: Retrieval, settings: Settings) -> None:
-    """Know the catalogue before it is asked for: a search waits for a description only shortly."""
-    await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
-
-
 def _paced(dependencies: Dependencies, paced: Callable[[Encoder], Encoder]) -> Encoders:
     """Return the encoders as ingests have them, behind the searches."""
     return Encoders([paced(encoder) for encoder in dependencies.encoders])
+
+
+def _preparations(
+    settings: Settings, retrieval: Retrieval, search: SearchServicer
+) -> tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
+    """Return what has the catalogue known, and the rewriter ready for it, before a search waits for either."""
+
+    async def learn() -> None:
+        await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
+
+    async def warm() -> None:
+        if settings.rewrite_warm_up:
+            await search.warm()
+
+    return learn, warm
 
 
 def _category_readers(

@@ -91,6 +91,10 @@ class Turns:
         self._search_head_start = HeadStart(dependencies.head_start_s)
         self._turn_head_start = HeadStart(dependencies.head_start_s)
 
+    async def warm(self) -> None:
+        """Have prepared what the first search would wait for."""
+        await self._with.search_rewriting.warm()
+
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:
         """Answer a search: a turn that nothing came before and that always searches.
 

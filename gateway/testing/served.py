@@ -83,13 +83,17 @@ async def serving(
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
     port: int = 0,
+    warm_up: bool = False,
 ) -> AsyncIterator[ServedGateway]:
-    """Serve a gateway over the fakes on a port of loopback, by default any that is free; without settings, one that is patient with the rewriter."""
+    """Serve a gateway over the fakes on a port of loopback, by default any that is free; without settings, one that is patient with the rewriter.
+
+    With `warm_up` the rewriter is asked what nobody has asked the gateway.
+    """
     # Imported here since tests of the index alone need no gateway.
     from gateway.assembly.serving import Dependencies, serving_gateway  # noqa: PLC0415
 
     index = FakeIndex.holding(products) if index is None else index
-    settings = replace(settings or PATIENT, listen=f"127.0.0.1:{port}")
+    settings = replace(settings or PATIENT, listen=f"127.0.0.1:{port}", rewrite_warm_up=int(warm_up))
     dependencies = Dependencies(
         encoder=FakeEncoder() if encoder is None else encoder,
         next_encoder=next_encoder,

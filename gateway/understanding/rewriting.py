@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from gateway.caches import LruCache, SingleFlight
@@ -26,6 +26,12 @@ PART = "rewrite"
 
 CACHE_TTL_S = 300.0
 """Cached answers of a replaced rewriter may be served for this long."""
+
+WARM_S = 5.0
+"""For the rewriter to prepare for a catalogue that it has not seen."""
+WARM_EVERY_S = 30.0
+"""Between two catalogues that it is asked to prepare for: values come and go while products are written."""
+_WARMING = "red dress under 50"
 
 _SHARE = 0.5
 """Of a caller's time at most: after the rewriter the search must still fit, also where the caller is in a hurry."""
@@ -93,6 +99,8 @@ class Rewriting:
         self._metrics = metrics
         self._use = use
         self._catalogue = _Catalogue.of(shipped_schema(), ())
+        self._warmed_for = b""
+        self._warmed_at = float("-inf")
         self._version = ""
         """Of the model that answered last; only its own readings are quoted."""
         self._readings = LruCache[_Key, Understanding](use.cache_entries, ttl_s=CACHE_TTL_S)
@@ -105,16 +113,38 @@ class Rewriting:
         """Whether there is a rewriter at all; where there is none, nothing is degraded by its absence."""
         return self._rewriter is not None
 
+    async def warm(self) -> None:
+        """Have the rewriter read words by the catalogue as it is now, which it prepares for: no search should wait for that.
+
+        Once for each catalogue, and not again for WARM_EVERY_S. It counts in no budget, breaker or metric, and a rewriter that
+        fails is asked again the next time.
+        """
+        if self._rewriter is None or time.monotonic() - self._warmed_at < WARM_EVERY_S:
+            return
+        deadline = Deadline.after(WARM_S)
+        catalogue = self._described(*await self._describe(deadline))
+        if catalogue.digest == self._warmed_for:
+            return
+        request = rewrite_pb2.RewriteRequest(text=_WARMING)
+        request.MergeFrom(catalogue.message)
+        with suppress(RewriterUnavailable, DeadlineExceeded):
+            await self._rewriter.rewrite(request, timeout_s=deadline.remaining_s())
+            self._warmed_for, self._warmed_at = catalogue.digest, time.monotonic()
+
+    def _described(self, schema: Schema, fields: tuple[FieldSummary, ...]) -> _Catalogue:
+        """Return the description of a catalogue, the last one where it is that."""
+        if not self._catalogue.is_of(schema, fields):
+            self._catalogue = _Catalogue.of(schema, fields)
+        return self._catalogue
+
     async def read(self, request: rewrite_pb2.RewriteRequest, *, deadline: Deadline) -> Understanding | None:
         """Return the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
         try:
             left_s = time_for_hop(deadline, margin_s=self._use.margin_s)
             budget = Deadline.after(min(self._use.budget.seconds(), left_s * _SHARE))
-            schema, fields = await self._describe(budget)
-            if not self._catalogue.is_of(schema, fields):
-                self._catalogue = _Catalogue.of(schema, fields)
-            request.MergeFrom(self._catalogue.message)
-            return await self._remembered(request, self._catalogue, budget)
+            catalogue = self._described(*await self._describe(budget))
+            request.MergeFrom(catalogue.message)
+            return await self._remembered(request, catalogue, budget)
         except (TimeoutError, DeadlineExceeded):
             reason = "late"
         except BreakerOpen:
