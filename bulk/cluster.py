@@ -1,6 +1,7 @@
 """Ray: a local one for this run, or a cluster by its address, and the numbers of the parts as they are finished."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,15 +31,17 @@ def ray_at(address: str, *, workers: int) -> Iterator[None]:
     Raises:
         BulkError: none can be reached there.
     """
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # this run tells of its progress itself
     try:
         if address:
-            ray.init(address=address, log_to_driver=False)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(
                 num_cpus=workers + 1,
                 _node_ip_address="127.0.0.1",  # nobody else's business
                 include_dashboard=False,
                 log_to_driver=False,
+                logging_level=logging.ERROR,
                 object_store_memory=_STORE_BYTES,
             )
     except (ConnectionError, ValueError, RuntimeError) as error:
