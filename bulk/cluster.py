@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,10 +19,22 @@ from bulk.source import CatalogueSource
 from bulk.work import Work
 from gateway.model import IndexVersion
 
+_CONNECT_S = 5.0
 _READER_CPUS = 0.1
 """Of the reading, beside the workers: it waits for them most of the time."""
 _STORE_BYTES = 256_000_000
 """Of a local Ray's shared memory: a few chunks a worker."""
+
+
+def check_address(address: str) -> None:
+    """Raise BulkError where the address is none or nobody answers there: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise BulkError(f"--address must be HOST:PORT, got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise BulkError(f"no Ray at {address}: {error}") from error
 
 
 @contextmanager
