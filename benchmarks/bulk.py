@@ -12,7 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -31,6 +31,7 @@ _KINDS = ("dress", "top", "jacket", "skirt", "bag", "shoes")
 _PAGE = 1_000
 _POLL_S = 0.5
 _TIMEOUT_S = 3_600.0
+_ORPHANS_S = 10.0
 _RESULT = re.compile(r"index (\S+): ([\d,]+) products of ([\d,]+) rows")
 _ROLES = {
     "ray::MapWorker": "workers",
@@ -62,13 +63,14 @@ def measure_bulk(
     with _running(command, folder / "first.log") as first:
         began = time.monotonic()
         _until(folder, rows // 4, first, cpu)
-        worker = _kill_worker()
+        worker = _kill_worker(first)
         _until(folder, rows // 2, first, cpu)
         first_s = time.monotonic() - began
-        kept = _parts(folder)
+        kept, orphans = _parts(folder), _workers(first)
         first.send_signal(signal.SIGKILL)
+    _, alive = psutil.wait_procs(orphans, timeout=_ORPHANS_S)
     say(
-        f"killed after {first_s:.0f} s with {kept} parts; {_leftovers()} of its processes left after 10 s; again"
+        f"killed after {first_s:.0f} s with {kept} parts; {len(alive)} workers outlived it by {_ORPHANS_S:g} s; again"
     )
     began = time.monotonic()
     with _running(command, folder / "second.log") as second:
@@ -94,6 +96,7 @@ def measure_bulk(
             "worker_killed": worker,
             "first_run_s": round(first_s, 1),
             "parts_kept": kept,
+            "orphans": len(alive),
             "second_run_s": round(second_s, 1),
             "cpu_s": {role: round(seconds, 1) for role, seconds in sorted(cpu.by_role().items())},
         },
@@ -174,22 +177,19 @@ def _parts(folder: Path) -> int:
     return sum(1 for _ in (folder / "work").glob("*/part-*.parquet"))
 
 
-def _kill_worker() -> int:
-    """Kill one of the workers that embed; return its process id."""
-    for process in psutil.process_iter(["cmdline"]):
-        if "ray::MapWorker" in " ".join(process.info["cmdline"] or ()):
-            process.kill()
-            return int(process.pid)
-    raise BulkBenchError("no worker to be killed")
+def _workers(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    """Return the workers of a run that embed."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    return [each for each in below if "ray::MapWorker" in " ".join(each.cmdline())]
 
 
-def _leftovers() -> int:
-    time.sleep(10)
-    left = 0
-    for process in psutil.process_iter(["cmdline"]):
-        with suppress(psutil.Error):
-            left += "ray::MapWorker" in " ".join(process.info["cmdline"] or ())
-    return left
+def _kill_worker(process: "subprocess.Popen[bytes]") -> int:
+    """Kill one of the workers; return its process id."""
+    workers = _workers(process)
+    if not workers:
+        raise BulkBenchError("no worker to be killed")
+    workers[0].kill()
+    return int(workers[0].pid)
 
 
 def _ids(uri: str, collection: str) -> list[str]:

@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it tells of every process that Ray starts
+
 import click
 
 from bulk.errors import BulkError

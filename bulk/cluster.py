@@ -1,6 +1,8 @@
 """Ray: a local one for this run, or a cluster by its address, and the numbers of the parts as they are finished."""
 
 import asyncio
+import logging
+import socket
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,10 +19,22 @@ from bulk.source import CatalogueSource
 from bulk.work import Work
 from gateway.model import IndexVersion
 
+_CONNECT_S = 5.0
 _READER_CPUS = 0.1
 """Of the reading, beside the workers: it waits for them most of the time."""
 _STORE_BYTES = 256_000_000
 """Of a local Ray's shared memory: a few chunks a worker."""
+
+
+def check_address(address: str) -> None:
+    """Raise BulkError where the address is none or nobody answers there: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise BulkError(f"--address must be HOST:PORT, got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise BulkError(f"no Ray at {address}: {error}") from error
 
 
 @contextmanager
@@ -30,15 +44,17 @@ def ray_at(address: str, *, workers: int) -> Iterator[None]:
     Raises:
         BulkError: none can be reached there.
     """
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # this run tells of its progress itself
     try:
         if address:
-            ray.init(address=address, log_to_driver=False)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(
                 num_cpus=workers + 1,
                 _node_ip_address="127.0.0.1",  # nobody else's business
                 include_dashboard=False,
                 log_to_driver=False,
+                logging_level=logging.ERROR,
                 object_store_memory=_STORE_BYTES,
             )
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulk.cluster import finished_parts, ray_at
+from bulk.cluster import check_address, finished_parts, ray_at
 from bulk.embedding import EncoderPlace
 from bulk.errors import BulkError
 from bulk.loading import BAD_ROWS, Loader, Tally
@@ -72,6 +72,8 @@ async def run(
     Raises:
         BulkError: it cannot go on; what was embedded is kept.
     """
+    if plan.address:
+        check_address(plan.address)
     access = behind(settings)
     try:
         async with AsyncExitStack() as stack:

@@ -2,8 +2,8 @@
 
 Up to EXACT_ROWS rows every search is exact (FLAT): it finds each row, under filters of any selectivity too. Beyond them a
 graph (HNSW) finds the nearest rows at a cost that hardly grows with their number; `ef`, how many rows it keeps in view, decides
-how surely. The numbers are those of docs/benchmarks.md#the-index-at-scale, for a recall@10 of .99 at least. Milvus Lite
-builds no graphs: there every search is exact.
+how surely. The numbers are those of docs/benchmarks.md#the-index-at-scale, for a recall@10 of .99 at least at 50,000
+rows. Milvus Lite builds no graphs: there every search is exact.
 
 A collection has FLAT while it is built, and the index that fits its rows before it is swapped in.
 """
@@ -16,8 +16,8 @@ EXACT_ROWS = 50_000
 
 _LEAST_EF = 256
 _LEAST_FILTERED_EF = 1_024
-"""Under a condition a walk passes over most of what it meets. One that fewer than some 7 % of the rows satisfy a server
-searches exactly."""
+"""Under a condition a walk passes over most of what it meets. A server searches exactly under one that a hundredth of the
+rows satisfy."""
 _EF_A_ROW = 2
 _MOST_EF = 32_768
 """What servers take."""

@@ -38,6 +38,8 @@ def test_without_ray_it_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -
             "--work must be a folder that all workers see",
         ),
         (["shop.csv"], {"GATEWAY_MILVSU": "x"}, "unknown settings: GATEWAY_MILVSU"),
+        (["shop.csv", "--address", "127.0.0.1:1"], {}, "no Ray at 127.0.0.1:1: "),
+        (["shop.csv", "--address", "head"], {}, "--address must be HOST:PORT, got 'head'"),
         (["shop.csv", "--triton", "127.0.0.1:1"], {}, "encoder is unavailable"),
     ],
 )
