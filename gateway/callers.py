@@ -13,6 +13,8 @@ class Scope(Enum):
     """Write and delete products."""
     FEEDBACK = "feedback"
     """Record what shoppers did."""
+    DATA = "data"
+    """Export and erase what is kept of a shopper."""
     ADMIN = "admin"
     """Rebuild, confirm and put back an index."""
 

@@ -28,6 +28,8 @@ from vitrine.product_stream import stream_products
 from vitrine.v1 import (
     catalogue_pb2,
     catalogue_pb2_grpc,
+    data_pb2,
+    data_pb2_grpc,
     documents_pb2,
     documents_pb2_grpc,
     feedback_pb2,
@@ -156,6 +158,7 @@ class VitrineClient:
         self._feedback = feedback_pb2_grpc.FeedbackServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(self._channel)
         self._documents = documents_pb2_grpc.DocumentServiceStub(self._catalogue_channel)
+        self._data = data_pb2_grpc.DataServiceStub(self._catalogue_channel)
         self._writing = catalogue_pb2_grpc.CatalogueServiceStub(self._catalogue_channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its stubs leave the methods out
 
@@ -299,6 +302,28 @@ class VitrineClient:
         with self._translated():
             return await self._feedback.Record(
                 requests, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def export(
+        self, user_id: str, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[data_pb2.ExportResponse, None]:
+        """Return what is kept of a shopper."""
+        call = self._data.Export(
+            data_pb2.ExportRequest(user_id=user_id),
+            timeout=timeout_s or self._timeout_s,
+            metadata=self._metadata(),
+        )
+        with self._translated(self._catalogue_channel):
+            async for answer in call:
+                yield answer
+
+    async def erase(self, user_id: str, *, timeout_s: float | None = None) -> data_pb2.EraseResponse:
+        """Erase everything that is kept of a shopper."""
+        with self._translated(self._catalogue_channel):
+            return await self._data.Erase(
+                data_pb2.EraseRequest(user_id=user_id),
+                timeout=timeout_s or self._timeout_s,
+                metadata=self._metadata(),
             )
 
     async def get_product(

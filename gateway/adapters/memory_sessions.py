@@ -99,7 +99,7 @@ class MemorySessions:
                 async with self._queues.turn(session.id, deadline):
                     yield session
             finally:
-                del self._begun[session.id]
+                self._begun.pop(session.id, None)
             return
         session = self._find(session_id, owner)
         async with self._queues.turn(session.id, deadline):
@@ -130,6 +130,20 @@ class MemorySessions:
         self._shares[session.owner.caller].size += grown
         kept.size = session.size
         self._make_room(session.owner.caller, limit)
+
+    async def of_user(self, user_id: str, deadline: Deadline) -> list[Session]:  # noqa: ARG002 - the port's signature
+        """As the port says."""
+        self._expire()
+        return [kept.session for kept in self._kept.values() if kept.session.owner.user_id == user_id]
+
+    async def erase(self, user_id: str, deadline: Deadline) -> int:
+        """As the port says."""
+        sessions = await self.of_user(user_id, deadline)
+        for session in sessions:
+            self._drop(session.id)
+        for session in [each for each in self._begun.values() if each.owner.user_id == user_id]:
+            del self._begun[session.id]  # its first turn finds no place to be remembered
+        return len(sessions)
 
     def _limit(self, owner: Owner) -> int:
         return self._max_bytes_caller if owner.max_bytes is None else owner.max_bytes

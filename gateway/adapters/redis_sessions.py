@@ -64,6 +64,8 @@ _SHARE = 0.5
 _LEASE_MARGIN_S = 1.0
 """A lock outlives its turn's deadline by this much, and no more where its gateway was killed."""
 
+_SCANNED = 500
+"""Keys that are looked at together."""
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 0.01, 0.1
 _USER, _CALLER = "user", "caller"
 
@@ -183,6 +185,46 @@ class RedisSessions:
             raise _lapsed() from None
         if written:
             await self._make_room(session, limit)
+
+    async def of_user(self, user_id: str, deadline: Deadline) -> list[Session]:
+        """As the port says."""
+        found = []
+        async for session_id in self._ids_of(user_id, deadline):
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.hgetall(_key(session_id))
+                pipe.lrange(_key(session_id, "turns"), 0, -1)
+                fields, turns = await self._answer(pipe.execute())
+            if fields:
+                kept = {name.decode(): value for name, value in fields.items()}
+                owner = Owner(kept.pop(_USER).decode(), kept.pop(_CALLER).decode())
+                session = Session(id=session_id, owner=owner, turns=deque(map(_unpacked, turns)))
+                session.pictures = OrderedDict((name, int(size)) for name, size in kept.items())
+                found.append(session)
+        return found
+
+    async def erase(self, user_id: str, deadline: Deadline) -> int:
+        """As the port says; the first turn of a session, if one is under way, is remembered all the same."""
+        ids = [session_id async for session_id in self._ids_of(user_id, deadline)]
+        for session_id in ids:
+            await self._drop(session_id)
+        return len(ids)
+
+    async def _ids_of(self, user_id: str, deadline: Deadline) -> AsyncIterator[str]:
+        """Yield the ids of a user's sessions; raises SessionStoreError where looking at all takes too long."""
+        prefix, cursor = f"vitrine:session:{LAYOUT}:{{", 0
+        while True:
+            scanned = self._client.scan(cursor, match=f"{prefix}*}}", count=_SCANNED)
+            cursor, found = await self._answer(scanned, within_s=deadline.remaining_s())
+            keys = [cast("bytes", key).decode() for key in found]
+            async with self._client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.hget(key, _USER)
+                users = await self._answer(pipe.execute(), within_s=deadline.remaining_s())
+            for key, user in zip(keys, users, strict=True):
+                if user is not None and user.decode() == user_id:
+                    yield key.removeprefix(prefix).removesuffix("}")
+            if not cursor:
+                return
 
     async def _make_room(self, session: Session, limit: int) -> None:
         """Count the session among its caller's, and drop those that it has too many of."""

@@ -7,7 +7,7 @@ from typing import Any
 from grpc import aio
 
 from gateway.context import current_call, time_for_hop
-from gateway.errors import InvalidQuery, as_invalid_query
+from gateway.errors import InvalidQuery, Overloaded, as_invalid_query
 from gateway.events import Event, EventKind, Outcome
 from gateway.feedback.intake import Intake, Refused, Tally, event_time, off
 from gateway.feedback.pseudonyms import Keyring
@@ -15,6 +15,10 @@ from gateway.model import Deadline
 from vitrine.domain import limits
 from vitrine.domain.product import check_id, check_identifier
 from vitrine.v1 import feedback_pb2, feedback_pb2_grpc
+
+MAX_STREAMS = 16
+"""Streams of events at once, each with one message in memory."""
+_RETRY_S = 0.5
 
 _Context = aio.ServicerContext[Any, Any]
 _KINDS = {kind.value: kind for kind in EventKind}
@@ -26,6 +30,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
     def __init__(self, intake: Intake | None, *, margin_s: float) -> None:
         self._intake = intake
         self._margin_s = margin_s
+        self._streams = 0
 
     async def Record(  # noqa: N802 - gRPC's name
         self, request_iterator: AsyncIterator[feedback_pb2.RecordRequest], context: _Context
@@ -35,20 +40,32 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         Raises:
             FailedPrecondition: no events are taken here.
             InvalidQuery: a message, or the stream, has more events than it may.
+            Overloaded: too many streams at once.
         """
         del context
         if self._intake is None:
             raise off()
+        if self._streams >= MAX_STREAMS:
+            raise Overloaded(f"at most {MAX_STREAMS} streams of events at once", retry_after_s=_RETRY_S)
+        self._streams += 1
+        try:
+            return await self._record(request_iterator, self._intake)
+        finally:
+            self._streams -= 1
+
+    async def _record(
+        self, requests: AsyncIterator[feedback_pb2.RecordRequest], intake: Intake
+    ) -> feedback_pb2.RecordResponse:
         tally, received = Tally(), 0
-        async for request in request_iterator:
+        async for request in requests:
             received += len(request.events)
             if received > limits.MAX_STREAM_EVENTS:
                 raise InvalidQuery(
                     "events", f"at most {limits.MAX_STREAM_EVENTS:,} in one stream: begin another"
                 )
-            keyring = await self._intake.keyring(self._deadline())
+            keyring = await intake.keyring(self._deadline())
             events = _read_events(request, keyring, tally)
-            await self._intake.record(events, tally, self._deadline())
+            await intake.record(events, tally, self._deadline())
         response = _response(tally)
         current_call().notes.update(
             recorded=response.recorded,

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from gateway.api.data_servicer import DataServicer, KeptEvents
 from gateway.api.feedback_servicer import FeedbackServicer
 from gateway.background import repeated
+from gateway.conversation.sessions import SessionStore
 from gateway.events import DAY_MS
 from gateway.feedback.intake import Intake
 from gateway.feedback.pseudonyms import Keys
@@ -30,6 +32,14 @@ class Feedback:
     tastes: ShopperTastes | None
     servicer: FeedbackServicer
     retention_ms: int
+    margin_s: float
+
+    def data_servicer(self, sessions: SessionStore) -> DataServicer:
+        """Return what tells and erases what is kept of a shopper."""
+        kept = None
+        if self.store is not None and self.keys is not None and self.tastes is not None:
+            kept = KeptEvents(store=self.store, keys=self.keys, forget=self.tastes.forget_shoppers)
+        return DataServicer(sessions, kept, margin_s=self.margin_s)
 
     def answer_token(self, request_id: str) -> str:
         """Return the token of an answer; empty where no events are taken, or the store has not told its keys yet."""
@@ -65,6 +75,7 @@ def open_feedback(
 ) -> Feedback:
     """Return what takes events; without a store it takes none."""
     keys = intake = tastes = None
+    margin_s = settings.deadline_margin_ms / 1e3
     if store is not None:
         keys = Keys(store, key_days=settings.event_key_days, retention_days=settings.event_retention_days)
         tastes = ShopperTastes(store, keys, index, metrics, entries=settings.taste_cache_entries)
@@ -73,6 +84,7 @@ def open_feedback(
         store=store,
         keys=keys,
         tastes=tastes,
-        servicer=FeedbackServicer(intake, margin_s=settings.deadline_margin_ms / 1e3),
+        servicer=FeedbackServicer(intake, margin_s=margin_s),
+        margin_s=margin_s,
         retention_ms=settings.event_retention_days * DAY_MS,
     )

@@ -11,6 +11,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from gateway.api.catalogue_servicer import CatalogueServicer
+from gateway.api.data_servicer import DataServicer
 from gateway.api.document_servicer import DocumentServicer
 from gateway.api.feedback_servicer import FeedbackServicer
 from gateway.api.search_servicer import SearchServicer
@@ -30,6 +31,8 @@ from vitrine.process.settings import InvalidSettings
 from vitrine.process.tls import add_port, server_tls
 from vitrine.v1 import (
     catalogue_pb2_grpc,
+    data_pb2,
+    data_pb2_grpc,
     documents_pb2,
     documents_pb2_grpc,
     feedback_pb2,
@@ -38,6 +41,7 @@ from vitrine.v1 import (
 )
 
 DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
+DATA_SERVICE = data_pb2.DESCRIPTOR.services_by_name["DataService"].full_name
 FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -50,6 +54,7 @@ class Servicers:
     catalogue: CatalogueServicer
     documents: DocumentServicer
     feedback: FeedbackServicer
+    data: DataServicer
     health: health_aio.HealthServicer
 
 
@@ -152,10 +157,17 @@ def open_listeners(
             search_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, server)
             feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicers.feedback, server)
         catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(servicers.catalogue, server)
+        data_pb2_grpc.add_DataServiceServicer_to_server(servicers.data, server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
-            names = (CATALOGUE_SERVICE, DOCUMENT_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
+            names = (
+                CATALOGUE_SERVICE,
+                DOCUMENT_SERVICE,
+                DATA_SERVICE,
+                HEALTH_SERVICE,
+                reflection.SERVICE_NAME,
+            )
             in_front = (SEARCH_SERVICE, FEEDBACK_SERVICE) if searches else ()
             reflection.enable_server_reflection((*in_front, *names), server)
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)

@@ -159,6 +159,7 @@ async def serving_gateway(
         catalogue=_catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics),
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
+        data=feedback.data_servicer(dependencies.sessions),
         health=health_aio.HealthServicer(),
     )
     listeners = open_listeners(

@@ -134,6 +134,14 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def of_user(self, user_id: str, deadline: Deadline) -> list[Session]:
+        """Return the sessions of a user, whoever called for them; it looks at all there are."""
+        ...
+
+    async def erase(self, user_id: str, deadline: Deadline) -> int:
+        """Drop the sessions of a user, whoever called for them; return how many. A turn under way is not remembered."""
+        ...
+
     def observe(self, metrics: Metrics) -> None:
         """Show what this process holds."""
         ...

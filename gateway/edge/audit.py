@@ -1,6 +1,6 @@
-"""The audit log: one line for every call that changes an index, or tried to.
+"""The audit log: one line for every call that changes an index, or tells or erases what is kept of a shopper, or tried to.
 
-It says who, what, how many and with which outcome; of products it holds nothing. Its logger, `gateway.audit`, is heard
+It says who, what, how many and with which outcome; of products and shoppers it holds nothing. Its logger, `gateway.audit`, is heard
 at every log level.
 """
 
@@ -9,7 +9,17 @@ import logging
 from gateway.context import Call
 from gateway.logs import log_event
 
-NOTES = ("rebuild", "written", "unchanged", "rejected", "deleted", "index", "replaced")
+NOTES = (
+    "rebuild",
+    "written",
+    "unchanged",
+    "rejected",
+    "deleted",
+    "index",
+    "replaced",
+    "events",
+    "conversations",
+)
 """What a line takes over from the notes of the call, where they have it."""
 
 _logger = logging.getLogger("gateway.audit")

@@ -71,6 +71,8 @@ BOUNDS: Mapping[str, Bounds] = {
     "vitrine.v1.ListDocumentsRequest": _NAMED_ONCE,
     "vitrine.v1.GetProductRequest": _NAMED_ONCE,
     "vitrine.v1.DescribeRequest": _NAMED_ONCE,
+    "vitrine.v1.ExportRequest": _NAMED_ONCE,
+    "vitrine.v1.EraseRequest": _NAMED_ONCE,
     "vitrine.v1.RestoreIndexRequest": _NAMED_ONCE,
     "grpc.health.v1.HealthCheckRequest": _NAMED_ONCE,
     "grpc.reflection.v1alpha.ServerReflectionRequest": _NAMED_ONCE,

@@ -13,7 +13,7 @@ class Needs:
     scopes: frozenset[Scope]
     """One of them is enough."""
     writes: bool = False
-    """It changes an index, so that it leaves a line in the audit log."""
+    """It changes an index, or touches what is kept of a person, so that it leaves a line in the audit log."""
     ingests: bool = False
     """It is a stream of products, which is counted apart from calls."""
 
@@ -48,6 +48,9 @@ NEEDS: Mapping[str, Needs] = {
     "vitrine.v1.DocumentService.RemoveDocuments": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
     "vitrine.v1.DocumentService.ListDocuments": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
     "vitrine.v1.FeedbackService.Record": Needs(scopes=frozenset({Scope.FEEDBACK})),
+    # Who was told or erased is in the audit log by the call, and never by name.
+    "vitrine.v1.DataService.Export": Needs(scopes=frozenset({Scope.DATA}), writes=True),
+    "vitrine.v1.DataService.Erase": Needs(scopes=frozenset({Scope.DATA}), writes=True),
     "vitrine.v1.CatalogueService.RestoreIndex": Needs(scopes=frozenset({Scope.ADMIN}), writes=True),
 }
 """By the methods' full names."""

@@ -69,6 +69,7 @@ export const words = {
   in_words: "mots",
   in_picture: "photo",
   signal_lexical: "mots exacts",
+  signal_personal: "à votre goût",
 
   route_text: "Par les mots",
   route_image: "Par la photo",
@@ -86,6 +87,7 @@ export const words = {
   left_words: "La fin d’un texte si long n’est pas lue.",
   left_pool: "Plus de produits remplissent les conditions qu’on n’a pu en trier.",
   left_lexical: "Les correspondances exactes de vos mots n’ont pas été cherchées.",
+  left_personal: "Vos visites précédentes n’ont pas été connues à temps : c’est l’ordre de tout le monde.",
   left_category: "Le genre de chose que montre la photo n’est pas encore appris.",
   left_details: "Tant de produits ne tiennent pas dans une réponse ; il manque les détails des derniers.",
   left_speech: "Ce que vous avez dit n’y est pas : ce n’était pas compréhensible, ou personne ne pouvait l’entendre.",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2
 
+from gateway.api.data_servicer import MAX_EXPORTED
 from vitrine.domain import limits
 from vitrine.preprocess import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 
@@ -34,6 +35,8 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "Event.session_id": (limits.MAX_SESSION_ID_LENGTH,),
     "Event.time": (limits.MAX_EVENT_AGE_DAYS,),
     "Event.user_id": (limits.MAX_USER_ID_LENGTH,),
+    "ExportRequest.user_id": (limits.MAX_USER_ID_LENGTH,),
+    "ExportResponse.events": (limits.MAX_EVENTS, MAX_EXPORTED),
     "Fact.values": (limits.MAX_FACT_VALUES,),
     "Facts": (limits.MAX_FACTS,),
     "FieldDescription.values": (limits.MAX_FACET_VALUES,),

@@ -280,3 +280,35 @@ async def test_a_cancelled_turn_lets_the_next_one_in(open_store: OpenStore) -> N
         task.cancel()
         await asyncio.wait([task])
         await asyncio.wait_for(_pass(store, session_id), 30)
+
+
+async def test_a_users_sessions_are_told_and_erased(open_store: OpenStore) -> None:
+    """Whoever called for the user; others stay, and a turn that is under way meanwhile is not remembered."""
+    async with open_store() as store:
+        mine = [await begun(store, "one", "two", user_id="eve"), await begun(store, user_id="eve")]
+        async with store.hold("", Owner("eve", "shop"), soon()) as session:
+            await store.record(session, logged("three", b"picture"), b"picture")
+            mine.append(session.id)
+        others = await begun(store, user_id="eve2")
+        kept = {each.id: each for each in await store.of_user("eve", soon())}
+        assert set(kept) == set(mine)
+        assert [turn.turn.text for turn in kept[mine[0]].turns] == ["one", "two"]
+        assert (kept[mine[2]].owner.caller, len(kept[mine[2]].pictures)) == ("shop", 1)
+        async with store.hold(mine[0], Owner("eve"), soon()) as session:
+            assert await store.erase("eve", soon()) == 3
+            await store.record(session, logged("late"), b"")
+        assert await store.of_user("eve", soon()) == []
+        with pytest.raises(NotFound):
+            await store.hold(mine[0], Owner("eve"), soon()).__aenter__()
+        async with store.hold(others, Owner("eve2"), soon()):
+            pass
+        assert await store.erase("eve", soon()) == 0
+
+
+async def test_a_first_turn_that_outlives_its_erasure_is_not_remembered() -> None:
+    """In memory, a session that begins while its user is erased has no place."""
+    async with _open_memory() as store:
+        async with store.hold("", Owner("eve"), soon()) as session:
+            await store.erase("eve", soon())
+            await store.record(session, logged("late"), b"")
+        assert await store.of_user("eve", soon()) == []

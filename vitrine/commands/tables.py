@@ -50,6 +50,7 @@ DEGRADED: Mapping[str, str] = {
     "category": "what the pictures of the index tell is not learnt yet: your picture's kind of thing was not kept to",
     "details": "so many products are too large for one answer: the last ones have their ids alone",
     "speech": "what you said is not in it: it was not understood, or nobody could hear it now",
+    "personal": "what you did before was not known in time: this is everybody's order",
 }
 """What each entry of SearchResponse.degraded means to a person."""
 

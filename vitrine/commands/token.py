@@ -11,7 +11,7 @@ import click
 from vitrine.commands.connection import Failure
 from vitrine.tokens import NAME_RULE, digest, is_caller_name, new_token
 
-_SCOPES = ("search", "catalogue", "admin")
+_SCOPES = ("search", "catalogue", "feedback", "data", "admin")
 _PRIVATE = 0o600
 
 
@@ -27,8 +27,8 @@ def token() -> None:
     "scopes",
     type=click.Choice(_SCOPES),
     multiple=True,
-    help="What the caller may do: search; catalogue: write and delete products; admin: rebuild and put back an index. "
-    "May be given several times; a caller that --callers has already keeps its own.",
+    help="What the caller may do: search; catalogue: write and delete products; feedback: record what shoppers did; "
+    "data: export and erase a shopper; admin: rebuild and put back an index. May be given several times; a caller that --callers has already keeps its own.",
 )
 @click.option(
     "--days",

@@ -29,10 +29,25 @@ from gateway.testing import (
 )
 from vitrine.process.logs import JsonFormatter
 from vitrine.tokens import digest, new_token
-from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, search_pb2, search_pb2_grpc
+from vitrine.v1 import (
+    catalogue_pb2,
+    catalogue_pb2_grpc,
+    data_pb2,
+    data_pb2_grpc,
+    feedback_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
+)
 
-TOKENS = {name: new_token(name) for name in ("shop", "writer", "admin", "slow")}
-SCOPES = {"shop": ["search"], "writer": ["catalogue"], "admin": ["catalogue", "admin"], "slow": ["search"]}
+TOKENS = {name: new_token(name) for name in ("shop", "writer", "admin", "slow", "till", "dpo")}
+SCOPES = {
+    "shop": ["search"],
+    "writer": ["catalogue"],
+    "admin": ["catalogue", "admin"],
+    "slow": ["search"],
+    "till": ["feedback"],
+    "dpo": ["data"],
+}
 QUOTAS = {"slow": "requests_per_s = 0.5", "writer": "ingest_streams = 1"}
 CALLERS = "\n".join(
     f"[callers.{name}]\nscopes = {json.dumps(SCOPES[name])}\n{QUOTAS.get(name, '')}\n"
@@ -234,6 +249,36 @@ async def test_the_catalogue_may_have_a_listener_of_its_own(asking: Serve) -> No
         assert (await delete(catalogue, metadata=shows("admin"))).deleted == 1
         health: Any = health_pb2_grpc.HealthStub(catalogue)
         await health.Check(health_pb2.HealthCheckRequest(), timeout=30)
+
+
+async def test_events_come_in_front_and_shoppers_are_erased_behind(
+    asking: Serve, lines: list[dict[str, Any]]
+) -> None:
+    """Each has a scope of its own, and its listener; an erasure leaves a line that does not say whose it was."""
+    async with (
+        asking(catalogue_listen="127.0.0.1:0") as gateway,
+        aio.insecure_channel(gateway.catalogue_address) as behind,
+    ):
+        record = feedback_pb2_grpc.FeedbackServiceStub(gateway.channel).Record
+        error = await refused(record(iter([]), timeout=30, metadata=shows("shop")))
+        assert (error.code(), error.details()) == (MAY_NOT, "shop lacks the scope feedback")
+        error = await refused(record(iter([]), timeout=30, metadata=shows("till")))
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION  # let in, and nothing is kept here
+        request = data_pb2.EraseRequest(user_id="eve-herself")
+        for channel, caller, complaint in (
+            (gateway.channel, "dpo", "at an address of its own"),
+            (behind, "admin", "admin lacks the scope data"),
+        ):
+            erase = data_pb2_grpc.DataServiceStub(channel).Erase
+            error = await refused(erase(request, timeout=30, metadata=shows(caller)))
+            assert error.code() is MAY_NOT
+            assert complaint in (error.details() or "")
+        erased = await data_pb2_grpc.DataServiceStub(behind).Erase(request, timeout=30, metadata=shows("dpo"))
+        assert (erased.events, erased.conversations) == (0, 0)
+    told = [line for line in lines if line["event"] == "audit"]
+    assert [(line["caller"], line["outcome"]) for line in told][-1] == ("dpo", "OK")
+    assert told[-1]["conversations"] == 0
+    assert "eve-herself" not in json.dumps(lines)
 
 
 async def test_every_write_leaves_a_line_that_says_who_and_how_many_also_a_refused_one(

@@ -12,8 +12,9 @@ import grpc
 import pytest
 
 from gateway.adapters.sqlite_events import SqliteEvents, open_sqlite_events
+from gateway.api.feedback_servicer import MAX_STREAMS
 from gateway.feedback.pseudonyms import Keyring, Keys
-from gateway.testing import ServedGateway, product, serving
+from gateway.testing import ServedGateway, product, serving, until
 from vitrine.client import VitrineClient, VitrineError
 from vitrine.domain import limits
 from vitrine.v1 import feedback_pb2, feedback_pb2_grpc, search_pb2
@@ -147,6 +148,24 @@ async def test_messages_and_streams_have_bounds(tmp_path: Path) -> None:
             await client.record(repeated, timeout_s=60)
         assert ended.value.code is grpc.StatusCode.INVALID_ARGUMENT
         assert (await client.record(repeated[:1])).duplicates == 1
+
+
+async def test_so_many_streams_are_read_at_once(tmp_path: Path) -> None:
+    """One more is told to come back, and does once another has ended."""
+    async with taking(tmp_path) as (client, _, gateway):
+        record = feedback_pb2_grpc.FeedbackServiceStub(gateway.channel).Record
+        open_streams = [record(timeout=60) for _ in range(MAX_STREAMS)]
+        for number, stream in enumerate(open_streams):
+            await stream.write(feedback_pb2.RecordRequest(events=[click(user_id=f"shopper {number}")]))
+        recorded = gateway.metrics.events.labels("click", "recorded")
+        await until(lambda: recorded._value.get() == MAX_STREAMS)
+        with pytest.raises(VitrineError, match="16 streams of events") as refused:
+            await client.record([click()])
+        assert (refused.value.code, refused.value.retry_after_s) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 0.5)
+        for stream in open_streams:
+            await stream.done_writing()
+            assert (await stream).recorded == 1
+        assert (await client.record([click()])).recorded == 1
 
 
 async def test_a_gateway_without_a_store_says_how_to_have_one() -> None:
