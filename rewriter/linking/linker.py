@@ -24,6 +24,7 @@ from rewriter.linking.forms import Forms, letters_of, without_endings
 from rewriter.linking.tower import Encoder, Tower, Vectors, load_tower
 from rewriter.linking.unknown import Token, candidates_of, tokens_of
 from rewriter.linking.values import Anchor, ValueIndex, anchors_of, build_index, digest_of, linked
+from rewriter.linking.without import Mention, free_anchors, is_same_word, mentions_of
 from rewriter.nlu.field_words import Key
 from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning, Part
 from rewriter.nlu.phrasings import foreign_names
@@ -96,12 +97,14 @@ class _Catalogue:
     lexicon: Lexicon
     forms: Forms
     anchors: Sequence[Anchor]
+    free: Sequence[Anchor]
+    """What values say that things are free of."""
     digest: bytes
 
     @classmethod
     def of(cls, lexicon: Lexicon) -> "_Catalogue":
         anchors = anchors_of(lexicon)
-        return cls(lexicon, Forms.of(lexicon), anchors, digest_of(anchors))
+        return cls(lexicon, Forms.of(lexicon), anchors, free_anchors(lexicon), digest_of(anchors))
 
 
 @dataclass(slots=True)
@@ -164,8 +167,9 @@ class Linker:
         catalogue = await self._catalogue(lexicon, timeout_s * _SHARE)
         if catalogue is None:
             return Linked(request, lexicon, complete=False)
-        turn = self._spelt(fold(request.text), catalogue)
-        complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE)
+        text, told = await self._freed(fold(request.text), catalogue, timeout_s * _SHARE)
+        turn = self._spelt(text, catalogue)
+        complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE) and told
         if right := frozenset(turn.unknown()) | {word for key in turn.links for word in key}:
             phrases = ChainMap(turn.links, cast("dict[Key, Meaning]", lexicon.phrases))
             lexicon = replace(lexicon, phrases=phrases, right=right)
@@ -204,6 +208,40 @@ class Linker:
         del self._gathering[key]
         if not made.cancelled() and made.exception() is None:
             _keep(self._catalogues, key, made.result(), CATALOGUES)
+
+    async def _freed(self, text: str, catalogue: _Catalogue, timeout_s: float) -> tuple[str, bool]:
+        """Return the text with what it wants to be free of something as the catalogue's values say it, and whether there was time."""
+        mentions = mentions_of(text)
+        complete = True
+        for mention in reversed(mentions):
+            place, meaning = _free_of(mention, catalogue)
+            if meaning is None and catalogue.free and complete:
+                place, meaning, complete = await self._free_by_meaning(mention, catalogue, timeout_s)
+            before, after = text[: mention.start], text[mention.ends[place] :]
+            if meaning is not None:
+                text = f"{before} {fold(meaning.value)} {after}"
+            elif _is_led_by_a_value(text, mention, catalogue.lexicon):  # "nut-free" wants no nuts
+                text = f"{before} {after} without {mention.words[0]}"
+        return text, complete
+
+    async def _free_by_meaning(
+        self, mention: Mention, catalogue: _Catalogue, timeout_s: float
+    ) -> tuple[int, Meaning | None, bool]:
+        """Return which word of a mention means what a value is free of, that value, and whether there was time."""
+        tower, phrases = self._tower, catalogue.lexicon.phrases
+        if tower is None or key_of(mention.words[0]) in phrases:
+            return 0, None, True
+        index = self._indexes.get(catalogue.digest)
+        if index is None or index.free is None:
+            self._build(catalogue, tower)
+            return 0, None, False
+        texts = [form for word in mention.words for form in (word, word.capitalize())]
+        if not await self._embedded(texts, tower, timeout_s):
+            return 0, None, False
+        found = index.free.nearest(np.stack([self._words[text] for text in texts]))
+        best = max(range(len(found)), key=lambda place: found[place][1])
+        anchor, similarity = found[best]
+        return (best // 2, anchor.meaning, True) if similarity >= self._least else (0, None, True)
 
     def _spelt(self, text: str, catalogue: _Catalogue) -> _Turn:
         """Link words by their form, and mend those that are misspelt."""
@@ -364,6 +402,9 @@ class Linker:
             self._common = await loop.run_in_executor(self._builds, tower.embed, words)
         build = partial(build_index, catalogue.anchors, tower, common=self._common, known=known)
         index = await loop.run_in_executor(self._builds, build)
+        if catalogue.free:
+            free = partial(build_index, catalogue.free, tower, common=self._common, known=known)
+            index = replace(index, free=await loop.run_in_executor(self._builds, free))
         _keep(self._indexes, catalogue.digest, index, _INDEXES)
         seconds = round(time.perf_counter() - began, 2)
         log_event(_logger, logging.INFO, "values_embedded", values=len(index.anchors), seconds=seconds)
@@ -376,6 +417,23 @@ def open_tower() -> Tower | None:
     except PackageError as error:
         log_event(_logger, logging.WARNING, "no_sentence_encoder", reason=str(error))
         return None
+
+
+def _free_of(mention: Mention, catalogue: _Catalogue) -> tuple[int, Meaning | None]:
+    """Return which word of a mention is what a value of the catalogue is free of, and that value; (0, None) for none."""
+    for place, word in enumerate(mention.words):
+        named = foreign_names().get(word, word)
+        for anchor in catalogue.free:
+            if is_same_word(anchor.phrase, word) or is_same_word(anchor.phrase, named):
+                return place, anchor.meaning
+    return 0, None
+
+
+def _is_led_by_a_value(text: str, mention: Mention, lexicon: Lexicon) -> bool:
+    """Return whether a mention begins with its word, and that is a value by itself, while the whole is none."""
+    leads = text.startswith(mention.words[0], mention.start)
+    whole = key_of(text[mention.start : mention.end])
+    return leads and whole not in lexicon.phrases and key_of(mention.words[0]) in lexicon.phrases
 
 
 def _by_form(tokens: Sequence[Token], catalogue: _Catalogue) -> dict[Key, Meaning]:

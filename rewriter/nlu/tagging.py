@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.spelling import is_scaffolding
 from rewriter.nlu.vocabulary import ACCENT, ACCENTED, Role
-from rewriter.nlu.words import split_words, stem
+from rewriter.nlu.words import CJK, split_words, stem
 
 VALUES = frozenset({Role.VALUE, Role.STYLE})
 PRICES = frozenset({Role.CHEAP, Role.EXPENSIVE, Role.CHEAPER, Role.DEARER, Role.CHEAPEST, Role.DEAREST})
@@ -130,9 +131,14 @@ def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
             positions.append(position)
         elif current.role is Role.JOIN and positions:
             joins.add(current.surface)
-        elif current.role not in (_BEFORE_VALUE if not positions else {Role.ARTICLE}):
+        elif current.role not in (_BEFORE_VALUE if not positions else {Role.ARTICLE}) or _is_strange(current):
             break
     return positions if joins - {",", ";"} else positions[:1]
+
+
+def _is_strange(tag: Tag) -> bool:
+    """Return whether a run of signs holds a word that nobody knows: what is excluded is that, and not what follows it."""
+    return CJK.fullmatch(tag.surface) is not None and not is_scaffolding(tag.surface)
 
 
 def _mark_prices(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
