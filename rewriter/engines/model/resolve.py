@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from rewriter.engines.model.placeholders import MarkedTurn, Piece, is_plural
 from rewriter.engines.model.plan import INTENTS, SENTIMENTS, Act, Money, Plan, Use
+from rewriter.languages.files import spoken_words
 from rewriter.nlu.bounds import BOUNDS, Interval
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import Memory
@@ -191,10 +192,12 @@ def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
     ruled = mark_uses(
         tuple(_as_filler(piece.tag) if piece.tag.surface in _VAGUE else piece.tag for piece in turn.pieces)
     )
+    asks = plan.act is Act.STOCK  # what is asked for, though nobody knows it, is beside no point
     prices = {piece.tag.role for piece in turn.pieces} & PRICES
     tags = [
         tag
-        if len(prices) == 1 and piece.tag.role in prices
+        if (len(prices) == 1 and piece.tag.role in prices)
+        or (asks and tag.role is Role.WORD and tag.surface not in spoken_words())
         else _as_meant(piece, plan.uses, ruled=tag.use, names=names)
         if piece.marked
         else _as_cue(tag)
@@ -279,7 +282,7 @@ def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
 
 def _describe(situation: Situation) -> rewrite_pb2.Rewrite | None:
     product = situation.memory.known.get(situation.reference)
-    return asked_about(product) if product is not None else None
+    return asked_about(product, reading=situation.reading) if product is not None else None
 
 
 def _advise(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -296,5 +299,5 @@ _BUILDERS: Mapping[Act, Callable[[Situation], rewrite_pb2.Rewrite | None]] = {
     Act.DESCRIBE: _describe,
     Act.DEFINE: defined,
     Act.ADVISE: _advise,
-    Act.STOCK: lambda _: stock(),
+    Act.STOCK: stock,
 }
