@@ -22,7 +22,7 @@ from rewriter.catalogues import CATALOGUES, schema_of
 from rewriter.linking.compounds import Reading, Split, modifiers, says_more, splits_of
 from rewriter.linking.forms import without_endings
 from rewriter.linking.tower import Encoder, Tower, Vectors, load_tower
-from rewriter.linking.turn import Catalogue, Turn, by_form, free_of, is_led_by_a_value
+from rewriter.linking.turn import Catalogue, Turn, by_form, free_of, is_led_by_its_word
 from rewriter.linking.unknown import tokens_of
 from rewriter.linking.values import Anchor, ValueIndex, build_index, linked
 from rewriter.linking.without import Mention, mentions_of
@@ -171,7 +171,7 @@ class Linker:
             before, after = text[: mention.start], text[mention.ends[place] :]
             if meaning is not None:
                 text = f"{before} {fold(meaning.value)} {after}"
-            elif is_led_by_a_value(text, mention, catalogue.lexicon):  # "nut-free" wants no nuts
+            elif is_led_by_its_word(text, mention, catalogue.lexicon):  # "nut-free" wants no nuts
                 text = f"{before} {after} without {mention.words[0]}"
         return text, complete
 

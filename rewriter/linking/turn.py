@@ -76,11 +76,14 @@ def free_of(mention: Mention, catalogue: Catalogue) -> tuple[int, Meaning | None
     return 0, None
 
 
-def is_led_by_a_value(text: str, mention: Mention, lexicon: Lexicon) -> bool:
-    """Return whether a mention begins with its word, and that is a value by itself, while the whole is none."""
-    leads = text.startswith(mention.words[0], mention.start)
-    whole = key_of(text[mention.start : mention.end])
-    return leads and whole not in lexicon.phrases and key_of(mention.words[0]) in lexicon.phrases
+def is_led_by_its_word(text: str, mention: Mention, lexicon: Lexicon) -> bool:
+    """Return whether a mention that is no value begins with its word, "nut-free": the word would be linked as if it were wanted.
+
+    Where the two stand apart, "nut free", only a word of the catalogue counts: not the one of "feel free".
+    """
+    said, word = text[mention.start : mention.end], mention.words[0]
+    known = key_of(word) in lexicon.phrases or " " not in said
+    return said.startswith(word) and key_of(said) not in lexicon.phrases and known
 
 
 def by_form(tokens: Sequence[Token], catalogue: Catalogue) -> dict[Key, Meaning]:
