@@ -161,3 +161,35 @@ def test_a_question_for_the_range_of_prices_is_about_what_stands(
     assert (rewrite.route, rewrite.intent) == (query_pb2.ROUTE_CHAT, query_pb2.INTENT_CONSULT)
     parts = [part.strip() for part in format_filter(rewrite.filter).split(" and ")]
     assert "; ".join(sorted(parts)) == conditions
+
+
+@pytest.mark.parametrize(
+    "text", ["मुझे लाल जूते चाहिए", "nataka viatu vyekundu", "κόκκινα παπούτσια", "รองเท้าสีแดง", "червени обувки"]
+)
+def test_a_tongue_that_nobody_taught_is_searched_in_its_own_words(text: str, facets: Facets) -> None:
+    """Whole words, with the signs that belong to their letters, and no condition."""
+    rewrite = decide(rewrite_pb2.RewriteRequest(text=text, facets=facets), build_lexicon(facets))
+    assert (rewrite.route, rewrite.query) == (query_pb2.ROUTE_TEXT, fold(text))
+    assert not rewrite.HasField("filter")
+
+
+@pytest.mark.parametrize(
+    ("text", "conditions"),
+    [
+        ("show me the red shoes", "category=Shoes; colour=Red"),
+        ("no shoes", "not category=Shoes"),
+        ("shoes but not red", "category=Shoes; not colour=Red"),
+        ("any shoes for me, and with laces", "category=Shoes"),
+        ("category No", "category=No"),
+        ("shoes by And", 'brand="And"; category=Shoes'),
+    ],
+)
+def test_values_that_are_common_words_are_meant_only_where_they_are_named(text: str, conditions: str) -> None:
+    """A catalogue of "Me", "The" and "No" is searched like any other."""
+    values = {
+        "category": ["Me", "The", "No", "Shoes"],
+        "colour": ["Red", "Not", "Any"],
+        "brand": ["And", "With", "Show"],
+    }
+    facets = [rewrite_pb2.Facet(field=name, values=each) for name, each in values.items()]
+    assert said(text, facets) == conditions
