@@ -16,6 +16,8 @@ PRICES = frozenset({Role.CHEAP, Role.EXPENSIVE, Role.CHEAPER, Role.DEARER, Role.
 _CONTENT = VALUES | {Role.WORD, Role.COMPARATIVE, Role.STEP}
 _NOT_CHEAP = frozenset({Role.EXPENSIVE, Role.CHEAPER})
 """Roles of which the opposite is cheap: "not expensive", "not too expensive"."""
+_AS = frozenset({"as", "so"})
+"""What makes the opposite a comparison: "not as expensive"."""
 _BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.POINT, Role.ONE})
 """Roles that may stand between "not" or "instead of" and the value that it governs."""
 
@@ -156,7 +158,8 @@ def _mark_prices(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
             continue
         if (negation := _negation_before(tags, position)) is not None:
             marked[negation] = replace(tags[negation], meaning=Meaning(Role.FILLER))
-            role = Role.CHEAP if current.role in _NOT_CHEAP else Role.FILLER
+            compares = any(tag.surface in _AS for tag in tags[negation:position])
+            role = Role.FILLER if current.role not in _NOT_CHEAP else Role.CHEAPER if compares else Role.CHEAP
             marked[position] = replace(current, meaning=Meaning(role))
         elif current.role is Role.EXPENSIVE and describes:
             marked[position] = replace(current, meaning=Meaning(Role.WORD))
