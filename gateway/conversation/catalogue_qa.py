@@ -4,13 +4,15 @@ A language model knows nothing of this catalogue, so none of this comes from one
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.model import FieldSummary
 from vitrine.domain import limits
-from vitrine.domain.filters import Equals, Filter
-from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Schema
+from vitrine.domain.filters import Equals, Filter, conjuncts, names
+from vitrine.domain.messages import filter_message
+from vitrine.domain.schema import KEYWORD_KINDS, NUMBER_KINDS, Field, Kind, Schema
 from vitrine.domain.values import fold
+from vitrine.filter_text import format_filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,33 @@ async def facts_about(
         if owner is not None and _is_named(owner, folded):
             facts.append(_about(owner, field, await _holders(owner, count), language))
     return tuple(facts[: limits.MAX_FACTS])
+
+
+async def facts_under(
+    asked: Filter,
+    words: str,
+    schema: Schema,
+    count: Callable[[Filter], Awaitable[int]],
+    ends: Callable[[str], Awaitable[tuple[float | None, float | None]]],
+    *,
+    language: str = "en",
+) -> tuple[Fact, ...]:
+    """Return how many products satisfy what a question asks for, and where the numbers that it names begin and end there."""
+    conditions = [*conjuncts(asked)]
+    one = conditions[0] if len(conditions) == 1 else None
+    if isinstance(one, Equals) and isinstance(one.value, str):
+        about = Fact(field=one.field, label=schema.by_name[one.field].label(language), value=one.value)
+    else:
+        about = Fact(field="", label="", value=format_filter(filter_message(asked)))
+    facts = [replace(about, products=await count(asked))]
+    folded = fold(words)
+    bounded = names(asked)
+    for owner in schema.sorted_by.values():
+        named = owner.kind in NUMBER_KINDS and owner.name not in bounded and _is_named(owner, folded)
+        if named and facts[0].products and len(facts) < limits.MAX_FACTS:
+            lowest, highest = await ends(owner.name)
+            facts.append(Fact(field=owner.name, label=owner.label(language), lowest=lowest, highest=highest))
+    return tuple(facts)
 
 
 def names_a_value(words: str, schema: Schema, fields: Sequence[FieldSummary]) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.model import StoredProduct
 from vitrine.domain import limits
+from vitrine.domain.filters import Filter
 from vitrine.domain.schema import Field, Kind, Role, Schema
 from vitrine.domain.values import fold, shown
 
@@ -34,6 +35,10 @@ class Comparison:
     products: tuple[StoredProduct, ...]
     fields: tuple[ComparedField, ...]
     schema: Schema
+    asked: Filter | None = None
+    """What is asked of a single product: whether it is wool."""
+    asked_words: str = ""
+    """What is asked of it that no field has."""
 
 
 def compare(products: Sequence[StoredProduct], schema: Schema, *, language: str = "en") -> Comparison | None:

@@ -25,7 +25,8 @@ def exclusions(readings: Sequence[rewrite_pb2.Rewrite], schema: Schema) -> tuple
     rejected: dict[Value, None] = {}
     topic: frozenset[Value] = frozenset()
     for reading in readings[-limits.MAX_HISTORY_TURNS :]:
-        wanted = frozenset(_wanted(reading.filter))
+        # What a question asks for is not wanted yet.
+        wanted = frozenset(_wanted(reading.filter) if reading.route != query_pb2.ROUTE_CHAT else ())
         categories = frozenset(
             value for value in wanted if category is not None and value[0] == category.name
         )

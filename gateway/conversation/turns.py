@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.background import running
-from gateway.conversation.catalogue_qa import facts_about, names_a_value
+from gateway.conversation.catalogue_qa import facts_about, facts_under, names_a_value
 from gateway.conversation.comparison import Comparison, compare
 from gateway.conversation.exclusions import exclusions
 from gateway.conversation.head_start import HeadStart
@@ -28,7 +28,7 @@ from gateway.conversation.replies.templates import Language
 from gateway.documents.library import HandedOver, Library, Quoted
 from gateway.errors import SearchError
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Intent
+from gateway.model import Deadline, Intent, Sort
 from gateway.retrieval.clock import StageClock
 from gateway.retrieval.pages import page_of
 from gateway.retrieval.pipeline import Retrieval
@@ -37,7 +37,7 @@ from gateway.understanding.rewriting import PART as REWRITE
 from gateway.understanding.rewriting import Rewriting
 from gateway.understanding.validation import InvalidRewrite, Understanding, rewrite_message
 from vitrine.domain import limits
-from vitrine.domain.filters import Not, without
+from vitrine.domain.filters import Filter, Not, both, without
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
 from vitrine.v1 import rewrite_pb2
@@ -286,15 +286,43 @@ class Turns:
         if understanding.references and (consults or understanding.route is Route.COMPARE):
             ids = tuple(dict.fromkeys(understanding.references))[: limits.MAX_COMPARED_PRODUCTS]
             schema = await retrieval.schema(deadline)
-            return compare(await retrieval.stored(ids, deadline), schema, language=language.code)
+            compared = compare(await retrieval.stored(ids, deadline), schema, language=language.code)
+            if compared is None or not consults:
+                return compared
+            return replace(compared, asked=understanding.filters, asked_words=understanding.query)
         if not consults:
             return None
         catalogue = await retrieval.catalogue(deadline)
         count = functools.partial(retrieval.count, deadline=deadline)
+        if (asked := understanding.filters) is not None:
+            ends = functools.partial(self._ends, query, asked, deadline)
+            told = await facts_under(asked, query.text, catalogue.schema, count, ends, language=language.code)
+            return Facts(told, catalogue.schema, asked)
         facts = await facts_about(
             query.text, catalogue.schema, catalogue.fields, count, language=language.code
         )
         return Facts(facts, catalogue.schema) if facts else None
+
+    async def _ends(
+        self, query: Query, asked: Filter, deadline: Deadline, field: str
+    ) -> tuple[float | None, float | None]:
+        """Return the least and the greatest number of a field among the products that satisfy a condition."""
+        numbers: list[float | None] = []
+        for descending in (False, True):
+            sort = Sort(field=field, descending=descending)
+            ordered = replace(
+                query,
+                filters=both(query.filters, asked),
+                sort=sort,
+                limit=1,
+                offset=0,
+                facets=(),
+                rewrite=False,
+            )
+            found = await self._with.retrieval.search(ordered, deadline)
+            value = found.hits[0].product.product.values.get(field) if found.hits else None
+            numbers.append(value if isinstance(value, float) else None)
+        return numbers[0], numbers[1]
 
 
 def _words_before(before: Conversation) -> str:

@@ -17,7 +17,7 @@ ENGLISH = "en"
 
 COMPULSORY = frozenset(
     {"positions", "money", "sentiment", "bounds", "bounds_after", "measures", "sorting", "more", "stock"}
-    | {"replies"}
+    | {"free", "replies"}
 )
 """Tables that every language has."""
 

@@ -12,7 +12,7 @@ import time
 from collections import ChainMap, OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar, cast
 
@@ -20,12 +20,14 @@ import numpy as np
 
 from rewriter.catalogues import CATALOGUES, schema_of
 from rewriter.linking.compounds import Reading, Split, modifiers, says_more, splits_of
-from rewriter.linking.forms import Forms, letters_of, without_endings
+from rewriter.linking.forms import without_endings
 from rewriter.linking.tower import Encoder, Tower, Vectors, load_tower
-from rewriter.linking.unknown import Token, candidates_of, tokens_of
-from rewriter.linking.values import Anchor, ValueIndex, anchors_of, build_index, digest_of, linked
+from rewriter.linking.turn import Catalogue, Turn, by_form, free_of, is_led_by_its_word
+from rewriter.linking.unknown import tokens_of
+from rewriter.linking.values import Anchor, ValueIndex, build_index, linked
+from rewriter.linking.without import Mention, mentions_of
 from rewriter.nlu.field_words import Key
-from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning, Part
+from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning
 from rewriter.nlu.phrasings import foreign_names
 from rewriter.nlu.spelling import Speller
 from rewriter.nlu.tagging import VALUES
@@ -52,9 +54,6 @@ _COMMON = 1_000
 """Common words that values are held against."""
 _COMPARED = 50_000
 """Comparisons of a word with a value that are made at once, in some milliseconds; more are made in a thread."""
-_MAX_SQUEEZED = 4
-"""Words that may be one value without their spaces: "bed side table"."""
-
 _MAX_DIVIDED = 8
 """Words of a turn that are divided into parts."""
 
@@ -91,51 +90,6 @@ class Linked:
         return rewrite
 
 
-@dataclass(slots=True)
-class _Catalogue:
-    lexicon: Lexicon
-    forms: Forms
-    anchors: Sequence[Anchor]
-    digest: bytes
-
-    @classmethod
-    def of(cls, lexicon: Lexicon) -> "_Catalogue":
-        anchors = anchors_of(lexicon)
-        return cls(lexicon, Forms.of(lexicon), anchors, digest_of(anchors))
-
-
-@dataclass(slots=True)
-class _Turn:
-    """A turn that is being linked."""
-
-    text: str
-    tokens: list[Token]
-    links: dict[Key, Meaning] = field(default_factory=dict)
-
-    def forms(self) -> list[tuple[str, str]]:
-        """Return the phrases that may stand for a value, each also with capitals: German writes its nouns so."""
-        found = candidates_of(self.left())
-        capitals = [(said, " ".join(map(str.capitalize, said.split(" ")))) for said in found]
-        return [*((said, said) for said in found), *((said, text) for said, text in capitals if text != said)]
-
-    def left(self) -> list[Token]:
-        """Return the words, those that are linked among the known ones."""
-        linked_words = {word for key in self.links for word in key}
-        return [
-            replace(token, known=True) if stem(token.text) in linked_words else token for token in self.tokens
-        ]
-
-    def unknown(self) -> list[str]:
-        """Return the words that nobody knows, in scripts that set spaces."""
-        return [token.text for token in self.left() if token.unknown and not CJK.search(token.text)]
-
-    def overlaps(self, said: str) -> bool:
-        """Return whether a phrase shares a word, or a run of signs, with one that is linked."""
-        if CJK.search(said):
-            return any(said in word or word in said for key in self.links for word in key)
-        return any(not set(key).isdisjoint(key_of(said)) for key in self.links)
-
-
 class Linker:
     """Links the words of turns; one for all engines of a process."""
 
@@ -143,8 +97,8 @@ class Linker:
         self._tower = tower
         self._least = least
         self._lexicons = LexiconCache(CATALOGUES)
-        self._catalogues: OrderedDict[int, _Catalogue] = OrderedDict()
-        self._gathering: dict[int, asyncio.Future[_Catalogue]] = {}
+        self._catalogues: OrderedDict[int, Catalogue] = OrderedDict()
+        self._gathering: dict[int, asyncio.Future[Catalogue]] = {}
         self._indexes: OrderedDict[bytes, ValueIndex] = OrderedDict()
         self._building: dict[bytes, asyncio.Task[None]] = {}
         self._words: OrderedDict[str, Vectors] = OrderedDict()
@@ -164,8 +118,9 @@ class Linker:
         catalogue = await self._catalogue(lexicon, timeout_s * _SHARE)
         if catalogue is None:
             return Linked(request, lexicon, complete=False)
-        turn = self._spelt(fold(request.text), catalogue)
-        complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE)
+        text, told = await self._freed(fold(request.text), catalogue, timeout_s * _SHARE)
+        turn = self._spelt(text, catalogue)
+        complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE) and told
         if right := frozenset(turn.unknown()) | {word for key in turn.links for word in key}:
             phrases = ChainMap(turn.links, cast("dict[Key, Meaning]", lexicon.phrases))
             lexicon = replace(lexicon, phrases=phrases, right=right)
@@ -187,12 +142,12 @@ class Linker:
         for pool in (self._turns, self._builds):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _catalogue(self, lexicon: Lexicon, timeout_s: float) -> _Catalogue | None:
+    async def _catalogue(self, lexicon: Lexicon, timeout_s: float) -> Catalogue | None:
         """Return what words are held against, gathered on first use in a thread; None where that takes too long."""
         key = id(lexicon)  # the catalogue holds the lexicon, so that no other has its id
         if key not in self._catalogues:
             if key not in self._gathering:
-                made = asyncio.get_running_loop().run_in_executor(self._turns, _Catalogue.of, lexicon)
+                made = asyncio.get_running_loop().run_in_executor(self._turns, Catalogue.of, lexicon)
                 self._gathering[key] = made
                 made.add_done_callback(partial(self._gathered, key))
             await asyncio.wait([self._gathering[key]], timeout=timeout_s)
@@ -200,15 +155,49 @@ class Linker:
             self._catalogues.move_to_end(key)
         return self._catalogues.get(key)
 
-    def _gathered(self, key: int, made: "asyncio.Future[_Catalogue]") -> None:
+    def _gathered(self, key: int, made: "asyncio.Future[Catalogue]") -> None:
         del self._gathering[key]
         if not made.cancelled() and made.exception() is None:
             _keep(self._catalogues, key, made.result(), CATALOGUES)
 
-    def _spelt(self, text: str, catalogue: _Catalogue) -> _Turn:
+    async def _freed(self, text: str, catalogue: Catalogue, timeout_s: float) -> tuple[str, bool]:
+        """Return the text with what it wants to be free of something as the catalogue's values say it, and whether there was time."""
+        mentions = mentions_of(text)
+        complete = True
+        for mention in reversed(mentions):
+            place, meaning = free_of(mention, catalogue)
+            if meaning is None and catalogue.free and complete:
+                place, meaning, complete = await self._free_by_meaning(mention, catalogue, timeout_s)
+            before, after = text[: mention.start], text[mention.ends[place] :]
+            if meaning is not None:
+                text = f"{before} {fold(meaning.value)} {after}"
+            elif is_led_by_its_word(text, mention, catalogue.lexicon):  # "nut-free" wants no nuts
+                text = f"{before} {after} without {mention.words[0]}"
+        return text, complete
+
+    async def _free_by_meaning(
+        self, mention: Mention, catalogue: Catalogue, timeout_s: float
+    ) -> tuple[int, Meaning | None, bool]:
+        """Return which word of a mention means what a value is free of, that value, and whether there was time."""
+        tower, phrases = self._tower, catalogue.lexicon.phrases
+        if tower is None or key_of(mention.words[0]) in phrases:
+            return 0, None, True
+        index = self._indexes.get(catalogue.digest)
+        if index is None or index.free is None:
+            self._build(catalogue, tower)
+            return 0, None, False
+        texts = [form for word in mention.words for form in (word, word.capitalize())]
+        if not await self._embedded(texts, tower, timeout_s):
+            return 0, None, False
+        found = index.free.nearest(np.stack([self._words[text] for text in texts]))
+        best = max(range(len(found)), key=lambda place: found[place][1])
+        anchor, similarity = found[best]
+        return (best // 2, anchor.meaning, True) if similarity >= self._least else (0, None, True)
+
+    def _spelt(self, text: str, catalogue: Catalogue) -> Turn:
         """Link words by their form, and mend those that are misspelt."""
-        turn = _Turn(text, tokens_of(text, catalogue.lexicon))
-        turn.links |= _by_form(turn.tokens, catalogue)
+        turn = Turn(text, tokens_of(text, catalogue.lexicon))
+        turn.links |= by_form(turn.tokens, catalogue)
         speller = Speller(catalogue.lexicon)
         mended: dict[str, str] = {}
         for word in turn.unknown():
@@ -218,7 +207,7 @@ class Linker:
         if mended:
             turn.text = _WORD.sub(lambda match: mended.get(match[0], match[0]), text)
             turn.tokens = tokens_of(turn.text, catalogue.lexicon)
-            turn.links |= _by_form(turn.tokens, catalogue)
+            turn.links |= by_form(turn.tokens, catalogue)
         return turn
 
     def _is_right(self, word: str) -> bool:
@@ -226,7 +215,7 @@ class Linker:
         bare = (each for each in without_endings(word, others=True) if len(word) - len(each) >= _SURE_ENDING)
         return self._tower is not None and any(map(self._tower.is_word, (word, stem(word), *bare)))
 
-    async def _link_by_meaning(self, turn: _Turn, catalogue: _Catalogue, timeout_s: float) -> bool:
+    async def _link_by_meaning(self, turn: Turn, catalogue: Catalogue, timeout_s: float) -> bool:
         """Link what is left by the nearest value; return False where there was no time for it, or is no index yet."""
         tower = self._tower
         forms = [] if tower is None else turn.forms()
@@ -259,7 +248,7 @@ class Linker:
                 turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
         return True
 
-    def _splits(self, turn: _Turn, catalogue: _Catalogue) -> list[Split]:
+    def _splits(self, turn: Turn, catalogue: Catalogue) -> list[Split]:
         """Return how the words that nobody knows may be put together."""
 
         def is_part(part: str) -> bool:
@@ -269,7 +258,7 @@ class Linker:
         words = turn.unknown()[:_MAX_DIVIDED]
         return [split for word in words for split in splits_of(word, is_part)]
 
-    def _known(self, part: str, catalogue: _Catalogue) -> Reading | None:
+    def _known(self, part: str, catalogue: Catalogue) -> Reading | None:
         """Return what a part means to the catalogue or by its name in a language; None for nothing."""
         phrases = catalogue.lexicon.phrases
         named = phrases.get(key_of(part)) or phrases.get(key_of(foreign_names().get(part, "")))
@@ -278,7 +267,7 @@ class Linker:
 
     def _link_compounds(
         self,
-        turn: _Turn,
+        turn: Turn,
         splits: Sequence[Split],
         readings: Mapping[str, Reading],
         near: Sequence[tuple[str, tuple[Anchor, float]]],
@@ -337,7 +326,7 @@ class Linker:
             for phrase, vector in zip(phrases, made.result(), strict=True):
                 _keep(self._words, phrase, vector, _WORDS)
 
-    def _build(self, catalogue: _Catalogue, tower: Encoder) -> None:
+    def _build(self, catalogue: Catalogue, tower: Encoder) -> None:
         """Begin to embed the values of a catalogue, unless that is under way, or as many others are."""
         if catalogue.digest in self._building or len(self._building) >= _INDEXES:
             return
@@ -356,7 +345,7 @@ class Linker:
         if not task.cancelled() and (error := task.exception()) is not None:
             log_event(_logger, logging.WARNING, "values_not_embedded", reason=type(error).__name__)
 
-    async def _built(self, catalogue: _Catalogue, tower: Encoder, known: Mapping[str, Vectors]) -> None:
+    async def _built(self, catalogue: Catalogue, tower: Encoder, known: Mapping[str, Vectors]) -> None:
         began = time.perf_counter()
         loop = asyncio.get_running_loop()
         if self._common is None:
@@ -364,6 +353,9 @@ class Linker:
             self._common = await loop.run_in_executor(self._builds, tower.embed, words)
         build = partial(build_index, catalogue.anchors, tower, common=self._common, known=known)
         index = await loop.run_in_executor(self._builds, build)
+        if catalogue.free:
+            free = partial(build_index, catalogue.free, tower, common=self._common, known=known)
+            index = replace(index, free=await loop.run_in_executor(self._builds, free))
         _keep(self._indexes, catalogue.digest, index, _INDEXES)
         seconds = round(time.perf_counter() - began, 2)
         log_event(_logger, logging.INFO, "values_embedded", values=len(index.anchors), seconds=seconds)
@@ -376,24 +368,6 @@ def open_tower() -> Tower | None:
     except PackageError as error:
         log_event(_logger, logging.WARNING, "no_sentence_encoder", reason=str(error))
         return None
-
-
-def _by_form(tokens: Sequence[Token], catalogue: _Catalogue) -> dict[Key, Meaning]:
-    """Return what unknown words mean by their letters, and words that are a value without their spaces."""
-    links: dict[Key, Meaning] = {}
-    for start in range(len(tokens)):
-        for length in range(1, min(_MAX_SQUEEZED, len(tokens) - start) + 1):
-            run = tokens[start : start + length]
-            said = " ".join(token.text for token in run)
-            if not all(token.text.isalnum() for token in run) or key_of(said) in catalogue.lexicon.phrases:
-                continue
-            if length > 1:
-                meaning = catalogue.forms.whole.get(letters_of(said))
-            else:
-                meaning = catalogue.forms.find(said) if run[0].unknown else None
-            if meaning is not None and meaning.part is not Part.BRAND:
-                links[key_of(said)] = meaning
-    return links
 
 
 def _keep(kept: OrderedDict[K, V], key: K, value: V, size: int) -> None:

@@ -38,6 +38,8 @@ class ValueIndex:
     vectors: Vectors
     floors: Vectors
     """The cosine of each anchor to what words of any kind are near it: some values, often rare words, are near to very many."""
+    free: "ValueIndex | None" = None
+    """What values say that things are free of; None where none does."""
 
     def nearest(self, vectors: Vectors) -> list[tuple[Anchor, float]]:
         """Return the nearest anchor to each row, with how much nearer it is than common words are: 0 as they, 1 the same.

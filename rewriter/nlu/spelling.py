@@ -1,12 +1,13 @@
 """Misspelt words, mended where one slip of the finger leads to one word of the lexicon."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from rewriter.languages.files import languages
 from rewriter.nlu.lexicon import Lexicon
-from rewriter.nlu.words import stem
+from rewriter.nlu.words import CJK, stem
 
 _MIN_TYPO = 5
 """Letters of the shortest word whose spelling is mended, where nobody knows which words are right."""
@@ -57,6 +58,17 @@ class Speller:
 def scaffolding() -> frozenset[str]:
     """Return the words of other languages that carry no wish."""
     return frozenset(word for each in languages().values() for word in each.words("fillers"))
+
+
+def is_scaffolding(run: str) -> bool:
+    """Return whether a run of a script without spaces is made of words that carry no wish."""
+    return not _unspaced_scaffolding().sub("", run)
+
+
+@cache
+def _unspaced_scaffolding() -> re.Pattern[str]:
+    words = sorted(filter(CJK.search, scaffolding()), key=lambda word: (-len(word), word))
+    return re.compile("|".join(map(re.escape, words)) or r"(?!)")
 
 
 def _swaps(word: str) -> Iterator[str]:

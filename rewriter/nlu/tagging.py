@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.spelling import is_scaffolding
 from rewriter.nlu.vocabulary import ACCENT, ACCENTED, Role
-from rewriter.nlu.words import split_words, stem
+from rewriter.nlu.words import CJK, split_words, stem
 
 VALUES = frozenset({Role.VALUE, Role.STYLE})
 PRICES = frozenset({Role.CHEAP, Role.EXPENSIVE, Role.CHEAPER, Role.DEARER, Role.CHEAPEST, Role.DEAREST})
@@ -15,6 +16,8 @@ PRICES = frozenset({Role.CHEAP, Role.EXPENSIVE, Role.CHEAPER, Role.DEARER, Role.
 _CONTENT = VALUES | {Role.WORD, Role.COMPARATIVE, Role.STEP}
 _NOT_CHEAP = frozenset({Role.EXPENSIVE, Role.CHEAPER})
 """Roles of which the opposite is cheap: "not expensive", "not too expensive"."""
+_AS = frozenset({"as", "so"})
+"""What makes the opposite a comparison: "not as expensive"."""
 _BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.POINT, Role.ONE})
 """Roles that may stand between "not" or "instead of" and the value that it governs."""
 
@@ -130,9 +133,14 @@ def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
             positions.append(position)
         elif current.role is Role.JOIN and positions:
             joins.add(current.surface)
-        elif current.role not in (_BEFORE_VALUE if not positions else {Role.ARTICLE}):
+        elif current.role not in (_BEFORE_VALUE if not positions else {Role.ARTICLE}) or _is_strange(current):
             break
     return positions if joins - {",", ";"} else positions[:1]
+
+
+def _is_strange(tag: Tag) -> bool:
+    """Return whether a run of signs holds a word that nobody knows: what is excluded is that, and not what follows it."""
+    return CJK.fullmatch(tag.surface) is not None and not is_scaffolding(tag.surface)
 
 
 def _mark_prices(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
@@ -150,7 +158,8 @@ def _mark_prices(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
             continue
         if (negation := _negation_before(tags, position)) is not None:
             marked[negation] = replace(tags[negation], meaning=Meaning(Role.FILLER))
-            role = Role.CHEAP if current.role in _NOT_CHEAP else Role.FILLER
+            compares = any(tag.surface in _AS for tag in tags[negation:position])
+            role = Role.FILLER if current.role not in _NOT_CHEAP else Role.CHEAPER if compares else Role.CHEAP
             marked[position] = replace(current, meaning=Meaning(role))
         elif current.role is Role.EXPENSIVE and describes:
             marked[position] = replace(current, meaning=Meaning(Role.WORD))

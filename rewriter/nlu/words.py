@@ -1,6 +1,7 @@
 """Text into words, and words into the form by which the lexicon knows them."""
 
 import re
+import unicodedata
 from functools import lru_cache
 from itertools import islice
 
@@ -9,7 +10,13 @@ from vitrine.domain import values
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 """Runs of scripts in which words do not stand apart, or not by themselves."""
 
-_WORD = re.compile(r"\d{1,3}(?:st|nd|rd|th)\b|[^\W_]+(?:'[^\W_]+)?|[,;]")
+_MARKS = "".join(
+    chr(code) for code in range(0x300, 0x1E00) if unicodedata.category(chr(code)).startswith("M")
+)
+"""Marks that belong to the letter before them, such as the vowels of Devanagari and Thai: no edge of a word."""
+
+_LETTERS = rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*"
+_WORD = re.compile(rf"\d{{1,3}}(?:st|nd|rd|th)\b|{_LETTERS}(?:'{_LETTERS})?|[,;]")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'"})
 _ES_ENDINGS = ("sses", "shes", "ches", "xes", "zes")
 _SHORT = 3

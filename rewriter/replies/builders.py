@@ -3,16 +3,21 @@
 Confidences order the answers by how seldom they misread a turn; they are no probabilities.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from rewriter.checks import violation
-from rewriter.nlu.conditions import conditions_of, merge
+from rewriter.nlu.conditions import conditions_of, joined, merge
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.edits import edited_query, modification, shorten
+from rewriter.nlu.lexicon import HEAD
+from rewriter.nlu.reading import Reading
+from rewriter.nlu.tagging import VALUES, Use
 from rewriter.nlu.vocabulary import GLOSSARY
+from rewriter.nlu.vocabulary import Role as Cue
 from rewriter.replies.answers import SOURCE, answer, chat
 from rewriter.replies.sentences import sentence
-from vitrine.domain.filters import Range
+from vitrine.domain.filters import Filter, Range
 from vitrine.domain.limits import MAX_REFERENCES
 from vitrine.domain.product import Product
 from vitrine.domain.schema import Role
@@ -58,16 +63,42 @@ def defined(situation: Situation) -> rewrite_pb2.Rewrite:
     return chat(known or unknown, confidence=0.8 if known else 0.5)
 
 
-def asked_about(*products: Product) -> rewrite_pb2.Rewrite:
-    """Answer a question about shown products, which the index describes."""
-    return chat(references=[product.id for product in products], confidence=0.7)
+def asked_about(*products: Product, reading: Reading | None = None) -> rewrite_pb2.Rewrite:
+    """Answer a question about shown products, which the index describes; "is it wool?" comes with what is asked of them."""
+    rewrite = chat(references=[product.id for product in products], confidence=0.7)
+    if reading is not None:
+        asked = _asked(replace(reading, tags=tuple(tag for tag in reading.tags if tag.part not in HEAD)))
+        rewrite.query = shorten(" ".join(tag.meaning.said for tag in asked.tags if tag.role is Cue.STYLE))
+        _ask(rewrite, conditions_of(asked))
+    return rewrite
 
 
-def stock() -> rewrite_pb2.Rewrite:
-    """Answer a question for what there is, which the index knows."""
+def stock(situation: Situation | None = None, *, standing: bool = False) -> rewrite_pb2.Rewrite:
+    """Answer a question for what there is, which the index knows, under the turn's conditions.
+
+    Those of the search that stands hold too where the turn names no other kind and, unless it is known to be about that
+    search, has no word that nobody knows.
+    """
     rewrite = chat(confidence=0.9)
     rewrite.intent = query_pb2.INTENT_CONSULT
+    if situation is not None:
+        reading = situation.reading
+        own = conditions_of(_asked(reading), reading.price)
+        stands = (standing or not reading.words) and not (situation.opens_topic or situation.restates_kind)
+        _ask(rewrite, merge(situation.earlier, own) if stands else own)
     return rewrite
+
+
+def _asked(reading: Reading) -> Reading:
+    """Return a question in which what a product is called by is asked of it too: in "is the blue one wool?" both are."""
+    tags = (replace(tag, use=Use.WANTED) if tag.use is Use.NAMED else tag for tag in reading.tags)
+    return replace(reading, tags=tuple(tag for tag in tags if tag.role in VALUES))
+
+
+def _ask(rewrite: rewrite_pb2.Rewrite, conditions: Sequence[Filter]) -> None:
+    """Put what a question asks for into its answer."""
+    if (asked := joined(conditions)) is not None:
+        rewrite.filter.CopyFrom(asked)
 
 
 def advised(situation: Situation) -> rewrite_pb2.Rewrite | None:

@@ -960,7 +960,7 @@ Global___Facts: _TypeAlias = Facts  # noqa: Y015
 
 @_typing.final
 class Fact(_message.Message):
-    """About one value of a field, or about a field as a whole."""
+    """About one value of a field, about a field as a whole, or about products under several conditions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -972,6 +972,7 @@ class Fact(_message.Message):
     HIGHEST_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     field: _builtins.str
+    """Empty where it is about several conditions, which are the value then, as filters are written."""
     value: _builtins.str
     """Empty where it is about the field."""
     products: _builtins.int

@@ -6,7 +6,9 @@ from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
 from gateway.conversation.replies.wording import MAX_VALUES, Wording, quote
 from gateway.model import StoredProduct
+from vitrine.domain.filters import Filter, conjuncts, matches, names
 from vitrine.domain.schema import Kind, Role
+from vitrine.domain.values import fold
 
 
 def comparison_sentences(comparison: Comparison, wording: Wording) -> Iterator[str]:
@@ -30,6 +32,7 @@ def comparison_sentences(comparison: Comparison, wording: Wording) -> Iterator[s
 
 def _description(comparison: Comparison, wording: Wording) -> Iterator[str]:
     say, (product,) = wording.language.say, comparison.products
+    yield from _answer(comparison, product, wording)
     yield say("described", title=_title(product, wording))
     price = wording.schema.role(Role.PRICE)
     # The price is asked for more often than everything else.
@@ -40,6 +43,32 @@ def _description(comparison: Comparison, wording: Wording) -> Iterator[str]:
     ]
     if details:
         yield say("details", details=say("condition-gap").join(details))
+
+
+def _answer(comparison: Comparison, product: StoredProduct, wording: Wording) -> Iterator[str]:
+    """Yield whether the product is what is asked, yes or no first; what the catalogue does not say is said to be so."""
+    say = wording.language.say
+    for part in conjuncts(comparison.asked):
+        known = any(product.product.values.get(name) not in (None, "", ()) for name in names(part))
+        name = (
+            "answer-unsaid" if not known else "answer-yes" if matches(part, product.product) else "answer-no"
+        )
+        yield say(name, conditions=wording.conditions([part]))
+    if comparison.asked_words:
+        text = fold(" ".join([_title(product, wording), *product.product.attributes.values()]))
+        said = all(word in text for word in fold(comparison.asked_words).split())
+        yield say("answer-yes" if said else "answer-unsaid", conditions=quote(comparison.asked_words))
+
+
+def counted(facts: Sequence[Fact], asked: Filter, wording: Wording) -> Iterator[str]:
+    """Yield how many products satisfy what is asked, then where the numbers that are asked for begin and end among them."""
+    count, *rest = facts
+    conditions = wording.conditions([asked])
+    if count.products:
+        yield wording.language.say("found", count=count.products, conditions=conditions)
+    else:
+        yield wording.language.say("none", conditions=conditions)
+    yield from fact_sentences(rest, wording)
 
 
 def fact_sentences(facts: Sequence[Fact], wording: Wording) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
-from gateway.conversation.replies.answers import comparison_sentences, fact_sentences
+from gateway.conversation.replies.answers import comparison_sentences, counted, fact_sentences
 from gateway.conversation.replies.phrasing import PART, Phrasing
 from gateway.conversation.replies.searches import Searched, count_of, sentences
 from gateway.conversation.replies.templates import Language, Languages
@@ -21,6 +21,7 @@ from gateway.model import Deadline
 from gateway.retrieval.pipeline import Retrieval
 from gateway.retrieval.query import Query, SearchResult
 from vitrine.domain import limits
+from vitrine.domain.filters import Filter
 from vitrine.domain.routes import ROUTES
 from vitrine.domain.schema import Role, Schema
 
@@ -37,6 +38,8 @@ class Facts:
 
     facts: tuple[Fact, ...]
     schema: Schema
+    asked: Filter | None = None
+    """What the question asks for; the first fact is how many products satisfy it."""
 
 
 class Replies:
@@ -89,8 +92,10 @@ class Replies:
                 return own or language.say("ask-anything")
             case Comparison():
                 said = [*comparison_sentences(answer, Wording(language, answer.schema))]
-            case Facts(facts, schema):
-                said = [*([own] if own else []), *fact_sentences(facts, Wording(language, schema))]
+            case Facts(facts, schema, asked):
+                wording = Wording(language, schema)
+                told = fact_sentences(facts, wording) if asked is None else counted(facts, asked, wording)
+                said = [*([own] if own else []), *told]
         return await self._phrased(_joined(language, said), query, language, deadline)
 
     async def _phrased(self, draft: str, query: Query, language: Language, deadline: Deadline) -> str:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from rewriter.engines.model.placeholders import MarkedTurn, Piece, is_plural
 from rewriter.engines.model.plan import INTENTS, SENTIMENTS, Act, Money, Plan, Use
+from rewriter.languages.files import spoken_words
 from rewriter.nlu.bounds import BOUNDS, Interval
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import Memory
@@ -191,11 +192,16 @@ def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
     ruled = mark_uses(
         tuple(_as_filler(piece.tag) if piece.tag.surface in _VAGUE else piece.tag for piece in turn.pieces)
     )
+    uses = _uses(plan.uses, turn, ruled)
+    asks = plan.act is Act.STOCK  # what is asked for, though nobody knows it, is beside no point
     prices = {piece.tag.role for piece in turn.pieces} & PRICES
+    if plan.money is Money.CHEAPER and plan.act is not Act.SEARCH and not any(map(_is_value, turn.pieces)):
+        prices -= {Role.EXPENSIVE}  # a complaint in so many words
     tags = [
         tag
-        if len(prices) == 1 and piece.tag.role in prices
-        else _as_meant(piece, plan.uses, ruled=tag.use, names=names)
+        if (len(prices) == 1 and piece.tag.role in prices)
+        or (asks and tag.role is Role.WORD and tag.surface not in spoken_words())
+        else _as_meant(piece, uses, ruled=tag.use, names=names)
         if piece.marked
         else _as_cue(tag)
         for piece, tag in zip(turn.pieces, ruled, strict=True)
@@ -203,6 +209,17 @@ def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
     if plan.money in _CUES and len(prices) != 1:
         tags.append(Tag("", Meaning(_CUES[plan.money])))
     return tuple(tags)
+
+
+def _uses(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
+    """Return the uses without exclusions that the words deny: where they tell what is excluded, nothing else is."""
+    excluded = {(tag.slot, tag.meaning.value) for tag in ruled if tag.use is TagUse.UNWANTED}
+    wanted = {
+        piece.text
+        for piece in turn.pieces
+        if excluded and _is_value(piece) and (piece.tag.slot, piece.tag.meaning.value) not in excluded
+    }
+    return {mark: Use.WANT if mark in wanted and use is Use.AVOID else use for mark, use in uses.items()}
 
 
 def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bool) -> Tag:
@@ -279,7 +296,7 @@ def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:
 
 def _describe(situation: Situation) -> rewrite_pb2.Rewrite | None:
     product = situation.memory.known.get(situation.reference)
-    return asked_about(product) if product is not None else None
+    return asked_about(product, reading=situation.reading) if product is not None else None
 
 
 def _advise(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -296,5 +313,5 @@ _BUILDERS: Mapping[Act, Callable[[Situation], rewrite_pb2.Rewrite | None]] = {
     Act.DESCRIBE: _describe,
     Act.DEFINE: defined,
     Act.ADVISE: _advise,
-    Act.STOCK: lambda _: stock(),
+    Act.STOCK: stock,
 }

@@ -1,8 +1,10 @@
 """The table of rules that says what a turn does; the first rule that answers decides."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from rewriter.languages.files import any_language
 from rewriter.nlu.bounds import moved
 from rewriter.nlu.conditions import range_on
 from rewriter.nlu.dialogue_context import Situation
@@ -49,6 +51,9 @@ _SCAFFOLDING = frozenset(
 )
 """Roles of words that ask for nothing by themselves."""
 
+_RANGES = re.compile(any_language("stock", "ranges"))
+"""What asks where the prices begin and end."""
+
 _Rule = Callable[[Situation], rewrite_pb2.Rewrite | None]
 
 
@@ -70,17 +75,20 @@ def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2
 def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
     """Return the reading of a turn that needs no model; None for any other.
 
-    Such a turn asks for the next page or for the values of a field, or changes the price that stands, or it sets conditions beside the words of the
+    Such a turn asks for the next page, for the values of a field or the range of prices, or changes the price that stands, or it sets conditions beside the words of the
     catalogue's fields and says nothing else.
     """
     text = fold(request.text)
     changes = changed_price(text) is not None
-    asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes
+    ranges = _RANGES.search(text) is not None and not request.has_image
+    asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes or ranges
     if not (asks or lexicon.fields.take(text)):
         return None
     situation = _situation(request, lexicon)
     if asks and (rewrite := _more(situation) or _stock(situation) or _budget(situation)) is not None:
         return rewrite
+    if ranges:
+        return stock(situation, standing=True)
     reading = situation.reading
     alone = reading.taken and not reading.price and reading.roles <= _SCAFFOLDING
     return decide(request, lexicon) if alone else None
@@ -141,7 +149,7 @@ def _definition(situation: Situation) -> rewrite_pb2.Rewrite | None:
     product = situation.memory.known.get(asked)
     if product is None or reading.has(Role.COMPARE) or reading.wanted:
         return None
-    return asked_about(product)
+    return asked_about(product, reading=reading)
 
 
 def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import DeadlineExceeded
 from gateway.testing import FakeIndex, FakeRewriter, ServedGateway, product, serving
-from vitrine.domain.filters import Equals, Filter, Range
+from vitrine.domain.filters import AllOf, Equals, Filter, Range
 from vitrine.domain.messages import filter_message
 from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2, search_pb2_grpc
 
@@ -149,3 +149,52 @@ async def test_what_searches_nothing_is_answered_by_the_index_or_by_the_rewriter
     )
     assert reply_of(thanks) == "You are welcome."
     assert reply_of(fact) == "Red is a colour. Yes, 12 products have colour red."
+
+
+def asked(condition: Filter, *references: str, query: str = "") -> rewrite_pb2.Rewrite:
+    """Return a question of the index, about products that were shown or about all."""
+    return rewrite_pb2.Rewrite(
+        route=query_pb2.ROUTE_CHAT,
+        intent=query_pb2.INTENT_CONSULT,
+        references=references,
+        filter=filter_message(condition),
+        query=query,
+    )
+
+
+async def test_a_question_about_a_product_is_answered_yes_or_no_first() -> None:
+    """By the product as the index holds it; what it does not say is said to be so, and the rest of it follows."""
+    questions = (
+        asked(Equals("colour", "red"), "p01"),
+        asked(Equals("colour", "blue"), "p01"),
+        asked(Equals("colour", "red"), "p01", query="wool"),
+    )
+    others = (product("p90", "blue hat", price=99.0, category="hat", colour="blue"),)
+    async with serving(products=(*PRODUCTS, *others), rewriter=reading(DRESSES, *questions)) as gateway:
+        first = await take_turn(gateway, "dresses")
+        session = {"session_id": first[0].session_id}
+        said = [reply_of(await take_turn(gateway, "is it?", **session)) for _ in questions]
+    assert said[0].startswith("Yes: colour red. This is: red dress 1. The catalogue says:")
+    assert said[1].startswith("No, not this: colour blue. This is: red dress 1.")
+    assert said[2].startswith(
+        "Yes: colour red. The catalogue does not say whether this is so: wool. This is:"
+    )
+
+
+async def test_products_under_several_conditions_are_counted_together() -> None:
+    """And the prices that are asked for are those of these products alone."""
+    condition = AllOf((Equals("category", "dress"), Equals("colour", "red")))
+    others = (product("p90", "blue hat", price=99.0, category="hat", colour="blue"),)
+    rewriter = reading(
+        asked(condition), asked(condition), asked(AllOf((Equals("category", "hat"), Equals("colour", "red"))))
+    )
+    async with serving(products=(*PRODUCTS, *others), rewriter=rewriter) as gateway:
+        counted = await take_turn(gateway, "how many red dresses are there?")
+        bounded = await take_turn(gateway, "what is the price range of red dresses?")
+        none = await take_turn(gateway, "how many red hats are there?")
+    assert reply_of(counted) == "12 products fit: category dress; colour red."
+    (fact,) = counted[1].facts.facts
+    assert (fact.field, fact.value, fact.products) == ("", "category=dress and colour=red", 12)
+    assert reply_of(bounded).endswith("From 10.00 to 21.00 (price).")
+    assert [(each.lowest, each.highest) for each in bounded[1].facts.facts[1:]] == [(10.0, 21.0)]
+    assert reply_of(none) == "No product fits: category hat; colour red."

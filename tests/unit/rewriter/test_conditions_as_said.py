@@ -13,7 +13,8 @@ from rewriter.nlu.prices import take_price
 from rewriter.nlu.words import fold
 from rewriter.quality.turns import Expected, state_request
 from vitrine.domain.filters import Range
-from vitrine.v1 import rewrite_pb2
+from vitrine.filter_text import format_filter
+from vitrine.v1 import query_pb2, rewrite_pb2
 
 Facets = Sequence[rewrite_pb2.Facet]
 
@@ -137,3 +138,58 @@ def test_an_amount_alone_changes_nothing_where_no_price_stands() -> None:
 def test_the_bound_that_moves_is_the_upper_one(earlier: Range, moved_to: Interval) -> None:
     """A lower bound moves where there is no other, and goes where it would leave nothing."""
     assert moved(earlier, 40) == moved_to
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "conditions"),
+    [
+        ("dresses", "what price range?", "category=dress; price<100"),
+        ("dresses", "what is the price range of the red ones?", "category=dress; colour=red; price<100"),
+        ("first", "what is the price range of bags?", "category=bag"),
+        ("dresses", "价格范围是多少", "category=dress; price<100"),
+        ("dresses", "was ist die Preisspanne?", "category=dress; price<100"),
+    ],
+)
+def test_a_question_for_the_range_of_prices_is_about_what_stands(
+    state: str, text: str, conditions: str
+) -> None:
+    """Or about the kind that it names; the index answers it, and nothing is searched."""
+    request = state_request(state)
+    request.text = text
+    rewrite = settled(request, build_lexicon(request.facets, schema_of(request)))
+    assert rewrite is not None
+    assert (rewrite.route, rewrite.intent) == (query_pb2.ROUTE_CHAT, query_pb2.INTENT_CONSULT)
+    parts = [part.strip() for part in format_filter(rewrite.filter).split(" and ")]
+    assert "; ".join(sorted(parts)) == conditions
+
+
+@pytest.mark.parametrize(
+    "text", ["मुझे लाल जूते चाहिए", "nataka viatu vyekundu", "κόκκινα παπούτσια", "รองเท้าสีแดง", "червени обувки"]
+)
+def test_a_tongue_that_nobody_taught_is_searched_in_its_own_words(text: str, facets: Facets) -> None:
+    """Whole words, with the signs that belong to their letters, and no condition."""
+    rewrite = decide(rewrite_pb2.RewriteRequest(text=text, facets=facets), build_lexicon(facets))
+    assert (rewrite.route, rewrite.query) == (query_pb2.ROUTE_TEXT, fold(text))
+    assert not rewrite.HasField("filter")
+
+
+@pytest.mark.parametrize(
+    ("text", "conditions"),
+    [
+        ("show me the red shoes", "category=Shoes; colour=Red"),
+        ("no shoes", "not category=Shoes"),
+        ("shoes but not red", "category=Shoes; not colour=Red"),
+        ("any shoes for me, and with laces", "category=Shoes"),
+        ("category No", "category=No"),
+        ("shoes by And", 'brand="And"; category=Shoes'),
+    ],
+)
+def test_values_that_are_common_words_are_meant_only_where_they_are_named(text: str, conditions: str) -> None:
+    """A catalogue of "Me", "The" and "No" is searched like any other."""
+    values = {
+        "category": ["Me", "The", "No", "Shoes"],
+        "colour": ["Red", "Not", "Any"],
+        "brand": ["And", "With", "Show"],
+    }
+    facets = [rewrite_pb2.Facet(field=name, values=each) for name, each in values.items()]
+    assert said(text, facets) == conditions

@@ -335,3 +335,29 @@ async def test_many_values_are_compared_in_a_thread_and_in_time(
     late = await linker.link(request, timeout_s=0.01)
     may_end.set()
     assert not late.complete
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("leche sin lactosa", "category=milk and diet=lactose-free"),
+        ("Milch ohne Laktose", "category=milk and diet=lactose-free"),
+        ("laktosefreie Milch", "category=milk and diet=lactose-free"),
+        ("lait sans lactose", "category=milk and diet=lactose-free"),
+        ("不含乳糖的牛奶", "category=milk and diet=lactose-free"),
+        ("sugar free biscuits", "category=biscuits and diet=sugar-free"),
+        ("galletas sin azúcar", "category=biscuits and diet=sugar-free"),
+        ("Kekse ohne Zucker", "category=biscuits and diet=sugar-free"),
+        ("bread that is not gluten-free", "category=bread and not diet=gluten-free"),
+        ("nut-free biscuits", "category=biscuits"),
+        ("wheat-free bread", "category=bread"),
+        ("bread free of seeds", "category=bread"),
+        ("feel free to show me milk", "category=milk"),
+        ("유당 없는 우유", "category=milk"),
+    ],
+)
+async def test_what_things_are_free_of_is_never_what_is_left_out(
+    text: str, expected: str, linker: Linker, facets: Facets
+) -> None:
+    """A value that says so itself is that value; what nobody knows excludes nothing that is wanted."""
+    assert await conditions(linker, asked("grocery", text, facets)) == expected

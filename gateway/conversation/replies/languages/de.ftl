@@ -47,6 +47,9 @@ compared = { $count ->
 one-price = Alle kosten { $price }.
 cheapest = Das günstigste kostet { $price }: { $title }.
 differ = Unterschiede gibt es bei { $fields }.
+answer-yes = Ja: { $conditions }.
+answer-no = Nein, das trifft nicht zu: { $conditions }.
+answer-unsaid = Der Katalog sagt nicht, ob das zutrifft: { $conditions }.
 described = Das ist: { $title }.
 details = Der Katalog sagt: { $details }.
 

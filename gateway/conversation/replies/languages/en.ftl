@@ -54,6 +54,9 @@ compared = { $count ->
 one-price = All of them cost { $price }.
 cheapest = The cheapest costs { $price }: { $title }.
 differ = They differ in { $fields }.
+answer-yes = Yes: { $conditions }.
+answer-no = No, not this: { $conditions }.
+answer-unsaid = The catalogue does not say whether this is so: { $conditions }.
 described = This is: { $title }.
 details = The catalogue says: { $details }.
 

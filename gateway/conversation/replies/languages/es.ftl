@@ -47,6 +47,9 @@ compared = { $count ->
 one-price = Todos cuestan { $price }.
 cheapest = El más barato cuesta { $price }: { $title }.
 differ = Se diferencian en { $fields }.
+answer-yes = Sí: { $conditions }.
+answer-no = No, esto no: { $conditions }.
+answer-unsaid = El catálogo no dice si es así: { $conditions }.
 described = Esto es: { $title }.
 details = El catálogo dice: { $details }.
 

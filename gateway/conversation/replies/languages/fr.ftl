@@ -47,6 +47,9 @@ compared = { $count ->
 one-price = Tous coûtent { $price }.
 cheapest = Le moins cher coûte { $price } : { $title }.
 differ = Ils diffèrent en ceci : { $fields }.
+answer-yes = Oui : { $conditions }.
+answer-no = Non, pas ceci : { $conditions }.
+answer-unsaid = Le catalogue ne dit pas si c’est le cas : { $conditions }.
 described = Voici : { $title }.
 details = Le catalogue dit : { $details }.
 

@@ -44,6 +44,9 @@ compared = { $count ->
 one-price = 모두 { $price }예요.
 cheapest = 가장 싼 것은 { $price }예요: { $title }.
 differ = 다른 점: { $fields }.
+answer-yes = 네: { $conditions }.
+answer-no = 아니요, 이것은 해당하지 않아요: { $conditions }.
+answer-unsaid = 카탈로그에는 이것이 맞는지 나와 있지 않아요: { $conditions }.
 described = 상품 이름: { $title }.
 details = 카탈로그 정보: { $details }.
 

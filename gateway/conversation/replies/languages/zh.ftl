@@ -44,6 +44,9 @@ compared = { $count ->
 one-price = 价格都是 { $price }。
 cheapest = 最便宜的是 { $price }：{ $title }。
 differ = 不同之处：{ $fields }。
+answer-yes = 是的：{ $conditions }。
+answer-no = 不是：{ $conditions }。
+answer-unsaid = 目录里没有说明是否如此：{ $conditions }。
 described = 这是：{ $title }。
 details = 目录中的信息：{ $details }。
 

@@ -1,4 +1,4 @@
-"""What words about the price ask for that name no amount: "expensive", "not too expensive", "cheaper", in every language."""
+"""Words about the price that name no amount, and questions that the index answers, by the rules and by the model."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -8,7 +8,8 @@ from rewriter.engines.model.engine import LanguageModel, open_language_model
 from rewriter.engines.rules.decide import decide
 from rewriter.nlu.lexicon import build_lexicon
 from rewriter.quality.turns import Expected, state_request
-from vitrine.v1 import rewrite_pb2
+from vitrine.filter_text import format_filter
+from vitrine.v1 import query_pb2, rewrite_pb2
 
 Facets = Sequence[rewrite_pb2.Facet]
 
@@ -25,6 +26,16 @@ NAMES = {"hut": "hat", "hüte": "hat", "chapeau": "hat"}
 """What a tower would link; these tests have none."""
 
 NO_ORDER = ("not the cheapest hat", "nicht der teuerste hat")
+QUESTIONS = {
+    "is it wool?": ("wool", "", ["b1"]),
+    "ist es aus Wolle?": ("wool", "", ["b1"]),
+    "¿es de lana?": ("wool", "", ["b1"]),
+    "is the second one striped?": ("", "pattern=striped", ["r2"]),
+    "how many are there?": ("", "category=dress and price<100", []),
+    "wie viele gibt es?": ("", "category=dress and price<100", []),
+    "how many red dresses do you have?": ("", "colour=red and category=dress", []),
+    "how many lamps do you have?": ("", "", []),
+}
 CHEAPER = (
     "something cheaper",
     "too expensive",
@@ -79,6 +90,18 @@ async def test_cheaper_is_below_what_stands(model: LanguageModel) -> None:
     for request.text in CHEAPER:
         for reading in await both(request, model):
             assert {"category=dress", "price<60"} <= reading.conditions, request.text
+
+
+async def test_questions_come_with_what_they_ask_for(model: LanguageModel) -> None:
+    """About a product: its words as a filter or, where no field has them, as a query; about all: how many of what."""
+    read = {}
+    for text in QUESTIONS:
+        request = state_request("dresses")
+        request.text = text
+        rewrite = await model.rewrite(request, timeout_s=10.0)
+        assert rewrite.route == query_pb2.ROUTE_CHAT, text
+        read[text] = (rewrite.query, format_filter(rewrite.filter), [*rewrite.references])
+    assert read == QUESTIONS
 
 
 def test_the_word_for_expensive_goes_to_the_encoder(facets: Facets) -> None:
