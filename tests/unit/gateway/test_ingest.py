@@ -36,7 +36,7 @@ class SlowCollection(FakeCollection):
     sizes: list[int] = field(default_factory=list)
     error: Exception | None = None
 
-    async def upsert(self, products: Sequence[StoredProduct]) -> None:
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
         """Take a moment, then write or fail."""
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -45,7 +45,7 @@ class SlowCollection(FakeCollection):
         self.under_way -= 1
         if self.error is not None:
             raise self.error
-        await super().upsert(products)
+        await super().upsert(products, replaces=replaces)
 
 
 def submission(number: int, *images: bytes, **values: Value) -> Submission:
