@@ -47,10 +47,8 @@ UPSERT_TIMEOUT_S = 3600.0
 
 # Reads are safe to repeat. Refused calls (RESOURCE_EXHAUSTED) are not repeated here: the caller has the delay.
 # Throttling keeps repeats from feeding an outage: it takes ten successes to earn back one failure.
-_READS = [
-    {"service": "vitrine.v1.SearchService", "method": "Search"},
-    {"service": "vitrine.v1.CatalogueService", "method": "GetProduct"},
-    {"service": "vitrine.v1.CatalogueService", "method": "Describe"},
+_READS = [{"service": "vitrine.v1.SearchService", "method": "Search"}] + [
+    {"service": "vitrine.v1.CatalogueService", "method": method} for method in ("GetProduct", "Describe")
 ]
 _SPREAD: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
 """Of several addresses, as `ipv4:HOST:PORT,HOST:PORT` or a name that has several, each gets its share of the calls."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
@@ -17,22 +17,26 @@ from vitrine.process.secrets import Secret
 _CONNECTIONS = 64
 
 
-@asynccontextmanager
-async def open_redis(
-    url: str, *, timeout_s: float, tls: Tls | None, current: Secret | None = None
-) -> AsyncIterator["Redis"]:
-    """Open a Redis at redis://, rediss:// or unix://; one that is not there yet may come.
+class RedisAccess(TypedDict, total=False):
+    """How a Redis is spoken to; each may be left out."""
 
-    rediss:// is TLS; `tls` says whom to trust. `timeout_s` bounds each wait of a step. `current` gives the URL as it is
-    now: each new connection takes user and password from it, and nothing else.
-    """
+    tls: Tls | None
+    """Whom to trust, where the URL is rediss://, which is TLS."""
+    current: Secret
+    """Gives the URL as it is now: each new connection takes user and password from it, and nothing else."""
+
+
+@asynccontextmanager
+async def open_redis(url: str, *, timeout_s: float, **access: Unpack[RedisAccess]) -> AsyncIterator["Redis"]:
+    """Open a Redis at redis://, rediss:// or unix://; one that is not there yet may come. `timeout_s` bounds each wait of a step."""
+    current = access.get("current")
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=_CONNECTIONS,
         timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        **_tls_options(url, tls),
+        **_tls_options(url, access.get("tls")),
         retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
     )
     if current is not None and pool.connection_kwargs.pop("password", ""):

@@ -19,18 +19,16 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.adapters.redis_connection import open_redis
+from gateway.adapters.redis_connection import RedisAccess, open_redis
 from gateway.errors import DeadlineExceeded, EventStoreError
 from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Event, EventKind, Outcome
 from gateway.logs import log_event
-from vitrine.channels import Tls
 from vitrine.domain.limits import MAX_EVENT_AGE_DAYS
-from vitrine.process.secrets import Secret
 
 LAYOUT = 1
 _PREFIX = f"{{vitrine:events:{LAYOUT}}}"
@@ -86,14 +84,13 @@ async def open_redis_events(
     *,
     retention_days: int,
     timeout_s: float = _TIMEOUT_S,
-    tls: Tls | None = None,
-    current: Secret | None = None,
+    **access: Unpack[RedisAccess],
 ) -> AsyncIterator["RedisEvents"]:
     """Open the events of a Redis at redis://, rediss:// or unix://; one that is not there yet may come.
 
-    `tls` and `current`: as `open_redis` has them.
+    `access`: as `open_redis` has it.
     """
-    async with open_redis(url, timeout_s=timeout_s, tls=tls, current=current) as client:
+    async with open_redis(url, timeout_s=timeout_s, **access) as client:
         yield RedisEvents(client, retention_days=retention_days)
 
 

@@ -25,12 +25,12 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from gateway.adapters.redis_connection import open_redis
+from gateway.adapters.redis_connection import RedisAccess, open_redis
 from gateway.conversation.sessions import (
     RETRY_S,
     Forgotten,
@@ -47,8 +47,6 @@ from gateway.errors import NotFound, Overloaded, SessionStoreError
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
-from vitrine.channels import Tls
-from vitrine.process.secrets import Secret
 from vitrine.process.tracing import span
 from vitrine.v1 import rewrite_pb2
 
@@ -118,14 +116,13 @@ async def open_redis_sessions(
     ttl_s: float,
     bounds: SessionBounds,
     timeout_s: float = _TIMEOUT_S,
-    tls: Tls | None = None,
-    current: Secret | None = None,
+    **access: Unpack[RedisAccess],
 ) -> AsyncIterator["RedisSessions"]:
     """Open the sessions of a Redis at redis://, rediss:// or unix://; one that is not there yet may come.
 
-    `tls` and `current`: as `open_redis` has them.
+    `access`: as `open_redis` has it.
     """
-    async with open_redis(url, timeout_s=timeout_s, tls=tls, current=current) as client:
+    async with open_redis(url, timeout_s=timeout_s, **access) as client:
         sessions = RedisSessions(client, ttl_s=ttl_s, bounds=bounds, timeout_s=timeout_s)
         try:
             yield sessions

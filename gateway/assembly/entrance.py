@@ -1,6 +1,8 @@
-"""How much may come in at once: the options of gRPC's core, and the counters in front of every call."""
+"""How much may come in at once: the options of gRPC's core, the counters in front of every call, and what is told of them."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from gateway.edge.interceptors import Crowding
 from gateway.edge.reception import Crowd, Reception
@@ -9,12 +11,21 @@ from gateway.edge.standard_calls import MAX_CHECKS, MAX_REFLECTIONS, MAX_WATCHES
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.settings import Settings
+from vitrine.process.certificates import tell_expiry
 
 _DAY_S = 86_400
 _REFUSED = 256
 """Calls that are being refused at the same time."""
 _IDENTITY_ALONE = 1
 """The set of compressions of gRPC's core, a bit each; the lowest is none at all."""
+
+
+def open_metrics(settings: Settings) -> Metrics:
+    """Return the metrics, which tell already when the certificate that is shown to those behind ends."""
+    metrics = Metrics()
+    if settings.client_cert:
+        tell_expiry(Path(settings.client_cert).read_bytes(), partial(metrics.certificate_expires, "client"))
+    return metrics
 
 
 def open_saturation(settings: Settings, metrics: Metrics) -> Saturation:

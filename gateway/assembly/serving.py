@@ -5,8 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
@@ -14,7 +12,7 @@ from grpc_health.v1.health import aio as health_aio
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.documents import open_documents, open_library
-from gateway.assembly.entrance import open_crowding, open_saturation, server_options
+from gateway.assembly.entrance import open_crowding, open_metrics, open_saturation, server_options
 from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
@@ -64,7 +62,6 @@ from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
-from vitrine.process.certificates import tell_expiry
 from vitrine.process.probes import health_endpoint
 from vitrine.process.tracing import UNTRACED, Tracer
 
@@ -138,7 +135,7 @@ async def serving_gateway(
     settings: Settings, dependencies: Dependencies, *, tracer: Tracer = UNTRACED
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
-    metrics = _open_metrics(settings)
+    metrics = open_metrics(settings)
     encoders, summary = Encoders(dependencies.encoders), CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
     access = open_access(settings, metrics)
@@ -194,13 +191,6 @@ async def serving_gateway(
         await summary.close()
         if readers is not None:
             await readers.close()
-
-
-def _open_metrics(settings: Settings) -> Metrics:
-    metrics = Metrics()
-    if settings.client_cert:
-        tell_expiry(Path(settings.client_cert).read_bytes(), partial(metrics.certificate_expires, "client"))
-    return metrics
 
 
 def _paced(dependencies: Dependencies, paced: Callable[[Encoder], Encoder]) -> Encoders:
