@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gateway.adapters.redis_events import open_redis_events
-from gateway.adapters.sqlite_events import UnreadableEvents, open_sqlite_events
+from gateway.adapters.redis_events import RedisEvents, open_redis_events
+from gateway.adapters.sqlite_events import SqliteEvents, UnreadableEvents, open_sqlite_events
 from gateway.errors import EventStoreError
 from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Event, EventKind, Outcome
 from gateway.ports import EventStore
+from gateway.server import open_events
+from gateway.settings import Settings
+from vitrine.process.settings import InvalidSettings
 
 NOW_MS = int(time.time()) // 86_400 * DAY_MS + 5_000
 WAIT_S = 30.0
@@ -192,7 +195,7 @@ import asyncio, sys
 from pathlib import Path
 from redis.asyncio import Redis
 
-from gateway.adapters.redis_events import open_redis_events
+from gateway.adapters.redis_events import RedisEvents, open_redis_events
 from gateway.adapters.sqlite_events import open_sqlite_events
 from gateway.events import DAY_MS, Event, EventKind
 
@@ -285,3 +288,20 @@ async def _limit_pages(store: Any, pages: int) -> None:
     await store._writer.do(
         lambda database: database.execute(f"PRAGMA max_page_count = {pages}").fetchone(), timeout_s=WAIT_S
     )
+
+
+async def test_the_setting_chooses_the_store(tmp_path: Path, redis_process: Any) -> None:
+    """GATEWAY_EVENTS is nothing, a file, or the address of a Redis; a file that cannot be used stops the start."""
+    async with (
+        open_events(Settings()) as none,
+        open_events(Settings(events=str(tmp_path / "events.db"))) as file,
+        open_events(Settings(events=redis_process.url)) as shared,
+    ):
+        assert none is None
+        assert isinstance(file, SqliteEvents)
+        assert isinstance(shared, RedisEvents)
+    with pytest.raises(InvalidSettings, match="GATEWAY_EVENTS"):
+        await open_events(Settings(events=str(tmp_path / "no" / "folder"))).__aenter__()
+    for wrong in ({"event_retention_days": 7}, {"event_key_days": 0}, {"personal_share": 1.5}):
+        with pytest.raises(InvalidSettings, match=next(iter(wrong)).upper()):
+            Settings(**wrong)

@@ -83,7 +83,7 @@ def test_search_writes_json(script: Any) -> None:
     """For programs the answer has the names of the proto."""
     answer = json.loads(run(script, "search", "red dress", "--json").stdout)
     assert answer["hits"][0]["product_id"] == "p1"
-    assert answer["hits"][0]["parts"] == {"text": 0.5, "image": 0.25, "signals": {}}
+    assert answer["hits"][0]["parts"] == {"text": 0.5, "image": 0.25, "signals": {}, "reasons": {}}
     assert answer["searched"]["route"] == "ROUTE_TEXT"
     assert answer["degraded"] == []
     assert answer["versions"] == {"model": "m-1", "index": "products_1"}
