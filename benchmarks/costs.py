@@ -41,22 +41,19 @@ def _stages_table(document: Document) -> list[str]:
 def peers_section(name: str, document: Document) -> list[str]:
     """Return what each server of the same graphs does, and how its CPU compares with ours for the same query and clients."""
     rows = document["results"]
-    ours = {(row["kind"], row["clients"]): serving_cpu_ms(row) for row in rows if row["peer"] == "vitrine"}
+    ours = {
+        (row["kind"], row["clients"]): median(serving_cpu_ms(row))
+        for row in rows
+        if row["peer"] == "vitrine" and row["pooled"]["answered"]
+    }
     header = [
         *("query", "clients", "server", "answers/s", "p50 ms", "p99 ms", "CPU ms an answer", "of ours"),
-        *("errors", "memory MB", "start s"),
+        *("shed or failed", "memory MB", "start s"),
     ]
     table_rows = [
-        [
-            *(row["kind"], str(row["clients"]), row["peer"]),
-            f"{row['pooled']['answered_per_s']:.3g}",
-            *(f"{row['pooled']['latency_ms'][q]:.3g}" for q in ("p50", "p99")),
-            f"{median(serving_cpu_ms(row)):.3g} ({min(serving_cpu_ms(row)):.3g}-{max(serving_cpu_ms(row)):.3g})",
-            f"{median(serving_cpu_ms(row)) / median(ours[row['kind'], row['clients']]):.2f}",
-            str(sum(row["pooled"]["errors"].values()) + row["pooled"]["shed"]),
-            *(str(row["memory_mb"]), "-" if row["start_s"] is None else f"{row['start_s']:g}"),
-        ]
-        for row in sorted(rows, key=lambda row: (row["kind"], row["clients"], serving_cpu_ms(row)))
+        _peer_row(row, ours.get((row["kind"], row["clients"])))
+        for row in sorted(rows, key=lambda row: (row["kind"], row["clients"], row["peer"]))
+        if row["pooled"]["answered"]
     ]
     lines = [
         *origin(name, document),
@@ -64,7 +61,7 @@ def peers_section(name: str, document: Document) -> list[str]:
         "",
         *table(header, table_rows),
     ]
-    if missing := document["params"]["left out"]:
+    if missing := document["params"].get("left out"):
         lines += ["", f"Left out, for it could not be installed or did not start: {', '.join(missing)}."]
     return lines
 
@@ -86,6 +83,19 @@ def sweep_section(documents: Mapping[str, Document]) -> list[str]:
         lines += [*origin(name, document), f"{document['params']['repeats']} repeats, in turn.", ""]
         lines += [*table(header, rows), ""]
     return lines[:-1]
+
+
+def _peer_row(row: Mapping[str, Any], ours: float | None) -> list[str]:
+    pooled, used = row["pooled"], serving_cpu_ms(row)
+    return [
+        *(row["kind"], str(row["clients"]), row["peer"]),
+        f"{pooled['answered_per_s']:.3g}",
+        *(f"{pooled['latency_ms'][q]:.3g}" for q in ("p50", "p99")),
+        f"{median(used):.3g} ({min(used):.3g}-{max(used):.3g})",
+        "-" if ours is None else f"{median(used) / ours:.2f}",
+        str(sum(pooled["errors"].values()) + pooled["shed"]),
+        *(str(row["memory_mb"]), "-" if row["start_s"] is None else f"{row['start_s']:g}"),
+    ]
 
 
 def _change(change: Mapping[str, Any]) -> str:

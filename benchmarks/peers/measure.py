@@ -139,7 +139,7 @@ async def _ours(
     triton = running.enter_context(second_triton(served.pids["triton"]))
     infer = await running.enter_async_context(infer_sender(triton.address))
     for kind in ("text", "image"):
-        calls = (query_inputs(KINDS[kind], query, 0) for query in _queries(kind, served, salt))
+        calls = map(partial(query_inputs, KINDS[kind], embedding_dim=0), _queries(kind, served, salt))
         yield _Case(OURS, kind, infer, calls, {"triton": triton.pid}, triton.start_s)
     yield _Case(OURS, "search", sender(client), _queries("search", served, salt), served.pids, None)
 

@@ -99,6 +99,7 @@ def test_peers_are_held_against_ours() -> None:
             "latency_ms": {"p50": 5.0, "p99": 8.0},
             "errors": errors,
             "shed": 1,
+            "answered": 200,
         }
         figures = {"memory_mb": 300, "start_s": 2.5, "pooled": pooled, "repeats": [run, run]}
         return {"peer": peer, "kind": "text", "clients": 16} | figures
