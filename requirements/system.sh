@@ -27,7 +27,8 @@ case "$version" in
 esac
 
 has() { command -v "$1" >/dev/null; }
-has_library() { ldconfig -p | grep -qF "$1"; }
+# A user's own PATH does not lead to where ldconfig is.
+has_library() { PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -qF "$1"; }
 has_browser() { has chromium || has chromium-browser || has google-chrome; }
 
 # Prints the Debian packages of what is missing, each after a space.

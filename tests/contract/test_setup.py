@@ -17,8 +17,8 @@ RETRY, SYSTEM, ENVIRONMENT, PYTHON = (
     ROOT / "requirements" / f"{name}.sh" for name in ("retry", "system", "environment", "python")
 )
 TESTED = f"{sys.version_info.major}.{sys.version_info.minor}"
-PROGRAMS = ("sh", "dirname", "id", "grep", "ldconfig", "awk", "df", "rm")
-"""What the scripts start on any machine."""
+PROGRAMS = ("sh", "dirname", "id", "grep", "awk", "df", "rm")
+"""What the scripts start on any machine, on a plain user's path."""
 
 
 @pytest.fixture
