@@ -183,6 +183,14 @@ least minReplicas; nothing where there are none yet, or where Helm 4 finds that 
 {{- end -}}
 {{- end -}}
 
+{{/* What pulls images: the chart's Secrets, and those of the charts around it. */}}
+{{- define "vitrine.pullSecrets" -}}
+{{- with concat .Values.imagePullSecrets (dig "imagePullSecrets" list (.Values.global | default dict)) -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
 {{/* What every pod has in common. Call with (list . "gateway" .Values.gateway), and with init containers of the chart's own. */}}
 {{- define "vitrine.pod" -}}
 {{- $root := index . 0 -}}
@@ -191,10 +199,7 @@ serviceAccountName: {{ include "vitrine.accountName" . }}
 automountServiceAccountToken: false
 # Variables that Kubernetes makes of service names would look like unknown settings.
 enableServiceLinks: false
-{{- with concat $root.Values.imagePullSecrets (dig "imagePullSecrets" list ($root.Values.global | default dict)) }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "vitrine.pullSecrets" $root | nindent 0 }}
 securityContext:
   {{- toYaml $root.Values.podSecurityContext | nindent 2 }}
 {{- with $values.priorityClassName }}
