@@ -177,7 +177,7 @@ def test_the_process_answers_drains_and_ends() -> None:
             name = health_pb2.HealthCheckRequest(service="vitrine.v1.SpeechService")
             assert health.Check(name, timeout=30).status == health_pb2.HealthCheckResponse.SERVING
             stub = speech_pb2_grpc.SpeechServiceStub(channel)
-            request = speech_pb2.TranscribeRequest(audio=spoken("a red dress"), language="en")
+            request = speech_pb2.TranscribeRequest(audio=spoken("red summer dress"), language="en")
             assert "dress" in stub.Transcribe(request, timeout=PATIENCE_S).text.lower()
         running.send_signal(signal.SIGTERM)
         log = running.communicate(timeout=30)[1]
