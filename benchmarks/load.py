@@ -68,9 +68,10 @@ PLANS = {
     "quick": Plan(
         clients=(1, 16), fractions=(0.5, 0.9), closed_seconds=1.0, open_seconds=1.5, warm_up_seconds=1.0
     ),
-    # What CI compares with a committed result: CPU alone, which does not need a quiet machine.
+    # What CI compares with a committed result: CPU alone, which does not need a quiet machine. Repeated texts do: the slower
+    # they come, the fewer of them are answered within the second for which an answer is kept.
     "short": Plan(
-        workloads=("text", "text, repeated", "image"),
+        workloads=("text", "image"),
         loops=("closed",),
         clients=(8,),
         closed_seconds=1.2,
