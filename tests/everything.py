@@ -68,6 +68,11 @@ def _tests(name: str, *command: str) -> Part:
 
 
 MODELS = ("tests/unit/encoders", "tests/unit/export")
+ELSEWHERE = tuple(
+    f"tests/integration/{name}"
+    for name in ("browser", "test_bench_load.py", "test_bulk.py", "test_two_writers.py")
+)
+"""What shares a stack too, and takes half of the time: the first lane has it, on a second stack."""
 SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4")
 
 FIRST = (
@@ -88,11 +93,16 @@ FIRST = (
         *("-m", "pytest", "tests/contract", "-m", "not milvus_server", "-n", "2", "--dist", "loadscope"),
         *("--cov", "--cov-append", "--cov-report="),
     ),
+    _tests("second-stack", "-m", "pytest", *ELSEWHERE, "-m", "not own_stack"),
 )
 BESIDE = (
     _tests("milvus", "tests/contract/milvus_server.py"),
     _tests("own-stacks", "-m", "pytest", "tests/integration", "-m", "own_stack"),
-    _tests("shared-stack", "-m", "pytest", "tests/integration", "-m", "not own_stack"),
+    _tests(
+        "shared-stack",
+        *("-m", "pytest", "tests/integration", "-m", "not own_stack"),
+        *(f"--ignore={each}" for each in ELSEWHERE),
+    ),
 )
 
 
