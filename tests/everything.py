@@ -7,6 +7,7 @@ A part that fails stops no other part; the exit status is 1 if any did.
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -42,11 +43,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """A part that has run: its exit status and its time in seconds."""
+    """A part that has run: its exit status, its time and that of the processors, in seconds."""
 
     name: str
     status: int
     seconds: float
+    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,15 +136,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def summary(ran: Sequence[Ran], tests: Sequence[tuple[str, Test]], *, setup_s: str) -> Iterator[str]:
     """Yield the lines of the summary: the parts, the skips with their reasons, the slowest tests."""
-    yield f"\n{'part':14}{'result':8}{'passed':>8}{'failed':>8}{'skipped':>9}{'time':>12}"
+    yield f"\n{'part':14}{'result':8}{'passed':>8}{'failed':>8}{'skipped':>9}{'time':>14}{'CPU':>14}"
     if setup_s:
-        yield f"{'setup':14}{'ok':8}{'':25}{_duration(float(setup_s)):>12}"
+        yield f"{'setup':14}{'ok':8}{'':25}{_duration(float(setup_s)):>14}"
     for each in ran:
         of_part = [test for part, test in tests if part == each.name]
         failed, skipped = sum(test.failed for test in of_part), sum(bool(test.skipped) for test in of_part)
         counts = f"{len(of_part) - failed - skipped:8,}{failed:8,}{skipped:9,}" if of_part else " " * 25
         result = f"exit {each.status}" if each.status else "ok"
-        yield f"{each.name:14}{result:8}{counts}{_duration(each.seconds):>12}"
+        yield f"{each.name:14}{result:8}{counts}{_duration(each.seconds):>14}{_duration(each.cpu_s):>14}"
     yield "\nskipped, with the reason:"
     reasons = Counter(test.skipped for _, test in tests if test.skipped)
     yield from (f"{count:5,} x {reason}" for reason, count in reasons.most_common())
@@ -158,6 +160,7 @@ def _run(part: Part) -> Ran:
     begun = time.monotonic()
     # Processes that run side by side compute on one core each.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"} if "-n" in part.command else dict(os.environ)
+    begun_cpu_s = _children_cpu_s()
     process = subprocess.Popen(part.command, cwd=ROOT, env=environment)
     try:
         status = process.wait()
@@ -165,7 +168,18 @@ def _run(part: Part) -> Ran:
         # It was interrupted as well, and takes down the stack that it has started.
         process.wait(STOP_S)
         raise
-    return Ran(name=part.name, status=status, seconds=time.monotonic() - begun)
+    return Ran(
+        name=part.name,
+        status=status,
+        seconds=time.monotonic() - begun,
+        cpu_s=_children_cpu_s() - begun_cpu_s,
+    )
+
+
+def _children_cpu_s() -> float:
+    """Return the processors' time of all processes that have ended and were waited for, with theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _wait(beside: "subprocess.Popen[bytes]") -> list[Ran]:
@@ -175,7 +189,7 @@ def _wait(beside: "subprocess.Popen[bytes]") -> list[Ran]:
     except subprocess.TimeoutExpired:
         print(f"they took {LATE_S} s more than the others, and are stopped", flush=True)
     if not BESIDE_RAN.exists():
-        return [Ran(name=part.name, status=1, seconds=0) for part in BESIDE]
+        return [Ran(name=part.name, status=1, seconds=0, cpu_s=0) for part in BESIDE]
     return [Ran(**each) for each in json.loads(BESIDE_RAN.read_text(encoding="utf-8"))]
 
 

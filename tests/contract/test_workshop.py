@@ -77,8 +77,8 @@ def everything() -> ModuleType:
 def test_a_run_ends_with_what_ran_was_skipped_and_was_slow(everything: ModuleType) -> None:
     """The summary fits 80 columns and has a line a part, a line a reason, and the ten slowest tests."""
     ran = [
-        everything.Ran(name="lint", status=2, seconds=61.4),
-        everything.Ran(name="unit", status=0, seconds=9),
+        everything.Ran(name="lint", status=2, seconds=61.4, cpu_s=90),
+        everything.Ran(name="unit", status=0, seconds=9, cpu_s=12),
     ]
     tests = [
         (
@@ -90,8 +90,8 @@ def test_a_run_ends_with_what_ran_was_skipped_and_was_slow(everything: ModuleTyp
     lines = [line.split() for line in everything.summary(ran, tests, setup_s="150")]
     assert lines[1:4] == [
         ["setup", "ok", "2", "min", "30", "s"],
-        ["lint", "exit", "2", "1", "min", "01", "s"],
-        ["unit", "ok", "8", "1", "3", "9", "s"],
+        ["lint", "exit", "2", "1", "min", "01", "s", "1", "min", "30", "s"],
+        ["unit", "ok", "8", "1", "3", "9", "s", "12", "s"],
     ]
     assert ["3", "x", "no", "GPU"] in lines
     assert lines[-10:] == [[f"{i / 10}", "s", f"t{i}"] for i in range(11, 1, -1)]
