@@ -16,7 +16,12 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import Message
+from hypothesis import settings
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+# No example has a time to keep: the machine may be busy.
+settings.register_profile("busy", settings(), deadline=None)
+settings.load_profile("busy")
 
 DOES_NOT_APPLY = "does not apply: "
 """Begins the reason of a skip that no program on the machine would change."""

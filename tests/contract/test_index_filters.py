@@ -161,7 +161,7 @@ _filters = st.recursive(
 
 
 @given(node=_filters)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 async def test_a_filter_lets_the_very_products_through_that_fulfil_it(
     sampled: Index, products: list[StoredProduct], node: Filter
 ) -> None:

@@ -201,7 +201,7 @@ def test_what_no_token_of_ours_says_is_refused(change: Callable[[search_pb2.Page
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_random_token_is_answered(data: bytes) -> None:
     """Random bytes, packed as a token is or not, are refused and never fail otherwise."""
     refused(base64.urlsafe_b64encode(zlib.compress(data)).decode())
@@ -209,7 +209,7 @@ def test_no_random_token_is_answered(data: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_mutated_token_fails(data: st.DataObject) -> None:
     """A token with bytes changed, put in or taken out is refused, aborted, or read within every limit."""
     packed = bytearray(zlib.decompress(base64.urlsafe_b64decode(token())))

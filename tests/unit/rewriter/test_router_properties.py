@@ -119,7 +119,7 @@ def test_a_history_told_wrongly_gets_a_valid_rewrite(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(requests)
 def test_every_request_gets_a_valid_rewrite(request: rewrite_pb2.RewriteRequest) -> None:
     """Whatever is said after whatever conversation, the rewrite is complete and names nothing unknown."""
@@ -129,7 +129,7 @@ def test_every_request_gets_a_valid_rewrite(request: rewrite_pb2.RewriteRequest)
     assert rewrite.source == "router"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(utterances)
 def test_a_search_says_nothing_that_was_not_said(text: str) -> None:
     """Without facets nothing is filtered but a price, and a query holds no other field's conditions."""
@@ -137,7 +137,7 @@ def test_a_search_says_nothing_that_was_not_said(text: str) -> None:
     assert fields_of(rewrite.filter) <= {"price"}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(requests)
 def test_reading_twice_gives_the_same(request: rewrite_pb2.RewriteRequest) -> None:
     """The router is deterministic and leaves the request as it was."""

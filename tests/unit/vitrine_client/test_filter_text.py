@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vitrine.filter_text import MAX_NESTING, FilterSyntaxError, format_filter, parse_filter
@@ -142,7 +142,6 @@ _filters = st.recursive(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(_filters)
 def test_what_is_written_is_read_back(node: Filter) -> None:
     """Any filter survives being written as text and read again, whatever its values hold."""
@@ -180,7 +179,6 @@ def test_a_range_with_both_bounds_left_out_is_written_with_both() -> None:
     assert format_filter(node) == "not (price>1 and price<2)"
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=40))
 def test_any_text_gives_a_filter_or_one_error(text: str) -> None:
     """Whatever is typed, the answer is a filter or FilterSyntaxError with a position inside the text."""
