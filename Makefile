@@ -15,8 +15,7 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := requirements/retry.sh $(BIN)/python -m pip
-# CI imports a part of what it installs, once: modules are compiled then.
-LOCKED := $(PIP) install -q --no-deps --require-hashes$(if $(CI), --no-compile)
+LOCKED := $(PIP) install -q --no-deps --require-hashes
 # One file for every Python; `[tool.uv]` in pyproject.toml has what overrides a package's own wish.
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
@@ -94,7 +93,7 @@ $(VENV)/.train: requirements/build.txt requirements/train.txt requirements/tower
 	@echo "setup: installing what trains and exports (a few minutes)"
 	@$(LOCKED) -r requirements/build.txt
 	@$(LOCKED) -r requirements/towers.txt
-	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q$(if $(CI), --no-compile) $(TORCH)
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q $(TORCH)
 	@$(LOCKED) -r requirements/train.txt
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
