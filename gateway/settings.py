@@ -204,6 +204,19 @@ class Settings:
     personal_budget_ms: int = 20
     """Longest wait of a search for what is known of its shopper; without it the order is everybody's, and `degraded` says so."""
 
+    ranker: str = ""
+    """The file of a ranker that `python -m ranking train` has written. Empty: nothing is ranked by what was learnt."""
+    learnt_share: float = 1.0
+    """What a product of which the ranker thinks most gains in score; 0 leaves it out."""
+    experiment: str = ""
+    """NAME:SHARE of an experiment: that share of the shoppers gets the ranker's order, the others the default one. Empty: all
+    get the ranker's."""
+    exploration_share: float = 0.0
+    """Share of the answers whose first hit may be exchanged with one of the next nine, so that training can tell what a place
+    alone is worth; only where answers are kept."""
+    freshness_field: str = ""
+    """The schema's number that says when a product came, in s since 1970. Empty: no product is fresher than another."""
+
     picture_category_precision: float = 0.9
     """A search with a reference, which words change, is kept to the reference's category, softly: a picture's, where it is
     read so often right on the index's own products; a product's as the index has it. 0: never."""
@@ -239,6 +252,8 @@ class Settings:
     """How long events are kept."""
     taste_cache_entries: int = 10_000
     """Shoppers whose tastes are kept in memory, for a minute each."""
+    answer_log_entries: int = 100_000
+    """Answers whose features are kept beside the events, for `python -m ranking train`: the latest ones; 0: none."""
     event_key_days: int = 30
     """How long one key makes shoppers' pseudonyms; it is destroyed when the events of its time are."""
 
@@ -262,7 +277,12 @@ class Settings:
             value = getattr(self, setting.name)
             if not isinstance(value, str) and not value >= 0:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
-            if setting.name.endswith(("_image_weight", "batch_share", "personal_share")) and value > 1:
+            if (
+                setting.name.endswith(
+                    ("_image_weight", "batch_share", "personal_share", "learnt_share", "exploration_share")
+                )
+                and value > 1
+            ):
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
         check_precision(_variable("picture_category_precision"), self.picture_category_precision)
         check_traces(PREFIX, self.traces, self.trace_share)

@@ -15,6 +15,7 @@ from gateway.assembly.documents import open_documents, open_library
 from gateway.assembly.entrance import open_crowding, open_metrics, open_saturation, server_options
 from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
+from gateway.assembly.learning import learnt_share, open_learning
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.assembly.replies import open_replies
 from gateway.background import repeated, running
@@ -340,7 +341,8 @@ def _search_servicer(
         ),
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=_shares(settings),
-        answer_token=feedback.answer_token,
+        answered=feedback.answered,
+        experiment=feedback.experiment,
     )
 
 
@@ -370,11 +372,16 @@ def _retrieval_settings(settings: Settings) -> RetrievalSettings:
         product_cache_ttl_s=settings.product_cache_ttl_s,
         result_cache_entries=settings.result_cache_entries,
         personal_budget_s=settings.personal_budget_ms / 1e3,
+        learning=open_learning(settings),
     )
 
 
 def _shares(settings: Settings) -> dict[str, float]:
-    return {LEXICAL: settings.lexical_share, PERSONAL: settings.personal_share}
+    return {
+        LEXICAL: settings.lexical_share,
+        PERSONAL: settings.personal_share,
+        **learnt_share(settings),
+    }
 
 
 def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
