@@ -18,6 +18,8 @@ from gateway.retrieval.taste import PERSONAL
 from vitrine.domain.schema import Role, Schema
 
 TEXT, IMAGE, PRICE_FIT, FRESHNESS, POPULARITY = "text", "image", "price_fit", "freshness", "popularity"
+SCORE = "score"
+"""Kept beside the features: the score before what was learnt, by which the default order stands."""
 FEATURES = (TEXT, IMAGE, LEXICAL, PERSONAL, PRICE_FIT, FRESHNESS, POPULARITY)
 
 BEST = 10
@@ -37,7 +39,7 @@ def features_of(
     fitting = statistics.median(best) if best else None
     told = []
     for hit, price in zip(hits, prices, strict=True):
-        features = {TEXT: hit.text_score, IMAGE: hit.image_score, **_signals(hit)}
+        features = {SCORE: hit.score, TEXT: hit.text_score, IMAGE: hit.image_score, **_signals(hit)}
         if price is not None and fitting is not None:
             features[PRICE_FIT] = math.exp(-(((math.log(price) - fitting) / PRICE_SPREAD) ** 2) / 2)
         if freshness_field and (came_s := _positive(hit, freshness_field)) is not None:
