@@ -77,7 +77,7 @@ class Event:
         return self.at_ms // DAY_MS
 
 
-MAX_SHOWN = 50
+MAX_SHOWN = 30
 """Hits of an answer that are kept for training, the first ones."""
 
 

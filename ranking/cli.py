@@ -14,6 +14,7 @@ from gateway.adapters.sqlite_events import UnreadableEvents, open_sqlite_events
 from gateway.ports import EventStore
 from gateway.retrieval.ranker_file import write_ranker
 from gateway.settings import REDIS, Settings
+from ranking.cost import measure_cost
 from ranking.log import Judged, read_log
 from ranking.onnx_file import export_onnx
 from ranking.propensity import PositionBias
@@ -131,6 +132,21 @@ def simulate(*, products: int, searches: int, queries: int, seeds: int, out: Pat
         raise Failure(f"{out.parent}: no such folder")
     plan = Plan(products=products, searches=searches, queries=queries, seeds=seeds)
     out.write_text(json.dumps(asyncio.run(measure(plan, say=click.echo)), indent=1) + "\n")
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=_RESULT.with_name("ranking-cost.json"),
+    show_default=True,
+)
+def cost(*, out: Path) -> None:
+    """Measure what a ranker costs a search, by NumPy and by ONNX Runtime."""
+    result = measure_cost()
+    for name, microseconds in result["results"].items():
+        click.echo(f"{name:30} {microseconds:8.2f} us")
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _log(place: str) -> Sequence[Judged]:

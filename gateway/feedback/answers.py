@@ -9,8 +9,8 @@ from gateway.metrics import Metrics
 from gateway.ports import EventStore
 from gateway.retrieval.query import SearchResult
 
-MAX_WAITING = 2_000
-"""Answers that wait to be written; what is more is dropped and counted."""
+MAX_WAITING = 1_000
+"""Answers that wait to be written, some 20 MB where each has as many hits as are kept; what is more is dropped and counted."""
 MAX_GROUP = 500
 """Answers that are written together."""
 _STORE_S = 5.0
@@ -23,7 +23,7 @@ class AnswerLog:
         self._store = store
         self._metrics = metrics
         self._entries = entries
-        self._waiting: deque[tuple[SearchResult, str, str, int]] = deque()
+        self._waiting: deque[Answer] = deque()
 
     def note(self, result: SearchResult, request_id: str, bucket: str) -> None:
         """Remember an answer; those ordered by a field, of later pages or without hits teach nothing of ranking."""
@@ -33,7 +33,8 @@ class AnswerLog:
         if len(self._waiting) >= MAX_WAITING:
             self._metrics.logged_answers.labels("dropped").inc()
             return
-        self._waiting.append((result, request_id, bucket, int(time.time() * 1e3)))
+        # Without the products, whose vectors would wait with them.
+        self._waiting.append(answer_of(result, request_id, bucket, int(time.time() * 1e3)))
 
     async def flush(self) -> None:
         """Write what waits; what the store does not take is dropped and counted."""
@@ -41,9 +42,7 @@ class AnswerLog:
             some = [self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting)))]
             outcome = "kept"
             try:
-                await self._store.log_answers(
-                    [answer_of(*each) for each in some], most=self._entries, timeout_s=_STORE_S
-                )
+                await self._store.log_answers(some, most=self._entries, timeout_s=_STORE_S)
             except SearchError:
                 outcome = "dropped"
             self._metrics.logged_answers.labels(outcome).inc(len(some))

@@ -1,5 +1,6 @@
 """A ranker that was learnt from events, and what else a search is told of learning."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from gateway.retrieval.features import POPULARITY
 
 LEARNT = "learnt"
 """The signal's name."""
+
+_FAR = 30.0
+"""Logits beyond which the sigmoid is 0 or 1 to thirteen digits."""
 
 Features = Sequence[Mapping[str, float]]
 """By product: features by name, those that are known."""
@@ -31,17 +35,16 @@ class LinearRanker:
 
     def values(self, told: Features, product_ids: Sequence[str]) -> NDArray[np.float64]:
         """Return the signal of products by their features, (n,), each from 0 to 1."""
-        values: NDArray[np.float64] = 1 / (1 + np.exp(-self.matrix(told, product_ids) @ self.weights))
+        logits = np.clip(self.matrix(told, product_ids) @ self.weights, -_FAR, _FAR)
+        values: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
         return values
 
     def matrix(self, told: Features, product_ids: Sequence[str]) -> NDArray[np.float64]:
         """Return the standardised features, (n, f)."""
-        rows = np.empty((len(told), len(self.features)))
-        for row, (features, product_id) in enumerate(zip(told, product_ids, strict=True)):
-            for column, name in enumerate(self.features):
-                rows[row, column] = features.get(name, np.nan)
-                if name == POPULARITY:
-                    rows[row, column] = self.popularity.get(product_id, self.usual_popularity)
+        rows = np.array([[features.get(name, math.nan) for name in self.features] for features in told])
+        if POPULARITY in self.features:
+            known, usual = self.popularity, self.usual_popularity
+            rows[:, self.features.index(POPULARITY)] = [known.get(each, usual) for each in product_ids]
         return np.nan_to_num((rows - self.mean) / self.scale)
 
 
