@@ -10,6 +10,7 @@ All keys are in one hash slot; <v> is the version of this layout:
     {vitrine:events:<v>}:keys              hash    the keys of the pseudonyms, by period
     {vitrine:events:<v>}:answers           hash    what answers showed, by request
     {vitrine:events:<v>}:answered          zset    the requests of those answers, by when they were answered
+    {vitrine:events:<v>}:spent             hash    what reports spent of the privacy budget, by day
 
 One script writes an event with all that belongs to it. What an acknowledgement is worth is what Redis makes of it: with
 `appendonly yes` and `appendfsync always` it is on the disk.
@@ -30,7 +31,7 @@ from gateway.adapters.redis_connection import RedisAccess, open_redis
 from gateway.errors import DeadlineExceeded, EventStoreError
 from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Answer, Event, EventKind, Outcome
 from gateway.logs import log_event
-from vitrine.domain.limits import MAX_EVENT_AGE_DAYS
+from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_EVENT_AHEAD_S
 
 LAYOUT = 1
 _PREFIX = f"{{vitrine:events:{LAYOUT}}}"
@@ -38,6 +39,7 @@ _ALL = f"{_PREFIX}:all"
 _KEYS = f"{_PREFIX}:keys"
 _ANSWERS = f"{_PREFIX}:answers"
 _ANSWERED = f"{_PREFIX}:answered"
+_SPENT = f"{_PREFIX}:spent"
 _TIMEOUT_S = 1.0
 _KEY_BYTES = 32
 _LATE_S = (MAX_EVENT_AGE_DAYS + 1) * 86_400
@@ -101,8 +103,20 @@ _FORGET = """
 local old = redis.call('zrangebyscore', KEYS[2], '-inf', '(' .. ARGV[1])
 for _, request in ipairs(old) do redis.call('hdel', KEYS[1], request) end
 redis.call('zremrangebyscore', KEYS[2], '-inf', '(' .. ARGV[1])
+for _, day in ipairs(redis.call('hkeys', KEYS[3])) do
+  if tonumber(day) < tonumber(ARGV[2]) then redis.call('hdel', KEYS[3], day) end
+end
 """
-"""KEYS: answers, answered."""
+"""KEYS: answers, answered, spent."""
+
+_SPEND = """
+for i = 3, #ARGV do
+  if tonumber(redis.call('hget', KEYS[1], ARGV[i]) or 0) + tonumber(ARGV[1]) > tonumber(ARGV[2]) then return tonumber(ARGV[i]) end
+end
+for i = 3, #ARGV do redis.call('hincrby', KEYS[1], ARGV[i], ARGV[1]) end
+return -1
+"""
+"""KEYS: spent. ARGV: the amount, how much at most, then the days."""
 
 _logger = logging.getLogger(__name__)
 
@@ -194,7 +208,12 @@ class RedisEvents:
         """As the port says, of the stream of all: those of shoppers are trimmed when they grow, and lapse by themselves."""
         before = before_ms + MAX_EVENT_AGE_DAYS * DAY_MS
         await _answer(
-            cast("Awaitable[object]", self._client.eval(_FORGET, 2, _ANSWERS, _ANSWERED, str(before_ms))),
+            cast(
+                "Awaitable[object]",
+                self._client.eval(
+                    _FORGET, 3, _ANSWERS, _ANSWERED, _SPENT, str(before_ms), str(before_ms // DAY_MS)
+                ),
+            ),
             timeout_s,
         )
         return await _answer(self._client.xtrim(_ALL, minid=str(before), approximate=False), timeout_s)
@@ -205,11 +224,13 @@ class RedisEvents:
         work = self._client.eval(_LOG, 2, _ANSWERS, _ANSWERED, str(most), *told)
         await _answer(cast("Awaitable[object]", work), timeout_s)
 
-    async def read_answers(self, after: str, *, limit: int, timeout_s: float) -> tuple[list[Answer], str]:
+    async def read_answers(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Answer], str]:
         """As the port says; the mark is how many were read, so that answers that made room meanwhile skip others."""
 
         async def work() -> tuple[list[Answer], str]:
-            first = int(after or 0)
+            first = int(after) if after else await self._client.zcount(_ANSWERED, "-inf", f"({since_ms}")
             ranged = self._client.zrange(_ANSWERED, first, first + limit - 1, withscores=True)
             kept = cast("list[tuple[bytes, float]]", await ranged)
             names = [name.decode() for name, _ in kept]
@@ -223,11 +244,15 @@ class RedisEvents:
 
         return await _answer(work(), timeout_s)
 
-    async def read_events(self, after: str, *, limit: int, timeout_s: float) -> tuple[list[Event], str]:
+    async def read_events(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Event], str]:
         """As the port says."""
+        # Of when it came; it may have happened a little later by its own clock.
+        first = str(max(0, since_ms - MAX_EVENT_AHEAD_S * 1_000))
 
         async def work() -> tuple[list[Event], str]:
-            ranged = self._client.xrange(_ALL, min=f"({after}" if after else "-", count=limit)
+            ranged = self._client.xrange(_ALL, min=f"({after}" if after else first, count=limit)
             found = cast("list[tuple[bytes, dict[bytes, bytes]]]", await ranged)
             return [_event(fields) for _, fields in found], found[-1][0].decode() if found else after
 
@@ -243,6 +268,12 @@ class RedisEvents:
             log_event(
                 _logger, logging.WARNING, "events_may_be_lost", reason="Redis keeps no append-only file"
             )
+
+    async def spend(self, days: Sequence[int], amount: int, *, most: int, timeout_s: float) -> int | None:
+        """As the port says."""
+        work = self._client.eval(_SPEND, 1, _SPENT, str(amount), str(most), *map(str, days))
+        day = int(await _answer(cast("Awaitable[int]", work), timeout_s))
+        return day if day >= 0 else None
 
     def _call(self, event: Event) -> tuple[list[str], list[str]]:
         """Return the keys and the arguments of the script that records an event."""

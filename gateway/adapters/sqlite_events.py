@@ -57,6 +57,7 @@ CREATE TABLE erased (digest TEXT PRIMARY KEY, before INTEGER NOT NULL) WITHOUT R
 _ADDED = (
     "CREATE TABLE IF NOT EXISTS answers (request TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, body TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS answers_at ON answers (at)",
+    "CREATE TABLE IF NOT EXISTS spent (day INTEGER PRIMARY KEY, amount INTEGER NOT NULL)",
 )
 """Tables that a file of this layout may lack, which was made before they came."""
 
@@ -162,6 +163,7 @@ class SqliteEvents:
             database.execute("DELETE FROM counts WHERE day < ?", (before_ms // 86_400_000,))
             database.execute("DELETE FROM erased WHERE before < ?", (before_ms,))
             database.execute("DELETE FROM answers WHERE at < ?", (before_ms,))
+            database.execute("DELETE FROM spent WHERE day < ?", (before_ms // 86_400_000,))
             return database.execute("DELETE FROM events WHERE at < ?", (before_ms,)).rowcount
 
         return await self._writer.do(work, timeout_s=timeout_s)
@@ -179,25 +181,48 @@ class SqliteEvents:
 
         await self._writer.do(work, timeout_s=timeout_s)
 
-    async def read_answers(self, after: str, *, limit: int, timeout_s: float) -> tuple[list[Answer], str]:
+    async def read_answers(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Answer], str]:
         """As the port says."""
-        query = "SELECT rowid, request, at, body FROM answers WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        query = (
+            "SELECT rowid, request, at, body FROM answers WHERE rowid > ? AND at >= ? ORDER BY rowid LIMIT ?"
+        )
 
         def work(database: sqlite3.Connection) -> tuple[list[Answer], str]:
-            rows = database.execute(query, (int(after or 0), limit)).fetchall()
+            rows = database.execute(query, (int(after or 0), since_ms, limit)).fetchall()
             return [Answer.unpacked(*row[1:]) for row in rows], str(rows[-1][0]) if rows else after
 
         return await self._reader.do(work, timeout_s=timeout_s)
 
-    async def read_events(self, after: str, *, limit: int, timeout_s: float) -> tuple[list[Event], str]:
+    async def read_events(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Event], str]:
         """As the port says."""
-        query = f"SELECT rowid, {_COLUMNS} FROM events WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608
+        query = f"SELECT rowid, {_COLUMNS} FROM events WHERE rowid > ? AND at >= ? ORDER BY rowid LIMIT ?"  # noqa: S608
 
         def work(database: sqlite3.Connection) -> tuple[list[Event], str]:
-            rows = database.execute(query, (int(after or 0), limit)).fetchall()
+            rows = database.execute(query, (int(after or 0), since_ms, limit)).fetchall()
             return [_event(row[1:]) for row in rows], str(rows[-1][0]) if rows else after
 
         return await self._reader.do(work, timeout_s=timeout_s)
+
+    async def spend(self, days: Sequence[int], amount: int, *, most: int, timeout_s: float) -> int | None:
+        """As the port says."""
+
+        def work(database: sqlite3.Connection) -> int | None:
+            places = _places(days)
+            spent = dict(database.execute(f"SELECT day, amount FROM spent WHERE day IN ({places})", [*days]))  # noqa: S608
+            for day in days:
+                if spent.get(day, 0) + amount > most:
+                    return day
+            database.executemany(
+                "INSERT INTO spent VALUES (?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
+                [(day, amount) for day in days],
+            )
+            return None
+
+        return await self._writer.do(work, timeout_s=timeout_s)
 
 
 class _Thread:
@@ -344,7 +369,7 @@ def _event(row: tuple[Any, ...]) -> Event:
     )
 
 
-def _places(values: Sequence[str]) -> str:
+def _places(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.api.data_servicer import DataServicer, KeptEvents
 from gateway.api.feedback_servicer import FeedbackServicer
+from gateway.api.report_servicer import ReportServicer
 from gateway.background import repeated
 from gateway.conversation.sessions import SessionStore
 from gateway.events import DAY_MS
@@ -14,7 +15,9 @@ from gateway.feedback.answers import AnswerLog
 from gateway.feedback.experiments import Experiment, read_experiment
 from gateway.feedback.intake import Intake
 from gateway.feedback.pseudonyms import Keys
+from gateway.feedback.reports import Reports
 from gateway.feedback.tastes import ShopperTastes
+from gateway.feedback.words import WordCounts
 from gateway.metrics import Metrics
 from gateway.ports import EventStore, VectorIndex
 from gateway.retrieval.query import SearchResult
@@ -37,6 +40,8 @@ class Feedback:
     tastes: ShopperTastes | None
     answers: AnswerLog | None
     experiment: Experiment
+    words: WordCounts
+    reports: Reports | None
     servicer: FeedbackServicer
     retention_ms: int
     margin_s: float
@@ -48,11 +53,16 @@ class Feedback:
             kept = KeptEvents(store=self.store, keys=self.keys, forget=self.tastes.forget_shoppers)
         return DataServicer(sessions, kept, margin_s=self.margin_s)
 
+    def report_servicer(self) -> ReportServicer:
+        """Return what tells counts of what is kept."""
+        return ReportServicer(self.reports, self.words, margin_s=self.margin_s)
+
     def answered(self, result: SearchResult, request_id: str) -> str:
         """Return the token of an answer, which is kept for training; empty where no events are taken, or no keys are known yet."""
         keyring = self.keys.known if self.keys is not None else None
         if keyring is None:
             return ""
+        self.words.note(result)
         if self.answers is not None:
             self.answers.note(result, request_id, self.experiment.told(result.searched.bucket))
         return keyring.answer_token(request_id, time.time())
@@ -91,13 +101,14 @@ def open_feedback(
     settings: Settings, store: EventStore | None, index: VectorIndex, metrics: Metrics
 ) -> Feedback:
     """Return what takes events; without a store it takes none."""
-    keys = intake = tastes = answers = None
+    keys = intake = tastes = answers = reports = None
     margin_s = settings.deadline_margin_ms / 1e3
     if store is not None:
         keys = Keys(store, key_days=settings.event_key_days, retention_days=settings.event_retention_days)
         tastes = ShopperTastes(store, keys, index, metrics, entries=settings.taste_cache_entries)
         if settings.answer_log_entries:
             answers = AnswerLog(store, metrics, entries=settings.answer_log_entries)
+        reports = Reports(store, epsilon=settings.report_epsilon, budget=settings.report_budget)
         intake = Intake(store, keys, index, metrics, on_recorded=tastes.forget)
     return Feedback(
         store=store,
@@ -105,6 +116,8 @@ def open_feedback(
         tastes=tastes,
         answers=answers,
         experiment=read_experiment(settings.experiment),
+        words=WordCounts(least=settings.report_least_shoppers),
+        reports=reports,
         servicer=FeedbackServicer(intake, margin_s=margin_s),
         margin_s=margin_s,
         retention_ms=settings.event_retention_days * DAY_MS,

@@ -158,6 +158,7 @@ async def serving_gateway(
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
         data=feedback.data_servicer(dependencies.sessions),
+        reports=feedback.report_servicer(),
         health=health_aio.HealthServicer(),
     )
     listeners = open_listeners(

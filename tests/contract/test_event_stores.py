@@ -354,3 +354,29 @@ async def test_answers_go_with_the_events_of_who_is_erased(store: EventStore) ->
     await store.erase(["ann"], before_ms=NOW_MS, timeout_s=WAIT_S)
     assert [each.request_id for each in await _answers(store)] == ["r2"]
     assert (await store.read_events("", limit=10, timeout_s=WAIT_S))[0] == [his]
+
+
+async def test_a_report_reads_from_a_day_on(store: EventStore) -> None:
+    """Nothing that happened since the moment is missing, however the pages fall."""
+    old, new = event("old", at_ms=NOW_MS - DAY_MS), event("new")
+    await store.append([old, new], timeout_s=WAIT_S)
+    await store.log_answers([answer("old", NOW_MS - DAY_MS), answer("new")], most=9, timeout_s=WAIT_S)
+    events, _ = await store.read_events("", since_ms=NOW_MS, limit=9, timeout_s=WAIT_S)
+    answers, mark = await store.read_answers("", since_ms=NOW_MS, limit=9, timeout_s=WAIT_S)
+    assert new in events
+    assert [each.request_id for each in answers] == ["new"]
+    assert (await store.read_answers(mark, since_ms=NOW_MS, limit=9, timeout_s=WAIT_S))[0] == []
+
+
+async def test_a_budget_is_never_overspent(store: EventStore) -> None:
+    """Of several who spend at once as many succeed as it suffices for, on all their days or on none; expired days are forgotten."""
+    day = NOW_MS // DAY_MS
+    told = await asyncio.gather(
+        *(store.spend([day - 1, day], 3, most=10, timeout_s=WAIT_S) for _ in range(5))
+    )
+    assert sorted(told, key=str) == [day - 1, day - 1, None, None, None]
+    assert await store.spend([day + 1, day], 3, most=10, timeout_s=WAIT_S) == day
+    assert await store.spend([day + 1], 10, most=10, timeout_s=WAIT_S) is None
+    await store.expire(before_ms=NOW_MS + DAY_MS, timeout_s=WAIT_S)
+    assert await store.spend([day], 10, most=10, timeout_s=WAIT_S) is None
+    assert await store.spend([day + 1], 1, most=10, timeout_s=WAIT_S) == day + 1
