@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.retrieval.query import SearchResult
+from vitrine.domain import limits
 
 MAX_QUERIES = 5_000
 """Different queries that are counted; the one that was not searched for the longest makes room."""
 MAX_WORDS_LENGTH = 100
 """Characters; longer queries are nobody's but their shopper's."""
-TOLD = 50
-"""Queries of a list of the report."""
 _DAY_S = 86_400
 _DIGEST = 8
 
@@ -141,4 +140,4 @@ def lists(told: list[SearchedWords]) -> Iterator[tuple[str, list[SearchedWords]]
 
 
 def _first(told: list[SearchedWords], key: Callable[[SearchedWords], float]) -> list[SearchedWords]:
-    return sorted(told, key=lambda each: (-key(each), each.words))[:TOLD]
+    return sorted(told, key=lambda each: (-key(each), each.words))[: limits.MAX_REPORTED_WORDS]

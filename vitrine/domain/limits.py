@@ -189,5 +189,7 @@ MAX_REPORT_DAYS = 31
 """Days that a report may be about."""
 DEFAULT_REPORT_DAYS = 7
 """Days of a report that names none."""
+MAX_REPORTED_WORDS = 50
+"""Queries of each list of a report."""
 MIN_ANONYMOUS = 5
 """Different shoppers of whom words may be told, at least, whatever the settings."""

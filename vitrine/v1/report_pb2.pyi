@@ -165,7 +165,7 @@ Global___BucketReport: _TypeAlias = BucketReport  # noqa: Y015
 
 @_typing.final
 class Rate(_message.Message):
-    """A share with its 95 % interval, the noise included."""
+    """A share with its interval at the usual confidence of nineteen in twenty, the noise included."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -205,7 +205,9 @@ class Noise(_message.Message):
     budget: _builtins.float
     """The budget of a day."""
     shoppers_scale: _builtins.float
-    """Scales of the discrete Laplace distribution: one shopper's day changes a day's counts by 6 at most, one answer a bucket's by 3."""
+    """Scales of the discrete Laplace distribution: one shopper's day changes each count of that day by one at most, one
+    answer each count of its bucket.
+    """
     answers_scale: _builtins.float
     def __init__(
         self,

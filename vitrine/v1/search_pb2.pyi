@@ -273,7 +273,7 @@ class PageToken(_message.Message):
     text: _builtins.str
     source: _builtins.str
     bucket: _builtins.int
-    """Which order of an experiment the first page had: 0, there is none; 1, the default; 2, what was learnt."""
+    """Which order of an experiment the first page had."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter:
         """What was read in the words, beside the filter of the request."""
