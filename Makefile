@@ -42,6 +42,8 @@ SPEECH ?=
 MINUTES ?= 30
 CASES ?= 10000
 ROWS ?= 50000
+EVENTS ?= build/stack/events.db
+RANKER ?= build/ranker.json
 
 export ORT_DISABLE_TELEMETRY := 1
 # Every process of the stack and of the tests would compile its modules anew (images of containers set it).
@@ -306,6 +308,9 @@ train-rewriter: setup ## Train the rewriter's language model (resumes likewise)
 	@$(BIN)/python -m rewriter.training train
 	@$(BIN)/python -m rewriter.training export
 
+train-ranker: $(VENV)/.serve ## Train a ranker on events: make train-ranker EVENTS=build/stack/events.db
+	@$(BIN)/python -m ranking train --events $(EVENTS) --out $(RANKER)
+
 export: $(VENV)/.train ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
@@ -378,5 +383,6 @@ quality: setup ## Compare fusion designs; Fashion200K's protocol; real photograp
 quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
-.PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz \
-	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite
+.PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test \
+	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
+	bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker

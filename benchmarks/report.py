@@ -19,6 +19,7 @@ from benchmarks.photographs import (
     tuning_section,
 )
 from benchmarks.plots import Plot, draw_designs, draw_latency, draw_throughput, drawn_from
+from benchmarks.ranking import ranking_section
 from benchmarks.scale import bulk_section, index_section
 from benchmarks.speech import speech_section
 from benchmarks.tables import (
@@ -109,6 +110,7 @@ def _rendered() -> str:
         "fields": [fields_section(_found("fields-*.json"))],
         "bulk": [bulk_section(_found("bulk.json"))],
         "index-scale": [index_section(_found("index-*.json"))],
+        "ranking": [ranking_section(_found("ranking*.json"))],
         "speech": [speech_section(_found("speech.json"))],
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],

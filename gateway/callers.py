@@ -15,6 +15,8 @@ class Scope(Enum):
     """Record what shoppers did."""
     DATA = "data"
     """Export and erase what is kept of a shopper."""
+    REPORT = "report"
+    """Read what shoppers did, in counts."""
     ADMIN = "admin"
     """Rebuild, confirm and put back an index."""
 

@@ -1,6 +1,8 @@
 """What shoppers do with products, as the gateway keeps it: never who they are, but for a keyed hash."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 DAY_MS = 86_400_000
@@ -73,3 +75,77 @@ class Event:
     def day(self) -> int:
         """Return the day, in days since 1970."""
         return self.at_ms // DAY_MS
+
+
+MAX_SHOWN = 30
+"""Hits of an answer that are kept for training, the first ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A product of an answer, and what its place there was decided by."""
+
+    product_id: str
+    position: int
+    """Among the hits of all pages, from 1."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """Ranking features by name (`gateway.retrieval.features`); one that is not known is absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an answer showed, as ranking is learnt from it: no words, no picture and nobody's id."""
+
+    request_id: str
+    at_ms: int
+    """Since 1970, UTC."""
+    route: str
+    score_weights: tuple[float, float] = (0.5, 0.5)
+    """Of the text half and of the image half."""
+    bucket: str = ""
+    """Of the experiment, as NAME:ORDER; empty without one."""
+    swap: int = 0
+    """The position whose product was exchanged with the first one's, or was drawn and left; 0: none was drawn."""
+    shown: tuple[Shown, ...] = ()
+
+    def packed(self) -> str:
+        """Return all but the id and the time as JSON, each feature's name once."""
+        names = sorted({name for each in self.shown for name in each.features})
+        rows = [
+            [each.product_id, each.position, *(_rounded(each.features.get(name)) for name in names)]
+            for each in self.shown
+        ]
+        parts = {
+            "route": self.route,
+            "weights": self.score_weights,
+            "bucket": self.bucket,
+            "swap": self.swap,
+            "features": names,
+            "shown": rows,
+        }
+        return json.dumps(parts, separators=(",", ":"))
+
+    @classmethod
+    def unpacked(cls, request_id: str, at_ms: int, packed: str) -> "Answer":
+        """Return the answer that was packed."""
+        parts = json.loads(packed)
+        shown = []
+        for product_id, position, *values in parts["shown"]:
+            known = zip(parts["features"], values, strict=True)
+            features = {name: value for name, value in known if value is not None}
+            shown.append(Shown(product_id=product_id, position=position, features=features))
+        text, image = parts["weights"]
+        return cls(
+            request_id=request_id,
+            at_ms=at_ms,
+            route=parts["route"],
+            score_weights=(text, image),
+            bucket=parts["bucket"],
+            swap=parts["swap"],
+            shown=tuple(shown),
+        )
+
+
+def _rounded(value: float | None) -> float | None:
+    """Return a feature with as many digits as training can tell apart."""
+    return None if value is None else float(f"{value:.5g}")

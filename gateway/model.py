@@ -156,6 +156,8 @@ class Hit:
     """Ranking signals by name, each from 0 to 1."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """By a signal's name: which part of it says most."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """What ranking is learnt from (`gateway.retrieval.features`), where answers are kept for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ DependencyError of its service when that fails.
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from typing import Protocol
 
-from gateway.events import Event, Outcome
+from gateway.events import Answer, Event, Outcome
 from gateway.model import (
     Change,
     DocumentSet,
@@ -343,9 +343,41 @@ class EventStore(Protocol):
         ...
 
     async def erase(self, shoppers: Sequence[str], *, before_ms: int, timeout_s: float) -> int:
-        """Delete everything of shoppers, and record nothing of theirs that happened up to then; return how many events."""
+        """Delete everything of shoppers, and record nothing of theirs that happened up to then; return how many events.
+
+        The answers that their events name go with them.
+        """
         ...
 
     async def expire(self, *, before_ms: int, timeout_s: float) -> int:
-        """Delete what happened before a moment; return how many events."""
+        """Delete what happened before a moment, and the answers given before it; return how many events."""
+        ...
+
+    async def log_answers(self, answers: Sequence[Answer], *, most: int, timeout_s: float) -> None:
+        """Keep what answers showed; of more than `most` the oldest make room."""
+        ...
+
+    async def read_answers(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Answer], str]:
+        """Return the next answers in the order in which they were kept, and the mark after which to go on.
+
+        `after` is empty for the first ones, of those given since a moment. No answers: there are no more.
+        """
+        ...
+
+    async def read_events(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Event], str]:
+        """Return the next events of everybody, in the order in which they were recorded; as `read_answers`.
+
+        None that happened since the moment is missing; some that happened before it may be there.
+        """
+        ...
+
+    async def spend(self, days: Sequence[int], amount: int, *, most: int, timeout_s: float) -> int | None:
+        """Account for an amount of each day's budget, durably: of all of them, or of none where one has not enough left.
+
+        Return that day, in days since 1970; None where it is accounted for. What is known of a day goes when it expires.
+        """
         ...

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from gateway.exposure import check_access
-from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_HISTORY_TURNS
+from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_HISTORY_TURNS, MIN_ANONYMOUS
 from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
 
 PREFIX = "GATEWAY_"
@@ -204,6 +204,19 @@ class Settings:
     personal_budget_ms: int = 20
     """Longest wait of a search for what is known of its shopper; without it the order is everybody's, and `degraded` says so."""
 
+    ranker: str = ""
+    """The file of a ranker that `python -m ranking train` has written. Empty: nothing is ranked by what was learnt."""
+    learnt_share: float = 1.0
+    """What a product of which the ranker thinks most gains in score; 0 leaves it out."""
+    experiment: str = ""
+    """NAME:SHARE of an experiment: that share of the shoppers gets the ranker's order, the others the default one. Empty: all
+    get the ranker's."""
+    exploration_share: float = 0.0
+    """Share of the answers whose first hit may be exchanged with one of the next nine, so that training can tell what a place
+    alone is worth; only where answers are kept."""
+    freshness_field: str = ""
+    """The schema's number that says when a product came, in s since 1970. Empty: no product is fresher than another."""
+
     picture_category_precision: float = 0.9
     """A search with a reference, which words change, is kept to the reference's category, softly: a picture's, where it is
     read so often right on the index's own products; a product's as the index has it. 0: never."""
@@ -239,6 +252,14 @@ class Settings:
     """How long events are kept."""
     taste_cache_entries: int = 10_000
     """Shoppers whose tastes are kept in memory, for a minute each."""
+    answer_log_entries: int = 100_000
+    """Answers whose features are kept beside the events, for `python -m ranking train`: the latest ones; 0: none."""
+    report_epsilon: float = 0.5
+    """What one report spends of the privacy budget of each of its days: less means more noise in its counts."""
+    report_budget: float = 5.0
+    """The privacy budget of a day, for all reports about it."""
+    report_least_shoppers: int = 20
+    """Different shoppers who must have searched for words on a day before a report tells them; 0: no words are counted."""
     event_key_days: int = 30
     """How long one key makes shoppers' pseudonyms; it is destroyed when the events of its time are."""
 
@@ -262,7 +283,12 @@ class Settings:
             value = getattr(self, setting.name)
             if not isinstance(value, str) and not value >= 0:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
-            if setting.name.endswith(("_image_weight", "batch_share", "personal_share")) and value > 1:
+            if (
+                setting.name.endswith(
+                    ("_image_weight", "batch_share", "personal_share", "learnt_share", "exploration_share")
+                )
+                and value > 1
+            ):
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
         check_precision(_variable("picture_category_precision"), self.picture_category_precision)
         check_traces(PREFIX, self.traces, self.trace_share)
@@ -281,6 +307,7 @@ class Settings:
                 f"{_variable('event_key_days')} must be at least 1, and {_variable('event_retention_days')} more than"
                 f" {MAX_EVENT_AGE_DAYS}, which events may be late"
             )
+        check_reports(self)
         check_access(self)
         check_sessions(_variable("sessions"), self.sessions)
 
@@ -305,6 +332,19 @@ def check_precision(name: str, precision: float) -> None:
     """Raise InvalidSettings where it is neither 0 nor better than a toss."""
     if precision and not _TOSS < precision < 1:
         raise InvalidSettings(f"{name} must be 0, or over {_TOSS} and under 1, got {precision}")
+
+
+def check_reports(settings: Settings) -> None:
+    """Raise InvalidSettings where a report would spend nothing or more than there is, or tell words of too few shoppers."""
+    if not 0 < settings.report_epsilon <= settings.report_budget:
+        raise InvalidSettings(
+            f"{_variable('report_epsilon')} must be more than 0, and at most {_variable('report_budget')}, got"
+            f" {settings.report_epsilon:g} and {settings.report_budget:g}"
+        )
+    if 0 < settings.report_least_shoppers < MIN_ANONYMOUS:
+        raise InvalidSettings(
+            f"{_variable('report_least_shoppers')} must be 0 or at least {MIN_ANONYMOUS}, got {settings.report_least_shoppers}"
+        )
 
 
 def _variable(name: str) -> str:

@@ -45,7 +45,7 @@ def pages() -> dict[str, list[str]]:
         "",
         *listed,
         "",
-        "Shops call `SearchService`, `FeedbackService`, `CatalogueService`, `DocumentService` and `DataService` on the gateway; the others are its own.",
+        "Shops call `SearchService`, `FeedbackService`, `CatalogueService`, `DocumentService`, `DataService` and `ReportService` on the gateway; the others are its own.",
         "The service describes itself too: health (`grpc.health.v1`) and reflection are served beside them.",
     ]
     return made

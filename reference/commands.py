@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import click
 
 import bulk.cli
+import ranking.cli
 import stack.cli
 import vitrine.cli
 from reference.markdown import MADE_BY
@@ -19,6 +20,7 @@ def page() -> list[str]:
         "vitrine": vitrine.cli.main,
         "python -m stack": stack.cli.main,
         "python -m bulk": bulk.cli.main,
+        "python -m ranking": ranking.cli.main,
     }
     for name, command in programs.items():
         settings = {**command.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH}

@@ -17,6 +17,7 @@ _OWN = {
     "restore": "vitrine.commands.restore:restore",
     "documents": "vitrine.commands.documents:documents",
     "record": "vitrine.commands.record:record",
+    "report": "vitrine.commands.report:report",
     "tour": "vitrine.commands.tour:tour",
     "token": "vitrine.commands.token:token",
 }

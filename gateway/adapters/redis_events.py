@@ -8,6 +8,9 @@ All keys are in one hash slot; <v> is the version of this layout:
     {vitrine:events:<v>}:counts:<day>:<who> hash   how many of a kind with a product, and of all, are kept of that day
     {vitrine:events:<v>}:erased:<digest>   string  when a shopper was erased
     {vitrine:events:<v>}:keys              hash    the keys of the pseudonyms, by period
+    {vitrine:events:<v>}:answers           hash    what answers showed, by request
+    {vitrine:events:<v>}:answered          zset    the requests of those answers, by when they were answered
+    {vitrine:events:<v>}:spent             hash    what reports spent of the privacy budget, by day
 
 One script writes an event with all that belongs to it. What an acknowledgement is worth is what Redis makes of it: with
 `appendonly yes` and `appendfsync always` it is on the disk.
@@ -26,14 +29,17 @@ from redis.exceptions import RedisError
 
 from gateway.adapters.redis_connection import RedisAccess, open_redis
 from gateway.errors import DeadlineExceeded, EventStoreError
-from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Event, EventKind, Outcome
+from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Answer, Event, EventKind, Outcome
 from gateway.logs import log_event
-from vitrine.domain.limits import MAX_EVENT_AGE_DAYS
+from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_EVENT_AHEAD_S
 
 LAYOUT = 1
 _PREFIX = f"{{vitrine:events:{LAYOUT}}}"
 _ALL = f"{_PREFIX}:all"
 _KEYS = f"{_PREFIX}:keys"
+_ANSWERS = f"{_PREFIX}:answers"
+_ANSWERED = f"{_PREFIX}:answered"
+_SPENT = f"{_PREFIX}:spent"
 _TIMEOUT_S = 1.0
 _KEY_BYTES = 32
 _LATE_S = (MAX_EVENT_AGE_DAYS + 1) * 86_400
@@ -65,13 +71,52 @@ return 'recorded'
 
 _ERASE = """
 local entries = redis.call('xrange', KEYS[2], '-', '+')
-for _, entry in ipairs(entries) do redis.call('xdel', KEYS[1], entry[2][2]) end
+for _, entry in ipairs(entries) do
+  redis.call('xdel', KEYS[1], entry[2][2])
+  for i = 3, #entry[2], 2 do
+    if entry[2][i] == 'request' then
+      redis.call('hdel', KEYS[4], entry[2][i + 1])
+      redis.call('zrem', KEYS[5], entry[2][i + 1])
+    end
+  end
+end
 redis.call('del', KEYS[2])
 redis.call('set', KEYS[3], ARGV[1], 'ex', ARGV[2])
-for i = 4, #KEYS do redis.call('del', KEYS[i]) end
+for i = 6, #KEYS do redis.call('del', KEYS[i]) end
 return #entries
 """
-"""KEYS: all, the shopper's stream, the mark, then the shopper's counts of the days of which events may still come."""
+"""KEYS: all, the shopper's stream, the mark, answers, answered, then the shopper's counts of the days of which events may still come."""
+
+_LOG = """
+for i = 2, #ARGV, 3 do
+  if redis.call('hsetnx', KEYS[1], ARGV[i], ARGV[i + 2]) == 1 then redis.call('zadd', KEYS[2], ARGV[i + 1], ARGV[i]) end
+end
+local over = redis.call('zcard', KEYS[2]) - tonumber(ARGV[1])
+if over > 0 then
+  for _, request in ipairs(redis.call('zrange', KEYS[2], 0, over - 1)) do redis.call('hdel', KEYS[1], request) end
+  redis.call('zremrangebyrank', KEYS[2], 0, over - 1)
+end
+"""
+"""KEYS: answers, answered. ARGV: how many at most, then request, time and body of each."""
+
+_FORGET = """
+local old = redis.call('zrangebyscore', KEYS[2], '-inf', '(' .. ARGV[1])
+for _, request in ipairs(old) do redis.call('hdel', KEYS[1], request) end
+redis.call('zremrangebyscore', KEYS[2], '-inf', '(' .. ARGV[1])
+for _, day in ipairs(redis.call('hkeys', KEYS[3])) do
+  if tonumber(day) < tonumber(ARGV[2]) then redis.call('hdel', KEYS[3], day) end
+end
+"""
+"""KEYS: answers, answered, spent."""
+
+_SPEND = """
+for i = 3, #ARGV do
+  if tonumber(redis.call('hget', KEYS[1], ARGV[i]) or 0) + tonumber(ARGV[1]) > tonumber(ARGV[2]) then return tonumber(ARGV[i]) end
+end
+for i = 3, #ARGV do redis.call('hincrby', KEYS[1], ARGV[i], ARGV[1]) end
+return -1
+"""
+"""KEYS: spent. ARGV: the amount, how much at most, then the days."""
 
 _logger = logging.getLogger(__name__)
 
@@ -153,7 +198,7 @@ class RedisEvents:
             async with self._client.pipeline(transaction=True) as pipe:
                 for shopper in shoppers:
                     counts = [_counts(day, shopper) for day in days]
-                    keys = [_ALL, _stream(shopper), _mark(shopper), *counts]
+                    keys = [_ALL, _stream(shopper), _mark(shopper), _ANSWERS, _ANSWERED, *counts]
                     pipe.eval(_ERASE, len(keys), *keys, str(before_ms), str(self._mark_s))
                 return sum(await pipe.execute())
 
@@ -162,7 +207,56 @@ class RedisEvents:
     async def expire(self, *, before_ms: int, timeout_s: float) -> int:
         """As the port says, of the stream of all: those of shoppers are trimmed when they grow, and lapse by themselves."""
         before = before_ms + MAX_EVENT_AGE_DAYS * DAY_MS
+        await _answer(
+            cast(
+                "Awaitable[object]",
+                self._client.eval(
+                    _FORGET, 3, _ANSWERS, _ANSWERED, _SPENT, str(before_ms), str(before_ms // DAY_MS)
+                ),
+            ),
+            timeout_s,
+        )
         return await _answer(self._client.xtrim(_ALL, minid=str(before), approximate=False), timeout_s)
+
+    async def log_answers(self, answers: Sequence[Answer], *, most: int, timeout_s: float) -> None:
+        """As the port says."""
+        told = [text for each in answers for text in (each.request_id, str(each.at_ms), each.packed())]
+        work = self._client.eval(_LOG, 2, _ANSWERS, _ANSWERED, str(most), *told)
+        await _answer(cast("Awaitable[object]", work), timeout_s)
+
+    async def read_answers(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Answer], str]:
+        """As the port says; the mark is how many were read, so that answers that made room meanwhile skip others."""
+
+        async def work() -> tuple[list[Answer], str]:
+            first = int(after) if after else await self._client.zcount(_ANSWERED, "-inf", f"({since_ms}")
+            ranged = self._client.zrange(_ANSWERED, first, first + limit - 1, withscores=True)
+            kept = cast("list[tuple[bytes, float]]", await ranged)
+            names = [name.decode() for name, _ in kept]
+            bodies = await cast("Awaitable[list[Any]]", self._client.hmget(_ANSWERS, names)) if names else []
+            answers = [
+                Answer.unpacked(name, int(score), body)
+                for name, (_, score), body in zip(names, kept, bodies, strict=True)
+                if body is not None
+            ]
+            return answers, str(first + len(kept))
+
+        return await _answer(work(), timeout_s)
+
+    async def read_events(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Event], str]:
+        """As the port says."""
+        # Of when it came; it may have happened a little later by its own clock.
+        first = str(max(0, since_ms - MAX_EVENT_AHEAD_S * 1_000))
+
+        async def work() -> tuple[list[Event], str]:
+            ranged = self._client.xrange(_ALL, min=f"({after}" if after else first, count=limit)
+            found = cast("list[tuple[bytes, dict[bytes, bytes]]]", await ranged)
+            return [_event(fields) for _, fields in found], found[-1][0].decode() if found else after
+
+        return await _answer(work(), timeout_s)
 
     async def warn_if_unsafe(self) -> None:
         """Log where this Redis acknowledges what a power cut may take; one that does not tell is believed."""
@@ -174,6 +268,12 @@ class RedisEvents:
             log_event(
                 _logger, logging.WARNING, "events_may_be_lost", reason="Redis keeps no append-only file"
             )
+
+    async def spend(self, days: Sequence[int], amount: int, *, most: int, timeout_s: float) -> int | None:
+        """As the port says."""
+        work = self._client.eval(_SPEND, 1, _SPENT, str(amount), str(most), *map(str, days))
+        day = int(await _answer(cast("Awaitable[int]", work), timeout_s))
+        return day if day >= 0 else None
 
     def _call(self, event: Event) -> tuple[list[str], list[str]]:
         """Return the keys and the arguments of the script that records an event."""

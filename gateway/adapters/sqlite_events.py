@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import DeadlineExceeded, EventStoreError, Overloaded
-from gateway.events import DAILY_ALL, DAILY_SAME, Event, EventKind, Outcome
+from gateway.events import DAILY_ALL, DAILY_SAME, Answer, Event, EventKind, Outcome
 
 LAYOUT = 1
 """Of the tables; a file of another layout is refused."""
@@ -53,6 +53,13 @@ CREATE TABLE counts (
 CREATE TABLE keys (period INTEGER PRIMARY KEY, key BLOB NOT NULL);
 CREATE TABLE erased (digest TEXT PRIMARY KEY, before INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+_ADDED = (
+    "CREATE TABLE IF NOT EXISTS answers (request TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, body TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS answers_at ON answers (at)",
+    "CREATE TABLE IF NOT EXISTS spent (day INTEGER PRIMARY KEY, amount INTEGER NOT NULL)",
+)
+"""Tables that a file of this layout may lack, which was made before they came."""
 
 _COLUMNS = "id, kind, product, at, request, position, shopper, session"
 
@@ -140,6 +147,8 @@ class SqliteEvents:
             marks = [(_digest(shopper), before_ms) for shopper in shoppers]
             database.executemany("INSERT OR REPLACE INTO erased VALUES (?, ?)", marks)
             database.execute(f"DELETE FROM counts WHERE who IN ({places})", shoppers)  # noqa: S608
+            theirs = f"SELECT request FROM events WHERE shopper != '' AND shopper IN ({places})"  # noqa: S608
+            database.execute(f"DELETE FROM answers WHERE request IN ({theirs})", shoppers)  # noqa: S608
             return database.execute(
                 f"DELETE FROM events WHERE shopper != '' AND shopper IN ({places})",  # noqa: S608
                 shoppers,
@@ -153,7 +162,65 @@ class SqliteEvents:
         def work(database: sqlite3.Connection) -> int:
             database.execute("DELETE FROM counts WHERE day < ?", (before_ms // 86_400_000,))
             database.execute("DELETE FROM erased WHERE before < ?", (before_ms,))
+            database.execute("DELETE FROM answers WHERE at < ?", (before_ms,))
+            database.execute("DELETE FROM spent WHERE day < ?", (before_ms // 86_400_000,))
             return database.execute("DELETE FROM events WHERE at < ?", (before_ms,)).rowcount
+
+        return await self._writer.do(work, timeout_s=timeout_s)
+
+    async def log_answers(self, answers: Sequence[Answer], *, most: int, timeout_s: float) -> None:
+        """As the port says."""
+        rows = [(each.request_id, each.at_ms, each.packed()) for each in answers]
+
+        def work(database: sqlite3.Connection) -> None:
+            database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", rows)
+            # Rows are numbered as they come, so that the newest numbers tell how many are kept at most.
+            database.execute(
+                "DELETE FROM answers WHERE rowid <= (SELECT max(rowid) FROM answers) - ?", (most,)
+            )
+
+        await self._writer.do(work, timeout_s=timeout_s)
+
+    async def read_answers(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Answer], str]:
+        """As the port says."""
+        query = (
+            "SELECT rowid, request, at, body FROM answers WHERE rowid > ? AND at >= ? ORDER BY rowid LIMIT ?"
+        )
+
+        def work(database: sqlite3.Connection) -> tuple[list[Answer], str]:
+            rows = database.execute(query, (int(after or 0), since_ms, limit)).fetchall()
+            return [Answer.unpacked(*row[1:]) for row in rows], str(rows[-1][0]) if rows else after
+
+        return await self._reader.do(work, timeout_s=timeout_s)
+
+    async def read_events(
+        self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
+    ) -> tuple[list[Event], str]:
+        """As the port says."""
+        query = f"SELECT rowid, {_COLUMNS} FROM events WHERE rowid > ? AND at >= ? ORDER BY rowid LIMIT ?"  # noqa: S608
+
+        def work(database: sqlite3.Connection) -> tuple[list[Event], str]:
+            rows = database.execute(query, (int(after or 0), since_ms, limit)).fetchall()
+            return [_event(row[1:]) for row in rows], str(rows[-1][0]) if rows else after
+
+        return await self._reader.do(work, timeout_s=timeout_s)
+
+    async def spend(self, days: Sequence[int], amount: int, *, most: int, timeout_s: float) -> int | None:
+        """As the port says."""
+
+        def work(database: sqlite3.Connection) -> int | None:
+            places = _places(days)
+            spent = dict(database.execute(f"SELECT day, amount FROM spent WHERE day IN ({places})", [*days]))  # noqa: S608
+            for day in days:
+                if spent.get(day, 0) + amount > most:
+                    return day
+            database.executemany(
+                "INSERT INTO spent VALUES (?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
+                [(day, amount) for day in days],
+            )
+            return None
 
         return await self._writer.do(work, timeout_s=timeout_s)
 
@@ -245,6 +312,9 @@ def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
         for statement in _TABLES.split(";"):
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {LAYOUT}")
+    if layout in {0, LAYOUT}:
+        for statement in _ADDED:
+            database.execute(statement)
     database.execute("COMMIT")
     if layout not in {0, LAYOUT}:
         database.close()
@@ -299,7 +369,7 @@ def _event(row: tuple[Any, ...]) -> Event:
     )
 
 
-def _places(values: Sequence[str]) -> str:
+def _places(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 

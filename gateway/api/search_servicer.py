@@ -24,6 +24,7 @@ from gateway.conversation.replies.replying import Facts
 from gateway.conversation.sessions import LoggedTurn
 from gateway.conversation.turns import Reply, TurnEvent, Turns
 from gateway.documents.library import HandedOver, Quoted
+from gateway.feedback.experiments import Experiment
 from gateway.model import Transcript
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
@@ -43,14 +44,16 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         *,
         rewrite_by_default: bool,
         shares: Mapping[str, float],
-        answer_token: Callable[[str], str] = lambda _: "",
+        answered: Callable[[SearchResult, str], str],
+        experiment: Experiment,
     ) -> None:
         self._turns = turns
         self._conversations = conversations
         self._hearing = hearing
         self._rewrite_by_default = rewrite_by_default
         self._shares = shares
-        self._answer_token = answer_token
+        self._answered = answered
+        self._experiment = experiment
 
     async def warm(self) -> None:
         """Have prepared what the first search would wait for."""
@@ -64,7 +67,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer one query."""
         call = current_call()
         search = await read_search(request, rewrite_by_default=self._rewrite_by_default)
-        spoken = await self._hearing.hear(search.query, search.audio, call.deadline)
+        spoken = await self._hearing.hear(self._in_bucket(search.query), search.audio, call.deadline)
         _note_hearing(spoken)
         result = spoken.told(await self._turns.search(spoken.query, call.deadline))
         _note(result, spoken.query)
@@ -77,7 +80,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         )
         if spoken.heard is not None:
             response.heard.CopyFrom(transcript_message(spoken.heard))
-        response.answer_token = self._answer_token(call.request_id)
+        response.bucket = self._experiment.told(result.searched.bucket)
+        response.answer_token = self._answered(result, call.request_id)
         return response
 
     async def Converse(  # noqa: N802 - gRPC's name
@@ -88,7 +92,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer one turn: what was heard and understood, then the hits, then the reply."""
         deadline = current_call().deadline
         turn = await read_turn(request)
-        spoken = await self._hearing.hear(turn.query, turn.audio, deadline)
+        spoken = await self._hearing.hear(self._in_bucket(turn.query), turn.audio, deadline)
         _note_hearing(spoken)
         turn = replace(turn, query=spoken.query)
         if turn.history:
@@ -99,6 +103,11 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         async with self._conversations.session(turn.session_id, turn.query.user_id, deadline) as session:
             async for event in _after(spoken, self._conversations.turn(turn.query, session, deadline)):
                 yield self._message(event, turn, session.id)
+
+    def _in_bucket(self, query: Query) -> Query:
+        """Return the query with its shopper's bucket; a further page has that of the first one."""
+        bucket = self._experiment.bucket(query.user_id, current_call().request_id)
+        return query if bucket is query.bucket else replace(query, bucket=bucket)
 
     def _message(
         self, event: Transcript | TurnEvent, turn: TurnCall, session_id: str
@@ -121,7 +130,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 )
                 # A page of a turn is asked for in words, "show me more", or as a search of its own.
                 result.next_page_token = ""
-                result.answer_token = self._answer_token(result.request_id)
+                result.bucket = self._experiment.told(event.searched.bucket)
+                result.answer_token = self._answered(event, result.request_id)
                 response.result.CopyFrom(result)
             case Comparison():
                 response.comparison.CopyFrom(comparison_message(event))

@@ -14,6 +14,7 @@ from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.data_servicer import DataServicer
 from gateway.api.document_servicer import DocumentServicer
 from gateway.api.feedback_servicer import FeedbackServicer
+from gateway.api.report_servicer import ReportServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.entrance import most_calls
 from gateway.callers import Quotas
@@ -37,12 +38,15 @@ from vitrine.v1 import (
     documents_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
+    report_pb2,
+    report_pb2_grpc,
     search_pb2_grpc,
 )
 
 DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
 DATA_SERVICE = data_pb2.DESCRIPTOR.services_by_name["DataService"].full_name
 FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
+REPORT_SERVICE = report_pb2.DESCRIPTOR.services_by_name["ReportService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -55,6 +59,7 @@ class Servicers:
     documents: DocumentServicer
     feedback: FeedbackServicer
     data: DataServicer
+    reports: ReportServicer
     health: health_aio.HealthServicer
 
 
@@ -158,6 +163,7 @@ def open_listeners(
             feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicers.feedback, server)
         catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(servicers.catalogue, server)
         data_pb2_grpc.add_DataServiceServicer_to_server(servicers.data, server)
+        report_pb2_grpc.add_ReportServiceServicer_to_server(servicers.reports, server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
@@ -165,6 +171,7 @@ def open_listeners(
                 CATALOGUE_SERVICE,
                 DOCUMENT_SERVICE,
                 DATA_SERVICE,
+                REPORT_SERVICE,
                 HEALTH_SERVICE,
                 reflection.SERVICE_NAME,
             )

@@ -51,6 +51,8 @@ NEEDS: Mapping[str, Needs] = {
     # Who was told or erased is in the audit log by the call, and never by name.
     "vitrine.v1.DataService.Export": Needs(scopes=frozenset({Scope.DATA}), writes=True),
     "vitrine.v1.DataService.Erase": Needs(scopes=frozenset({Scope.DATA}), writes=True),
+    # It spends privacy budget.
+    "vitrine.v1.ReportService.Report": Needs(scopes=frozenset({Scope.REPORT}), writes=True),
     "vitrine.v1.CatalogueService.RestoreIndex": Needs(scopes=frozenset({Scope.ADMIN}), writes=True),
 }
 """By the methods' full names."""

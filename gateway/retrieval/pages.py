@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from gateway.errors import Aborted, InvalidQuery
 from gateway.model import Sort
-from gateway.retrieval.query import Query, Versions
+from gateway.retrieval.query import Bucket, Query, Versions
 from gateway.texts import check_text
 from vitrine.domain import limits
 from vitrine.domain.errors import InvalidValue
@@ -45,6 +45,7 @@ def page_token(request: Query, searched: Query, versions: Versions, *, offset: i
         ],
         sort=None if searched.sort is None else sort_message(searched.sort),
         source=searched.source,
+        bucket=searched.bucket.value,
     )
     token = base64.urlsafe_b64encode(zlib.compress(message.SerializeToString())).decode()
     small = message.ByteSize() <= _MAX_BYTES and len(token) <= limits.MAX_PAGE_TOKEN_LENGTH
@@ -105,6 +106,8 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         raise InvalidValue("excluded", f"at most {limits.MAX_EXCLUSIONS}")
     if token.HasField("sort") and token.sort.field not in schema.sorted_by:
         raise InvalidValue("sort.field", "cannot be sorted by")
+    if token.bucket not in {bucket.value for bucket in Bucket}:
+        raise InvalidValue("bucket", "is none of ours")
     excluded = [_checked(Equals(each.field, each.value), schema) for each in token.excluded]
     read = _checked(read_filter(token.filter), schema) if token.HasField("filter") else None
     soft = _checked(read_filter(token.soft_filter), schema) if token.HasField("soft_filter") else None
@@ -117,6 +120,7 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         sort=read_sort(token.sort) if token.HasField("sort") else None,
         source=check_text(FIELD, token.source, limit=limits.MAX_SOURCE_LENGTH),
         offset=token.offset,
+        bucket=Bucket(token.bucket),
         rewrite=False,
     )
 

@@ -14,7 +14,7 @@ from gateway.errors import IndexSwapped, SearchError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Embedding, FieldSummary, StoredProduct, Weights
 from gateway.ports import VectorIndex
-from gateway.retrieval import stages
+from gateway.retrieval import learnt, stages
 from gateway.retrieval.admission import Lanes
 from gateway.retrieval.category import Readers
 from gateway.retrieval.clock import StageClock
@@ -22,6 +22,7 @@ from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.embeddings import QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, SearchResult, Versions
+from gateway.retrieval.ranker import Learning
 from gateway.retrieval.results import Key, Results, result_key
 from gateway.retrieval.stages import Search, Tools
 from gateway.retrieval.summary import CatalogueSummary
@@ -41,7 +42,9 @@ STAGES: tuple[Stage, ...] = (
     stages.relax,
     stages.add_exact_matches,
     stages.rank_by_taste,
+    learnt.rank_learnt,
     stages.page,
+    learnt.explore,
     stages.count_facets,
 )
 """Exact matches come after relaxing: they satisfy what always holds, and are no reason to keep what nothing satisfies."""
@@ -62,6 +65,7 @@ class RetrievalSettings:
     result_cache_entries: int = 0
     """0: no answer is given twice."""
     personal_budget_s: float = 0.0
+    learning: Learning | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +126,7 @@ class Retrieval:
             margin_s=settings.margin_s,
             tastes=tastes,
             personal_budget_s=settings.personal_budget_s,
+            learning=settings.learning,
         )
 
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:
@@ -228,6 +233,7 @@ class Retrieval:
             versions=search.versions,
             facets=search.facets,
             more=search.more,
+            swap=search.swap,
         )
 
     @contextmanager

@@ -2,12 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from gateway.model import FieldSummary, Hit, Sort, Weights
 from vitrine.domain import limits
 from vitrine.domain.filters import Equals, Filter, both, exclusion
 from vitrine.domain.routes import Route, route_of
 from vitrine.domain.schema import Schema
+
+
+class Bucket(Enum):
+    """Which order a search of an experiment gets; the numbers stand in page tokens."""
+
+    NONE = 0
+    """There is no experiment."""
+    DEFAULT = 1
+    """The order without what was learnt."""
+    LEARNT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +51,7 @@ class Query:
     """Whether the rewriter may read the words."""
     literal: bool = False
     """Whether the caller has said that it is to be searched as it stands: nothing is read into it."""
+    bucket: Bucket = Bucket.NONE
     page_token: str = ""
     source: str = "caller"
     """Who decided the words: the caller, or the rewriter's engine."""
@@ -88,3 +100,5 @@ class SearchResult:
     facets: tuple[FieldSummary, ...] = ()
     more: bool = False
     """Whether there are hits after these."""
+    swap: int = 0
+    """As `gateway.events.Answer`."""

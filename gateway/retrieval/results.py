@@ -30,8 +30,8 @@ class Results:
         return None if known is None else replace(known, timings=clock.timings())
 
     def keep(self, key: Key, result: SearchResult) -> None:
-        """Keep an answer, unless something was left out of it or it is large."""
-        if not result.degraded and len(result.hits) <= MAX_KEPT_HITS:
+        """Keep an answer, unless something was left out of it, places were exchanged in it, or it is large."""
+        if not result.degraded and not result.swap and len(result.hits) <= MAX_KEPT_HITS:
             self._cache.put(key, result)
 
 

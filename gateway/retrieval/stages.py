@@ -27,6 +27,7 @@ from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.embeddings import QueryEmbedding, QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, Versions
+from gateway.retrieval.ranker import Learning
 from gateway.retrieval.signals import CANDIDATES, LEXICAL, RareWord, rare_words, with_lexical, with_signals
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import CANDIDATES as RANKED
@@ -75,6 +76,8 @@ class Search:
     hits: tuple[Hit, ...] = ()
     """Of the page."""
     more: bool = False
+    swap: int = 0
+    """The place that an exploring answer exchanged with the first one, or drew and left; 0: none."""
     degraded: tuple[str, ...] = ()
     facets: tuple[FieldSummary, ...] = ()
 
@@ -104,6 +107,8 @@ class Tools:
     tastes: Tastes | None = None
     """None: shoppers are not known."""
     personal_budget_s: float = 0.0
+    learning: Learning | None = None
+    """None: nothing is learnt, nor ranked by what was."""
 
 
 async def compatible(search: Search, tools: Tools) -> Search:
@@ -217,7 +222,7 @@ async def look_up(search: Search, tools: Tools) -> Search:
     query = search.query
     # One more than the page has, to know of a next one; one more where the reference itself is no answer.
     wanted = query.offset + query.limit + 1 + bool(query.product_id)
-    if search.taste is not None:
+    if search.taste is not None or (tools.learning is not None and tools.learning.ranker is not None):
         wanted = max(wanted, RANKED + bool(query.product_id))
     pool = await _ask(search, tools, query.conditions, limit=min(wanted, MAX_POOL))
     return replace(search, pool=pool)

@@ -53,6 +53,7 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "Product.image_uris": (limits.MAX_PICTURES,),
     "ProductInput.more_images": (limits.MAX_PICTURES - 1,),
     "RecordRequest.events": (limits.MAX_EVENTS, limits.MAX_STREAM_EVENTS),
+    "ReportRequest.days": (limits.MAX_REPORT_DAYS, limits.DEFAULT_REPORT_DAYS),
     "RecordResponse.errors": (limits.MAX_EVENT_ERRORS,),
     "RemoveDocumentsRequest.names": (limits.MAX_DOCUMENTS,),
     "ReplaceDocumentsRequest.documents": (
@@ -69,6 +70,7 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "SearchedQuery.excluded": (limits.MAX_EXCLUSIONS,),
     "TranscribeRequest.audio": (limits.MAX_AUDIO_BYTES, int(limits.MAX_AUDIO_S)),
     "Turn.shown": (limits.MAX_SHOWN,),
+    "WordsReport.popular": (limits.MAX_REPORTED_WORDS,),
 }
 """The numbers that the comment of a message or field quotes, in their order."""
 

@@ -17,7 +17,7 @@ RELEASED_API = "vitrine/v1/released.binpb"
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 ROOMS = (
     *("vitrine", "catalogue", "encoders", "export", "gateway", "rewriter", "speech", "stack", "storefront"),
-    *("benchmarks", "bulk"),
+    *("benchmarks", "bulk", "ranking"),
 )
 
 

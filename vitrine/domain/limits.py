@@ -183,3 +183,13 @@ MAX_EVENT_AHEAD_S = 300
 """Seconds that the clock of an event's sender may be ahead."""
 MAX_EVENT_ERRORS = 100
 """Refusals that one answer lists."""
+
+# Reports
+MAX_REPORT_DAYS = 31
+"""Days that a report may be about."""
+DEFAULT_REPORT_DAYS = 7
+"""Days of a report that names none."""
+MAX_REPORTED_WORDS = 50
+"""Queries of each list of a report."""
+MIN_ANONYMOUS = 5
+"""Different shoppers of whom words may be told, at least, whatever the settings."""

@@ -159,6 +159,7 @@ class SearchResponse(_message.Message):
     MORE_FIELD_NUMBER: _builtins.int
     HEARD_FIELD_NUMBER: _builtins.int
     ANSWER_TOKEN_FIELD_NUMBER: _builtins.int
+    BUCKET_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last one, and in a conversation."""
@@ -166,6 +167,8 @@ class SearchResponse(_message.Message):
     """Whether there are hits after these: the next page, or in a conversation what "show me more" brings."""
     answer_token: _builtins.str
     """Names this answer in the events that FeedbackService records; empty where none are taken."""
+    bucket: _builtins.str
+    """Which order this shopper gets in the experiment that runs, as NAME:default or NAME:learnt; empty without one."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]: ...
     @_builtins.property
@@ -208,10 +211,11 @@ class SearchResponse(_message.Message):
         more: _builtins.bool = ...,
         heard: Global___Transcript | None = ...,
         answer_token: _builtins.str = ...,
+        bucket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heard", b"heard", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_token", b"answer_token", "degraded", b"degraded", "facets", b"facets", "heard", b"heard", "hits", b"hits", "more", b"more", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_token", b"answer_token", "bucket", b"bucket", "degraded", b"degraded", "facets", b"facets", "heard", b"heard", "hits", b"hits", "more", b"more", "next_page_token", b"next_page_token", "request_id", b"request_id", "searched", b"searched", "timings", b"timings", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -262,11 +266,14 @@ class PageToken(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SOFT_FILTER_FIELD_NUMBER: _builtins.int
     EXCLUDED_FIELD_NUMBER: _builtins.int
+    BUCKET_FIELD_NUMBER: _builtins.int
     request: _builtins.bytes
     index: _builtins.str
     offset: _builtins.int
     text: _builtins.str
     source: _builtins.str
+    bucket: _builtins.int
+    """Which order of an experiment the first page had."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter:
         """What was read in the words, beside the filter of the request."""
@@ -291,10 +298,11 @@ class PageToken(_message.Message):
         source: _builtins.str = ...,
         soft_filter: _query_pb2.Filter | None = ...,
         excluded: _abc.Iterable[Global___Exclusion] | None = ...,
+        bucket: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "soft_filter", b"soft_filter", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "excluded", b"excluded", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,3 @@
+from ranking.cli import main
+
+main(prog_name="python -m ranking")

@@ -1,0 +1,63 @@
+"""What a ranker costs a search: 30 products, in process, by NumPy and by ONNX Runtime."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gateway.retrieval.features import FEATURES, POPULARITY
+from gateway.retrieval.ranker import LinearRanker
+from gateway.retrieval.taste import CANDIDATES
+from ranking.onnx_file import export_onnx
+from vitrine.process.machine import describe_machine
+
+_CALLS, _REPEATS = 2_000, 9
+_PRODUCTS = 100_000
+
+
+def measure_cost() -> dict[str, Any]:
+    """Return the result: the microseconds of CPU of one evaluation, the least of the repeats."""
+    import onnxruntime  # noqa: PLC0415 - of the environment that serves
+
+    count = len(FEATURES)
+    ranker = LinearRanker(
+        features=FEATURES,
+        weights=np.linspace(0.1, 1, count),
+        mean=np.zeros(count),
+        scale=np.ones(count),
+        popularity={f"p{number}": 0.1 for number in range(_PRODUCTS)},
+    )
+    told = [{name: 0.1 for name in FEATURES if name != POPULARITY} for _ in range(CANDIDATES)]
+    ids = [f"p{number}" for number in range(CANDIDATES)]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ranker.onnx"
+        export_onnx(ranker, path)
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    matrix = ranker.matrix(told, ids)
+    rows = matrix.astype(np.float32)
+    results = {
+        "features to a matrix": _microseconds(lambda: ranker.matrix(told, ids)),
+        "NumPy, from the matrix": _microseconds(lambda: 1 / (1 + np.exp(-matrix @ ranker.weights))),
+        "ONNX Runtime, from the matrix": _microseconds(lambda: session.run(None, {"features": rows})),
+        "as it is served": _microseconds(lambda: ranker.values(told, ids)),
+    }
+    return {
+        "environment": describe_machine(("numpy", "onnxruntime")),
+        "params": {"benchmark": "ranking cost", "products": CANDIDATES, "features": count, "calls": _CALLS},
+        "results": results,
+    }
+
+
+def _microseconds(work: Callable[[], object]) -> float:
+    least = float("inf")
+    for _ in range(_REPEATS):
+        begun = time.process_time()
+        for _ in range(_CALLS):
+            work()
+        least = min(least, (time.process_time() - begun) / _CALLS)
+    return round(least * 1e6, 2)

@@ -1,0 +1,220 @@
+"""Reports: nothing of fewer than k, noise of the stated scale, and a budget that ends."""
+
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.adapters.sqlite_events import SqliteEvents, open_sqlite_events
+from gateway.events import DAY_MS, Answer, Event, EventKind
+from gateway.feedback.noise import noisy
+from gateway.feedback.reports import rate
+from gateway.feedback.words import MAX_QUERIES, WordCounts, lists
+from gateway.model import Weights
+from gateway.retrieval.query import Query, SearchResult, Timings, Versions
+from gateway.settings import Settings
+from gateway.testing import PATIENT, product, serving
+from vitrine.client import VitrineClient, VitrineError
+from vitrine.process.settings import InvalidSettings
+from vitrine.v1.report_pb2 import ReportResponse
+from vitrine.v1.search_pb2 import SearchRequest
+
+K = 20
+DAY_S = 86_400
+
+
+def search(words: str, user: str, *, hits: int = 1, seconds: float = 0.01, **changes: Any) -> SearchResult:
+    """Give what a shopper's search came to."""
+    return SearchResult(
+        hits=(None,) * hits,
+        searched=replace(Query(text=words, typed=words, user_id=user), **changes),
+        weights=Weights(text=0.5, image=0.5),
+        degraded=(),
+        timings=Timings(total_s=seconds, stages_s={}),
+        versions=Versions(model="m", index="i", schema=None),
+    )
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000 * DAY_S + 60.0
+
+    def __call__(self) -> float:
+        """Return what the test set."""
+        return self.now
+
+
+def test_words_of_fewer_than_k_shoppers_are_not_told() -> None:
+    """However often they search; from the k-th different shopper on the words are, in any case and spacing."""
+    counts = WordCounts(least=K)
+    for number in range(K - 1):
+        for _ in range(5):
+            counts.note(search("My  Secret words", f"user-{number}"))
+    for _ in range(50):
+        counts.note(search("my secret words", ""))  # nobody in particular cannot be told from another
+        counts.note(search("my secret words", "late", offset=10))
+    assert counts.told() == []
+    counts.note(search("my secret Words ", "late"))
+    (told,) = counts.told()
+    assert (told.words, told.today, told.yesterday) == ("my secret words", 5 * (K - 1) + 1, 0)
+    assert not WordCounts(least=0).told()
+
+
+def test_a_day_is_told_by_its_own_shoppers_and_forgotten_after_the_next() -> None:
+    """Yesterday's words may be told with yesterday's count; today's few searches of them are not."""
+    clock = Clock()
+    counts = WordCounts(least=K, clock=clock)
+    for number in range(K):
+        counts.note(search("summer dress", f"user-{number}"))
+    clock.now += DAY_S
+    for number in range(K - 1):
+        counts.note(search("summer dress", f"user-{number}"))
+    assert [(each.today, each.yesterday) for each in counts.told()] == [(0, K)]
+    clock.now += DAY_S
+    assert counts.told() == []
+    clock.now += DAY_S
+    assert (counts.told(), len(counts)) == ([], 0)
+
+
+def test_the_lists_are_what_they_are_called() -> None:
+    """Popular, rising, without hits and slow; the memory is bounded, and the oldest make room."""
+    clock = Clock()
+    counts = WordCounts(least=5, clock=clock)
+    days = (
+        {"often": 40, "fading": 20, "rising": 6},
+        {"often": 38, "fading": 5, "rising": 30, "missing": 7, "slow": 6},
+    )
+    for day in days:
+        clock.now += DAY_S
+        for words, times in day.items():
+            for number in range(times):
+                hits, seconds = int(words != "missing"), 0.5 if words == "slow" else 0.01
+                counts.note(search(words, f"user-{number}", hits=hits, seconds=seconds))
+    told = dict(lists(counts.told()))
+    names = {name: [each.words for each in words] for name, words in told.items()}
+    assert names["popular"][:2] == ["often", "rising"]
+    assert names["rising"] == ["rising", "missing", "slow"]
+    assert names["without_hits"] == ["missing"]
+    assert names["slow"][0] == "slow"
+    for number in range(MAX_QUERIES + 10):
+        counts.note(search(f"query {number}", "ann"))
+    counts.note(search("x" * 101, "ann"))
+    assert len(counts) == MAX_QUERIES
+
+
+def test_noise_has_the_scale_that_is_stated() -> None:
+    """The mean of its size is that of a discrete Laplace of sensitivity / epsilon, within 8 standard errors; none is negative."""
+    pytest.importorskip("opendp")
+    drawn, scale = noisy([1_000_000] * 20_000, sensitivity=6, epsilon=0.5)
+    sizes = [abs(each - 1_000_000) for each in drawn]
+    assert scale == 12.0
+    assert abs(statistics.fmean(sizes) - scale) < 8 * scale / 20_000**0.5 + 0.1
+    assert abs(statistics.fmean(drawn) - 1_000_000) < 8 * scale * 2**0.5 / 20_000**0.5
+    small, _ = noisy([0] * 1_000, sensitivity=6, epsilon=0.5)
+    assert min(small) == 0
+    assert max(small) > 0
+
+
+def test_an_interval_holds_the_share_as_often_as_it_says() -> None:
+    """Of many counts with noise at least nine in ten have the true share in their interval; no answers say nothing."""
+    pytest.importorskip("opendp")
+    answers, scale = noisy([2_000] * 500, sensitivity=3, epsilon=0.25)
+    chosen, _ = noisy([600] * 500, sensitivity=3, epsilon=0.25)
+    rates = [rate(part, whole, scale=scale) for part, whole in zip(chosen, answers, strict=True)]
+    assert sum(each.lowest <= 0.3 <= each.highest for each in rates) > 450
+    assert all(each.highest - each.lowest < 0.15 for each in rates)
+    assert (rate(0, 0, scale=1).lowest, rate(0, 0, scale=1).highest) == (0.0, 1.0)
+
+
+@asynccontextmanager
+async def shop(path: Path, **settings: Any) -> AsyncIterator[tuple[VitrineClient, SqliteEvents]]:
+    """A gateway that keeps events, and its store."""
+    async with (
+        open_sqlite_events(path / "events.db") as store,
+        serving(
+            products=[product("p1", "red dress")],
+            events=store,
+            settings=replace(PATIENT, events="kept", **settings),
+        ) as gateway,
+        VitrineClient(gateway.address, timeout_s=60) as client,
+    ):
+        yield client, store
+
+
+def shown_by(answer: ReportResponse, kind: EventKind, day: int) -> int:
+    """Return how many shoppers a report has of a kind on a day, from the oldest."""
+    return next(count.shoppers for count in answer.days[day].counts if count.kind == kind.value)
+
+
+async def test_a_report_counts_shoppers_once_and_buckets_by_answer(tmp_path: Path) -> None:
+    """Noise of scale .0012 leaves the counts as they are; its words and answers are what the gateway saw."""
+    pytest.importorskip("opendp")
+    now_ms = int(time.time()) // DAY_S * DAY_MS + 1
+    async with shop(tmp_path, report_epsilon=10_000.0, report_budget=10_000.0, report_least_shoppers=5) as (
+        client,
+        store,
+    ):
+        events = [
+            Event(
+                id=f"{who}-{name}",
+                kind=kind,
+                product_id="p1",
+                at_ms=now_ms - days * DAY_MS,
+                shopper=who,
+                request_id=who,
+            )
+            for who, days in (("ann", 0), ("bob", 0), ("cid", 2))
+            for name, kind in (("a", EventKind.CLICK), ("b", EventKind.CLICK), ("c", EventKind.PURCHASE))
+            if (who, name) != ("bob", "c")
+        ]
+        await store.append(events, timeout_s=30)
+        answers = [
+            Answer(request_id=who, at_ms=now_ms, route="text", bucket=bucket)
+            for who, bucket in (("ann", "x:learnt"), ("bob", "x:learnt"), ("dan", "x:default"))
+        ]
+        await store.log_answers(answers, most=10, timeout_s=30)
+        for number in range(5):
+            while not (
+                await client.search(SearchRequest(text="Red Dress", user_id=f"user-{number}"))
+            ).answer_token:
+                pass
+        report = await client.report(3)
+    assert len(report.days) == 3
+    assert [shown_by(report, EventKind.CLICK, day) for day in range(3)] == [1, 0, 2]
+    assert [shown_by(report, EventKind.PURCHASE, day) for day in range(3)] == [1, 0, 1]
+    buckets = {each.bucket: each for each in report.buckets}
+    assert (buckets["x:learnt"].answers, buckets["x:default"].answers) == (2, 1)
+    assert buckets["x:learnt"].click_through.value == 1
+    assert buckets["x:learnt"].conversion.value == 0.5
+    assert buckets["x:default"].click_through.value == 0
+    assert report.noise.shoppers_scale == pytest.approx(6 / 5_000)
+    assert [each.words for each in report.words.popular] == ["red dress"]
+
+
+async def test_a_spent_budget_is_a_clear_error(tmp_path: Path) -> None:
+    """After as many reports as it suffices for the day is named, days that have some left go on, and too many days are refused."""
+    pytest.importorskip("opendp")
+    async with shop(tmp_path, report_epsilon=0.5, report_budget=1.0) as (client, _):
+        for _ in range(2):
+            assert (await client.report(1)).noise.epsilon == 0.5
+        with pytest.raises(VitrineError, match=r"privacy budget of 2.* does not suffice: 1 for all reports"):
+            await client.report(1)
+        with pytest.raises(VitrineError, match="from 1 to 31"):
+            await client.report(32)
+
+
+async def test_without_events_or_with_wrong_settings_there_is_no_report() -> None:
+    """A gateway that keeps nothing says so; budgets and k have limits."""
+    async with serving() as gateway, VitrineClient(gateway.address) as client:
+        with pytest.raises(VitrineError, match="GATEWAY_EVENTS"):
+            await client.report()
+    for wrong in ({"report_epsilon": 0.0}, {"report_epsilon": 6.0}, {"report_least_shoppers": 4}):
+        with pytest.raises(InvalidSettings, match="GATEWAY_REPORT"):
+            Settings(**wrong)
