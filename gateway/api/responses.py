@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from gateway.caches import LruCache
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
 from gateway.documents.library import HandedOver, Quoted
 from gateway.documents.ranking import Scored
+from gateway.memory import KEPT_PRODUCTS, MAX_KEPT_BYTES
 from gateway.model import FieldSummary, Hit, Transcript, Weights
 from gateway.retrieval.pages import page_token, sort_message
 from gateway.retrieval.query import Query, SearchResult, Timings, Versions
@@ -18,6 +20,9 @@ from vitrine.v1 import query_pb2, search_pb2
 
 _VALUE_BYTES = 24
 """Of what stands around a value in a list, at most."""
+
+_shown = LruCache[int, tuple[Product, Schema, bytes]](KEPT_PRODUCTS)
+"""By the id of an object, with the object itself; an index gives the same one again for a product that did not change."""
 
 PRODUCT_FIELDS = frozenset(field.name for field in query_pb2.Product.DESCRIPTOR.fields)
 """What a field mask may name."""
@@ -172,10 +177,13 @@ def _cut(summary: FieldSummary, share: int) -> FieldSummary:
 def _fill_hit(message: search_pb2.Hit, hit: Hit, schema: Schema, fields: Collection[str]) -> None:
     message.product_id = hit.product.id
     message.score = hit.score
-    message.parts.text = hit.text_score
-    message.parts.image = hit.image_score
-    message.parts.signals.update(hit.signals)
-    message.parts.reasons.update(hit.reasons)
+    parts = message.parts
+    parts.text = hit.text_score
+    parts.image = hit.image_score
+    if hit.signals:
+        parts.signals.update(hit.signals)
+    if hit.reasons:
+        parts.reasons.update(hit.reasons)
     message.image_index = hit.image_index
     _fill_product(message.product, hit.product.product, schema, fields)
 
@@ -183,10 +191,24 @@ def _fill_hit(message: search_pb2.Hit, hit: Hit, schema: Schema, fields: Collect
 def _fill_product(
     message: query_pb2.Product, product: Product, schema: Schema, fields: Collection[str]
 ) -> None:
-    messages.fill_product(message, product, schema)
+    message.MergeFromString(_serialised(product, schema))
     if fields is not PRODUCT_FIELDS:
         for name in PRODUCT_FIELDS.difference(fields):
             message.ClearField(name)  # type: ignore[arg-type] # it is one of the message's names
+
+
+def _serialised(product: Product, schema: Schema) -> bytes:
+    """Return the product's message as bytes, from memory where this very object was shown of late.
+
+    Parsing them takes a fifth of the time in which the message is filled.
+    """
+    known = _shown.get(id(product))
+    if known is not None and known[0] is product and known[1] is schema:
+        return known[2]
+    data = messages.product_message(product, schema).SerializeToString()
+    if len(data) <= MAX_KEPT_BYTES:
+        _shown.put(id(product), (product, schema, data))  # which keeps the object, and so its id
+    return data
 
 
 def _searched_message(

@@ -1,12 +1,17 @@
 """Answers are bounded in bytes, and say what has no room in them."""
 
+from dataclasses import replace
+
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from gateway.api.responses import DETAILS, listed
+from gateway.api.responses import DETAILS, listed, product_message
 from gateway.model import FieldSummary
 from gateway.testing import serving, stored
-from vitrine.domain import limits
-from vitrine.v1 import search_pb2, search_pb2_grpc
+from vitrine.domain import limits, messages
+from vitrine.domain.product import Product
+from vitrine.domain.schema import Role
+from vitrine.domain.schema_files import shipped_schema
+from vitrine.v1 import query_pb2, search_pb2, search_pb2_grpc
 
 GRPC_CLIENTS = 4 * 1_024 * 1_024
 """Bytes of an answer that a client of gRPC takes unless it is told otherwise."""
@@ -32,6 +37,20 @@ async def test_an_answer_with_large_products_is_whole_in_hits_and_says_what_is_m
     assert all(hit.product.id == hit.product_id for hit in answer.hits)
     assert DETAILS in answer.degraded
     assert DETAILS not in small.degraded
+
+
+def test_a_message_from_memory_is_the_message() -> None:
+    """A product that was shown before, under another schema, another of its id, and a part of its fields: each as if new."""
+    fashion = shipped_schema()
+    other = replace(fashion, fields=tuple(each for each in fashion.fields if each.role is not Role.PRICE))
+    red, blue = (
+        Product(id="p1", values={"title": f"{colour} dress", "price": 3.5}) for colour in ("red", "blue")
+    )
+    for product, schema in ((red, fashion), (red, other), (blue, fashion), (red, fashion), (red, fashion)):
+        expected = messages.product_message(product, schema)
+        assert product_message(product, schema) == expected
+        only = product_message(product, schema, frozenset({"title"}))
+        assert only == query_pb2.Product(title=expected.title)
 
 
 def test_lists_of_values_end_where_an_answer_is_full() -> None:
