@@ -1,7 +1,7 @@
 """Values to messages of vitrine.v1."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gateway.caches import LruCache
 from gateway.conversation.catalogue_qa import Fact
@@ -12,6 +12,7 @@ from gateway.memory import KEPT_PRODUCTS, MAX_KEPT_BYTES
 from gateway.model import FieldSummary, Hit, Transcript, Weights
 from gateway.retrieval.pages import page_token, sort_message
 from gateway.retrieval.query import Query, SearchResult, Timings, Versions
+from gateway.retrieval.results import MAX_KEPT_HITS
 from gateway.understanding.validation import ROUTE_NUMBERS
 from vitrine.domain import limits, messages
 from vitrine.domain.product import Product
@@ -27,8 +28,25 @@ _shown = LruCache[int, tuple[Product, Schema, bytes]](KEPT_PRODUCTS)
 PRODUCT_FIELDS = frozenset(field.name for field in query_pb2.Product.DESCRIPTOR.fields)
 """What a field mask may name."""
 
+MAX_REPEATED = 64
+"""Answers whose messages are kept, should they be given again."""
+
 DETAILS = "details"
 """The fields of the last hits' products are missing: with them the answer would be larger than MAX_ANSWER_BYTES."""
+
+
+@dataclass(slots=True)
+class _Answered:
+    """The hits of an answer, and their messages as bytes once they were given a second time."""
+
+    hits: Sequence[Hit]
+    schema: Schema
+    fields: Collection[str]
+    data: bytes = b""
+
+
+_answered = LruCache[int, _Answered](MAX_REPEATED)
+"""By the id of the tuple of hits, with the tuple itself: a kept answer has the same one each time."""
 
 
 def search_message(
@@ -151,10 +169,28 @@ def _quote_message(scored: Scored) -> search_pb2.Quote:
 
 def _add_hits(response: search_pb2.SearchResponse, result: SearchResult, fields: Collection[str]) -> bool:
     """Add the hits; return whether all have their products' fields: what does not fit any more has the id alone."""
+    schema = result.versions.schema
+    known = _answered.get(id(result.hits))
+    if known is None or known.hits is not result.hits or known.schema is not schema or known.fields != fields:
+        whole = _fill_hits(response, result.hits, schema, fields)
+        if whole and response.ByteSize() <= MAX_KEPT_HITS * MAX_KEPT_BYTES:
+            _answered.put(id(result.hits), _Answered(result.hits, schema, fields))
+        return whole
+    if known.data:
+        response.MergeFromString(known.data)
+    else:
+        _fill_hits(response, result.hits, schema, fields)
+        known.data = search_pb2.SearchResponse(hits=response.hits).SerializeToString()
+    return True
+
+
+def _fill_hits(
+    response: search_pb2.SearchResponse, hits: Sequence[Hit], schema: Schema, fields: Collection[str]
+) -> bool:
     size, whole = 0, True
-    for hit in result.hits:
+    for hit in hits:
         message = response.hits.add()
-        _fill_hit(message, hit, result.versions.schema, fields)
+        _fill_hit(message, hit, schema, fields)
         size += message.ByteSize()
         if size > limits.MAX_HITS_BYTES:
             message.product.Clear()

@@ -6,13 +6,13 @@ docs/decisions/0018. What a catalogue itself costs, the values of its fields abo
 
 from pathlib import Path
 
-from gateway.memory import KEPT_PRODUCTS
 from gateway.retrieval.results import MAX_KEPT_HITS
 from gateway.settings import MEMORY, PREFIX, Settings
 from vitrine.process.settings import InvalidSettings, variable
 
-BASE = 200_000_000 + KEPT_PRODUCTS * 16_000
-"""Of the process with its libraries, its threads and the summary of a catalogue, and of the products that were read of late."""
+BASE = 200_000_000
+"""Of the process with its libraries, its threads and the summary of a catalogue, and of the products and answers that were
+shown of late: `gateway.memory.KEPT_PRODUCTS` and `gateway.api.responses.MAX_REPEATED`."""
 COPIES = 4
 """Of a request that is answered: its message, its fields, and what is sent to Triton."""
 WINDOW = 65_536

@@ -218,7 +218,7 @@ class Turns:
         if result is None:
             result = await (raw or self._with.retrieval.search(as_it_stands, deadline))
         for stage, seconds in clock.timings().stages_s.items():
-            self._with.metrics.stage_seconds.labels(result.searched.route.value, stage).observe(seconds)
+            self._with.metrics.stage(result.searched.route.value, stage).observe(seconds)
         clock.add(result.timings)
         return replace(
             result,

@@ -217,7 +217,7 @@ class Retrieval:
         self.products.remember(search.hits, search.versions.index)
         timings = search.clock.timings()
         for stage, seconds in timings.stages_s.items():
-            self._metrics.stage_seconds.labels(search.query.route.value, stage).observe(seconds)
+            self._metrics.stage(search.query.route.value, stage).observe(seconds)
         self._count_degraded(search.degraded)
         return SearchResult(
             hits=search.hits,

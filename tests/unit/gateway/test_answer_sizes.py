@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from gateway.api.responses import DETAILS, listed, product_message
-from gateway.model import FieldSummary
+from gateway.api.responses import DETAILS, PRODUCT_FIELDS, listed, product_message, search_message
+from gateway.model import FieldSummary, Hit, Weights
+from gateway.retrieval.query import Query, SearchResult, Timings, Versions
 from gateway.testing import serving, stored
 from vitrine.domain import limits, messages
 from vitrine.domain.product import Product
@@ -51,6 +52,44 @@ def test_a_message_from_memory_is_the_message() -> None:
         assert product_message(product, schema) == expected
         only = product_message(product, schema, frozenset({"title"}))
         assert only == query_pb2.Product(title=expected.title)
+
+
+def test_an_answer_that_is_given_again_says_the_same() -> None:
+    """The hits are those of the first time, whatever else is told beside them; other fields and other hits are told anew."""
+    versions = Versions(model="m", index="i", schema=shipped_schema())
+    hits = tuple(
+        Hit(
+            product=stored(f"p{i}", title="red dress"),
+            score=1.0 - i,
+            text_score=0.5,
+            image_score=0.25,
+            image_index=i,
+        )
+        for i in range(3)
+    )
+    result = SearchResult(
+        hits=hits,
+        searched=Query(text="red dress"),
+        weights=Weights(text=0.5, image=0.5),
+        degraded=(),
+        timings=Timings(total_s=0.5, stages_s={}),
+        versions=versions,
+    )
+
+    def told(given: SearchResult, fields: frozenset[str] = PRODUCT_FIELDS) -> search_pb2.SearchResponse:
+        return search_message(given, request=given.searched, fields=fields, request_id="r", shares={})
+
+    first = told(result)
+    assert [hit.image_index for hit in first.hits] == [0, 1, 2]
+    assert first.hits[1].product.title == "red dress"
+    late = replace(result, degraded=("rewrite",))
+    for _ in range(3):
+        assert told(result) == first
+        assert list(told(late).degraded) == ["rewrite"]
+        assert told(late).hits == first.hits
+    only = told(result, frozenset({"id"}))
+    assert [hit.product for hit in only.hits] == [query_pb2.Product(id=f"p{i}") for i in range(3)]
+    assert told(replace(result, hits=hits[1:])).hits == first.hits[1:]
 
 
 def test_lists_of_values_end_where_an_answer_is_full() -> None:

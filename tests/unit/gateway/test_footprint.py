@@ -14,7 +14,7 @@ def test_settings_that_cannot_fit_are_refused_in_words() -> None:
     settings = Settings(max_session_bytes=900_000_000)
     with pytest.raises(InvalidSettings) as refused:
         check_memory(settings, 1 << 30)
-    assert "may come to 1,745 MB of memory, and the limit is 1,074 MB" in str(refused.value)
+    assert "may come to 1,712 MB of memory, and the limit is 1,074 MB" in str(refused.value)
     assert "lower one of GATEWAY_MAX_SESSION_BYTES 900 MB, GATEWAY_MAX_RECEIVING 192 MB" in str(refused.value)
 
 
