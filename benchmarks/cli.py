@@ -16,7 +16,7 @@ import uvloop
 from benchmarks.bulk import BulkBenchError, measure_bulk
 from benchmarks.compare import changes_table, compare, regressions
 from benchmarks.index import measure_indexes
-from benchmarks.levers import GATEWAY, LeverPlan, measure_levers
+from benchmarks.levers import LeverPlan, measure_levers
 from benchmarks.load import PLANS, measure
 from benchmarks.peers.measure import measure_peers
 from benchmarks.processes import service_pids
@@ -167,7 +167,13 @@ def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path, chosen
 @click.option(
     "--state", type=click.Path(path_type=Path), help="A stack that runs, instead of one of its own."
 )
-@click.option("--workload", "workloads", type=click.Choice([*WORKLOADS]), multiple=True, help="Only these.")
+@click.option(
+    "--workload",
+    "workloads",
+    type=click.Choice([name for name in WORKLOADS if name != "refined"]),
+    multiple=True,
+    help="Only these.",
+)
 @click.option("--clients", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--pairs", type=click.IntRange(min=4), default=12, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0.2, max=60), default=1.0, show_default=True)
@@ -190,7 +196,7 @@ def levers(
     plan = replace(plan, workloads=workloads or plan.workloads)
 
     def measuring(pids: dict[str, int], queries: Path) -> Coroutine[Any, Any, dict[str, Any]]:
-        return measure_levers(revisions, plan, stack_gateway=pids[GATEWAY], queries=queries, say=click.echo)
+        return measure_levers(revisions, plan, pids=pids, queries=queries, say=click.echo)
 
     if state is None:
         _measure_on_own_stack(weights, lambda served: measuring(served.pids, served.queries), out)

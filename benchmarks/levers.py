@@ -26,7 +26,7 @@ from grpc_health.v1 import health_pb2
 
 from benchmarks.compare import change
 from benchmarks.environment import describe_machine
-from benchmarks.generator import closed_loop, sender
+from benchmarks.generator import OK, closed_loop, sender
 from benchmarks.processes import cpu_seconds
 from benchmarks.serving import ServingError
 from benchmarks.workloads import WORKLOADS, Material, Request, read_pictures
@@ -68,6 +68,18 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class _Used:
+    """CPU per answered search, in ms."""
+
+    gateway: float
+    whole: float
+    """With Triton, Milvus and the rewriter."""
+
+
+FIGURES = ("gateway", "whole")
+
+
+@dataclass(frozen=True, slots=True)
 class _Side:
     client: VitrineClient
     pid: int
@@ -77,11 +89,11 @@ async def measure_levers(
     revisions: Sequence[str],
     plan: LeverPlan,
     *,
-    stack_gateway: int,
+    pids: dict[str, int],
     queries: Path,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Compare each revision with the one before it, before the stack of that gateway; give the document of the result file.
+    """Compare each revision with the one before it, before the stack of those processes; give the document of the result file.
 
     Raises:
         ServingError: a gateway did not start, or git does not know a revision.
@@ -94,9 +106,9 @@ async def measure_levers(
     for before, after in itertools.pairwise(named):
         with ExitStack() as stack:
             started = [
-                stack.enter_context(running_gateway(each.name, stack_gateway)) for each in (before, after)
+                stack.enter_context(running_gateway(each.name, pids[GATEWAY])) for each in (before, after)
             ]
-            for case in await _compare(started, plan, streams):
+            for case in await _compare(started, plan, streams, _behind(pids)):
                 results.append({"before": asdict(before), "after": asdict(after)} | case)
                 say(f"{before.name} -> {after.name}: {case}")
     return {"environment": environment, "params": {"benchmark": "levers"} | asdict(plan), "results": results}
@@ -139,9 +151,12 @@ def running_gateway(revision: str, like: int) -> Iterator[tuple[str, int]]:
 
 
 async def _compare(
-    started: Sequence[tuple[str, int]], plan: LeverPlan, streams: dict[str, Iterator[Request]]
+    started: Sequence[tuple[str, int]],
+    plan: LeverPlan,
+    streams: dict[str, Iterator[Request]],
+    behind: dict[str, int],
 ) -> list[dict[str, Any]]:
-    used: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in streams}
+    used: dict[str, tuple[list[_Used], list[_Used]]] = {name: ([], []) for name in streams}
     async with AsyncExitStack() as stack:
         sides = [
             _Side(await stack.enter_async_context(VitrineClient(address, timeout_s=30, retry=False)), pid)
@@ -155,28 +170,37 @@ async def _compare(
         for pair in range(plan.pairs):
             for name, stream in streams.items():
                 for which in (0, 1) if pair % 2 == 0 else (1, 0):
-                    used[name][which].append(await _cpu_ms(sides[which], stream, plan))
-    return [{"workload": name} | _figures(*both) for name, both in used.items()]
+                    used[name][which].append(await _used(sides[which], stream, plan, behind))
+    return [
+        {"workload": name, "pairs": plan.pairs}
+        | {figure: _figures(*([getattr(run, figure) for run in side] for side in both)) for figure in FIGURES}
+        for name, both in used.items()
+    ]
 
 
-async def _cpu_ms(side: _Side, stream: Iterator[Request], plan: LeverPlan) -> float:
-    """Return the gateway's CPU per answered search in ms; raises ServingError where next to nothing was answered."""
-    before = cpu_seconds({GATEWAY: side.pid})[GATEWAY]
+def _behind(pids: dict[str, int]) -> dict[str, int]:
+    """Return the processes that answer the gateway."""
+    return {name: pid for name, pid in pids.items() if not name.startswith(GATEWAY)}
+
+
+async def _used(side: _Side, stream: Iterator[Request], plan: LeverPlan, behind: dict[str, int]) -> _Used:
+    """Load one side; raises ServingError where next to nothing was answered."""
+    pids = {GATEWAY: side.pid} | behind
+    before = cpu_seconds(pids)
     trace = await closed_loop(sender(side.client), stream, clients=plan.clients, seconds=plan.seconds)
-    used = cpu_seconds({GATEWAY: side.pid})[GATEWAY] - before
-    answered = sum(sample.status == "OK" for sample in trace.samples)
+    used = {name: seconds - before[name] for name, seconds in cpu_seconds(pids).items() if name in pids}
+    answered = sum(sample.status == OK for sample in trace.samples)
     if answered < _LEAST_ANSWERS:
         raise ServingError(f"only {answered} of {len(trace.samples)} searches were answered")
-    return 1e3 * used / answered
+    return _Used(gateway=1e3 * used[GATEWAY] / answered, whole=1e3 * sum(used.values()) / answered)
 
 
-def _figures(before: list[float], after: list[float]) -> dict[str, Any]:
+def _figures(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
     """Return the medians in ms, and of the ratios of pairs the median with the quartiles, and whether that is more than noise."""
     ratios = sorted(new / old for old, new in zip(before, after, strict=True))
     quarter = len(ratios) // 4
     spread = (median(ratios), ratios[quarter], ratios[-1 - quarter])
     return {
-        "pairs": len(ratios),
         "before_ms": round(median(before), 3),
         "after_ms": round(median(after), 3),
         "ratio": [round(each, 3) for each in spread],
