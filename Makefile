@@ -347,6 +347,11 @@ bench-sweep: setup ## Settings of Triton's batcher, instances and threads, besid
 	@$(BIN)/python -m benchmarks sweep $(patsubst %/,--weights %,$(wildcard encoders/weights/*/))
 	@$(MAKE) -s plots
 
+bench-levers: setup ## The gateway's own CPU: make bench-levers REVISIONS="BEFORE AFTER"
+	@test -n "$(REVISIONS)" || { echo 'bench-levers: make bench-levers REVISIONS="BEFORE AFTER ..."' >&2; exit 1; }
+	@$(BIN)/python -m benchmarks levers $(REVISIONS)
+	@$(MAKE) -s plots
+
 bench-baseline: setup ## The CPU per search that `make test` compares with
 	@$(BIN)/python -m benchmarks baseline
 
@@ -385,4 +390,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test \
 	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
-	bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker
+	bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers

@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks load|stages|peers|sweep|baseline|compare|speech|report`."""
+"""The command line: `python -m benchmarks load|stages|levers|peers|sweep|baseline|compare|speech|report`."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ import uvloop
 from benchmarks.bulk import BulkBenchError, measure_bulk
 from benchmarks.compare import changes_table, compare, regressions
 from benchmarks.index import measure_indexes
+from benchmarks.levers import LeverPlan, measure_levers
 from benchmarks.load import PLANS, measure
 from benchmarks.peers.measure import measure_peers
 from benchmarks.processes import service_pids
@@ -153,6 +154,57 @@ def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path, chosen
         variants = [variant for variant in VARIANTS if not chosen or variant.name in chosen]
         measuring = partial(sweep, variants, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
         _measure_on_own_stack(family, measuring, out / f"sweep-{family.name}.json")
+
+
+@main.command()
+@click.argument("revisions", nargs=-1, required=True)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=_WEIGHTS / "small",
+    show_default=True,
+)
+@click.option(
+    "--state", type=click.Path(path_type=Path), help="A stack that runs, instead of one of its own."
+)
+@click.option(
+    "--workload",
+    "workloads",
+    type=click.Choice([name for name in WORKLOADS if name != "refined"]),
+    multiple=True,
+    help="Only these.",
+)
+@click.option("--clients", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--pairs", type=click.IntRange(min=4), default=12, show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=0.2, max=60), default=1.0, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=RESULTS / "gateway-levers.json", show_default=True
+)
+def levers(
+    *,
+    revisions: tuple[str, ...],
+    weights: Path,
+    state: Path | None,
+    workloads: tuple[str, ...],
+    clients: int,
+    pairs: int,
+    seconds: float,
+    out: Path,
+) -> None:
+    """Compare the gateway's CPU per search of each REVISION with the one before it; `.` is the working tree."""
+    plan = LeverPlan(clients=clients, pairs=pairs, seconds=seconds, salt=secrets.token_hex(4))
+    plan = replace(plan, workloads=workloads or plan.workloads)
+
+    def measuring(pids: dict[str, int], queries: Path) -> Coroutine[Any, Any, dict[str, Any]]:
+        return measure_levers(revisions, plan, pids=pids, queries=queries, say=click.echo)
+
+    if state is None:
+        _measure_on_own_stack(weights, lambda served: measuring(served.pids, served.queries), out)
+        return
+    begun = datetime.now(UTC)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(measuring(service_pids(state), Path("build/catalogue/queries")))
+    write_result(out, result, begun)
 
 
 @main.command()

@@ -21,6 +21,7 @@ class LruCache(Generic[K, V]):
         self._capacity = capacity
         self._ttl_s = ttl_s
         self._clock = clock
+        self._ages = ttl_s != float("inf")
         self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -32,7 +33,7 @@ class LruCache(Generic[K, V]):
         if entry is None:
             return None
         stored_at, value = entry
-        if self._clock() - stored_at > self._ttl_s:
+        if self._ages and self._clock() - stored_at > self._ttl_s:
             del self._entries[key]
             return None
         self._entries.move_to_end(key)
@@ -44,7 +45,7 @@ class LruCache(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Keep the value."""
-        self._entries[key] = (self._clock(), value)
+        self._entries[key] = (self._clock() if self._ages else 0.0, value)
         self._entries.move_to_end(key)
         while len(self._entries) > self._capacity:
             self._entries.popitem(last=False)

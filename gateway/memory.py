@@ -10,6 +10,11 @@ from gateway.errors import Overloaded
 
 _RETRY_S = 0.5
 
+KEPT_PRODUCTS = 1_024
+"""Products that were read of late and are kept as values and as messages, since searches show the same ones again and again."""
+MAX_KEPT_BYTES = 4_096
+"""Of a product that is kept, as the index holds it and as a message; a larger one is read anew each time."""
+
 SMALL = 65_536
 """Bytes of a request that is let in whatever the others hold: their number bounds them."""
 

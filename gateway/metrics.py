@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -32,6 +33,9 @@ _BUCKETS = (
     10.0,
     30.0,
 )
+
+_CHILDREN = 256
+"""Of a metric, that are found without their labels being checked again."""
 
 _TEXTS: Mapping[str, str] = {
     "requests_total": "Calls by method and status.",
@@ -114,6 +118,10 @@ class Metrics:
         self.logged_answers = self._counter("logged_answers_total", "outcome")
         self.serving = self._gauge("serving", "service")
         self.certificate_expiry = self._gauge("certificate_expiry_timestamp_seconds", "use")
+        # Finding a labelled child costs more than counting; these are few, and asked for several times a search.
+        self.stage = lru_cache(_CHILDREN)(self.stage_seconds.labels)
+        self._dependency = lru_cache(_CHILDREN)(self.dependency_seconds.labels)
+        self._lookup = lru_cache(_CHILDREN)(self.cache_lookups.labels)
 
     def last_answer(self, dependency: str) -> float:
         """Return when a dependency last answered a call, by the monotonic clock; minus infinity before it ever did."""
@@ -141,7 +149,7 @@ class Metrics:
             outcome = "rejected"
             raise
         finally:
-            self.dependency_seconds.labels(name, outcome).observe(time.perf_counter() - started)
+            self._dependency(name, outcome).observe(time.perf_counter() - started)
 
     def certificate_expires(self, use: str, at: float) -> None:
         """Tell when the certificate in use ends, as Unix time in seconds; without a certificate there is no series."""
@@ -149,7 +157,7 @@ class Metrics:
 
     def cache(self, name: str, *, hit: bool) -> None:
         """Count one look-up."""
-        self.cache_lookups.labels(name, "hit" if hit else "miss").inc()
+        self._lookup(name, "hit" if hit else "miss").inc()
 
     def _counter(self, name: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", _TEXTS[name], labels, registry=self.registry)

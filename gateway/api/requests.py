@@ -28,6 +28,8 @@ from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
 # Long enough for every registered BCP 47 tag.
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
+_REWRITE_MODES = frozenset(search_pb2.RewriteMode.values())
+
 _SHORT = 64
 """Characters of a caller's own value that a refusal may quote."""
 
@@ -183,6 +185,6 @@ def _fields(mask: FieldMask) -> frozenset[str]:
 
 
 def _rewrite_mode(mode: int, *, default: bool) -> bool:
-    if mode not in search_pb2.RewriteMode.values():
+    if mode not in _REWRITE_MODES:
         raise InvalidQuery("rewrite", f"{mode} is no RewriteMode")
     return default if mode == search_pb2.REWRITE_MODE_UNSPECIFIED else mode == search_pb2.REWRITE_MODE_AUTO

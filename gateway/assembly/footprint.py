@@ -11,7 +11,8 @@ from gateway.settings import MEMORY, PREFIX, Settings
 from vitrine.process.settings import InvalidSettings, variable
 
 BASE = 200_000_000
-"""Of the process with its libraries, its threads and the summary of a catalogue."""
+"""Of the process with its libraries, its threads and the summary of a catalogue, and of the products and answers that were
+shown of late: `gateway.memory.KEPT_PRODUCTS` and `gateway.api.responses.MAX_REPEATED`."""
 COPIES = 4
 """Of a request that is answered: its message, its fields, and what is sent to Triton."""
 WINDOW = 65_536

@@ -10,7 +10,7 @@ round each retrieval, so that no slot is held while the rewriter is waited for.
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -111,9 +111,14 @@ class Turns:
         await retrieval.versions(
             deadline
         )  # else a reading from memory waits for them, and a search begins beside it
-        reads = self._read_search(as_it_stands, deadline)
+        request = _asked(as_it_stands)
+        reads = self._read_search(as_it_stands, request, deadline)
+        clock = StageClock()
+        if self._with.search_rewriting.remembers(request):
+            with clock.stage(REWRITE):
+                reading = await reads
+            return await self._found(reading, as_it_stands, None, deadline=deadline, clock=clock)
         async with AsyncExitStack() as beside:
-            clock = StageClock()
             reading, raw = await self._read_beside(
                 beside, reads, as_it_stands, self._search_head_start, deadline=deadline, clock=clock
             )
@@ -213,7 +218,7 @@ class Turns:
         if result is None:
             result = await (raw or self._with.retrieval.search(as_it_stands, deadline))
         for stage, seconds in clock.timings().stages_s.items():
-            self._with.metrics.stage_seconds.labels(result.searched.route.value, stage).observe(seconds)
+            self._with.metrics.stage(result.searched.route.value, stage).observe(seconds)
         clock.add(result.timings)
         return replace(
             result,
@@ -221,12 +226,11 @@ class Turns:
             timings=clock.timings(),
         )
 
-    async def _read_search(self, query: Query, deadline: Deadline) -> Reading:
+    async def _read_search(
+        self, query: Query, request: rewrite_pb2.RewriteRequest, deadline: Deadline
+    ) -> Reading:
         """Read the words of a search; as it stands, where the words change nothing or have no place in one search."""
         unread = Reading(understanding=as_given(query), query=query)
-        request = rewrite_pb2.RewriteRequest(
-            text=query.text, has_image=bool(query.image), product_id=query.product_id, locale=query.locale
-        )
         understanding = await self._with.search_rewriting.read(request, deadline=deadline)
         if understanding is None:
             return replace(unread, degraded=(REWRITE,))
@@ -246,13 +250,7 @@ class Turns:
         chosen = await self._with.history.choose(query.text, before.turns, deadline)
         if chosen.degraded:
             self._with.metrics.degraded.labels(HISTORY, "late").inc()
-        request = rewrite_pb2.RewriteRequest(
-            text=query.text,
-            has_image=bool(query.image),
-            product_id=query.product_id,
-            history=chosen.turns,
-            locale=query.locale,
-        )
+        request = _asked(query, history=chosen.turns)
         understanding = await self._with.turn_rewriting.read(request, deadline=deadline)
         if understanding is None:
             return replace(unread, degraded=(REWRITE,))
@@ -328,6 +326,17 @@ class Turns:
 def _words_before(before: Conversation) -> str:
     """Return the words of the last turns, which tell the language of one that does not."""
     return " ".join(logged.turn.text for logged in before.turns[-_TELLING:])
+
+
+def _asked(query: Query, *, history: Sequence[rewrite_pb2.Turn] = ()) -> rewrite_pb2.RewriteRequest:
+    """Return what the rewriter is asked of a query's words."""
+    return rewrite_pb2.RewriteRequest(
+        text=query.text,
+        has_image=bool(query.image),
+        product_id=query.product_id,
+        history=history,
+        locale=query.locale,
+    )
 
 
 def _searches(reading: Reading, as_it_stands: Query) -> bool:

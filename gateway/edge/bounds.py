@@ -11,6 +11,7 @@ sound are large, and each is one field that is not looked into: everything besid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from google.protobuf.descriptor import Descriptor
 
@@ -19,7 +20,7 @@ from gateway.errors import InvalidQuery
 from vitrine.domain import limits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Bounds:
     """Of one kind of message."""
 
@@ -31,6 +32,12 @@ class Bounds:
     """Fields on the wire, those of inner messages among them."""
     inner: Mapping[str, "Bounds"] = field(default_factory=dict)
     """Of the message in a field."""
+
+    @cached_property
+    def harmless(self) -> int:
+        """Return the bytes up to which a request keeps to all of this whatever is in it: a field has one byte at least."""
+        inner = (each.harmless for each in self.inner.values())
+        return min(self.rest, self.counted, *self.named.values(), *inner)
 
 
 _SHOWN_OR_SAID = {"image": limits.MAX_PICTURE_BYTES, "audio": limits.MAX_AUDIO_BYTES}
@@ -87,6 +94,8 @@ def check_bytes(data: bytes, descriptor: Descriptor) -> None:
         InvalidQuery: it is too large; names the field that is most of it, or `request`, and the limit.
     """
     bounds = BOUNDS.get(descriptor.full_name, _NAMED_ONCE)
+    if len(data) <= bounds.harmless:
+        return
     whole = Part(0, LENGTH_DELIMITED, 0, len(data))
     _check(data, whole, bounds, descriptor, left=Allowance(bounds.counted))
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import grpc
@@ -60,6 +61,9 @@ _DAY_S = 86_400.0
 _FULL = rich_status(Overloaded("too many searches are being answered", retry_after_s=RETRY_S), "")
 _FULL_TRAILERS = rpc_status.to_status(_FULL).trailing_metadata
 """Made once."""
+
+_CHILDREN = 1_024
+"""Of a metric by code and caller, that are found without their labels being checked again."""
 
 _logger = logging.getLogger(__name__)
 
@@ -171,7 +175,10 @@ class _Method:
         self._input = descriptor.input_type
         lost = edge.metrics.slow_readers.labels(descriptor.name)
         self._shed = edge.metrics.shed.labels("door", "saturated")
-        self._turned_away = edge.metrics.requests.labels(descriptor.name, Overloaded.code.name)
+        # Finding a labelled child costs more than counting; codes and callers are few.
+        self._ended = lru_cache(_CHILDREN)(partial(edge.metrics.requests.labels, descriptor.name))
+        self._ended_of = lru_cache(_CHILDREN)(edge.metrics.caller_requests.labels)
+        self._turned_away = self._ended(Overloaded.code.name)
         self._in_flight = edge.metrics.in_flight.labels(descriptor.name)
         self._seconds = edge.metrics.request_seconds.labels(descriptor.name)
         self._patience = Patience(edge.rules.unread_s, on_lost=lost.inc)
@@ -304,7 +311,7 @@ class _Method:
             seconds = time.perf_counter() - started
             self._in_flight.dec()
             self._edge.crowding.searches.under_way -= 1
-            self._edge.metrics.requests.labels(call.method, code().name).inc()
+            self._ended(code().name).inc()
             self._seconds.observe(seconds)
             span.end(
                 {
@@ -317,7 +324,7 @@ class _Method:
             log_event(
                 _logger, logging.INFO, "call", code=code().name, ms=round(seconds * 1e3, 2), **call.notes
             )
-            self._edge.metrics.caller_requests.labels(current_call().caller.name, code().name).inc()
+            self._ended_of(current_call().caller.name, code().name).inc()
             if self._needs.writes:
                 audit(current_call(), code=code().name)
 

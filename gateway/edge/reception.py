@@ -68,26 +68,12 @@ class Reception:
             yield message
 
     async def _receive(self, stream: AsyncIterator[bytes], share: str) -> bytes:
-        async with self._quick_place(share):
-            reading = asyncio.ensure_future(_one(stream))
-            await _settled(reading, QUICK_S)
-        if not reading.done():
-            try:
-                with self._slow_place(share):
-                    await _settled(reading, SLOW_S)
-            finally:
-                reading.cancel()
-        if not reading.done() or reading.cancelled():
-            raise DeadlineExceeded(f"the request was not complete after {SLOW_S:g} s")
-        return reading.result()
-
-    @asynccontextmanager
-    async def _quick_place(self, share: str) -> AsyncIterator[None]:
         await self._take(share)
+        place = _Place(self, share)
         try:
-            yield
+            return await place.read(stream)
         finally:
-            self._give_back()
+            place.leave()
 
     async def _take(self, share: str) -> None:
         if self._free and not self._queue:
@@ -106,23 +92,80 @@ class Reception:
         except asyncio.CancelledError:
             self._queue.leave(share, turn)
             if _granted(turn):
-                self._give_back()
+                self.give_back()
             raise
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
+        """Let the next one have a quick place."""
         if not self._queue.serve():
             self._free += 1
 
-    @contextmanager
-    def _slow_place(self, share: str) -> Iterator[None]:
+    def take_slow(self, share: str) -> bool:
+        """Take a slow place; False where there is none for the share."""
         if self._slow.total() >= self._most_slow or self._slow[share] >= max(1, self._most_slow // 2):
-            raise Overloaded("too many requests are still being sent", retry_after_s=1.0)
+            return False
         self._slow[share] += 1
+        return True
+
+    def leave_slow(self, share: str) -> None:
+        """Give back a slow place."""
+        self._slow[share] -= 1
+        self._slow += Counter()  # forgets the shares that have none
+
+
+class _Place:
+    """Where one call is read from: a quick place, and a slow one if there is room once QUICK_S have passed."""
+
+    def __init__(self, reception: Reception, share: str) -> None:
+        self._reception = reception
+        self._share = share
+        self._loop = asyncio.get_running_loop()
+        self._limit = asyncio.timeout(None)
+        self._quick = True
+        self._slow = False
+
+    async def read(self, stream: AsyncIterator[bytes]) -> bytes:
+        """Return the one message of a request, once its end was read too.
+
+        Without that gRPC keeps the bytes of a call that it refuses until Python's collector comes by, and that may be
+        hundreds of calls later. A caller who does not end its request is answered all the same.
+        """
+        moving = self._loop.call_later(QUICK_S, self._move)
+        data = more = None
         try:
-            yield
+            async with self._limit, closing_requests(stream) as messages:
+                data = await anext(messages, None)
+                moving.cancel()
+                if data is not None:
+                    self._limit.reschedule(self._loop.time() + END_S)
+                    more = await anext(messages, None)
+        except TimeoutError:
+            if data is None and not self._slow:
+                raise Overloaded("too many requests are still being sent", retry_after_s=1.0) from None
+            if data is None:
+                raise DeadlineExceeded(f"the request was not complete after {SLOW_S:g} s") from None
         finally:
-            self._slow[share] -= 1
-            self._slow += Counter()  # forgets the shares that have none
+            moving.cancel()
+        if data is None:
+            raise InvalidQuery("request", "is missing")
+        if more is not None:
+            raise InvalidQuery("request", "must be one message")
+        return data
+
+    def leave(self) -> None:
+        """Give back the place."""
+        if self._quick:
+            self._quick = False
+            self._reception.give_back()
+        if self._slow:
+            self._reception.leave_slow(self._share)
+
+    def _move(self) -> None:
+        """Leave the quick places to others; the call ends now where the slow ones are taken."""
+        self._quick = False
+        self._reception.give_back()
+        self._slow = self._reception.take_slow(self._share)
+        self._limit.reschedule(self._loop.time() + (SLOW_S if self._slow else 0.0))
 
 
 def _granted(turn: Turn) -> bool:
@@ -159,36 +202,3 @@ def closing_requests(
     gRPC's iterator and its generator hold each other otherwise, and with them a call that should end.
     """
     return aclosing(cast("AsyncGenerator[bytes, None]", aiter(stream)))
-
-
-async def _one(stream: AsyncIterator[bytes]) -> bytes:
-    """Return the one message of a request, once its end was read too.
-
-    Without that gRPC keeps the bytes of a call that it refuses until Python's collector comes by, and that may be
-    hundreds of calls later. A caller who does not end its request is answered all the same.
-    """
-    async with closing_requests(stream) as messages:
-        return await _only(messages)
-
-
-async def _only(messages: AsyncGenerator[bytes, None]) -> bytes:
-    data = await anext(messages, None)
-    if data is None:
-        raise InvalidQuery("request", "is missing")
-    try:
-        async with asyncio.timeout(END_S):
-            more = await anext(messages, None)
-    except TimeoutError:
-        more = None
-    if more is not None:
-        raise InvalidQuery("request", "must be one message")
-    return data
-
-
-async def _settled(reading: "asyncio.Future[bytes]", timeout_s: float) -> None:
-    """Wait until it has ended, at most so long; whoever is cancelled meanwhile cancels it."""
-    try:
-        await asyncio.wait([reading], timeout=timeout_s)
-    except asyncio.CancelledError:
-        reading.cancel()
-        raise

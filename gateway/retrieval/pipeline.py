@@ -146,6 +146,7 @@ class Retrieval:
         if self._results.offered and not query.image and not query.personalise:
             key = self._key(query, weights, await self.versions(deadline))
             if (known := self._results.get(key, clock)) is not None:
+                self._count_degraded(known.degraded)
                 return known
         search = Search(
             query=query,
@@ -221,9 +222,8 @@ class Retrieval:
         self.products.remember(search.hits, search.versions.index)
         timings = search.clock.timings()
         for stage, seconds in timings.stages_s.items():
-            self._metrics.stage_seconds.labels(search.query.route.value, stage).observe(seconds)
-        for part in search.degraded:
-            self._metrics.degraded.labels(part, "search").inc()
+            self._metrics.stage(search.query.route.value, stage).observe(seconds)
+        self._count_degraded(search.degraded)
         return SearchResult(
             hits=search.hits,
             searched=search.query,
@@ -235,6 +235,10 @@ class Retrieval:
             more=search.more,
             swap=search.swap,
         )
+
+    def _count_degraded(self, parts: Sequence[str]) -> None:
+        for part in parts:
+            self._metrics.degraded.labels(part, "search").inc()
 
     @contextmanager
     def _asking(self, dependency: str) -> Iterator[None]:

@@ -7,9 +7,13 @@ from gateway.metrics import Metrics
 from gateway.model import Weights
 from gateway.retrieval.clock import StageClock
 from gateway.retrieval.query import Query, SearchResult, Versions
+from gateway.retrieval.stages import EXCLUSIONS, POOL, SOFT_FILTERS, WORDS
 
 MAX_KEPT_HITS = 20
 """Hits of an answer that is kept, at most; a page is rarely longer, and their number bounds the memory."""
+
+SETTLED = frozenset({SOFT_FILTERS, EXCLUSIONS, WORDS, POOL})
+"""What query and index alone leave out of an answer: whoever asks again would be told the same. All else is a fault of the moment."""
 
 Key = tuple[Query, Weights, str, str, str, int]
 """The query as a whole, what it is weighted by, the encoders, the collection, its schema, and the writes of this process."""
@@ -30,8 +34,9 @@ class Results:
         return None if known is None else replace(known, timings=clock.timings())
 
     def keep(self, key: Key, result: SearchResult) -> None:
-        """Keep an answer, unless something was left out of it, places were exchanged in it, or it is large."""
-        if not result.degraded and not result.swap and len(result.hits) <= MAX_KEPT_HITS:
+        """Keep an answer, unless it is large, places were exchanged in it, or a fault left something out of it."""
+        settled = SETTLED.issuperset(result.degraded) and not result.swap
+        if settled and len(result.hits) <= MAX_KEPT_HITS:
             self._cache.put(key, result)
 
 

@@ -32,9 +32,12 @@ class AdaptiveBudget:
         self._clock = clock
         self._calls: deque[tuple[float, float]] = deque(maxlen=WINDOW)
         """When each call ended, and how long it took."""
+        self._seconds: float | None = None
+        """The budget by these calls; None until it is computed."""
 
     def observe(self, seconds: float, *, late: bool = False) -> None:
         """Note how long a call took."""
+        self._seconds = None
         self._calls.append((self._clock(), self.ceiling_s if late else seconds))
 
     def seconds(self) -> float:
@@ -42,6 +45,12 @@ class AdaptiveBudget:
         oldest = self._clock() - WINDOW_S
         while self._calls and self._calls[0][0] < oldest:
             self._calls.popleft()
+            self._seconds = None
+        if self._seconds is None:
+            self._seconds = self._computed()
+        return self._seconds
+
+    def _computed(self) -> float:
         if len(self._calls) < FEWEST:
             return self.ceiling_s
         durations = sorted(duration for _, duration in self._calls)

@@ -138,12 +138,11 @@ class Rewriting:
         return self._catalogue
 
     async def read(self, request: rewrite_pb2.RewriteRequest, *, deadline: Deadline) -> Understanding | None:
-        """Return the understanding of a turn, or None, counted with its reason; fills in the request's facets."""
+        """Return the understanding of a turn, or None, counted with its reason; fills in the facets where the rewriter is asked."""
         try:
             left_s = time_for_hop(deadline, margin_s=self._use.margin_s)
             budget = Deadline.after(min(self._use.budget.seconds(), left_s * _SHARE))
             catalogue = self._described(*await self._describe(budget))
-            request.MergeFrom(catalogue.message)
             return await self._remembered(request, catalogue, budget)
         except (TimeoutError, DeadlineExceeded):
             reason = "late"
@@ -155,6 +154,10 @@ class Rewriting:
             reason = "invalid"
         self._count(reason)
         return None
+
+    def remembers(self, request: rewrite_pb2.RewriteRequest) -> bool:
+        """Return whether such a turn was read before by the catalogue that was last looked at, so that nobody is asked."""
+        return self._readings.get(_key(self._version, request, self._catalogue)) is not None
 
     def refuse(self, request: rewrite_pb2.RewriteRequest) -> None:
         """Count an understanding that turned out to be of no use for its turn, and forget it."""
@@ -181,6 +184,7 @@ class Rewriting:
     async def _ask(
         self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, timeout_s: float
     ) -> Understanding:
+        request.MergeFrom(catalogue.message)
         enough = self._enough(timeout_s)
         if not enough and self._breaker.state is not BreakerState.CLOSED:
             raise BreakerOpen  # its lateness would prove nothing: the trial is for one with time

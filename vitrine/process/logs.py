@@ -11,20 +11,29 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 _FIELDS = "fields"
 _ROOMS = ("gateway", "rewriter", "speech", "storefront", "vitrine")
 """Whose records are logged below the level of warnings."""
 
-_encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
+Encode = Callable[[Mapping[str, Any]], str]
+"""Returns an object as one line of JSON; a value that JSON does not know is given as its text."""
+
+encode: Encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
 
 
-def configure_logs(level: str, *, context: Callable[[], Mapping[str, Any]] = dict) -> None:
+def configure_logs(
+    level: str, *, context: Callable[[], Mapping[str, Any]] = dict, encode: Encode = encode
+) -> None:
     """Send every logger's records, the libraries' from warnings on, through the JSON formatter."""
     own = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(context))
+    handler.setFormatter(JsonFormatter(context, encode=encode))
+    # No line says in which thread, process or line of code it was written: that need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - as the documentation of logging says, under "Optimization"
     logging.basicConfig(level=max(own, logging.WARNING), handlers=[handler], force=True)
     for room in _ROOMS:
         logging.getLogger(room).setLevel(own)
@@ -38,15 +47,15 @@ def log_event(logger: logging.Logger, level: int, event: str, *, failed: bool = 
 class JsonFormatter(logging.Formatter):
     """Renders a record as one line of JSON, with what the context gives at that moment."""
 
-    def __init__(self, context: Callable[[], Mapping[str, Any]] = dict) -> None:
+    def __init__(self, context: Callable[[], Mapping[str, Any]] = dict, *, encode: Encode = encode) -> None:
         super().__init__()
         self._context = context
+        self._encode = encode
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; a value that JSON does not know is given as its text."""
-        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         entry: dict[str, Any] = {
-            "time": f"{seconds}.{record.msecs:03.0f}Z",
+            "time": f"{_moment(int(record.created))}.{record.msecs:03.0f}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
@@ -55,11 +64,16 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return _encode(entry)
+        return self._encode(entry)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return kinds and places of the exception and of those that led to it, oldest first, without their messages."""
         return "".join(_lines(ei[1], set())) if ei[1] is not None else ""
+
+
+@lru_cache(1)
+def _moment(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:

@@ -127,8 +127,10 @@ class MilvusCollections:
 
     async def refreshed(self, layout: Layout, *, timeout_s: float) -> Layout:
         """Return the layout with the schema that the collection has now: one cheap call, asked again and again."""
-        schema = await self._schemas.read(layout.collection, timeout_s=timeout_s, consistency="Session")
-        return layout if schema is None else layout.with_schema(read_schema_text(schema))
+        text = await self._schemas.read(layout.collection, timeout_s=timeout_s, consistency="Session")
+        schema = layout.version.schema if text is None else read_schema_text(text)
+        # What is remembered of a schema is remembered of the object.
+        return layout if schema == layout.version.schema else layout.with_schema(schema)
 
     async def adopt(self, layout: Layout, schema: Schema, *, timeout_s: float) -> Layout:
         """Make the schema the collection's; its new fields must be such as need no column."""

@@ -141,5 +141,7 @@ def _translated(method: str, code: object) -> Exception:
         return DeadlineExceeded("the index did not answer in time")
     # Milvus repeats the expression in its message, and with it the shopper's words: the code must do.
     level = logging.DEBUG if code in _TELLING else logging.WARNING
-    log_event(_logger, level, "index_call_failed", call=method, code=code)
+    log_event(
+        _logger, level, "index_call_failed", call=method, code=code if isinstance(code, int) else str(code)
+    )
     return MilvusError(code)

@@ -32,6 +32,10 @@ class Row(Mapping[str, Any]):
             self._known[column] = orjson.loads(cell) if isinstance(cell, bytes) else cell
         return self._known[column]
 
+    def raw(self, columns: Sequence[str]) -> tuple[bytes, ...]:
+        """Return JSON cells as they came."""
+        return tuple(self._cells[column][self._index] for column in columns)
+
     def __contains__(self, column: object) -> bool:
         return column in self._cells
 

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import orjson
 
 from gateway.adapters.milvus.expression import (
     LOWEST,
@@ -15,6 +17,7 @@ from gateway.adapters.milvus.expression import (
     encode_text,
     keyword_key,
 )
+from gateway.adapters.milvus.found import Row
 from gateway.adapters.milvus.layout import (
     ID,
     MAX_JSON_BYTES,
@@ -28,6 +31,7 @@ from gateway.adapters.milvus.layout import (
     column_name,
     presence_key,
 )
+from gateway.memory import KEPT_PRODUCTS, MAX_KEPT_BYTES
 from gateway.model import Embedding, StoredProduct
 from vitrine.domain import limits
 from vitrine.domain.errors import InvalidValue
@@ -38,6 +42,9 @@ from vitrine.domain.values import Value
 
 _MAX_COUNTED_BYTES = 60_000
 """Bytes of the tokens of one product that are counted; JSON adds three to each, and escapes nothing in them."""
+
+_SAID = (VALUES, "texts", "attributes", PICTURES)
+"""The columns that make a product without its digests."""
 
 _PART_MARK = "%/"
 """Parts the id from the number of the picture: no encoded id holds it."""
@@ -82,23 +89,47 @@ def to_product(
     product_id: str, row: Mapping[str, Any], *, images: Embedding, text: Embedding
 ) -> StoredProduct:
     """Return the product of a row with the vectors of its pictures and its words."""
-    values = {name: _value(value) for name, value in (row["texts"] | row[VALUES]).items()}
-    pictures = row[PICTURES]
+    product, pictures = _said(product_id, row)
     return StoredProduct(
-        product=Product(
-            id=product_id,
-            values=values,
-            attributes=row["attributes"],
-            image_uris=tuple(pictures["uris"]),
-            inferred=tuple(pictures.get("inferred", ())),
-            caption=pictures.get("caption", ""),
-            caption_by=pictures.get("caption_by", ""),
-        ),
+        product=product,
         digest=row["digest"],
         vectors_digest=row["vectors_digest"],
-        image_embeddings=images if pictures["count"] else images[:0],
+        image_embeddings=images if pictures else images[:0],
         text_embedding=text,
     )
+
+
+def _said(product_id: str, row: Mapping[str, Any]) -> tuple[Product, int]:
+    """Return the product of a row and the number of its pictures; equal rows of searches give the same object."""
+    if isinstance(row, Row):
+        cells = row.raw(_SAID)
+        if sum(map(len, cells)) <= MAX_KEPT_BYTES:
+            return _kept(product_id, *cells)
+    return _made(product_id, *(row[column] for column in _SAID))
+
+
+@lru_cache(KEPT_PRODUCTS)
+def _kept(product_id: str, *cells: bytes) -> tuple[Product, int]:
+    return _made(product_id, *map(orjson.loads, cells))
+
+
+def _made(
+    product_id: str,
+    values: dict[str, Any],
+    texts: dict[str, Any],
+    attributes: Mapping[str, str],
+    pictures: Mapping[str, Any],
+) -> tuple[Product, int]:
+    product = Product(
+        id=product_id,
+        values={name: _value(value) for name, value in (texts | values).items()},
+        attributes=attributes,
+        image_uris=tuple(pictures["uris"]),
+        inferred=tuple(pictures.get("inferred", ())),
+        caption=pictures.get("caption", ""),
+        caption_by=pictures.get("caption_by", ""),
+    )
+    return product, pictures["count"]
 
 
 def _document(stored: StoredProduct, *, pictures: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from gateway.errors import EncoderError, SearchError
-from gateway.logs import call_fields
+from gateway.logs import call_fields, encode
 from gateway.model import Embedded, EncoderInputs
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder, FakeIndex, FakeRewriter, ServedGateway, product, serving
@@ -266,6 +266,15 @@ async def test_one_search_leaves_one_log_line_without_the_words(caplog: pytest.L
     assert (entry["code"], entry["route"], entry["hits"]) == ("OK", "text", 1)
     assert entry["stages_ms"].keys() == answer.timings.stages_ms.keys() == {"encode", "search"}
     assert not any("secret wish" in JsonFormatter(call_fields).format(record) for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "value", [["red", 1.5, None, {"a": True}], "\ud800", 1 << 70, KeyError("a"), ("é", 2)]
+)
+def test_a_log_line_says_what_the_standard_librarys_would(value: object) -> None:
+    """Whatever is noted, also what the quick encoder refuses."""
+    entry = {"event": "noted", "value": value}
+    assert json.loads(encode(entry)) == json.loads(json.JSONEncoder(default=str).encode(entry))
 
 
 async def test_a_turn_is_logged_as_data_without_the_words(caplog: pytest.LogCaptureFixture) -> None:

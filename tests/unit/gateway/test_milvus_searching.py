@@ -6,8 +6,12 @@ from pymilvus.client import ts_utils
 from pymilvus.client.prepare import Prepare
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
-from gateway.adapters.milvus.found import take_found
+from gateway.adapters.milvus.found import Row, take_found
+from gateway.adapters.milvus.rows import to_product
 from gateway.adapters.milvus.searching import Place, place_of, search_request
+from gateway.memory import MAX_KEPT_BYTES
+from gateway.model import StoredProduct
+from vitrine.domain.product import Product
 
 VECTOR = np.linspace(-1, 1, 8, dtype=np.float32)
 
@@ -94,3 +98,34 @@ def test_nothing_found_is_no_row() -> None:
         assert len(found) == 0
         assert not found.rows
         assert found.vectors.shape == (0, 0)
+
+
+@pytest.mark.parametrize("text", ["long", "x" * MAX_KEPT_BYTES])
+def test_a_product_is_the_one_that_its_row_says(text: str) -> None:
+    """Equal rows of usual size give one object; a row that was written since gives what it says now."""
+
+    def read(price: bytes) -> StoredProduct:
+        cells = {
+            "values": [b'{"price": ' + price + b', "materials": ["silk", "wool"]}'],
+            "texts": [f'{{"story": "{text}"}}'.encode()],
+            "attributes": [b'{"fit": "loose"}'],
+            "pictures": [b'{"count": 1, "uris": ["a.jpg"]}'],
+            "digest": ["d" + price.decode()],
+            "vectors_digest": ["v"],
+        }
+        halves = np.ones((1, 2), np.float32)
+        return to_product("p1", Row(cells, 0), images=halves, text=halves[0])
+
+    first, again, changed = read(b"3.5"), read(b"3.5"), read(b"4.5")
+    assert (
+        first.product
+        == again.product
+        == Product(
+            id="p1",
+            values={"price": 3.5, "materials": ("silk", "wool"), "story": text},
+            attributes={"fit": "loose"},
+            image_uris=("a.jpg",),
+        )
+    )
+    assert (first.product is again.product) == (text == "long")
+    assert (changed.product.values["price"], changed.digest) == (4.5, "d4.5")

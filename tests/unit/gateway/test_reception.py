@@ -35,6 +35,11 @@ async def sent(*messages: bytes, then: asyncio.Event | None = None) -> AsyncIter
         await then.wait()
 
 
+async def soon(message: bytes) -> AsyncIterator[bytes]:
+    await asyncio.sleep(0)
+    yield message
+
+
 async def silent(until_told: asyncio.Event) -> AsyncIterator[bytes]:
     await until_told.wait()
     yield b"late"
@@ -79,7 +84,7 @@ async def test_those_who_wait_for_a_place_come_in_turn() -> None:
     order: list[str] = []
 
     async def take(share: str) -> None:
-        await received(reception, sent(share.encode()), share)
+        await received(reception, soon(share.encode()), share)
         order.append(share)
 
     async with asyncio.TaskGroup() as group:

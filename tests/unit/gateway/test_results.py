@@ -9,12 +9,14 @@ from gateway.encoders import Encoders
 from gateway.errors import VectorIndexError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Pool, Weights
+from gateway.retrieval import pipeline
 from gateway.retrieval.admission import AimdLimit, Lanes, Limiter, QueueBounds
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
 from gateway.retrieval.query import Query, SearchResult
 from gateway.retrieval.results import MAX_KEPT_HITS
 from gateway.retrieval.signals import LEXICAL
+from gateway.retrieval.stages import Search, Tools
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.testing import FakeEncoder, FakeIndex, product
 from vitrine.domain.filters import Equals
@@ -28,6 +30,7 @@ class Setup:
     """The stages before fakes, with answers kept."""
 
     def __init__(self, *, entries: int = 8, ttl_s: float = 60.0) -> None:
+        self.metrics = Metrics()
         encoders, self.index = Encoders([FakeEncoder()]), FakeIndex.holding(PRODUCTS)
         self.retrieval = Retrieval(
             encoders=encoders,
@@ -35,7 +38,7 @@ class Setup:
             compatibility=Compatibility(encoders, self.index),
             summary=CatalogueSummary(self.index),
             lanes=Lanes(words=_lane(), pictures=_lane()),
-            metrics=Metrics(),
+            metrics=self.metrics,
             settings=RetrievalSettings(
                 weights=dict.fromkeys(Route, Weights(text=0.5, image=0.5)),
                 shares={LEXICAL: 0.0},
@@ -124,12 +127,30 @@ async def test_none_is_kept_where_none_may_be(entries: int, ttl_s: float) -> Non
     assert setup.index.search_calls == 2
 
 
-async def test_degraded_large_and_failed_answers_are_not_kept() -> None:
-    """Only whole answers of a usual size are given twice, and a failure never."""
+async def test_what_everybody_would_be_told_is_kept_with_the_answer() -> None:
+    """A soft filter that nothing satisfies is given up for whoever asks, and counted for each."""
     setup = Setup()
     degraded = replace(RED, soft_filters=Equals("colour", "blue"))
     for _ in range(2):
         assert (await setup.search(degraded)).degraded == ("soft_filters",)
+    assert setup.index.search_calls == 2  # with the filter, and without it
+    counted = setup.metrics.degraded.labels("soft_filters", "search")
+    assert counted._value.get() == 2
+
+
+async def test_answers_with_a_fault_large_and_failed_ones_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a fault of the moment left out may be there the next time; and a failure is never kept."""
+    setup = Setup()
+
+    async def faulty(search: Search, _: Tools) -> Search:
+        return replace(search, degraded=(LEXICAL,))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "STAGES", (*pipeline.STAGES, faulty))
+        assert (await setup.search()).degraded == (LEXICAL,)
+    assert (await setup.search()).degraded == ()
     large = replace(RED, limit=MAX_KEPT_HITS + 1)
     await setup.search(large)
     calls = setup.index.search_calls

@@ -71,6 +71,18 @@ async def test_a_rewrite_that_changes_nothing_costs_no_second_search() -> None:
     assert (index.search_calls - before, answer.searched.source, answer.degraded) == (1, "caller", [])
 
 
+async def test_what_was_read_before_is_searched_at_once() -> None:
+    """The rewriter is asked once for equal words, and the answer is as before."""
+    rewriter, index = replace(answering(query="blue shirt"), version="1"), FakeIndex.holding(PRODUCTS)
+    async with serving(index=index, rewriter=rewriter, settings=QUIET) as gateway:
+        first = await search(gateway, "something blue")
+        asked, before = len(rewriter.requests), index.search_calls
+        second = await search(gateway, "something blue", limit=2)
+    assert (len(rewriter.requests), index.search_calls - before) == (asked, 1)
+    assert (ids(second), second.searched.source) == (ids(first)[:2], "fake")
+    assert "rewrite" in second.timings.stages_ms
+
+
 async def test_the_callers_filter_holds_beside_the_rewriters() -> None:
     """A rewrite can narrow what the caller asked for, never widen it; a facet that nothing has gives way, and is told."""
     rewriter = answering(query="dress", filter=equals("colour", "blue"))

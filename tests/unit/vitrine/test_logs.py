@@ -20,6 +20,13 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     before = root.level, root.handlers[:]
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
+    for told in (
+        "logThreads",
+        "logProcesses",
+        "logMultiprocessing",
+        "_srcfile",
+    ):  # put back when the test ends
+        monkeypatch.setattr(logging, told, getattr(logging, told))
     configure_logs("debug")
     yield written
     root.handlers[:] = before[1]
