@@ -5,7 +5,7 @@ by again: so every string and number in a turn is looked at here, whatever part 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from gateway.errors import InvalidQuery, as_invalid_query
 from gateway.texts import check_text
@@ -76,11 +76,22 @@ def _check_rewrite(rewrite: rewrite_pb2.Rewrite, name: str) -> None:
         for field in ("field", "value"):
             place = f"{name}.remarks[{position}].{field}"
             check_identifier(place, getattr(remark, field), limit=limits.MAX_REMARK_LENGTH)
+    _check_excluded_words(rewrite.excluded_words, f"{name}.excluded_words")
     if rewrite.HasField("filter"):
         try:
             check_limits(read_filter(rewrite.filter))
         except InvalidValue as error:
             raise InvalidQuery(f"{name}.{error.field}", error.reason) from None
+
+
+def _check_excluded_words(excluded: Collection[rewrite_pb2.ExcludedWords], name: str) -> None:
+    _check_number(name, len(excluded), limits.MAX_EXCLUSIONS)
+    for position, words in enumerate(excluded):
+        place = f"{name}[{position}]"
+        check_identifier(f"{place}.said", words.said, limit=limits.MAX_REMARK_LENGTH)
+        _check_number(f"{place}.forms", len(words.forms), limits.MAX_EXCLUDED_FORMS - 1)
+        for form in words.forms:
+            check_identifier(f"{place}.forms", form, limit=limits.MAX_REMARK_LENGTH)
 
 
 def _check_product(product: query_pb2.Product, name: str) -> None:

@@ -10,11 +10,12 @@ from gateway.documents.library import HandedOver, Quoted
 from gateway.documents.ranking import Scored
 from gateway.memory import KEPT_PRODUCTS, MAX_KEPT_BYTES
 from gateway.model import FieldSummary, Hit, Transcript, Weights
-from gateway.retrieval.pages import page_token, sort_message
+from gateway.retrieval.pages import exclusion_message, page_token, sort_message
 from gateway.retrieval.query import Query, SearchResult, Timings, Versions
 from gateway.retrieval.results import MAX_KEPT_HITS
 from gateway.understanding.validation import ROUTE_NUMBERS
 from vitrine.domain import limits, messages
+from vitrine.domain.filters import Equals
 from vitrine.domain.product import Product
 from vitrine.domain.schema import Schema
 from vitrine.v1 import query_pb2, search_pb2
@@ -250,7 +251,8 @@ def _serialised(product: Product, schema: Schema) -> bytes:
 def _searched_message(
     query: Query, weights: Weights, shares: Mapping[str, float]
 ) -> search_pb2.SearchedQuery:
-    filters = query.conditions
+    valued = tuple(each for each in query.excluded if isinstance(each, Equals))
+    filters = replace(query, excluded=valued).conditions
     return search_pb2.SearchedQuery(
         route=ROUTE_NUMBERS[query.route],
         text=query.text,
@@ -259,7 +261,7 @@ def _searched_message(
         weights=query_pb2.Weights(text=weights.text, image=weights.image, signals=shares),
         sort=None if query.sort is None else sort_message(query.sort),
         source=query.source,
-        excluded=[search_pb2.Exclusion(field=each.field, value=str(each.value)) for each in query.excluded],
+        excluded=map(exclusion_message, query.excluded),
     )
 
 

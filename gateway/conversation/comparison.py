@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gateway.model import StoredProduct
 from vitrine.domain import limits
-from vitrine.domain.filters import Filter
+from vitrine.domain.filters import Equals, Filter, both, matches
 from vitrine.domain.schema import Field, Kind, Role, Schema
 from vitrine.domain.values import fold, shown
 
@@ -39,6 +39,19 @@ class Comparison:
     """What is asked of a single product: whether it is wool."""
     asked_words: str = ""
     """What is asked of it that no field has."""
+    others: int | None = None
+    """Products of its kind that are what it is asked for and is not; None where that is not known."""
+
+    @property
+    def instead(self) -> Filter | None:
+        """The condition that others of its kind satisfy, which are what a single product is asked for and is not."""
+        if len(self.products) > 1 or self.asked is None or matches(self.asked, self.products[0].product):
+            return None
+        category = self.schema.role(Role.CATEGORY)
+        kind = None if category is None else self.products[0].product.values.get(category.name)
+        if category is None or not category.filter or not isinstance(kind, str):
+            return self.asked
+        return both(Equals(category.name, kind), self.asked)
 
 
 def compare(products: Sequence[StoredProduct], schema: Schema, *, language: str = "en") -> Comparison | None:

@@ -1,28 +1,33 @@
 """Attribute values that the shopper rejected; they are excluded from later searches.
 
 "hate stripes" and "too bright" become remarks on values of the catalogue; each value is excluded from that search and
-those after it, until the shopper praises the value, asks for it, or turns to another category. Nothing but the log of
+those after it, until the shopper praises the value, asks for it, or turns to another category. So is what no field has,
+"without pockets", until the words of a search say it. Nothing but the log of
 readings is needed, so a caller that keeps the history itself is served alike.
 """
 
 from collections.abc import Iterator, Sequence
 
 from vitrine.domain import limits
-from vitrine.domain.filters import Equals
+from vitrine.domain.filters import Equals, Says, words_excluded
+from vitrine.domain.lexical import form_tokens, query_tokens
 from vitrine.domain.schema import KEYWORD_KINDS, Role, Schema
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 Value = tuple[str, str]
-"""A field and one of its values."""
+"""A field and one of its values, or _WORDS and what is said."""
+
+_WORDS = ""
+"""In the place of a field."""
 
 
-def exclusions(readings: Sequence[rewrite_pb2.Rewrite], schema: Schema) -> tuple[Equals, ...]:
+def exclusions(readings: Sequence[rewrite_pb2.Rewrite], schema: Schema) -> tuple[Equals | Says, ...]:
     """Return what is excluded after turns that were read so, oldest first.
 
     Only the last MAX_HISTORY_TURNS readings count; older rejections expire.
     """
     category = schema.role(Role.CATEGORY)
-    rejected: dict[Value, None] = {}
+    rejected: dict[Value, tuple[str, ...]] = {}
     topic: frozenset[Value] = frozenset()
     for reading in readings[-limits.MAX_HISTORY_TURNS :]:
         # What a question asks for is not wanted yet.
@@ -38,8 +43,20 @@ def exclusions(readings: Sequence[rewrite_pb2.Rewrite], schema: Schema) -> tuple
         for value in _said(reading, schema, query_pb2.SENTIMENT_NEGATIVE):
             if value not in wanted:
                 rejected.pop(value, None)
-                rejected[value] = None
-    return tuple(Equals(field, value) for field, value in [*rejected][-limits.MAX_EXCLUSIONS :])
+                rejected[value] = ()
+        asked = {*query_tokens(f"{reading.query} {reading.modification}")}
+        for value in [
+            value for value in rejected if not value[0] and asked.issuperset(form_tokens(value[1]))
+        ]:
+            del rejected[value]
+        for words in reading.excluded_words:
+            rejected.pop((_WORDS, words.said), None)
+            rejected[_WORDS, words.said] = tuple(words.forms)
+    latest = [*rejected.items()][-limits.MAX_EXCLUSIONS :]
+    return tuple(
+        Equals(field, value) if field else words_excluded((value, *forms), schema)
+        for (field, value), forms in latest
+    )
 
 
 def _said(

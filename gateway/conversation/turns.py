@@ -23,7 +23,7 @@ from gateway.conversation.head_start import HeadStart
 from gateway.conversation.history import PART as HISTORY
 from gateway.conversation.history import History
 from gateway.conversation.planning import Conversation, as_given, plan, referred_picture
-from gateway.conversation.replies.replying import Facts, Replies
+from gateway.conversation.replies.replying import ASKING_S, Facts, Replies
 from gateway.conversation.replies.templates import Language
 from gateway.documents.library import HandedOver, Library, Quoted
 from gateway.errors import SearchError
@@ -287,7 +287,8 @@ class Turns:
             compared = compare(await retrieval.stored(ids, deadline), schema, language=language.code)
             if compared is None or not consults:
                 return compared
-            return replace(compared, asked=understanding.filters, asked_words=understanding.query)
+            answered = replace(compared, asked=understanding.filters, asked_words=understanding.query)
+            return replace(answered, others=await self._others(answered, deadline))
         if not consults:
             return None
         catalogue = await retrieval.catalogue(deadline)
@@ -300,6 +301,18 @@ class Turns:
             query.text, catalogue.schema, catalogue.fields, count, language=language.code
         )
         return Facts(facts, catalogue.schema) if facts else None
+
+    async def _others(self, answered: Comparison, deadline: Deadline) -> int | None:
+        """Count the products of its kind that are what a single one is asked for and is not; None for nothing to say."""
+        instead = answered.instead
+        if instead is None:
+            return None
+        try:
+            return await self._with.retrieval.count(
+                instead, Deadline.after(min(ASKING_S, deadline.remaining_s()))
+            )
+        except SearchError:
+            return None
 
     async def _ends(
         self, query: Query, asked: Filter, deadline: Deadline, field: str

@@ -20,7 +20,17 @@ from gateway.retrieval.query import Bucket, Query, Versions
 from gateway.texts import check_text
 from vitrine.domain import limits
 from vitrine.domain.errors import InvalidValue
-from vitrine.domain.filters import Equals, Filter, both, check_limits, conjuncts, fitted, without
+from vitrine.domain.filters import (
+    Equals,
+    Filter,
+    Says,
+    both,
+    check_limits,
+    conjuncts,
+    fitted,
+    without,
+    words_excluded,
+)
 from vitrine.domain.messages import filter_message, read_filter
 from vitrine.domain.schema import Schema
 from vitrine.v1 import query_pb2, search_pb2
@@ -40,9 +50,7 @@ def page_token(request: Query, searched: Query, versions: Versions, *, offset: i
         text=searched.text,
         filter=_message(_read_in_words(request, searched, versions.schema)),
         soft_filter=_message(searched.soft_filters),
-        excluded=[
-            search_pb2.Exclusion(field=each.field, value=str(each.value)) for each in searched.excluded
-        ],
+        excluded=map(exclusion_message, searched.excluded),
         sort=None if searched.sort is None else sort_message(searched.sort),
         source=searched.source,
         bucket=searched.bucket.value,
@@ -71,6 +79,14 @@ def page_of(request: Query, versions: Versions) -> Query:
         return _continued(request, token, versions.schema)
     except InvalidValue:
         raise InvalidQuery(FIELD, "is damaged") from None
+
+
+def exclusion_message(excluded: Equals | Says) -> search_pb2.Exclusion:
+    """Return the message of a value or a word that is excluded."""
+    if isinstance(excluded, Equals):
+        return search_pb2.Exclusion(field=excluded.field, value=str(excluded.value))
+    said, *forms = excluded.forms
+    return search_pb2.Exclusion(value=said, forms=forms)
 
 
 def sort_message(sort: Sort) -> query_pb2.Sort:
@@ -108,7 +124,7 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         raise InvalidValue("sort.field", "cannot be sorted by")
     if token.bucket not in {bucket.value for bucket in Bucket}:
         raise InvalidValue("bucket", "is none of ours")
-    excluded = [_checked(Equals(each.field, each.value), schema) for each in token.excluded]
+    excluded = [_excluded(each, schema) for each in token.excluded]
     read = _checked(read_filter(token.filter), schema) if token.HasField("filter") else None
     soft = _checked(read_filter(token.soft_filter), schema) if token.HasField("soft_filter") else None
     return replace(
@@ -116,13 +132,25 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         text=check_text(FIELD, token.text, limit=limits.MAX_QUERY_LENGTH),
         filters=both(request.filters, read),
         soft_filters=soft,
-        excluded=tuple(each for each in excluded if isinstance(each, Equals)),
+        excluded=tuple(each for each in excluded if isinstance(each, (Equals, Says))),
         sort=read_sort(token.sort) if token.HasField("sort") else None,
         source=check_text(FIELD, token.source, limit=limits.MAX_SOURCE_LENGTH),
         offset=token.offset,
         bucket=Bucket(token.bucket),
         rewrite=False,
     )
+
+
+def _excluded(message: search_pb2.Exclusion, schema: Schema) -> Filter:
+    if message.field:
+        return _checked(Equals(message.field, message.value), schema)
+    forms = (message.value, *message.forms)
+    if len(forms) > limits.MAX_EXCLUDED_FORMS or max(map(len, forms)) > limits.MAX_REMARK_LENGTH:
+        raise InvalidValue("excluded", "has words that are too long")
+    read = words_excluded(forms, schema)
+    if not read.forms:
+        raise InvalidValue("excluded", "has no words")
+    return read
 
 
 def _read_in_words(request: Query, searched: Query, schema: Schema) -> Filter | None:

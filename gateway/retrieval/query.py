@@ -6,7 +6,7 @@ from enum import Enum
 
 from gateway.model import FieldSummary, Hit, Sort, Weights
 from vitrine.domain import limits
-from vitrine.domain.filters import Equals, Filter, both, exclusion
+from vitrine.domain.filters import Equals, Filter, Says, both, exclusion
 from vitrine.domain.routes import Route, route_of
 from vitrine.domain.schema import Schema
 
@@ -32,8 +32,8 @@ class Query:
     """What every hit satisfies."""
     soft_filters: Filter | None = None
     """What every hit satisfies if any product does; the rewriter's reading of colours, categories and the like."""
-    excluded: tuple[Equals, ...] = ()
-    """What no hit has, if any product lacks all of it; what the shopper found fault with. It outlasts the soft filters."""
+    excluded: tuple[Equals | Says, ...] = ()
+    """What no hit has or says, if any product lacks all of it; what the shopper found fault with. It outlasts the soft filters."""
     weights: Weights | None = None
     """None: the defaults of the route."""
     limit: int = limits.DEFAULT_HITS

@@ -23,12 +23,14 @@ from vitrine.domain.filters import (
     Not,
     OneOf,
     Range,
+    Says,
     Scalar,
     both,
     check_limits,
     conjuncts,
     fitted,
 )
+from vitrine.domain.lexical import form_tokens
 from vitrine.domain.messages import filter_message, read_filter
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import KEYWORD_KINDS, Schema
@@ -78,6 +80,8 @@ class Understanding:
     remarks: tuple[Remark, ...] = ()
     more: bool = False
     """The next page of the search before."""
+    excluded_words: tuple[tuple[str, ...], ...] = ()
+    """What is not wanted and no field has; each as it was said, then its other forms."""
 
 
 def understand(
@@ -105,6 +109,7 @@ def understand(
             sentiment=_one_of(SENTIMENTS, rewrite.sentiment, "sentiment"),
             remarks=remarks,
             more=rewrite.more,
+            excluded_words=_excluded_words(rewrite.excluded_words),
         )
     except InvalidValue as error:
         raise InvalidRewrite(error.field) from error
@@ -132,6 +137,9 @@ def rewrite_message(understanding: Understanding) -> rewrite_pb2.Rewrite:
             for remark in understanding.remarks
         ],
         more=understanding.more,
+        excluded_words=[
+            rewrite_pb2.ExcludedWords(said=said, forms=forms) for said, *forms in understanding.excluded_words
+        ],
     )
 
 
@@ -177,6 +185,22 @@ def _remarks(
     return tuple(checked)
 
 
+def _excluded_words(excluded: Collection[rewrite_pb2.ExcludedWords]) -> tuple[tuple[str, ...], ...]:
+    """Check words that no hit is to say; what has no letter or digit says nothing and is dropped."""
+    if len(excluded) > limits.MAX_EXCLUSIONS:
+        raise InvalidRewrite("excluded_words")
+    checked = []
+    for words in excluded:
+        if len(words.forms) >= limits.MAX_EXCLUDED_FORMS:
+            raise InvalidRewrite("excluded_words")
+        forms = (
+            check_text("excluded_words", form, limit=limits.MAX_REMARK_LENGTH)
+            for form in (words.said, *words.forms)
+        )
+        checked.append(tuple(form for form in forms if form_tokens(form)))
+    return tuple(filter(None, checked))
+
+
 def _references(references: Collection[str], shown: Collection[str]) -> tuple[str, ...]:
     if len(references) > limits.MAX_REFERENCES or any(reference not in shown for reference in references):
         raise InvalidRewrite("references")
@@ -216,7 +240,7 @@ def _clamp(node: Filter, known: Mapping[str, FieldSummary]) -> Filter | None:
         case OneOf(field, values):
             spelt = _known(field, values, known)
             return OneOf(field, spelt) if spelt else None
-        case Range():
+        case Range() | Says():
             return node
         case Not(part):
             inner = _clamp(part, known)

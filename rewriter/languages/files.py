@@ -62,6 +62,13 @@ class Language:
         """Yield each name of this language with the English value that it stands for."""
         for value in self.table("names"):
             yield from ((name, value) for name in self.names_of(value))
+        if self.code != ENGLISH:
+            for value in self.table("features"):
+                yield from (
+                    (name, value)
+                    for entry in self.phrases("features", value)
+                    for name in _with_endings(entry)
+                )
 
     def names_of(self, value: str) -> list[str]:
         """Return every name of an English value, its endings written out; none for a value without any."""

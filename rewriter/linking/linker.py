@@ -82,6 +82,8 @@ class Linked:
     """The catalogue's, with the words of this turn."""
     complete: bool = True
     """Whether the chain went to its end."""
+    has_links: bool = False
+    """Whether any word was linked or mended that the catalogue and the language files do not have as it was said."""
 
     def marked(self, rewrite: rewrite_pb2.Rewrite) -> rewrite_pb2.Rewrite:
         """Return the reading of the turn, marked as not to be kept where the chain did not go to its end."""
@@ -124,12 +126,13 @@ class Linker:
         if right := frozenset(turn.unknown()) | {word for key in turn.links for word in key}:
             phrases = ChainMap(turn.links, cast("dict[Key, Meaning]", lexicon.phrases))
             lexicon = replace(lexicon, phrases=phrases, right=right)
+        has_links = bool(turn.links) or turn.text != fold(request.text)
         if turn.text != fold(request.text):
             mended = rewrite_pb2.RewriteRequest()
             mended.CopyFrom(request)
             mended.text = turn.text
             request = mended
-        return Linked(request, lexicon, complete)
+        return Linked(request, lexicon, complete, has_links)
 
     async def settle(self) -> None:
         """Wait until the values of every catalogue seen so far have their vectors."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 
-from rewriter.languages.files import languages, spoken_words
+from rewriter.languages.files import english, languages, spoken_words
 from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.phrasings import foreign_names, foreign_pattern
 from rewriter.nlu.words import CJK, key_of, split_words, stem
@@ -68,9 +68,17 @@ def candidates_of(tokens: Sequence[Token]) -> list[str]:
 def _named(text: str, lexicon: Lexicon) -> list[tuple[int, int]]:
     """Return the spans of names of other languages, and of values of scripts without spaces, in order."""
     spans = [match.span() for match in lexicon.unspaced.finditer(text)]
-    names = foreign_pattern().finditer(text)
-    spans += [match.span() for match in names if key_of(foreign_names()[match[0]]) in lexicon.phrases]
+    for match in foreign_pattern().finditer(text):
+        key = key_of(foreign_names()[match[0]])
+        if key in lexicon.phrases or _features().issuperset(key):
+            spans.append(match.span())
     return sorted(spans)
+
+
+@cache
+def _features() -> frozenset[str]:
+    """Return the words of parts of things, by stem."""
+    return frozenset(word for phrase in english().phrases("features", "words") for word in key_of(phrase))
 
 
 def _latin(text: str, lexicon: Lexicon) -> Iterator[Token]:
@@ -81,7 +89,8 @@ def _latin(text: str, lexicon: Lexicon) -> Iterator[Token]:
     while position < len(words):
         meaning, length = lexicon.longest(stems, position)
         for word in words[position : position + length]:
-            yield Token(word, known=meaning is not None or word in lexicon.fields.spoken)
+            known = meaning is not None or word in lexicon.fields.spoken or stem(word) in _features()
+            yield Token(word, known=known)
         position += length
 
 

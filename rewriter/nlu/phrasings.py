@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from rewriter.languages.files import languages
+from rewriter.languages.files import languages, listed
 from rewriter.nlu.words import CJK, fold, key_of
 
 MAX_REPLACED = 16
@@ -57,6 +57,19 @@ def foreign_names() -> Mapping[str, str]:
             if key_of(name) != key_of(value):
                 names.setdefault(fold(name), value)
     return names
+
+
+@cache
+def foreign_ordinals() -> Mapping[str, int]:
+    """Return the positions that the names of other languages stand for."""
+    known: dict[str, int] = {}
+    for language in languages().values():
+        positions = language.table("positions")
+        if isinstance(positions["ordinals"], list):
+            for position, names in enumerate(positions["ordinals"], start=1):
+                known |= {fold(name): position for name in listed(names)}
+            known |= {fold(name): -1 for name in language.phrases("positions", "last")}
+    return known
 
 
 @cache

@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import zip_longest
 
 from rewriter.nlu.bounds import Interval
+from rewriter.nlu.excluded import Excluded, excluded_styles, take_excluded
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import HEAD, Lexicon, Part
 from rewriter.nlu.phrasings import plain, translated
@@ -13,6 +14,7 @@ from rewriter.nlu.prices import take_price
 from rewriter.nlu.tagging import VALUES, Tag, Use, tag_text
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import fold, stem
+from vitrine.domain.limits import MAX_EXCLUSIONS
 from vitrine.domain.product import Product
 from vitrine.domain.schema import KEYWORD_KINDS
 from vitrine.domain.schema import Role as FieldRole
@@ -34,6 +36,8 @@ class Reading:
     lexicon: Lexicon
     taken: Taken = _NOTHING_TAKEN
     """What was said beside the words of the catalogue's fields."""
+    things: tuple[Excluded, ...] = ()
+    """Things that are not wanted and that nobody knows."""
 
     @cached_property
     def roles(self) -> frozenset[Role]:
@@ -49,6 +53,14 @@ class Reading:
     def unwanted(self) -> tuple[Tag, ...]:
         """The values that are excluded; a value of the same slot that is asked for instead excludes enough."""
         return tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot not in self._replacing)
+
+    @cached_property
+    def excluded(self) -> tuple[Excluded, ...]:
+        """What is not wanted and no field has: things that nobody knows, and styles."""
+        styles = excluded_styles(
+            self._used(Use.UNWANTED), wants_a_head=any(tag.part in HEAD for tag in self.wanted)
+        )
+        return tuple(dict.fromkeys((*self.things, *styles)))[:MAX_EXCLUSIONS]
 
     @cached_property
     def old(self) -> tuple[Tag, ...]:
@@ -114,8 +126,9 @@ def read(text: str, lexicon: Lexicon) -> Reading:
     taken = lexicon.fields.take(fold(text), by_price=True)
     priced = bool(lexicon.name_of(FieldRole.PRICE))
     price, rest = take_price(taken.text) if priced else (None, taken.text)
-    rest = translated(plain(rest, lexicon.phrases), lexicon.phrases)
-    return Reading(tags=tag_text(rest, lexicon), price=price, lexicon=lexicon, taken=taken)
+    things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
+    tags = tag_text(translated(rest, lexicon.phrases), lexicon)
+    return Reading(tags=tags, price=price, lexicon=lexicon, taken=taken, things=things)
 
 
 def values_of(product: Product, lexicon: Lexicon) -> Mapping[str, str]:

@@ -25,7 +25,14 @@ def add_opinions(
     intent: query_pb2.Intent.ValueType,
     sentiment: query_pb2.Sentiment.ValueType,
 ) -> rewrite_pb2.Rewrite:
-    """Complete a rewrite by what the shopper thinks of a reference, given its values by slot."""
+    """Complete a rewrite by what is not wanted and no field has, and by what the shopper thinks of a reference.
+
+    The reference is given by its values, by slot.
+    """
+    if rewrite.route != query_pb2.ROUTE_CHAT:
+        rewrite.excluded_words.extend(
+            rewrite_pb2.ExcludedWords(said=each.said, forms=each.forms) for each in reading.excluded
+        )
     rewrite.intent = intent
     rewrite.sentiment = sentiment
     rewrite.remarks.extend([*_remarks(reading, reference, sentiment)][:MAX_REMARKS])

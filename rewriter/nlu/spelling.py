@@ -62,11 +62,12 @@ def scaffolding() -> frozenset[str]:
 
 def is_scaffolding(run: str) -> bool:
     """Return whether a run of a script without spaces is made of words that carry no wish."""
-    return not _unspaced_scaffolding().sub("", run)
+    return not unspaced_scaffolding().sub("", run)
 
 
 @cache
-def _unspaced_scaffolding() -> re.Pattern[str]:
+def unspaced_scaffolding() -> re.Pattern[str]:
+    """Return the pattern of the words of scripts without spaces that carry no wish, the longest first."""
     words = sorted(filter(CJK.search, scaffolding()), key=lambda word: (-len(word), word))
     return re.compile("|".join(map(re.escape, words)) or r"(?!)")
 

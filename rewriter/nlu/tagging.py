@@ -1,10 +1,10 @@
 """A turn as tags: each word or phrase with what it does, first by the lexicon, then by its neighbours."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
 from rewriter.nlu.spelling import is_scaffolding
 from rewriter.nlu.vocabulary import ACCENT, ACCENTED, Role
 from rewriter.nlu.words import CJK, split_words, stem
@@ -20,6 +20,10 @@ _AS = frozenset({"as", "so"})
 """What makes the opposite a comparison: "not as expensive"."""
 _BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.WITH, Role.POINT, Role.ONE})
 """Roles that may stand between "not" or "instead of" and the value that it governs."""
+
+
+_OF_HEAD = frozenset({Role.ARTICLE, Role.GLUE, Role.IN, Role.WITH})
+"""Those between a thing and what is said of it."""
 
 
 class Use(Enum):
@@ -79,7 +83,9 @@ def look_up(words: Sequence[str], lexicon: Lexicon) -> Iterable[Tag]:
     position = 0
     while position < len(words):
         meaning, length = lexicon.longest(stems, position)
-        yield Tag(" ".join(words[position : position + length]), meaning or Meaning(Role.WORD))
+        said = " ".join(words[position : position + length])
+        idle = meaning is None and CJK.fullmatch(said) is not None and is_scaffolding(said)
+        yield Tag(said, meaning or Meaning(Role.FILLER if idle else Role.WORD))
         position += length
 
 
@@ -123,19 +129,35 @@ def _mark_governed(tags: tuple[Tag, ...], governor: Role, use: Use) -> tuple[Tag
 def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
     """Return the positions of the values that follow: those of one slot, joined by "or", "nor" or "and".
 
-    Commas alone join nothing: "not red, blue" asks for blue, "no red, blue or green" for none of them.
+    Commas alone join nothing: "not red, blue" asks for blue, "no red, blue or green" for none of them. Of "no dresses in red"
+    the colour is what is governed.
     """
     positions: list[int] = []
     joins: set[str] = set()
     for position in range(start, len(tags)):
         current = tags[position]
-        if current.role in VALUES and current.slot == tags[(positions or [position])[0]].slot:
+        if _says_more_of(tags, positions, position) and not joins:
+            positions = [position]
+        elif current.role in VALUES and current.slot == tags[(positions or [position])[0]].slot:
             positions.append(position)
         elif current.role is Role.JOIN and positions:
             joins.add(current.surface)
-        elif current.role not in (_BEFORE_VALUE if not positions else {Role.ARTICLE}) or _is_strange(current):
+        elif current.role not in _passed(tags, positions) or _is_strange(current):
             break
     return positions if joins - {",", ";"} else positions[:1]
+
+
+def _passed(tags: Sequence[Tag], positions: Sequence[int]) -> Collection[Role]:
+    """Return the roles that may stand before the next value that is governed."""
+    if not positions:
+        return _BEFORE_VALUE
+    return _OF_HEAD if tags[positions[-1]].part in HEAD else {Role.ARTICLE}
+
+
+def _says_more_of(tags: Sequence[Tag], positions: Sequence[int], position: int) -> bool:
+    """Return whether the tag is an attribute of the one thing that is governed: "dresses with stripes", "robes rayées"."""
+    heads = [tags[each].part in HEAD for each in positions]
+    return heads == [True] and tags[position].role in VALUES and tags[position].part not in HEAD
 
 
 def _is_strange(tag: Tag) -> bool:

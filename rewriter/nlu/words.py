@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 
@@ -37,6 +38,11 @@ def opening(text: str, words: int) -> str:
 def split_words(text: str) -> list[str]:
     """Split folded text into words and commas; hyphens and every other sign divide words."""
     return _WORD.findall(text)
+
+
+def word_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the words and commas of folded text stand."""
+    yield from (match.span() for match in _WORD.finditer(text))
 
 
 @lru_cache(maxsize=16_384)

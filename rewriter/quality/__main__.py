@@ -15,8 +15,10 @@ from rewriter.engines.port import Engine
 from rewriter.engines.rules.engine import Router
 from rewriter.environment import describe_environment
 from rewriter.linking.linker import Linker, open_tower
+from rewriter.quality.conversations import read_conversations
+from rewriter.quality.hits import Judge
 from rewriter.quality.links import measure_links
-from rewriter.quality.measure import TIMEOUT_S, read_cases, score, time_engine
+from rewriter.quality.measure import Reading, embedded, read_cases, score, shares_of, time_engine
 from rewriter.quality.turns import Case, slices
 from rewriter.settings import Settings
 
@@ -49,9 +51,10 @@ def main(**options: Any) -> None:
         print(name)
         for part, scored in result["slices"].items():
             opinions = "".join(f"  {name} {share:.3f}" for name, share in scored["opinions"].items())
-            print(
-                f"  {part:<11} route {scored['route']:.3f}  exact {scored['exact']:.3f}{opinions}  of {scored['cases']}"
-            )
+            fit = scored["hits_fit"]
+            fits = f"  hits fit {fit['share']:.3f} of {fit['turns']}" if fit else ""
+            shares = f"route {scored['route']:.3f}  exact {scored['exact']:.3f}{fits}{opinions}"
+            print(f"  {part:<11} {shares}  of {scored['cases']}  {scored['decided']}")
         for timing in result.get("latency", ()):
             print("  " + "  ".join(f"{key} {value}" for key, value in timing.items()))
 
@@ -82,25 +85,19 @@ async def _measure(options: Mapping[str, Any]) -> dict[str, Any]:
     begun = _now()
     cases = slices(options["count"])
     async with AsyncExitStack() as stack:
-        linker = stack.enter_context(closing(Linker(tower=open_tower())))
+        tower = open_tower()
+        linker = stack.enter_context(closing(Linker(tower=tower)))
+        judge = Judge.of(tower) if tower is not None else None
         deciders = await _open(options, stack, linker)
         results = {
             name: await _measured(
-                name, engine, cases, linker, requests=options["requests"], show=options["show"]
+                name, engine, cases, linker, judge=judge, requests=options["requests"], show=options["show"]
             )
             for name, engine in deciders.items()
         }
     environment = describe_environment() | {"begun": begun}
     params = {"benchmark": "rewrite", "count": options["count"], "requests": options["requests"]}
     return {"environment": environment, "params": params, "results": results}
-
-
-async def _settled(linker: Linker, cases: Sequence[Case]) -> None:
-    """Have the values and the words of all turns embedded, as they are where a catalogue was in use for a while."""
-    for _ in range(2):
-        for case in cases:
-            await linker.link(case.request, timeout_s=TIMEOUT_S)
-        await linker.settle()
 
 
 async def _open(options: Mapping[str, Any], stack: AsyncExitStack, linker: Linker) -> dict[str, Engine]:
@@ -138,22 +135,40 @@ async def _measured(
     cases: Mapping[str, Sequence[Case]],
     linker: Linker,
     *,
+    judge: Judge | None,
     requests: int,
     show: bool,
 ) -> dict[str, Any]:
     """Score a decider on every slice, and time it on turns that it can answer."""
     scored, answered = {}, []
     for part, turns in cases.items():
-        await _settled(linker, turns)
+        await embedded(linker, [case.request for case in turns])
         readings = await read_cases(engine, turns, title=f"{name}: {part}", at_once=_AT_ONCE)
-        scored[part] = score(readings)
+        fits = (
+            [judge.fit(each.case.kind, each.case.expected, each.rewrite) for each in readings]
+            if judge
+            else []
+        )
+        scored[part] = score(readings) | await _beside(readings, fits, linker)
         answered += [reading.case for reading in readings if reading.rewrite is not None]
         if show and part in {"written", "trades"} and name == "hybrid":
             for reading in readings:
                 if not reading.exact:
                     print(reading.case.request.text, "|", reading.case.expected, "|", reading.rewrite)
+    if judge is not None:
+        told, shares = await read_conversations(engine, linker, judge)
+        scored["talks"] = score(told) | await _beside(told, shares, linker)
     timing = await time_engine(engine, answered, requests=requests) if answered else []
     return {"slices": scored, "latency": timing}
+
+
+async def _beside(
+    readings: Sequence[Reading], fits: Sequence[float | None], linker: Linker
+) -> dict[str, Any]:
+    """Return what decided the turns, and how many of their first hits fit."""
+    judged = [fit for fit in fits if fit is not None]
+    fit = {"turns": len(judged), "share": round(sum(judged) / len(judged), 4)} if judged else {}
+    return {"decided": await shares_of(readings, linker), "hits_fit": fit}
 
 
 if __name__ == "__main__":

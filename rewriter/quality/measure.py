@@ -12,7 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from rewriter.engines.port import Engine, EngineError
+from rewriter.linking.linker import Linker
 from rewriter.quality.turns import Case, Expected, Opinion
+from rewriter.replies.answers import SOURCE
 from vitrine.v1 import rewrite_pb2
 
 TIMEOUT_S = 30.0
@@ -46,6 +48,14 @@ class Reading:
         return given is not None and getattr(given, part) == getattr(self.case.opinion, part)
 
 
+async def embedded(linker: Linker, requests: Sequence[rewrite_pb2.RewriteRequest]) -> None:
+    """Have the values and the words of all turns embedded, as they are where a catalogue was in use for a while."""
+    for _ in range(2):
+        for request in requests:
+            await linker.link(request, timeout_s=TIMEOUT_S)
+        await linker.settle()
+
+
 async def read_cases(engine: Engine, cases: Sequence[Case], *, title: str, at_once: int) -> list[Reading]:
     """Let the decider read every case, several at once."""
     places = asyncio.Semaphore(at_once)
@@ -75,7 +85,52 @@ def score(readings: Sequence[Reading]) -> dict[str, Any]:
         "opinions": _opinions(readings),
         "failures": dict(Counter(reading.failure for reading in readings if reading.failure)),
         "worst": {kind: f"{count} of {total[kind]}" for kind, count in wrong.most_common(_WORST)},
+        "examples": [_example(reading) for reading in readings if not reading.exact][:_WORST],
     }
+
+
+def _example(reading: Reading) -> dict[str, Any]:
+    """Return a turn that was read wrongly, and how."""
+    expected = reading.case.expected
+    given = Expected.of(reading.rewrite) if reading.rewrite is not None else None
+    return {
+        "said": reading.case.request.text,
+        "expected": _described(expected),
+        "read": reading.failure if given is None else _described(given),
+    }
+
+
+def _described(expected: Expected) -> str:
+    parts = (
+        expected.route,
+        expected.query,
+        "; ".join(sorted(expected.conditions)),
+        " ".join(expected.references),
+        expected.sort,
+    )
+    return " | ".join(parts)
+
+
+async def shares_of(readings: Sequence[Reading], linker: Linker) -> dict[str, float]:
+    """Return which share of turns rules and the model decided, and in which share words had to be linked to values.
+
+    Words that are said exactly as the catalogue or a language file has them need no link.
+    """
+    decided = Counter(_decider(reading) for reading in readings)
+    linked = [await linker.link(reading.case.request, timeout_s=TIMEOUT_S) for reading in readings]
+    return {
+        **{name: _share(count, len(readings)) for name, count in sorted(decided.items())},
+        "linked": _share(sum(each.has_links for each in linked), len(readings)),
+    }
+
+
+def _decider(reading: Reading) -> str:
+    """Return what decided a turn: a model, the rules, or the rules where the model was unsure or failed."""
+    if reading.rewrite is None:
+        return "nothing"
+    if reading.rewrite.failure:
+        return "rules in its stead"
+    return "rules" if reading.rewrite.source == SOURCE else "model"
 
 
 def _opinions(readings: Sequence[Reading]) -> dict[str, float]:

@@ -44,6 +44,13 @@ def trade_states() -> frozenset[str]:
     return frozenset(_tables()["states"])
 
 
+def trade_of(state: str) -> str:
+    """Return the name of the catalogue that a state or itself names; empty for none of this file."""
+    if state in trades():
+        return state
+    return str(_tables()["states"].get(state, {}).get("catalogue", ""))
+
+
 def trade_request(state: str) -> rewrite_pb2.RewriteRequest:
     """Return a request in one of the states, without words."""
     table = _tables()["states"][state]

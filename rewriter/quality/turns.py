@@ -10,6 +10,7 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from catalogue.grammar import BRANDS, CATEGORIES, COLOURS, PATTERNS
 from rewriter.answer_schema import choices
+from rewriter.nlu.words import key_of
 from rewriter.quality.trades import trade_request, trade_states
 from rewriter.training.samples import Sampler
 from vitrine.filter_text import format_filter
@@ -18,8 +19,11 @@ from vitrine.v1 import query_pb2, rewrite_pb2
 WRITTEN = Path(__file__).parent / "turns.txt"
 OPINIONS = Path(__file__).parent / "opinions.txt"
 TRADES = Path(__file__).parent / "trades.txt"
+BLIND = Path(__file__).parent / "blind.txt"
 ANY = "*"
 """Stands for any query."""
+WITHOUT = "without "
+"""Begins the condition that no hit says a word, "without pockets"; its words are compared by their stems."""
 
 _FACETS = tuple(
     rewrite_pb2.Facet(field=field, values=values)
@@ -61,7 +65,9 @@ class Expected:
         return cls(
             route,
             rewrite.query if searches and route != "image" else "",
-            frozenset(filter(None, map(format_filter, parts))) if searches else frozenset(),
+            frozenset([*filter(None, map(format_filter, parts)), *_without(rewrite)])
+            if searches
+            else frozenset(),
             tuple(rewrite.references),
             _order(rewrite),
         )
@@ -122,12 +128,28 @@ def written_cases(path: Path = WRITTEN) -> list[Case]:
         expected = Expected(
             route,
             query if route != "image" or query == ANY else "",
-            frozenset(filter(None, conditions.split("; "))),
+            condition_set(conditions),
             tuple(references.split()),
             sort,
         )
         cases.append(Case(request, expected, state, language, _opinion(*opinion)))
     return cases
+
+
+def condition_set(conditions: str) -> frozenset[str]:
+    """Read conditions as the files of turns write them, joined by "; "."""
+    return frozenset(map(_normal, filter(None, conditions.split("; "))))
+
+
+def _without(rewrite: rewrite_pb2.Rewrite) -> Iterator[str]:
+    yield from (_normal(f"{WITHOUT}{words.said}") for words in rewrite.excluded_words)
+
+
+def _normal(condition: str) -> str:
+    """Return a condition as it is compared: of words, by their stems."""
+    if not condition.startswith(WITHOUT):
+        return condition
+    return WITHOUT + " ".join(key_of(condition.removeprefix(WITHOUT)))
 
 
 def drawn_cases(sampler: Sampler, count: int) -> list[Case]:
@@ -160,6 +182,7 @@ def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
             "written": written_cases(),
             "opinions": written_cases(OPINIONS),
             "trades": written_cases(TRADES),
+            "blind": written_cases(BLIND),
         }
     )
 

@@ -20,6 +20,7 @@ from rewriter.replies.sentences import sentence
 from vitrine.domain.filters import Filter, Range
 from vitrine.domain.limits import MAX_REFERENCES
 from vitrine.domain.product import Product
+from vitrine.domain.routes import ANYTHING
 from vitrine.domain.schema import Role
 from vitrine.v1 import query_pb2, rewrite_pb2
 
@@ -178,6 +179,13 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
         references=references,
         confidence=0.8,
     )
+
+
+def wish_of(situation: Situation) -> str:
+    """Return the words to search by: the turn's own where none of them is known, and none that it does not want."""
+    reading = situation.reading
+    declined = reading.unwanted or reading.things
+    return shorten(reading.query or (ANYTHING if declined else " ".join(situation.request.text.split())))
 
 
 def searched(situation: Situation, query: str) -> rewrite_pb2.Rewrite | None:

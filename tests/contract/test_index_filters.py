@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.model import FieldSummary, StoredProduct, Weights
 from gateway.testing import stored
-from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, matches
+from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, matches, words_excluded
 from vitrine.domain.product import check_product
 from vitrine.domain.schema import Schema
 from vitrine.domain.values import Value, fold
@@ -217,6 +217,24 @@ async def test_a_missing_keyword_or_boolean_satisfies_exclusions_alone(
         assert lacking.isdisjoint(await _ids(sampled, Equals(name, value)))
         assert lacking <= set(await _ids(sampled, Not(Equals(name, value))))
         assert lacking <= set(await _ids(sampled, Not(OneOf(name, (value, value)))))
+
+
+async def test_what_products_say_is_found_unless_they_deny_it(
+    sampled: Index, products: list[StoredProduct]
+) -> None:
+    """Every index answers as `matches` does: one word, all words of a phrase, one of several forms, and with other conditions."""
+    schema = (await sampled.version(timeout_s=TIMEOUT_S)).schema
+    every = {each.id for each in products}
+    found = 0
+    for forms in (("red",), ("quo te",), ("nothing", "日本"), ('"; or 1 == 1', "tab"), ("x" * 128,)):
+        said = words_excluded(forms, schema)
+        having = await _ids(sampled, said)
+        assert having == _expected(products, said)
+        assert set(await _ids(sampled, Not(said))) == every - set(having)
+        both_hold = AllOf((Not(said), Not(Equals("brand", "a.b"))))
+        assert await _ids(sampled, both_hold) == _expected(products, both_hold)
+        found += len(having)
+    assert found
 
 
 async def test_the_largest_filters_are_answered(sampled: Index, products: list[StoredProduct]) -> None:

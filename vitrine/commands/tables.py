@@ -121,7 +121,7 @@ def describe_query(searched: SearchedQuery) -> str:
     if searched.HasField("sort"):
         parts.append(describe_sort(searched.sort))
     if searched.excluded:
-        parts.append(f"found fault with: {', '.join(each.value for each in searched.excluded)}")
+        parts.append(f"left out: {', '.join(each.value for each in searched.excluded)}")
     if searched.HasField("weights"):
         parts.append(_describe_weights(searched.weights))
     if searched.source not in {"", "caller"}:

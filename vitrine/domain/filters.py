@@ -3,6 +3,8 @@
 What a missing value means: it satisfies no condition on a number, nor the opposite of one. A keyword's or boolean's
 exclusion ("not red") holds for a product that has no such value, since nothing of it is known to be red. Keywords are
 compared in any case and Unicode form (`vitrine.domain.values.fold`).
+
+`Says` is the service's own: no caller can write it, and no message holds it.
 """
 
 import math
@@ -12,6 +14,7 @@ from typing import assert_never
 
 from vitrine.domain import limits
 from vitrine.domain.errors import InvalidValue
+from vitrine.domain.lexical import form_tokens, says
 from vitrine.domain.product import Product
 from vitrine.domain.schema import KEYWORD_KINDS, NUMBER_KINDS, Field, Kind, Schema
 from vitrine.domain.values import Value, fold, number_text, to_boolean
@@ -76,7 +79,17 @@ class Not:
     part: "Filter"
 
 
-Filter = Equals | OneOf | Range | AllOf | AnyOf | Not
+@dataclass(frozen=True, slots=True)
+class Says:
+    """The words of the product say one of the forms, and do not deny it (`vitrine.domain.lexical.says`)."""
+
+    forms: tuple[str, ...]
+    """The shopper's own word first."""
+    fields: tuple[str, ...]
+    """Those that the schema searches by their words."""
+
+
+Filter = Equals | OneOf | Range | AllOf | AnyOf | Not | Says
 
 
 def both(left: Filter | None, right: Filter | None) -> Filter | None:
@@ -124,6 +137,8 @@ def names(filters: Filter) -> set[str]:
             return {name for part in parts for name in names(part)}
         case Not(part):
             return names(part)
+        case Says():
+            return set()
         case _:
             return {filters.field}
 
@@ -144,7 +159,16 @@ def hard_and_soft(filters: Filter | None, schema: Schema) -> tuple[Filter | None
     return hard, soft
 
 
-def exclusion(excluded: tuple[Equals, ...]) -> Filter | None:
+def words_excluded(forms: Collection[str], schema: Schema) -> Says:
+    """Return the condition that a product says one of the forms, in the fields that the schema searches by their words.
+
+    A form without a letter or a digit is no word.
+    """
+    said = tuple(form for form in forms if form_tokens(form))
+    return Says(said, tuple(owner.name for owner in schema.lexical))
+
+
+def exclusion(excluded: tuple[Equals | Says, ...]) -> Filter | None:
     """Return the condition that none of them holds; None for none."""
     parts = tuple(Not(each) for each in excluded)
     return AllOf(parts) if len(parts) > 1 else parts[0] if parts else None
@@ -189,6 +213,8 @@ def _holds(node: Filter, product: Product, *, negated: bool) -> bool:
         case Range():
             number = product.values.get(node.field)
             return isinstance(number, float) and node.holds(number) is not negated
+        case Says(forms, fields):
+            return says(forms, product, fields) is not negated
         case _:
             assert_never(node)
 
@@ -209,7 +235,7 @@ def _comparable(value: Scalar) -> object:
     return fold(value) if isinstance(value, str) else (type(value) is bool, value)
 
 
-def _check(node: Filter, path: str, *, level: int) -> int:
+def _check(node: Filter, path: str, *, level: int) -> int:  # noqa: C901, PLR0911 - a case for each kind of node
     """Check the tree below; return how many values it holds."""
     if level > limits.MAX_FILTER_LEVELS:
         raise InvalidValue(path, f"at most {limits.MAX_FILTER_LEVELS} levels")
@@ -227,6 +253,8 @@ def _check(node: Filter, path: str, *, level: int) -> int:
             return _check_list(parts, f"{path}.any_of.filters", level)
         case Not(part):
             return _check(part, f"{path}.negation", level=level + 1)
+        case Says(forms):
+            return len(forms)
         case _:
             assert_never(node)
 
@@ -272,7 +300,7 @@ def _check_range(node: Range, path: str) -> int:
     return len(bounds)
 
 
-def _fit(node: Filter, schema: Schema, path: str) -> Filter:
+def _fit(node: Filter, schema: Schema, path: str) -> Filter:  # noqa: C901, PLR0911 - a case for each kind of node
     match node:
         case Equals(field, value):
             owner = _owner(field, schema, f"{path}.equals")
@@ -299,6 +327,8 @@ def _fit(node: Filter, schema: Schema, path: str) -> Filter:
             return AnyOf(_fit_list(parts, schema, f"{path}.any_of.filters"))
         case Not(part):
             return replace(node, part=_fit(part, schema, f"{path}.negation"))
+        case Says():
+            return node
         case _:
             assert_never(node)
 

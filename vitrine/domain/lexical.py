@@ -5,7 +5,10 @@ them, and in its parts: "WH-1000XM4" is wh-1000xm4, wh1000xm4 and 1000xm4. A key
 """
 
 import re
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
 
 from vitrine.domain.product import Product
 from vitrine.domain.schema import KEYWORD_KINDS, Schema
@@ -38,6 +41,45 @@ def product_tokens(product: Product, schema: Schema) -> tuple[str, ...]:
             found |= dict.fromkeys(_words(text))
     found |= dict.fromkeys(_words(product.caption))
     return tuple(found)[:MAX_TOKENS]
+
+
+def says(forms: Sequence[str], product: Product, fields: Iterable[str]) -> bool:
+    """Return whether the product's words say one of the forms, all its words, and do not deny it.
+
+    A product denies what it says where one of its words is a negation ("without", "sin") or the denied word itself
+    ("hoodless", "nut-free"): of a title "dress without pockets" nobody knows which word "without" belongs to, and to hide a
+    product that is wanted is worse than to show one that is not.
+    """
+    held = _tokens_of(product, fields)
+    return any(held.issuperset(form_tokens(form)) for form in forms) and held.isdisjoint(denials(forms))
+
+
+def form_tokens(form: str) -> tuple[str, ...]:
+    """Return the tokens of which a product must have all to say a word or phrase."""
+    return tuple(dict.fromkeys(_PARTS.findall(fold(form))))
+
+
+def denials(forms: Sequence[str]) -> tuple[str, ...]:
+    """Return the tokens of which a product that has one denies the forms."""
+    words, endings = _denials()
+    denied = (token + ending for form in forms for token in form_tokens(form)[-1:] for ending in endings)
+    return (*words, *dict.fromkeys(denied))
+
+
+@cache
+def _denials() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words that deny something, and the endings that make a word deny itself."""
+    tables = tomllib.loads(Path(__file__).with_name("denials.toml").read_text(encoding="utf-8"))
+    return tuple(map(fold, tables["words"].split())), tuple(map(fold, tables["endings"].split()))
+
+
+def _tokens_of(product: Product, fields: Iterable[str]) -> set[str]:
+    found = {*_words(product.id), *_words(product.caption)}
+    for name in fields:
+        value = product.values.get(name)
+        for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
+            found.update(_words(text))
+    return found
 
 
 def query_tokens(text: str) -> tuple[str, ...]:

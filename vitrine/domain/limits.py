@@ -130,7 +130,9 @@ MAX_REMARKS = 8
 MAX_REMARK_LENGTH = 128
 """Characters of a remark's field and of its value."""
 MAX_EXCLUSIONS = 8
-"""Values that a conversation excludes at once; the latest ones count."""
+"""Values and words that a conversation excludes at once; the latest ones count."""
+MAX_EXCLUDED_FORMS = 8
+"""Forms of one word that is excluded."""
 MAX_SOURCE_LENGTH = 64
 """Characters of the name of what read a turn."""
 MAX_COMPARED_PRODUCTS = 6

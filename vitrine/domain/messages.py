@@ -9,7 +9,7 @@ from typing import assert_never
 
 from vitrine.domain import limits
 from vitrine.domain.errors import InvalidValue
-from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Scalar
+from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Says, Scalar
 from vitrine.domain.product import BY_FIELDS, Product
 from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Role, Schema, SchemaError
 from vitrine.domain.values import Value, shown
@@ -75,6 +75,8 @@ def filter_message(node: Filter) -> query_pb2.Filter:
             return query_pb2.Filter(any_of=query_pb2.FilterList(filters=map(filter_message, parts)))
         case Not(part):
             return query_pb2.Filter(negation=filter_message(part))
+        case Says():
+            raise TypeError("no message holds what the words of products say")
         case _:
             assert_never(node)
 

@@ -6,6 +6,9 @@ from enum import Enum
 
 from vitrine.tensors import EMBED_COMPOSED, EMBED_IMAGE, EMBED_REFINED, EMBED_TEXT, ModelSpec
 
+ANYTHING = "anything"
+"""The words of a search that says only what is not wanted: an encoder that is given those finds just that."""
+
 
 class Route(Enum):
     """What a query was understood to be."""

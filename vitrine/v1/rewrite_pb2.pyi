@@ -231,6 +231,7 @@ class Rewrite(_message.Message):
     SENTIMENT_FIELD_NUMBER: _builtins.int
     REMARKS_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    EXCLUDED_WORDS_FIELD_NUMBER: _builtins.int
     route: _query_pb2.Route.ValueType
     query: _builtins.str
     """The words to search by, for ROUTE_TEXT; what is wanted in full."""
@@ -265,6 +266,10 @@ class Rewrite(_message.Message):
     def remarks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Remark]:
         """At most 8."""
 
+    @_builtins.property
+    def excluded_words(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExcludedWords]:
+        """What is not wanted and no field has: "pockets" of "without pockets". Neither query nor modification holds it. At most 8."""
+
     def __init__(
         self,
         *,
@@ -282,14 +287,43 @@ class Rewrite(_message.Message):
         sentiment: _query_pb2.Sentiment.ValueType = ...,
         remarks: _abc.Iterable[Global___Remark] | None = ...,
         failure: _builtins.str = ...,
+        excluded_words: _abc.Iterable[Global___ExcludedWords] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "failure", b"failure", "filter", b"filter", "intent", b"intent", "modification", b"modification", "more", b"more", "query", b"query", "references", b"references", "remarks", b"remarks", "reply", b"reply", "route", b"route", "sentiment", b"sentiment", "sort", b"sort", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "excluded_words", b"excluded_words", "failure", b"failure", "filter", b"filter", "intent", b"intent", "modification", b"modification", "more", b"more", "query", b"query", "references", b"references", "remarks", b"remarks", "reply", b"reply", "route", b"route", "sentiment", b"sentiment", "sort", b"sort", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rewrite: _TypeAlias = Rewrite  # noqa: Y015
+
+@_typing.final
+class ExcludedWords(_message.Message):
+    """A word or phrase that no hit is to say of itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAID_FIELD_NUMBER: _builtins.int
+    FORMS_FIELD_NUMBER: _builtins.int
+    said: _builtins.str
+    """As the shopper said it, or as the language files call it; at most 128 characters."""
+    @_builtins.property
+    def forms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other forms of it: "pocket"; at most 7, each as long."""
+
+    def __init__(
+        self,
+        *,
+        said: _builtins.str = ...,
+        forms: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forms", b"forms", "said", b"said"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExcludedWords: _TypeAlias = ExcludedWords  # noqa: Y015
 
 @_typing.final
 class Remark(_message.Message):

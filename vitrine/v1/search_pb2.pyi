@@ -523,7 +523,7 @@ class SearchedQuery(_message.Message):
 
     @_builtins.property
     def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exclusion]:
-        """What the shopper found fault with in this turn or before; the filter excludes it. At most 8."""
+        """What the shopper found fault with in this turn or before; the filter excludes values of fields. At most 8."""
 
     def __init__(
         self,
@@ -547,23 +547,30 @@ Global___SearchedQuery: _TypeAlias = SearchedQuery  # noqa: Y015
 
 @_typing.final
 class Exclusion(_message.Message):
-    """A value that the shopper found fault with."""
+    """A value that the shopper found fault with, or a word that no hit is to say of itself: "pockets" of "without pockets"."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
+    FORMS_FIELD_NUMBER: _builtins.int
     field: _builtins.str
+    """Empty of a word."""
     value: _builtins.str
+    @_builtins.property
+    def forms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other forms of the word; at most 7."""
+
     def __init__(
         self,
         *,
         field: _builtins.str = ...,
         value: _builtins.str = ...,
+        forms: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "forms", b"forms", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

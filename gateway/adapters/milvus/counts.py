@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 
 from gateway.adapters.milvus.connection import MilvusConnection, within
 from gateway.adapters.milvus.counting import count_everything, count_values
-from gateway.adapters.milvus.expression import filter_expression
 from gateway.adapters.milvus.layout import Layout
 from gateway.adapters.milvus.reading import Reading
+from gateway.adapters.milvus.saying import whole_expression
 from gateway.adapters.milvus.writer import SCAN_TIMEOUT_S
 from gateway.caches import LruCache, SingleFlight
 from gateway.model import Deadline, FieldSummary
@@ -116,7 +116,7 @@ class Counts:
 
         async def count() -> Facets:
             began_at = self._clock()
-            expression = "" if filters is None else filter_expression(filters, reading.layout)
+            expression = await whole_expression(filters, reading)
             facets = await count_values(reading, names, expression=expression)
             self._facets.put(key, self._counted(facets, state, began_at))
             return facets

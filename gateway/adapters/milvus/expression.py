@@ -18,8 +18,9 @@ from itertools import count
 from typing import assert_never
 from urllib.parse import unquote
 
-from gateway.adapters.milvus.layout import Layout
-from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Scalar
+from gateway.adapters.milvus.layout import TOKENS, Layout
+from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Says, Scalar
+from vitrine.domain.lexical import form_tokens
 from vitrine.domain.schema import NUMBER_KINDS, Field, Kind
 from vitrine.domain.values import fold
 
@@ -75,7 +76,17 @@ def filter_expression(node: Filter, layout: Layout) -> str:
 
 def words_expression(words: Sequence[str]) -> str:
     """Return the expression of the products that have one of the tokens."""
-    return f"array_contains_any(tokens, [{', '.join(map(literal, words))}])"
+    return f"array_contains_any({TOKENS}, [{_literals(words)}])"
+
+
+def said_expression(forms: Sequence[str]) -> str:
+    """Return the expression of the rows that have all words of one of the forms."""
+    said = [(1, f"array_contains_all({TOKENS}, [{_literals(form_tokens(form))}])") for form in forms]
+    return _join(said, conjunction=False)[1]
+
+
+def _literals(words: Iterable[str]) -> str:
+    return ", ".join(map(literal, words))
 
 
 def number_present(owner: Field, layout: Layout) -> str:
@@ -116,6 +127,8 @@ def _write(node: Filter, layout: Layout, *, negated: bool) -> tuple[int, str]:
             return _join([_write(part, layout, negated=negated) for part in parts], conjunction=negated)
         case Not(part):
             return _write(part, layout, negated=not negated)
+        case Says():
+            raise TypeError("what products say is asked for by keys (gateway.adapters.milvus.saying)")
         case _:
             assert_never(node)
 

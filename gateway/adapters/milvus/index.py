@@ -20,11 +20,12 @@ from gateway.adapters.milvus.collections import MilvusCollections
 from gateway.adapters.milvus.connection import MilvusConnection, connect, within
 from gateway.adapters.milvus.counts import Counts, State
 from gateway.adapters.milvus.documents import MilvusDocuments
-from gateway.adapters.milvus.expression import conjunction, filter_expression, words_expression
+from gateway.adapters.milvus.expression import conjunction, words_expression
 from gateway.adapters.milvus.layout import Layout
 from gateway.adapters.milvus.lease import LEASE_S
 from gateway.adapters.milvus.ranking import Query, rank, to_hits
 from gateway.adapters.milvus.reading import Reading
+from gateway.adapters.milvus.saying import whole_expression
 from gateway.adapters.milvus.sorting import rank_sorted
 from gateway.errors import FailedPrecondition, IndexSwapped, VectorIndexError
 from gateway.model import (
@@ -130,7 +131,7 @@ class MilvusIndex(MilvusAdministrator):
 
         async def look_up(reading: Reading) -> Pool:
             expression = conjunction(
-                "" if filters is None else filter_expression(filters, reading.layout),
+                await whole_expression(filters, reading),
                 words_expression(words) if words else "",
             )
             if sort is None:
@@ -160,9 +161,11 @@ class MilvusIndex(MilvusAdministrator):
 
     async def count(self, filters: Filter, *, timeout_s: float) -> int:
         """As the port says."""
-        return await self._read(
-            lambda reading: reading.count(filter_expression(filters, reading.layout)), timeout_s
-        )
+
+        async def count(reading: Reading) -> int:
+            return await reading.count(await whole_expression(filters, reading))
+
+        return await self._read(count, timeout_s)
 
     async def facets(
         self, filters: Filter | None, fields: Sequence[str], *, timeout_s: float

@@ -1,7 +1,7 @@
 """Products as rows of Milvus, and back."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -64,8 +64,16 @@ def read_key(key: str) -> tuple[str, int]:
 
 def with_keys(keys: Iterable[str]) -> str:
     """Return the expression of the rows with those keys, which are encoded and hold nothing to escape."""
-    listed = ", ".join(f'"{key}"' for key in keys)
-    return f"{ID} in [{listed}]"
+    return f"{ID} in [{_listed(keys)}]"
+
+
+def without_keys(keys: Collection[str]) -> str:
+    """Return the expression of the other rows; empty, which holds always, for no keys."""
+    return f"{ID} not in [{_listed(keys)}]" if keys else ""
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return ", ".join(f'"{key}"' for key in keys)
 
 
 def to_rows(stored: StoredProduct, layout: Layout) -> list[dict[str, Any]]:

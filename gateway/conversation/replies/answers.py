@@ -54,10 +54,27 @@ def _answer(comparison: Comparison, product: StoredProduct, wording: Wording) ->
             "answer-unsaid" if not known else "answer-yes" if matches(part, product.product) else "answer-no"
         )
         yield say(name, conditions=wording.conditions([part]))
+        if name == "answer-no":
+            yield from _instead(part, comparison, product, wording)
     if comparison.asked_words:
         text = fold(" ".join([_title(product, wording), *product.product.attributes.values()]))
         said = all(word in text for word in fold(comparison.asked_words).split())
         yield say("answer-yes" if said else "answer-unsaid", conditions=quote(comparison.asked_words))
+
+
+def _instead(part: Filter, comparison: Comparison, product: StoredProduct, wording: Wording) -> Iterator[str]:
+    """Yield what the product has in the place of what is asked, and how many others of its kind have that."""
+    say = wording.language.say
+    rows = {row.field: row for row in comparison.fields}
+    held = [
+        say("condition-is", label=row.label, values=_cell(name, row.values[0], product, wording))
+        for name in sorted(names(part))
+        if (row := rows.get(name)) is not None
+    ]
+    if held:
+        yield say("answer-has", conditions=say("condition-gap").join(held))
+    if comparison.others is not None:
+        yield say("answer-others", count=comparison.others)
 
 
 def counted(facts: Sequence[Fact], asked: Filter, wording: Wording) -> Iterator[str]:

@@ -8,8 +8,19 @@ from gateway.model import FieldSummary
 from gateway.retrieval.query import Query, SearchResult
 from gateway.retrieval.stages import EXCLUSIONS, POOL, SOFT_FILTERS
 from gateway.understanding.rewriting import PART as REWRITE
-from vitrine.domain.filters import Equals, Filter, OneOf, Range, both, conjuncts, matches, names, without
-from vitrine.domain.routes import Route
+from vitrine.domain.filters import (
+    Equals,
+    Filter,
+    OneOf,
+    Range,
+    Says,
+    both,
+    conjuncts,
+    matches,
+    names,
+    without,
+)
+from vitrine.domain.routes import ANYTHING, Route
 from vitrine.domain.values import fold, shown
 
 MANY = 30
@@ -122,7 +133,7 @@ def _nearness(searched: Searched, wording: Wording) -> Iterator[str]:
     by_words = query.route is Route.TEXT and query.sort is None and not query.offset
     # A single product that satisfies conditions was found by these, however far from the words it is.
     several = len(result.hits) > (searched.conditions is not None)
-    if by_words and several and _says_more(query.text, searched.conditions):
+    if by_words and several and query.text != ANYTHING and _says_more(query.text, searched.conditions):
         yield wording.language.say("nearest", words=quote(query.text))
 
 
@@ -146,10 +157,15 @@ def _left_out(searched: Searched, wording: Wording) -> Iterator[str]:
     relaxed = wording.conditions([without(searched.asked.soft_filters, kept)])
     if SOFT_FILTERS in result.degraded and relaxed:
         yield say("relaxed", conditions=relaxed)
-    if EXCLUSIONS in result.degraded and searched.asked.excluded:
-        yield say("not-excluded", conditions=wording.conditions(searched.asked.excluded))
-    elif result.searched.excluded:
-        yield say("excluded", conditions=wording.conditions(result.searched.excluded))
+    given_up = EXCLUSIONS in result.degraded
+    excluded = searched.asked.excluded if given_up else result.searched.excluded
+    words = [quote(each.forms[0]) for each in excluded if isinstance(each, Says)]
+    values = [each for each in excluded if isinstance(each, Equals)]
+    if values:
+        yield say("not-excluded" if given_up else "excluded", conditions=wording.conditions(values))
+    if words:
+        listed = wording.language.listed(words, style="or")
+        yield say("words-not-excluded" if given_up else "words-excluded", words=listed)
     if REWRITE in result.degraded and searched.asked.text:
         yield say("as-said")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.conversation.replies.templates import Language
-from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Scalar, conjuncts
+from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Says, Scalar, conjuncts
 from vitrine.domain.schema import Field, Role, Schema
 from vitrine.domain.values import number_text
 
@@ -51,7 +51,7 @@ class Wording:
             else self.language.number(owner, number, self.schema.currency)
         )
 
-    def _condition(self, node: Filter, *, negated: bool = False) -> str:
+    def _condition(self, node: Filter, *, negated: bool = False) -> str:  # noqa: PLR0911 - a case for each kind of node
         match node:
             case Equals(field, bool(value)):
                 return self.language.say(
@@ -70,6 +70,8 @@ class Wording:
                 return self.language.listed(said, style=style)
             case Range():
                 return self._range(node)
+            case Says(forms):
+                return quote(forms[0])
 
     def _holds(self, field: str, values: tuple[Scalar, ...], *, negated: bool) -> str:
         owner = self.schema.by_name.get(field)

@@ -16,7 +16,7 @@ from rewriter.engines.model.prompt import prompt_of
 from rewriter.engines.model.resolve import SMALL_TALK, resolve
 from rewriter.engines.model.tokens import MAX_PROMPT_TOKENS, PromptTooLong, Tokens
 from rewriter.engines.port import EngineError, Failure
-from rewriter.engines.rules.decide import settled
+from rewriter.engines.rules.decide import SCAFFOLDING, decide, settled
 from rewriter.languages.files import languages
 from rewriter.linking.linker import Linker
 from rewriter.nlu.dialogue_state import Memory, remember
@@ -60,6 +60,8 @@ class LanguageModel:
             return linked.marked(rewrite)
         memory = remember(request.history, lexicon.schema)
         turn = _marked(request.text, lexicon)
+        if turn.things and _says_nothing_else(turn):
+            return linked.marked(decide(request, lexicon))
         plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
         doubted = (plan.act in _DOUBTED and _may_be_a_thing(turn)) or (
             plan.act in _ANSWERED and _names_an_untrained_field(turn)
@@ -133,6 +135,11 @@ def _names_an_untrained_field(turn: MarkedTurn) -> bool:
     """Return whether the turn speaks of a field that the model met in no training: such a turn is no small talk."""
     values = (piece for piece in turn.pieces if piece.marked and piece.tag.role is Role.VALUE)
     return bool(turn.taken) or any(piece.text.startswith("S") for piece in values)
+
+
+def _says_nothing_else(turn: MarkedTurn) -> bool:
+    """Return whether nothing is left of a turn but words that ask for nothing: what it leaves out is all that it says."""
+    return not turn.taken and not turn.amounts and all(piece.tag.role in SCAFFOLDING for piece in turn.pieces)
 
 
 def _digest(weights: Path) -> str:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from rewriter.languages.files import languages, listed
 from rewriter.nlu.amounts import FIGURES, amount_of_text
 from rewriter.nlu.bounds import Interval
+from rewriter.nlu.excluded import Excluded, take_excluded
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
-from rewriter.nlu.phrasings import foreign_names, names_pattern, plain
+from rewriter.nlu.phrasings import foreign_names, foreign_ordinals, names_pattern, plain
 from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
 from rewriter.nlu.spelling import Speller, scaffolding
 from rewriter.nlu.tagging import Tag, look_up, mark_accents, set_apart
@@ -74,6 +74,8 @@ class MarkedTurn:
     """Other numbers, in order."""
     taken: Taken
     """What was said beside the words of the catalogue's fields, and is no part of the turn that the model sees."""
+    things: tuple[Excluded, ...] = ()
+    """Things that are not wanted and that nobody knows, which the model does not see either."""
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -85,7 +87,7 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     """Put marks into a shopper's words; raises TooManyMarks."""
     taken = lexicon.fields.take(fold(text))
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
-    rest = plain(rest, lexicon.phrases)
+    things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
     tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon)]
     if not speaks_of_money(rest):
         tags = [replace(tag, meaning=Meaning(Role.WORD)) if _is_amount(tag) else tag for tag in tags]
@@ -106,7 +108,7 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
             pieces.append(Piece(tag.surface, tag))
     if max(counts.values(), default=0) > MAX_OF_A_KIND or counts.total() > MAX_MARKS:
         raise TooManyMarks
-    return MarkedTurn(pieces=tuple(pieces), price=price, amounts=tuple(amounts), taken=taken)
+    return MarkedTurn(pieces=tuple(pieces), price=price, amounts=tuple(amounts), taken=taken, things=things)
 
 
 def special_tokens() -> list[str]:
@@ -185,7 +187,7 @@ def _latin_tags(text: str, speller: Speller) -> Iterator[Tag]:
 
 def _foreign_tags(name: str, lexicon: Lexicon) -> Iterator[Tag]:
     """Yield the tag of the value, step, position or word that another language's name stands for."""
-    position = _foreign_ordinals().get(name)
+    position = foreign_ordinals().get(name)
     if position is not None:
         yield Tag(name, Meaning(Role.ORDINAL, value=str(position)))
     else:
@@ -193,22 +195,9 @@ def _foreign_tags(name: str, lexicon: Lexicon) -> Iterator[Tag]:
 
 
 @cache
-def _foreign_ordinals() -> Mapping[str, int]:
-    """Return the positions that the names of other languages stand for."""
-    known: dict[str, int] = {}
-    for language in languages().values():
-        positions = language.table("positions")
-        if isinstance(positions["ordinals"], list):
-            for position, names in enumerate(positions["ordinals"], start=1):
-                known |= {fold(name): position for name in listed(names)}
-            known |= {fold(name): -1 for name in language.phrases("positions", "last")}
-    return known
-
-
-@cache
 def _foreign_pattern() -> re.Pattern[str]:
     """Return the pattern of every name of another language, of a value or of a position."""
-    return names_pattern({**foreign_names(), **_foreign_ordinals()})
+    return names_pattern({**foreign_names(), **foreign_ordinals()})
 
 
 def is_plural(piece: Piece) -> bool:

@@ -14,7 +14,6 @@ from rewriter.languages.files import spoken_words
 from rewriter.nlu.bounds import BOUNDS, Interval
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import Memory
-from rewriter.nlu.edits import shorten
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
 from rewriter.nlu.reading import Reading, fits, positions_of
 from rewriter.nlu.sentiments import add_opinions, sentiment_of
@@ -34,6 +33,7 @@ from rewriter.replies.builders import (
     silent,
     small_talk,
     stock,
+    wish_of,
 )
 from vitrine.domain.product import Product
 from vitrine.domain.schema import Role as FieldRole
@@ -100,7 +100,7 @@ def resolve(
     pointed = _pointed(plan, turn, memory, lexicon)
     tags = _tags(plan, turn, names=bool(pointed))
     price = turn.price or (_price(plan.money, turn.amounts) if lexicon.name_of(FieldRole.PRICE) else None)
-    reading = Reading(tags=tags, price=price, lexicon=lexicon, taken=turn.taken)
+    reading = Reading(tags=tags, price=price, lexicon=lexicon, taken=turn.taken, things=turn.things)
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
     rewrite = _built(plan, situation)
     return add_opinions(
@@ -265,7 +265,7 @@ _BOUNDS: Mapping[Money, str] = {
 
 
 def _search(situation: Situation) -> rewrite_pb2.Rewrite | None:
-    return searched(situation, shorten(situation.reading.query or " ".join(situation.request.text.split())))
+    return searched(situation, wish_of(situation))
 
 
 def _change(situation: Situation) -> rewrite_pb2.Rewrite | None:

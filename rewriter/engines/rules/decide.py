@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from rewriter.engines.rules.asking import asked_of_shown
 from rewriter.languages.files import any_language
 from rewriter.nlu.bounds import moved
 from rewriter.nlu.conditions import range_on
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import remember
-from rewriter.nlu.edits import modification, shorten
+from rewriter.nlu.edits import modification
 from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.next_page import asks_for_next_page
 from rewriter.nlu.prices import changed_price
@@ -33,6 +34,7 @@ from rewriter.replies.builders import (
     small_talk,
     stock,
     terms_of,
+    wish_of,
 )
 from vitrine.domain.schema import Role as FieldRole
 from vitrine.v1 import rewrite_pb2
@@ -46,7 +48,7 @@ _SMALL_TALK: Mapping[Role, str] = {
 _CHANGE_CUES = (Role.SAME, Role.MAKE, Role.REPLACE, Role.STEP, Role.BUT, Role.IN, Role.WITH, Role.COMPARATIVE)
 """Cues that a turn says how the product in mind should differ."""
 
-_SCAFFOLDING = frozenset(
+SCAFFOLDING = frozenset(
     {Role.FILLER, Role.GLUE, Role.ARTICLE, Role.JOIN, Role.POINT, Role.ONE, Role.IN, Role.WITH, Role.NOT}
 )
 """Roles of words that ask for nothing by themselves."""
@@ -59,6 +61,8 @@ _Rule = Callable[[Situation], rewrite_pb2.Rewrite | None]
 
 def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite:
     """Read the turn and return the answer of the first rule that has one."""
+    if (asked := asked_of_shown(request, lexicon, fold(request.text))) is not None:
+        return asked
     situation = _situation(request, lexicon)
     reading = situation.reading
     answers = (rule(situation) for rule in _RULES)
@@ -75,10 +79,12 @@ def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2
 def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
     """Return the reading of a turn that needs no model; None for any other.
 
-    Such a turn asks for the next page, for the values of a field or the range of prices, or changes the price that stands, or it sets conditions beside the words of the
-    catalogue's fields and says nothing else.
+    Such a turn asks for the next page, for the values of a field or the range of prices, or changes the price that stands,
+    or it sets conditions beside the words of the catalogue's fields and says nothing else.
     """
     text = fold(request.text)
+    if (rewrite := asked_of_shown(request, lexicon, text)) is not None:
+        return rewrite
     changes = changed_price(text) is not None
     ranges = _RANGES.search(text) is not None and not request.has_image
     asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes or ranges
@@ -90,7 +96,7 @@ def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb
     if ranges:
         return stock(situation, standing=True)
     reading = situation.reading
-    alone = reading.taken and not reading.price and reading.roles <= _SCAFFOLDING
+    alone = reading.taken and not reading.price and reading.roles <= SCAFFOLDING
     return decide(request, lexicon) if alone else None
 
 
@@ -164,7 +170,8 @@ def _small_talk(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Courtesies, questions about the shop, and turns that give up what was searched."""
     reading = situation.reading
     asks = reading.has(*PRICES, Role.SIMILAR, Role.STEP, Role.COMPARATIVE, Role.FAULT)
-    if asks or reading.taken or reading.wanted or reading.unwanted or reading.price or situation.target:
+    said = reading.taken or reading.things or reading.wanted or reading.unwanted or reading.price
+    if asks or said or situation.target:
         return None
     role = next((role for role in _SMALL_TALK if reading.has(role)), None)
     if role is not None and (role is Role.SERVICE or not reading.words):
@@ -200,7 +207,7 @@ def _constraint(situation: Situation) -> rewrite_pb2.Rewrite | None:
 
 def _search(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Words that stand for themselves."""
-    return searched(situation, shorten(situation.reading.query or " ".join(situation.request.text.split())))
+    return searched(situation, wish_of(situation))
 
 
 def _silence(situation: Situation) -> rewrite_pb2.Rewrite:
@@ -227,5 +234,12 @@ _RULES: tuple[_Rule, ...] = (
 def _asks_anything(situation: Situation) -> bool:
     """Return whether the turn holds a wish, an exclusion, a condition, a price or words of the shopper's own."""
     reading = situation.reading
-    said = reading.wanted or reading.unwanted or reading.price or reading.taken or reading.words
+    said = (
+        reading.wanted
+        or reading.unwanted
+        or reading.price
+        or reading.taken
+        or reading.words
+        or reading.things
+    )
     return bool(said) or reading.has(*PRICES, Role.STEP, Role.FAULT)

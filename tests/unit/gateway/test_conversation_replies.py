@@ -175,7 +175,9 @@ async def test_a_question_about_a_product_is_answered_yes_or_no_first() -> None:
         session = {"session_id": first[0].session_id}
         said = [reply_of(await take_turn(gateway, "is it?", **session)) for _ in questions]
     assert said[0].startswith("Yes: colour red. This is: red dress 1. The catalogue says:")
-    assert said[1].startswith("No, not this: colour blue. This is: red dress 1.")
+    assert said[1].startswith(
+        "No, not this: colour blue. It has: colour red. No other product of its kind has it. This is: red dress 1."
+    )
     assert said[2].startswith(
         "Yes: colour red. The catalogue does not say whether this is so: wool. This is:"
     )

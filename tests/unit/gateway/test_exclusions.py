@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.conversation.exclusions import exclusions
-from vitrine.domain.filters import Equals
+from vitrine.domain.filters import Equals, Says
 from vitrine.domain.limits import MAX_EXCLUSIONS
 from vitrine.domain.schema_files import shipped_schema
 from vitrine.v1 import query_pb2, rewrite_pb2
@@ -28,7 +28,7 @@ def said(
     return rewrite_pb2.Rewrite(remarks=[remark], filter=wants(**wanted))
 
 
-def excluded(readings: list[rewrite_pb2.Rewrite]) -> tuple[Equals, ...]:
+def excluded(readings: list[rewrite_pb2.Rewrite]) -> tuple[Equals | Says, ...]:
     return exclusions(readings, shipped_schema())
 
 
@@ -88,3 +88,19 @@ def test_there_is_a_bound() -> None:
     assert excluded(remarks) == tuple(
         Equals("colour", str(number)) for number in range(3, MAX_EXCLUSIONS + 3)
     )
+
+
+def without(said: str, **wanted: str) -> rewrite_pb2.Rewrite:
+    words = rewrite_pb2.ExcludedWords(said=said, forms=[said.removesuffix("s")])
+    return rewrite_pb2.Rewrite(query="dress", excluded_words=[words], filter=wants(**wanted))
+
+
+def test_words_that_no_field_has_are_remembered_until_they_are_wanted() -> None:
+    """As values are; a search that says them, or another category, forgets them."""
+    pockets = without("pockets", category="dress")
+    (held,) = excluded([pockets, rewrite_pb2.Rewrite(query="red dress", filter=wants(colour="red"))])
+    assert isinstance(held, Says)
+    assert held.forms == ("pockets", "pocket")
+    assert not excluded([pockets, rewrite_pb2.Rewrite(query="dress with pockets")])
+    assert not excluded([pockets, rewrite_pb2.Rewrite(query="bag", filter=wants(category="bag"))])
+    assert len(excluded([without(f"thing{i}") for i in range(20)])) == MAX_EXCLUSIONS

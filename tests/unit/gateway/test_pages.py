@@ -208,6 +208,28 @@ async def test_pages_keep_what_the_words_reject() -> None:
     )
 
 
+async def test_pages_keep_the_words_that_are_not_wanted() -> None:
+    """What products say of themselves decides, on every page and in every count."""
+    pocketed = [
+        replace(
+            each, product=replace(each.product, values={**each.product.values, "title": "dress, pockets"})
+        )
+        for each in PRODUCTS[::2]
+    ]
+    rewriter = rewriting(
+        query="dress", excluded_words=[rewrite_pb2.ExcludedWords(said="pocket", forms=["pockets"])]
+    )
+    async with serving(products=[*PRODUCTS, *pocketed], rewriter=rewriter) as gateway:
+        paged = [answer async for answer in pages(gateway, limit=5, **AUTO)]
+    assert set(ids(paged)) == {each.id for each in PRODUCTS} - {each.id for each in pocketed}
+    assert all(
+        [(each.field, each.value, [*each.forms]) for each in answer.searched.excluded]
+        == [("", "pocket", ["pockets"])]
+        for answer in paged
+    )
+    assert len(paged) > 1
+
+
 async def test_facets_of_a_later_page_count_all_products() -> None:
     """They are those of the search, not of the page."""
     async with serving(products=PRODUCTS) as gateway:

@@ -14,7 +14,8 @@ from gateway.conversation.replies.wording import Wording, quote
 from gateway.model import FieldSummary, Hit, Sort, Weights
 from gateway.retrieval.query import Query, SearchResult, Timings, Versions
 from gateway.testing import product
-from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range
+from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Says
+from vitrine.domain.routes import ANYTHING
 from vitrine.domain.schema import Schema
 from vitrine.domain.schema_files import parse_schema, shipped_schema
 
@@ -168,6 +169,18 @@ def test_what_the_shopper_disliked_is_named() -> None:
     assert "Without what you did not like: colour red." in said(answered(query))
     gone = answered(replace(query, excluded=()), degraded=["exclusions"], asked=query)
     assert "Every product that fits has what you did not like: colour red." in said(gone)
+
+
+@pytest.mark.parametrize("code", ["en", "es", "de", "fr", "zh", "ko"])
+def test_words_that_were_left_out_are_named(code: str) -> None:
+    """They are the shopper's own, whether products say them or all do; a search by nothing else is near to no words."""
+    query = Query(text=ANYTHING, excluded=(Says(("pockets", "pocket"), ("title",)),))
+    told = said(answered(query), code)
+    assert len(told) == 1
+    assert "pockets" in told[0]
+    gone = said(answered(replace(query, excluded=()), degraded=["exclusions"], asked=query), code)
+    assert "pockets" in gone[0]
+    assert gone != told
 
 
 def test_words_that_nobody_read_are_said_to_be_searched_as_they_are() -> None:

@@ -15,7 +15,7 @@ from vitrine.v1 import query_pb2, rewrite_pb2
 FORM = answer_form(rewrite_pb2.RewriteRequest())
 SCHEMA = FORM.schema
 
-OF_CODE = {"confidence", "source", "failure", "more"}
+OF_CODE = {"confidence", "source", "failure", "more", "excluded_words"}
 """Fields that no model is asked for."""
 
 ANSWER = {

@@ -75,7 +75,7 @@ def test_what_was_found_fault_with_is_said() -> None:
     searched = SearchedQuery(
         route=ROUTE_TEXT, text="dress", excluded=[Exclusion(field="pattern", value="striped")]
     )
-    assert describe_query(searched) == 'text | "dress" | found fault with: striped'
+    assert describe_query(searched) == 'text | "dress" | left out: striped'
 
 
 def test_shares_of_signals_stand_beside_the_weights() -> None:

@@ -28,6 +28,8 @@ highest = Das Höchste im Katalog ist { $number } ({ $label }).
 relaxed = Kein Produkt hat alles, was du suchst; weggelassen ist: { $conditions }.
 excluded = Ohne das, was dir nicht gefiel: { $conditions }.
 not-excluded = Jedes passende Produkt hat, was dir nicht gefiel: { $conditions }.
+words-excluded = Weggelassen ist, wo dies genannt wird: „{ $words }“.
+words-not-excluded = Bei jedem passenden Produkt wird dies genannt: „{ $words }“.
 as-said = Ich habe deine Worte so gesucht, wie sie sind.
 sorted-up = Aufsteigend sortiert: { $label }.
 sorted-down = Absteigend sortiert: { $label }.
@@ -49,6 +51,12 @@ cheapest = Das günstigste kostet { $price }: { $title }.
 differ = Unterschiede gibt es bei { $fields }.
 answer-yes = Ja: { $conditions }.
 answer-no = Nein, das trifft nicht zu: { $conditions }.
+answer-has = Der Katalog nennt dafür: { $conditions }.
+answer-others = { $count ->
+    [0] Kein anderes Produkt dieser Art hat das.
+    [one] Ein anderes Produkt dieser Art hat das.
+   *[other] { $count } andere Produkte dieser Art haben das.
+}
 answer-unsaid = Der Katalog sagt nicht, ob das zutrifft: { $conditions }.
 described = Das ist: { $title }.
 details = Der Katalog sagt: { $details }.

@@ -35,6 +35,8 @@ highest = The highest in the catalogue is { $number } ({ $label }).
 relaxed = No product has all you asked for, so I left this out: { $conditions }.
 excluded = Without what you did not like: { $conditions }.
 not-excluded = Every product that fits has what you did not like: { $conditions }.
+words-excluded = Left out, since they mention it: “{ $words }”.
+words-not-excluded = Every product that fits mentions this: “{ $words }”.
 as-said = I searched your words just as they are.
 sorted-up = Lowest first by { $label }.
 sorted-down = Highest first by { $label }.
@@ -56,6 +58,12 @@ cheapest = The cheapest costs { $price }: { $title }.
 differ = They differ in { $fields }.
 answer-yes = Yes: { $conditions }.
 answer-no = No, not this: { $conditions }.
+answer-has = It has: { $conditions }.
+answer-others = { $count ->
+    [0] No other product of its kind has it.
+    [one] One other product of its kind has it.
+   *[other] { $count } others of its kind have it.
+}
 answer-unsaid = The catalogue does not say whether this is so: { $conditions }.
 described = This is: { $title }.
 details = The catalogue says: { $details }.

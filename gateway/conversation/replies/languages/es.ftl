@@ -28,6 +28,8 @@ highest = El máximo del catálogo es { $number } ({ $label }).
 relaxed = Ningún producto tiene todo lo que pides, así que dejé fuera: { $conditions }.
 excluded = Sin lo que no te gustó: { $conditions }.
 not-excluded = Todos los productos que cumplen tienen lo que no te gustó: { $conditions }.
+words-excluded = He quitado lo que dice tener: “{ $words }”.
+words-not-excluded = Todos los productos que encajan dicen tener: “{ $words }”.
 as-said = Busqué tus palabras tal como están.
 sorted-up = De menor a mayor: { $label }.
 sorted-down = De mayor a menor: { $label }.
@@ -49,6 +51,12 @@ cheapest = El más barato cuesta { $price }: { $title }.
 differ = Se diferencian en { $fields }.
 answer-yes = Sí: { $conditions }.
 answer-no = No, esto no: { $conditions }.
+answer-has = Tiene: { $conditions }.
+answer-others = { $count ->
+    [0] Ningún otro producto de su clase lo tiene.
+    [one] Otro producto de su clase lo tiene.
+   *[other] Otros { $count } productos de su clase lo tienen.
+}
 answer-unsaid = El catálogo no dice si es así: { $conditions }.
 described = Esto es: { $title }.
 details = El catálogo dice: { $details }.

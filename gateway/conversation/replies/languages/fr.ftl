@@ -28,6 +28,8 @@ highest = Le maximum du catalogue est { $number } ({ $label }).
 relaxed = Aucun produit n’a tout ce que vous demandez ; j’ai laissé de côté : { $conditions }.
 excluded = Sans ce qui ne vous a pas plu : { $conditions }.
 not-excluded = Tous les produits qui conviennent ont ce qui ne vous a pas plu : { $conditions }.
+words-excluded = J’ai écarté ce qui mentionne : « { $words } ».
+words-not-excluded = Tous les produits qui conviennent mentionnent : « { $words } ».
 as-said = J’ai cherché vos mots tels quels.
 sorted-up = Par ordre croissant : { $label }.
 sorted-down = Par ordre décroissant : { $label }.
@@ -49,6 +51,12 @@ cheapest = Le moins cher coûte { $price } : { $title }.
 differ = Ils diffèrent en ceci : { $fields }.
 answer-yes = Oui : { $conditions }.
 answer-no = Non, pas ceci : { $conditions }.
+answer-has = Il a : { $conditions }.
+answer-others = { $count ->
+    [0] Aucun autre produit de ce genre ne l’a.
+    [one] Un autre produit de ce genre l’a.
+   *[other] { $count } autres produits de ce genre l’ont.
+}
 answer-unsaid = Le catalogue ne dit pas si c’est le cas : { $conditions }.
 described = Voici : { $title }.
 details = Le catalogue dit : { $details }.

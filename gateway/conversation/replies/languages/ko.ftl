@@ -25,6 +25,8 @@ highest = 카탈로그에서 가장 높은 것은 { $number }예요({ $label }).
 relaxed = 모든 조건에 맞는 상품이 없어 다음은 뺐어요: { $conditions }.
 excluded = 마음에 들지 않으신 것은 뺐어요: { $conditions }.
 not-excluded = 조건에 맞는 상품에는 모두 마음에 들지 않으신 것이 있어요: { $conditions }.
+words-excluded = 다음이 적힌 상품은 뺐어요: “{ $words }”.
+words-not-excluded = 맞는 상품에는 모두 다음이 적혀 있어요: “{ $words }”.
 as-said = 말씀하신 그대로 찾았어요.
 sorted-up = 낮은 순서예요: { $label }.
 sorted-down = 높은 순서예요: { $label }.
@@ -46,6 +48,11 @@ cheapest = 가장 싼 것은 { $price }예요: { $title }.
 differ = 다른 점: { $fields }.
 answer-yes = 네: { $conditions }.
 answer-no = 아니요, 이것은 해당하지 않아요: { $conditions }.
+answer-has = 이 상품은 다음과 같아요: { $conditions }.
+answer-others = { $count ->
+    [0] 같은 종류의 다른 상품에도 없어요.
+   *[other] 같은 종류의 상품 { $count }개가 해당해요.
+}
 answer-unsaid = 카탈로그에는 이것이 맞는지 나와 있지 않아요: { $conditions }.
 described = 상품 이름: { $title }.
 details = 카탈로그 정보: { $details }.

@@ -25,6 +25,8 @@ highest = 目录中最高的是 { $number }（{ $label }）。
 relaxed = 没有商品满足全部要求，所以没有考虑：{ $conditions }。
 excluded = 已去掉你不喜欢的：{ $conditions }。
 not-excluded = 符合的商品都有你不喜欢的：{ $conditions }。
+words-excluded = 已去掉写有“{ $words }”的商品。
+words-not-excluded = 符合条件的商品都写有“{ $words }”。
 as-said = 我按你的原话进行了搜索。
 sorted-up = 从低到高排列：{ $label }。
 sorted-down = 从高到低排列：{ $label }。
@@ -46,6 +48,11 @@ cheapest = 最便宜的是 { $price }：{ $title }。
 differ = 不同之处：{ $fields }。
 answer-yes = 是的：{ $conditions }。
 answer-no = 不是：{ $conditions }。
+answer-has = 它是：{ $conditions }。
+answer-others = { $count ->
+    [0] 同类商品里没有符合的。
+   *[other] 同类商品里有 { $count } 件符合。
+}
 answer-unsaid = 目录里没有说明是否如此：{ $conditions }。
 described = 这是：{ $title }。
 details = 目录中的信息：{ $details }。

@@ -1,0 +1,121 @@
+"""Questions whether a product that was shown is or has something: "is it wool?", "do you have it in a 38?".
+
+The language files have the forms: {it} is what names the product, {x} what is asked of it. What comes in several sizes is asked
+for one of them; "do you have it in red" asks for another product, and is no such question.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+
+from rewriter.languages.files import languages
+from rewriter.nlu.field_words import Taken
+from rewriter.nlu.lexicon import HEAD, Lexicon
+from rewriter.nlu.phrasings import foreign_ordinals, names_pattern
+from rewriter.nlu.reading import Reading, read
+from rewriter.nlu.tagging import VALUES
+from rewriter.nlu.words import key_of
+from vitrine.domain.filters import Equals
+from vitrine.domain.schema import Kind
+
+_MAX_LETTERS = 120
+"""Letters of the longest question that is read."""
+_MAX_PART = 40
+"""Letters of what names the product, and of what is asked."""
+_SIZE = re.compile(r"\d{1,3}(?:[.,/]\d{1,2})?|(?:x{0,3}[sl]|m|\d?xl)")
+_EDGES = re.compile(r"^[\W_]+|[^\w%]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of which product."""
+
+    it: str
+    """The words that name the product; empty for the one in mind."""
+    position: int
+    """Of the product among those that were shown, from 1, or from the end below 0; 0 for none."""
+    asked: Reading
+    words: str = ""
+    """What is asked that the catalogue does not know."""
+
+
+def questions_of(text: str, lexicon: Lexicon) -> Iterator[Question]:
+    """Yield what folded text may ask of a product, the likeliest first: where one part ends and the other begins is not said."""
+    said = _EDGES.sub("", text)
+    if len(said) > _MAX_LETTERS:
+        return
+    for comes, form in _forms():
+        match = form.fullmatch(said)
+        if match is None or _ordinals().search(match["x"]) is not None:
+            continue
+        of = _product(next((part for name, part in match.groupdict().items() if part and name != "x"), ""))
+        question = _comes_in(match["x"], of, lexicon) if comes else _is(match["x"], of, lexicon)
+        if question is not None:
+            yield question
+
+
+def _product(it: str) -> tuple[str, int]:
+    """Return the words that name a product, empty for the one in mind, and the position that they name in another language."""
+    said = it.strip()
+    if _pronouns().fullmatch(said):
+        return "", 0
+    match = _ordinals().search(said)
+    return said, foreign_ordinals()[match[0]] if match is not None else 0
+
+
+def _is(asked: str, of: tuple[str, int], lexicon: Lexicon) -> Question | None:
+    """Return the question whether a product is something that the catalogue or a language file knows."""
+    reading = read(asked, lexicon)
+    known = any(tag.role in VALUES and tag.part not in HEAD for tag in reading.tags)
+    return Question(*of, reading) if (known or reading.taken.conditions) and not reading.price else None
+
+
+def _comes_in(asked: str, of: tuple[str, int], lexicon: Lexicon) -> Question | None:
+    """Return the question whether a product is to be had in a size, or in another of several values that it has."""
+    said = _EDGES.sub("", asked)
+    empty = Reading(tags=(), price=None, lexicon=lexicon)
+    for field, known in lexicon.fields.named_values.items():
+        if (value := known.get(key_of(said))) is not None:
+            return Question(
+                *of, Reading(tags=(), price=None, lexicon=lexicon, taken=Taken("", (Equals(field, value),)))
+            )
+    meaning = lexicon.phrases.get(key_of(said))
+    owner = lexicon.schema.by_name.get(meaning.slot) if meaning is not None else None
+    if meaning is not None and owner is not None and owner.kind is Kind.KEYWORDS and meaning.part not in HEAD:
+        condition = Equals(meaning.slot, meaning.value)
+        return Question(*of, Reading(tags=(), price=None, lexicon=lexicon, taken=Taken("", (condition,))))
+    return Question(*of, empty, said) if _SIZE.fullmatch(said) else None
+
+
+@cache
+def _pronouns() -> re.Pattern[str]:
+    return re.compile(
+        "|".join(filter(None, (each.pattern("holding", "it") for each in languages().values())))
+    )
+
+
+@cache
+def _ordinals() -> re.Pattern[str]:
+    return names_pattern(foreign_ordinals())
+
+
+@cache
+def _forms() -> tuple[tuple[bool, re.Pattern[str]], ...]:
+    """Return the forms of every language, each with whether it asks in what a product comes."""
+    return tuple(
+        (name == "comes", re.compile(_form(form, greedy=greedy)))
+        for name in ("comes", "is")
+        for language in languages().values()
+        for form in language.table("holding").get(name, ())
+        for greedy in (False, True)
+    )
+
+
+def _form(form: str, *, greedy: bool) -> str:
+    """Return the pattern of a form; the product may stand in several places of it, and its words end early or late."""
+    numbers = count()
+    named = form.replace("{x}", f"(?P<x>.{{1,{_MAX_PART}}}?)")
+    it = f"{_pronouns().pattern}|.{{0,{_MAX_PART}}}{'' if greedy else '?'}"
+    return re.sub(r"\{it\}", lambda _: f"(?P<it{next(numbers)}>{it})", named)

@@ -1,0 +1,125 @@
+"""Whole conversations: each turn is read in the light of how those before it were read, and of what they found."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rewriter.engines.port import Engine, EngineError
+from rewriter.linking.linker import Linker
+from rewriter.nlu.dialogue_state import SEARCHES
+from rewriter.quality.hits import Judge
+from rewriter.quality.measure import TIMEOUT_S, Reading, embedded
+from rewriter.quality.trades import trade_of, trade_request
+from rewriter.quality.turns import ANY, Case, Expected, condition_set, state_request
+from vitrine.domain.messages import product_message
+from vitrine.domain.schema import Role, Schema
+from vitrine.v1 import rewrite_pb2
+
+CONVERSATIONS = Path(__file__).parent / "blind_conversations.txt"
+_BEGINS = "= "
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One turn of a conversation with what is expected of it; references are places, "#2", among what was shown last."""
+
+    text: str
+    language: str
+    expected: Expected
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation of one catalogue."""
+
+    catalogue: str
+    turns: Sequence[Said]
+
+
+def conversations(path: Path = CONVERSATIONS) -> list[Conversation]:
+    """Read the conversations that were written by hand."""
+    found: list[Conversation] = []
+    turns: list[Said] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith(_BEGINS):
+            turns = []
+            found.append(Conversation(line.removeprefix(_BEGINS), turns))
+        elif line and not line.startswith("#"):
+            turns.append(_said(line))
+    return found
+
+
+async def read_conversations(
+    engine: Engine, linker: Linker, judge: Judge
+) -> tuple[list[Reading], list[float]]:
+    """Let a decider read every conversation; return how each turn was read, and the share of its hits that fit."""
+    readings: list[Reading] = []
+    fits: list[float] = []
+    for conversation in conversations():
+        async for reading, fit in _read(engine, linker, judge, conversation):
+            readings.append(reading)
+            fits += [] if fit is None else [fit]
+    return readings, fits
+
+
+async def _read(
+    engine: Engine, linker: Linker, judge: Judge, conversation: Conversation
+) -> AsyncIterator[tuple[Reading, float | None]]:
+    """Yield how each turn of a conversation was read, and the share of its hits that fit; None where nothing is judged."""
+    catalogue = conversation.catalogue
+    schema = judge.by_catalogue[catalogue].schema
+    history: list[rewrite_pb2.Turn] = []
+    excluded: dict[str, rewrite_pb2.ExcludedWords] = {}
+    for said in conversation.turns:
+        request = trade_request(catalogue) if trade_of(catalogue) else state_request("first")
+        request.text = said.text
+        request.history.extend(history)
+        await embedded(linker, [request])
+        expected = replace(said.expected, references=_ids(said.expected.references, history))
+        case = Case(request, expected, catalogue, said.language)
+        try:
+            rewrite = await engine.rewrite(request, timeout_s=TIMEOUT_S)
+        except EngineError as error:
+            yield Reading(case, None, error.failure.value), None
+            continue
+        turn = rewrite_pb2.Turn(text=said.text, rewrite=rewrite)
+        if rewrite.route in SEARCHES:
+            excluded = {} if _changes_topic(rewrite, history, schema) else excluded
+            excluded |= {words.said: words for words in rewrite.excluded_words}
+            rewrite.ClearField("excluded_words")
+            rewrite.excluded_words.extend(excluded.values())
+            found = judge.search(catalogue, rewrite)
+            turn.shown.extend(product_message(product, schema) for product in found)
+        yield Reading(case, rewrite), judge.fit(catalogue, expected, rewrite)
+        history.append(turn)
+
+
+def _changes_topic(rewrite: rewrite_pb2.Rewrite, history: Sequence[rewrite_pb2.Turn], schema: Schema) -> bool:
+    """Return whether a search is of another category than the one before: the service forgets then what was not wanted."""
+    owner = schema.role(Role.CATEGORY)
+    named = f"{owner.name}=" if owner is not None else ""
+    before = next((turn.rewrite for turn in reversed(history) if turn.rewrite.route in SEARCHES), None)
+    kinds = [
+        {condition for condition in Expected.of(each).conditions if condition.startswith(named)}
+        for each in (rewrite, before)
+        if each is not None
+    ]
+    return len(kinds) > 1 and all(kinds) and kinds[0].isdisjoint(kinds[1])
+
+
+def _ids(places: Sequence[str], history: Sequence[rewrite_pb2.Turn]) -> tuple[str, ...]:
+    """Return the ids of the products at the places, "#2", among what was shown last; a place without one stays."""
+    shown = next(([*turn.shown] for turn in reversed(history) if turn.shown), [])
+    numbers = [(place, int(place.removeprefix("#")) - 1) for place in places]
+    return tuple(shown[number].id if number < len(shown) else place for place, number in numbers)
+
+
+def _said(line: str) -> Said:
+    language, text, route, conditions, references, sort = (
+        *(part.strip() for part in line.split(" |")), *[""] * 5,
+    )[:6]  # fmt: skip
+    searches = route not in {"chat", "compare"}
+    expected = Expected(
+        route, ANY if searches else "", condition_set(conditions), tuple(references.split()), sort
+    )
+    return Said(text, language, expected)
