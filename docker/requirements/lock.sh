@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 left_out=$(printf -- '--no-emit-package %s ' huggingface-hub hf-xet httpx2 httpcore2 truststore tqdm fsspec filelock)
 # What CTranslate2 asks for to convert models is not needed to run them.
 converting=$(printf -- '--no-emit-package %s ' setuptools pyyaml packaging)
-for image in gateway:3.11 rewriter:3.11 speech:3.11 tools:3.11 build:3.11 triton:3.12 export:3.12; do
+for image in gateway:3.11 rewriter:3.11 speech:3.11 storefront:3.11 tools:3.11 build:3.11 triton:3.12 export:3.12; do
     name=${image%%:*}
     case $name in
     # faster-whisper imports the two, and does without the rest.

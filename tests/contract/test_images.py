@@ -12,13 +12,14 @@ from packaging.markers import Marker
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-IMAGES = ("gateway", "rewriter", "speech", "tools", "triton", "export")
+IMAGES = ("gateway", "rewriter", "speech", "storefront", "tools", "triton", "export")
 HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent))
 OLDEST_TRITON = (26, 7)
 ENTRY = {
     "gateway": ("gateway.server", "vitrine.process.otlp"),
     "rewriter": ("rewriter.server", "vitrine.process.otlp"),
     "speech": ("speech.server", "speech.engines.whisper", "speech.decoding", "vitrine.process.otlp"),
+    "storefront": ("storefront.server", "vitrine.process.otlp"),
     "tools": ("vitrine.cli", "vitrine.commands.search", "catalogue.commands", "catalogue.schema_command"),
     "triton": (
         "vitrine.preprocess",
@@ -47,7 +48,7 @@ rooms, held, modules = (set(part.split(",")) for part in sys.argv[1:])
 def normal(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 owners = importlib.metadata.packages_distributions()
-own = {"vitrine", "catalogue", "gateway", "rewriter", "speech", "encoders", "export", "stack", "benchmarks"}
+own = {"vitrine", "catalogue", "gateway", "rewriter", "speech", "storefront", "encoders", "export", "stack", "benchmarks"}
 def absent(top):
     return top not in rooms if top in own else top in owners and not any(normal(each) in held for each in owners[top])
 class Image:
@@ -189,7 +190,9 @@ def test_an_image_holds_all_that_its_code_imports(image: str) -> None:
     if image == "speech" and importlib.util.find_spec("faster_whisper") is None:
         pytest.skip("no faster-whisper: make setup-speech")
     rooms = re.findall(
-        r"^COPY (vitrine|catalogue|gateway|rewriter|speech|encoders|export) ", dockerfile(image), re.MULTILINE
+        r"^COPY (vitrine|catalogue|gateway|rewriter|speech|storefront|encoders|export) ",
+        dockerfile(image),
+        re.MULTILINE,
     )
     held = pins(DOCKER / "requirements" / f"{image}.txt")
     arguments = [",".join(part) for part in (rooms, held, ENTRY[image])]
