@@ -1,6 +1,8 @@
 """What the Dockerfiles promise: lint, no root, pinned packages, and every package that the code in them imports."""
 
 import importlib.util
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -182,6 +184,40 @@ def test_an_image_holds_the_tested_versions(image: str) -> None:
         name: tested[name] for name in own.keys() & tested.keys()
     }
     assert "protobuf" in own
+
+
+def test_a_bill_of_materials_names_every_package_of_an_image(tmp_path: Path) -> None:
+    """As `make sbom` writes it: valid CycloneDX, each package by its URL of package and its hashes; and of every image."""
+    tool = ROOT / "build/sbom-tool"
+    if not (tool / "cyclonedx_py").exists():
+        pytest.skip("no cyclonedx-py: make setup-test")
+    planned = subprocess.run(
+        ("make", "--no-print-directory", "-n", "sbom"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.replace("\\\n", " ")
+    (images, options) = re.findall(
+        r"for image in ([a-z ]+); do.*?-m cyclonedx_py (.*?) -o ", planned, re.DOTALL
+    )[0]
+    assert set(images.split()) == set(IMAGES)
+    written = tmp_path / "gateway.cdx.json"
+    command = [
+        sys.executable,
+        "-m",
+        "cyclonedx_py",
+        *options.replace("$image", "gateway").split(),
+        "-o",
+        written,
+    ]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(tool)}, timeout=120, check=True)
+    bill = json.loads(written.read_text(encoding="utf-8"))
+    told = {each["name"]: each["purl"] for each in bill["components"]}
+    held = pins(DOCKER / "requirements/gateway.txt")
+    assert told == {name: f"pkg:pypi/{name}@{version}" for name, version in held.items()}
+    assert all(each["externalReferences"][0]["hashes"] for each in bill["components"])
 
 
 @pytest.mark.parametrize("image", IMAGES)
