@@ -33,6 +33,8 @@ PERF_ANALYZER := build/perf-analyzer
 EXAMPLES := build/examples
 DOCS := build/docs
 HELM3 := build/helm3
+SBOM := build/sbom-tool
+IMAGES := $(patsubst docker/%.Dockerfile,%,$(wildcard docker/*.Dockerfile))
 CHART_TESTS := tests/contract/helm
 # Rooms whose unit tests `make unit` runs. Those of encoders and export load torch, which takes most of the time.
 ROOMS ?= $(filter-out encoders export __pycache__,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
@@ -67,7 +69,7 @@ setup-test: $(VENV)/.ready ## All of it, with what the tests need: Chromium, Red
 	@$(MAKE) -s setup-beside & beside=$$!; $(MAKE) -s setup-within; within=$$?; wait $$beside && exit $$within
 
 setup-within: $(VENV)/.tools $(VENV)/.speech $(VENV)/.bulk
-setup-beside: $(VENV)/.programs $(EXAMPLES)/.ready $(HELM3)/.ready $(DOCS)/.ready
+setup-beside: $(VENV)/.programs $(EXAMPLES)/.ready $(HELM3)/.ready $(DOCS)/.ready $(SBOM)/.ready
 	@$(MAKE) -s $(TENSORRT)/.ready || echo "setup: without TensorRT-RTX; the tests that want it are skipped for this reason" >&2
 
 ifneq ($(filter-out serve train test,$(PURPOSE)),)
@@ -158,6 +160,12 @@ $(HELM3)/.ready: $(CHART_TESTS)/helm3/package-lock.json | $(EXAMPLES)/.ready
 $(DOCS)/.ready: requirements/docs.txt | $(VENV)/.ready
 	@rm -rf $(DOCS)
 	@$(LOCKED) --target $(DOCS) -r requirements/docs.txt
+	@touch $@
+
+# What writes bills of materials, apart from all else too.
+$(SBOM)/.ready: requirements/sbom.txt | $(VENV)/.ready
+	@rm -rf $(SBOM)
+	@$(LOCKED) --target $(SBOM) -r requirements/sbom.txt
 	@touch $@
 
 ##@ Running it
@@ -284,8 +292,14 @@ docs: $(DOCS)/.ready ## Build docs/ as a site into build/site; a broken link fai
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=$(DOCS) $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "docs: build/site/index.html"
 
+sbom: $(SBOM)/.ready ## Write what the images install into build/sbom, as CycloneDX has it
+	@mkdir -p build/sbom
+	@for image in $(IMAGES); do \
+		PYTHONPATH=$(SBOM) $(BIN)/python -m cyclonedx_py requirements docker/requirements/$$image.txt --mc-type application \
+			--output-reproducible --of JSON -o build/sbom/$$image.cdx.json || exit 1; done
+
 lock: $(VENV)/.tools ## Resolve requirements/*.in into hashed *.txt
-	@cd requirements && for name in serve build bulk test tensorrt examples docs; do ../$(LOCK) $$name.in -o $$name.txt; done
+	@cd requirements && for name in serve build bulk test tensorrt examples docs sbom; do ../$(LOCK) $$name.in -o $$name.txt; done
 	@cd requirements && for name in train speech; do ../$(LOCK) --no-deps $$name.in -o $$name.txt; done
 	@docker/requirements/lock.sh
 
@@ -390,4 +404,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test \
 	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
-	bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers
+	bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom

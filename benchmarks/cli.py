@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks load|stages|levers|peers|sweep|baseline|compare|speech|report`."""
+"""The command line: `python -m benchmarks load|stages|trace|levers|peers|sweep|baseline|compare|speech|report`."""
 
 import asyncio
 import json
@@ -25,6 +25,7 @@ from benchmarks.serving import Served, ServingError, serving
 from benchmarks.speech import SpeechBenchError, measure_speech
 from benchmarks.stages import measure_stages
 from benchmarks.sweep import VARIANTS, sweep
+from benchmarks.trace import measure_trace
 from benchmarks.workloads import WORKLOADS
 from vitrine.client import DEFAULT_ADDRESS, VitrineError
 
@@ -135,6 +136,25 @@ def stages(*, weights: tuple[Path, ...], repeats: int, out: Path) -> None:
     for family in weights:
         measuring = partial(measure_stages, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
         _measure_on_own_stack(family, measuring, out / f"stages-{family.name}.json")
+
+
+@main.command()
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=_WEIGHTS / "pair",
+    show_default=True,
+    help="The family to serve.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "trace.json", show_default=True)
+def trace(*, weights: Path, out: Path) -> None:
+    """Trace a search by a picture and words through every service, on a stack of its own."""
+    begun = datetime.now(UTC)
+    try:
+        result = asyncio.run(measure_trace(weights))
+    except (ServingError, VitrineError) as error:
+        raise click.ClickException(str(error)) from error
+    write_result(out, result, begun)
 
 
 @main.command("sweep")

@@ -19,6 +19,9 @@ SOURCE = "Source"
 _STYLES: dict[str, Literal["-", "--"]] = {"p50": "-", "p99": "--"}
 _COLOURS = ("#b3261e", "#e39a94", "#2f6f4f", "#3a5fa8", "#b07a1e", "#7d4fa0", "#4fa3a0", "#6b6b6b")
 
+_TRACE_NAMES_PT = 165
+"""The width of the names of spans, which stand left of the picture."""
+
 
 class Plot(Protocol):
     """Draws a result into a PNG that carries the digest of its source."""
@@ -71,6 +74,32 @@ def draw_designs(document: Mapping[str, Any], path: Path, *, source: str) -> Non
             axes.bar_label(bars, fmt="%.1f", padding=6)
             axes.set(title=f"{cut}, percent", xlim=(0, 110))
         axes.invert_yaxis()
+        _save(figure, path, source)
+
+
+def draw_trace(document: Mapping[str, Any], path: Path, *, source: str) -> None:
+    """Draw the spans of one call into a PNG: one below the other, each from its start to its end."""
+    spans = document["results"]["spans"]
+    services = list(dict.fromkeys(span["service"] for span in spans))
+    colours = dict(zip(services, _COLOURS[1:], strict=False))
+    with _look():
+        figure = Figure(figsize=(11, 1.2 + 0.26 * len(spans)), layout="constrained")
+        axes = figure.subplots()
+        for row, span in enumerate(spans):
+            start, length = span["start_ms"], span["length_ms"]
+            axes.barh(row, length, left=start, color=colours[span["service"]], height=0.72)
+            axes.annotate(
+                f"{length:.1f}", (start + length, row), (4, 0), textcoords="offset points", va="center"
+            )
+        names = ["   " * span["depth"] + span["name"].removeprefix("vitrine.v1.") for span in spans]
+        axes.set_yticks(range(len(spans)), names, ha="left")
+        axes.tick_params(axis="y", length=0, pad=_TRACE_NAMES_PT)
+        axes.set(xlabel="ms since the call came in; each bar with its length in ms", xlim=(0, None))
+        axes.margins(x=0.06, y=0.01)
+        axes.invert_yaxis()
+        axes.grid(axis="x", alpha=0.25)
+        marks = [Line2D([], [], color=colours[name], linewidth=6, label=name) for name in services]
+        axes.legend(handles=marks, frameon=False, loc="lower left")
         _save(figure, path, source)
 
 

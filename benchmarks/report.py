@@ -18,7 +18,7 @@ from benchmarks.photographs import (
     photographs_section,
     tuning_section,
 )
-from benchmarks.plots import Plot, draw_designs, draw_latency, draw_throughput, drawn_from
+from benchmarks.plots import Plot, draw_designs, draw_latency, draw_throughput, draw_trace, drawn_from
 from benchmarks.ranking import ranking_section
 from benchmarks.scale import bulk_section, index_section
 from benchmarks.speech import speech_section
@@ -39,6 +39,8 @@ DOCUMENT = Path("docs/benchmarks.md")
 THROUGHPUT_PLOT = Path("docs/pictures/throughput.png")
 LATENCY_PLOT = Path("docs/pictures/latency.png")
 DESIGNS_PLOT = Path("docs/pictures/designs.png")
+TRACE_PLOT = Path("docs/pictures/trace.png")
+"""In docs/operations.md."""
 
 _NONE_YET = ["No result yet."]
 
@@ -144,6 +146,8 @@ def _plots() -> dict[Path, tuple[Path, Plot]]:
             plots[picture] = path, draw
     for path in _designs():
         plots[DESIGNS_PLOT] = path, draw_designs
+    for path in RESULTS.glob("trace.json"):
+        plots[TRACE_PLOT] = path, draw_trace
     return plots
 
 

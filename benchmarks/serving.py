@@ -37,8 +37,8 @@ class Served:
 
 
 @contextmanager
-def serving(weights: Path) -> Iterator[Served]:
-    """Publish the weights, start a stack on them, fill its index, and stop it in the end.
+def serving(weights: Path, **settings: str) -> Iterator[Served]:
+    """Publish the weights, start a stack on them with those settings of its services, fill its index, and stop it in the end.
 
     Raises:
         ServingError: one of the commands failed.
@@ -54,7 +54,8 @@ def serving(weights: Path) -> Iterator[Served]:
     shutil.rmtree(state, ignore_errors=True)
     options = ("--port-base", str(PORT_BASE), "--repository", str(repository), "--state", str(state))
     try:
-        run_module("stack", "up", "--no-page", *options)
+        told = (f"--set={name}={value}" for name, value in settings.items())
+        run_module("stack", "up", "--no-page", *options, *told)
         address = f"127.0.0.1:{PORT_BASE}"
         run_module("vitrine", "index", str(catalogue), "--address", address)
         status = json.loads(run_module("stack", "status", "--json", "--state", str(state)))

@@ -9,6 +9,14 @@ RUN python -m venv --without-pip /opt/vitrine/venv \
     && pip --python /opt/vitrine/venv install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
 
 FROM ${PYTHON}
+ARG PYTHON
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="vitrine/speech" \
+      org.opencontainers.image.description="The speech service of Vitrine, with Whisper base" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON}" \
+      org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=packages /opt/vitrine/venv /opt/vitrine/venv
 COPY vitrine /opt/vitrine/app/vitrine
 COPY speech /opt/vitrine/app/speech

@@ -20,6 +20,14 @@ RUN python -m venv /opt/vitrine/build \
     && pip --python /opt/vitrine/venv install --no-cache-dir --no-deps --no-index /tmp/wheels/*.whl
 
 FROM ${PYTHON}
+ARG PYTHON
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="vitrine/tools" \
+      org.opencontainers.image.description="The command line of Vitrine, which indexes catalogues and checks a service" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON}" \
+      org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=packages /opt/vitrine/venv /opt/vitrine/venv
 # Nothing is written at run time: the root file system is read-only.
 ENV PATH=/opt/vitrine/venv/bin:$PATH \

@@ -3,11 +3,19 @@
 # First, from the repository's root:
 #   python -m export publish --target onnxruntime --out build/model_repository
 #   docker build -f docker/triton.Dockerfile -t vitrine/triton:0.1.0 .
-# TensorRT plans are built on the GPU that serves them, inside this image; the chart mounts them as a claim.
+# TensorRT plans are built on the GPU that serves them, by docker/export.Dockerfile; the chart mounts them as a claim.
 # 26.07 is the oldest release without the known remote holes (CVE-2026-24207 and its kind).
 # A release is built on a digest: --build-arg TRITON=nvcr.io/nvidia/tritonserver:26.07-py3@sha256:...
 ARG TRITON=nvcr.io/nvidia/tritonserver:26.07-py3
 FROM ${TRITON}
+ARG TRITON
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="vitrine/triton" \
+      org.opencontainers.image.description="Triton with Vitrine's encoders" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${TRITON}" \
+      org.opencontainers.image.licenses="Apache-2.0"
 COPY docker/requirements/triton.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir --no-deps --require-hashes --break-system-packages -r /tmp/requirements.txt \
     && rm /tmp/requirements.txt

@@ -44,7 +44,7 @@ def write_stubs(folder: Path) -> None:
 
 def _generated() -> str:
     with tempfile.TemporaryDirectory() as scratch:
-        _link_empty_libraries(Path(scratch))
+        link_empty_libraries(Path(scratch))
         stubgen = Path(sys.executable).with_name("stubgen")
         subprocess.run(
             [stubgen, "--inspect-mode", "-q", "-m", "tensorrt_bindings.tensorrt", "-o", scratch],
@@ -78,7 +78,8 @@ def _wrong_line(lines: list[str]) -> int | None:
     return None
 
 
-def _link_empty_libraries(folder: Path) -> None:
+def link_empty_libraries(folder: Path) -> None:
+    """Write libraries that the bindings load beside, and in which nothing is."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise SystemExit("cc: not found; it links the empty libraries that the bindings load beside")

@@ -1,7 +1,7 @@
 """Channels to services: TLS, the client's own certificate, and the token that says who calls.
 
-A token goes along as metadata of each call and is read anew when its file was exchanged; certificates are read when a
-channel is opened.
+A token goes along as metadata of each call. Token and certificates are read anew when their files were exchanged; a channel
+of gRPC's threaded stack reads certificates when it is opened.
 """
 
 import ssl
@@ -15,6 +15,7 @@ import grpc
 from grpc import aio
 
 from vitrine.addresses import is_local
+from vitrine.followed import FollowedChannel
 from vitrine.process.files import Stamp, stamp
 
 AUTHORIZATION = "authorization"
@@ -45,6 +46,11 @@ class Tls:
     def options(self) -> Options:
         """What a channel needs besides the credentials."""
         return [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files."""
+        return tuple(each for each in (self.ca, self.cert, self.key) if each is not None)
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Read the files.
@@ -150,10 +156,14 @@ class Bearer:
 
 
 def open_channel(address: str, tls: Tls | None, *, options: Options) -> aio.Channel:
-    """Open a channel of grpc.aio; raises InvalidAccess for certificates that cannot be used."""
+    """Open a channel of grpc.aio, which follows the files of TLS; raises InvalidAccess for certificates that cannot be used."""
     if tls is None:
         return aio.insecure_channel(address, options=options)
-    return aio.secure_channel(address, tls.credentials(), options=[*options, *tls.options])
+
+    def make() -> aio.Channel:
+        return aio.secure_channel(address, tls.credentials(), options=[*options, *tls.options])
+
+    return FollowedChannel(make, *tls.files) if tls.files else make()
 
 
 def open_threaded_channel(address: str, tls: Tls | None, *, options: Options) -> grpc.Channel:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
@@ -39,11 +39,21 @@ async def open_redis(url: str, *, timeout_s: float, **access: Unpack[RedisAccess
         **_tls_options(url, access.get("tls")),
         retry=Retry(NoBackoff(), 1),  # a connection that a restarted server forgot is made anew, once
     )
+    if pool.connection_class is SSLConnection:
+        pool.connection_class = _Followed
     if current is not None and pool.connection_kwargs.pop("password", ""):
         pool.connection_kwargs.pop("username", "")
         pool.connection_kwargs["credential_provider"] = _Credentials(current)
     async with Redis.from_pool(pool) as client:
         yield client
+
+
+class _Followed(SSLConnection):
+    """Reads the files of TLS whenever it connects, and not once for all time."""
+
+    def _connection_arguments(self) -> Any:
+        self.ssl_context.context = None
+        return super()._connection_arguments()
 
 
 class _Credentials(CredentialProvider):

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.settings import PREFIX, Settings, check_sessions
 from vitrine.channels import InvalidAccess, Tls
 from vitrine.process.secrets import Secret, secret_of
-from vitrine.process.settings import InvalidSettings, read_secret, variable
+from vitrine.process.settings import InvalidSettings, variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,8 @@ class AccessBehind:
     speech: Tls | None
     milvus: Tls | None
     sessions: Tls | None
-    milvus_token: str = field(repr=False)
+    milvus_token: Secret = field(repr=False)
+    """A token, or user:password, read again when its file was exchanged; empty: none."""
     sessions_url: str = field(repr=False)
     sessions_now: Secret = field(repr=False)
     """That URL, read again when its file was exchanged."""
@@ -43,18 +44,17 @@ def behind(settings: Settings) -> AccessBehind:
         speech=_tls(settings, "speech_ca"),
         milvus=_tls(settings, "milvus_ca"),
         sessions=_tls(settings, "sessions_ca"),
-        milvus_token=_secret(settings, "milvus_token_file", settings.milvus_token),
+        milvus_token=secret_of(
+            settings.milvus_token_file,
+            variable(PREFIX, "milvus_token_file"),
+            otherwise=settings.milvus_token,
+        ),
         sessions_url=sessions_url,
         sessions_now=sessions_now,
         events_now=secret_of(
             settings.events_file, variable(PREFIX, "events_file"), otherwise=settings.events
         ),
     )
-
-
-def _secret(settings: Settings, name: str, otherwise: str) -> str:
-    path: str = getattr(settings, name)
-    return read_secret(path, variable(PREFIX, name)) if path else otherwise
 
 
 def _tls(settings: Settings, name: str) -> Tls | None:

@@ -1,7 +1,6 @@
 """How much may come in at once: the options of gRPC's core, the counters in front of every call, and what is told of them."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from gateway.edge.interceptors import Crowding
@@ -11,7 +10,7 @@ from gateway.edge.standard_calls import MAX_CHECKS, MAX_REFLECTIONS, MAX_WATCHES
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from vitrine.process.certificates import tell_expiry
+from vitrine.process.certificates import followed_expiry
 
 _DAY_S = 86_400
 _REFUSED = 256
@@ -23,8 +22,8 @@ _IDENTITY_ALONE = 1
 def open_metrics(settings: Settings) -> Metrics:
     """Return the metrics, which tell already when the certificate that is shown to those behind ends."""
     metrics = Metrics()
-    if settings.client_cert:
-        tell_expiry(Path(settings.client_cert).read_bytes(), partial(metrics.certificate_expires, "client"))
+    if settings.client_cert and (ends := followed_expiry(Path(settings.client_cert))) is not None:
+        metrics.certificate_expiry.labels("client").set_function(ends)
     return metrics
 
 

@@ -31,6 +31,7 @@ class Image:
 @dataclass(slots=True)
 class _Tree:
     root: Path
+    installs: bool
     environment: dict[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     folder: str = "/"
@@ -56,6 +57,8 @@ class _Tree:
             shutil.copy(ROOT / source, path)
 
     def run(self, command: str) -> None:
+        if not self.installs:
+            return
         # Packages are kept between runs, and a download that fails is tried again.
         shown = self.place(command.replace("--no-cache-dir ", ""))
         (self.root / "tmp").mkdir(exist_ok=True)
@@ -88,9 +91,9 @@ def _programs(folder: Path) -> Path:
     return folder
 
 
-def build(dockerfile: Path, root: Path) -> Image:
-    """Do what the Dockerfile says, in the folder."""
-    tree = _Tree(root)
+def build(dockerfile: Path, root: Path, *, installs: bool = True) -> Image:
+    """Do what the Dockerfile says, in the folder; without its commands where it installs nothing."""
+    tree = _Tree(root, installs=installs)
     text = re.sub(r"^#.*\n", "", dockerfile.read_text(encoding="utf-8"), flags=re.MULTILINE)
     for line in text.replace("\\\n", " ").splitlines():
         instruction, _, arguments = line.partition(" ")
@@ -105,7 +108,7 @@ def build(dockerfile: Path, root: Path) -> Image:
                 tree.folder = arguments
             case "ENTRYPOINT":
                 tree.command = tuple(re.findall(r'"([^"]+)"', arguments))
-            case "ARG" | "FROM" | "USER" | "EXPOSE" | "":
+            case "ARG" | "FROM" | "LABEL" | "USER" | "EXPOSE" | "":
                 pass
             case _:
                 raise ValueError(f"{dockerfile.name}: {instruction} is not known here")

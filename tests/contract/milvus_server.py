@@ -38,6 +38,9 @@ QUICK = {
 """The server's clocks. Its tests wait for them most of the time: for a read that is consistent, and for a collection
 to be loaded, which takes several rounds of one second by default. In ms, the last two in s."""
 
+OWNER = "root:Milvus"
+"""User and password that a new server knows. The tests' server asks for them, as one that is exposed does."""
+
 WORKERS = 3
 """Processes that run the cases side by side: they wait for the server, and it for its clocks."""
 
@@ -83,6 +86,7 @@ def _install() -> None:
 
 def _serve_and_test(arguments: list[str]) -> int:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    asks = arguments[:1] != [_RUN]
     with tempfile.TemporaryDirectory(prefix="vitrine-milvus-") as folder:
         log = Path(folder) / "log"
         with log.open("w", encoding="utf-8") as output:
@@ -90,14 +94,16 @@ def _serve_and_test(arguments: list[str]) -> int:
                 [ENVIRONMENT / "bin" / "milvus-server", "--data", f"{folder}/data"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **QUICK},
+                env={**os.environ, **QUICK, "COMMON_SECURITY_AUTHORIZATIONENABLED": str(asks).lower()},
                 start_new_session=True,
             )
         try:
             if not _listens(server):
                 print(log.read_text(encoding="utf-8", errors="replace")[-4_000:], file=sys.stderr)
                 return 1
-            return _run_tests(f"http://127.0.0.1:{PORT}", arguments)
+            return _run_tests(
+                f"http://{OWNER}@127.0.0.1:{PORT}" if asks else f"http://127.0.0.1:{PORT}", arguments
+            )
         finally:
             _stop(server)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import grpc
 import helm_python
+import httpx
 import pyarrow as pa
 import pytest
 import yaml
@@ -74,6 +75,7 @@ def charted(service: str) -> tuple[dict[str, str], list[str]]:
         "milvus": {"uri": "http://milvus:19530"},
         "access": {"open": ["anybody-may-call", "tokens-in-clear"]},
         "speech": {"enabled": True},
+        "storefront": {"enabled": True, "hosts": ["shop.example.com"]},
         "index": {"enabled": True, "catalogue": {"existingClaim": "catalogue"}},
     }
     with helm_python.Chart.load(str(ROOT / "helm/vitrine")) as chart:
@@ -169,6 +171,36 @@ def test_a_service_starts(images: Images, tmp_path: Path, service: str, by: str)
     wanted = {status.SERVING} | ({status.NOT_SERVING} if service == "gateway" else set())
     with started(image, settings | {"HOME": str(tmp_path)}, log) as process:
         wait_for_health(settings[f"{service.upper()}_LISTEN"], wanted, process, log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_S) == 0, log.read_text()
+    assert image.files() == before
+
+
+def test_the_page_starts(images: Images, tmp_path: Path) -> None:
+    """With the chart's environment it is there for the name that its probes ask for and for no other, and ends when it is told to."""
+    image = images("storefront")
+    before = image.files()
+    environment, _ = charted("storefront")
+    ports = Ports()
+    settings = {name: ports.local(value) for name, value in environment.items()}
+    log = tmp_path / "log"
+    with started(image, settings | {"HOME": str(tmp_path)}, log) as process:
+        give_up = time.monotonic() + START_S
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < give_up, log.read_text()
+            try:
+                page = httpx.get(
+                    f"http://{settings['STOREFRONT_LISTEN']}/", headers={"Host": "shop.example.com"}
+                )
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert (
+            httpx.get(f"http://{settings['STOREFRONT_LISTEN']}/").status_code
+            == httpx.codes.MISDIRECTED_REQUEST
+        )
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_S) == 0, log.read_text()
     assert image.files() == before

@@ -60,7 +60,7 @@ async def test_a_large_index_finds_what_an_exact_one_finds(
     await finish_rebuild(build, kept, index, confirm_shrink=True)
     if isinstance(index, MilvusIndex):
         layout = await index.opened((await index.version(timeout_s=TIMEOUT_S)).collection)
-        assert layout.exact == index._connection._client._config.uri.startswith("unix:")
+        assert layout.exact == index._connection._clients.current._config.uri.startswith("unix:")
     query = embed_words("red silk dress")
     for filters, matching in ((None, products), (Equals("colour", "red"), products[::50])):
         pool = await index.search(

@@ -248,7 +248,7 @@ def _elsewhere(index: Index) -> Any:
     """Open the same index as another process would; skip where there is but one process."""
     if isinstance(index, FakeIndex):
         pytest.skip("does not apply: the fake lives in one process")
-    return open_milvus(index._connection._client._config.uri, name=index._collections._prefix)
+    return open_milvus(index._connection._clients.current._config.uri, name=index._collections._prefix)
 
 
 async def test_a_reader_of_another_process_follows_the_swap(index: Index) -> None:

@@ -50,7 +50,7 @@ async def _elsewhere(index: Index, stack: AsyncExitStack) -> Index:
         return index  # its leases belong to builds and not to processes
     return await stack.enter_async_context(
         open_milvus(
-            index._connection._client._config.uri,
+            index._connection._clients.current._config.uri,
             name=index._collections._prefix,
             write_timeout_s=120.0,
             lease_s=index._collections.claims.lease_s,

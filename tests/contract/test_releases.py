@@ -182,6 +182,7 @@ def test_the_version_is_the_same_wherever_it_stands() -> None:
     chart = (ROOT / "helm/vitrine/Chart.yaml").read_text(encoding="utf-8")
     assert re.findall(r"^(?:appVersion|version): (\S+)$", chart, re.MULTILINE) == [VERSION, VERSION]
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "docker").glob("*.Dockerfile")]
+    assert {re.search(r'image\.version="(\S+)"', text)[1] for text in texts} == {VERSION}  # type: ignore[index]
     texts.append((ROOT / "helm/vitrine/README.md").read_text(encoding="utf-8"))
     assert {tag for text in texts for tag in re.findall(r"(?:vitrine|REGISTRY)/[a-z]+:(\S+)", text)} == {
         VERSION

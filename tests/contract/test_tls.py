@@ -2,12 +2,11 @@
 
 import asyncio
 import shutil
-import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from aiohttp import ClientConnectorError, ClientSession, web
 from cryptography import x509
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from redis.asyncio import Redis
 
 from gateway.adapters.milvus.index import open_milvus
 from gateway.adapters.rewriter import open_rewriter
@@ -38,94 +38,19 @@ from rewriter.server import serving
 from rewriter.settings import Settings as RewriterSettings
 from storefront.server import application
 from storefront.settings import Settings as StorefrontSettings
+from tests.contract.recorder import Certificates, exchange, free_port, issue, recording, write_pair
 from vitrine.channels import Tls
-from vitrine.process.settings import InvalidSettings
+from vitrine.process.settings import InvalidSettings, read_secret
 from vitrine.process.tls import RotatedContext, ServerTls
 from vitrine.v1 import rewrite_pb2
 
 TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificates:
-    """An authority with a server's and a client's certificate, and a stranger's authority."""
-
-    ca: Path
-    stranger: Path
-    server: tuple[Path, Path]
-    client: tuple[Path, Path]
-
-    @property
-    def mutual(self) -> Tls:
-        """What a client needs that shows its certificate too."""
-        return Tls(ca=self.ca, cert=self.client[0], key=self.client[1])
-
-    @property
-    def asking(self) -> ServerTls:
-        """What a server needs that asks for certificates."""
-        return ServerTls(cert=self.server[0], key=self.server[1], client_ca=self.ca)
-
-
-def write_pair(folder: Path, name: str, issued: trustme.LeafCert) -> tuple[Path, Path]:
-    pair = folder / f"{name}.crt", folder / f"{name}.key"
-    pair[0].write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
-    pair[1].write_bytes(issued.private_key_pem.bytes())
-    return pair
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def certificates(tmp_path: Path) -> Certificates:
     """Files of certificates for 127.0.0.1."""
-    authority, stranger = trustme.CA(), trustme.CA()
-    for name, each in (("ca.crt", authority), ("stranger.crt", stranger)):
-        each.cert_pem.write_to_path(str(tmp_path / name))
-    return Certificates(
-        ca=tmp_path / "ca.crt",
-        stranger=tmp_path / "stranger.crt",
-        server=write_pair(tmp_path, "server", authority.issue_cert("127.0.0.1")),
-        client=write_pair(tmp_path, "client", authority.issue_cert("gateway.example.com")),
-    )
-
-
-@dataclass
-class Recorder(grpc.GenericRpcHandler):
-    """Answers nothing, and keeps what calls brought along."""
-
-    metadata: list[dict[str, Any]] = field(default_factory=list)
-    names: list[bytes] = field(default_factory=list)
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Refuse every method as one that is not there."""
-        self.metadata.append(dict(handler_call_details.invocation_metadata or ()))
-
-        async def refuse(_: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
-            self.names += context.peer_identities() or ()
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
-            return b""
-
-        return grpc.unary_unary_rpc_method_handler(refuse)
-
-
-@asynccontextmanager
-async def recording(tls: ServerTls) -> AsyncIterator[tuple[str, Recorder]]:
-    """Serve a recorder over TLS."""
-    recorder, server = Recorder(), aio.server()
-    server.add_generic_rpc_handlers((recorder,))
-    pair = (tls.key.read_bytes(), tls.cert.read_bytes())
-    roots = tls.client_ca.read_bytes() if tls.client_ca is not None else None
-    credentials = grpc.ssl_server_credentials([pair], roots, require_client_auth=roots is not None)
-    port = server.add_secure_port("127.0.0.1:0", credentials)
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}", recorder
-    finally:
-        await server.stop(None)
+    return issue(tmp_path)
 
 
 async def test_triton_is_called_with_the_gateways_certificate(certificates: Certificates) -> None:
@@ -150,7 +75,7 @@ async def test_milvus_is_called_with_its_token_over_tls(certificates: Certificat
     own = certificates.mutual if mutual else Tls(ca=certificates.ca)
     async with recording(tls) as (address, milvus):
         for trusted, calls in ((own, True), (Tls(ca=certificates.stranger), False)):
-            async with open_milvus(f"https://{address}", token="root:s3cret", tls=trusted) as index:
+            async with open_milvus(f"https://{address}", token=lambda: "root:s3cret", tls=trusted) as index:
                 with pytest.raises(SearchError) as failure:
                     await index.version(timeout_s=TIMEOUT_S if calls else 3)
             assert "s3cret" not in str(failure.value)
@@ -231,6 +156,7 @@ async def test_sessions_are_kept_in_a_redis_over_tls(certificates: Certificates,
         session_id = await _begun(store)
         async with store.hold(session_id, Owner("alice"), Deadline.after(TIMEOUT_S)) as session:
             assert session.id == session_id
+        await _authority_exchanged(certificates, redis_over_tls, store, session_id)
     strangers = (
         Settings(sessions_file=redis_over_tls, sessions_ca=str(certificates.ca)),
         Settings(sessions_file=redis_over_tls, sessions_ca=str(certificates.stranger)),
@@ -241,6 +167,20 @@ async def test_sessions_are_kept_in_a_redis_over_tls(certificates: Certificates,
             with pytest.raises(SessionStoreError):
                 async with store.hold(session_id, Owner("alice"), Deadline.after(TIMEOUT_S)):
                     pass
+
+
+async def _authority_exchanged(certificates: Certificates, url: str, store: Any, session_id: str) -> None:
+    """Connections that are made after an exchange trust the authority that is then in the file, and no other."""
+    pair = {"ssl_certfile": str(certificates.client[0]), "ssl_keyfile": str(certificates.client[1])}
+    trusted = certificates.ca.read_bytes()
+    async with Redis.from_url(read_secret(url, "url"), ssl_ca_certs=str(certificates.ca), **pair) as known:
+        await known.ping()
+        for data, found in ((certificates.stranger.read_bytes(), False), (trusted, True)):
+            exchange(certificates.ca, data)
+            await known.client_kill_filter(_type="normal", skipme=True)
+            with nullcontext() if found else pytest.raises(SessionStoreError):
+                async with store.hold(session_id, Owner("alice"), Deadline.after(TIMEOUT_S)) as session:
+                    assert session.id == session_id
 
 
 async def _begun(store: Any) -> str:
@@ -331,6 +271,10 @@ async def test_the_gateway_tells_when_its_certificates_end(
         for use, pair in (("server", certificates.server), ("client", certificates.client)):
             ends = x509.load_pem_x509_certificate(pair[0].read_bytes()).not_valid_after_utc
             assert told(use) == ends.timestamp()
+        exchange(certificates.client[0], certificates.server[0].read_bytes())
+        assert told("client") == told("server")
+        certificates.client[0].unlink()
+        assert told("client") == told("server")
         authority, ends = trustme.CA(), datetime(2042, 1, 31, tzinfo=UTC)
         write_pair(tmp_path, "server", authority.issue_cert("127.0.0.1", not_after=ends))
         credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())

@@ -2,7 +2,9 @@
 
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 Expires = Callable[[float], None]
 """Is told when the certificate in use ends, as Unix time in seconds; also from gRPC's threads."""
@@ -21,6 +23,25 @@ def tell_expiry(pem: bytes, expires: Expires) -> None:
         expires(_expiry(pem))
     except (ValueError, IndexError):
         return
+
+
+def followed_expiry(path: Path) -> Callable[[], float] | None:
+    """Return what reads in a file when its certificate ends, as Unix time; None where it has none that can be read.
+
+    A file that cannot be read any more leaves the time as it was.
+    """
+    held = 0.0
+
+    def keep(at: float) -> None:
+        nonlocal held
+        held = at
+
+    def now() -> float:
+        with suppress(OSError):
+            tell_expiry(path.read_bytes(), keep)
+        return held
+
+    return now if now() else None
 
 
 def _expiry(pem: bytes) -> float:

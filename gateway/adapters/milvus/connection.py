@@ -7,14 +7,16 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
-from pymilvus import AsyncMilvusClient, MilvusException
+from pymilvus import MilvusException
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 
+from gateway.adapters.milvus.clients import Clients, open_clients
 from gateway.adapters.milvus.searching import SearchChannel, open_searches
 from gateway.context import request_id
 from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.logs import log_event
 from vitrine.channels import Tls
+from vitrine.process.secrets import Secret
 from vitrine.process.tracing import span
 
 COLLECTION_NOT_FOUND = 100
@@ -34,9 +36,6 @@ _TELLING = (
 # One more try after 10 ms mends a connection that broke; whoever needs more has a deadline of his own.
 _RETRIES = 1
 
-# A server that was away is found again within a second; gRPC's own default is two minutes.
-_RECONNECTION = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1_000}
-
 _logger = logging.getLogger(__name__)
 
 
@@ -54,8 +53,8 @@ class MilvusConnection:
     Milvus queues what it cannot serve yet, where nobody sees it; so the callers wait here instead.
     """
 
-    def __init__(self, client: AsyncMilvusClient, searches: SearchChannel, *, max_concurrency: int) -> None:
-        self._client = client
+    def __init__(self, clients: Clients, searches: SearchChannel, *, max_concurrency: int) -> None:
+        self._clients = clients
         self._searches = searches
         self._slots = asyncio.Semaphore(max_concurrency)
 
@@ -68,9 +67,10 @@ class MilvusConnection:
         """
         with _told(method):
             async with within(timeout_s), self._slots:
-                return await getattr(self._client, method)(
-                    *args, retry_times=_RETRIES, client_request_id=request_id(), **kwargs
-                )
+                with self._clients.held() as client:
+                    return await getattr(client, method)(
+                        *args, retry_times=_RETRIES, client_request_id=request_id(), **kwargs
+                    )
 
     async def search(self, request: bytes, *, timeout_s: float) -> schema_pb2.SearchResultData:
         """Return what a search finds, whose request is of `searching.search_request`; raises as `call` does."""
@@ -111,29 +111,21 @@ async def within(timeout_s: float) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def connect(
-    uri: str, *, token: str, tls: Tls | None, max_concurrency: int
+    uri: str, *, token: Secret, tls: Tls | None, max_concurrency: int
 ) -> AsyncIterator[MilvusConnection]:
     """Open a connection of its own to the URI; the first call reaches out, so the server may come later.
 
-    `token` is one, or user:password. TLS is used where the URI is https; `tls` says whom to trust.
+    `token` gives one, or user:password, as it is at that moment. TLS is used where the URI is https; `tls` says whom to trust,
+    by files that are followed.
     """
     # It logs every failure at error level, tracebacks and filter values included.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    client = AsyncMilvusClient(uri, token=token, dedicated=True, grpc_options=_RECONNECTION, **_files(tls))
+    clients = open_clients(uri, token=token, tls=tls)
     try:
         async with open_searches(uri, token=token, tls=tls) as searches:
-            yield MilvusConnection(client, searches, max_concurrency=max_concurrency)
+            yield MilvusConnection(clients, searches, max_concurrency=max_concurrency)
     finally:
-        await client.close()
-
-
-def _files(tls: Tls | None) -> dict[str, str]:
-    """Return the client's names for the files of TLS; it shows a certificate only beside an authority of its own."""
-    if tls is None or tls.ca is None:
-        return {}
-    if tls.cert is None:
-        return {"server_pem_path": str(tls.ca)}
-    return {"ca_pem_path": str(tls.ca), "client_pem_path": str(tls.cert), "client_key_path": str(tls.key)}
+        await clients.close()
 
 
 def _translated(method: str, code: object) -> Exception:

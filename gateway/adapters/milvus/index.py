@@ -43,6 +43,7 @@ from gateway.model import (
 from gateway.ports import MAX_POOL
 from vitrine.channels import Tls
 from vitrine.domain.filters import Filter
+from vitrine.process.secrets import Secret
 
 POINTER_TTL_S = 1.0
 """Age at which pointer and schema are read anew. Until then a reader may answer from the collection that was in use
@@ -56,7 +57,7 @@ async def open_milvus(
     uri: str,
     *,
     name: str = "products",
-    token: str = "",
+    token: Secret = lambda: "",
     tls: Tls | None = None,
     max_concurrency: int = 32,
     write_timeout_s: float = 30.0,

@@ -21,6 +21,7 @@ from gateway.adapters.milvus.layout import VECTOR
 from gateway.context import request_id
 from gateway.model import Embedding
 from vitrine.channels import Tls, open_channel
+from vitrine.process.secrets import Secret
 
 _METHOD = "/milvus.proto.milvus.MilvusService/Search"
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -56,12 +57,21 @@ class Place:
 class SearchChannel:
     """Sends searches to one Milvus."""
 
-    def __init__(self, search: Callable[..., Any], *, metadata: Metadata) -> None:
+    def __init__(self, search: Callable[..., Any], *, token: Secret, database: str = "") -> None:
         self._search = search
-        self._metadata = metadata
+        self._token = token
+        self._database = database
+        self._shown = ""
+        self._metadata = self._showing("")
+
+    def _showing(self, token: str) -> Metadata:
+        shown = (("authorization", base64.b64encode(token.encode()).decode()),) if token else ()
+        return (*shown, ("dbname", self._database))
 
     async def search(self, request: bytes, *, timeout_s: float) -> milvus_pb2.SearchResults:
         """Return what Milvus answers, its own refusals among them; the request's id goes along."""
+        if (token := self._token()) != self._shown:
+            self._shown, self._metadata = token, self._showing(token)
         answer: milvus_pb2.SearchResults = await self._search(
             request, timeout=timeout_s, metadata=(*self._metadata, ("client-request-id", request_id()))
         )
@@ -69,19 +79,21 @@ class SearchChannel:
 
 
 @asynccontextmanager
-async def open_searches(uri: str, *, token: str, tls: Tls | None) -> AsyncIterator[SearchChannel]:
-    """Open a channel to the URI, which is one of `http`, `https` or `unix`; it connects with the first search."""
+async def open_searches(uri: str, *, token: Secret, tls: Tls | None) -> AsyncIterator[SearchChannel]:
+    """Open a channel to the URI, which is one of `http`, `https` or `unix`; it connects with the first search.
+
+    Without a token of its own each search shows that of the URI, if it has one.
+    """
     place = place_of(uri)
     # A certificate of its own is shown only beside an authority of its own, as with pymilvus.
     trust = (tls if tls is not None and tls.ca is not None else Tls()) if place.encrypted else None
-    token = token or place.token
-    shown = (("authorization", base64.b64encode(token.encode()).decode()),) if token else ()
     async with open_channel(place.address, trust, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
         yield SearchChannel(
             channel.unary_unary(
                 _METHOD, request_serializer=None, response_deserializer=milvus_pb2.SearchResults.FromString
             ),
-            metadata=(*shown, ("dbname", place.database)),
+            token=lambda: token() or place.token,
+            database=place.database,
         )
 
 

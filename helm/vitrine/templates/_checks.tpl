@@ -68,6 +68,27 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "vitrine.checkStorefront" -}}
+{{- $page := .Values.storefront -}}
+{{- if $page.enabled -}}
+{{- if not $page.hosts -}}
+{{- fail "storefront.hosts is needed: the names by which browsers ask for the page; it refuses all others" -}}
+{{- end -}}
+{{- if and .Values.access.callers.name (not $page.tokenSecret.name) (not $page.clientSecret) (not .Values.gateway.settings.mesh_header) -}}
+{{- fail "storefront.tokenSecret.name is needed: the Secret with the page's token, of a caller with the scope search" -}}
+{{- end -}}
+{{- if and (or $page.tokenSecret.name $page.clientSecret) (not .Values.access.tls.secret) -}}
+{{- fail "storefront.tokenSecret and clientSecret need access.tls.secret: the page sends no token in clear; where a mesh encrypts, gateway.settings.mesh_header says who it is" -}}
+{{- end -}}
+{{- if and (gt (int $page.replicas) 1) (not .Values.gateway.sessions.urlSecret.name) -}}
+{{- fail "storefront.replicas above 1 needs gateway.sessions.urlSecret: a conversation would go on at a gateway that does not know it" -}}
+{{- end -}}
+{{- if and $page.ingress.enabled (not $page.ingress.tlsSecret) -}}
+{{- fail "storefront.ingress.tlsSecret is needed: browsers allow a microphone over TLS alone" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Names of Services begin with a letter. */}}
 {{- define "vitrine.checkName" -}}
 {{- if not (regexMatch "^[a-z]" (include "vitrine.fullname" .)) -}}
@@ -78,7 +99,7 @@
 {{/* Labels by which pods are found, and sums by which they are rolled, are the chart's own. */}}
 {{- define "vitrine.checkLabels" -}}
 {{- $texts := dict "commonLabels" .Values.commonLabels "podMonitor.labels" (.Values.podMonitor.labels | default dict) "gateway.service.labels" .Values.gateway.service.labels -}}
-{{- range $component := list "gateway" "rewriter" "speech" "triton" "plans" "index" "milvus" -}}
+{{- range $component := list "gateway" "rewriter" "speech" "storefront" "triton" "plans" "index" "milvus" -}}
 {{- $values := index $.Values $component -}}
 {{- $_ := set $texts (print $component ".podLabels") $values.podLabels -}}
 {{- $_ := set $texts (print $component ".podAnnotations") $values.podAnnotations -}}
@@ -94,7 +115,7 @@
 
 {{/* Of every component that runs: requests within limits, what cannot be shared the same in both, a strategy that moves. */}}
 {{- define "vitrine.checkPods" -}}
-{{- range $component := list "gateway" "rewriter" "speech" "triton" "plans" "index" "milvus" -}}
+{{- range $component := list "gateway" "rewriter" "speech" "storefront" "triton" "plans" "index" "milvus" -}}
 {{- $values := index $.Values $component -}}
 {{- $limits := $values.resources.limits -}}
 {{- range $name, $requested := $values.resources.requests -}}

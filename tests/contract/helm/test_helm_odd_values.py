@@ -14,7 +14,7 @@ INDEX: dict[str, Any] = {
     "catalogue": {"existingClaim": "catalogue"},
     "tokenSecret": {"name": "index-token"},
 }
-COMPONENTS = ("gateway", "rewriter", "speech", "triton", "plans", "index", "milvus")
+COMPONENTS = ("gateway", "rewriter", "speech", "storefront", "triton", "plans", "index", "milvus")
 
 
 def settings(**values: Any) -> dict[str, Any]:

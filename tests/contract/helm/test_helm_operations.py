@@ -16,7 +16,7 @@ from .test_helm_safety import container, named
 
 CHART = Path(__file__).parents[3] / "helm/vitrine"
 WORKLOADS = {"Deployment", "StatefulSet", "Job", "CronJob"}
-COMPONENTS = ("gateway", "rewriter", "speech", "triton", "plans", "index", "milvus")
+COMPONENTS = ("gateway", "rewriter", "speech", "storefront", "triton", "plans", "index", "milvus")
 INDEX: dict[str, Any] = {
     "enabled": True,
     "catalogue": {"existingClaim": "catalogue"},
@@ -26,6 +26,7 @@ ALL = SPOKEN | {
     "milvus": {"enabled": True},
     "index": INDEX | {"schedule": "0 3 * * *"},
     "plans": {"enabled": True, "existingClaim": "plans", "path": "l4"},
+    "storefront": {"enabled": True, "hosts": ["shop.example.com"], "tokenSecret": {"name": "page"}},
 }
 
 

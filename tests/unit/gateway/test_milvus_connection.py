@@ -10,6 +10,7 @@ from grpc.aio import AioRpcError, Metadata
 from pymilvus import MilvusException
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
+from gateway.adapters.milvus.clients import Clients
 from gateway.adapters.milvus.connection import MilvusConnection, MilvusError
 from gateway.adapters.milvus.searching import SearchChannel
 from gateway.errors import DeadlineExceeded, VectorIndexError
@@ -18,8 +19,9 @@ from gateway.errors import DeadlineExceeded, VectorIndexError
 class Client:
     """Does what it is told when it is searched."""
 
-    def __init__(self, work: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, work: Callable[[], Awaitable[Any]], closed: asyncio.Event | None = None) -> None:
         self._work = work
+        self._closed = closed
         self.under_way = 0
         self.most_under_way = 0
 
@@ -32,10 +34,17 @@ class Client:
         finally:
             self.under_way -= 1
 
+    async def close(self) -> None:
+        """Tell that it was closed."""
+        assert self.under_way == 0
+        if self._closed is not None:
+            self._closed.set()
+
 
 def connection(client: Client, *, max_concurrency: int = 4) -> MilvusConnection:
-    searches = SearchChannel(client.search, metadata=())
-    return MilvusConnection(client, searches, max_concurrency=max_concurrency)  # type: ignore[arg-type,unused-ignore]
+    searches = SearchChannel(client.search, token=lambda: "")
+    clients = Clients(lambda _: client, token=lambda: "", files=())  # type: ignore[arg-type,return-value,unused-ignore]
+    return MilvusConnection(clients, searches, max_concurrency=max_concurrency)
 
 
 def failing(error: BaseException) -> Client:
@@ -52,6 +61,31 @@ async def test_no_more_calls_are_under_way_than_the_bound() -> None:
     answers = await asyncio.gather(*(bounded.call("search", timeout_s=5) for _ in range(20)))
     assert answers == ["answer"] * 20
     assert client.most_under_way == 3
+
+
+async def test_a_client_of_a_token_before_is_closed_after_its_last_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A call that is under way when the token is exchanged ends where it began, and the next one has the new token."""
+    monkeypatch.setattr("gateway.adapters.milvus.clients.LOOK_S", 0)
+    token, made, ended, closed = "first", [], asyncio.Event(), asyncio.Event()
+
+    def make(shown: str) -> Client:
+        client = Client(ended.wait if shown == "first" else lambda: asyncio.sleep(0, result=shown), closed)
+        made.append(shown)
+        return client
+
+    clients = Clients(make, token=lambda: token, files=())  # type: ignore[arg-type,unused-ignore]
+    calling = MilvusConnection(clients, SearchChannel(ended.wait, token=lambda: token), max_concurrency=4)
+    first = asyncio.create_task(calling.call("search", timeout_s=60))
+    await asyncio.sleep(0)
+    token = "second"
+    assert await calling.call("search", timeout_s=60) == "second"
+    assert await calling.call("search", timeout_s=60) == "second"
+    assert (made, first.done(), closed.is_set()) == (["first", "second"], False, False)
+    ended.set()
+    assert await first is True
+    await asyncio.wait_for(closed.wait(), 60)
 
 
 async def test_the_time_in_the_queue_counts() -> None:

@@ -1,0 +1,107 @@
+"""Clients take over the files that are exchanged under them: tokens, authorities, their own certificates."""
+
+import asyncio
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+from grpc import aio
+
+from gateway.adapters.milvus.connection import MilvusConnection, connect
+from gateway.assembly.access import behind
+from gateway.errors import SearchError
+from gateway.settings import Settings
+from tests.contract.recorder import Recorder, exchange, free_port, issue, recording, write_pair
+from vitrine.channels import Tls, open_channel
+from vitrine.process.tls import ServerTls
+
+TIMEOUT_S = 60.0
+
+
+@pytest.fixture
+def looking_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are looked at by every call, and not once a second."""
+    monkeypatch.setattr("vitrine.followed.LOOK_S", 0)
+    monkeypatch.setattr("gateway.adapters.milvus.clients.LOOK_S", 0)
+
+
+async def ask_twice(milvus: MilvusConnection, recorder: Recorder) -> set[str | None]:
+    """Call by each of the two ways to Milvus, pymilvus and our own; return the tokens that arrived."""
+    recorder.metadata.clear()
+    recorder.methods.clear()
+    for call in (milvus.call("list_collections", timeout_s=5), milvus.search(b"", timeout_s=5)):
+        with pytest.raises(SearchError):
+            await call
+    assert {"Search", "ShowCollections"} <= {*recorder.methods} or not recorder.methods
+    return {each.get("authorization") for each in recorder.metadata}
+
+
+@pytest.mark.usefixtures("looking_always")
+async def test_milvus_is_asked_with_the_token_and_the_authority_of_the_moment(
+    tmp_path: Path,
+) -> None:
+    """A file that is exchanged is taken over by the next call, on both ways to Milvus; one that is none changes nothing."""
+    certificates = issue(tmp_path)
+    exchange(tmp_path / "token", b"root:first")
+    token = behind(Settings(milvus_token_file=str(tmp_path / "token"))).milvus_token
+    first, second = b64encode(b"root:first").decode(), b64encode(b"root:second").decode()
+    later = trustme.CA()
+    served_by = ServerTls(cert=certificates.server[0], key=certificates.server[1])
+    trusted = Tls(ca=certificates.ca)
+    port = free_port()
+    async with connect(f"https://127.0.0.1:{port}", token=token, tls=trusted, max_concurrency=4) as milvus:
+        async with recording(served_by, port=port) as (_, recorder):
+            assert await ask_twice(milvus, recorder) == {first}
+            exchange(tmp_path / "token", b"root:second\n")
+            assert await ask_twice(milvus, recorder) == {second}
+            exchange(tmp_path / "token", b"")
+            exchange(certificates.ca, b"half of a certifi")
+            assert await ask_twice(milvus, recorder) == {second}
+        write_pair(tmp_path, "server", later.issue_cert("127.0.0.1"))
+        async with recording(served_by, port=port) as (_, recorder):
+            assert await ask_twice(milvus, recorder) == set()
+            exchange(certificates.ca, later.cert_pem.bytes())
+            assert await ask_twice(milvus, recorder) == {second}
+
+
+@pytest.mark.usefixtures("looking_always")
+async def test_an_exchanged_certificate_is_shown_and_no_call_is_cut_off(tmp_path: Path) -> None:
+    """The next call is made by it, while the one under way ends on the channel before; a half pair changes nothing."""
+    authority, under_way, go_on = trustme.CA(), asyncio.Event(), asyncio.Event()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    own = write_pair(tmp_path, "client", authority.issue_cert("first.example.com"))
+    pair = write_pair(tmp_path, "server", authority.issue_cert("127.0.0.1"))
+    names: list[bytes] = []
+
+    async def answer(request: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
+        names.extend(context.peer_identities() or ())
+        if request == b"wait":
+            under_way.set()
+            await go_on.wait()
+        return request
+
+    server = aio.server()
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("x.Y", {"Z": handler}),))
+    keys = [(pair[1].read_bytes(), pair[0].read_bytes())]
+    credentials = grpc.ssl_server_credentials(keys, authority.cert_pem.bytes(), require_client_auth=True)
+    address = f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
+    await server.start()
+    tls = Tls(ca=tmp_path / "ca.crt", cert=own[0], key=own[1])
+    async with open_channel(address, tls, options=[]) as channel:
+        call = channel.unary_unary("/x.Y/Z")
+        first = asyncio.ensure_future(call(b"wait", timeout=TIMEOUT_S))
+        await asyncio.wait_for(under_way.wait(), TIMEOUT_S)
+        later = authority.issue_cert("second.example.com")
+        exchange(own[1], later.private_key_pem.bytes())
+        assert await call(b"half", timeout=TIMEOUT_S) == b"half"
+        exchange(own[0], later.cert_chain_pems[0].bytes())
+        assert await call(b"whole", timeout=TIMEOUT_S) == b"whole"
+        assert not first.done()
+        go_on.set()
+        assert await first == b"wait"
+    await server.stop(None)
+    assert names == [b"first.example.com", b"first.example.com", b"second.example.com"]
