@@ -339,6 +339,9 @@ bench-sweep: setup ## Settings of Triton's batcher, instances and threads, besid
 bench-baseline: setup ## The CPU per search that `make test` compares with
 	@$(BIN)/python -m benchmarks baseline
 
+capacity: $(VENV)/.train ## What a load takes: make capacity OPTIONS="--searches 350 --products 2000000"
+	@$(BIN)/python -m benchmarks capacity $(OPTIONS)
+
 bench-compare: $(VENV)/.train ## What changed: make bench-compare A=before.json B=after.json
 	@test -n "$(A)" -a -n "$(B)" || { echo 'bench-compare: make bench-compare A=FILE B=FILE' >&2; exit 1; }
 	@$(BIN)/python -m benchmarks compare $(A) $(B)
@@ -373,4 +376,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz \
-	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite
+	format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare capacity plots quality quality-rewrite

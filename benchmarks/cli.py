@@ -14,6 +14,8 @@ import click
 import uvloop
 
 from benchmarks.bulk import BulkBenchError, measure_bulk
+from benchmarks.capacity import USUAL, CapacityError, Load
+from benchmarks.capacity_page import answer, read_mix
 from benchmarks.compare import changes_table, compare, regressions
 from benchmarks.index import measure_indexes
 from benchmarks.load import PLANS, measure
@@ -239,17 +241,75 @@ def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path) -
     "--milvus", envvar="VITRINE_TEST_MILVUS", required=True, metavar="URI", help="An index of nobody's."
 )
 @click.option("--lite", is_flag=True, help="It is a Milvus Lite, which has fewer kinds.")
+@click.option("--kind", "only", multiple=True, help="Only these, such as HNSW.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="[default: index-KIND-ROWS.json among the results]"
 )
-def index(*, rows: int, repository: Path, milvus: str, lite: bool, out: Path | None) -> None:
+def index(
+    *, rows: int, repository: Path, milvus: str, lite: bool, only: tuple[str, ...], out: Path | None
+) -> None:
     """Measure kinds of vector index: recall, latency, CPU and memory, with and without filters."""
     begun = datetime.now(UTC)
-    result = measure_indexes(milvus, rows=rows, repository=repository, lite=lite, say=click.echo)
     out = out or RESULTS / f"index-{'lite' if lite else 'server'}-{rows}.json"
-    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")
+    for result in measure_indexes(
+        milvus, rows=rows, repository=repository, lite=lite, only=only, say=click.echo
+    ):
+        write_result(out, result, begun)
+
+
+def _mix(_: click.Context, __: click.Parameter, told: str | None) -> dict[str, float] | None:
+    try:
+        return None if told is None else read_mix(told)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@main.command()
+@click.option(
+    "--searches", type=float, default=USUAL.searches, show_default=True, help="A second, at the peak."
+)
+@click.option("--products", type=int, default=USUAL.products, show_default=True)
+@click.option(
+    "--mix", callback=_mix, metavar="KIND=SHARE,...", help="Shares of the kinds of search, adding up to 1."
+)
+@click.option(
+    "--filtered",
+    type=float,
+    default=USUAL.filtered,
+    show_default=True,
+    help="Share of the look-ups with a condition.",
+)
+@click.option(
+    "--pictures", type=float, default=USUAL.pictures, show_default=True, help="Of a product; each is a row."
+)
+@click.option(
+    "--use",
+    type=float,
+    default=USUAL.use,
+    show_default=True,
+    help="Share of a core in use at the peak; the rest is headroom.",
+)
+@click.option(
+    "--replicas", type=int, default=USUAL.replicas, show_default=True, help="Copies of the index in memory."
+)
+@click.option(
+    "--segment-gib",
+    type=float,
+    default=USUAL.segment_gib,
+    show_default=True,
+    help="Of a segment: Milvus's dataCoord.segment.maxSize.",
+)
+@click.option(
+    "--node-cores", type=int, default=USUAL.node_cores, show_default=True, help="Of a query node of Milvus."
+)
+@click.option("--node-gib", type=float, default=USUAL.node_gib, show_default=True, help="Its memory.")
+def capacity(*, mix: dict[str, float] | None, **told: Any) -> None:
+    """Compute what a load takes from the committed results: cores, memory, nodes (docs/capacity.md)."""
+    try:
+        load = Load(**told, mix=USUAL.mix if mix is None else mix)
+        click.echo("\n".join(answer(load, RESULTS)))
+    except CapacityError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

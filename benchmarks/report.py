@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
-from benchmarks import documents, paper, plans, reliability
+from benchmarks import capacity_page, documents, paper, plans, reliability
 from benchmarks.costs import peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
 from benchmarks.photographs import (
@@ -79,7 +79,7 @@ def fill(text: str, sections: Mapping[str, list[str]], *, document: Path = DOCUM
 def _documents() -> dict[Path, str]:
     """Return each document as the results have it; the others where they are there."""
     rendered = {DOCUMENT: _rendered()}
-    for other in (reliability, plans, paper, documents):
+    for other in (reliability, plans, paper, documents, capacity_page):
         path = other.DOCUMENT
         if path.exists():
             rendered[path] = fill(_text(path), other.sections(RESULTS), document=path)
