@@ -23,6 +23,7 @@ from catalogue.indexing import source_digest
 from catalogue.readers.opening import OpenCatalogue, open_catalogue
 from catalogue.readers.rows import CatalogueError
 from gateway.adapters.milvus.index import MilvusIndex, open_milvus
+from gateway.adapters.milvus.lease import LONG_LEASE_S
 from gateway.assembly.access import behind
 from gateway.encoders import Encoders, Served
 from gateway.errors import FailedPrecondition, SearchError
@@ -83,6 +84,7 @@ async def run(
                     token=access.milvus_token,
                     tls=access.milvus,
                     write_timeout_s=_WRITE_TIMEOUT_S,
+                    lease_s=LONG_LEASE_S,
                 )
             )
             place = EncoderPlace(repository=plan.repository, triton=settings.triton, tls=access.triton)
