@@ -58,7 +58,7 @@ def measure_bulk(
         sys.executable, "-m", "bulk", "index", str(catalogue), "--repository", str(repository),
         "--milvus", milvus, "--work", str(folder / "work"), "--yes",
     ]  # fmt: skip
-    cpu = _Cpu()
+    cpu, idle_mb = _Cpu(), _milvus_mb()
     say(f"{len(expected):,} good rows of {rows:,}; the first run, a worker killed at a quarter")
     with _running(command, folder / "first.log") as first:
         began = time.monotonic()
@@ -98,6 +98,8 @@ def measure_bulk(
             "parts_kept": kept,
             "orphans": len(alive),
             "second_run_s": round(second_s, 1),
+            "milvus_idle_mb": idle_mb,
+            "milvus_mb": _milvus_mb(),
             "cpu_s": {role: round(seconds, 1) for role, seconds in sorted(cpu.by_role().items())},
         },
     }  # fmt: skip
@@ -162,6 +164,17 @@ def _namespace(pid: int | str) -> str:
         return str(Path(f"/proc/{pid}/ns/net").readlink())
     except OSError:
         return ""
+
+
+def _milvus_mb() -> float:
+    """Return the memory of the Milvus in this network namespace."""
+    own = _namespace("self")
+    found: list[int] = [
+        process.info["memory_info"].rss
+        for process in psutil.process_iter(["pid", "exe", "memory_info"])
+        if Path(process.info["exe"] or "").name == "milvus" and _namespace(process.info["pid"]) == own
+    ]
+    return round(sum(found) / 1e6, 1)
 
 
 def _until(folder: Path, rows: int, process: "subprocess.Popen[bytes]", cpu: _Cpu) -> None:

@@ -17,6 +17,7 @@ from benchmarks.bulk import BulkBenchError, measure_bulk
 from benchmarks.capacity import USUAL, CapacityError, Load
 from benchmarks.capacity_page import answer, read_mix
 from benchmarks.compare import changes_table, compare, regressions
+from benchmarks.cores import measure_cores
 from benchmarks.index import measure_indexes
 from benchmarks.load import PLANS, measure
 from benchmarks.peers.measure import measure_peers
@@ -26,6 +27,7 @@ from benchmarks.serving import Served, ServingError, serving
 from benchmarks.speech import SpeechBenchError, measure_speech
 from benchmarks.stages import measure_stages
 from benchmarks.sweep import VARIANTS, sweep
+from benchmarks.uptime import measure_uptime
 from benchmarks.workloads import WORKLOADS
 from vitrine.client import DEFAULT_ADDRESS, VitrineError
 
@@ -167,6 +169,33 @@ def peers(*, repeats: int, out: Path) -> None:
 
 
 @main.command()
+@click.option("--seconds", type=float, default=3.0, show_default=True, help="Of a run.")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "cores.json", show_default=True)
+def cores(*, seconds: float, repeats: int, out: Path) -> None:
+    """Measure what a second core brings: one gateway on one core, two on two, and all that serves with them."""
+    measuring = partial(
+        measure_cores, seconds=seconds, repeats=repeats, salt=secrets.token_hex(4), say=click.echo
+    )
+    _measure_on_own_stack(_WEIGHTS / "small", measuring, out, gateways=2)
+
+
+@main.command()
+@click.option("--minutes", type=float, default=10.0, show_default=True, help="Of load in between, at least.")
+@click.option("--rebuilds", type=click.IntRange(min=0), default=12, show_default=True)
+@click.option("--seconds", type=float, default=2.0, show_default=True, help="Of a run.")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "uptime.json", show_default=True)
+def uptime(*, minutes: float, rebuilds: int, seconds: float, repeats: int, out: Path) -> None:
+    """Measure what a search costs after a start, and again after rebuilds under load."""
+    measuring = partial(
+        measure_uptime, minutes=minutes, rebuilds=rebuilds, seconds=seconds, repeats=repeats,
+        salt=secrets.token_hex(4), say=click.echo,
+    )  # fmt: skip
+    _measure_on_own_stack(_WEIGHTS / "small", measuring, out)
+
+
+@main.command()
 def baseline() -> None:
     """Measure the CPU per search that the tests compare with."""
 
@@ -214,8 +243,12 @@ def compare_results(*, before: Path, after: Path, fail_above: float | None) -> N
 @click.option(
     "--folder", type=click.Path(path_type=Path), default=Path("build/bench-bulk"), show_default=True
 )
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "bulk.json", show_default=True)
-def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path) -> None:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="[default: bulk.json among the results, bulk-server.json of a server]",
+)
+def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path | None) -> None:
     """Measure bulk indexing while a worker, and then the whole run, is killed."""
     begun = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
@@ -223,9 +256,9 @@ def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path) -
         result = measure_bulk(folder, rows=rows, repository=repository, milvus=milvus, say=click.echo)
     except BulkBenchError as error:
         raise click.ClickException(str(error)) from error
-    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    click.echo(f"written to {out}; `python -m benchmarks report` puts it into {DOCUMENT}")
+    write_result(
+        out or RESULTS / ("bulk.json" if milvus.startswith("unix:") else "bulk-server.json"), result, begun
+    )
 
 
 @main.command()
@@ -330,14 +363,21 @@ def report(*, check: bool) -> None:
 
 
 def _measure_on_own_stack(
-    weights: Path, measuring: Callable[[Served], Coroutine[Any, Any, dict[str, Any]]], out: Path
+    weights: Path,
+    measuring: Callable[[Served], Coroutine[Any, Any, dict[str, Any]]],
+    out: Path,
+    *,
+    gateways: int = 1,
 ) -> None:
     """Serve the weights on a stack of its own, measure there, and write the result."""
     begun = datetime.now(UTC)
     try:
-        with serving(weights) as served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            serving(weights, gateways=gateways) as served,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             result = runner.run(measuring(served))
-    except (ServingError, VitrineError, FileNotFoundError) as error:
+    except (ServingError, VitrineError, FileNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     write_result(out, result, begun)
 

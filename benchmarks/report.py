@@ -19,7 +19,7 @@ from benchmarks.photographs import (
     tuning_section,
 )
 from benchmarks.plots import Plot, draw_designs, draw_latency, draw_throughput, drawn_from
-from benchmarks.scale import bulk_section, index_section
+from benchmarks.scale import bulk_section, cores_section, index_section, uptime_section
 from benchmarks.speech import speech_section
 from benchmarks.tables import (
     Document,
@@ -107,7 +107,9 @@ def _rendered() -> str:
         "encoders": encoders,
         "photographs": [photographs_section(_found("photographs-*.json"))],
         "fields": [fields_section(_found("fields-*.json"))],
-        "bulk": [bulk_section(_found("bulk.json"))],
+        "bulk": [bulk_section(_found("bulk*.json"))],
+        "cores": [cores_section(_found("cores.json"))],
+        "uptime": [uptime_section(_found("uptime.json"))],
         "index-scale": [index_section(_found("index-*.json"))],
         "speech": [speech_section(_found("speech.json"))],
         "stages": [stages_section(_found("stages-*.json"))],
