@@ -49,14 +49,18 @@ class BulkBenchError(Exception):
 
 
 def measure_bulk(
-    folder: Path, *, rows: int, repository: Path, milvus: str, say: Callable[[str], None]
+    folder: Path, *, rows: int, repository: Path, milvus: str, by_files: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Draw the rows, index them under two kills, and return what it took and what was found."""
+    """Draw the rows, index them under two kills, and return what it took and what was found.
+
+    `by_files` has Milvus take files in, from a folder of this one.
+    """
     catalogue = folder / "products.parquet"
     expected = draw(catalogue, rows)
     command = [
         sys.executable, "-m", "bulk", "index", str(catalogue), "--repository", str(repository),
         "--milvus", milvus, "--work", str(folder / "work"), "--yes",
+        *(("--insert-from", str(folder.resolve() / "files")) if by_files else ()),
     ]  # fmt: skip
     cpu, idle_mb = _Cpu(), _milvus_mb()
     say(f"{len(expected):,} good rows of {rows:,}; the first run, a worker killed at a quarter")
@@ -86,6 +90,7 @@ def measure_bulk(
         "environment": describe_machine(),
         "params": {
             "benchmark": "bulk", "rows": rows, "workers": 2, "bad_share": BAD_SHARE, "milvus": milvus.partition(":")[0],
+            "by": "files" if by_files else "upserts",
         },
         "results": {
             "good_rows": len(expected),

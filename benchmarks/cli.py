@@ -243,22 +243,24 @@ def compare_results(*, before: Path, after: Path, fail_above: float | None) -> N
 @click.option(
     "--folder", type=click.Path(path_type=Path), default=Path("build/bench-bulk"), show_default=True
 )
+@click.option("--files", "by_files", is_flag=True, help="Milvus takes files in; it runs on this machine.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="[default: bulk.json among the results, bulk-server.json of a server]",
+    help="[default: among the results, by the engine and the way]",
 )
-def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, out: Path | None) -> None:
+def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, by_files: bool, out: Path | None) -> None:
     """Measure bulk indexing while a worker, and then the whole run, is killed."""
     begun = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        result = measure_bulk(folder, rows=rows, repository=repository, milvus=milvus, say=click.echo)
+        result = measure_bulk(
+            folder, rows=rows, repository=repository, milvus=milvus, by_files=by_files, say=click.echo
+        )
     except BulkBenchError as error:
         raise click.ClickException(str(error)) from error
-    write_result(
-        out or RESULTS / ("bulk.json" if milvus.startswith("unix:") else "bulk-server.json"), result, begun
-    )
+    of = "" if milvus.startswith("unix:") else "-server"
+    write_result(out or RESULTS / f"bulk{of}{'-files' if by_files else ''}.json", result, begun)
 
 
 @main.command()

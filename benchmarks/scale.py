@@ -81,12 +81,13 @@ def bulk_section(documents: Mapping[str, Document]) -> list[str]:
         params, results = document["params"], document["results"]
         rows = params["rows"]
         how = (
-            f"{rows:,} drawn rows, {results['good_rows']:,} of them good, on {params['workers']} workers of a local Ray. One worker was"
+            f"By {params.get('by', 'upserts')}{' on a real server' if params['milvus'] == 'http' else ''}: {rows:,} drawn rows, {results['good_rows']:,} of them good, on {params['workers']} workers of a local Ray. One worker was"
             f" killed at a quarter of them, the whole run at half with {results['parts_kept']} parts of 256 rows kept; it was run again"
             f" to its end: {results['first_run_s']:,.0f} and {results['second_run_s']:,.0f} s."
         )
         found = (
-            f"In the index afterwards: {results['products']:,} products, {results['missing']} missing, {results['twice']} twice,"
+            f"{results['good_rows'] / results['second_run_s']:,.0f} rows a second in the second run, the wait for the dead run's lease in it."
+            f" In the index afterwards: {results['products']:,} products, {results['missing']} missing, {results['twice']} twice,"
             f" {results['foreign']} that should not be there."
         )
         lines += [

@@ -7,7 +7,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bulk.errors import BulkError
 from bulk.parts import BadRow, Part, decode_part
@@ -15,8 +15,7 @@ from bulk.work import Work, part_name
 from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.indexing.idset import IdSet
 from gateway.logs import log_event
-from gateway.model import StoredProduct
-from gateway.ports import Build
+from gateway.model import IndexVersion, StoredDigests, StoredProduct
 
 BAD_ROWS = "bad-rows.jsonl"
 
@@ -56,12 +55,29 @@ class Tally:
         self.lost_pictures += part.lost_pictures
 
 
+class Target(Protocol):
+    """What takes the products: a build, or files that Milvus takes in."""
+
+    @property
+    def version(self) -> IndexVersion:
+        """Return the identity of the collection."""
+        ...
+
+    async def digests(self, ids: Sequence[str], *, fresh: bool = False) -> dict[str, StoredDigests]:
+        """As `gateway.ports.CollectionWriter` says."""
+        ...
+
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
+        """As `gateway.ports.CollectionWriter` says."""
+        ...
+
+
 class Loader:
     """Writes parts, and keeps the ids of what was written."""
 
     def __init__(
         self,
-        build: Build,
+        build: Target,
         work: Work,
         *,
         most_bad: float,

@@ -6,7 +6,7 @@ differs is appended: Protocol Buffers read the fields of two messages in a row a
 """
 
 import base64
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
+from google.protobuf.message import Message
+from grpc import aio
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from gateway.adapters.channels import CHANNEL_OPTIONS
@@ -22,7 +24,7 @@ from gateway.context import request_id
 from gateway.model import Embedding
 from vitrine.channels import Tls, open_channel
 
-_METHOD = "/milvus.proto.milvus.MilvusService/Search"
+_SERVICE = "/milvus.proto.milvus.MilvusService/"
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 _DEFAULT_PORT = 19_530
 _DEFAULT_TLS_PORT = 443
@@ -56,8 +58,13 @@ class Place:
 class SearchChannel:
     """Sends searches to one Milvus."""
 
-    def __init__(self, search: Callable[..., Any], *, metadata: Metadata) -> None:
-        self._search = search
+    def __init__(self, channel: aio.Channel, *, metadata: Metadata) -> None:
+        self._channel = channel
+        self._search: Any = channel.unary_unary(
+            f"{_SERVICE}Search",
+            request_serializer=None,
+            response_deserializer=milvus_pb2.SearchResults.FromString,
+        )
         self._metadata = metadata
 
     async def search(self, request: bytes, *, timeout_s: float) -> milvus_pb2.SearchResults:
@@ -66,6 +73,17 @@ class SearchChannel:
             request, timeout=timeout_s, metadata=(*self._metadata, ("client-request-id", request_id()))
         )
         return answer
+
+    async def send(self, method: str, request: Message, answers: type[Message], *, timeout_s: float) -> Any:
+        """Return what Milvus answers to a rarer call that pymilvus's asynchronous client lacks."""
+        call = self._channel.unary_unary(
+            f"{_SERVICE}{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answers.FromString,
+        )
+        return await call(
+            request, timeout=timeout_s, metadata=(*self._metadata, ("client-request-id", request_id()))
+        )
 
 
 @asynccontextmanager
@@ -77,12 +95,7 @@ async def open_searches(uri: str, *, token: str, tls: Tls | None) -> AsyncIterat
     token = token or place.token
     shown = (("authorization", base64.b64encode(token.encode()).decode()),) if token else ()
     async with open_channel(place.address, trust, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
-        yield SearchChannel(
-            channel.unary_unary(
-                _METHOD, request_serializer=None, response_deserializer=milvus_pb2.SearchResults.FromString
-            ),
-            metadata=(*shown, ("dbname", place.database)),
-        )
+        yield SearchChannel(channel, metadata=(*shown, ("dbname", place.database)))
 
 
 def search_request(

@@ -147,7 +147,7 @@ async def test_a_part_that_the_index_does_not_take_is_written_again(tmp_path: Pa
     build = await build_of(index)
     write_parts(work, build, [dresses("a", "b")])
     refusing = Refusing(build, [VectorIndexError(), DeadlineExceeded("late")])
-    loader = Loader(refusing, work, most_bad=0.0, pauses_s=(0.0, 0.0))  # type: ignore[arg-type]
+    loader = Loader(refusing, work, most_bad=0.0, pauses_s=(0.0, 0.0))
     await loader.load(numbers_of(1))
     await finish_rebuild(build, loader.kept, index, confirm_shrink=True)
     assert (await index.describe(timeout_s=1)).products == 2
@@ -156,7 +156,7 @@ async def test_a_part_that_the_index_does_not_take_is_written_again(tmp_path: Pa
     for failures in failing:
         raised = type(failures[0])
         refusing = Refusing(build, failures)
-        loader = Loader(refusing, work, most_bad=0.0, pauses_s=(0.0, 0.0))  # type: ignore[arg-type]
+        loader = Loader(refusing, work, most_bad=0.0, pauses_s=(0.0, 0.0))
         with pytest.raises(raised):
             await loader.load(numbers_of(1))
         assert not failures
