@@ -5,6 +5,7 @@ this has written, and after a failure the next run begins another; what was embe
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from secrets import token_hex
 
@@ -14,6 +15,7 @@ from bulk.errors import BulkError
 from bulk.work import open_filesystem
 from gateway.adapters.milvus.building import MilvusBuild
 from gateway.errors import DeadlineExceeded, VectorIndexError
+from gateway.logs import log_event
 from gateway.model import IndexVersion, StoredDigests, StoredProduct
 
 ROWS_A_FILE = 50_000
@@ -23,6 +25,8 @@ _JOBS_AT_ONCE = 2
 """One that the server reads while another is written."""
 _JOB_TIMEOUT_S = 3_600.0
 _LOAD_TIMEOUT_S = 3_600.0
+
+_logger = logging.getLogger(__name__)
 
 
 class FilesPlace:
@@ -35,7 +39,7 @@ class FilesPlace:
         self._folder = f"{folder}/{self._name}"
         # In a bucket Milvus counts from the bucket's own root.
         path = folder if isinstance(self._system, fs.LocalFileSystem) else folder.partition("/")[2]
-        self._seen_as = f"{(seen_as or path).rstrip('/')}/{self._name}"
+        self._seen_as = "/".join(filter(None, ((seen_as or path).rstrip("/"), self._name)))
 
     def write(self, name: str, data: bytes) -> str:
         """Write a file; return Milvus's path to it."""
@@ -48,8 +52,11 @@ class FilesPlace:
         return f"{self._seen_as}/{name}"
 
     def clear(self) -> None:
-        """Delete what was written: the index has it."""
-        self._system.delete_dir(self._folder)
+        """Delete what was written: the index has it, and is whole where the place keeps it."""
+        try:
+            self._system.delete_dir(self._folder)
+        except OSError as error:
+            log_event(_logger, logging.WARNING, "files_left", folder=self._folder, error=str(error))
 
 
 class InsertedFiles:
