@@ -369,6 +369,17 @@ bench-levers: setup ## The gateway's own CPU: make bench-levers REVISIONS="BEFOR
 bench-baseline: setup ## The CPU per search that `make test` compares with
 	@$(BIN)/python -m benchmarks baseline
 
+capacity: $(VENV)/.train ## What a load takes: make capacity OPTIONS="--searches 350 --products 2000000"
+	@$(BIN)/python -m benchmarks capacity $(OPTIONS)
+
+bench-scale: setup ## What a second core brings, on the whole service
+	@$(BIN)/python -m benchmarks cores
+	@$(MAKE) -s plots
+
+bench-uptime: setup ## A search after a start, and after rebuilds under load: make bench-uptime MINUTES=10
+	@$(BIN)/python -m benchmarks uptime --minutes $(MINUTES)
+	@$(MAKE) -s plots
+
 bench-compare: $(VENV)/.train ## What changed: make bench-compare A=before.json B=after.json
 	@test -n "$(A)" -a -n "$(B)" || { echo 'bench-compare: make bench-compare A=FILE B=FILE' >&2; exit 1; }
 	@$(BIN)/python -m benchmarks compare $(A) $(B)
@@ -404,4 +415,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test \
 	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
-	bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom
+	bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom bench-scale bench-uptime capacity

@@ -49,16 +49,20 @@ class BulkBenchError(Exception):
 
 
 def measure_bulk(
-    folder: Path, *, rows: int, repository: Path, milvus: str, say: Callable[[str], None]
+    folder: Path, *, rows: int, repository: Path, milvus: str, by_files: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Draw the rows, index them under two kills, and return what it took and what was found."""
+    """Draw the rows, index them under two kills, and return what it took and what was found.
+
+    `by_files` has Milvus take files in, from a folder of this one.
+    """
     catalogue = folder / "products.parquet"
     expected = draw(catalogue, rows)
     command = [
         sys.executable, "-m", "bulk", "index", str(catalogue), "--repository", str(repository),
         "--milvus", milvus, "--work", str(folder / "work"), "--yes",
+        *(("--insert-from", str(folder.resolve() / "files")) if by_files else ()),
     ]  # fmt: skip
-    cpu = _Cpu()
+    cpu, idle_mb = _Cpu(), _milvus_mb()
     say(f"{len(expected):,} good rows of {rows:,}; the first run, a worker killed at a quarter")
     with _running(command, folder / "first.log") as first:
         began = time.monotonic()
@@ -86,6 +90,7 @@ def measure_bulk(
         "environment": describe_machine(),
         "params": {
             "benchmark": "bulk", "rows": rows, "workers": 2, "bad_share": BAD_SHARE, "milvus": milvus.partition(":")[0],
+            "by": "files" if by_files else "upserts",
         },
         "results": {
             "good_rows": len(expected),
@@ -98,6 +103,8 @@ def measure_bulk(
             "parts_kept": kept,
             "orphans": len(alive),
             "second_run_s": round(second_s, 1),
+            "milvus_idle_mb": idle_mb,
+            "milvus_mb": _milvus_mb(),
             "cpu_s": {role: round(seconds, 1) for role, seconds in sorted(cpu.by_role().items())},
         },
     }  # fmt: skip
@@ -162,6 +169,17 @@ def _namespace(pid: int | str) -> str:
         return str(Path(f"/proc/{pid}/ns/net").readlink())
     except OSError:
         return ""
+
+
+def _milvus_mb() -> float:
+    """Return the memory of the Milvus in this network namespace."""
+    own = _namespace("self")
+    found: list[int] = [
+        process.info["memory_info"].rss
+        for process in psutil.process_iter(["pid", "exe", "memory_info"])
+        if Path(process.info["exe"] or "").name == "milvus" and _namespace(process.info["pid"]) == own
+    ]
+    return round(sum(found) / 1e6, 1)
 
 
 def _until(folder: Path, rows: int, process: "subprocess.Popen[bytes]", cpu: _Cpu) -> None:

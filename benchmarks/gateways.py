@@ -40,14 +40,14 @@ async def measure(
         for way, connections in itertools.product(addresses, CONNECTIONS):
             traces, runs = cases.setdefault((way, connections), ([], []))
             async with AsyncExitStack() as stack:
-                send = await _sender(stack, addresses[way], connections)
+                send = await open_sender(stack, addresses[way], connections)
                 requests = WORKLOADS["text, repeated"](Material((), ()), generator("gateways", 0))
                 await closed_loop(send, requests, clients=clients, seconds=seconds / 4)
                 before = cpu_seconds(pids)
                 trace = await closed_loop(send, requests, clients=clients, seconds=seconds)
                 used = {name: value - before[name] for name, value in cpu_seconds(pids).items()}
             traces.append(trace)
-            runs.append(summarise_run(trace, used) | {"busiest_share": _busiest(used)})
+            runs.append(summarise_run(trace, used) | {"busiest_share": busiest_share(used)})
     async with VitrineClient(addresses["shared"]) as client:
         environment = describe_environment(await client.describe())
     return {
@@ -66,8 +66,8 @@ async def measure(
     }
 
 
-async def _sender(stack: AsyncExitStack, address: str, connections: int) -> Send[Request]:
-    """Return what sends over so many channels in turn, each with connections of its own."""
+async def open_sender(stack: AsyncExitStack, address: str, connections: int) -> Send[Request]:
+    """Return what sends searches over so many channels in turn, each with connections of its own."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.service_config", _ROUND_ROBIN)]
     channels = [
         await stack.enter_async_context(aio.insecure_channel(address, options=options))
@@ -85,7 +85,7 @@ async def _sender(stack: AsyncExitStack, address: str, connections: int) -> Send
     return send
 
 
-def _busiest(used: dict[str, float]) -> float:
+def busiest_share(used: dict[str, float]) -> float:
     """Return which share of the gateways' CPU the busiest of them used: 1 over their number where all do the same."""
     gateways = [seconds for name, seconds in used.items() if name.startswith(_GATEWAY)]
     return round(max(gateways) / max(sum(gateways), 1e-9), 3)

@@ -7,7 +7,7 @@ are embeddings of further captions, in both halves.
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,17 +70,33 @@ def kinds(rows: int, *, lite: bool) -> list[Kind]:
 
 
 def measure_indexes(
-    uri: str, *, rows: int, repository: Path, lite: bool, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Measure every kind on that many rows."""
+    uri: str,
+    *,
+    rows: int,
+    repository: Path,
+    lite: bool,
+    only: Sequence[str] = (),
+    say: Callable[[str], None],
+) -> Iterator[dict[str, Any]]:
+    """Measure every kind, or only some, on that many rows; yield the result so far after each, so that a long run may be cut off."""
     vectors, queries, buckets = draw(rows, repository)
     client = MilvusClient(uri=uri)
     results: list[dict[str, Any]] = []
     insert_s = _fill(client, vectors, buckets)
-    truths = {name: exact(vectors, queries, buckets, share) for name, share in FILTERS.items()}
+    half = vectors.shape[1] // 2
+    cosine = float(np.mean(np.sum(vectors[:1_000, :half] * vectors[:1_000, half:], axis=1)))
+    params = {
+        "benchmark": "index", "rows": rows, "limit": LIMIT, "asked": ROWS, "queries": QUERIES, "clients": CLIENTS,
+        "dim": int(vectors.shape[1]), "cosine_of_halves": round(cosine, 3), "insert_s": round(insert_s, 1),
+    }  # fmt: skip
+    environment = describe_machine() | {"milvus": "lite" if lite else client.get_server_version()}
+    truths = exact(vectors, queries, buckets)
+    del vectors
     for kind in kinds(rows, lite=lite):
+        if only and kind.index not in only:
+            continue
         say(f"{rows:,} rows, {kind.index}: building")
-        built = _build(client, kind)
+        built = _build(client, kind, lite=lite)
         for search in kind.searches:
             for name, share in FILTERS.items():
                 found = _search(client, queries, search, share, truths[name])
@@ -89,17 +105,8 @@ def measure_indexes(
                      **built, **found}
                 )  # fmt: skip
                 say(f"{rows:,} {kind.index} {dict(search)} {name}: {found}")
+        yield {"environment": environment, "params": params, "results": [*results]}
     client.drop_collection(_NAME)
-    half = vectors.shape[1] // 2
-    cosine = float(np.mean(np.sum(vectors[:1_000, :half] * vectors[:1_000, half:], axis=1)))
-    return {
-        "environment": describe_machine() | {"milvus": "lite" if lite else client.get_server_version()},
-        "params": {
-            "benchmark": "index", "rows": rows, "limit": LIMIT, "asked": ROWS, "queries": QUERIES, "clients": CLIENTS,
-            "dim": int(vectors.shape[1]), "cosine_of_halves": round(cosine, 3), "insert_s": round(insert_s, 1),
-        },
-        "results": results,
-    }  # fmt: skip
 
 
 def draw(rows: int, repository: Path) -> tuple[Vectors, Vectors, NDArray[np.int64]]:
@@ -117,12 +124,15 @@ def draw(rows: int, repository: Path) -> tuple[Vectors, Vectors, NDArray[np.int6
     return vectors[:rows], queries, noise.integers(0, _SCALE, rows)
 
 
-def exact(rows: Vectors, queries: Vectors, buckets: NDArray[np.int64], share: float) -> Truth:
-    """Return the nearest rows of each query that satisfy the filter, by the inner product, and how many satisfy it."""
-    there = np.flatnonzero(buckets < share * _SCALE)
-    scores = queries @ rows[there].T
-    nearest = np.argsort(-scores, axis=1, kind="stable")[:, :LIMIT]
-    return [there[row].tolist() for row in nearest], len(there)
+def exact(rows: Vectors, queries: Vectors, buckets: NDArray[np.int64]) -> dict[str, Truth]:
+    """Return by filter the nearest rows of each query that satisfy it, by the inner product, and how many satisfy it."""
+    scores = queries @ rows.T
+    truths: dict[str, Truth] = {}
+    for name, share in FILTERS.items():
+        there = np.flatnonzero(buckets < share * _SCALE)
+        nearest = [there[np.argsort(-of_one[there], kind="stable")[:LIMIT]].tolist() for of_one in scores]
+        truths[name] = nearest, len(there)
+    return truths
 
 
 def _embedded(texts: Sequence[str], repository: Path) -> Vectors:
@@ -154,18 +164,24 @@ def _fill(client: MilvusClient, vectors: Vectors, buckets: NDArray[np.int64]) ->
     return time.monotonic() - began
 
 
-def _build(client: MilvusClient, kind: Kind) -> dict[str, Any]:
-    """Make the index and load the collection; return what it took."""
+def _build(client: MilvusClient, kind: Kind, *, lite: bool) -> dict[str, Any]:
+    """Make the index and load the collection; return what it took, and in how many segments it lies."""
     client.release_collection(_NAME)
     if client.list_indexes(_NAME):
         client.drop_index(_NAME, "embedding")
     index = MilvusClient.prepare_index_params()
     index.add_index("embedding", index_type=kind.index, metric_type="IP", params=dict(kind.build))
-    cpu, _ = _usage()
+    began, (cpu, _) = time.monotonic(), _usage()
     client.create_index(_NAME, index, timeout=_TIMEOUT_S)
     client.load_collection(_NAME, timeout=_TIMEOUT_S)
     after, memory = _usage()
-    return {"build_cpu_s": round(after - cpu, 1), "memory_mb": round(memory / 1e6)}
+    segments = 1 if lite else len(client.list_loaded_segments(_NAME))
+    return {
+        "build_s": round(time.monotonic() - began, 1),
+        "build_cpu_s": round(after - cpu, 1),
+        "memory_mb": round(memory / 1e6),
+        "segments": segments,
+    }
 
 
 def _search(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
-from benchmarks import documents, paper, plans, reliability
+from benchmarks import capacity_page, documents, paper, plans, reliability
 from benchmarks.costs import peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
 from benchmarks.photographs import (
@@ -20,7 +20,7 @@ from benchmarks.photographs import (
 )
 from benchmarks.plots import Plot, draw_designs, draw_latency, draw_throughput, draw_trace, drawn_from
 from benchmarks.ranking import ranking_section
-from benchmarks.scale import bulk_section, index_section
+from benchmarks.scale import bulk_section, cores_section, index_section, uptime_section
 from benchmarks.speech import speech_section
 from benchmarks.tables import (
     Document,
@@ -82,7 +82,7 @@ def fill(text: str, sections: Mapping[str, list[str]], *, document: Path = DOCUM
 def _documents() -> dict[Path, str]:
     """Return each document as the results have it; the others where they are there."""
     rendered = {DOCUMENT: _rendered()}
-    for other in (reliability, plans, paper, documents):
+    for other in (reliability, plans, paper, documents, capacity_page):
         path = other.DOCUMENT
         if path.exists():
             rendered[path] = fill(_text(path), other.sections(RESULTS), document=path)
@@ -110,7 +110,9 @@ def _rendered() -> str:
         "encoders": encoders,
         "photographs": [photographs_section(_found("photographs-*.json"))],
         "fields": [fields_section(_found("fields-*.json"))],
-        "bulk": [bulk_section(_found("bulk.json"))],
+        "bulk": [bulk_section(_found("bulk*.json"))],
+        "cores": [cores_section(_found("cores.json"))],
+        "uptime": [uptime_section(_found("uptime.json"))],
         "index-scale": [index_section(_found("index-*.json"))],
         "ranking": [ranking_section(_found("ranking*.json"))],
         "speech": [speech_section(_found("speech.json"))],

@@ -29,7 +29,10 @@ class Served:
     """A stack that runs."""
 
     address: str
-    """Of the gateway."""
+    """Of the gateway; of several, the one that they share."""
+    gateways: tuple[str, ...]
+    """Of each gateway by itself."""
+    catalogue: Path
     triton: str
     repository: Path
     queries: Path
@@ -37,7 +40,7 @@ class Served:
 
 
 @contextmanager
-def serving(weights: Path, **settings: str) -> Iterator[Served]:
+def serving(weights: Path, *, gateways: int = 1, **settings: str) -> Iterator[Served]:
     """Publish the weights, start a stack on them with those settings of its services, fill its index, and stop it in the end.
 
     Raises:
@@ -55,14 +58,16 @@ def serving(weights: Path, **settings: str) -> Iterator[Served]:
     options = ("--port-base", str(PORT_BASE), "--repository", str(repository), "--state", str(state))
     try:
         told = (f"--set={name}={value}" for name, value in settings.items())
-        run_module("stack", "up", "--no-page", *options, *told)
+        run_module("stack", "up", "--no-page", "--gateways", str(gateways), *options, *told)
         address = f"127.0.0.1:{PORT_BASE}"
         run_module("vitrine", "index", str(catalogue), "--address", address)
         status = json.loads(run_module("stack", "status", "--json", "--state", str(state)))
-        triton = next(each["address"] for each in status["services"] if each["name"] == "triton")
+        addresses = {each["name"]: each["address"] for each in status["services"]}
         yield Served(
             address=address,
-            triton=triton,
+            gateways=tuple(at for name, at in addresses.items() if name.startswith("gateway")),
+            catalogue=catalogue,
+            triton=addresses["triton"],
             repository=repository,
             queries=catalogue / "queries",
             pids=service_pids(state),

@@ -59,6 +59,18 @@ def main() -> None:
     help="The share of rows that may be bad; with more the index in use stays.",
 )
 @click.option(
+    "--insert-from",
+    default="",
+    metavar="PLACE",
+    help="A folder or bucket that Milvus reads: it takes files in from there (bulk insert), where it can.  [default: upserts]",
+)
+@click.option(
+    "--insert-as",
+    default="",
+    metavar="PATH",
+    help="That place as Milvus sees it, where that is another path.",
+)
+@click.option(
     "--yes", "confirmed", is_flag=True, help="Let it leave less than half of the products that there are."
 )
 @click.option("--allow-outside", is_flag=True, help="As `vitrine index` takes it.")
@@ -73,6 +85,8 @@ def index(
     milvus: str | None,
     work: str,
     bad_rows: float,
+    insert_from: str,
+    insert_as: str,
     confirmed: bool,
     allow_outside: bool,
 ) -> None:
@@ -94,13 +108,15 @@ def index(
         plan = Plan(
             path=brought_here(path, work),
             schema=read_schema(schema_file) if schema_file is not None else None,
-            work=work if "://" in work else str(Path(work).resolve()),
+            work=_resolved(work),
             address=address,
             workers=workers,
             repository=str(repository.resolve()) if repository is not None else "",
             most_bad=bad_rows,
             confirm_shrink=confirmed,
             allow_outside=allow_outside,
+            insert_from=_resolved(insert_from),
+            insert_as=insert_as,
         )
         ended = asyncio.run(run(plan, settings, began=progress.begin, progress=progress.show))
     except (BulkError, InvalidSettings, SchemaError) as error:
@@ -112,10 +128,17 @@ def index(
     click.echo(f"index {ended.index}: {tally.products:,} products of {tally.rows:,} rows, in use now")
     if ended.replaced is not None:
         click.echo(f"in the place of {ended.replaced.collection}, which `vitrine restore` puts back")
+    if ended.files_refused:
+        click.echo("this Milvus has no bulk insert: rows were upserted")
     if tally.lost_pictures:
         click.echo(f"{tally.lost_pictures:,} pictures could not be read; their products are there")
     if tally.bad:
         click.echo(f"{tally.bad:,} rows are not in it: {ended.bad_rows}")
+
+
+def _resolved(place: str) -> str:
+    """Return a place as every process finds it: a URI as it is, a path in full."""
+    return place if "://" in place or not place else str(Path(place).resolve())
 
 
 class _Progress:

@@ -2,23 +2,30 @@
 
 import asyncio
 import json
+import logging
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bulk.errors import BulkError
 from bulk.parts import BadRow, Part, decode_part
 from bulk.work import Work, part_name
+from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.indexing.idset import IdSet
-from gateway.model import StoredProduct
-from gateway.ports import Build
+from gateway.logs import log_event
+from gateway.model import IndexVersion, StoredDigests, StoredProduct
 
 BAD_ROWS = "bad-rows.jsonl"
 
+_logger = logging.getLogger(__name__)
+
 _LEAST_ROWS = 1_000
 """Rows before which a share means little; the whole is held against it at the end."""
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Before each further try of a part that the index did not take: a server that is short of CPU or memory refuses, or
+answers too late, and takes it a little later. Writing a part twice is writing it once: its rows have keys."""
 _PARTS_AT_ONCE = 8
 """Parts that are being written, each by one call: a server answers a call when its clock has ticked, however many rows it has."""
 
@@ -48,17 +55,35 @@ class Tally:
         self.lost_pictures += part.lost_pictures
 
 
+class Target(Protocol):
+    """What takes the products: a build, or files that Milvus takes in."""
+
+    @property
+    def version(self) -> IndexVersion:
+        """Return the identity of the collection."""
+        ...
+
+    async def digests(self, ids: Sequence[str], *, fresh: bool = False) -> dict[str, StoredDigests]:
+        """As `gateway.ports.CollectionWriter` says."""
+        ...
+
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
+        """As `gateway.ports.CollectionWriter` says."""
+        ...
+
+
 class Loader:
     """Writes parts, and keeps the ids of what was written."""
 
     def __init__(
         self,
-        build: Build,
+        build: Target,
         work: Work,
         *,
         most_bad: float,
         done: frozenset[int] = frozenset(),
         progress: Callable[[Tally], None] = lambda _: None,
+        pauses_s: Sequence[float] = _PAUSES_S,
     ) -> None:
         """Write into the build; `most_bad` is the share of rows that may be bad, `done` the parts of earlier runs."""
         self.kept = IdSet()
@@ -68,6 +93,7 @@ class Loader:
         self._most_bad = most_bad
         self._done = done
         self._progress = progress
+        self._pauses_s = pauses_s
         self._listed = tempfile.TemporaryFile()  # noqa: SIM115 - closed when all is listed
 
     async def load(self, numbers: AsyncIterator[int]) -> None:
@@ -76,7 +102,7 @@ class Loader:
         Raises:
             BulkError: more rows than the share are bad.
             Aborted: the lease was lost.
-            DependencyError: the index failed.
+            DependencyError, DeadlineExceeded: the index failed, again and again.
         """
         writing: deque[asyncio.Task[None]] = deque()
         try:
@@ -105,6 +131,15 @@ class Loader:
         return self._write(products, resumed=resumed)
 
     async def _write(self, products: Sequence[StoredProduct], *, resumed: bool) -> None:
+        for pause_s in self._pauses_s:
+            try:
+                return await self._write_once(products, resumed=resumed)
+            except (VectorIndexError, DeadlineExceeded) as error:
+                log_event(_logger, logging.WARNING, "part_refused", error=str(error), again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+        return await self._write_once(products, resumed=resumed)
+
+    async def _write_once(self, products: Sequence[StoredProduct], *, resumed: bool) -> None:
         if resumed:  # by a run that may have written them too
             held = await self._build.digests([each.id for each in products])
             products = [

@@ -12,17 +12,21 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from bulk.cluster import check_address, finished_parts, ray_at
 from bulk.embedding import EncoderPlace
 from bulk.errors import BulkError
+from bulk.inserting import FilesPlace, InsertedFiles
 from bulk.loading import BAD_ROWS, Loader, Tally
 from bulk.source import CatalogueSource
 from bulk.work import Work, run_key
 from catalogue.indexing import source_digest
 from catalogue.readers.opening import OpenCatalogue, open_catalogue
 from catalogue.readers.rows import CatalogueError
+from gateway.adapters.milvus.building import MilvusBuild
 from gateway.adapters.milvus.index import MilvusIndex, open_milvus
+from gateway.adapters.milvus.lease import LONG_LEASE_S
 from gateway.assembly.access import behind
 from gateway.encoders import Encoders, Served
 from gateway.errors import FailedPrecondition, SearchError
@@ -50,6 +54,10 @@ class Plan:
     most_bad: float
     confirm_shrink: bool
     allow_outside: bool
+    insert_from: str = ""
+    """A place that Milvus reads files from; empty: rows are upserted."""
+    insert_as: str = ""
+    """Its path as Milvus sees it; empty: the same, in a bucket from the bucket's root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +70,8 @@ class Ended:
     replaced: Replaced | None
     bad_rows: str
     """The file that lists them."""
+    files_refused: bool = False
+    """Whether Milvus should have taken files in and has no bulk insert: rows were upserted."""
 
 
 async def run(
@@ -83,6 +93,7 @@ async def run(
                     token=access.milvus_token,
                     tls=access.milvus,
                     write_timeout_s=_WRITE_TIMEOUT_S,
+                    lease_s=LONG_LEASE_S,
                 )
             )
             place = EncoderPlace(repository=plan.repository, triton=settings.triton, tls=access.triton)
@@ -115,18 +126,24 @@ async def _rebuild(
     key = run_key(source, catalogue.schema.digest, served.manifest)
     work = Work(f"{plan.work.rstrip('/')}/{key}")
     done = work.parts()
-    # A source of its own name: what a gateway has begun with the same files is not gone on with here.
-    build = await index.build(
-        served.manifest, f"bulk {key}", catalogue.schema, embedding_dim=served.embedding_dim
-    )
+    by_files = bool(plan.insert_from) and await index.can_insert_files()
+    # A source of its own name: what a gateway has begun with the same files is not gone on with here. And none that was
+    # ever used where files are taken in: what was there already would be there twice.
+    own = f"bulk {key}{f' {token_hex(8)}' if by_files else ''}"
+    build = await index.build(served.manifest, own, catalogue.schema, embedding_dim=served.embedding_dim)
     try:
-        loader = Loader(build, work, most_bad=plan.most_bad, done=done, progress=progress)
+        files = await _files(plan, build) if by_files else None
+        loader = Loader(files or build, work, most_bad=plan.most_bad, done=done, progress=progress)
         rows = CatalogueSource(
             plan.path.resolve(), catalogue.schema, allow_outside=plan.allow_outside, done=done
         )
         parts = finished_parts(rows, work, build.version, place, workers=plan.workers)
-        async with aclosing(parts) as numbers:
-            await loader.load(numbers)
+        async with AsyncExitStack() as stack:
+            if files is not None:
+                stack.push_async_callback(files.close)
+            await loader.load(await stack.enter_async_context(aclosing(parts)))
+            if files is not None:
+                await files.finish()
         if source_digest(catalogue.files, catalogue.schema) != source:
             raise BulkError(
                 f"{plan.path} was changed while it was read: the index in use stays; run it again"
@@ -139,9 +156,16 @@ async def _rebuild(
             index=build.version.collection,
             replaced=replaced,
             bad_rows=f"{work.location}/{BAD_ROWS}",
+            files_refused=bool(plan.insert_from) and not by_files,
         )
     finally:
         await build.close()
+
+
+async def _files(plan: Plan, build: MilvusBuild) -> InsertedFiles:
+    files = InsertedFiles(build, FilesPlace(plan.insert_from, plan.insert_as))
+    await files.open()
+    return files
 
 
 async def _check_encoders(encoders: Encoders, served: Served) -> None:

@@ -44,11 +44,16 @@ class LruCache(Generic[K, V]):
         self._entries.pop(key, None)
 
     def put(self, key: K, value: V) -> None:
-        """Keep the value."""
-        self._entries[key] = (self._clock() if self._ages else 0.0, value)
+        """Keep the value, and let go of the least recently used ones that nobody gets any more."""
+        now = self._clock() if self._ages else 0.0
+        self._entries[key] = (now, value)
         self._entries.move_to_end(key)
-        while len(self._entries) > self._capacity:
+        while self._entries and (len(self._entries) > self._capacity or self._first_is_too_old(now)):
             self._entries.popitem(last=False)
+
+    def _first_is_too_old(self, now: float) -> bool:
+        stored_at, _ = next(iter(self._entries.values()))
+        return self._ages and now - stored_at > self._ttl_s
 
 
 class SingleFlight(Generic[K, V]):

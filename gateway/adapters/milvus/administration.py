@@ -8,6 +8,7 @@ from gateway.adapters.milvus.building import MilvusBuild
 from gateway.adapters.milvus.collections import REBUILD as HOW_TO_REBUILD
 from gateway.adapters.milvus.collections import Kept, MilvusCollections
 from gateway.adapters.milvus.connection import MilvusConnection
+from gateway.adapters.milvus.importing import can_import
 from gateway.adapters.milvus.layout import Layout
 from gateway.adapters.milvus.lease import FIRST_USE, REBUILD, RESTORE, SCHEMA, Lease
 from gateway.adapters.milvus.reading import Reading
@@ -106,6 +107,10 @@ class MilvusAdministrator:
         finally:
             if not lease.claim.changes:
                 await lease.release()
+
+    async def can_insert_files(self) -> bool:
+        """Whether the server takes files in (`MilvusBuild.insert_file`)."""
+        return await can_import(self._connection, timeout_s=self._timeout_s)
 
     async def promote(self, version: IndexVersion) -> Replaced | None:
         """As the port says."""

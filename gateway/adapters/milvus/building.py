@@ -60,6 +60,14 @@ class MilvusBuild:
             await self._began(self)
         await self.writer.upsert(products, replaces=replaces)
 
+    async def insert_file(self, path: str, *, timeout_s: float) -> int:
+        """Have the server take in a file as `MilvusWriter.insert_file` does."""
+        self.lease.check()
+        if self.empty:
+            self.empty = False
+            await self._began(self)
+        return await self.writer.insert_file(path, timeout_s=timeout_s)
+
     async def delete(self, ids: Sequence[str]) -> int:
         """As the port says."""
         self.lease.check()

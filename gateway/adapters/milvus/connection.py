@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 from pymilvus import MilvusException
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 
@@ -79,6 +80,14 @@ class MilvusConnection:
                 answer = await self._searches.search(request, timeout_s=timeout_s)
             _check(answer.status)
         return answer.results
+
+    async def send(self, method: str, request: Message, answers: type[Message], *, timeout_s: float) -> Any:
+        """Return what a call answers that the client lacks, by its name in Milvus's protocol; raises as `call` does."""
+        with _told(method):
+            async with within(timeout_s), self._slots:
+                answer = await self._searches.send(method, request, answers, timeout_s=timeout_s)
+            _check(answer.status)
+        return answer
 
 
 @contextmanager

@@ -69,8 +69,8 @@ async def open_milvus(
     Nothing is asked of the server yet: it may come later, and calls raise VectorIndexError until it does.
     `name` is the alias, or the pointer's key, and begins the names of the collections. `max_concurrency` bounds the
     calls under way; what exceeds it waits here, within its own timeout. `max_pool` bounds the products that are
-    ordered by a field at once. `lease_s` is how long the lease of a writer that is gone keeps others waiting; all
-    processes say the same.
+    ordered by a field at once. `lease_s` is how long a lease of this process keeps others waiting once it is gone; its
+    claims say so, and processes may differ.
     """
     async with connect(uri, token=token, tls=tls, max_concurrency=max_concurrency) as connection:
         collections = MilvusCollections(connection, prefix=name, lease_s=lease_s)

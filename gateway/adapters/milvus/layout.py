@@ -37,6 +37,8 @@ WORDS = "words"
 VALUES = "values"
 PICTURES = "pictures"
 
+JSON_COLUMNS = ("lists", "extra", VALUES, "texts", "attributes", PICTURES, WORDS)
+
 DOCUMENT = (VALUES, "texts", "attributes", PICTURES, "digest", "vectors_digest")
 """The columns that make a product, without its vectors."""
 
@@ -151,7 +153,7 @@ def collection_schema(schema: Schema, *, manifest: str, source: str, embedding_d
             made.add_field(column_name(owner), DataType.DOUBLE)
         else:
             made.add_field(column_name(owner), DataType.VARCHAR, max_length=_KEYWORD_BYTES)
-    for name in ("lists", "extra", VALUES, "texts", "attributes", PICTURES, WORDS):
+    for name in JSON_COLUMNS:
         made.add_field(name, DataType.JSON)
     made.add_field(
         TOKENS,

@@ -5,7 +5,7 @@ it, and that suffices: whoever wants the lease writes a claim of its own, then r
 its own holds the lease; of two who see each other at most one stays. (docs/decisions/0023 has the proof.)
 
 A claim is alive while its beat changes. No clock is compared with another's: a claim is dead where one process, by its
-own monotonic clock, saw its beat unchanged for the length of the lease, and its holder, by its own, lets go earlier.
+own monotonic clock, saw its beat unchanged for the length of the claim's lease, and its holder, by its own, lets go earlier.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from secrets import token_hex
 from typing import Any
 
@@ -25,7 +25,10 @@ from gateway.logs import log_event
 from gateway.model import Deadline
 
 LEASE_S = 20.0
-"""A claim whose beat did not change for so long is dead."""
+"""A claim whose beat did not change for so long is dead, unless it says another length itself."""
+
+LONG_LEASE_S = 90.0
+"""Of who writes so much that a server may answer its beats late (docs/decisions/0070)."""
 
 REBUILD = "rebuild"
 FIRST_USE = "first use"
@@ -51,6 +54,22 @@ class Claim:
     """0: it wants the lease and does not hold it yet."""
     changes: str = ""
     swapping: bool = False
+    lease_s: float = LEASE_S
+    """For how long it is alive after a beat."""
+
+    def told(self) -> str:
+        """Return it as the ledger keeps it: without what is usual."""
+        usual = asdict(Claim(kind=""))
+        return json.dumps({name: value for name, value in asdict(self).items() if value != usual[name]})
+
+
+def read_claim(text: str) -> Claim:
+    """Read what `told` wrote; what a later version says besides is left out."""
+    told = json.loads(text)
+    return Claim(**{name: value for name, value in told.items() if name in _CLAIM_FIELDS})
+
+
+_CLAIM_FIELDS = frozenset(field.name for field in fields(Claim))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +104,13 @@ class Claims:
             before = self._seen.get(owner)
             if before is None or before.beat != beat:
                 before = _Seen(beat, answered, moved=before is not None)
-            if asked - before.at >= self.lease_s:
+            claim = read_claim(value)
+            if asked - before.at >= claim.lease_s:
                 log_event(_logger, logging.WARNING, "lease_broken", owner=owner, claim=value)
                 await self._ledger.forget(key, timeout_s=deadline.remaining_s())
                 continue
             seen[owner] = before
-            claims[owner] = Claim(**json.loads(value))
+            claims[owner] = claim
         self._seen = seen
         return claims
 
@@ -121,7 +141,8 @@ class Claims:
     async def try_once(self, kind: str, *, timeout_s: float) -> "Lease | None":
         """Claim the lease; None, and no claim left, where somebody else wants or holds it."""
         owner = token_hex(8)
-        lease = Lease(self, self._ledger, key=f"{self._prefix}{owner}", owner=owner, claim=Claim(kind=kind))
+        claim = Claim(kind=kind, lease_s=self.lease_s)
+        lease = Lease(self, self._ledger, key=f"{self._prefix}{owner}", owner=owner, claim=claim)
         self._own.add(owner)
         async with _released_unless_done(lease):
             await lease.claim_it(timeout_s=timeout_s)
@@ -236,14 +257,13 @@ class Lease:
 
     async def _put(self, claim: Claim, timeout_s: float) -> None:
         began = time.monotonic()
-        value = json.dumps({name: value for name, value in asdict(claim).items() if value})
-        await self._ledger.put(self._key, self._beat, value, timeout_s=timeout_s)
+        await self._ledger.put(self._key, self._beat, claim.told(), timeout_s=timeout_s)
         # From before the write: nobody can have seen this beat earlier.
-        self._ends_at = began + self._claims.lease_s * (1 - _MARGIN)
+        self._ends_at = began + claim.lease_s * (1 - _MARGIN)
 
     async def _beats(self) -> None:
         while True:
-            await asyncio.sleep(self._claims.lease_s / _BEATS)
+            await asyncio.sleep(min(self._claims.lease_s, LEASE_S) / _BEATS)
             try:
                 await self.renew()
             except (VectorIndexError, DeadlineExceeded):

@@ -6,7 +6,7 @@ differs is appended: Protocol Buffers read the fields of two messages in a row a
 """
 
 import base64
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
+from google.protobuf.message import Message
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from gateway.adapters.channels import CHANNEL_OPTIONS
@@ -23,7 +24,7 @@ from gateway.model import Embedding
 from vitrine.channels import Tls, open_channel
 from vitrine.process.secrets import Secret
 
-_METHOD = "/milvus.proto.milvus.MilvusService/Search"
+_SERVICE = "/milvus.proto.milvus.MilvusService/"
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 _DEFAULT_PORT = 19_530
 _DEFAULT_TLS_PORT = 443
@@ -57,8 +58,14 @@ class Place:
 class SearchChannel:
     """Sends searches to one Milvus."""
 
-    def __init__(self, search: Callable[..., Any], *, token: Secret, database: str = "") -> None:
-        self._search = search
+    def __init__(self, unary: Callable[..., Any], *, token: Secret, database: str = "") -> None:
+        """`unary` opens a method of the server, as a channel's `unary_unary` does."""
+        self._unary = unary
+        self._search = unary(
+            f"{_SERVICE}Search",
+            request_serializer=None,
+            response_deserializer=milvus_pb2.SearchResults.FromString,
+        )
         self._token = token
         self._database = database
         self._shown = ""
@@ -68,14 +75,26 @@ class SearchChannel:
         shown = (("authorization", base64.b64encode(token.encode()).decode()),) if token else ()
         return (*shown, ("dbname", self._database))
 
-    async def search(self, request: bytes, *, timeout_s: float) -> milvus_pb2.SearchResults:
-        """Return what Milvus answers, its own refusals among them; the request's id goes along."""
+    def _now(self) -> Metadata:
         if (token := self._token()) != self._shown:
             self._shown, self._metadata = token, self._showing(token)
+        return (*self._metadata, ("client-request-id", request_id()))
+
+    async def search(self, request: bytes, *, timeout_s: float) -> milvus_pb2.SearchResults:
+        """Return what Milvus answers, its own refusals among them; the request's id goes along."""
         answer: milvus_pb2.SearchResults = await self._search(
-            request, timeout=timeout_s, metadata=(*self._metadata, ("client-request-id", request_id()))
+            request, timeout=timeout_s, metadata=self._now()
         )
         return answer
+
+    async def send(self, method: str, request: Message, answers: type[Message], *, timeout_s: float) -> Any:
+        """Return what Milvus answers to a rarer call that pymilvus's asynchronous client lacks."""
+        call = self._unary(
+            f"{_SERVICE}{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answers.FromString,
+        )
+        return await call(request, timeout=timeout_s, metadata=self._now())
 
 
 @asynccontextmanager
@@ -89,11 +108,7 @@ async def open_searches(uri: str, *, token: Secret, tls: Tls | None) -> AsyncIte
     trust = (tls if tls is not None and tls.ca is not None else Tls()) if place.encrypted else None
     async with open_channel(place.address, trust, options=[*CHANNEL_OPTIONS, *_UNLIMITED]) as channel:
         yield SearchChannel(
-            channel.unary_unary(
-                _METHOD, request_serializer=None, response_deserializer=milvus_pb2.SearchResults.FromString
-            ),
-            token=lambda: token() or place.token,
-            database=place.database,
+            channel.unary_unary, token=lambda: token() or place.token, database=place.database
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from typing import Any
 
 from gateway.adapters.milvus.connection import MilvusConnection
+from gateway.adapters.milvus.importing import encode_rows, import_file
 from gateway.adapters.milvus.layout import ID, PICTURES, PRODUCTS, Layout
 from gateway.adapters.milvus.reading import PAGE_ROWS, Reading, further_keys
 from gateway.adapters.milvus.rows import read_key, row_key, to_rows, with_keys
@@ -86,6 +87,28 @@ class MilvusWriter:
             await self._delete_rows(sorted(stale))
         self.writes += 1
         await self._connection.call("upsert", self.version.collection, rows, timeout_s=self._timeout_s)
+
+    def encode(self, products: Sequence[StoredProduct]) -> bytes:
+        """Return the rows of products as a file that `insert_file` takes in; ValueError as of `upsert`."""
+        return encode_rows(
+            (row for product in products for row in to_rows(product, self._layout)), self._layout
+        )
+
+    async def insert_file(self, path: str, *, timeout_s: float) -> int:
+        """Have the server take in a file of `encode`, none of whose products it holds; return its rows.
+
+        Nobody finds them before `load`.
+        """
+        self.writes += 1
+        return await import_file(self._connection, self.version.collection, path, timeout_s=timeout_s)
+
+    async def unload(self) -> None:
+        """Have the server hold none of the collection in memory, while it takes files in."""
+        await self._connection.call("release_collection", self.version.collection, timeout_s=self._timeout_s)
+
+    async def load(self, *, timeout_s: float) -> None:
+        """Have the server hold all of it again."""
+        await self._connection.call("load_collection", self.version.collection, timeout_s=timeout_s)
 
     async def delete(self, ids: Sequence[str]) -> int:
         """As the port says; no reader sees the products any more when this returns."""

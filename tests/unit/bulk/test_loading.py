@@ -10,9 +10,9 @@ from bulk.errors import BulkError
 from bulk.loading import BAD_ROWS, Loader
 from bulk.parts import BadRow, Part, encode_part
 from bulk.work import Work, part_name
-from gateway.errors import Aborted
+from gateway.errors import Aborted, DeadlineExceeded, SearchError, VectorIndexError
 from gateway.indexing.rebuild import finish_rebuild
-from gateway.model import StoredProduct
+from gateway.model import StoredDigests, StoredProduct
 from gateway.testing import FakeIndex
 from gateway.testing.collections import FakeBuild
 from gateway.testing.encoder import MANIFEST
@@ -120,3 +120,43 @@ async def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     loader = Loader(await build_of(index), work, most_bad=0.0)
     with pytest.raises(BulkError, match=r"part-000000\.parquet: cannot be read: delete it and run again"):
         await loader.load(numbers_of(1))
+
+
+class Refusing:
+    """A build whose index fails so many times before it takes a part."""
+
+    def __init__(self, build: FakeBuild, failures: list[SearchError]) -> None:
+        self._build = build
+        self._failures = failures
+        self.version = build.version
+
+    async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
+        """Fail after the write, as a server does whose answer is lost, until there are no more failures."""
+        await self._build.upsert(products, replaces=replaces)
+        if self._failures:
+            raise self._failures.pop()
+
+    async def digests(self, ids: Sequence[str], *, fresh: bool = False) -> dict[str, StoredDigests]:
+        """As the build says."""
+        return await self._build.digests(ids, fresh=fresh)
+
+
+async def test_a_part_that_the_index_does_not_take_is_written_again(tmp_path: Path) -> None:
+    """A server that is short of CPU costs a pause; each product is there once. A lost lease is not tried again."""
+    index, work = FakeIndex.holding([]), Work(str(tmp_path))
+    build = await build_of(index)
+    write_parts(work, build, [dresses("a", "b")])
+    refusing = Refusing(build, [VectorIndexError(), DeadlineExceeded("late")])
+    loader = Loader(refusing, work, most_bad=0.0, pauses_s=(0.0, 0.0))
+    await loader.load(numbers_of(1))
+    await finish_rebuild(build, loader.kept, index, confirm_shrink=True)
+    assert (await index.describe(timeout_s=1)).products == 2
+    build = await build_of(index)
+    failing: list[list[SearchError]] = [[VectorIndexError()] * 3, [Aborted("index", "lost")]]
+    for failures in failing:
+        raised = type(failures[0])
+        refusing = Refusing(build, failures)
+        loader = Loader(refusing, work, most_bad=0.0, pauses_s=(0.0, 0.0))
+        with pytest.raises(raised):
+            await loader.load(numbers_of(1))
+        assert not failures

@@ -37,6 +37,19 @@ def test_entries_grow_too_old() -> None:
     assert len(cache) == 0
 
 
+def test_what_is_too_old_takes_no_memory() -> None:
+    """Entries that nobody asks for again go with the next one that is kept; one that is still given stays."""
+    now = 0.0
+    cache = LruCache[str, int](100, ttl_s=10, clock=lambda: now)
+    for number in range(50):
+        cache.put(f"old {number}", number)
+    now = 5.0
+    cache.put("younger", 1)
+    now = 10.1
+    cache.put("new", 2)
+    assert (len(cache), cache.get("younger"), cache.get("new")) == (2, 1, 2)
+
+
 async def test_callers_at_the_same_time_share_one_computation() -> None:
     """Ten callers of one key cost one computation; a later one costs another."""
     flights = SingleFlight[str, int]()

@@ -42,7 +42,7 @@ class Client:
 
 
 def connection(client: Client, *, max_concurrency: int = 4) -> MilvusConnection:
-    searches = SearchChannel(client.search, token=lambda: "")
+    searches = SearchChannel(lambda *_, **__: client.search, token=lambda: "")
     clients = Clients(lambda _: client, token=lambda: "", files=())  # type: ignore[arg-type,return-value,unused-ignore]
     return MilvusConnection(clients, searches, max_concurrency=max_concurrency)
 
@@ -76,7 +76,9 @@ async def test_a_client_of_a_token_before_is_closed_after_its_last_call(
         return client
 
     clients = Clients(make, token=lambda: token, files=())  # type: ignore[arg-type,unused-ignore]
-    calling = MilvusConnection(clients, SearchChannel(ended.wait, token=lambda: token), max_concurrency=4)
+    calling = MilvusConnection(
+        clients, SearchChannel(lambda *_, **__: ended.wait, token=lambda: token), max_concurrency=4
+    )
     first = asyncio.create_task(calling.call("search", timeout_s=60))
     await asyncio.sleep(0)
     token = "second"
