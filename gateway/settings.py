@@ -237,6 +237,9 @@ class Settings:
     redis://, rediss:// or unix://, which all gateways share and `sessions_ca` may vouch for. Empty: nothing is taken."""
     event_retention_days: int = 90
     """How long events are kept."""
+    recommend_shoppers: int = 5
+    """Known shoppers, at least, who did something with a product before it counts as popular, or with two of them before they
+    count as going together; at least 1."""
     taste_cache_entries: int = 10_000
     """Shoppers whose tastes are kept in memory, for a minute each."""
     event_key_days: int = 30
@@ -281,6 +284,8 @@ class Settings:
                 f"{_variable('event_key_days')} must be at least 1, and {_variable('event_retention_days')} more than"
                 f" {MAX_EVENT_AGE_DAYS}, which events may be late"
             )
+        if not self.recommend_shoppers >= 1:
+            raise InvalidSettings(f"{_variable('recommend_shoppers')} must be at least 1")
         check_access(self)
         check_sessions(_variable("sessions"), self.sessions)
 

@@ -7,7 +7,6 @@ async with VitrineClient("127.0.0.1:7700") as client:
 """
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -25,6 +24,7 @@ from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read
 from vitrine.domain import limits
 from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
+from vitrine.retries import ONCE, RETRIES
 from vitrine.v1 import (
     catalogue_pb2,
     catalogue_pb2_grpc,
@@ -34,6 +34,7 @@ from vitrine.v1 import (
     documents_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
+    recommend_pb2,
     schema_pb2,
     search_pb2,
     search_pb2_grpc,
@@ -44,33 +45,6 @@ DEFAULT_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 1.0
 UPSERT_TIMEOUT_S = 3600.0
 """A whole stream of products; an answer that stays away longer than this means that the service hangs."""
-
-# Reads are safe to repeat. Refused calls (RESOURCE_EXHAUSTED) are not repeated here: the caller has the delay.
-# Throttling keeps repeats from feeding an outage: it takes ten successes to earn back one failure.
-_READS = [{"service": "vitrine.v1.SearchService", "method": "Search"}] + [
-    {"service": "vitrine.v1.CatalogueService", "method": method} for method in ("GetProduct", "Describe")
-]
-_SPREAD: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
-"""Of several addresses, as `ipv4:HOST:PORT,HOST:PORT` or a name that has several, each gets its share of the calls."""
-_ONCE = json.dumps(_SPREAD)
-_RETRIES = json.dumps(
-    _SPREAD
-    | {
-        "methodConfig": [
-            {
-                "name": _READS,
-                "retryPolicy": {
-                    "maxAttempts": 3,
-                    "initialBackoff": "0.05s",
-                    "maxBackoff": "0.5s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ],
-        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-    }
-)
 
 
 def trace_metadata() -> Metadata:
@@ -137,7 +111,7 @@ class VitrineClient:
     ) -> None:
         """Raise InvalidAccess where a token or a certificate cannot be used, or the token would go in clear."""
         access = read_access(options_of_access)
-        options = [("grpc.service_config", _RETRIES if retry else _ONCE), ("grpc.enable_retries", int(retry))]
+        options = [("grpc.service_config", RETRIES if retry else ONCE), ("grpc.enable_retries", int(retry))]
         self.address = address
         self.catalogue_address = catalogue_address or address
         for each in (self.address, self.catalogue_address):
@@ -173,6 +147,15 @@ class VitrineClient:
         """Find products."""
         with self._translated():
             return await self._search.Search(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def recommend(
+        self, request: recommend_pb2.RecommendRequest, *, timeout_s: float | None = None
+    ) -> search_pb2.RecommendResponse:
+        """Find products without a query."""
+        with self._translated():
+            return await self._search.Recommend(
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
 

@@ -159,7 +159,9 @@ class RedisEvents:
             found: list[Event] = []
             before, came_since = "+", max(0, since_ms - MAX_EVENT_AHEAD_S * 1_000)
             while len(found) < limit:
-                entries = await self._client.xrevrange(_ACTS, max=before, min=str(came_since), count=_BATCH)
+                entries: Any = await self._client.xrevrange(
+                    _ACTS, max=before, min=str(came_since), count=_BATCH
+                )
                 found += (
                     each for each in (_event(fields) for _, fields in entries) if each.at_ms >= since_ms
                 )

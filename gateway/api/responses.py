@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
 from gateway.documents.library import HandedOver, Quoted
@@ -39,7 +41,7 @@ def search_message(
     following = searched.offset + searched.limit
     response = search_pb2.SearchResponse(
         searched=_searched_message(searched, result.weights, shares),
-        timings=_timings_message(result.timings),
+        timings=timings_message(result.timings),
         versions=versions_message(result.versions),
         request_id=request_id,
         next_page_token=page_token(request, searched, result.versions, offset=following)
@@ -48,7 +50,7 @@ def search_message(
         facets=map(facet_message, listed(result.facets)),
         more=result.more,
     )
-    whole = _add_hits(response, result, fields)
+    whole = add_hits(response.hits, result, fields)
     response.degraded.extend(result.degraded if whole else (*result.degraded, DETAILS))
     return response
 
@@ -144,11 +146,13 @@ def _quote_message(scored: Scored) -> search_pb2.Quote:
     )
 
 
-def _add_hits(response: search_pb2.SearchResponse, result: SearchResult, fields: Collection[str]) -> bool:
+def add_hits(
+    hits: RepeatedCompositeFieldContainer[search_pb2.Hit], result: SearchResult, fields: Collection[str]
+) -> bool:
     """Add the hits; return whether all have their products' fields: what does not fit any more has the id alone."""
     size, whole = 0, True
     for hit in result.hits:
-        message = response.hits.add()
+        message = hits.add()
         _fill_hit(message, hit, result.versions.schema, fields)
         size += message.ByteSize()
         if size > limits.MAX_HITS_BYTES:
@@ -205,7 +209,8 @@ def _searched_message(
     )
 
 
-def _timings_message(timings: Timings) -> search_pb2.Timings:
+def timings_message(timings: Timings) -> search_pb2.Timings:
+    """Return where the time went."""
     return search_pb2.Timings(
         total_ms=timings.total_s * 1e3,
         stages_ms={stage: seconds * 1e3 for stage, seconds in timings.stages_s.items()},

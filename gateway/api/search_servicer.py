@@ -6,6 +6,7 @@ from typing import Any
 
 from grpc import aio
 
+from gateway.api.recommending import read_recommend, recommend_message
 from gateway.api.requests import TurnCall, read_search, read_turn
 from gateway.api.responses import (
     answer_message,
@@ -24,22 +25,24 @@ from gateway.conversation.replies.replying import Facts
 from gateway.conversation.sessions import LoggedTurn
 from gateway.conversation.turns import Reply, TurnEvent, Turns
 from gateway.documents.library import HandedOver, Quoted
+from gateway.feedback.recommending import Recommended, Recommender
 from gateway.model import Transcript
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
-from vitrine.v1 import search_pb2, search_pb2_grpc
+from vitrine.v1 import recommend_pb2, search_pb2, search_pb2_grpc
 
 _Context = aio.ServicerContext[Any, Any]
 
 
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
-    """Answers Search and Converse."""
+    """Answers Search, Converse and Recommend."""
 
     def __init__(
         self,
         turns: Turns,
         conversations: Conversations,
         hearing: Hearing,
+        recommender: Recommender,
         *,
         rewrite_by_default: bool,
         shares: Mapping[str, float],
@@ -48,6 +51,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._turns = turns
         self._conversations = conversations
         self._hearing = hearing
+        self._recommender = recommender
         self._rewrite_by_default = rewrite_by_default
         self._shares = shares
         self._answer_token = answer_token
@@ -77,6 +81,22 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         )
         if spoken.heard is not None:
             response.heard.CopyFrom(transcript_message(spoken.heard))
+        response.answer_token = self._answer_token(call.request_id)
+        return response
+
+    async def Recommend(  # noqa: N802 - gRPC's name
+        self,
+        request: recommend_pb2.RecommendRequest,
+        context: _Context,  # noqa: ARG002 - gRPC's signature
+    ) -> search_pb2.RecommendResponse:
+        """Answer without a query."""
+        call = current_call()
+        ask, fields = read_recommend(request)
+        recommended = await self._recommender.recommend(ask, call.deadline)
+        _note_recommended(recommended)
+        response = recommend_message(
+            recommended, fields=fields, request_id=call.request_id, shares=self._shares
+        )
         response.answer_token = self._answer_token(call.request_id)
         return response
 
@@ -172,6 +192,18 @@ def _note_reading(understanding: Understanding) -> None:
         intent=understanding.intent.value,
         sentiment=understanding.sentiment.value,
         remarks=len(understanding.remarks),
+    )
+
+
+def _note_recommended(recommended: Recommended) -> None:
+    """Note in the call's log line what was recommended, and never to whom."""
+    result = recommended.result
+    current_call().notes.update(
+        kind=recommended.kind.name.lower(),
+        hits=len(result.hits),
+        degraded=list(result.degraded),
+        stages_ms={stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.stages_s.items()},
+        index=result.versions.index,
     )
 
 

@@ -13,6 +13,7 @@ from gateway.events import DAY_MS
 from gateway.feedback.intake import Intake
 from gateway.feedback.pseudonyms import Keys
 from gateway.feedback.tastes import ShopperTastes
+from gateway.feedback.trends import TrendKeeper
 from gateway.metrics import Metrics
 from gateway.ports import EventStore, VectorIndex
 from gateway.settings import Settings
@@ -30,6 +31,7 @@ class Feedback:
     store: EventStore | None
     keys: Keys | None
     tastes: ShopperTastes | None
+    trends: TrendKeeper | None
     servicer: FeedbackServicer
     retention_ms: int
     margin_s: float
@@ -67,23 +69,29 @@ class Feedback:
             repeated("keys", know_keys, interval_s=interval_s),
             repeated("expiry", expire, interval_s=_EXPIRE_S),
         ):
-            yield
+            try:
+                yield
+            finally:
+                if self.trends is not None:
+                    await self.trends.close()
 
 
 def open_feedback(
     settings: Settings, store: EventStore | None, index: VectorIndex, metrics: Metrics
 ) -> Feedback:
     """Return what takes events; without a store it takes none."""
-    keys = intake = tastes = None
+    keys = intake = tastes = trends = None
     margin_s = settings.deadline_margin_ms / 1e3
     if store is not None:
         keys = Keys(store, key_days=settings.event_key_days, retention_days=settings.event_retention_days)
         tastes = ShopperTastes(store, keys, index, metrics, entries=settings.taste_cache_entries)
+        trends = TrendKeeper(store, metrics, shoppers=settings.recommend_shoppers)
         intake = Intake(store, keys, index, metrics, on_recorded=tastes.forget)
     return Feedback(
         store=store,
         keys=keys,
         tastes=tastes,
+        trends=trends,
         servicer=FeedbackServicer(intake, margin_s=margin_s),
         margin_s=margin_s,
         retention_ms=settings.event_retention_days * DAY_MS,

@@ -76,7 +76,12 @@ async def test_events_out_of_order_come_back_in_order(store: EventStore) -> None
 async def test_acts_are_what_everybody_did_beside_seeing(store: EventStore) -> None:
     """The latest come first, impressions and what is older are not among them, and nothing of who was erased."""
     done = [
-        event(f"e{number:02}", at_ms=NOW_MS + number, product_id=f"p{number}", shopper=("ann", "bob", "")[number % 3])
+        event(
+            f"e{number:02}",
+            at_ms=NOW_MS + number,
+            product_id=f"p{number}",
+            shopper=("ann", "bob", "")[number % 3],
+        )
         for number in range(12)
     ]
     seen = [event("seen", kind=EventKind.IMPRESSION, at_ms=NOW_MS + 50)]
