@@ -342,6 +342,13 @@ class EventStore(Protocol):
         """Return the latest events of shoppers by their pseudonyms, the latest first."""
         ...
 
+    async def acts(self, *, since_ms: int, limit: int, timeout_s: float) -> list[Event]:
+        """Return what shoppers did since a moment beside seeing products: the latest events, the latest first.
+
+        Where there are more than `limit`, a store may take those for the latest that came last.
+        """
+        ...
+
     async def erase(self, shoppers: Sequence[str], *, before_ms: int, timeout_s: float) -> int:
         """Delete everything of shoppers, and record nothing of theirs that happened up to then; return how many events.
 

@@ -250,6 +250,9 @@ class Settings:
     redis://, rediss:// or unix://, which all gateways share and `sessions_ca` may vouch for. Empty: nothing is taken."""
     event_retention_days: int = 90
     """How long events are kept."""
+    recommend_shoppers: int = 5
+    """Known shoppers, at least, who did something with a product before it counts as popular, or with two of them before they
+    count as going together; at least 1."""
     taste_cache_entries: int = 10_000
     """Shoppers whose tastes are kept in memory, for a minute each."""
     answer_log_entries: int = 100_000
@@ -308,6 +311,8 @@ class Settings:
                 f" {MAX_EVENT_AGE_DAYS}, which events may be late"
             )
         check_reports(self)
+        if not self.recommend_shoppers >= 1:
+            raise InvalidSettings(f"{_variable('recommend_shoppers')} must be at least 1")
         check_access(self)
         check_sessions(_variable("sessions"), self.sessions)
 

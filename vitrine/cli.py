@@ -11,6 +11,7 @@ PLUGINS = "vitrine.commands"
 
 _OWN = {
     "search": "vitrine.commands.search:search",
+    "recommend": "vitrine.commands.recommend:recommend",
     "chat": "vitrine.commands.chat:chat",
     "status": "vitrine.commands.status:status",
     "check": "vitrine.commands.check:check",

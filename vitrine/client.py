@@ -34,6 +34,7 @@ from vitrine.v1 import (
     documents_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
+    recommend_pb2,
     report_pb2,
     report_pb2_grpc,
     schema_pb2,
@@ -149,6 +150,15 @@ class VitrineClient:
         """Find products."""
         with self._translated():
             return await self._search.Search(
+                request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
+            )
+
+    async def recommend(
+        self, request: recommend_pb2.RecommendRequest, *, timeout_s: float | None = None
+    ) -> search_pb2.RecommendResponse:
+        """Find products without a query."""
+        with self._translated():
+            return await self._search.Recommend(
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
 

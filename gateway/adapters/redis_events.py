@@ -3,6 +3,7 @@
 All keys are in one hash slot; <v> is the version of this layout:
 
     {vitrine:events:<v>}:all               stream  every event, in the order in which they came
+    {vitrine:events:<v>}:acts              stream  those that are no impressions, under the same ids
     {vitrine:events:<v>}:of:<shopper>      stream  those of one shopper, each with its id in the stream of all as "place"
     {vitrine:events:<v>}:ids:<day>         set     the ids of the events that happened on a day
     {vitrine:events:<v>}:counts:<day>:<who> hash   how many of a kind with a product, and of all, are kept of that day
@@ -36,10 +37,13 @@ from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_EVENT_AHEAD_S
 LAYOUT = 1
 _PREFIX = f"{{vitrine:events:{LAYOUT}}}"
 _ALL = f"{_PREFIX}:all"
+_ACTS = f"{_PREFIX}:acts"
 _KEYS = f"{_PREFIX}:keys"
 _ANSWERS = f"{_PREFIX}:answers"
 _ANSWERED = f"{_PREFIX}:answered"
 _SPENT = f"{_PREFIX}:spent"
+_BATCH = 500
+"""Events that are read at once: between two batches other calls are served."""
 _TIMEOUT_S = 1.0
 _KEY_BYTES = 32
 _LATE_S = (MAX_EVENT_AGE_DAYS + 1) * 86_400
@@ -58,21 +62,23 @@ redis.call('sadd', KEYS[2], ARGV[2])
 redis.call('expire', KEYS[2], ARGV[6])
 redis.call('expire', KEYS[3], ARGV[6])
 local event = {}
-for i = 8, #ARGV do event[#event + 1] = ARGV[i] end
+for i = 9, #ARGV do event[#event + 1] = ARGV[i] end
 local place = redis.call('xadd', KEYS[1], '*', unpack(event))
-if KEYS[5] then
-  redis.call('xadd', KEYS[5], '*', 'place', place, unpack(event))
-  redis.call('xtrim', KEYS[5], 'minid', place:match('^%d+') - tonumber(ARGV[7]) * 1000)
-  redis.call('expire', KEYS[5], ARGV[7])
+if ARGV[8] == '1' then redis.call('xadd', KEYS[5], place, unpack(event)) end
+if KEYS[6] then
+  redis.call('xadd', KEYS[6], '*', 'place', place, unpack(event))
+  redis.call('xtrim', KEYS[6], 'minid', place:match('^%d+') - tonumber(ARGV[7]) * 1000)
+  redis.call('expire', KEYS[6], ARGV[7])
 end
 return 'recorded'
 """
-"""KEYS: all, ids, counts, erased, and where there is a shopper the stream of theirs."""
+"""KEYS: all, ids, counts, erased, acts, and where there is a shopper the stream of theirs."""
 
 _ERASE = """
 local entries = redis.call('xrange', KEYS[2], '-', '+')
 for _, entry in ipairs(entries) do
   redis.call('xdel', KEYS[1], entry[2][2])
+  redis.call('xdel', KEYS[6], entry[2][2])
   for i = 3, #entry[2], 2 do
     if entry[2][i] == 'request' then
       redis.call('hdel', KEYS[4], entry[2][i + 1])
@@ -82,10 +88,11 @@ for _, entry in ipairs(entries) do
 end
 redis.call('del', KEYS[2])
 redis.call('set', KEYS[3], ARGV[1], 'ex', ARGV[2])
-for i = 6, #KEYS do redis.call('del', KEYS[i]) end
+for i = 7, #KEYS do redis.call('del', KEYS[i]) end
 return #entries
 """
-"""KEYS: all, the shopper's stream, the mark, answers, answered, then the shopper's counts of the days of which events may still come."""
+"""KEYS: all, the shopper's stream, the mark, answers, answered, acts, then the shopper's counts of the days of which events
+may still come."""
 
 _LOG = """
 for i = 2, #ARGV, 3 do
@@ -189,6 +196,26 @@ class RedisEvents:
 
         return await _answer(work(), timeout_s)
 
+    async def acts(self, *, since_ms: int, limit: int, timeout_s: float) -> list[Event]:
+        """As the port says; the stream is in the order in which events came."""
+
+        async def work() -> list[Event]:
+            found: list[Event] = []
+            before, came_since = "+", max(0, since_ms - MAX_EVENT_AHEAD_S * 1_000)
+            while len(found) < limit:
+                entries: Any = await self._client.xrevrange(
+                    _ACTS, max=before, min=str(came_since), count=_BATCH
+                )
+                found += (
+                    each for each in (_event(fields) for _, fields in entries) if each.at_ms >= since_ms
+                )
+                if len(entries) < _BATCH:
+                    break
+                before = f"({entries[-1][0].decode()}"
+            return sorted(found, key=lambda event: (-event.at_ms, event.id))[:limit]
+
+        return await _answer(work(), timeout_s)
+
     async def erase(self, shoppers: Sequence[str], *, before_ms: int, timeout_s: float) -> int:
         """As the port says."""
         today = before_ms // DAY_MS
@@ -198,15 +225,15 @@ class RedisEvents:
             async with self._client.pipeline(transaction=True) as pipe:
                 for shopper in shoppers:
                     counts = [_counts(day, shopper) for day in days]
-                    keys = [_ALL, _stream(shopper), _mark(shopper), _ANSWERS, _ANSWERED, *counts]
+                    keys = [_ALL, _stream(shopper), _mark(shopper), _ANSWERS, _ANSWERED, _ACTS, *counts]
                     pipe.eval(_ERASE, len(keys), *keys, str(before_ms), str(self._mark_s))
                 return sum(await pipe.execute())
 
         return await _answer(work(), timeout_s)
 
     async def expire(self, *, before_ms: int, timeout_s: float) -> int:
-        """As the port says, of the stream of all: those of shoppers are trimmed when they grow, and lapse by themselves."""
-        before = before_ms + MAX_EVENT_AGE_DAYS * DAY_MS
+        """As the port says, of the streams of all: those of shoppers are trimmed when they grow, and lapse by themselves."""
+        before = str(before_ms + MAX_EVENT_AGE_DAYS * DAY_MS)
         await _answer(
             cast(
                 "Awaitable[object]",
@@ -216,7 +243,8 @@ class RedisEvents:
             ),
             timeout_s,
         )
-        return await _answer(self._client.xtrim(_ALL, minid=str(before), approximate=False), timeout_s)
+        await _answer(self._client.xtrim(_ACTS, minid=before, approximate=False), timeout_s)
+        return await _answer(self._client.xtrim(_ALL, minid=before, approximate=False), timeout_s)
 
     async def log_answers(self, answers: Sequence[Answer], *, most: int, timeout_s: float) -> None:
         """As the port says."""
@@ -277,7 +305,8 @@ class RedisEvents:
 
     def _call(self, event: Event) -> tuple[list[str], list[str]]:
         """Return the keys and the arguments of the script that records an event."""
-        keys = [_ALL, f"{_PREFIX}:ids:{event.day}", _counts(event.day, event.who), _mark(event.shopper)]
+        ids, mark = f"{_PREFIX}:ids:{event.day}", _mark(event.shopper)
+        keys = [_ALL, ids, _counts(event.day, event.who), mark, _ACTS]
         if event.shopper:
             keys.append(_stream(event.shopper))
         fields = {
@@ -299,6 +328,7 @@ class RedisEvents:
             str(DAILY_ALL),
             str(_LATE_S),
             str(self._kept_s),
+            str(int(event.kind is not EventKind.IMPRESSION)),
         ]
         return keys, arguments + [text for pair in fields.items() for text in pair]
 

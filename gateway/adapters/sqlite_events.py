@@ -53,6 +53,8 @@ CREATE TABLE counts (
 CREATE TABLE keys (period INTEGER PRIMARY KEY, key BLOB NOT NULL);
 CREATE TABLE erased (digest TEXT PRIMARY KEY, before INTEGER NOT NULL) WITHOUT ROWID;
 """
+_ACTS = "CREATE INDEX IF NOT EXISTS events_acts ON events (at) WHERE kind != 1"
+"""Not of the layout: it is made in files of before, and older versions read on beside it. Kind 1 is an impression."""
 
 _ADDED = (
     "CREATE TABLE IF NOT EXISTS answers (request TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, body TEXT NOT NULL)",
@@ -101,9 +103,12 @@ class SqliteEvents:
     def __init__(self, path: Path) -> None:
         self._writer = _Thread(_connect(path, make=True), "events-writer", group=True)
         self._reader = _Thread(_connect(path, make=False), "events-reader", group=False)
+        # Apart, since it reads thousands: a search waits for what its shopper did for milliseconds.
+        self._scanner = _Thread(_connect(path, make=False), "events-scanner", group=False)
 
     def close(self) -> None:
         """End the threads, once they have done what waits."""
+        self._scanner.close()
         self._reader.close()
         self._writer.close()
 
@@ -138,6 +143,15 @@ class SqliteEvents:
             return [_event(row) for row in database.execute(query, (*shoppers, limit))]
 
         return await self._reader.do(work, timeout_s=timeout_s)
+
+    async def acts(self, *, since_ms: int, limit: int, timeout_s: float) -> list[Event]:
+        """As the port says."""
+        query = f"SELECT {_COLUMNS} FROM events WHERE kind != 1 AND at >= ? ORDER BY at DESC, id LIMIT ?"  # noqa: S608
+
+        def work(database: sqlite3.Connection) -> list[Event]:
+            return [_event(row) for row in database.execute(query, (since_ms, limit))]
+
+        return await self._scanner.do(work, timeout_s=timeout_s)
 
     async def erase(self, shoppers: Sequence[str], *, before_ms: int, timeout_s: float) -> int:
         """As the port says."""
@@ -313,7 +327,7 @@ def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {LAYOUT}")
     if layout in {0, LAYOUT}:
-        for statement in _ADDED:
+        for statement in (*_ADDED, _ACTS):
             database.execute(statement)
     database.execute("COMMIT")
     if layout not in {0, LAYOUT}:

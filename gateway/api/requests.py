@@ -23,7 +23,7 @@ from vitrine.domain import limits
 from vitrine.domain.filters import Filter, check_limits
 from vitrine.domain.messages import read_filter
 from vitrine.domain.product import check_identifier
-from vitrine.v1 import query_pb2, rewrite_pb2, search_pb2
+from vitrine.v1 import query_pb2, recommend_pb2, rewrite_pb2, search_pb2
 
 # Long enough for every registered BCP 47 tag.
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
@@ -66,7 +66,7 @@ async def read_search(request: search_pb2.SearchRequest, *, rewrite_by_default: 
         page_token=_page_token(request.page_token),
         facets=_facets(request.facets),
     )
-    return SearchCall(query=query, fields=_fields(request.fields), audio=request.audio)
+    return SearchCall(query=query, fields=read_fields(request.fields), audio=request.audio)
 
 
 async def read_turn(request: search_pb2.ConverseRequest) -> TurnCall:
@@ -76,8 +76,8 @@ async def read_turn(request: search_pb2.ConverseRequest) -> TurnCall:
     check_history(request.history)
     return TurnCall(
         query=await _read_query(request, rewrite=True),
-        fields=_fields(request.fields),
-        session_id=_identifier("session_id", request.session_id, limit=limits.MAX_SESSION_ID_LENGTH),
+        fields=read_fields(request.fields),
+        session_id=read_identifier("session_id", request.session_id, limit=limits.MAX_SESSION_ID_LENGTH),
         history=tuple(request.history),
         audio=request.audio,
     )
@@ -87,7 +87,7 @@ async def _read_query(
     request: search_pb2.SearchRequest | search_pb2.ConverseRequest, *, rewrite: bool
 ) -> Query:
     text = check_text("text", request.text, limit=limits.MAX_QUERY_LENGTH)
-    product_id = _identifier("product_id", request.product_id, limit=limits.MAX_ID_LENGTH)
+    product_id = read_identifier("product_id", request.product_id, limit=limits.MAX_ID_LENGTH)
     if request.HasField("image") and product_id:
         raise InvalidQuery("product_id", "excludes image: give one reference")
     if not (text or product_id or request.HasField("image") or request.HasField("audio")):
@@ -99,11 +99,11 @@ async def _read_query(
         typed=text,
         image=request.image,
         product_id=product_id,
-        filters=_filters(request),
+        filters=read_conditions(request),
         weights=_weights(request.weights) if request.HasField("weights") else None,
-        limit=_limit(request.limit) if request.HasField("limit") else limits.DEFAULT_HITS,
+        limit=read_limit(request.limit) if request.HasField("limit") else limits.DEFAULT_HITS,
         locale=_locale(request.locale),
-        user_id=_identifier("user_id", request.user_id, limit=limits.MAX_USER_ID_LENGTH),
+        user_id=read_identifier("user_id", request.user_id, limit=limits.MAX_USER_ID_LENGTH),
         personalise=request.personalise,
         rewrite=rewrite,
     )
@@ -118,7 +118,10 @@ def _check_audio(audio: bytes) -> None:
         raise InvalidQuery("audio", error.reason) from None
 
 
-def _filters(request: search_pb2.SearchRequest | search_pb2.ConverseRequest) -> Filter | None:
+def read_conditions(
+    request: search_pb2.SearchRequest | search_pb2.ConverseRequest | recommend_pb2.RecommendRequest,
+) -> Filter | None:
+    """Check a request's filter; raises InvalidQuery."""
     if not request.HasField("filter"):
         return None
     with as_invalid_query():
@@ -129,23 +132,26 @@ def _filters(request: search_pb2.SearchRequest | search_pb2.ConverseRequest) -> 
 
 def _sort(sort: query_pb2.Sort) -> Sort:
     return read_sort(
-        query_pb2.Sort(field=_identifier("sort.field", sort.field, limit=_SHORT), descending=sort.descending)
+        query_pb2.Sort(
+            field=read_identifier("sort.field", sort.field, limit=_SHORT), descending=sort.descending
+        )
     )
 
 
 def _page_token(token: str) -> str:
-    return _identifier("page_token", token, limit=limits.MAX_PAGE_TOKEN_LENGTH)
+    return read_identifier("page_token", token, limit=limits.MAX_PAGE_TOKEN_LENGTH)
 
 
 def _facets(names: Sequence[str]) -> tuple[str, ...]:
     if len(names) > limits.MAX_FACETS:
         raise InvalidQuery("facets", f"at most {limits.MAX_FACETS}, got {len(names):,}")
     return tuple(
-        dict.fromkeys(_identifier(f"facets[{i}]", name, limit=_SHORT) for i, name in enumerate(names))
+        dict.fromkeys(read_identifier(f"facets[{i}]", name, limit=_SHORT) for i, name in enumerate(names))
     )
 
 
-def _identifier(field: str, value: str, *, limit: int) -> str:
+def read_identifier(field: str, value: str, *, limit: int) -> str:
+    """Check an id or a name, which may be empty; raises InvalidQuery."""
     with as_invalid_query():
         check_identifier(field, value, limit=limit)
     return value
@@ -162,7 +168,8 @@ def _weights(weights: query_pb2.Weights) -> Weights:
     return Weights(text=weights.text, image=weights.image)
 
 
-def _limit(limit: int) -> int:
+def read_limit(limit: int) -> int:
+    """Check a number of hits; raises InvalidQuery."""
     if not 1 <= limit <= limits.MAX_HITS:
         raise InvalidQuery("limit", f"must be from 1 to {limits.MAX_HITS}, got {limit}")
     return limit
@@ -174,7 +181,8 @@ def _locale(locale: str) -> str:
     return locale
 
 
-def _fields(mask: FieldMask) -> frozenset[str]:
+def read_fields(mask: FieldMask) -> frozenset[str]:
+    """Check which fields of a product are wanted, all for none; raises InvalidQuery."""
     if len(mask.paths) > limits.MAX_FIELD_PATHS:
         raise InvalidQuery("fields", f"at most {limits.MAX_FIELD_PATHS}, got {len(mask.paths):,}")
     for path in mask.paths:

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
 from gateway.caches import LruCache
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
@@ -63,7 +65,7 @@ def search_message(
     following = searched.offset + searched.limit
     response = search_pb2.SearchResponse(
         searched=_searched_message(searched, result.weights, shares),
-        timings=_timings_message(result.timings),
+        timings=timings_message(result.timings),
         versions=versions_message(result.versions),
         request_id=request_id,
         next_page_token=page_token(request, searched, result.versions, offset=following)
@@ -173,24 +175,28 @@ def _add_hits(response: search_pb2.SearchResponse, result: SearchResult, fields:
     schema = result.versions.schema
     known = _answered.get(id(result.hits))
     if known is None or known.hits is not result.hits or known.schema is not schema or known.fields != fields:
-        whole = _fill_hits(response, result.hits, schema, fields)
+        whole = fill_hits(response.hits, result.hits, schema, fields)
         if whole and response.ByteSize() <= MAX_KEPT_HITS * MAX_KEPT_BYTES:
             _answered.put(id(result.hits), _Answered(result.hits, schema, fields))
         return whole
     if known.data:
         response.MergeFromString(known.data)
     else:
-        _fill_hits(response, result.hits, schema, fields)
+        fill_hits(response.hits, result.hits, schema, fields)
         known.data = search_pb2.SearchResponse(hits=response.hits).SerializeToString()
     return True
 
 
-def _fill_hits(
-    response: search_pb2.SearchResponse, hits: Sequence[Hit], schema: Schema, fields: Collection[str]
+def fill_hits(
+    hits: RepeatedCompositeFieldContainer[search_pb2.Hit],
+    shown: Sequence[Hit],
+    schema: Schema,
+    fields: Collection[str],
 ) -> bool:
+    """Add what is shown, as `_add_hits` does, and keep nothing of it."""
     size, whole = 0, True
-    for hit in hits:
-        message = response.hits.add()
+    for hit in shown:
+        message = hits.add()
         _fill_hit(message, hit, schema, fields)
         size += message.ByteSize()
         if size > limits.MAX_HITS_BYTES:
@@ -265,7 +271,8 @@ def _searched_message(
     )
 
 
-def _timings_message(timings: Timings) -> search_pb2.Timings:
+def timings_message(timings: Timings) -> search_pb2.Timings:
+    """Return where the time went."""
     return search_pb2.Timings(
         total_ms=timings.total_s * 1e3,
         stages_ms={stage: seconds * 1e3 for stage, seconds in timings.stages_s.items()},

@@ -6,6 +6,7 @@ from typing import Any
 
 from grpc import aio
 
+from gateway.api.recommending import read_recommend, recommend_message
 from gateway.api.requests import TurnCall, read_search, read_turn
 from gateway.api.responses import (
     answer_message,
@@ -25,33 +26,38 @@ from gateway.conversation.sessions import LoggedTurn
 from gateway.conversation.turns import Reply, TurnEvent, Turns
 from gateway.documents.library import HandedOver, Quoted
 from gateway.feedback.experiments import Experiment
+from gateway.feedback.recommending import Recommended, Recommender
 from gateway.model import Transcript
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
-from vitrine.v1 import search_pb2, search_pb2_grpc
+from vitrine.v1 import recommend_pb2, search_pb2, search_pb2_grpc
 
 _Context = aio.ServicerContext[Any, Any]
 
 
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
-    """Answers Search and Converse."""
+    """Answers Search, Converse and Recommend."""
 
     def __init__(
         self,
         turns: Turns,
         conversations: Conversations,
         hearing: Hearing,
+        recommender: Recommender,
         *,
         rewrite_by_default: bool,
         shares: Mapping[str, float],
+        answer_token: Callable[[str], str],
         answered: Callable[[SearchResult, str], str],
         experiment: Experiment,
     ) -> None:
         self._turns = turns
         self._conversations = conversations
         self._hearing = hearing
+        self._recommender = recommender
         self._rewrite_by_default = rewrite_by_default
         self._shares = shares
+        self._answer_token = answer_token
         self._answered = answered
         self._experiment = experiment
 
@@ -82,6 +88,22 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             response.heard.CopyFrom(transcript_message(spoken.heard))
         response.bucket = self._experiment.told(result.searched.bucket)
         response.answer_token = self._answered(result, call.request_id)
+        return response
+
+    async def Recommend(  # noqa: N802 - gRPC's name
+        self,
+        request: recommend_pb2.RecommendRequest,
+        context: _Context,  # noqa: ARG002 - gRPC's signature
+    ) -> search_pb2.RecommendResponse:
+        """Answer without a query."""
+        call = current_call()
+        ask, fields = read_recommend(request)
+        recommended = await self._recommender.recommend(ask, call.deadline)
+        _note_recommended(recommended)
+        response = recommend_message(
+            recommended, fields=fields, request_id=call.request_id, shares=self._shares
+        )
+        response.answer_token = self._answer_token(call.request_id)
         return response
 
     async def Converse(  # noqa: N802 - gRPC's name
@@ -182,6 +204,18 @@ def _note_reading(understanding: Understanding) -> None:
         intent=understanding.intent.value,
         sentiment=understanding.sentiment.value,
         remarks=len(understanding.remarks),
+    )
+
+
+def _note_recommended(recommended: Recommended) -> None:
+    """Note in the call's log line what was recommended, and never to whom."""
+    result = recommended.result
+    current_call().notes.update(
+        kind=recommended.kind.name.lower(),
+        hits=len(result.hits),
+        degraded=list(result.degraded),
+        stages_ms={stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.stages_s.items()},
+        index=result.versions.index,
     )
 
 

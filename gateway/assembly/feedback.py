@@ -17,6 +17,7 @@ from gateway.feedback.intake import Intake
 from gateway.feedback.pseudonyms import Keys
 from gateway.feedback.reports import Reports
 from gateway.feedback.tastes import ShopperTastes
+from gateway.feedback.trends import TrendKeeper
 from gateway.feedback.words import WordCounts
 from gateway.metrics import Metrics
 from gateway.ports import EventStore, VectorIndex
@@ -42,6 +43,7 @@ class Feedback:
     experiment: Experiment
     words: WordCounts
     reports: Reports | None
+    trends: TrendKeeper | None
     servicer: FeedbackServicer
     retention_ms: int
     margin_s: float
@@ -57,15 +59,19 @@ class Feedback:
         """Return what tells counts of what is kept."""
         return ReportServicer(self.reports, self.words, margin_s=self.margin_s)
 
-    def answered(self, result: SearchResult, request_id: str) -> str:
-        """Return the token of an answer, which is kept for training; empty where no events are taken, or no keys are known yet."""
+    def answer_token(self, request_id: str) -> str:
+        """Return the token of an answer; empty where no events are taken, or the store has not told its keys yet."""
         keyring = self.keys.known if self.keys is not None else None
-        if keyring is None:
-            return ""
-        self.words.note(result)
-        if self.answers is not None:
-            self.answers.note(result, request_id, self.experiment.told(result.searched.bucket))
-        return keyring.answer_token(request_id, time.time())
+        return keyring.answer_token(request_id, time.time()) if keyring is not None else ""
+
+    def answered(self, result: SearchResult, request_id: str) -> str:
+        """Return the token of a search's answer, which is kept for training where it has one."""
+        token = self.answer_token(request_id)
+        if token:
+            self.words.note(result)
+            if self.answers is not None:
+                self.answers.note(result, request_id, self.experiment.told(result.searched.bucket))
+        return token
 
     @asynccontextmanager
     async def kept_up(self, interval_s: float) -> AsyncIterator[None]:
@@ -93,7 +99,11 @@ class Feedback:
             repeated("keys", know_keys, interval_s=interval_s),
             repeated("expiry", expire, interval_s=_EXPIRE_S),
         ):
-            yield
+            try:
+                yield
+            finally:
+                if self.trends is not None:
+                    await self.trends.close()
         await flush()
 
 
@@ -101,7 +111,7 @@ def open_feedback(
     settings: Settings, store: EventStore | None, index: VectorIndex, metrics: Metrics
 ) -> Feedback:
     """Return what takes events; without a store it takes none."""
-    keys = intake = tastes = answers = reports = None
+    keys = intake = tastes = answers = reports = trends = None
     margin_s = settings.deadline_margin_ms / 1e3
     if store is not None:
         keys = Keys(store, key_days=settings.event_key_days, retention_days=settings.event_retention_days)
@@ -109,6 +119,7 @@ def open_feedback(
         if settings.answer_log_entries:
             answers = AnswerLog(store, metrics, entries=settings.answer_log_entries)
         reports = Reports(store, epsilon=settings.report_epsilon, budget=settings.report_budget)
+        trends = TrendKeeper(store, metrics, shoppers=settings.recommend_shoppers)
         intake = Intake(store, keys, index, metrics, on_recorded=tastes.forget)
     return Feedback(
         store=store,
@@ -118,6 +129,7 @@ def open_feedback(
         experiment=read_experiment(settings.experiment),
         words=WordCounts(least=settings.report_least_shoppers),
         reports=reports,
+        trends=trends,
         servicer=FeedbackServicer(intake, margin_s=margin_s),
         margin_s=margin_s,
         retention_ms=settings.event_retention_days * DAY_MS,

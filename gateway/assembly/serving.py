@@ -28,6 +28,7 @@ from gateway.documents.library import Library
 from gateway.edge.interceptors import DeadlineRules, Edge
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
+from gateway.feedback.recommending import Recommender
 from gateway.indexing.readers import CategoryReaders
 from gateway.indexing.writing import Writing
 from gateway.logs import log_event
@@ -331,10 +332,21 @@ def _search_servicer(
         turns,
         Conversations(turns, history, dependencies.sessions, metrics),
         _hearing(settings, dependencies, metrics),
+        Recommender(retrieval, feedback.trends),
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=signal_shares(settings),
+        answer_token=feedback.answer_token,
         answered=feedback.answered,
         experiment=feedback.experiment,
+    )
+
+
+def _hearing(settings: Settings, dependencies: Dependencies, metrics: Metrics) -> Hearing:
+    return Hearing(
+        dependencies.transcriber,
+        budget_s=settings.speech_budget_ms / 1e3,
+        margin_s=settings.deadline_margin_ms / 1e3,
+        metrics=metrics,
     )
 
 

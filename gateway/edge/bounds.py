@@ -60,6 +60,9 @@ BOUNDS: Mapping[str, Bounds] = {
         rest=limits.MAX_WORDS_BYTES,
         named=_SHOWN_OR_SAID | {"filter": limits.MAX_FILTER_BYTES, "history": limits.MAX_HISTORY_BYTES},
     ),
+    "vitrine.v1.RecommendRequest": Bounds(
+        rest=limits.MAX_WORDS_BYTES, named={"filter": limits.MAX_FILTER_BYTES}
+    ),
     "vitrine.v1.UpsertProductsRequest": Bounds(
         rest=limits.MAX_SMALL_BYTES,
         named={"options": limits.MAX_OPTIONS_BYTES, "product": limits.MAX_MESSAGE_BYTES},

@@ -35,6 +35,7 @@ _UNKNOWN = Needs(scopes=frozenset({Scope.ADMIN}), writes=True)
 NEEDS: Mapping[str, Needs] = {
     "vitrine.v1.SearchService.Search": _SEARCHES,
     "vitrine.v1.SearchService.Converse": _SEARCHES,
+    "vitrine.v1.SearchService.Recommend": _SEARCHES,
     # Who writes products may read them, and the schema by which they are written.
     "vitrine.v1.CatalogueService.GetProduct": _READS,
     "vitrine.v1.CatalogueService.Describe": _READS,

@@ -154,16 +154,16 @@ class Retrieval:
             clock=clock,
             weights=weights,
         )
-        lane = self._lanes.of(picture=bool(query.image))
-        async with lane.slot(deadline, share=current_share()):
-            try:
-                found = await self._run(search)
-            except IndexSwapped:  # the pair of encoders and index is another now: begin again with that one
-                found = await self._run(search)
-        result = self._result(found)
+        result = await self._answer(search, STAGES)
         if key is not None and key == self._key(query, weights, result.versions):
             self._results.keep(key, result)
         return result
+
+    async def recommend(self, query: Query, stages: Sequence[Stage], deadline: Deadline) -> SearchResult:
+        """Answer a query without words or a picture by stages of its caller's; raises as `search` does, and what they raise."""
+        weights = self._settings.weights[Route.SIMILAR]
+        search = Search(query=query, deadline=deadline, clock=StageClock(), weights=weights)
+        return await self._answer(search, stages)
 
     async def versions(self, deadline: Deadline) -> Versions:
         """Return which index answers now, by which encoders, and its schema; raises as `search` does."""
@@ -212,8 +212,17 @@ class Retrieval:
     def _key(self, query: Query, weights: Weights, versions: Versions) -> Key:
         return result_key(query, weights, versions, writes=self.products.writes)
 
-    async def _run(self, search: Search) -> Search:
-        for stage in STAGES:
+    async def _answer(self, search: Search, stages: Sequence[Stage]) -> SearchResult:
+        lane = self._lanes.of(picture=bool(search.query.image))
+        async with lane.slot(search.deadline, share=current_share()):
+            try:
+                found = await self._run(search, stages)
+            except IndexSwapped:  # the pair of encoders and index is another now: begin again with that one
+                found = await self._run(search, stages)
+        return self._result(found)
+
+    async def _run(self, search: Search, stages: Sequence[Stage]) -> Search:
+        for stage in stages:
             search = await stage(search, self._tools)
         return search
 

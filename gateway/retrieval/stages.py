@@ -118,7 +118,7 @@ async def compatible(search: Search, tools: Tools) -> Search:
         FailedPrecondition: there is no index.
         InvalidQuery: a condition, sort or facet names what the schema lacks.
     """
-    versions = await tools.compatibility.versions(timeout_s=_hop(search, tools))
+    versions = await tools.compatibility.versions(timeout_s=hop(search, tools))
     return replace(search, versions=versions, query=fit_query(search.query, versions.schema))
 
 
@@ -176,7 +176,7 @@ async def _encode_words(
         if product is not None:
             category = category_of(product.product, search.schema)
         else:
-            reader = await tools.readers.of(versions, timeout_s=min(CATEGORY_WAIT_S, _hop(search, tools)))
+            reader = await tools.readers.of(versions, timeout_s=min(CATEGORY_WAIT_S, hop(search, tools)))
             if reader is None:
                 search = replace(search, degraded=(*search.degraded, CATEGORY))
             elif reader.fields:
@@ -195,7 +195,7 @@ async def _categories(search: Search, tools: Tools) -> tuple[str, ...]:
     assert search.versions is not None, "compatible comes first"
     owner = search.schema.role(Role.CATEGORY)
     summary = await tools.summary.of(
-        search.versions.index, timeout_s=min(CATEGORY_WAIT_S, _hop(search, tools))
+        search.versions.index, timeout_s=min(CATEGORY_WAIT_S, hop(search, tools))
     )
     fields = () if summary is None else summary.fields
     return next((each.values for each in fields if owner is not None and each.name == owner.name), ())
@@ -208,7 +208,7 @@ async def know_shopper(search: Search, tools: Tools) -> Search:
     if tastes is None or not wanted or not tastes.asks(query):
         return search
     assert search.versions is not None, "compatible comes first"
-    timeout_s = min(tools.personal_budget_s, _hop(search, tools))
+    timeout_s = min(tools.personal_budget_s, hop(search, tools))
     with search.clock.stage(PERSONAL):
         try:
             taste = await tastes.of(query.user_id, search.versions, timeout_s=timeout_s)
@@ -236,9 +236,7 @@ async def add_exact_matches(search: Search, tools: Tools) -> Search:
         return search
     assert search.versions is not None, "compatible comes first"
     assert search.pool is not None, "the pool is looked up first"
-    summary = await tools.summary.of(
-        search.versions.index, timeout_s=min(LEXICAL_WAIT_S, _hop(search, tools))
-    )
+    summary = await tools.summary.of(search.versions.index, timeout_s=min(LEXICAL_WAIT_S, hop(search, tools)))
     if summary is None:
         return replace(search, degraded=(*search.degraded, LEXICAL))
     words = rare_words(query, summary)
@@ -317,7 +315,7 @@ async def count_facets(search: Search, tools: Tools) -> Search:
         return search
     with search.clock.stage("facets"), tools.asking("index"):
         counted = await tools.index.facets(
-            search.query.conditions, search.query.facets, timeout_s=_hop(search, tools)
+            search.query.conditions, search.query.facets, timeout_s=hop(search, tools)
         )
     return replace(search, facets=counted)
 
@@ -364,9 +362,10 @@ async def _ask(
             words=words,
             sort=search.query.sort,
             manifest=search.versions.model,
-            timeout_s=_hop(search, tools),
+            timeout_s=hop(search, tools),
         )
 
 
-def _hop(search: Search, tools: Tools) -> float:
+def hop(search: Search, tools: Tools) -> float:
+    """Return the seconds that the next call of a search may take; raises DeadlineExceeded where none are left."""
     return time_for_hop(search.deadline, margin_s=tools.margin_s)

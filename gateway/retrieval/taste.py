@@ -46,6 +46,8 @@ class Taste:
     """Mean and spread of the logarithms of prices."""
     hidden: frozenset[str] = frozenset()
     """Ids of products that they do not want to see."""
+    liked: frozenset[str] = frozenset()
+    """Ids of the products that it is made of."""
 
 
 class Tastes(Protocol):
@@ -95,6 +97,7 @@ def learn_taste(liked: Sequence[Liked], hidden: frozenset[str], schema: Schema) 
         },
         price=_prices(liked, schema),
         hidden=hidden,
+        liked=frozenset(each.product.id for each in liked),
     )
 
 

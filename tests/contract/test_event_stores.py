@@ -73,6 +73,34 @@ async def test_events_out_of_order_come_back_in_order(store: EventStore) -> None
     assert [each.at_ms - NOW_MS for each in kept] == [9, 5, 3, 1]
 
 
+async def test_acts_are_what_everybody_did_beside_seeing(store: EventStore) -> None:
+    """The latest come first, impressions and what is older are not among them, and nothing of who was erased."""
+    done = [
+        event(
+            f"e{number:02}",
+            at_ms=NOW_MS + number,
+            product_id=f"p{number}",
+            shopper=("ann", "bob", "")[number % 3],
+        )
+        for number in range(12)
+    ]
+    seen = [event("seen", kind=EventKind.IMPRESSION, at_ms=NOW_MS + 50)]
+    await store.append([*done[6:], *seen, *done[:6]], timeout_s=WAIT_S)
+    since = NOW_MS + 2
+    assert await store.acts(since_ms=since, limit=100, timeout_s=WAIT_S) == done[:1:-1]
+    assert len(await store.acts(since_ms=since, limit=4, timeout_s=WAIT_S)) == 4
+    await store.erase(["ann"], before_ms=NOW_MS + DAY_MS, timeout_s=WAIT_S)
+    kept = [each for each in done[:1:-1] if each.shopper != "ann"]
+    assert await store.acts(since_ms=since, limit=100, timeout_s=WAIT_S) == kept
+
+
+async def test_acts_are_read_in_batches(store: EventStore) -> None:
+    """Of more events than one batch each comes once."""
+    done = [event(f"e{number:04}", at_ms=NOW_MS + number, product_id=f"p{number}") for number in range(1_203)]
+    await store.append(done, timeout_s=WAIT_S)
+    assert await store.acts(since_ms=NOW_MS, limit=5_000, timeout_s=WAIT_S) == done[::-1]
+
+
 async def test_a_click_farm_counts_no_more_than_a_keen_shopper(store: EventStore) -> None:
     """Of one shopper, product, kind and day so many are kept; others and the next day are not touched."""
     clicks = [event(f"e{number}") for number in range(DAILY_SAME + 5)]
@@ -134,7 +162,7 @@ async def test_old_events_are_deleted(tmp_path: Path) -> None:
 
 
 async def test_redis_keeps_no_key_for_ever(redis_process: Any) -> None:
-    """Every key but the stream of all and the keys lapses; the stream is trimmed so that nothing outlives its age."""
+    """Every key but the streams of all and the keys lapses; the streams are trimmed so that nothing outlives its age."""
     url = redis_process.url
     async with (
         open_redis_events(url, retention_days=RETENTION_DAYS, timeout_s=WAIT_S) as store,
@@ -145,7 +173,7 @@ async def test_redis_keeps_no_key_for_ever(redis_process: Any) -> None:
         await store.erase(["bob"], before_ms=NOW_MS, timeout_s=WAIT_S)
         ends = {key.decode(): await client.pttl(key) async for key in client.scan_iter("*vitrine:events:*")}
         lasting = {name.rpartition(":")[2] for name, end in ends.items() if end < 0}
-        assert (lasting, len(ends)) == ({"all"}, 6)
+        assert (lasting, len(ends)) == ({"all", "acts"}, 7)
         assert max(ends.values()) <= RETENTION_DAYS * DAY_MS
         now_ms = int(time.time() * 1e3)
         assert await store.expire(before_ms=now_ms - 8 * DAY_MS, timeout_s=WAIT_S) == 0
@@ -165,6 +193,7 @@ async def test_no_key_of_redis_holds_an_erased_shopper(redis_process: Any) -> No
         )
         assert await store.erase(["ann"], before_ms=NOW_MS, timeout_s=WAIT_S) == 7
         assert await client.xlen("{vitrine:events:1}:all") == 0
+        assert await client.xlen("{vitrine:events:1}:acts") == 0
         names = [key async for key in client.scan_iter("*vitrine:events:*")]
         assert not [name for name in names if b"ann" in name]
         await _remove(client)

@@ -52,6 +52,8 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "Product.id": (limits.MAX_ID_LENGTH,),
     "Product.image_uris": (limits.MAX_PICTURES,),
     "ProductInput.more_images": (limits.MAX_PICTURES - 1,),
+    "RecommendRequest.limit": (limits.MAX_HITS, limits.DEFAULT_HITS),
+    "RecommendRequest.product_ids": (limits.MAX_SEEDS,),
     "RecordRequest.events": (limits.MAX_EVENTS, limits.MAX_STREAM_EVENTS),
     "ReportRequest.days": (limits.MAX_REPORT_DAYS, limits.DEFAULT_REPORT_DAYS),
     "RecordResponse.errors": (limits.MAX_EVENT_ERRORS,),

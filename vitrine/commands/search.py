@@ -210,7 +210,7 @@ def search(
         audio=read_audio(audio) if audio is not None else None,
         locale=valid_text(locale),
         product_id=valid_text(product_id),
-        filter=_joined(filters),
+        filter=joined(filters),
         weights=weights,
         limit=limit,
         rewrite=_REWRITE_MODES[rewrite],
@@ -267,7 +267,8 @@ async def _for_a_sheet(
     return picture, await currency_of(client)
 
 
-def _joined(filters: tuple[Filter, ...]) -> Filter | None:
+def joined(filters: tuple[Filter, ...]) -> Filter | None:
+    """Return the condition that all of these hold; None for none."""
     if len(filters) > 1:
         return Filter(all_of=FilterList(filters=filters))
     return filters[0] if filters else None

@@ -28,6 +28,7 @@ LONGEST: Mapping[str, int] = {
     "vitrine.v1.Product.image_uris": limits.MAX_PICTURES,
     "vitrine.v1.Product.inferred": limits.MAX_SCHEMA_FIELDS,
     "vitrine.v1.ProductInput.more_images": limits.MAX_PICTURES - 1,
+    "vitrine.v1.RecommendRequest.product_ids": limits.MAX_SEEDS,
     "vitrine.v1.RecordRequest.events": limits.MAX_EVENTS,
     "vitrine.v1.Rewrite.excluded_words": limits.MAX_EXCLUSIONS,
     "vitrine.v1.Rewrite.references": limits.MAX_REFERENCES,

@@ -168,6 +168,10 @@ MAX_HEADING_LENGTH = 200
 MAX_QUOTED = 2
 """Passages that one answer quotes."""
 
+# Recommendations
+MAX_SEEDS = 8
+"""Products that a recommendation starts from."""
+
 # Feedback
 MAX_EVENTS = 100
 """Events of one message."""

@@ -70,6 +70,8 @@ class Role(StrEnum):
     IMAGE = "image"
     URL = "url"
     AVAILABILITY = "availability"
+    GROUP = "group"
+    """What variants of one product have in common, such as a number."""
 
 
 KINDS_OF_ROLES: Mapping[Role, frozenset[Kind]] = {
@@ -82,6 +84,7 @@ KINDS_OF_ROLES: Mapping[Role, frozenset[Kind]] = {
     Role.IMAGE: frozenset({Kind.TEXT}),
     Role.URL: frozenset({Kind.TEXT}),
     Role.AVAILABILITY: frozenset({Kind.BOOLEAN, Kind.KEYWORD}),
+    Role.GROUP: frozenset({Kind.KEYWORD}),
 }
 
 KEYWORD_KINDS = frozenset({Kind.KEYWORD, Kind.KEYWORDS})
@@ -277,7 +280,9 @@ def default_flags(kind: Kind, role: Role | None) -> Mapping[str, bool]:
     filtered = kind is not Kind.TEXT and role not in _UNFILTERED_ROLES
     return {
         "filter": filtered,
-        "facet": filtered and (kind in KEYWORD_KINDS or kind is Kind.BOOLEAN or role is Role.PRICE),
+        "facet": filtered
+        and role is not Role.GROUP
+        and (kind in KEYWORD_KINDS or kind is Kind.BOOLEAN or role is Role.PRICE),
         "sort": filtered and kind in NUMBER_KINDS,
         "lexical": role in {Role.ID, Role.TITLE, Role.BRAND},
         "encoded": role is Role.TITLE,

@@ -70,6 +70,7 @@ class _FieldRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FieldRole.V
     FIELD_ROLE_IMAGE: _FieldRole.ValueType  # 7
     FIELD_ROLE_URL: _FieldRole.ValueType  # 8
     FIELD_ROLE_AVAILABILITY: _FieldRole.ValueType  # 9
+    FIELD_ROLE_GROUP: _FieldRole.ValueType  # 10
 
 class FieldRole(_FieldRole, metaclass=_FieldRoleEnumTypeWrapper):
     """What a field means to the service, whatever the shop calls it; each role is one field's at most."""
@@ -84,6 +85,7 @@ FIELD_ROLE_PRICE: FieldRole.ValueType  # 6
 FIELD_ROLE_IMAGE: FieldRole.ValueType  # 7
 FIELD_ROLE_URL: FieldRole.ValueType  # 8
 FIELD_ROLE_AVAILABILITY: FieldRole.ValueType  # 9
+FIELD_ROLE_GROUP: FieldRole.ValueType  # 10
 Global___FieldRole: _TypeAlias = FieldRole  # noqa: Y015
 
 @_typing.final

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from vitrine.v1 import query_pb2 as vitrine_dot_v1_dot_query__pb2
+from vitrine.v1 import recommend_pb2 as vitrine_dot_v1_dot_recommend__pb2
 from vitrine.v1 import rewrite_pb2 as vitrine_dot_v1_dot_rewrite__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17vitrine/v1/search.proto\x12\nvitrine.v1\x1a google/protobuf/field_mask.proto\x1a\x16vitrine/v1/query.proto\x1a\x18vitrine/v1/rewrite.proto\"\xa5\x03\n\rSearchRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\x05image\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x12\n\x05limit\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12*\n\x06\x66ields\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12(\n\x07rewrite\x18\x08 \x01(\x0e\x32\x17.vitrine.v1.RewriteMode\x12\x0e\n\x06locale\x18\t \x01(\t\x12\x0f\n\x07user_id\x18\n \x01(\t\x12\x1e\n\x04sort\x18\x0b \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x12\n\npage_token\x18\x0c \x01(\t\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\r \x03(\t\x12\x12\n\x05\x61udio\x18\x0e \x01(\x0cH\x02\x88\x01\x01\x12\x13\n\x0bpersonalise\x18\x0f \x01(\x08\x42\x08\n\x06_imageB\x08\n\x06_limitB\x08\n\x06_audio\"\xed\x02\n\x0eSearchResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.vitrine.v1.Hit\x12+\n\x08searched\x18\x02 \x01(\x0b\x32\x19.vitrine.v1.SearchedQuery\x12\x10\n\x08\x64\x65graded\x18\x03 \x03(\t\x12$\n\x07timings\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Timings\x12&\n\x08versions\x18\x05 \x01(\x0b\x32\x14.vitrine.v1.Versions\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\x12\'\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x17.vitrine.v1.FacetCounts\x12\x0c\n\x04more\x18\t \x01(\x08\x12%\n\x05heard\x18\n \x01(\x0b\x32\x16.vitrine.v1.Transcript\x12\x14\n\x0c\x61nswer_token\x18\x0b \x01(\t\x12\x0e\n\x06\x62ucket\x18\x0c \x01(\t\"=\n\nTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"\x85\x02\n\tPageToken\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\"\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12\x1e\n\x04sort\x18\x07 \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x0e\n\x06source\x18\x08 \x01(\t\x12\'\n\x0bsoft_filter\x18\t \x01(\x0b\x32\x12.vitrine.v1.Filter\x12\'\n\x08\x65xcluded\x18\n \x03(\x0b\x32\x15.vitrine.v1.Exclusion\x12\x0e\n\x06\x62ucket\x18\x0b \x01(\x05J\x04\x08\x05\x10\x06\"\xaf\x01\n\x0b\x46\x61\x63\x65tCounts\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12&\n\x06values\x18\x02 \x03(\x0b\x32\x16.vitrine.v1.FacetValue\x12\x13\n\x0bmore_values\x18\x03 \x01(\x08\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08products\x18\x06 \x01(\x03\x42\n\n\x08_minimumB\n\n\x08_maximum\"-\n\nFacetValue\x12\r\n\x05value\x18\x01 \x01(\t\x12\x10\n\x08products\x18\x02 \x01(\x03\"\x8a\x01\n\x03Hit\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12%\n\x05parts\x18\x03 \x01(\x0b\x32\x16.vitrine.v1.ScoreParts\x12$\n\x07product\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Product\x12\x13\n\x0bimage_index\x18\x05 \x01(\x05\"\xf5\x01\n\nScoreParts\x12\x0c\n\x04text\x18\x01 \x01(\x01\x12\r\n\x05image\x18\x02 \x01(\x01\x12\x34\n\x07signals\x18\x03 \x03(\x0b\x32#.vitrine.v1.ScoreParts.SignalsEntry\x12\x34\n\x07reasons\x18\x04 \x03(\x0b\x32#.vitrine.v1.ScoreParts.ReasonsEntry\x1a.\n\x0cSignalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a.\n\x0cReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xfc\x01\n\rSearchedQuery\x12 \n\x05route\x18\x01 \x01(\x0e\x32\x11.vitrine.v1.Route\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x1e\n\x04sort\x18\t \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\'\n\x08\x65xcluded\x18\x08 \x03(\x0b\x32\x15.vitrine.v1.ExclusionJ\x04\x08\x06\x10\x07\"8\n\tExclusion\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05\x66orms\x18\x03 \x03(\t\"\x82\x01\n\x07Timings\x12\x10\n\x08total_ms\x18\x01 \x01(\x01\x12\x34\n\tstages_ms\x18\x02 \x03(\x0b\x32!.vitrine.v1.Timings.StagesMsEntry\x1a/\n\rStagesMsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"(\n\x08Versions\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\t\"\xf0\x02\n\x0f\x43onverseRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\x05image\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nproduct_id\x18\x04 \x01(\t\x12\"\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x06 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x12\n\x05limit\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12*\n\x06\x66ields\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0e\n\x06locale\x18\t \x01(\t\x12!\n\x07history\x18\n \x03(\x0b\x32\x10.vitrine.v1.Turn\x12\x0f\n\x07user_id\x18\x0b \x01(\t\x12\x12\n\x05\x61udio\x18\x0c \x01(\x0cH\x02\x88\x01\x01\x12\x13\n\x0bpersonalise\x18\r \x01(\x08\x42\x08\n\x06_imageB\x08\n\x06_limitB\x08\n\x06_audio\"\xed\x02\n\x10\x43onverseResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12)\n\nunderstood\x18\x02 \x01(\x0b\x32\x13.vitrine.v1.RewriteH\x00\x12,\n\x06result\x18\x03 \x01(\x0b\x32\x1a.vitrine.v1.SearchResponseH\x00\x12\x0f\n\x05reply\x18\x04 \x01(\tH\x00\x12,\n\ncomparison\x18\x05 \x01(\x0b\x32\x16.vitrine.v1.ComparisonH\x00\x12\"\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x11.vitrine.v1.FactsH\x00\x12,\n\x06\x61nswer\x18\x07 \x01(\x0b\x32\x1a.vitrine.v1.DocumentAnswerH\x00\x12)\n\thand_over\x18\x08 \x01(\x0b\x32\x14.vitrine.v1.HandOverH\x00\x12\'\n\x05heard\x18\t \x01(\x0b\x32\x16.vitrine.v1.TranscriptH\x00\x42\x07\n\x05\x65vent\"3\n\x0e\x44ocumentAnswer\x12!\n\x06quotes\x18\x01 \x03(\x0b\x32\x11.vitrine.v1.Quote\"V\n\x05Quote\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07heading\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x01\">\n\x08HandOver\x12\x0e\n\x06topics\x18\x01 \x03(\t\x12\"\n\x07\x63ontact\x18\x02 \x01(\x0b\x32\x11.vitrine.v1.Quote\"^\n\nComparison\x12%\n\x08products\x18\x01 \x03(\x0b\x32\x13.vitrine.v1.Product\x12)\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x19.vitrine.v1.ComparedField\"L\n\rComparedField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\r\n\x05\x65qual\x18\x03 \x01(\x08\x12\r\n\x05label\x18\x04 \x01(\t\"(\n\x05\x46\x61\x63ts\x12\x1f\n\x05\x66\x61\x63ts\x18\x01 \x03(\x0b\x32\x10.vitrine.v1.Fact\"\x97\x01\n\x04\x46\x61\x63t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x10\n\x08products\x18\x03 \x01(\x03\x12\x0e\n\x06values\x18\x04 \x03(\t\x12\x13\n\x06lowest\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07highest\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05label\x18\x07 \x01(\tB\t\n\x07_lowestB\n\n\x08_highest*X\n\x0bRewriteMode\x12\x1c\n\x18REWRITE_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10REWRITE_MODE_OFF\x10\x01\x12\x15\n\x11REWRITE_MODE_AUTO\x10\x02\x32\x99\x01\n\rSearchService\x12?\n\x06Search\x12\x19.vitrine.v1.SearchRequest\x1a\x1a.vitrine.v1.SearchResponse\x12G\n\x08\x43onverse\x12\x1b.vitrine.v1.ConverseRequest\x1a\x1c.vitrine.v1.ConverseResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17vitrine/v1/search.proto\x12\nvitrine.v1\x1a google/protobuf/field_mask.proto\x1a\x16vitrine/v1/query.proto\x1a\x1avitrine/v1/recommend.proto\x1a\x18vitrine/v1/rewrite.proto\"\xa5\x03\n\rSearchRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\x05image\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x12\n\x05limit\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12*\n\x06\x66ields\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12(\n\x07rewrite\x18\x08 \x01(\x0e\x32\x17.vitrine.v1.RewriteMode\x12\x0e\n\x06locale\x18\t \x01(\t\x12\x0f\n\x07user_id\x18\n \x01(\t\x12\x1e\n\x04sort\x18\x0b \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x12\n\npage_token\x18\x0c \x01(\t\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\r \x03(\t\x12\x12\n\x05\x61udio\x18\x0e \x01(\x0cH\x02\x88\x01\x01\x12\x13\n\x0bpersonalise\x18\x0f \x01(\x08\x42\x08\n\x06_imageB\x08\n\x06_limitB\x08\n\x06_audio\"\xed\x02\n\x0eSearchResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.vitrine.v1.Hit\x12+\n\x08searched\x18\x02 \x01(\x0b\x32\x19.vitrine.v1.SearchedQuery\x12\x10\n\x08\x64\x65graded\x18\x03 \x03(\t\x12$\n\x07timings\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Timings\x12&\n\x08versions\x18\x05 \x01(\x0b\x32\x14.vitrine.v1.Versions\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\x12\'\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x17.vitrine.v1.FacetCounts\x12\x0c\n\x04more\x18\t \x01(\x08\x12%\n\x05heard\x18\n \x01(\x0b\x32\x16.vitrine.v1.Transcript\x12\x14\n\x0c\x61nswer_token\x18\x0b \x01(\t\x12\x0e\n\x06\x62ucket\x18\x0c \x01(\t\"\x93\x02\n\x11RecommendResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.vitrine.v1.Hit\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.vitrine.v1.RecommendRequest.Kind\x12\x10\n\x08\x64\x65graded\x18\x03 \x03(\t\x12$\n\x07weights\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12$\n\x07timings\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Timings\x12&\n\x08versions\x18\x06 \x01(\x0b\x32\x14.vitrine.v1.Versions\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x14\n\x0c\x61nswer_token\x18\x08 \x01(\t\"=\n\nTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"\x85\x02\n\tPageToken\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\"\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12\x1e\n\x04sort\x18\x07 \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x0e\n\x06source\x18\x08 \x01(\t\x12\'\n\x0bsoft_filter\x18\t \x01(\x0b\x32\x12.vitrine.v1.Filter\x12\'\n\x08\x65xcluded\x18\n \x03(\x0b\x32\x15.vitrine.v1.Exclusion\x12\x0e\n\x06\x62ucket\x18\x0b \x01(\x05J\x04\x08\x05\x10\x06\"\xaf\x01\n\x0b\x46\x61\x63\x65tCounts\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12&\n\x06values\x18\x02 \x03(\x0b\x32\x16.vitrine.v1.FacetValue\x12\x13\n\x0bmore_values\x18\x03 \x01(\x08\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08products\x18\x06 \x01(\x03\x42\n\n\x08_minimumB\n\n\x08_maximum\"-\n\nFacetValue\x12\r\n\x05value\x18\x01 \x01(\t\x12\x10\n\x08products\x18\x02 \x01(\x03\"\x8a\x01\n\x03Hit\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12%\n\x05parts\x18\x03 \x01(\x0b\x32\x16.vitrine.v1.ScoreParts\x12$\n\x07product\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Product\x12\x13\n\x0bimage_index\x18\x05 \x01(\x05\"\xf5\x01\n\nScoreParts\x12\x0c\n\x04text\x18\x01 \x01(\x01\x12\r\n\x05image\x18\x02 \x01(\x01\x12\x34\n\x07signals\x18\x03 \x03(\x0b\x32#.vitrine.v1.ScoreParts.SignalsEntry\x12\x34\n\x07reasons\x18\x04 \x03(\x0b\x32#.vitrine.v1.ScoreParts.ReasonsEntry\x1a.\n\x0cSignalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a.\n\x0cReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xfc\x01\n\rSearchedQuery\x12 \n\x05route\x18\x01 \x01(\x0e\x32\x11.vitrine.v1.Route\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x05 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x1e\n\x04sort\x18\t \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\'\n\x08\x65xcluded\x18\x08 \x03(\x0b\x32\x15.vitrine.v1.ExclusionJ\x04\x08\x06\x10\x07\"8\n\tExclusion\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05\x66orms\x18\x03 \x03(\t\"\x82\x01\n\x07Timings\x12\x10\n\x08total_ms\x18\x01 \x01(\x01\x12\x34\n\tstages_ms\x18\x02 \x03(\x0b\x32!.vitrine.v1.Timings.StagesMsEntry\x1a/\n\rStagesMsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"(\n\x08Versions\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\t\"\xf0\x02\n\x0f\x43onverseRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\x05image\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nproduct_id\x18\x04 \x01(\t\x12\"\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12$\n\x07weights\x18\x06 \x01(\x0b\x32\x13.vitrine.v1.Weights\x12\x12\n\x05limit\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12*\n\x06\x66ields\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0e\n\x06locale\x18\t \x01(\t\x12!\n\x07history\x18\n \x03(\x0b\x32\x10.vitrine.v1.Turn\x12\x0f\n\x07user_id\x18\x0b \x01(\t\x12\x12\n\x05\x61udio\x18\x0c \x01(\x0cH\x02\x88\x01\x01\x12\x13\n\x0bpersonalise\x18\r \x01(\x08\x42\x08\n\x06_imageB\x08\n\x06_limitB\x08\n\x06_audio\"\xed\x02\n\x10\x43onverseResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12)\n\nunderstood\x18\x02 \x01(\x0b\x32\x13.vitrine.v1.RewriteH\x00\x12,\n\x06result\x18\x03 \x01(\x0b\x32\x1a.vitrine.v1.SearchResponseH\x00\x12\x0f\n\x05reply\x18\x04 \x01(\tH\x00\x12,\n\ncomparison\x18\x05 \x01(\x0b\x32\x16.vitrine.v1.ComparisonH\x00\x12\"\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x11.vitrine.v1.FactsH\x00\x12,\n\x06\x61nswer\x18\x07 \x01(\x0b\x32\x1a.vitrine.v1.DocumentAnswerH\x00\x12)\n\thand_over\x18\x08 \x01(\x0b\x32\x14.vitrine.v1.HandOverH\x00\x12\'\n\x05heard\x18\t \x01(\x0b\x32\x16.vitrine.v1.TranscriptH\x00\x42\x07\n\x05\x65vent\"3\n\x0e\x44ocumentAnswer\x12!\n\x06quotes\x18\x01 \x03(\x0b\x32\x11.vitrine.v1.Quote\"V\n\x05Quote\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07heading\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x01\">\n\x08HandOver\x12\x0e\n\x06topics\x18\x01 \x03(\t\x12\"\n\x07\x63ontact\x18\x02 \x01(\x0b\x32\x11.vitrine.v1.Quote\"^\n\nComparison\x12%\n\x08products\x18\x01 \x03(\x0b\x32\x13.vitrine.v1.Product\x12)\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x19.vitrine.v1.ComparedField\"L\n\rComparedField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\r\n\x05\x65qual\x18\x03 \x01(\x08\x12\r\n\x05label\x18\x04 \x01(\t\"(\n\x05\x46\x61\x63ts\x12\x1f\n\x05\x66\x61\x63ts\x18\x01 \x03(\x0b\x32\x10.vitrine.v1.Fact\"\x97\x01\n\x04\x46\x61\x63t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x10\n\x08products\x18\x03 \x01(\x03\x12\x0e\n\x06values\x18\x04 \x03(\t\x12\x13\n\x06lowest\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07highest\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05label\x18\x07 \x01(\tB\t\n\x07_lowestB\n\n\x08_highest*X\n\x0bRewriteMode\x12\x1c\n\x18REWRITE_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10REWRITE_MODE_OFF\x10\x01\x12\x15\n\x11REWRITE_MODE_AUTO\x10\x02\x32\xe3\x01\n\rSearchService\x12?\n\x06Search\x12\x19.vitrine.v1.SearchRequest\x1a\x1a.vitrine.v1.SearchResponse\x12G\n\x08\x43onverse\x12\x1b.vitrine.v1.ConverseRequest\x1a\x1c.vitrine.v1.ConverseResponse0\x01\x12H\n\tRecommend\x12\x1c.vitrine.v1.RecommendRequest\x1a\x1d.vitrine.v1.RecommendResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,56 +41,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCOREPARTS_REASONSENTRY']._serialized_options = b'8\001'
   _globals['_TIMINGS_STAGESMSENTRY']._loaded_options = None
   _globals['_TIMINGS_STAGESMSENTRY']._serialized_options = b'8\001'
-  _globals['_REWRITEMODE']._serialized_start=3658
-  _globals['_REWRITEMODE']._serialized_end=3746
-  _globals['_SEARCHREQUEST']._serialized_start=124
-  _globals['_SEARCHREQUEST']._serialized_end=545
-  _globals['_SEARCHRESPONSE']._serialized_start=548
-  _globals['_SEARCHRESPONSE']._serialized_end=913
-  _globals['_TRANSCRIPT']._serialized_start=915
-  _globals['_TRANSCRIPT']._serialized_end=976
-  _globals['_PAGETOKEN']._serialized_start=979
-  _globals['_PAGETOKEN']._serialized_end=1240
-  _globals['_FACETCOUNTS']._serialized_start=1243
-  _globals['_FACETCOUNTS']._serialized_end=1418
-  _globals['_FACETVALUE']._serialized_start=1420
-  _globals['_FACETVALUE']._serialized_end=1465
-  _globals['_HIT']._serialized_start=1468
-  _globals['_HIT']._serialized_end=1606
-  _globals['_SCOREPARTS']._serialized_start=1609
-  _globals['_SCOREPARTS']._serialized_end=1854
-  _globals['_SCOREPARTS_SIGNALSENTRY']._serialized_start=1760
-  _globals['_SCOREPARTS_SIGNALSENTRY']._serialized_end=1806
-  _globals['_SCOREPARTS_REASONSENTRY']._serialized_start=1808
-  _globals['_SCOREPARTS_REASONSENTRY']._serialized_end=1854
-  _globals['_SEARCHEDQUERY']._serialized_start=1857
-  _globals['_SEARCHEDQUERY']._serialized_end=2109
-  _globals['_EXCLUSION']._serialized_start=2111
-  _globals['_EXCLUSION']._serialized_end=2167
-  _globals['_TIMINGS']._serialized_start=2170
-  _globals['_TIMINGS']._serialized_end=2300
-  _globals['_TIMINGS_STAGESMSENTRY']._serialized_start=2253
-  _globals['_TIMINGS_STAGESMSENTRY']._serialized_end=2300
-  _globals['_VERSIONS']._serialized_start=2302
-  _globals['_VERSIONS']._serialized_end=2342
-  _globals['_CONVERSEREQUEST']._serialized_start=2345
-  _globals['_CONVERSEREQUEST']._serialized_end=2713
-  _globals['_CONVERSERESPONSE']._serialized_start=2716
-  _globals['_CONVERSERESPONSE']._serialized_end=3081
-  _globals['_DOCUMENTANSWER']._serialized_start=3083
-  _globals['_DOCUMENTANSWER']._serialized_end=3134
-  _globals['_QUOTE']._serialized_start=3136
-  _globals['_QUOTE']._serialized_end=3222
-  _globals['_HANDOVER']._serialized_start=3224
-  _globals['_HANDOVER']._serialized_end=3286
-  _globals['_COMPARISON']._serialized_start=3288
-  _globals['_COMPARISON']._serialized_end=3382
-  _globals['_COMPAREDFIELD']._serialized_start=3384
-  _globals['_COMPAREDFIELD']._serialized_end=3460
-  _globals['_FACTS']._serialized_start=3462
-  _globals['_FACTS']._serialized_end=3502
-  _globals['_FACT']._serialized_start=3505
-  _globals['_FACT']._serialized_end=3656
-  _globals['_SEARCHSERVICE']._serialized_start=3749
-  _globals['_SEARCHSERVICE']._serialized_end=3902
+  _globals['_REWRITEMODE']._serialized_start=3964
+  _globals['_REWRITEMODE']._serialized_end=4052
+  _globals['_SEARCHREQUEST']._serialized_start=152
+  _globals['_SEARCHREQUEST']._serialized_end=573
+  _globals['_SEARCHRESPONSE']._serialized_start=576
+  _globals['_SEARCHRESPONSE']._serialized_end=941
+  _globals['_RECOMMENDRESPONSE']._serialized_start=944
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1219
+  _globals['_TRANSCRIPT']._serialized_start=1221
+  _globals['_TRANSCRIPT']._serialized_end=1282
+  _globals['_PAGETOKEN']._serialized_start=1285
+  _globals['_PAGETOKEN']._serialized_end=1546
+  _globals['_FACETCOUNTS']._serialized_start=1549
+  _globals['_FACETCOUNTS']._serialized_end=1724
+  _globals['_FACETVALUE']._serialized_start=1726
+  _globals['_FACETVALUE']._serialized_end=1771
+  _globals['_HIT']._serialized_start=1774
+  _globals['_HIT']._serialized_end=1912
+  _globals['_SCOREPARTS']._serialized_start=1915
+  _globals['_SCOREPARTS']._serialized_end=2160
+  _globals['_SCOREPARTS_SIGNALSENTRY']._serialized_start=2066
+  _globals['_SCOREPARTS_SIGNALSENTRY']._serialized_end=2112
+  _globals['_SCOREPARTS_REASONSENTRY']._serialized_start=2114
+  _globals['_SCOREPARTS_REASONSENTRY']._serialized_end=2160
+  _globals['_SEARCHEDQUERY']._serialized_start=2163
+  _globals['_SEARCHEDQUERY']._serialized_end=2415
+  _globals['_EXCLUSION']._serialized_start=2417
+  _globals['_EXCLUSION']._serialized_end=2473
+  _globals['_TIMINGS']._serialized_start=2476
+  _globals['_TIMINGS']._serialized_end=2606
+  _globals['_TIMINGS_STAGESMSENTRY']._serialized_start=2559
+  _globals['_TIMINGS_STAGESMSENTRY']._serialized_end=2606
+  _globals['_VERSIONS']._serialized_start=2608
+  _globals['_VERSIONS']._serialized_end=2648
+  _globals['_CONVERSEREQUEST']._serialized_start=2651
+  _globals['_CONVERSEREQUEST']._serialized_end=3019
+  _globals['_CONVERSERESPONSE']._serialized_start=3022
+  _globals['_CONVERSERESPONSE']._serialized_end=3387
+  _globals['_DOCUMENTANSWER']._serialized_start=3389
+  _globals['_DOCUMENTANSWER']._serialized_end=3440
+  _globals['_QUOTE']._serialized_start=3442
+  _globals['_QUOTE']._serialized_end=3528
+  _globals['_HANDOVER']._serialized_start=3530
+  _globals['_HANDOVER']._serialized_end=3592
+  _globals['_COMPARISON']._serialized_start=3594
+  _globals['_COMPARISON']._serialized_end=3688
+  _globals['_COMPAREDFIELD']._serialized_start=3690
+  _globals['_COMPAREDFIELD']._serialized_end=3766
+  _globals['_FACTS']._serialized_start=3768
+  _globals['_FACTS']._serialized_end=3808
+  _globals['_FACT']._serialized_start=3811
+  _globals['_FACT']._serialized_end=3962
+  _globals['_SEARCHSERVICE']._serialized_start=4055
+  _globals['_SEARCHSERVICE']._serialized_end=4282
 # @@protoc_insertion_point(module_scope)

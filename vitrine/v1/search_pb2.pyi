@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from vitrine.v1 import query_pb2 as _query_pb2
+from vitrine.v1 import recommend_pb2 as _recommend_pb2
 from vitrine.v1 import rewrite_pb2 as _rewrite_pb2
 import builtins as _builtins
 import sys
@@ -220,6 +221,61 @@ class SearchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class RecommendResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HITS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ANSWER_TOKEN_FIELD_NUMBER: _builtins.int
+    kind: _recommend_pb2.RecommendRequest.Kind.ValueType
+    """What they are: that which was asked for, or KIND_POPULAR_NOW instead of KIND_FOR_YOU."""
+    request_id: _builtins.str
+    answer_token: _builtins.str
+    """Names this answer in the events that FeedbackService records; empty where none are taken."""
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
+        """The best first. There are no pages: ask for as many as are shown."""
+
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was left out: "personal", what the shopper did before; "together", what shoppers put into one basket; "details", the
+        fields of the last hits' products, for which an answer has no room.
+        """
+
+    @_builtins.property
+    def weights(self) -> _query_pb2.Weights:
+        """With the shares of the signals, what the scores are made of."""
+
+    @_builtins.property
+    def timings(self) -> Global___Timings: ...
+    @_builtins.property
+    def versions(self) -> Global___Versions: ...
+    def __init__(
+        self,
+        *,
+        hits: _abc.Iterable[Global___Hit] | None = ...,
+        kind: _recommend_pb2.RecommendRequest.Kind.ValueType = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
+        weights: _query_pb2.Weights | None = ...,
+        timings: Global___Timings | None = ...,
+        versions: Global___Versions | None = ...,
+        request_id: _builtins.str = ...,
+        answer_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "versions", b"versions", "weights", b"weights"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_token", b"answer_token", "degraded", b"degraded", "hits", b"hits", "kind", b"kind", "request_id", b"request_id", "timings", b"timings", "versions", b"versions", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendResponse: _TypeAlias = RecommendResponse  # noqa: Y015
 
 @_typing.final
 class Transcript(_message.Message):
@@ -469,12 +525,16 @@ class ScoreParts(_message.Message):
     @_builtins.property
     def signals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Ranking signals by name, each from 0 to 1: "lexical", how much of the query's rare words the product has exactly;
-        "personal", how much the product is like what the shopper liked before.
+        "personal", how much the product is like what the shopper liked before. Of recommendations: "together", how many of the
+        shoppers who had either product in a basket had both; "popular", how popular it is beside the most popular one.
         """
 
     @_builtins.property
     def reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """By a signal's name, which part of it says most: of "personal" it is "similar", "price" or the name of a field."""
+        """By a signal's name, which part of it says most: of "personal" it is "similar", "price" or the name of a field; of
+        "together" and "popular" what shoppers did, "purchase", "cart" or "visit"; of "together" also "similar", where it is
+        the nearness of the vectors alone.
+        """
 
     def __init__(
         self,

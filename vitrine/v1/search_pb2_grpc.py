@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from vitrine.v1 import recommend_pb2 as vitrine_dot_v1_dot_recommend__pb2
 from vitrine.v1 import search_pb2 as vitrine_dot_v1_dot_search__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
@@ -45,6 +46,11 @@ class SearchServiceStub:
                 request_serializer=vitrine_dot_v1_dot_search__pb2.ConverseRequest.SerializeToString,
                 response_deserializer=vitrine_dot_v1_dot_search__pb2.ConverseResponse.FromString,
                 _registered_method=True)
+        self.Recommend = channel.unary_unary(
+                '/vitrine.v1.SearchService/Recommend',
+                request_serializer=vitrine_dot_v1_dot_recommend__pb2.RecommendRequest.SerializeToString,
+                response_deserializer=vitrine_dot_v1_dot_search__pb2.RecommendResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -65,6 +71,13 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Recommend(self, request, context):
+        """Answers without a query: for this shopper, more like a product, what goes with it, what is popular.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +90,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Converse,
                     request_deserializer=vitrine_dot_v1_dot_search__pb2.ConverseRequest.FromString,
                     response_serializer=vitrine_dot_v1_dot_search__pb2.ConverseResponse.SerializeToString,
+            ),
+            'Recommend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Recommend,
+                    request_deserializer=vitrine_dot_v1_dot_recommend__pb2.RecommendRequest.FromString,
+                    response_serializer=vitrine_dot_v1_dot_search__pb2.RecommendResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +152,33 @@ class SearchService:
             '/vitrine.v1.SearchService/Converse',
             vitrine_dot_v1_dot_search__pb2.ConverseRequest.SerializeToString,
             vitrine_dot_v1_dot_search__pb2.ConverseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Recommend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vitrine.v1.SearchService/Recommend',
+            vitrine_dot_v1_dot_recommend__pb2.RecommendRequest.SerializeToString,
+            vitrine_dot_v1_dot_search__pb2.RecommendResponse.FromString,
             options,
             channel_credentials,
             insecure,

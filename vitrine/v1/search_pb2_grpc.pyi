@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from vitrine.v1 import recommend_pb2 as _recommend_pb2
 from vitrine.v1 import search_pb2 as _search_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -37,6 +38,8 @@ class SearchServiceStub:
     """Answers one query."""
     Converse: _grpc.UnaryStreamMultiCallable[_search_pb2.ConverseRequest, _search_pb2.ConverseResponse]
     """Answers one turn of a conversation: what was understood, then the hits, then the reply."""
+    Recommend: _grpc.UnaryUnaryMultiCallable[_recommend_pb2.RecommendRequest, _search_pb2.RecommendResponse]
+    """Answers without a query: for this shopper, more like a product, what goes with it, what is popular."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -47,6 +50,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Answers one query."""
     Converse: _aio.UnaryStreamMultiCallable[_search_pb2.ConverseRequest, _search_pb2.ConverseResponse]  # type: ignore[assignment]
     """Answers one turn of a conversation: what was understood, then the hits, then the reply."""
+    Recommend: _aio.UnaryUnaryMultiCallable[_recommend_pb2.RecommendRequest, _search_pb2.RecommendResponse]  # type: ignore[assignment]
+    """Answers without a query: for this shopper, more like a product, what goes with it, what is popular."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds products by words, a picture, a product of the index, or a sensible combination of them."""
@@ -66,5 +71,13 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_search_pb2.ConverseResponse], _abc.AsyncIterator[_search_pb2.ConverseResponse]]:
         """Answers one turn of a conversation: what was understood, then the hits, then the reply."""
+
+    @_abc_1.abstractmethod
+    def Recommend(
+        self,
+        request: _recommend_pb2.RecommendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.RecommendResponse, _abc.Awaitable[_search_pb2.RecommendResponse]]:
+        """Answers without a query: for this shopper, more like a product, what goes with it, what is popular."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

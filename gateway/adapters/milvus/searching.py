@@ -6,7 +6,7 @@ differs is appended: Protocol Buffers read the fields of two messages in a row a
 """
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
