@@ -24,7 +24,8 @@ from gateway.conversation.replies.replying import Facts
 from gateway.conversation.sessions import LoggedTurn
 from gateway.conversation.turns import Reply, TurnEvent, Turns
 from gateway.documents.library import HandedOver, Quoted
-from gateway.model import Transcript
+from gateway.model import Deadline, Transcript
+from gateway.moderation.moderation import Moderation
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
 from vitrine.v1 import search_pb2, search_pb2_grpc
@@ -44,6 +45,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         rewrite_by_default: bool,
         shares: Mapping[str, float],
         answer_token: Callable[[str], str] = lambda _: "",
+        moderation: Moderation,
     ) -> None:
         self._turns = turns
         self._conversations = conversations
@@ -51,6 +53,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._rewrite_by_default = rewrite_by_default
         self._shares = shares
         self._answer_token = answer_token
+        self._moderation = moderation
 
     async def warm(self) -> None:
         """Have prepared what the first search would wait for."""
@@ -64,8 +67,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer one query."""
         call = current_call()
         search = await read_search(request, rewrite_by_default=self._rewrite_by_default)
-        spoken = await self._hearing.hear(search.query, search.audio, call.deadline)
-        _note_hearing(spoken)
+        spoken = await self._allowed(
+            await self._hearing.hear(search.query, search.audio, call.deadline), call.deadline
+        )
         result = spoken.told(await self._turns.search(spoken.query, call.deadline))
         _note(result, spoken.query)
         response = search_message(
@@ -88,8 +92,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer one turn: what was heard and understood, then the hits, then the reply."""
         deadline = current_call().deadline
         turn = await read_turn(request)
-        spoken = await self._hearing.hear(turn.query, turn.audio, deadline)
-        _note_hearing(spoken)
+        spoken = await self._allowed(await self._hearing.hear(turn.query, turn.audio, deadline), deadline)
         turn = replace(turn, query=spoken.query)
         if turn.history:
             before = Conversation(turns=tuple(LoggedTurn(turn=earlier) for earlier in turn.history))
@@ -99,6 +102,15 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         async with self._conversations.session(turn.session_id, turn.query.user_id, deadline) as session:
             async for event in _after(spoken, self._conversations.turn(turn.query, session, deadline)):
                 yield self._message(event, turn, session.id)
+
+    async def _allowed(self, spoken: Spoken, deadline: Deadline) -> Spoken:
+        """Return what moderation lets through, before anything of it is searched or kept; raises Blocked."""
+        _note_hearing(spoken)
+        query = spoken.query
+        degraded = await self._moderation.query(
+            text=query.text, image=query.image, locale=query.locale, deadline=deadline
+        )
+        return replace(spoken, degraded=(*spoken.degraded, *degraded)) if degraded else spoken
 
     def _message(
         self, event: Transcript | TurnEvent, turn: TurnCall, session_id: str

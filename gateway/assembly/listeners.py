@@ -14,6 +14,7 @@ from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.data_servicer import DataServicer
 from gateway.api.document_servicer import DocumentServicer
 from gateway.api.feedback_servicer import FeedbackServicer
+from gateway.api.moderation_servicer import ModerationServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.entrance import most_calls
 from gateway.callers import Quotas
@@ -37,12 +38,15 @@ from vitrine.v1 import (
     documents_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
+    moderation_pb2,
+    moderation_pb2_grpc,
     search_pb2_grpc,
 )
 
 DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
 DATA_SERVICE = data_pb2.DESCRIPTOR.services_by_name["DataService"].full_name
 FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
+MODERATION_SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -55,6 +59,7 @@ class Servicers:
     documents: DocumentServicer
     feedback: FeedbackServicer
     data: DataServicer
+    moderation: ModerationServicer
     health: health_aio.HealthServicer
 
 
@@ -159,12 +164,14 @@ def open_listeners(
         catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(servicers.catalogue, server)
         data_pb2_grpc.add_DataServiceServicer_to_server(servicers.data, server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
+        moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicers.moderation, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
             names = (
                 CATALOGUE_SERVICE,
                 DOCUMENT_SERVICE,
                 DATA_SERVICE,
+                MODERATION_SERVICE,
                 HEALTH_SERVICE,
                 reflection.SERVICE_NAME,
             )

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
 from gateway.api.catalogue_servicer import CatalogueServicer
@@ -16,6 +15,14 @@ from gateway.assembly.entrance import open_crowding, open_metrics, open_saturati
 from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
+from gateway.assembly.moderation import (
+    PictureDependencies,
+    kept_up,
+    open_moderation,
+    open_pictures,
+    screened,
+)
+from gateway.assembly.probing import open_readiness
 from gateway.assembly.replies import open_replies
 from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
@@ -33,6 +40,7 @@ from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary, Weights
+from gateway.moderation.moderation import Moderation
 from gateway.ports import (
     DocumentStore,
     Encoder,
@@ -42,14 +50,6 @@ from gateway.ports import (
     Rewriter,
     Transcriber,
     VectorIndex,
-)
-from gateway.readiness import (
-    CATALOGUE_SERVICE,
-    OVERALL,
-    SEARCH_SERVICE,
-    STARTED,
-    ProbeSettings,
-    Readiness,
 )
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
@@ -64,9 +64,6 @@ from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
 from vitrine.process.probes import health_endpoint
 from vitrine.process.tracing import UNTRACED, Tracer
-
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _REFUSAL_S = 0.25
 """How long new calls are refused before the server stops: gRPC's core breaks off, as CANCELLED, those that it has
@@ -95,6 +92,8 @@ class Dependencies:
     sessions: SessionStore
     events: EventStore | None = None
     """None: what shoppers do is not taken."""
+    pictures: PictureDependencies | None = None
+    """What moderation of pictures works with, where the settings want it."""
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:
@@ -142,6 +141,8 @@ async def serving_gateway(
     saturation = open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
     lanes, paced = open_lanes(settings, metrics)
+    pictures = open_pictures(settings, dependencies.pictures, metrics)
+    paced = screened(pictures, paced)
     readers = _category_readers(settings, dependencies, paced)
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     retrieval = Retrieval(
@@ -149,11 +150,21 @@ async def serving_gateway(
         readers=readers, tastes=feedback.tastes, lanes=lanes, metrics=metrics, settings=_retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
+    moderation, moderation_servicer = open_moderation(settings, pictures, retrieval, encoders, metrics)
     servicers = Servicers(
         search=_search_servicer(
-            settings, dependencies, retrieval=retrieval, library=library, feedback=feedback, metrics=metrics
+            settings,
+            dependencies,
+            retrieval=retrieval,
+            library=library,
+            feedback=feedback,
+            moderation=moderation,
+            metrics=metrics,
         ),
-        catalogue=_catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics),
+        catalogue=_catalogue_servicer(
+            settings, dependencies, paced, retrieval=retrieval, moderation=moderation, metrics=metrics
+        ),
+        moderation=moderation_servicer,
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
         data=feedback.data_servicer(dependencies.sessions),
@@ -167,8 +178,8 @@ async def serving_gateway(
         options=server_options(settings),
     )
     health = servicers.health
-    readiness = await _readiness(
-        settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
+    readiness = await open_readiness(
+        settings, encoders, dependencies.index, compatibility=compatibility, health=health, metrics=metrics
     )
     await listeners.start()
     try:
@@ -181,6 +192,7 @@ async def serving_gateway(
                 repeated("warm", warm, interval_s=interval_s),
                 repeated("documents", library.refresh, interval_s=interval_s),
                 feedback.kept_up(interval_s),
+                kept_up(pictures, interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
                 health_endpoint(settings.health_listen, health),
@@ -226,43 +238,13 @@ def _category_readers(
     )
 
 
-async def _readiness(
-    settings: Settings,
-    dependencies: Dependencies,
-    encoders: Encoders,
-    *,
-    compatibility: Compatibility,
-    health: health_aio.HealthServicer,
-    metrics: Metrics,
-) -> Readiness:
-    """Return the probes; until the first one has succeeded, health says NOT_SERVING."""
-
-    async def tell(statuses: Mapping[str, bool]) -> None:
-        for service, serves in statuses.items():
-            metrics.serving.labels(service or "all").set(serves)
-            await health.set(service, _SERVING if serves else _NOT_SERVING)
-
-    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE, STARTED), False))
-    readiness = Readiness(
-        encoders,
-        dependencies.index,
-        compatibility,
-        settings=ProbeSettings(
-            timeout_s=settings.probe_timeout_ms / 1e3, failures=max(1, settings.probe_failures)
-        ),
-        tell=tell,
-        answered=metrics.last_answer,
-    )
-    metrics.index_outdated.set_function(lambda: readiness.index_outdated)
-    return readiness
-
-
 def _catalogue_servicer(
     settings: Settings,
     dependencies: Dependencies,
     paced: Callable[[Encoder], Encoder],
     *,
     retrieval: Retrieval,
+    moderation: Moderation,
     metrics: Metrics,
 ) -> CatalogueServicer:
     servicer = CatalogueServicer(
@@ -277,6 +259,7 @@ def _catalogue_servicer(
         speech=dependencies.transcriber is not None,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
+        check_title=moderation.title,
     )
     metrics.ingest_lag.set_function(servicer.ingest_lag_s)
     return servicer
@@ -289,6 +272,7 @@ def _search_servicer(
     retrieval: Retrieval,
     library: Library,
     feedback: Feedback,
+    moderation: Moderation,
     metrics: Metrics,
 ) -> SearchServicer:
     async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
@@ -341,6 +325,7 @@ def _search_servicer(
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=_shares(settings),
         answer_token=feedback.answer_token,
+        moderation=moderation,
     )
 
 
