@@ -187,7 +187,7 @@ def _read(path: Path) -> Iterator[Photograph]:
         for file in sorted(path.rglob("*.jp*g")):
             yield Photograph(file.read_bytes(), path.stem, str(file))
         return
-    import pyarrow.parquet as pq  # type: ignore[import-untyped] # noqa: PLC0415 - for those who bring a table
+    import pyarrow.parquet as pq  # noqa: PLC0415 - for those who bring a table
 
     table = pq.read_table(path)
     groups = table["group"].to_pylist() if "group" in table.column_names else itertools.count()
@@ -225,7 +225,6 @@ def _edits(others: Sequence[Photograph]) -> Mapping[str, Edit]:
     """Return what is done to a blocked picture, by name; docs/moderation.md says it in words."""
     white, black, red = "white", "black", "#c33"
     return {
-        "same": lambda image, _: image,
         "crop": lambda image, dice: _crop(image, dice, even=True),
         "uneven crop": lambda image, dice: _crop(image, dice, even=False),
         "resize": lambda image, dice: _scale(image, dice.uniform(0.4, 2)),

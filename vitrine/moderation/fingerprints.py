@@ -158,7 +158,7 @@ def _scaled(planes: Sequence[_Plane]) -> _Plane:
 def _frequencies(scaled: _Plane, bases: _Plane) -> _Plane:
     """Return the lowest frequencies of every window whose sides are two of the bases, (m, 16, 64): (n * m * m, 16, 16)."""
     high = np.einsum("mfs,nst->nmft", bases, scaled, optimize=True)
-    both = np.einsum("nmft,kgt->nmkfg", high, bases, optimize=True)
+    both: _Plane = np.einsum("nmft,kgt->nmkfg", high, bases, optimize=True)
     return both.reshape(-1, _FREQUENCIES, _FREQUENCIES)
 
 
@@ -169,7 +169,7 @@ def _with_mirrored(frequencies: _Plane) -> _Plane:
 
 
 def _packed(frequencies: _Plane) -> Hashes:
-    flat = frequencies.reshape(len(frequencies), -1)
+    flat = frequencies.reshape(-1, BITS)
     return np.packbits(flat > np.median(flat, axis=1, keepdims=True), axis=1)
 
 
