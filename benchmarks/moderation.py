@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
 from benchmarks.environment import describe_machine
+from benchmarks.tables import Document, origin, table
 from vitrine.moderation.fingerprints import BITS, blocked_hashes, seen_hashes
 from vitrine.moderation.judging import BlockedPicture, Blocklist, Rules
 from vitrine.preprocess import decode_image
@@ -106,6 +107,37 @@ def measure_moderation(
             "cpu_ms": looking.costs(),
         },
     }
+
+
+def moderation_section(documents: Mapping[str, Document]) -> list[str]:
+    """Return the rules that were chosen, what they find of each edit, and their false alarms."""
+    lines: list[str] = []
+    for name, document in documents.items():
+        params, results = document["params"], document["results"]
+        rules = ", ".join(f"{rule} {value:g}" for rule, value in results["rules"].items())
+        drawn = ", ".join(f"{source} {count:,}" for source, count in params["photographs"].items())
+        costs = ", ".join(f"{part} {spent:g}" for part, spent in results["cpu_ms"].items())
+        chosen_on = params["chosen_on"]
+        lines += [
+            *origin(name, document),
+            f"Encoders {params['repository']}; photographs: {drawn}. {params['blocked']} are blocked and {params['others']:,} others looked up; the rules were"
+            f" chosen on {chosen_on['blocked']} and {chosen_on['others']:,} of them and are reported on the rest: {rules}. CPU ms a picture: {costs}.",
+            "",
+            *table(
+                ["edit of a blocked picture", "found, %"],
+                [[edit, f"{100 * share:.1f}"] for edit, share in results["found"].items()],
+            ),
+            "",
+            *table(
+                ["other pictures", "looked up", "taken for a blocked one", "%"],
+                [
+                    [source, f"{each['looked_up']:,}", f"{each['false']:,}", f"{100 * each['share']:.2f}"]
+                    for source, each in results["false_alarms"].items()
+                ],
+            ),
+            "",
+        ]
+    return lines[:-1]
 
 
 class _Looking:

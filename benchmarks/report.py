@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import documents, paper, plans, reliability
 from benchmarks.costs import peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
+from benchmarks.moderation import moderation_section
 from benchmarks.photographs import (
     photograph_precisions_section,
     photographs_section,
@@ -109,6 +110,7 @@ def _rendered() -> str:
         "fields": [fields_section(_found("fields-*.json"))],
         "bulk": [bulk_section(_found("bulk.json"))],
         "index-scale": [index_section(_found("index-*.json"))],
+        "moderation": [moderation_section(_found("moderation.json"))],
         "speech": [speech_section(_found("speech.json"))],
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],

@@ -60,5 +60,5 @@ def test_a_repository_gets_a_model_of_its_own(tmp_path: Path) -> None:
         assert {each.name for each in (folder / "1").iterdir()} >= files
         named = [(each.name, tuple(each.dims)) for each in (*config.input, *config.output)]
         assert named == [(each.name, each.shape) for each in (*NUDITY.inputs, *NUDITY.outputs)]
-    with pytest.raises(ExportError, match="requirements/nudity.txt"):
+    with pytest.raises(ExportError, match=r"requirements/nudity\.txt"):
         add_classifier(tmp_path, "local")
