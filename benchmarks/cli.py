@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks load|stages|trace|levers|peers|sweep|baseline|compare|speech|report`."""
+"""The command line: `python -m benchmarks load|stages|trace|levers|peers|sweep|baseline|compare|speech|moderation|report`."""
 
 import asyncio
 import json
@@ -21,6 +21,7 @@ from benchmarks.cores import measure_cores
 from benchmarks.index import measure_indexes
 from benchmarks.levers import LeverPlan, measure_levers
 from benchmarks.load import PLANS, measure
+from benchmarks.moderation import measure_moderation
 from benchmarks.peers.measure import measure_peers
 from benchmarks.processes import service_pids
 from benchmarks.report import BASELINE, DOCUMENT, RESULTS, ReportError, read_result, stale_files, write_report
@@ -127,6 +128,36 @@ def speech(*, out: Path) -> None:
     try:
         result = measure_speech(say=click.echo)
     except SpeechBenchError as error:
+        raise click.ClickException(str(error)) from error
+    write_result(out, result, begun)
+
+
+@main.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    required=True,
+    help="Photographs: Parquet files with a column image, or folders of JPEGs. Nothing of them is kept.",
+)
+@click.option(
+    "--repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("build/model_repository"),
+    show_default=True,
+    help="The model repository whose image encoder embeds.",
+)
+@click.option("--blocked", type=click.IntRange(min=2), default=510, show_default=True)
+@click.option("--others", type=click.IntRange(min=2), default=4000, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=RESULTS / "moderation.json", show_default=True
+)
+def moderation(*, data: tuple[Path, ...], repository: Path, blocked: int, others: int, out: Path) -> None:
+    """Measure what a list of blocked pictures finds, and what it takes for one and is none."""
+    begun = datetime.now(UTC)
+    try:
+        result = measure_moderation(data, repository, blocked=blocked, others=others, say=click.echo)
+    except ValueError as error:
         raise click.ClickException(str(error)) from error
     write_result(out, result, begun)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import capacity_page, documents, paper, plans, reliability
 from benchmarks.costs import peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
+from benchmarks.moderation import moderation_section
 from benchmarks.photographs import (
     photograph_precisions_section,
     photographs_section,
@@ -115,6 +116,7 @@ def _rendered() -> str:
         "uptime": [uptime_section(_found("uptime.json"))],
         "index-scale": [index_section(_found("index-*.json"))],
         "ranking": [ranking_section(_found("ranking*.json"))],
+        "moderation": [moderation_section(_found("moderation.json"))],
         "speech": [speech_section(_found("speech.json"))],
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],

@@ -195,6 +195,18 @@ def tensorrt_check(
         raise SystemExit(1)
 
 
+@main.command
+@click.option("--target", type=click.Choice(["local", "onnxruntime"]), default="local", show_default=True)
+@_folder("--out", default="build/model_repository", help_="The repository, which was published before.")
+def nudity(*, target: Target, out: Path) -> None:
+    """Add the classifier of moderation to a published repository; its package is no part of `make setup`."""
+    from export.nudity import add_classifier  # noqa: PLC0415 - see above
+
+    click.echo(
+        f"added {add_classifier(out, target)}; a new publication leaves it out until it is added again"
+    )
+
+
 @main.command("publish")
 @click.option("--target", type=click.Choice(get_args(Target)), default="local", show_default=True)
 @click.option(

@@ -2,6 +2,7 @@
 
     SearchError
     ├── InvalidQuery        INVALID_ARGUMENT     the caller sent what no retry can mend
+    │   └── Blocked         INVALID_ARGUMENT     the shop refuses what it shows or says
     ├── NotFound            NOT_FOUND            a product or session that is not there
     ├── Unauthenticated     UNAUTHENTICATED      nobody that this service knows
     ├── PermissionDenied    PERMISSION_DENIED    what this caller may not do, or another caller's session
@@ -37,6 +38,13 @@ class InvalidQuery(SearchError, InvalidValue):  # noqa: N818 - named as callers 
     """A field of the request breaks its limit."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class Blocked(InvalidQuery):
+    """A picture or words that the shop refuses; never says what they resemble."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field, "is refused by the shop's moderation")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from gateway.adapters.sqlite_events import UnreadableEvents, open_sqlite_events
 from gateway.adapters.triton import open_triton
 from gateway.assembly.access import behind
 from gateway.assembly.footprint import check_memory, memory_limit
+from gateway.assembly.moderation import PictureDependencies
 from gateway.assembly.serving import Dependencies, serving_gateway
 from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
@@ -92,6 +93,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             transcriber=transcriber,
             sessions=sessions,
             events=events,
+            pictures=PictureDependencies(store=index.blocked, decoder=encoder, classifier=encoder),
         )
 
 

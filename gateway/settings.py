@@ -266,6 +266,30 @@ class Settings:
     event_key_days: int = 30
     """How long one key makes shoppers' pseudonyms; it is destroyed when the events of its time are."""
 
+    moderation_uploads: str = ""
+    """What becomes of a search's picture that resembles a blocked one: "refuse", "flag" (answered, with an audit line and a
+    metric), or nothing where it is empty."""
+    moderation_catalogue: str = ""
+    """The same of a product's picture when it is indexed."""
+    moderation_copy_bits: int = 24
+    """Bits of 256 by which the hash of a copy differs at most; docs/benchmarks.md has what that finds."""
+    moderation_tile_bits: int = 24
+    """The same of a half or a quarter of a picture, which finds a blocked one in a collage."""
+    moderation_crop_bits: int = 30
+    """The same of a crop, whose embedding must be near besides."""
+    moderation_crop_similarity: float = 0.7
+    """Cosine similarity that a crop has to a blocked picture at least."""
+    moderation_nudity: float = 0.0
+    """From which score of the classifier on, 0 to 1, a picture is unwanted; 0: no classifier is asked. `python -m export nudity` makes it."""
+    moderation_unchecked: str = "refuse"
+    """What becomes of a picture that nobody can check in time: "refuse", or "allow", and `degraded` says so."""
+    moderation_budget_ms: int = 2_000
+    """The most that the check of a picture may take."""
+    moderation_words: str = ""
+    """The TOML file of blocked words by language (docs/moderation.md), read when the gateway starts. Empty: none."""
+    moderation_queries: str = "refuse"
+    """What becomes of a search with a blocked word: "refuse" or "flag"; a title that has one is flagged."""
+
     probe_interval_ms: int = 2_000
     """Between two probes of Triton and of the index."""
     probe_timeout_ms: int = 2_000
@@ -313,6 +337,7 @@ class Settings:
         check_reports(self)
         if not self.recommend_shoppers >= 1:
             raise InvalidSettings(f"{_variable('recommend_shoppers')} must be at least 1")
+        check_moderation(self)
         check_access(self)
         check_sessions(_variable("sessions"), self.sessions)
 
@@ -325,6 +350,24 @@ class Settings:
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
         return read_settings(cls, PREFIX, env)
+
+
+def check_moderation(settings: Settings) -> None:
+    """Raise InvalidSettings for an action that is none, and a number that no hash or score reaches."""
+    known = {
+        "moderation_uploads": ("", "refuse", "flag"),
+        "moderation_catalogue": ("", "refuse", "flag"),
+        "moderation_queries": ("refuse", "flag"),
+        "moderation_unchecked": ("refuse", "allow"),
+    }
+    for name, words in known.items():
+        if getattr(settings, name) not in words:
+            raise InvalidSettings(
+                f"{_variable(name)} must be {' or '.join(map(repr, words))}, got {getattr(settings, name)!r}"
+            )
+    for name in ("moderation_nudity", "moderation_crop_similarity"):
+        if getattr(settings, name) > 1:
+            raise InvalidSettings(f"{_variable(name)} must be at most 1, got {getattr(settings, name)}")
 
 
 def check_sessions(name: str, url: str) -> None:

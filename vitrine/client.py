@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
+from vitrine.client_moderation import ModerationCalls
 from vitrine.domain import limits
 from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
@@ -91,7 +92,7 @@ class VitrineError(Exception):
         self.unreachable = unreachable
 
 
-class VitrineClient:
+class VitrineClient(ModerationCalls):
     """Calls the gateway; made inside a running event loop, used as an `async with`.
 
     `address` is HOST:PORT, or whatever gRPC takes; calls are spread over all that it names.

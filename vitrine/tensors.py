@@ -123,6 +123,11 @@ EMBED_REFINED = ModelSpec(
     "embed_refined", (_REFERENCE, _TEXT), (EMBEDDING, TEXT_CUT, MANIFEST), ("text_tokenize", "fusion_encoder")
 )
 
+NUDITY = ModelSpec(
+    "nudity", (TensorSpec("pixels", "UINT8", (-1, -1, 3)),), (TensorSpec("nudity", "FP32", (1,)),)
+)
+"""An option of moderation, which takes the pixels of any family; no ensemble runs it, and it is none of MODELS."""
+
 PREPROCESSORS = (IMAGE_DECODE, TEXT_TOKENIZE, QUERY_PREPARE)
 ENCODERS = (IMAGE_ENCODER, TEXT_ENCODER, FUSION_ENCODER)
 ENSEMBLES = (EMBED_TEXT, EMBED_IMAGE, EMBED_COMPOSED, EMBED_REFINED)

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import numpy as np
 from grpc import aio
+from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as triton_pb2
 from tritonclient.grpc import service_pb2_grpc as triton_grpc
 
@@ -37,9 +38,11 @@ from vitrine.tensors import (
     EMBED_TEXT,
     EMBEDDING,
     ENSEMBLES,
+    IMAGE_DECODE,
     MANIFEST,
     MANIFEST_PARAMETER,
     MAX_BATCH_SIZE,
+    NUDITY,
     TEXT_CUT,
     ModelSpec,
 )
@@ -67,7 +70,7 @@ async def open_triton(address: str, *, tls: Tls | None = None) -> AsyncIterator[
 
 
 class TritonEncoder:
-    """Implements gateway.ports.Encoder."""
+    """Implements gateway.ports.Encoder, and the decoder and the classifier of moderation."""
 
     def __init__(self, stub: triton_grpc.GRPCInferenceServiceStub) -> None:
         self._stub = stub
@@ -75,16 +78,7 @@ class TritonEncoder:
     async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
         """Return one row for each row of the inputs, of which there are 1 to MAX_BATCH_SIZE."""
         ensemble = _ensemble(inputs)
-        request = _infer_request(ensemble, inputs)
-        with span("triton ModelInfer", **{"peer.service": "triton", "vitrine.model": ensemble.name}):
-            try:
-                response = await self._stub.ModelInfer(request, timeout=timeout_s, metadata=hop_metadata())
-            except aio.AioRpcError as error:
-                raise _translated(error, ensemble) from error
-        outputs = {
-            output.name: (output.shape, raw)
-            for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
-        }
+        outputs = await self._infer(_infer_request(ensemble, inputs), ensemble, timeout_s)
         shape, raw = outputs[EMBEDDING.name]
         _, cut = outputs.get(TEXT_CUT.name, ((), b""))
         _, said = outputs.get(MANIFEST.name, ((), b""))
@@ -93,6 +87,25 @@ class TritonEncoder:
             cut=tuple(map(bool, cut)),
             manifest=_digest(said),
         )
+
+    async def pixels(self, images: Sequence[bytes], *, timeout_s: float) -> NDArray[np.uint8]:
+        """As `gateway.moderation.ports.PictureDecoder` says, of any number of pictures."""
+        rows: list[NDArray[np.uint8]] = []
+        for first in range(0, len(images), MAX_BATCH_SIZE):
+            inputs = EncoderInputs(images=images[first : first + MAX_BATCH_SIZE])
+            outputs = await self._infer(_infer_request(IMAGE_DECODE, inputs), IMAGE_DECODE, timeout_s)
+            shape, raw = outputs[IMAGE_DECODE.outputs[0].name]
+            rows.extend(np.frombuffer(raw, np.uint8).reshape(shape))
+        return np.stack(rows)
+
+    async def nudity(self, pixels: NDArray[np.uint8], *, timeout_s: float) -> NDArray[np.float32]:
+        """As `gateway.moderation.ports.PictureClassifier` says."""
+        request = triton_pb2.ModelInferRequest(model_name=NUDITY.name, id=request_id())
+        request.inputs.add(name=NUDITY.inputs[0].name, datatype="UINT8", shape=pixels.shape)
+        request.raw_input_contents.append(pixels.tobytes())
+        outputs = await self._infer(request, NUDITY, timeout_s)
+        _, raw = outputs[NUDITY.outputs[0].name]
+        return np.frombuffer(raw, "<f4")
 
     async def manifest(self, *, timeout_s: float) -> str:
         """Return the digest that every ensemble carries.
@@ -119,6 +132,20 @@ class TritonEncoder:
         config = await self._config(EMBED_TEXT, timeout_s)
         dim: int = config.output[0].dims[0]
         return dim
+
+    async def _infer(
+        self, request: triton_pb2.ModelInferRequest, model: ModelSpec, timeout_s: float
+    ) -> dict[str, tuple[Sequence[int], bytes]]:
+        """Return shape and bytes of every output by its name."""
+        with span("triton ModelInfer", **{"peer.service": "triton", "vitrine.model": model.name}):
+            try:
+                response = await self._stub.ModelInfer(request, timeout=timeout_s, metadata=hop_metadata())
+            except aio.AioRpcError as error:
+                raise _translated(error, model) from error
+        return {
+            output.name: (output.shape, raw)
+            for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+        }
 
     async def _config(self, ensemble: ModelSpec, timeout_s: float) -> Any:
         try:

@@ -1,6 +1,6 @@
 """vitrine.v1.CatalogueService: writes and describes the index."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from vitrine.domain.counts import check_counts
 from vitrine.domain.errors import InvalidValue
 from vitrine.domain.messages import read_product, read_schema_message, schema_message
 from vitrine.domain.product import check_id, check_product
-from vitrine.domain.schema import NUMBER_KINDS, Kind, Schema
+from vitrine.domain.schema import NUMBER_KINDS, Kind, Role, Schema
 from vitrine.image_header import MAX_WORK
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc
 
@@ -59,6 +59,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         speech: bool,
         margin_s: float,
         memory: ByteBudget,
+        check_title: Callable[[str, str, str], None] = lambda *_: None,
     ) -> None:
         self._index = index
         self._writing = writing
@@ -66,6 +67,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         self._speech = speech
         self._margin_s = margin_s
         self._memory = memory
+        self._check_title = check_title
         self._streams = 0
         self._held: set[StreamedBytes] = set()
         """What each stream has sent and was not told about yet."""
@@ -187,7 +189,7 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
             held.callback(bytes_held.close)
             self._held.add(bytes_held)
             held.callback(self._held.discard, bytes_held)
-            items = _read_items(
+            items = self._read_items(
                 None if options is not None else first, requests, stream.version.schema, bytes_held
             )
             outcomes = await held.enter_async_context(aclosing(stream.write(items)))
@@ -206,6 +208,19 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
                 current_call().notes.update(replaced=replaced.collection)
                 last.replaced.CopyFrom(_replaced_message(replaced))
             yield last
+
+    async def _read_items(
+        self,
+        first: catalogue_pb2.UpsertProductsRequest | None,
+        rest: AsyncIterator[catalogue_pb2.UpsertProductsRequest],
+        schema: Schema,
+        held: StreamedBytes,
+    ) -> AsyncIterator[Submission | Refusal]:
+        title = next((field.name for field in schema if field.role is Role.TITLE), "")
+        async for item in _read_items(first, rest, schema, held):
+            if isinstance(item, Submission) and title in item.product.values:
+                self._check_title(item.product.id, title, str(item.product.values[title]))
+            yield item
 
     def _time_left(self) -> float:
         return time_for_hop(current_call().deadline, margin_s=self._margin_s)

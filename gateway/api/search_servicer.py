@@ -27,7 +27,8 @@ from gateway.conversation.turns import Reply, TurnEvent, Turns
 from gateway.documents.library import HandedOver, Quoted
 from gateway.feedback.experiments import Experiment
 from gateway.feedback.recommending import Recommended, Recommender
-from gateway.model import Transcript
+from gateway.model import Deadline, Transcript
+from gateway.moderation.moderation import Moderation
 from gateway.retrieval.query import Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
 from vitrine.v1 import recommend_pb2, search_pb2, search_pb2_grpc
@@ -50,6 +51,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         answer_token: Callable[[str], str],
         answered: Callable[[SearchResult, str], str],
         experiment: Experiment,
+        moderation: Moderation,
     ) -> None:
         self._turns = turns
         self._conversations = conversations
@@ -60,6 +62,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._answer_token = answer_token
         self._answered = answered
         self._experiment = experiment
+        self._moderation = moderation
 
     async def warm(self) -> None:
         """Have prepared what the first search would wait for."""
@@ -73,8 +76,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer one query."""
         call = current_call()
         search = await read_search(request, rewrite_by_default=self._rewrite_by_default)
-        spoken = await self._hearing.hear(self._in_bucket(search.query), search.audio, call.deadline)
-        _note_hearing(spoken)
+        spoken = await self._allowed(
+            await self._hearing.hear(self._in_bucket(search.query), search.audio, call.deadline),
+            call.deadline,
+        )
         result = spoken.told(await self._turns.search(spoken.query, call.deadline))
         _note(result, spoken.query)
         response = search_message(
@@ -114,8 +119,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer one turn: what was heard and understood, then the hits, then the reply."""
         deadline = current_call().deadline
         turn = await read_turn(request)
-        spoken = await self._hearing.hear(self._in_bucket(turn.query), turn.audio, deadline)
-        _note_hearing(spoken)
+        spoken = await self._allowed(
+            await self._hearing.hear(self._in_bucket(turn.query), turn.audio, deadline), deadline
+        )
         turn = replace(turn, query=spoken.query)
         if turn.history:
             before = Conversation(turns=tuple(LoggedTurn(turn=earlier) for earlier in turn.history))
@@ -130,6 +136,15 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Return the query with its shopper's bucket; a further page has that of the first one."""
         bucket = self._experiment.bucket(query.user_id, current_call().request_id)
         return query if bucket is query.bucket else replace(query, bucket=bucket)
+
+    async def _allowed(self, spoken: Spoken, deadline: Deadline) -> Spoken:
+        """Return what moderation lets through, before anything of it is searched or kept; raises Blocked."""
+        _note_hearing(spoken)
+        query = spoken.query
+        degraded = await self._moderation.query(
+            text=query.text, image=query.image, locale=query.locale, deadline=deadline
+        )
+        return replace(spoken, degraded=(*spoken.degraded, *degraded)) if degraded else spoken
 
     def _message(
         self, event: Transcript | TurnEvent, turn: TurnCall, session_id: str

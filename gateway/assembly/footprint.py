@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.retrieval.results import MAX_KEPT_HITS
 from gateway.settings import MEMORY, PREFIX, Settings
+from vitrine.domain import limits
 from vitrine.process.settings import InvalidSettings, variable
 
 BASE = 200_000_000
@@ -19,6 +20,9 @@ WINDOW = 65_536
 """Of a call that is not read from yet."""
 EMBEDDING, PRODUCT, READING, TASTE = 4_000, 4_000, 2_000, 8_000
 """Bytes of what the caches hold, each; rather too much for most catalogues."""
+
+BLOCKED = 24_000
+"""Bytes of a blocked picture's hashes and vector, twice: the list is exchanged as a whole."""
 
 _CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _UNLIMITED = 1 << 60
@@ -38,6 +42,9 @@ def parts(settings: Settings) -> dict[str, int]:
         _variable("result_cache_entries"): settings.result_cache_entries * MAX_KEPT_HITS * PRODUCT,
         _variable("taste_cache_entries"): settings.taste_cache_entries * TASTE
         if settings.keeps_events
+        else 0,
+        _variable("moderation_uploads"): BLOCKED * limits.MAX_BLOCKED_IMAGES
+        if settings.moderation_uploads or settings.moderation_catalogue
         else 0,
         _variable("rewrite_cache_entries"): 2 * settings.rewrite_cache_entries * READING,
     }

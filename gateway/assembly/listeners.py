@@ -14,7 +14,11 @@ from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.data_servicer import DataServicer
 from gateway.api.document_servicer import DocumentServicer
 from gateway.api.feedback_servicer import FeedbackServicer
+<<<<<<< HEAD
 from gateway.api.report_servicer import ReportServicer
+=======
+from gateway.api.moderation_servicer import ModerationServicer
+>>>>>>> moderation
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.entrance import most_calls
 from gateway.callers import Quotas
@@ -38,15 +42,24 @@ from vitrine.v1 import (
     documents_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
+<<<<<<< HEAD
     report_pb2,
     report_pb2_grpc,
+=======
+    moderation_pb2,
+    moderation_pb2_grpc,
+>>>>>>> moderation
     search_pb2_grpc,
 )
 
 DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
 DATA_SERVICE = data_pb2.DESCRIPTOR.services_by_name["DataService"].full_name
 FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
+<<<<<<< HEAD
 REPORT_SERVICE = report_pb2.DESCRIPTOR.services_by_name["ReportService"].full_name
+=======
+MODERATION_SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
+>>>>>>> moderation
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -59,7 +72,11 @@ class Servicers:
     documents: DocumentServicer
     feedback: FeedbackServicer
     data: DataServicer
+<<<<<<< HEAD
     reports: ReportServicer
+=======
+    moderation: ModerationServicer
+>>>>>>> moderation
     health: health_aio.HealthServicer
 
 
@@ -165,13 +182,18 @@ def open_listeners(
         data_pb2_grpc.add_DataServiceServicer_to_server(servicers.data, server)
         report_pb2_grpc.add_ReportServiceServicer_to_server(servicers.reports, server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
+        moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicers.moderation, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
             names = (
                 CATALOGUE_SERVICE,
                 DOCUMENT_SERVICE,
                 DATA_SERVICE,
+<<<<<<< HEAD
                 REPORT_SERVICE,
+=======
+                MODERATION_SERVICE,
+>>>>>>> moderation
                 HEALTH_SERVICE,
                 reflection.SERVICE_NAME,
             )

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
 from gateway.api.catalogue_servicer import CatalogueServicer
@@ -16,6 +15,14 @@ from gateway.assembly.entrance import open_crowding, open_metrics, open_saturati
 from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
+from gateway.assembly.moderation import (
+    PictureDependencies,
+    kept_up,
+    open_moderation,
+    open_pictures,
+    screened,
+)
+from gateway.assembly.probing import open_readiness
 from gateway.assembly.replies import open_replies
 from gateway.assembly.retrieving import retrieval_settings, signal_shares
 from gateway.background import repeated, running
@@ -35,6 +42,7 @@ from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary
+from gateway.moderation.moderation import Moderation
 from gateway.ports import (
     DocumentStore,
     Encoder,
@@ -44,14 +52,6 @@ from gateway.ports import (
     Rewriter,
     Transcriber,
     VectorIndex,
-)
-from gateway.readiness import (
-    CATALOGUE_SERVICE,
-    OVERALL,
-    SEARCH_SERVICE,
-    STARTED,
-    ProbeSettings,
-    Readiness,
 )
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval
@@ -63,9 +63,6 @@ from gateway.understanding.rewriting import RewriteUse, Rewriting
 from vitrine.domain.schema import Schema
 from vitrine.process.probes import health_endpoint
 from vitrine.process.tracing import UNTRACED, Tracer
-
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _REFUSAL_S = 0.25
 """How long new calls are refused before the server stops: gRPC's core breaks off, as CANCELLED, those that it has
@@ -94,6 +91,8 @@ class Dependencies:
     sessions: SessionStore
     events: EventStore | None = None
     """None: what shoppers do is not taken."""
+    pictures: PictureDependencies | None = None
+    """What moderation of pictures works with, where the settings want it."""
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:
@@ -140,6 +139,8 @@ async def serving_gateway(
     access, saturation = open_access(settings, metrics), open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
     lanes, paced = open_lanes(settings, metrics)
+    pictures = open_pictures(settings, dependencies.pictures, metrics)
+    paced = screened(pictures, paced)
     readers = _category_readers(settings, dependencies, paced)
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     retrieval = Retrieval(
@@ -147,11 +148,21 @@ async def serving_gateway(
         readers=readers, tastes=feedback.tastes, lanes=lanes, metrics=metrics, settings=retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
+    moderation, moderation_servicer = open_moderation(settings, pictures, retrieval, encoders, metrics)
     servicers = Servicers(
         search=_search_servicer(
-            settings, dependencies, retrieval=retrieval, library=library, feedback=feedback, metrics=metrics
+            settings,
+            dependencies,
+            retrieval=retrieval,
+            library=library,
+            feedback=feedback,
+            moderation=moderation,
+            metrics=metrics,
         ),
-        catalogue=_catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics),
+        catalogue=_catalogue_servicer(
+            settings, dependencies, paced, retrieval=retrieval, moderation=moderation, metrics=metrics
+        ),
+        moderation=moderation_servicer,
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
         data=feedback.data_servicer(dependencies.sessions),
@@ -166,8 +177,8 @@ async def serving_gateway(
         options=server_options(settings),
     )
     health = servicers.health
-    readiness = await _readiness(
-        settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
+    readiness = await open_readiness(
+        settings, encoders, dependencies.index, compatibility=compatibility, health=health, metrics=metrics
     )
     await listeners.start()
     try:
@@ -180,6 +191,7 @@ async def serving_gateway(
                 repeated("warm", warm, interval_s=interval_s),
                 repeated("documents", library.refresh, interval_s=interval_s),
                 feedback.kept_up(interval_s),
+                kept_up(pictures, interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
                 health_endpoint(settings.health_listen, health),
@@ -225,43 +237,13 @@ def _category_readers(
     )
 
 
-async def _readiness(
-    settings: Settings,
-    dependencies: Dependencies,
-    encoders: Encoders,
-    *,
-    compatibility: Compatibility,
-    health: health_aio.HealthServicer,
-    metrics: Metrics,
-) -> Readiness:
-    """Return the probes; until the first one has succeeded, health says NOT_SERVING."""
-
-    async def tell(statuses: Mapping[str, bool]) -> None:
-        for service, serves in statuses.items():
-            metrics.serving.labels(service or "all").set(serves)
-            await health.set(service, _SERVING if serves else _NOT_SERVING)
-
-    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE, STARTED), False))
-    readiness = Readiness(
-        encoders,
-        dependencies.index,
-        compatibility,
-        settings=ProbeSettings(
-            timeout_s=settings.probe_timeout_ms / 1e3, failures=max(1, settings.probe_failures)
-        ),
-        tell=tell,
-        answered=metrics.last_answer,
-    )
-    metrics.index_outdated.set_function(lambda: readiness.index_outdated)
-    return readiness
-
-
 def _catalogue_servicer(
     settings: Settings,
     dependencies: Dependencies,
     paced: Callable[[Encoder], Encoder],
     *,
     retrieval: Retrieval,
+    moderation: Moderation,
     metrics: Metrics,
 ) -> CatalogueServicer:
     servicer = CatalogueServicer(
@@ -276,6 +258,7 @@ def _catalogue_servicer(
         speech=dependencies.transcriber is not None,
         margin_s=settings.deadline_margin_ms / 1e3,
         memory=_ingest_memory(settings, metrics),
+        check_title=moderation.title,
     )
     metrics.ingest_lag.set_function(servicer.ingest_lag_s)
     return servicer
@@ -288,6 +271,7 @@ def _search_servicer(
     retrieval: Retrieval,
     library: Library,
     feedback: Feedback,
+    moderation: Moderation,
     metrics: Metrics,
 ) -> SearchServicer:
     async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
@@ -338,15 +322,7 @@ def _search_servicer(
         answer_token=feedback.answer_token,
         answered=feedback.answered,
         experiment=feedback.experiment,
-    )
-
-
-def _hearing(settings: Settings, dependencies: Dependencies, metrics: Metrics) -> Hearing:
-    return Hearing(
-        dependencies.transcriber,
-        budget_s=settings.speech_budget_ms / 1e3,
-        margin_s=settings.deadline_margin_ms / 1e3,
-        metrics=metrics,
+        moderation=moderation,
     )
 
 

@@ -40,7 +40,7 @@ class Spoken:
     def told(self, result: SearchResult) -> SearchResult:
         """Return the result with what became of the words that were said."""
         if not self.seconds:
-            return result
+            return replace(result, degraded=(*result.degraded, *self.degraded)) if self.degraded else result
         timings = replace(
             result.timings,
             total_s=result.timings.total_s + self.seconds,

@@ -19,6 +19,8 @@ NOTES = (
     "replaced",
     "events",
     "conversations",
+    "blocked",
+    "unblocked",
 )
 """What a line takes over from the notes of the call, where they have it."""
 

@@ -77,6 +77,18 @@ BOUNDS: Mapping[str, Bounds] = {
     "vitrine.v1.RecordRequest": Bounds(
         rest=limits.MAX_SMALL_BYTES, named={"events": limits.MAX_EVENTS_BYTES}
     ),
+    "vitrine.v1.AddBlockedImagesRequest": Bounds(
+        rest=limits.MAX_SMALL_BYTES,
+        named={"images": limits.MAX_MESSAGE_BYTES},
+    ),
+    "vitrine.v1.CheckImageRequest": Bounds(
+        rest=limits.MAX_SMALL_BYTES, named={"image": limits.MAX_PICTURE_BYTES}
+    ),
+    "vitrine.v1.CheckTextRequest": Bounds(rest=limits.MAX_WORDS_BYTES),
+    "vitrine.v1.RemoveBlockedImagesRequest": Bounds(
+        rest=limits.MAX_BLOCKED_IDS_BYTES, counted=limits.MAX_BLOCKED_LISTED + limits.MAX_WIRE_FIELDS
+    ),
+    "vitrine.v1.ListBlockedImagesRequest": _NAMED_ONCE,
     "vitrine.v1.RemoveDocumentsRequest": Bounds(rest=limits.MAX_WORDS_BYTES),
     "vitrine.v1.ListDocumentsRequest": _NAMED_ONCE,
     "vitrine.v1.GetProductRequest": _NAMED_ONCE,

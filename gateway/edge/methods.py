@@ -48,6 +48,11 @@ NEEDS: Mapping[str, Needs] = {
     "vitrine.v1.DocumentService.ReplaceDocuments": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
     "vitrine.v1.DocumentService.RemoveDocuments": Needs(scopes=frozenset({Scope.CATALOGUE}), writes=True),
     "vitrine.v1.DocumentService.ListDocuments": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
+    "vitrine.v1.ModerationService.AddBlockedImages": Needs(scopes=frozenset({Scope.ADMIN}), writes=True),
+    "vitrine.v1.ModerationService.RemoveBlockedImages": Needs(scopes=frozenset({Scope.ADMIN}), writes=True),
+    "vitrine.v1.ModerationService.ListBlockedImages": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
+    "vitrine.v1.ModerationService.CheckImage": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
+    "vitrine.v1.ModerationService.CheckText": Needs(scopes=frozenset({Scope.CATALOGUE, Scope.ADMIN})),
     "vitrine.v1.FeedbackService.Record": Needs(scopes=frozenset({Scope.FEEDBACK})),
     # Who was told or erased is in the audit log by the call, and never by name.
     "vitrine.v1.DataService.Export": Needs(scopes=frozenset({Scope.DATA}), writes=True),

@@ -68,6 +68,23 @@ class QueryEmbeddings:
         )
         return await self._flights.run(key, lambda: self._compute([key], inputs, deadline))
 
+    async def embed_unkept(self, image: bytes, manifest: str, deadline: Deadline) -> Embedding:
+        """Return a picture's embedding, (d,), from memory where it is there already; it is not remembered."""
+        cached = self._cache.get(_key(Query(image=image), manifest))
+        if cached is not None:
+            return cached.vector
+        with self._asking("encoder"):
+            timeout_s = time_for_hop(deadline, margin_s=self._margin_s)
+            inputs = EncoderInputs(images=[image])
+            row: Embedding = (
+                await self._encoders.embed(inputs, manifest=manifest, timeout_s=timeout_s)
+            ).rows[0]
+        return row
+
+    def keep(self, image: bytes, manifest: str, embedding: Embedding) -> None:
+        """Remember a picture's embedding, (d,)."""
+        self._cache.put(_key(Query(image=image), manifest), QueryEmbedding(embedding))
+
     async def embed_texts(self, texts: Sequence[str], manifest: str, deadline: Deadline) -> list[Embedding]:
         """Return an embedding, (d,), for each text.
 

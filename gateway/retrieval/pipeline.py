@@ -174,6 +174,21 @@ class Retrieval:
         versions = await self.versions(deadline)
         return versions.model, await self._tools.embeddings.embed_texts(texts, versions.model, deadline)
 
+    async def embed_unkept(self, image: bytes, deadline: Deadline) -> tuple[str, Embedding]:
+        """Return the digest of the encoders' manifest and the embedding, (d,), of a picture that is not to be remembered yet.
+
+        Raises:
+            Overloaded: too many searches run and wait already.
+            SearchError: as `search`.
+        """
+        versions = await self.versions(deadline)
+        async with self._lanes.of(picture=True).slot(deadline, share=current_share()):
+            return versions.model, await self._tools.embeddings.embed_unkept(image, versions.model, deadline)
+
+    def keep_embedding(self, image: bytes, manifest: str, embedding: Embedding) -> None:
+        """Remember what `embed_unkept` returned, for searches with the picture."""
+        self._tools.embeddings.keep(image, manifest, embedding)
+
     async def stored(self, ids: Sequence[str], deadline: Deadline) -> list[StoredProduct]:
         """Return the products that exist, in the order of the ids."""
         async with self._lanes.words.slot(deadline, share=current_share()):

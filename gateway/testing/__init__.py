@@ -5,6 +5,7 @@ async with serving(products=[product("p1", "red dress")]) as gateway:
     answer = await stub.Search(SearchRequest(text="red dress"))
 """
 
+from gateway.testing.blocked import FakeBlocked, FakeDecoder
 from gateway.testing.calls import refused_field, send_products, until
 from gateway.testing.collections import FakeBuild, FakeCollection
 from gateway.testing.documents import FakeDocuments
@@ -17,8 +18,10 @@ from gateway.testing.served import PATIENT, FakeRewriter, ServedGateway, serving
 __all__ = [
     "MANIFEST",
     "PATIENT",
+    "FakeBlocked",
     "FakeBuild",
     "FakeCollection",
+    "FakeDecoder",
     "FakeDocuments",
     "FakeEncoder",
     "FakeIndex",

@@ -15,6 +15,7 @@ from gateway.metrics import Metrics
 from gateway.model import StoredProduct
 from gateway.ports import EventStore, Phraser, Rewriter, RewriterUnavailable, Transcriber
 from gateway.settings import Settings
+from gateway.testing.blocked import FakeBlocked, FakeDecoder
 from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import FakeEncoder
 from gateway.testing.index import FakeIndex
@@ -80,6 +81,8 @@ async def serving(
     sessions: SessionStore | None = None,
     documents: FakeDocuments | None = None,
     events: EventStore | None = None,
+    blocked: FakeBlocked | None = None,
+    decoder: FakeDecoder | None = None,
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
     port: int = 0,
@@ -90,6 +93,7 @@ async def serving(
     With `warm_up` the rewriter is asked what nobody has asked the gateway.
     """
     # Imported here since tests of the index alone need no gateway.
+    from gateway.assembly.moderation import PictureDependencies  # noqa: PLC0415
     from gateway.assembly.serving import Dependencies, serving_gateway  # noqa: PLC0415
 
     index = FakeIndex.holding(products) if index is None else index
@@ -105,6 +109,7 @@ async def serving(
         transcriber=transcriber,
         sessions=sessions or memory_sessions(settings),
         events=events,
+        pictures=PictureDependencies(store=blocked or FakeBlocked(), decoder=decoder or FakeDecoder()),
     )
     async with serving_gateway(settings, dependencies, tracer=tracer) as gateway:
         address = f"127.0.0.1:{gateway.port}"

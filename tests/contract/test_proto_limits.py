@@ -12,12 +12,21 @@ from google.protobuf import descriptor_pb2
 
 from gateway.api.data_servicer import MAX_EXPORTED
 from vitrine.domain import limits
+from vitrine.moderation.fingerprints import BITS
 from vitrine.preprocess import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 
 ROOT = Path(__file__).parents[2]
 PROTOS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "vitrine/v1").glob("*.proto"))
 
 QUOTED: Mapping[str, tuple[int, ...]] = {
+    "AddBlockedImagesRequest.images": (limits.MAX_BLOCKED_AT_ONCE, limits.MAX_BLOCKED_IMAGES),
+    "ImageToBlock.image": (limits.MAX_PICTURE_BYTES,),
+    "ImageToBlock.label": (limits.MAX_BLOCKED_LABEL_LENGTH,),
+    "RemoveBlockedImagesRequest.ids": (limits.MAX_BLOCKED_LISTED,),
+    "ListBlockedImagesRequest.page_size": (limits.MAX_BLOCKED_LISTED, limits.DEFAULT_BLOCKED_LISTED),
+    "ListBlockedImagesRequest.page_token": (limits.MAX_BLOCKED_ID_LENGTH,),
+    "CheckImageResponse.distance": (BITS,),
+    "CheckTextRequest.text": (limits.MAX_QUERY_LENGTH,),
     "CatalogueField.name": (limits.MAX_FIELD_NAME_LENGTH,),
     "CatalogueSchema.fields": (limits.MAX_SCHEMA_FIELDS,),
     "Comparison.fields": (limits.MAX_COMPARED_FIELDS,),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -140,6 +140,18 @@ def test_feedback(stack: Any) -> None:
     assert all("to their taste" in line for line in hits)
     before = [re.search(r"was (\S+)\)", line) for line in hits]
     assert [found and found[1] for found in before] != ["1", "2", "3", "4", "5"]
+
+
+def test_moderation(stack: Any, tmp_path: Path) -> None:
+    """A small, mirrored, compressed copy of a blocked picture is refused by its field, until it is unblocked."""
+    picture, copy = tmp_path / "picture.png", tmp_path / "copy.jpg"
+    scene = Image.effect_mandelbrot((240, 320), (-1.9, -1.2, 0.8, 1.2), 60)
+    scene.save(picture)
+    ImageOps.mirror(scene).resize((120, 160)).save(copy, quality=60)
+    blocked, refused, unblocked = python(stack, "block_picture.py", picture, copy).splitlines()
+    assert re.fullmatch(r"blocked as [0-9a-f]{32}; nothing of its pixels is kept", blocked)
+    assert refused == "searched by it: INVALID_ARGUMENT: image: is refused by the shop's moderation"
+    assert re.fullmatch(r"unblocked, and searched by it: \d+ hits", unblocked)
 
 
 def test_tutorial(stack: Any, tmp_path: Path) -> None:

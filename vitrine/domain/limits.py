@@ -199,3 +199,23 @@ MAX_REPORTED_WORDS = 50
 """Queries of each list of a report."""
 MIN_ANONYMOUS = 5
 """Different shoppers of whom words may be told, at least, whatever the settings."""
+# Moderation
+MAX_BLOCKED_IMAGES = 4_000
+"""Pictures that are blocked at once: each search with a picture is held against all of them."""
+MAX_BLOCKED_AT_ONCE = 32
+"""Pictures that one request blocks."""
+MAX_BLOCKED_LABEL_LENGTH = 200
+"""Characters of the label of a blocked picture."""
+MAX_BLOCKED_ID_LENGTH = 64
+"""Characters of the id of a blocked picture."""
+MAX_BLOCKED_LISTED = 1_000
+"""Blocked pictures of one page, and ids that one request may remove."""
+DEFAULT_BLOCKED_LISTED = 100
+MAX_BLOCKED_IDS_BYTES = 70_000
+"""Bytes of the ids that one request may remove."""
+MAX_BLOCKED_WORDS = 2_000
+"""Blocked words and phrases of all languages together."""
+MAX_BLOCKED_WORD_LENGTH = 64
+"""Characters of a blocked word or phrase."""
+MAX_BLOCKED_WORDS_BYTES = 1_000_000
+"""Bytes of the file of blocked words."""

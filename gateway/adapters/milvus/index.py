@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from gateway.adapters.milvus.administration import MilvusAdministrator
+from gateway.adapters.milvus.blocked import MilvusBlocked
 from gateway.adapters.milvus.collections import MilvusCollections
 from gateway.adapters.milvus.connection import MilvusConnection, connect, within
 from gateway.adapters.milvus.counts import Counts, State
@@ -78,6 +79,7 @@ async def open_milvus(
             connection,
             collections,
             documents=MilvusDocuments(connection, prefix=name, lease_s=lease_s),
+            blocked=MilvusBlocked(connection, prefix=name, lease_s=lease_s),
             write_timeout_s=write_timeout_s,
             max_pool=max_pool,
         )
@@ -96,12 +98,15 @@ class MilvusIndex(MilvusAdministrator):
         collections: MilvusCollections,
         *,
         documents: MilvusDocuments,
+        blocked: MilvusBlocked,
         write_timeout_s: float,
         max_pool: int = MAX_POOL,
     ) -> None:
         super().__init__(connection, collections, timeout_s=write_timeout_s)
         self.documents = documents
         """The shop's documents, which lie beside the index."""
+        self.blocked = blocked
+        """The shop's blocked pictures, the same."""
         self._max_pool = max_pool
         self._layout: Layout | None = None
         self._layout_read_at = float("-inf")

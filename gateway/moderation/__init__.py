@@ -1,0 +1,1 @@
+"""What the shop refuses: pictures that resemble blocked ones, nudity, and words."""

@@ -1,0 +1,1 @@
+"""What tells whether a picture is one that was blocked, or words are: pure functions over pixels, vectors and words."""
