@@ -70,12 +70,9 @@ _TEXTS: Mapping[str, str] = {
     "index_outdated": "1 while the newest encoders that serve are not those that made the index in use.",
     "service_questions_total": "Turns that ask about the shop's service: quoted from its documents, or handed_over.",
     "events_total": "Events of shoppers by kind: recorded, duplicate, capped (too many of one shopper a day), erased (of a shopper erased since).",
-<<<<<<< HEAD
     "logged_answers_total": "Answers whose features were to be kept for training: kept, or dropped since too many waited or the store failed.",
-=======
     "moderated_total": "What moderation found, by kind (copy, tile or crop of a blocked picture, nudity, words): refused or flagged.",
     "blocked_images": "Blocked pictures that searches are held against.",
->>>>>>> moderation
     "serving": "1 while health says SERVING.",
     "certificate_expiry_timestamp_seconds": "When a certificate in use ends, as Unix time: server (what callers see) or client (what Triton, Milvus and the others see).",
 }
@@ -120,12 +117,9 @@ class Metrics:
         self.index_outdated = self._gauge("index_outdated")
         self.service_questions = self._counter("service_questions_total", "outcome")
         self.events = self._counter("events_total", "kind", "outcome")
-<<<<<<< HEAD
         self.logged_answers = self._counter("logged_answers_total", "outcome")
-=======
         self.moderated = self._counter("moderated_total", "kind", "outcome")
         self.blocked_images = self._gauge("blocked_images")
->>>>>>> moderation
         self.serving = self._gauge("serving", "service")
         self.certificate_expiry = self._gauge("certificate_expiry_timestamp_seconds", "use")
         # Finding a labelled child costs more than counting; these are few, and asked for several times a search.

@@ -14,11 +14,8 @@ from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.data_servicer import DataServicer
 from gateway.api.document_servicer import DocumentServicer
 from gateway.api.feedback_servicer import FeedbackServicer
-<<<<<<< HEAD
-from gateway.api.report_servicer import ReportServicer
-=======
 from gateway.api.moderation_servicer import ModerationServicer
->>>>>>> moderation
+from gateway.api.report_servicer import ReportServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.entrance import most_calls
 from gateway.callers import Quotas
@@ -42,24 +39,18 @@ from vitrine.v1 import (
     documents_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
-<<<<<<< HEAD
-    report_pb2,
-    report_pb2_grpc,
-=======
     moderation_pb2,
     moderation_pb2_grpc,
->>>>>>> moderation
+    report_pb2,
+    report_pb2_grpc,
     search_pb2_grpc,
 )
 
 DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
 DATA_SERVICE = data_pb2.DESCRIPTOR.services_by_name["DataService"].full_name
 FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
-<<<<<<< HEAD
 REPORT_SERVICE = report_pb2.DESCRIPTOR.services_by_name["ReportService"].full_name
-=======
 MODERATION_SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
->>>>>>> moderation
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -72,11 +63,8 @@ class Servicers:
     documents: DocumentServicer
     feedback: FeedbackServicer
     data: DataServicer
-<<<<<<< HEAD
     reports: ReportServicer
-=======
     moderation: ModerationServicer
->>>>>>> moderation
     health: health_aio.HealthServicer
 
 
@@ -189,11 +177,8 @@ def open_listeners(
                 CATALOGUE_SERVICE,
                 DOCUMENT_SERVICE,
                 DATA_SERVICE,
-<<<<<<< HEAD
                 REPORT_SERVICE,
-=======
                 MODERATION_SERVICE,
->>>>>>> moderation
                 HEALTH_SERVICE,
                 reflection.SERVICE_NAME,
             )
