@@ -15,6 +15,8 @@ class Scope(Enum):
     """Record what shoppers did."""
     DATA = "data"
     """Export and erase what is kept of a shopper."""
+    CAMPAIGNS = "campaigns"
+    """Keep campaigns for sponsored places, and read what they spent."""
     ADMIN = "admin"
     """Rebuild, confirm and put back an index."""
 

@@ -42,8 +42,8 @@ _TEXTS: Mapping[str, str] = {
     "request_seconds": "Duration of calls.",
     "in_flight": "Calls being answered.",
     "slow_readers_total": "Calls cut off since their caller did not take the answer.",
-    "stage_seconds": "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), facets.",
-    "dependency_seconds": "Duration of calls to encoder, index, rewriter, speech and events.",
+    "stage_seconds": "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), sponsored, facets.",
+    "dependency_seconds": "Duration of calls to encoder, index, rewriter, speech, events and campaigns.",
     "degraded_total": "What was left out of answers, by the words of degraded, with the reason; search is that of what a search itself leaves out.",
     "shed_total": "Searches refused at the door: queue_full (its caller has its share of the queue), queue_share (it gave its place to a caller with fewer), queue_wait.",
     "concurrency_limit": "Searches that may run at once, of words or with pictures; it adapts.",
@@ -66,6 +66,9 @@ _TEXTS: Mapping[str, str] = {
     "index_outdated": "1 while the newest encoders that serve are not those that made the index in use.",
     "service_questions_total": "Turns that ask about the shop's service: quoted from its documents, or handed_over.",
     "events_total": "Events of shoppers by kind: recorded, duplicate, capped (too many of one shopper a day), erased (of a shopper erased since).",
+    "sponsored_impressions_total": "Sponsored places that answers held.",
+    "sponsored_spend_micros_total": "What they cost, in millionths of the gateway's currency.",
+    "sponsored_refused_total": "Offers of campaigns that took no part: ended, intent, cap (the shopper saw it often enough today), budget (nothing is leased to this gateway now), filter (the schema does not know it).",
     "serving": "1 while health says SERVING.",
     "certificate_expiry_timestamp_seconds": "When a certificate in use ends, as Unix time: server (what callers see) or client (what Triton, Milvus and the others see).",
 }
@@ -110,6 +113,9 @@ class Metrics:
         self.index_outdated = self._gauge("index_outdated")
         self.service_questions = self._counter("service_questions_total", "outcome")
         self.events = self._counter("events_total", "kind", "outcome")
+        self.sponsored_impressions = self._counter("sponsored_impressions_total")
+        self.sponsored_spend = self._counter("sponsored_spend_micros_total")
+        self.sponsored_refused = self._counter("sponsored_refused_total", "reason")
         self.serving = self._gauge("serving", "service")
         self.certificate_expiry = self._gauge("certificate_expiry_timestamp_seconds", "use")
 

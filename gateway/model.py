@@ -143,6 +143,14 @@ class StoredDigests:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sponsorship:
+    """Who pays for a hit's place."""
+
+    campaign_id: str
+    advertiser: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One answer: score = weights.text * text_score + weights.image * image_score + the signals by their shares."""
 
@@ -156,6 +164,21 @@ class Hit:
     """Ranking signals by name, each from 0 to 1."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """By a signal's name: which part of it says most."""
+    sponsored: Sponsorship | None = None
+    """Set where somebody paid for the place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A product that a campaign would have shown on a page."""
+
+    key: str
+    """Of the campaign's books."""
+    hit: Hit
+    relevance: float
+    """Its score over the best one's of the page; from the floor to 1."""
+    chosen_by: str
+    """How the campaign chose it: "product" or "filter"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

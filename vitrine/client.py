@@ -7,7 +7,6 @@ async with VitrineClient("127.0.0.1:7700") as client:
 """
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -21,10 +20,12 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from vitrine.campaign_calls import CampaignCalls
 from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
 from vitrine.domain import limits
 from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
 from vitrine.product_stream import stream_products
+from vitrine.retries import ONCE, RETRIES
 from vitrine.v1 import (
     catalogue_pb2,
     catalogue_pb2_grpc,
@@ -44,33 +45,6 @@ DEFAULT_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 1.0
 UPSERT_TIMEOUT_S = 3600.0
 """A whole stream of products; an answer that stays away longer than this means that the service hangs."""
-
-# Reads are safe to repeat. Refused calls (RESOURCE_EXHAUSTED) are not repeated here: the caller has the delay.
-# Throttling keeps repeats from feeding an outage: it takes ten successes to earn back one failure.
-_READS = [{"service": "vitrine.v1.SearchService", "method": "Search"}] + [
-    {"service": "vitrine.v1.CatalogueService", "method": method} for method in ("GetProduct", "Describe")
-]
-_SPREAD: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
-"""Of several addresses, as `ipv4:HOST:PORT,HOST:PORT` or a name that has several, each gets its share of the calls."""
-_ONCE = json.dumps(_SPREAD)
-_RETRIES = json.dumps(
-    _SPREAD
-    | {
-        "methodConfig": [
-            {
-                "name": _READS,
-                "retryPolicy": {
-                    "maxAttempts": 3,
-                    "initialBackoff": "0.05s",
-                    "maxBackoff": "0.5s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ],
-        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-    }
-)
 
 
 def trace_metadata() -> Metadata:
@@ -137,7 +111,7 @@ class VitrineClient:
     ) -> None:
         """Raise InvalidAccess where a token or a certificate cannot be used, or the token would go in clear."""
         access = read_access(options_of_access)
-        options = [("grpc.service_config", _RETRIES if retry else _ONCE), ("grpc.enable_retries", int(retry))]
+        options = [("grpc.service_config", RETRIES if retry else ONCE), ("grpc.enable_retries", int(retry))]
         self.address = address
         self.catalogue_address = catalogue_address or address
         for each in (self.address, self.catalogue_address):
@@ -157,6 +131,8 @@ class VitrineClient:
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(self._channel)
         self._documents = documents_pb2_grpc.DocumentServiceStub(self._catalogue_channel)
         self._data = data_pb2_grpc.DataServiceStub(self._catalogue_channel)
+        self.campaigns = CampaignCalls(self._catalogue_channel, self._administer)
+        """Keeps campaigns for sponsored places."""
         self._writing = catalogue_pb2_grpc.CatalogueServiceStub(self._catalogue_channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its stubs leave the methods out
 
@@ -350,6 +326,11 @@ class VitrineClient:
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
         return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+    async def _administer(self, method: Any, request: Any, timeout_s: float | None) -> Any:
+        """Call a method where the catalogue is written."""
+        with self._translated(self._catalogue_channel):
+            return await method(request, timeout=timeout_s or self._timeout_s, metadata=self._metadata())
 
     async def _reachable(self) -> bool:
         try:

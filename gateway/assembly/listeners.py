@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from gateway.api.campaign_servicer import CampaignServicer
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.data_servicer import DataServicer
 from gateway.api.document_servicer import DocumentServicer
@@ -30,6 +31,8 @@ from gateway.settings import PREFIX, Settings
 from vitrine.process.settings import InvalidSettings
 from vitrine.process.tls import add_port, server_tls
 from vitrine.v1 import (
+    campaigns_pb2,
+    campaigns_pb2_grpc,
     catalogue_pb2_grpc,
     data_pb2,
     data_pb2_grpc,
@@ -41,6 +44,7 @@ from vitrine.v1 import (
 )
 
 DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
+CAMPAIGN_SERVICE = campaigns_pb2.DESCRIPTOR.services_by_name["CampaignService"].full_name
 DATA_SERVICE = data_pb2.DESCRIPTOR.services_by_name["DataService"].full_name
 FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -55,6 +59,7 @@ class Servicers:
     documents: DocumentServicer
     feedback: FeedbackServicer
     data: DataServicer
+    campaigns: CampaignServicer
     health: health_aio.HealthServicer
 
 
@@ -158,6 +163,7 @@ def open_listeners(
             feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicers.feedback, server)
         catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(servicers.catalogue, server)
         data_pb2_grpc.add_DataServiceServicer_to_server(servicers.data, server)
+        campaigns_pb2_grpc.add_CampaignServiceServicer_to_server(servicers.campaigns, server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
@@ -165,6 +171,7 @@ def open_listeners(
                 CATALOGUE_SERVICE,
                 DOCUMENT_SERVICE,
                 DATA_SERVICE,
+                CAMPAIGN_SERVICE,
                 HEALTH_SERVICE,
                 reflection.SERVICE_NAME,
             )

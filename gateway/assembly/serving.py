@@ -12,11 +12,19 @@ from grpc_health.v1.health import aio as health_aio
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.documents import open_documents, open_library
-from gateway.assembly.entrance import open_crowding, open_metrics, open_saturation, server_options
+from gateway.assembly.entrance import (
+    deadline_rules,
+    ingest_memory,
+    open_crowding,
+    open_metrics,
+    open_saturation,
+    server_options,
+)
 from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.assembly.replies import open_replies
+from gateway.assembly.sponsoring import open_sponsoring
 from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.hearing import Hearing
@@ -24,13 +32,12 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.documents.library import Library
-from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.edge.interceptors import Edge
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
 from gateway.indexing.readers import CategoryReaders
 from gateway.indexing.writing import Writing
 from gateway.logs import log_event
-from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary, Weights
 from gateway.ports import (
@@ -57,6 +64,8 @@ from gateway.retrieval.signals import LEXICAL
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import PERSONAL
 from gateway.settings import Settings
+from gateway.sponsoring.sponsors import Sponsoring
+from gateway.sponsoring.store import CampaignStore
 from gateway.understanding.breaker import CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
@@ -95,6 +104,8 @@ class Dependencies:
     sessions: SessionStore
     events: EventStore | None = None
     """None: what shoppers do is not taken."""
+    campaigns: CampaignStore | None = None
+    """None: there are no sponsored places."""
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:
@@ -144,26 +155,35 @@ async def serving_gateway(
     lanes, paced = open_lanes(settings, metrics)
     readers = _category_readers(settings, dependencies, paced)
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
+    sponsored = open_sponsoring(settings, dependencies.campaigns, dependencies.index, metrics)
     retrieval = Retrieval(
         encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary,
-        readers=readers, tastes=feedback.tastes, lanes=lanes, metrics=metrics, settings=_retrieval_settings(settings),
+        readers=readers, tastes=feedback.tastes, sponsors=sponsored.sponsoring, lanes=lanes, metrics=metrics,
+        settings=_retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
     servicers = Servicers(
         search=_search_servicer(
-            settings, dependencies, retrieval=retrieval, library=library, feedback=feedback, metrics=metrics
+            settings,
+            dependencies,
+            retrieval=retrieval,
+            library=library,
+            feedback=feedback,
+            sponsoring=sponsored.sponsoring,
+            metrics=metrics,
         ),
         catalogue=_catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics),
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
         data=feedback.data_servicer(dependencies.sessions),
+        campaigns=sponsored.servicer,
         health=health_aio.HealthServicer(),
     )
     listeners = open_listeners(
         settings,
         servicers,
         access,
-        edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
+        edge=lambda door: Edge(deadline_rules(settings), metrics, door, crowding(), tracer),
         options=server_options(settings),
     )
     health = servicers.health
@@ -181,6 +201,7 @@ async def serving_gateway(
                 repeated("warm", warm, interval_s=interval_s),
                 repeated("documents", library.refresh, interval_s=interval_s),
                 feedback.kept_up(interval_s),
+                sponsored.kept_up(),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
                 health_endpoint(settings.health_listen, health),
@@ -276,7 +297,7 @@ def _catalogue_servicer(
         retrieval.products,
         speech=dependencies.transcriber is not None,
         margin_s=settings.deadline_margin_ms / 1e3,
-        memory=_ingest_memory(settings, metrics),
+        memory=ingest_memory(settings, metrics),
     )
     metrics.ingest_lag.set_function(servicer.ingest_lag_s)
     return servicer
@@ -289,6 +310,7 @@ def _search_servicer(
     retrieval: Retrieval,
     library: Library,
     feedback: Feedback,
+    sponsoring: Sponsoring | None,
     metrics: Metrics,
 ) -> SearchServicer:
     async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
@@ -326,6 +348,7 @@ def _search_servicer(
             library=library,
             replies=open_replies(settings, dependencies.phraser, retrieval, metrics),
             metrics=metrics,
+            sponsoring=sponsoring,
             head_start_s=settings.rewrite_head_start_ms / 1e3,
         )
     )
@@ -375,17 +398,3 @@ def _retrieval_settings(settings: Settings) -> RetrievalSettings:
 
 def _shares(settings: Settings) -> dict[str, float]:
     return {LEXICAL: settings.lexical_share, PERSONAL: settings.personal_share}
-
-
-def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
-    budget = ByteBudget(settings.max_ingest_bytes)
-    metrics.ingest_bytes.set_function(lambda: budget.used)
-    return budget
-
-
-def _deadline_rules(settings: Settings) -> DeadlineRules:
-    return DeadlineRules(
-        default_s=settings.default_deadline_ms / 1e3,
-        maximum_s=settings.max_deadline_ms / 1e3,
-        unread_s=settings.unread_s,
-    )

@@ -38,12 +38,12 @@ from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.model import Deadline
 from vitrine.process.tracing import UNTRACED, Span, Tracer, read_traceparent
-from vitrine.v1 import catalogue_pb2, data_pb2, documents_pb2, feedback_pb2, search_pb2
+from vitrine.v1 import campaigns_pb2, catalogue_pb2, data_pb2, documents_pb2, feedback_pb2, search_pb2
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SERVICES: dict[str, ServiceDescriptor] = {
     service.full_name: service
-    for module in (search_pb2, catalogue_pb2, documents_pb2, feedback_pb2, data_pb2)
+    for module in (search_pb2, catalogue_pb2, documents_pb2, feedback_pb2, data_pb2, campaigns_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 _FAULTS = {

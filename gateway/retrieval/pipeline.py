@@ -23,6 +23,7 @@ from gateway.retrieval.embeddings import QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, SearchResult, Versions
 from gateway.retrieval.results import Key, Results, result_key
+from gateway.retrieval.sponsored import Sponsors
 from gateway.retrieval.stages import Search, Tools
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import Tastes
@@ -41,6 +42,7 @@ STAGES: tuple[Stage, ...] = (
     stages.relax,
     stages.add_exact_matches,
     stages.rank_by_taste,
+    stages.find_offers,
     stages.page,
     stages.count_facets,
 )
@@ -84,6 +86,7 @@ class Retrieval:
         summary: CatalogueSummary,
         readers: Readers | None = None,
         tastes: Tastes | None = None,
+        sponsors: Sponsors | None = None,
         lanes: Lanes,
         metrics: Metrics,
         settings: RetrievalSettings,
@@ -122,6 +125,7 @@ class Retrieval:
             margin_s=settings.margin_s,
             tastes=tastes,
             personal_budget_s=settings.personal_budget_s,
+            sponsors=sponsors,
         )
 
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:
@@ -204,7 +208,10 @@ class Retrieval:
         return self._catalogue
 
     def _key(self, query: Query, weights: Weights, versions: Versions) -> Key:
-        return result_key(query, weights, versions, writes=self.products.writes)
+        # Both only grow: their sum changes with either.
+        sponsors = self._tools.sponsors
+        writes = self.products.writes + (sponsors.version if sponsors is not None else 0)
+        return result_key(query, weights, versions, writes=writes)
 
     async def _run(self, search: Search) -> Search:
         for stage in STAGES:
@@ -228,6 +235,7 @@ class Retrieval:
             versions=search.versions,
             facets=search.facets,
             more=search.more,
+            offers=search.offers,
         )
 
     @contextmanager

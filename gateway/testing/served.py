@@ -15,6 +15,7 @@ from gateway.metrics import Metrics
 from gateway.model import StoredProduct
 from gateway.ports import EventStore, Phraser, Rewriter, RewriterUnavailable, Transcriber
 from gateway.settings import Settings
+from gateway.sponsoring.store import CampaignStore
 from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import FakeEncoder
 from gateway.testing.index import FakeIndex
@@ -80,6 +81,7 @@ async def serving(
     sessions: SessionStore | None = None,
     documents: FakeDocuments | None = None,
     events: EventStore | None = None,
+    campaigns: CampaignStore | None = None,
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
     port: int = 0,
@@ -105,6 +107,7 @@ async def serving(
         transcriber=transcriber,
         sessions=sessions or memory_sessions(settings),
         events=events,
+        campaigns=campaigns,
     )
     async with serving_gateway(settings, dependencies, tracer=tracer) as gateway:
         address = f"127.0.0.1:{gateway.port}"

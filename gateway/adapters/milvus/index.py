@@ -25,6 +25,7 @@ from gateway.adapters.milvus.layout import Layout
 from gateway.adapters.milvus.lease import LEASE_S
 from gateway.adapters.milvus.ranking import Query, rank, to_hits
 from gateway.adapters.milvus.reading import Reading
+from gateway.adapters.milvus.rows import keys_of, with_keys
 from gateway.adapters.milvus.sorting import rank_sorted
 from gateway.errors import FailedPrecondition, IndexSwapped, VectorIndexError
 from gateway.model import (
@@ -120,6 +121,7 @@ class MilvusIndex(MilvusAdministrator):
         filters: Filter | None,
         limit: int,
         words: Sequence[str] = (),
+        products: Sequence[str] = (),
         sort: Sort | None = None,
         manifest: str = "",
         timeout_s: float,
@@ -132,6 +134,7 @@ class MilvusIndex(MilvusAdministrator):
             expression = conjunction(
                 "" if filters is None else filter_expression(filters, reading.layout),
                 words_expression(words) if words else "",
+                with_keys(keys_of(products)) if products else "",
             )
             if sort is None:
                 ranking = await rank(reading, query, expression=expression, limit=limit, documents=True)
