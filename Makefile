@@ -165,6 +165,8 @@ demo: setup $(if $(SPEECH),setup-speech) ## Build, start, index and search; leav
 	@echo "how long do I have to send something back?" | $(BIN)/vitrine chat
 	@echo; echo "A shopper who agreed to be known clicks three dresses and buys one, and searches again:"
 	@$(BIN)/python examples/python/record_feedback.py "summer dress"
+	@echo; echo "Somebody pays to be shown, somebody else pays far more for what does not fit, and a shopper searches:"
+	@$(BIN)/python examples/python/sponsored_place.py "summer dress"
 	@echo "the page to look at: http://127.0.0.1:7730/"
 
 up: setup $(if $(SPEECH),setup-speech) ## Start the stack: Triton, Milvus Lite, rewriter, gateway, page

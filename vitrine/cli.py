@@ -16,6 +16,7 @@ _OWN = {
     "check": "vitrine.commands.check:check",
     "restore": "vitrine.commands.restore:restore",
     "documents": "vitrine.commands.documents:documents",
+    "campaigns": "vitrine.commands.campaigns:campaigns",
     "record": "vitrine.commands.record:record",
     "tour": "vitrine.commands.tour:tour",
     "token": "vitrine.commands.token:token",

@@ -49,6 +49,16 @@ DATA_SERVICE = data_pb2.DESCRIPTOR.services_by_name["DataService"].full_name
 FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
+_EVERYWHERE = (
+    CATALOGUE_SERVICE,
+    DOCUMENT_SERVICE,
+    DATA_SERVICE,
+    CAMPAIGN_SERVICE,
+    HEALTH_SERVICE,
+    reflection.SERVICE_NAME,
+)
+"""What each listener answers, and describes where it may."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servicers:
@@ -153,11 +163,8 @@ def open_listeners(
 
     def listener(address: str, *further: str, searches: bool, takes_writes: bool) -> Listener:
         entrance = edge(access.door(takes_writes=takes_writes))
-        server = aio.server(
-            interceptors=[entrance],
-            options=options,
-            maximum_concurrent_rpcs=most_calls(settings),
-        )
+        most = most_calls(settings)
+        server = aio.server(interceptors=[entrance], options=options, maximum_concurrent_rpcs=most)
         if searches:
             search_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, server)
             feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicers.feedback, server)
@@ -167,16 +174,8 @@ def open_listeners(
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
-            names = (
-                CATALOGUE_SERVICE,
-                DOCUMENT_SERVICE,
-                DATA_SERVICE,
-                CAMPAIGN_SERVICE,
-                HEALTH_SERVICE,
-                reflection.SERVICE_NAME,
-            )
             in_front = (SEARCH_SERVICE, FEEDBACK_SERVICE) if searches else ()
-            reflection.enable_server_reflection((*in_front, *names), server)
+            reflection.enable_server_reflection((*in_front, *_EVERYWHERE), server)
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
         expires = partial(entrance.metrics.certificate_expires, "server")
         port, *_ = [add_port(server, each, tls, expires=expires) for each in (address, *further)]

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
 from gateway.api.catalogue_servicer import CatalogueServicer
@@ -23,6 +22,7 @@ from gateway.assembly.entrance import (
 from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
+from gateway.assembly.probing import open_readiness
 from gateway.assembly.replies import open_replies
 from gateway.assembly.sponsoring import open_sponsoring
 from gateway.background import repeated, running
@@ -50,14 +50,6 @@ from gateway.ports import (
     Transcriber,
     VectorIndex,
 )
-from gateway.readiness import (
-    CATALOGUE_SERVICE,
-    OVERALL,
-    SEARCH_SERVICE,
-    STARTED,
-    ProbeSettings,
-    Readiness,
-)
 from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
 from gateway.retrieval.signals import LEXICAL
@@ -73,9 +65,6 @@ from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
 from vitrine.process.probes import health_endpoint
 from vitrine.process.tracing import UNTRACED, Tracer
-
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _REFUSAL_S = 0.25
 """How long new calls are refused before the server stops: gRPC's core breaks off, as CANCELLED, those that it has
@@ -157,21 +146,16 @@ async def serving_gateway(
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     sponsored = open_sponsoring(settings, dependencies.campaigns, dependencies.index, metrics)
     retrieval = Retrieval(
-        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary,
-        readers=readers, tastes=feedback.tastes, sponsors=sponsored.sponsoring, lanes=lanes, metrics=metrics,
-        settings=_retrieval_settings(settings),
+        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary, readers=readers,
+        tastes=feedback.tastes, sponsors=sponsored.sponsoring, lanes=lanes, metrics=metrics, settings=_retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
+    search = _search_servicer(
+        settings, dependencies, retrieval=retrieval, library=library, feedback=feedback,
+        sponsoring=sponsored.sponsoring, metrics=metrics,
+    )  # fmt: skip
     servicers = Servicers(
-        search=_search_servicer(
-            settings,
-            dependencies,
-            retrieval=retrieval,
-            library=library,
-            feedback=feedback,
-            sponsoring=sponsored.sponsoring,
-            metrics=metrics,
-        ),
+        search=search,
         catalogue=_catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, metrics=metrics),
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
@@ -180,26 +164,20 @@ async def serving_gateway(
         health=health_aio.HealthServicer(),
     )
     listeners = open_listeners(
-        settings,
-        servicers,
-        access,
+        settings, servicers, access, options=server_options(settings),
         edge=lambda door: Edge(deadline_rules(settings), metrics, door, crowding(), tracer),
-        options=server_options(settings),
-    )
+    )  # fmt: skip
     health = servicers.health
-    readiness = await _readiness(
-        settings, dependencies, encoders, compatibility=compatibility, health=health, metrics=metrics
+    readiness = await open_readiness(
+        settings, encoders, dependencies.index, compatibility=compatibility, health=health, metrics=metrics
     )
     await listeners.start()
     try:
         interval_s = settings.probe_interval_ms / 1e3
-        learn, warm = _preparations(settings, retrieval, servicers.search)
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
-                repeated("learn", learn, interval_s=interval_s),
-                repeated("warm", warm, interval_s=interval_s),
-                repeated("documents", library.refresh, interval_s=interval_s),
+                _prepared(settings, retrieval, search, library),
                 feedback.kept_up(interval_s),
                 sponsored.kept_up(),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
@@ -219,10 +197,12 @@ def _paced(dependencies: Dependencies, paced: Callable[[Encoder], Encoder]) -> E
     return Encoders([paced(encoder) for encoder in dependencies.encoders])
 
 
-def _preparations(
-    settings: Settings, retrieval: Retrieval, search: SearchServicer
-) -> tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
-    """Return what has the catalogue known, and the rewriter ready for it, before a search waits for either."""
+@asynccontextmanager
+async def _prepared(
+    settings: Settings, retrieval: Retrieval, search: SearchServicer, library: Library
+) -> AsyncIterator[None]:
+    """Have catalogue and documents known, and the rewriter ready for them, before a search waits, until the block is left."""
+    interval_s = settings.probe_interval_ms / 1e3
 
     async def learn() -> None:
         await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
@@ -231,7 +211,12 @@ def _preparations(
         if settings.rewrite_warm_up:
             await search.warm()
 
-    return learn, warm
+    async with (
+        repeated("learn", learn, interval_s=interval_s),
+        repeated("warm", warm, interval_s=interval_s),
+        repeated("documents", library.refresh, interval_s=interval_s),
+    ):
+        yield
 
 
 def _category_readers(
@@ -245,37 +230,6 @@ def _category_readers(
         _paced(dependencies, paced),
         precision=settings.picture_category_precision,
     )
-
-
-async def _readiness(
-    settings: Settings,
-    dependencies: Dependencies,
-    encoders: Encoders,
-    *,
-    compatibility: Compatibility,
-    health: health_aio.HealthServicer,
-    metrics: Metrics,
-) -> Readiness:
-    """Return the probes; until the first one has succeeded, health says NOT_SERVING."""
-
-    async def tell(statuses: Mapping[str, bool]) -> None:
-        for service, serves in statuses.items():
-            metrics.serving.labels(service or "all").set(serves)
-            await health.set(service, _SERVING if serves else _NOT_SERVING)
-
-    await tell(dict.fromkeys((OVERALL, SEARCH_SERVICE, CATALOGUE_SERVICE, STARTED), False))
-    readiness = Readiness(
-        encoders,
-        dependencies.index,
-        compatibility,
-        settings=ProbeSettings(
-            timeout_s=settings.probe_timeout_ms / 1e3, failures=max(1, settings.probe_failures)
-        ),
-        tell=tell,
-        answered=metrics.last_answer,
-    )
-    metrics.index_outdated.set_function(lambda: readiness.index_outdated)
-    return readiness
 
 
 def _catalogue_servicer(
@@ -355,15 +309,19 @@ def _search_servicer(
     return SearchServicer(
         turns,
         Conversations(turns, history, dependencies.sessions, metrics),
-        Hearing(
-            dependencies.transcriber,
-            budget_s=settings.speech_budget_ms / 1e3,
-            margin_s=settings.deadline_margin_ms / 1e3,
-            metrics=metrics,
-        ),
+        _hearing(settings, dependencies, metrics),
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=_shares(settings),
         answer_token=feedback.answer_token,
+    )
+
+
+def _hearing(settings: Settings, dependencies: Dependencies, metrics: Metrics) -> Hearing:
+    return Hearing(
+        dependencies.transcriber,
+        budget_s=settings.speech_budget_ms / 1e3,
+        margin_s=settings.deadline_margin_ms / 1e3,
+        metrics=metrics,
     )
 
 

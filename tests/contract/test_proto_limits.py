@@ -18,6 +18,15 @@ ROOT = Path(__file__).parents[2]
 PROTOS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "vitrine/v1").glob("*.proto"))
 
 QUOTED: Mapping[str, tuple[int, ...]] = {
+    "Campaign": (limits.MAX_CAMPAIGNS,),
+    "Campaign.advertiser": (limits.MAX_ADVERTISER_LENGTH,),
+    "Campaign.bid_micros": (limits.MAX_BID_MICROS,),
+    "Campaign.budget_micros": (limits.MAX_BUDGET_MICROS,),
+    "Campaign.daily_cap": (limits.MAX_DAILY_CAP,),
+    "Campaign.ends": (limits.MAX_CAMPAIGN_DAYS,),
+    "Campaign.id": (limits.MAX_CAMPAIGN_ID_LENGTH,),
+    "Campaign.locales": (limits.MAX_CAMPAIGN_LOCALES,),
+    "Campaign.products": (limits.MAX_CAMPAIGN_PRODUCTS,),
     "CatalogueField.name": (limits.MAX_FIELD_NAME_LENGTH,),
     "CatalogueSchema.fields": (limits.MAX_SCHEMA_FIELDS,),
     "Comparison.fields": (limits.MAX_COMPARED_FIELDS,),
@@ -42,7 +51,9 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "FieldDescription.values": (limits.MAX_FACET_VALUES,),
     "Filter": (limits.MAX_FILTER_LEVELS, limits.MAX_FILTER_VALUES),
     "InferenceOptions.fields": (limits.MAX_SCHEMA_FIELDS,),
+    "ListCampaignsRequest.page_size": (limits.MAX_CAMPAIGN_PAGE, limits.DEFAULT_CAMPAIGN_PAGE),
     "PageToken.excluded": (limits.MAX_EXCLUSIONS,),
+    "PageToken.sponsored": (limits.MAX_SPONSORED_PLACES,),
     "PhraseRequest.reply": (limits.MAX_REPLY_LENGTH,),
     "PhraseRequest.text": (limits.MAX_QUERY_LENGTH,),
     "Product.attributes": (limits.MAX_ATTRIBUTES,),
