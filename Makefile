@@ -183,6 +183,8 @@ demo: setup $(if $(SPEECH),setup-speech) ## Build, start, index and search; leav
 	@$(BIN)/python examples/python/record_feedback.py "summer dress"
 	@echo; echo "A picture that is blocked, which a search then refuses:"
 	@$(BIN)/python examples/python/block_picture.py "$$(ls $(CATALOGUE)/queries/*.jpg | head -n 1)"
+	@echo; echo "Somebody pays to be shown, somebody else pays far more for what does not fit, and a shopper searches:"
+	@$(BIN)/python examples/python/sponsored_place.py "summer dress"
 	@echo "the page to look at: http://127.0.0.1:7730/"
 
 up: setup $(if $(SPEECH),setup-speech) ## Start the stack: Triton, Milvus Lite, rewriter, gateway, page

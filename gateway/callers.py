@@ -17,6 +17,8 @@ class Scope(Enum):
     """Export and erase what is kept of a shopper."""
     REPORT = "report"
     """Read what shoppers did, in counts."""
+    CAMPAIGNS = "campaigns"
+    """Keep campaigns for sponsored places, and read what they spent."""
     ADMIN = "admin"
     """Rebuild, confirm and put back an index."""
 

@@ -14,7 +14,7 @@
     ├── EncodersExchanged   ABORTED              other encoders answered than made the index
     ├── IndexSwapped        ABORTED              other encoders made the index that is in use now
     ├── ShuttingDown        UNAVAILABLE          this gateway ends; another one answers
-    └── DependencyError     UNAVAILABLE          Triton, Milvus, Redis, the speech service or the store of events did not answer
+    └── DependencyError     UNAVAILABLE          Triton, Milvus, Redis, the speech service, the store of events or of campaigns did not answer
 
 The outermost interceptor translates them; nothing else does. A late or broken rewriter is none of these:
 it degrades the answer.
@@ -188,3 +188,10 @@ class EventStoreError(DependencyError):
 
     def __init__(self) -> None:
         super().__init__("event store")
+
+
+class CampaignStoreError(DependencyError):
+    """The store of campaigns did not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("campaign store")

@@ -35,8 +35,9 @@ def check_access(settings: "Settings") -> None:
         raise InvalidSettings("GATEWAY_MILVUS_TOKEN and GATEWAY_MILVUS_TOKEN_FILE exclude each other")
     if settings.sessions != "memory" and settings.sessions_file:
         raise InvalidSettings("GATEWAY_SESSIONS and GATEWAY_SESSIONS_FILE exclude each other")
-    if settings.events and settings.events_file:
-        raise InvalidSettings("GATEWAY_EVENTS and GATEWAY_EVENTS_FILE exclude each other")
+    for name in ("EVENTS", "CAMPAIGNS"):
+        if getattr(settings, name.lower()) and getattr(settings, f"{name.lower()}_file"):
+            raise InvalidSettings(f"GATEWAY_{name} and GATEWAY_{name}_FILE exclude each other")
     for pair in (("tls_cert", "tls_key"), ("client_cert", "client_key")):
         if len({bool(getattr(settings, name)) for name in pair}) > 1:
             raise InvalidSettings(" and ".join(f"GATEWAY_{name.upper()}" for name in pair) + " go together")

@@ -46,8 +46,8 @@ _TEXTS: Mapping[str, str] = {
     "request_seconds": "Duration of calls.",
     "in_flight": "Calls being answered.",
     "slow_readers_total": "Calls cut off since their caller did not take the answer.",
-    "stage_seconds": "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), facets.",
-    "dependency_seconds": "Duration of calls to encoder, decoder and classifier (of moderation), index, rewriter, speech and events.",
+    "stage_seconds": "Duration of a search's stages: rewrite (the wait for the rewriter), lookup (the product that it starts from), encode, search, lexical (exact matches), sponsored, facets.",
+    "dependency_seconds": "Duration of calls to encoder, decoder and classifier (of moderation), index, rewriter, speech, events and campaigns.",
     "degraded_total": "What was left out of answers, by the words of degraded, with the reason; search is that of what a search itself leaves out.",
     "shed_total": "Searches refused at the door: queue_full (its caller has its share of the queue), queue_share (it gave its place to a caller with fewer), queue_wait.",
     "concurrency_limit": "Searches that may run at once, of words or with pictures; it adapts.",
@@ -73,6 +73,9 @@ _TEXTS: Mapping[str, str] = {
     "logged_answers_total": "Answers whose features were to be kept for training: kept, or dropped since too many waited or the store failed.",
     "moderated_total": "What moderation found, by kind (copy, tile or crop of a blocked picture, nudity, words): refused or flagged.",
     "blocked_images": "Blocked pictures that searches are held against.",
+    "sponsored_impressions_total": "Sponsored places that answers held.",
+    "sponsored_spend_micros_total": "What they cost, in millionths of the gateway's currency.",
+    "sponsored_refused_total": "Offers of campaigns that took no part: ended, intent, cap (the shopper saw it often enough today), budget (nothing is leased to this gateway now), filter (the schema does not know it).",
     "serving": "1 while health says SERVING.",
     "certificate_expiry_timestamp_seconds": "When a certificate in use ends, as Unix time: server (what callers see) or client (what Triton, Milvus and the others see).",
 }
@@ -120,6 +123,9 @@ class Metrics:
         self.logged_answers = self._counter("logged_answers_total", "outcome")
         self.moderated = self._counter("moderated_total", "kind", "outcome")
         self.blocked_images = self._gauge("blocked_images")
+        self.sponsored_impressions = self._counter("sponsored_impressions_total")
+        self.sponsored_spend = self._counter("sponsored_spend_micros_total")
+        self.sponsored_refused = self._counter("sponsored_refused_total", "reason")
         self.serving = self._gauge("serving", "service")
         self.certificate_expiry = self._gauge("certificate_expiry_timestamp_seconds", "use")
         # Finding a labelled child costs more than counting; these are few, and asked for several times a search.

@@ -143,6 +143,14 @@ class StoredDigests:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sponsorship:
+    """Who pays for a hit's place."""
+
+    campaign_id: str
+    advertiser: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One answer: score = weights.text * text_score + weights.image * image_score + the signals by their shares."""
 
@@ -158,6 +166,21 @@ class Hit:
     """By a signal's name: which part of it says most."""
     features: Mapping[str, float] = field(default_factory=dict)
     """What ranking is learnt from (`gateway.retrieval.features`), where answers are kept for it."""
+    sponsored: Sponsorship | None = None
+    """Set where somebody paid for the place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A product that a campaign would have shown on a page."""
+
+    key: str
+    """Of the campaign's books."""
+    hit: Hit
+    relevance: float
+    """Its score over the best one's of the page; from the floor to 1."""
+    chosen_by: str
+    """How the campaign chose it: "product" or "filter"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,7 @@ class VectorIndex(Protocol):
         filters: Filter | None,
         limit: int,
         words: Sequence[str] = (),
+        products: Sequence[str] = (),
         sort: Sort | None = None,
         manifest: str = "",
         timeout_s: float,
@@ -80,7 +81,8 @@ class VectorIndex(Protocol):
 
         `embedding` asks the image half, and the text half too unless `text_embedding` does. Of a product with several
         pictures the one that scores highest counts. With `words`, only products that have one of these tokens
-        (`vitrine.domain.lexical`) are ranked. `limit` is 1 to MAX_POOL.
+        (`vitrine.domain.lexical`) are ranked; with `products`, only those of these ids, at most MAX_POOL. `limit` is 1 to
+        MAX_POOL.
 
         With `sort` the products come in the order of the field, then by score, then by id, those without a value
         last. Where more than MAX_POOL products satisfy the filters, a number orders all of them if there are

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from gateway.adapters.memory_sessions import memory_sessions
 from gateway.adapters.milvus.index import open_milvus
+from gateway.adapters.redis_campaigns import open_redis_campaigns
 from gateway.adapters.redis_events import open_redis_events
 from gateway.adapters.redis_sessions import SessionBounds, open_redis_sessions
 from gateway.adapters.rewriter import open_rewriter
 from gateway.adapters.speech import open_speech
+from gateway.adapters.sqlite_campaigns import UnreadableCampaigns, open_sqlite_campaigns
 from gateway.adapters.sqlite_events import UnreadableEvents, open_sqlite_events
 from gateway.adapters.triton import open_triton
 from gateway.assembly.access import behind
@@ -26,6 +28,7 @@ from gateway.conversation.sessions import SessionStore
 from gateway.logs import configure_logs, log_event
 from gateway.ports import EventStore
 from gateway.settings import MEMORY, PREFIX, REDIS, Settings
+from gateway.sponsoring.store import CampaignStore
 from vitrine.process.lifecycle import Heartbeat, metrics_endpoint, stop_signal
 from vitrine.process.settings import InvalidSettings, variable
 from vitrine.process.tracing import Tracer, open_tracer
@@ -82,6 +85,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
         )
         sessions = await stack.enter_async_context(open_sessions(settings))
         events = await stack.enter_async_context(open_events(settings))
+        campaigns = await stack.enter_async_context(open_campaigns(settings))
         yield Dependencies(
             encoder=encoder,
             next_encoder=next_encoder,
@@ -94,6 +98,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             sessions=sessions,
             events=events,
             pictures=PictureDependencies(store=index.blocked, decoder=encoder, classifier=encoder),
+            campaigns=campaigns,
         )
 
 
@@ -142,3 +147,23 @@ async def open_events(settings: Settings) -> AsyncIterator[EventStore | None]:
             yield events
     except UnreadableEvents as error:
         raise InvalidSettings(f"{variable(PREFIX, 'events')}: {error}") from error
+
+
+@asynccontextmanager
+async def open_campaigns(settings: Settings) -> AsyncIterator[CampaignStore | None]:
+    """Open the store of campaigns that the settings name, if they name one; raises InvalidSettings where it is no such file."""
+    if not settings.campaigns and not settings.campaigns_file:
+        yield None
+        return
+    access = behind(settings)
+    place = access.campaigns_now()
+    if place.startswith(REDIS):
+        async with open_redis_campaigns(place, tls=access.sessions, current=access.campaigns_now) as shared:
+            await shared.warn_if_unsafe()
+            yield shared
+        return
+    try:
+        async with open_sqlite_campaigns(Path(place)) as campaigns:
+            yield campaigns
+    except UnreadableCampaigns as error:
+        raise InvalidSettings(f"{variable(PREFIX, 'campaigns')}: {error}") from error

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from gateway.exposure import check_access
+from gateway.sponsoring.rules import check_currency, check_floor, read_positions
 from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_HISTORY_TURNS, MIN_ANONYMOUS
 from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
 
@@ -86,6 +87,8 @@ class Settings:
     """A file that holds the URL of `sessions`; excludes it."""
     events_file: str = ""
     """A file that holds the URL of `events`; excludes it."""
+    campaigns_file: str = ""
+    """A file that holds the URL of `campaigns`; excludes it."""
 
     reflection: int = 1
     """1: the service describes itself by gRPC reflection; 0: it does not."""
@@ -289,6 +292,20 @@ class Settings:
     """The TOML file of blocked words by language (docs/moderation.md), read when the gateway starts. Empty: none."""
     moderation_queries: str = "refuse"
     """What becomes of a search with a blocked word: "refuse" or "flag"; a title that has one is flagged."""
+    campaigns: str = field(default="", repr=False)
+    """Where campaigns for sponsored places are kept (docs/sponsored.md), as `events` says it. Empty: there are no sponsored places."""
+    campaign_currency: str = "EUR"
+    """The one currency of all campaigns, by ISO 4217."""
+    sponsored_positions: str = "1"
+    """Where sponsored places are on a first page, from 1, with commas between: as many as there are positions, 4 at most."""
+    sponsored_floor: float = 0.85
+    """The least score of a product that is shown in one, as a share of the best one's on the page."""
+    sponsored_reserve_micros: int = 1
+    """The least price of an impression, in millionths of the currency."""
+    sponsored_budget_ms: int = 30
+    """Longest wait of a search for what campaigns offer; without it there is no sponsored place, and `degraded` says so."""
+    sponsored_lookups: int = 100
+    """Products that campaigns name and a search looks up beside its own hits, at most; the highest bidders' first."""
 
     probe_interval_ms: int = 2_000
     """Between two probes of Triton and of the index."""
@@ -338,6 +355,9 @@ class Settings:
         if not self.recommend_shoppers >= 1:
             raise InvalidSettings(f"{_variable('recommend_shoppers')} must be at least 1")
         check_moderation(self)
+        read_positions(_variable("sponsored_positions"), self.sponsored_positions)
+        check_currency(_variable("campaign_currency"), self.campaign_currency)
+        check_floor(_variable("sponsored_floor"), self.sponsored_floor)
         check_access(self)
         check_sessions(_variable("sessions"), self.sessions)
 

@@ -146,6 +146,7 @@ def _gateway(settings: Settings, worker: Worker) -> Service:
         "GATEWAY_REWRITER": settings.rewriter,
         "GATEWAY_EVENTS": str(settings.state / "events.db"),
         "GATEWAY_MODERATION_UPLOADS": "refuse",  # of an empty list, until somebody blocks a picture
+        "GATEWAY_CAMPAIGNS": str(settings.state / "campaigns.db"),
         "GATEWAY_DRAIN_S": NO_BALANCER_S,
         **({"GATEWAY_SPEECH": settings.speech_grpc} if settings.speech else {}),
         **({"GATEWAY_MAX_CONNECTION_AGE_S": A_DAY_S} if settings.sticky else {}),

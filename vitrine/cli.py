@@ -17,6 +17,7 @@ _OWN = {
     "check": "vitrine.commands.check:check",
     "restore": "vitrine.commands.restore:restore",
     "documents": "vitrine.commands.documents:documents",
+    "campaigns": "vitrine.commands.campaigns:campaigns",
     "moderation": "vitrine.commands.moderation:moderation",
     "record": "vitrine.commands.record:record",
     "report": "vitrine.commands.report:report",

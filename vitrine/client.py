@@ -20,6 +20,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from vitrine.campaign_calls import CampaignCalls
 from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
 from vitrine.client_moderation import ModerationCalls
 from vitrine.domain import limits
@@ -135,6 +136,8 @@ class VitrineClient(ModerationCalls):
         self._documents = documents_pb2_grpc.DocumentServiceStub(self._catalogue_channel)
         self._data = data_pb2_grpc.DataServiceStub(self._catalogue_channel)
         self._reports = report_pb2_grpc.ReportServiceStub(self._catalogue_channel)
+        self.campaigns = CampaignCalls(self._catalogue_channel, self._administer)
+        """Keeps campaigns for sponsored places."""
         self._writing = catalogue_pb2_grpc.CatalogueServiceStub(self._catalogue_channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its stubs leave the methods out
 
@@ -348,6 +351,11 @@ class VitrineClient(ModerationCalls):
                 request, timeout=timeout_s or self._timeout_s, metadata=self._metadata()
             )
         return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+    async def _administer(self, method: Any, request: Any, timeout_s: float | None) -> Any:
+        """Call a method where the catalogue is written."""
+        with self._translated(self._catalogue_channel):
+            return await method(request, timeout=timeout_s or self._timeout_s, metadata=self._metadata())
 
     async def _reachable(self) -> bool:
         try:

@@ -26,7 +26,7 @@ from vitrine.domain.product import check_identifier
 from vitrine.v1 import query_pb2, recommend_pb2, rewrite_pb2, search_pb2
 
 # Long enough for every registered BCP 47 tag.
-_LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
+LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
 _REWRITE_MODES = frozenset(search_pb2.RewriteMode.values())
 
@@ -105,6 +105,7 @@ async def _read_query(
         locale=_locale(request.locale),
         user_id=read_identifier("user_id", request.user_id, limit=limits.MAX_USER_ID_LENGTH),
         personalise=request.personalise,
+        no_sponsored=request.no_sponsored,
         rewrite=rewrite,
     )
     return replace(query, image=await check_image(query.image)) if request.HasField("image") else query
@@ -176,7 +177,7 @@ def read_limit(limit: int) -> int:
 
 
 def _locale(locale: str) -> str:
-    if locale and not _LOCALE.fullmatch(locale):
+    if locale and not LOCALE.fullmatch(locale):
         raise InvalidQuery("locale", "must be a BCP 47 tag of at most 5 parts, such as en-GB")
     return locale
 

@@ -68,7 +68,9 @@ def search_message(
         timings=timings_message(result.timings),
         versions=versions_message(result.versions),
         request_id=request_id,
-        next_page_token=page_token(request, searched, result.versions, offset=following)
+        next_page_token=page_token(
+            request, searched, result.versions, offset=following, sponsored=_sponsored(result)
+        )
         if result.more
         else "",
         facets=map(facet_message, listed(result.facets)),
@@ -206,6 +208,12 @@ def fill_hits(
     return whole
 
 
+def _sponsored(result: SearchResult) -> tuple[str, ...]:
+    """Return the products in the sponsored places of the first page, on whichever page this is."""
+    here = tuple(hit.product.id for hit in result.hits if hit.sponsored is not None)
+    return here or result.searched.sponsored
+
+
 def _cut(summary: FieldSummary, share: int) -> FieldSummary:
     size = 0
     for count, value in enumerate(summary.values):
@@ -228,6 +236,9 @@ def _fill_hit(message: search_pb2.Hit, hit: Hit, schema: Schema, fields: Collect
     if hit.reasons:
         parts.reasons.update(hit.reasons)
     message.image_index = hit.image_index
+    if hit.sponsored is not None:
+        message.sponsored.campaign_id = hit.sponsored.campaign_id
+        message.sponsored.advertiser = hit.sponsored.advertiser
     _fill_product(message.product, hit.product.product, schema, fields)
 
 

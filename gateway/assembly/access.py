@@ -25,6 +25,8 @@ class AccessBehind:
     """That URL, read again when its file was exchanged."""
     events_now: Secret = field(repr=False)
     """Where events are kept, read again likewise; empty: nowhere."""
+    campaigns_now: Secret = field(repr=False)
+    """Where campaigns are kept, likewise."""
 
 
 def behind(settings: Settings) -> AccessBehind:
@@ -53,6 +55,9 @@ def behind(settings: Settings) -> AccessBehind:
         sessions_now=sessions_now,
         events_now=secret_of(
             settings.events_file, variable(PREFIX, "events_file"), otherwise=settings.events
+        ),
+        campaigns_now=secret_of(
+            settings.campaigns_file, variable(PREFIX, "campaigns_file"), otherwise=settings.campaigns
         ),
     )
 

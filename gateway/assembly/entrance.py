@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.edge.interceptors import Crowding
+from gateway.edge.interceptors import Crowding, DeadlineRules
 from gateway.edge.reception import Crowd, Reception
 from gateway.edge.saturation import Saturation
 from gateway.edge.standard_calls import MAX_CHECKS, MAX_REFLECTIONS, MAX_WATCHES, StandardCalls
@@ -76,3 +76,19 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         # Two gateways on one port is a mistake, to be told at once, unless each has an address of its own beside it.
         ("grpc.so_reuseport", int(bool(settings.own_listen))),
     ]
+
+
+def ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
+    """Return what bounds the bytes of all products that are being indexed together."""
+    budget = ByteBudget(settings.max_ingest_bytes)
+    metrics.ingest_bytes.set_function(lambda: budget.used)
+    return budget
+
+
+def deadline_rules(settings: Settings) -> DeadlineRules:
+    """Return how long calls may last."""
+    return DeadlineRules(
+        default_s=settings.default_deadline_ms / 1e3,
+        maximum_s=settings.max_deadline_ms / 1e3,
+        unread_s=settings.unread_s,
+    )

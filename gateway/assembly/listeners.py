@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from gateway.api.campaign_servicer import CampaignServicer
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.data_servicer import DataServicer
 from gateway.api.document_servicer import DocumentServicer
@@ -32,6 +33,8 @@ from gateway.settings import PREFIX, Settings
 from vitrine.process.settings import InvalidSettings
 from vitrine.process.tls import add_port, server_tls
 from vitrine.v1 import (
+    campaigns_pb2,
+    campaigns_pb2_grpc,
     catalogue_pb2_grpc,
     data_pb2,
     data_pb2_grpc,
@@ -47,11 +50,22 @@ from vitrine.v1 import (
 )
 
 DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
+CAMPAIGN_SERVICE = campaigns_pb2.DESCRIPTOR.services_by_name["CampaignService"].full_name
 DATA_SERVICE = data_pb2.DESCRIPTOR.services_by_name["DataService"].full_name
 FEEDBACK_SERVICE = feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
 REPORT_SERVICE = report_pb2.DESCRIPTOR.services_by_name["ReportService"].full_name
 MODERATION_SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+_EVERYWHERE = (
+    CATALOGUE_SERVICE,
+    DOCUMENT_SERVICE,
+    DATA_SERVICE,
+    CAMPAIGN_SERVICE,
+    HEALTH_SERVICE,
+    reflection.SERVICE_NAME,
+)
+"""What each listener answers, and describes where it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +79,7 @@ class Servicers:
     data: DataServicer
     reports: ReportServicer
     moderation: ModerationServicer
+    campaigns: CampaignServicer
     health: health_aio.HealthServicer
 
 
@@ -158,32 +173,21 @@ def open_listeners(
 
     def listener(address: str, *further: str, searches: bool, takes_writes: bool) -> Listener:
         entrance = edge(access.door(takes_writes=takes_writes))
-        server = aio.server(
-            interceptors=[entrance],
-            options=options,
-            maximum_concurrent_rpcs=most_calls(settings),
-        )
+        most = most_calls(settings)
+        server = aio.server(interceptors=[entrance], options=options, maximum_concurrent_rpcs=most)
         if searches:
             search_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, server)
             feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicers.feedback, server)
         catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(servicers.catalogue, server)
         data_pb2_grpc.add_DataServiceServicer_to_server(servicers.data, server)
         report_pb2_grpc.add_ReportServiceServicer_to_server(servicers.reports, server)
+        campaigns_pb2_grpc.add_CampaignServiceServicer_to_server(servicers.campaigns, server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicers.moderation, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
-            names = (
-                CATALOGUE_SERVICE,
-                DOCUMENT_SERVICE,
-                DATA_SERVICE,
-                REPORT_SERVICE,
-                MODERATION_SERVICE,
-                HEALTH_SERVICE,
-                reflection.SERVICE_NAME,
-            )
             in_front = (SEARCH_SERVICE, FEEDBACK_SERVICE) if searches else ()
-            reflection.enable_server_reflection((*in_front, *names), server)
+            reflection.enable_server_reflection((*in_front, *_EVERYWHERE), server)
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
         expires = partial(entrance.metrics.certificate_expires, "server")
         port, *_ = [add_port(server, each, tls, expires=expires) for each in (address, *further)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,14 @@ from grpc_health.v1.health import aio as health_aio
 from gateway.api.catalogue_servicer import CatalogueServicer
 from gateway.api.search_servicer import SearchServicer
 from gateway.assembly.documents import open_documents, open_library
-from gateway.assembly.entrance import open_crowding, open_metrics, open_saturation, server_options
+from gateway.assembly.entrance import (
+    deadline_rules,
+    ingest_memory,
+    open_crowding,
+    open_metrics,
+    open_saturation,
+    server_options,
+)
 from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
@@ -25,6 +32,7 @@ from gateway.assembly.moderation import (
 from gateway.assembly.probing import open_readiness
 from gateway.assembly.replies import open_replies
 from gateway.assembly.retrieving import retrieval_settings, signal_shares
+from gateway.assembly.sponsoring import open_sponsoring
 from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.hearing import Hearing
@@ -32,14 +40,13 @@ from gateway.conversation.history import History, HistoryBounds
 from gateway.conversation.sessions import SessionStore
 from gateway.conversation.turns import TurnDependencies, Turns
 from gateway.documents.library import Library
-from gateway.edge.interceptors import DeadlineRules, Edge
+from gateway.edge.interceptors import Edge
 from gateway.edge.sending import known_calls
 from gateway.encoders import Encoders
 from gateway.feedback.recommending import Recommender
 from gateway.indexing.readers import CategoryReaders
 from gateway.indexing.writing import Writing
 from gateway.logs import log_event
-from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
 from gateway.model import Deadline, FieldSummary
 from gateway.moderation.moderation import Moderation
@@ -57,6 +64,8 @@ from gateway.retrieval.compatibility import Compatibility
 from gateway.retrieval.pipeline import Retrieval
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.settings import Settings
+from gateway.sponsoring.sponsors import Sponsoring
+from gateway.sponsoring.store import CampaignStore
 from gateway.understanding.breaker import CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
@@ -93,6 +102,8 @@ class Dependencies:
     """None: what shoppers do is not taken."""
     pictures: PictureDependencies | None = None
     """What moderation of pictures works with, where the settings want it."""
+    campaigns: CampaignStore | None = None
+    """None: there are no sponsored places."""
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:
@@ -143,22 +154,19 @@ async def serving_gateway(
     paced = screened(pictures, paced)
     readers = _category_readers(settings, dependencies, paced)
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
+    sponsored = open_sponsoring(settings, dependencies.campaigns, dependencies.index, metrics)
     retrieval = Retrieval(
-        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary,
-        readers=readers, tastes=feedback.tastes, lanes=lanes, metrics=metrics, settings=retrieval_settings(settings),
+        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary, readers=readers,
+        tastes=feedback.tastes, sponsors=sponsored.sponsoring, lanes=lanes, metrics=metrics, settings=retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
     moderation, moderation_servicer = open_moderation(settings, pictures, retrieval, encoders, metrics)
+    search = _search_servicer(
+        settings, dependencies, retrieval=retrieval, library=library, feedback=feedback,
+        sponsoring=sponsored.sponsoring, moderation=moderation, metrics=metrics,
+    )  # fmt: skip
     servicers = Servicers(
-        search=_search_servicer(
-            settings,
-            dependencies,
-            retrieval=retrieval,
-            library=library,
-            feedback=feedback,
-            moderation=moderation,
-            metrics=metrics,
-        ),
+        search=search,
         catalogue=_catalogue_servicer(
             settings, dependencies, paced, retrieval=retrieval, moderation=moderation, metrics=metrics
         ),
@@ -167,15 +175,13 @@ async def serving_gateway(
         feedback=feedback.servicer,
         data=feedback.data_servicer(dependencies.sessions),
         reports=feedback.report_servicer(),
+        campaigns=sponsored.servicer,
         health=health_aio.HealthServicer(),
     )
     listeners = open_listeners(
-        settings,
-        servicers,
-        access,
-        edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
-        options=server_options(settings),
-    )
+        settings, servicers, access, options=server_options(settings),
+        edge=lambda door: Edge(deadline_rules(settings), metrics, door, crowding(), tracer),
+    )  # fmt: skip
     health = servicers.health
     readiness = await open_readiness(
         settings, encoders, dependencies.index, compatibility=compatibility, health=health, metrics=metrics
@@ -183,15 +189,13 @@ async def serving_gateway(
     await listeners.start()
     try:
         interval_s = settings.probe_interval_ms / 1e3
-        learn, warm = _preparations(settings, retrieval, servicers.search)
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
-                repeated("learn", learn, interval_s=interval_s),
-                repeated("warm", warm, interval_s=interval_s),
-                repeated("documents", library.refresh, interval_s=interval_s),
+                _prepared(settings, retrieval, search, library),
                 feedback.kept_up(interval_s),
                 kept_up(pictures, interval_s),
+                sponsored.kept_up(),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
                 health_endpoint(settings.health_listen, health),
@@ -209,10 +213,12 @@ def _paced(dependencies: Dependencies, paced: Callable[[Encoder], Encoder]) -> E
     return Encoders([paced(encoder) for encoder in dependencies.encoders])
 
 
-def _preparations(
-    settings: Settings, retrieval: Retrieval, search: SearchServicer
-) -> tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
-    """Return what has the catalogue known, and the rewriter ready for it, before a search waits for either."""
+@asynccontextmanager
+async def _prepared(
+    settings: Settings, retrieval: Retrieval, search: SearchServicer, library: Library
+) -> AsyncIterator[None]:
+    """Have catalogue and documents known, and the rewriter ready for them, before a search waits, until the block is left."""
+    interval_s = settings.probe_interval_ms / 1e3
 
     async def learn() -> None:
         await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
@@ -221,7 +227,12 @@ def _preparations(
         if settings.rewrite_warm_up:
             await search.warm()
 
-    return learn, warm
+    async with (
+        repeated("learn", learn, interval_s=interval_s),
+        repeated("warm", warm, interval_s=interval_s),
+        repeated("documents", library.refresh, interval_s=interval_s),
+    ):
+        yield
 
 
 def _category_readers(
@@ -257,7 +268,7 @@ def _catalogue_servicer(
         retrieval.products,
         speech=dependencies.transcriber is not None,
         margin_s=settings.deadline_margin_ms / 1e3,
-        memory=_ingest_memory(settings, metrics),
+        memory=ingest_memory(settings, metrics),
         check_title=moderation.title,
     )
     metrics.ingest_lag.set_function(servicer.ingest_lag_s)
@@ -272,6 +283,7 @@ def _search_servicer(
     library: Library,
     feedback: Feedback,
     moderation: Moderation,
+    sponsoring: Sponsoring | None,
     metrics: Metrics,
 ) -> SearchServicer:
     async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
@@ -309,6 +321,7 @@ def _search_servicer(
             library=library,
             replies=open_replies(settings, dependencies.phraser, retrieval, metrics),
             metrics=metrics,
+            sponsoring=sponsoring,
             head_start_s=settings.rewrite_head_start_ms / 1e3,
         )
     )
@@ -335,6 +348,15 @@ def _hearing(settings: Settings, dependencies: Dependencies, metrics: Metrics) -
     )
 
 
+def _hearing(settings: Settings, dependencies: Dependencies, metrics: Metrics) -> Hearing:
+    return Hearing(
+        dependencies.transcriber,
+        budget_s=settings.speech_budget_ms / 1e3,
+        margin_s=settings.deadline_margin_ms / 1e3,
+        metrics=metrics,
+    )
+
+
 def _history_bounds(settings: Settings) -> HistoryBounds:
     return HistoryBounds(
         last=settings.history_last_turns,
@@ -342,12 +364,6 @@ def _history_bounds(settings: Settings) -> HistoryBounds:
         tokens=settings.history_tokens,
         timeout_s=settings.history_timeout_ms / 1e3,
     )
-
-
-def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:
-    budget = ByteBudget(settings.max_ingest_bytes)
-    metrics.ingest_bytes.set_function(lambda: budget.used)
-    return budget
 
 
 def _deadline_rules(settings: Settings) -> DeadlineRules:

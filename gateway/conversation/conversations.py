@@ -66,7 +66,9 @@ class Conversations:
     async def turn(self, query: Query, session: Session, deadline: Deadline) -> AsyncIterator[TurnEvent]:
         """Answer a turn of a session that is held, and remember it once it is answered."""
         before = Conversation(
-            turns=tuple(session.turns), picture=functools.partial(self._sessions.picture, session)
+            turns=tuple(session.turns),
+            picture=functools.partial(self._sessions.picture, session),
+            session_id=session.id,
         )
         turn = rewrite_pb2.Turn(
             text=query.text,
@@ -107,7 +109,7 @@ def _log(turn: rewrite_pb2.Turn, event: TurnEvent) -> None:
     elif isinstance(event, SearchResult):
         schema = event.versions.schema
         turn.shown.extend(remembered(hit.product.product, schema) for hit in event.hits[: limits.MAX_SHOWN])
-        turn.position = event.searched.offset + len(event.hits)
+        turn.position = event.searched.offset + (len(event.hits) if event.organic is None else event.organic)
 
 
 def _without_session(event: TurnEvent) -> TurnEvent:

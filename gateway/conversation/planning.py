@@ -26,6 +26,8 @@ class Conversation:
     """Oldest first."""
     picture: Callable[[str], Awaitable[bytes]] = _no_picture
     """Gives an earlier picture by its id; empty where it is remembered no more."""
+    session_id: str = ""
+    """Empty where the caller keeps the conversation."""
 
 
 async def referred_picture(understanding: Understanding, query: Query, before: Conversation) -> bytes:

@@ -33,6 +33,7 @@ from gateway.retrieval.clock import StageClock
 from gateway.retrieval.pages import page_of
 from gateway.retrieval.pipeline import Retrieval
 from gateway.retrieval.query import Query, SearchResult
+from gateway.sponsoring.sponsors import Sponsoring
 from gateway.understanding.rewriting import PART as REWRITE
 from gateway.understanding.rewriting import Rewriting
 from gateway.understanding.validation import InvalidRewrite, Understanding, rewrite_message
@@ -79,6 +80,8 @@ class TurnDependencies:
     library: Library
     replies: Replies
     metrics: Metrics
+    sponsoring: Sponsoring | None = None
+    """None: there are no sponsored places."""
     head_start_s: float
     """The least wait for the rewriter before the turn is searched as it stands, in seconds."""
 
@@ -106,7 +109,7 @@ class Turns:
         if query.page_token:
             return await retrieval.search(page_of(query, await retrieval.versions(deadline)), deadline)
         if not (query.rewrite and query.text and self._with.search_rewriting.offered):
-            return await retrieval.search(query, deadline)
+            return self._shown(await retrieval.search(query, deadline), query)
         as_it_stands = replace(query, rewrite=False)
         await retrieval.versions(
             deadline
@@ -122,7 +125,8 @@ class Turns:
             reading, raw = await self._read_beside(
                 beside, reads, as_it_stands, self._search_head_start, deadline=deadline, clock=clock
             )
-            return await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
+            found = await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
+            return self._shown(found, query, reading.understanding.intent)
 
     async def turn(self, query: Query, before: Conversation, deadline: Deadline) -> AsyncIterator[TurnEvent]:
         """Answer a turn after what came before it.
@@ -158,10 +162,20 @@ class Turns:
                 own = reading.understanding.reply
                 yield Reply(await self._with.replies.to_answer(query, own, answer, language, deadline))
             else:
-                result = await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
+                found = await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
+                result = self._shown(found, query, reading.understanding.intent, visit=before.session_id)
                 yield result
                 asked = as_it_stands if REWRITE in result.degraded else reading.query
                 yield Reply(await self._with.replies.to_search(query, asked, result, language, deadline))
+
+    def _shown(
+        self, result: SearchResult, query: Query, intent: Intent = Intent.OTHER, *, visit: str = ""
+    ) -> SearchResult:
+        """Return the answer with its sponsored places; impressions are counted of who agreed to be known, or of a visit."""
+        if self._with.sponsoring is None:
+            return result
+        who = query.user_id if query.personalise and query.user_id else visit
+        return self._with.sponsoring.show(result, who=who, intent=intent)
 
     async def _served(self, query: Query, deadline: Deadline) -> Quoted | HandedOver | None:
         """Return what the shop's documents say to a turn; None where it does not ask about the service."""

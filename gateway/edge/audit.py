@@ -1,4 +1,4 @@
-"""The audit log: one line for every call that changes an index, or tells or erases what is kept of a shopper, or tried to.
+"""The audit log: one line for every call that changes an index or a campaign, or tells or erases what is kept of a shopper, or tried to.
 
 It says who, what, how many and with which outcome; of products and shoppers it holds nothing. Its logger, `gateway.audit`, is heard
 at every log level.
@@ -21,6 +21,8 @@ NOTES = (
     "conversations",
     "blocked",
     "unblocked",
+    "campaign",
+    "fields",
 )
 """What a line takes over from the notes of the call, where they have it."""
 

@@ -89,6 +89,12 @@ BOUNDS: Mapping[str, Bounds] = {
         rest=limits.MAX_BLOCKED_IDS_BYTES, counted=limits.MAX_BLOCKED_LISTED + limits.MAX_WIRE_FIELDS
     ),
     "vitrine.v1.ListBlockedImagesRequest": _NAMED_ONCE,
+    "vitrine.v1.CreateCampaignRequest": Bounds(
+        rest=limits.MAX_SMALL_BYTES, named={"campaign": limits.MAX_CAMPAIGN_BYTES}
+    ),
+    "vitrine.v1.UpdateCampaignRequest": Bounds(
+        rest=limits.MAX_SMALL_BYTES, named={"campaign": limits.MAX_CAMPAIGN_BYTES}
+    ),
     "vitrine.v1.RemoveDocumentsRequest": Bounds(rest=limits.MAX_WORDS_BYTES),
     "vitrine.v1.ListDocumentsRequest": _NAMED_ONCE,
     "vitrine.v1.GetProductRequest": _NAMED_ONCE,
@@ -96,6 +102,10 @@ BOUNDS: Mapping[str, Bounds] = {
     "vitrine.v1.ExportRequest": _NAMED_ONCE,
     "vitrine.v1.EraseRequest": _NAMED_ONCE,
     "vitrine.v1.RestoreIndexRequest": _NAMED_ONCE,
+    "vitrine.v1.DeleteCampaignRequest": _NAMED_ONCE,
+    "vitrine.v1.GetCampaignRequest": _NAMED_ONCE,
+    "vitrine.v1.ListCampaignsRequest": _NAMED_ONCE,
+    "vitrine.v1.ReportSpendRequest": _NAMED_ONCE,
     "grpc.health.v1.HealthCheckRequest": _NAMED_ONCE,
     "grpc.reflection.v1alpha.ServerReflectionRequest": _NAMED_ONCE,
 }

@@ -40,6 +40,7 @@ from gateway.metrics import Metrics
 from gateway.model import Deadline
 from vitrine.process.tracing import UNTRACED, Span, Tracer, read_traceparent
 from vitrine.v1 import (
+    campaigns_pb2,
     catalogue_pb2,
     data_pb2,
     documents_pb2,
@@ -60,6 +61,7 @@ _SERVICES: dict[str, ServiceDescriptor] = {
         data_pb2,
         report_pb2,
         moderation_pb2,
+        campaigns_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 }

@@ -13,7 +13,7 @@ class Needs:
     scopes: frozenset[Scope]
     """One of them is enough."""
     writes: bool = False
-    """It changes an index, or touches what is kept of a person, so that it leaves a line in the audit log."""
+    """It changes an index or a campaign, or touches what is kept of a person, so that it leaves a line in the audit log."""
     ingests: bool = False
     """It is a stream of products, which is counted apart from calls."""
 
@@ -30,6 +30,7 @@ class Needs:
 
 _SEARCHES = Needs(scopes=frozenset({Scope.SEARCH}))
 _READS = Needs(scopes=frozenset({Scope.SEARCH, Scope.CATALOGUE}))
+_CAMPAIGNS = Needs(scopes=frozenset({Scope.CAMPAIGNS}))
 _UNKNOWN = Needs(scopes=frozenset({Scope.ADMIN}), writes=True)
 
 NEEDS: Mapping[str, Needs] = {
@@ -59,6 +60,12 @@ NEEDS: Mapping[str, Needs] = {
     "vitrine.v1.DataService.Erase": Needs(scopes=frozenset({Scope.DATA}), writes=True),
     # It spends privacy budget.
     "vitrine.v1.ReportService.Report": Needs(scopes=frozenset({Scope.REPORT}), writes=True),
+    "vitrine.v1.CampaignService.CreateCampaign": Needs(scopes=frozenset({Scope.CAMPAIGNS}), writes=True),
+    "vitrine.v1.CampaignService.UpdateCampaign": Needs(scopes=frozenset({Scope.CAMPAIGNS}), writes=True),
+    "vitrine.v1.CampaignService.DeleteCampaign": Needs(scopes=frozenset({Scope.CAMPAIGNS}), writes=True),
+    "vitrine.v1.CampaignService.GetCampaign": _CAMPAIGNS,
+    "vitrine.v1.CampaignService.ListCampaigns": _CAMPAIGNS,
+    "vitrine.v1.CampaignService.ReportSpend": _CAMPAIGNS,
     "vitrine.v1.CatalogueService.RestoreIndex": Needs(scopes=frozenset({Scope.ADMIN}), writes=True),
 }
 """By the methods' full names."""

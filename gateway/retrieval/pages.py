@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
 
 from google.protobuf.message import DecodeError
@@ -41,8 +42,13 @@ _MAX_BYTES = 8_192
 """Of a token's message; one that is larger, for hundreds of values that the rewriter read, is not given out."""
 
 
-def page_token(request: Query, searched: Query, versions: Versions, *, offset: int) -> str:
-    """Return the token of the page that begins at `offset`; empty where it would be too large."""
+def page_token(
+    request: Query, searched: Query, versions: Versions, *, offset: int, sponsored: Iterable[str] = ()
+) -> str:
+    """Return the token of the page that begins at `offset`; empty where it would be too large.
+
+    `sponsored`: the products in the first page's sponsored places.
+    """
     message = search_pb2.PageToken(
         request=_digest(request),
         index=versions.index,
@@ -54,6 +60,7 @@ def page_token(request: Query, searched: Query, versions: Versions, *, offset: i
         sort=None if searched.sort is None else sort_message(searched.sort),
         source=searched.source,
         bucket=searched.bucket.value,
+        sponsored=sponsored,
     )
     token = base64.urlsafe_b64encode(zlib.compress(message.SerializeToString())).decode()
     small = message.ByteSize() <= _MAX_BYTES and len(token) <= limits.MAX_PAGE_TOKEN_LENGTH
@@ -120,6 +127,8 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         raise InvalidValue("text", "must be there as in the request")
     if len(token.excluded) > limits.MAX_EXCLUSIONS:
         raise InvalidValue("excluded", f"at most {limits.MAX_EXCLUSIONS}")
+    if len(token.sponsored) > min(limits.MAX_SPONSORED_PLACES, token.offset):
+        raise InvalidValue("sponsored", f"at most {limits.MAX_SPONSORED_PLACES}")
     if token.HasField("sort") and token.sort.field not in schema.sorted_by:
         raise InvalidValue("sort.field", "cannot be sorted by")
     if token.bucket not in {bucket.value for bucket in Bucket}:
@@ -137,6 +146,7 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         source=check_text(FIELD, token.source, limit=limits.MAX_SOURCE_LENGTH),
         offset=token.offset,
         bucket=Bucket(token.bucket),
+        sponsored=tuple(check_text(FIELD, each, limit=limits.MAX_ID_LENGTH) for each in token.sponsored),
         rewrite=False,
     )
 

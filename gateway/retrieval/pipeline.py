@@ -24,6 +24,7 @@ from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, SearchResult, Versions
 from gateway.retrieval.ranker import Learning
 from gateway.retrieval.results import Key, Results, result_key
+from gateway.retrieval.sponsored import Sponsors
 from gateway.retrieval.stages import Search, Tools
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import Tastes
@@ -43,6 +44,7 @@ STAGES: tuple[Stage, ...] = (
     stages.add_exact_matches,
     stages.rank_by_taste,
     learnt.rank_learnt,
+    stages.find_offers,
     stages.page,
     learnt.explore,
     stages.count_facets,
@@ -88,6 +90,7 @@ class Retrieval:
         summary: CatalogueSummary,
         readers: Readers | None = None,
         tastes: Tastes | None = None,
+        sponsors: Sponsors | None = None,
         lanes: Lanes,
         metrics: Metrics,
         settings: RetrievalSettings,
@@ -127,6 +130,7 @@ class Retrieval:
             tastes=tastes,
             personal_budget_s=settings.personal_budget_s,
             learning=settings.learning,
+            sponsors=sponsors,
         )
 
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:
@@ -225,7 +229,10 @@ class Retrieval:
         return self._catalogue
 
     def _key(self, query: Query, weights: Weights, versions: Versions) -> Key:
-        return result_key(query, weights, versions, writes=self.products.writes)
+        # Both only grow: their sum changes with either.
+        sponsors = self._tools.sponsors
+        writes = self.products.writes + (sponsors.version if sponsors is not None else 0)
+        return result_key(query, weights, versions, writes=writes)
 
     async def _answer(self, search: Search, stages: Sequence[Stage]) -> SearchResult:
         lane = self._lanes.of(picture=bool(search.query.image))
@@ -258,6 +265,7 @@ class Retrieval:
             facets=search.facets,
             more=search.more,
             swap=search.swap,
+            offers=search.offers,
         )
 
     def _count_degraded(self, parts: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.model import FieldSummary, Hit, Sort, Weights
+from gateway.model import FieldSummary, Hit, Offer, Sort, Weights
 from vitrine.domain import limits
 from vitrine.domain.filters import Equals, Filter, Says, both, exclusion
 from vitrine.domain.routes import Route, route_of
@@ -52,6 +52,10 @@ class Query:
     literal: bool = False
     """Whether the caller has said that it is to be searched as it stands: nothing is read into it."""
     bucket: Bucket = Bucket.NONE
+    no_sponsored: bool = False
+    """Whether the answer is to hold no sponsored places."""
+    sponsored: tuple[str, ...] = ()
+    """Products that the first page showed in sponsored places: the pages after it leave them out."""
     page_token: str = ""
     source: str = "caller"
     """Who decided the words: the caller, or the rewriter's engine."""
@@ -102,3 +106,7 @@ class SearchResult:
     """Whether there are hits after these."""
     swap: int = 0
     """As `gateway.events.Answer`."""
+    offers: tuple[Offer, ...] = ()
+    """What campaigns would have shown; what of it is shown is decided when the answer is given."""
+    organic: int | None = None
+    """How many hits of the order that nobody paid for the page used up; None: as many as it has."""

@@ -1,18 +1,18 @@
 """The stages of a search, in the order of `gateway.retrieval.pipeline`.
 
-    compatible -> encode -> know the shopper -> look up a pool -> relax -> rerank -> page -> count facets
+    compatible -> encode -> know the shopper -> look up a pool -> relax -> rerank -> offers -> page -> count facets
 
 Each is a function that takes the search as it stands and returns it one step further; what a stage needs of the world
 is in `Tools`. A new ranking signal is one more rerank stage.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from gateway.context import time_for_hop
 from gateway.errors import DeadlineExceeded, DependencyError, IndexSwapped, InvalidQuery, as_invalid_query
-from gateway.model import Deadline, Embedding, FieldSummary, Hit, Pool, StoredProduct, Weights
+from gateway.model import Deadline, Embedding, FieldSummary, Hit, Offer, Pool, StoredProduct, Weights
 from gateway.ports import MAX_POOL, VectorIndex
 from gateway.retrieval.category import (
     CATEGORY,
@@ -28,21 +28,17 @@ from gateway.retrieval.embeddings import QueryEmbedding, QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, Versions
 from gateway.retrieval.ranker import Learning
+from gateway.retrieval.relaxing import relaxations
 from gateway.retrieval.signals import CANDIDATES, LEXICAL, RareWord, rare_words, with_lexical, with_signals
+from gateway.retrieval.sponsored import SPONSORED, Sponsors, offers_in_time
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import CANDIDATES as RANKED
 from gateway.retrieval.taste import PERSONAL, Taste, Tastes, personal
 from vitrine.domain import limits
-from vitrine.domain.filters import Filter, both, exclusion, fitted, only
+from vitrine.domain.filters import Filter, both, exclusion, fitted
 from vitrine.domain.lexical import matched_share
 from vitrine.domain.routes import ROUTES, Route
 from vitrine.domain.schema import Role, Schema
-
-SOFT_FILTERS = "soft_filters"
-"""In `degraded`: no product satisfies what the rewriter read of keywords, so the hits are the nearest without it."""
-
-EXCLUSIONS = "exclusions"
-"""In `degraded`: every product has something that the shopper found fault with."""
 
 WORDS = "words"
 """In `degraded`: the words are longer than what the encoder reads."""
@@ -78,6 +74,7 @@ class Search:
     more: bool = False
     swap: int = 0
     """The place that an exploring answer exchanged with the first one, or drew and left; 0: none."""
+    offers: tuple[Offer, ...] = ()
     degraded: tuple[str, ...] = ()
     facets: tuple[FieldSummary, ...] = ()
 
@@ -109,6 +106,8 @@ class Tools:
     personal_budget_s: float = 0.0
     learning: Learning | None = None
     """None: nothing is learnt, nor ranked by what was."""
+    sponsors: Sponsors | None = None
+    """None: there are no sponsored places."""
 
 
 async def compatible(search: Search, tools: Tools) -> Search:
@@ -293,18 +292,42 @@ async def rank_by_taste(search: Search, tools: Tools) -> Search:
     return replace(search, pool=replace(pool, hits=(*sorted(hits, key=rank), *pool.hits[RANKED:])))
 
 
+async def find_offers(search: Search, tools: Tools) -> Search:
+    """Find what campaigns would have shown on the page, within their own budget (`gateway.retrieval.sponsored`)."""
+    sponsors, query = tools.sponsors, search.query
+    if sponsors is None or not sponsors.asks(query):
+        return search
+    assert search.pool is not None, "the pool is looked up first"
+
+    async def look_up(own: Filter | None, *, limit: int, products: Sequence[str] = ()) -> tuple[Hit, ...]:
+        conditions = both(query.conditions, own)
+        return (await _ask(search, tools, conditions, limit=limit, products=products)).hits
+
+    hits, timeout_s = search.pool.hits, min(sponsors.budget_s, hop(search, tools))
+    with search.clock.stage(SPONSORED):
+        offers = await offers_in_time(
+            sponsors, query, search.schema, hits, look_up=look_up, timeout_s=timeout_s
+        )
+    if offers is None:
+        return replace(search, degraded=(*search.degraded, SPONSORED))
+    return replace(search, offers=offers)
+
+
 async def page(search: Search, tools: Tools) -> Search:  # noqa: ARG001 - every stage takes the tools
     """Cut the page out of the pool."""
     query, pool = search.query, search.pool
     assert pool is not None, "the pool is looked up first"
-    hits = [hit for hit in pool.hits if hit.product.id != query.product_id]
-    end = query.offset + query.limit
+    # The first page's sponsored products stood before all others, so that those come so much sooner.
+    left_out = {query.product_id, *query.sponsored}
+    hits = [hit for hit in pool.hits if hit.product.id not in left_out]
+    begin = max(0, query.offset - len(query.sponsored))
+    end = begin + query.limit
     # Sorted by a field, products beyond the pool may come before some that are in it.
     degraded = () if pool.complete or query.sort is None else (POOL,)
     return replace(
         search,
-        hits=tuple(hits[query.offset : end]),
-        more=len(hits) > end and end < limits.MAX_POSITION,
+        hits=tuple(hits[begin:end]),
+        more=len(hits) > end and query.offset + query.limit < limits.MAX_POSITION,
         degraded=(*search.degraded, *degraded),
     )
 
@@ -320,22 +343,6 @@ async def count_facets(search: Search, tools: Tools) -> Search:
     return replace(search, facets=counted)
 
 
-def relaxations(query: Query, schema: Schema) -> Iterator[tuple[Query, str]]:
-    """Yield what to search where nothing is found, each with what it leaves out.
-
-    Of the soft filters the category goes last, since another kind of thing is the worst answer; then the exclusions.
-    """
-    if query.soft_filters is not None:
-        category = schema.role(Role.CATEGORY)
-        kind = only(query.soft_filters, {category.name}) if category is not None else None
-        if kind not in (None, query.soft_filters):
-            yield replace(query, soft_filters=kind), SOFT_FILTERS
-        query = replace(query, soft_filters=None)
-        yield query, SOFT_FILTERS
-    if query.excluded:
-        yield replace(query, excluded=()), EXCLUSIONS
-
-
 def rank(hit: Hit) -> tuple[float, str]:
     """Return the key of the total order: the best score first, then the id."""
     return -round(hit.score, 9), hit.product.id
@@ -348,7 +355,13 @@ def _found(search: Search) -> bool:
 
 
 async def _ask(
-    search: Search, tools: Tools, conditions: Filter | None, *, limit: int, words: tuple[str, ...] = ()
+    search: Search,
+    tools: Tools,
+    conditions: Filter | None,
+    *,
+    limit: int,
+    words: tuple[str, ...] = (),
+    products: Sequence[str] = (),
 ) -> Pool:
     assert search.image_target is not None, "encode comes first"
     assert search.versions is not None, "compatible comes first"
@@ -360,6 +373,7 @@ async def _ask(
             filters=conditions,
             limit=limit,
             words=words,
+            products=products,
             sort=search.query.sort,
             manifest=search.versions.model,
             timeout_s=hop(search, tools),

@@ -76,6 +76,7 @@ class FakeIndex:
         filters: Filter | None,
         limit: int,
         words: Sequence[str] = (),
+        products: Sequence[str] = (),
         sort: Sort | None = None,
         manifest: str = "",
         timeout_s: float,
@@ -84,7 +85,11 @@ class FakeIndex:
         self.search_calls += 1
         collection = await self._collection(timeout_s, manifest)
         text = embedding if text_embedding is None else text_embedding
-        hits = [_best_hit(each, embedding, text, weights) for each in collection.satisfying(filters, words)]
+        hits = [
+            _best_hit(each, embedding, text, weights)
+            for each in collection.satisfying(filters, words)
+            if not products or each.id in products
+        ]
         hits.sort(key=lambda hit: (-hit.score, hit.product.id))
         if sort is None:
             return Pool(hits=tuple(hits[:limit]), complete=len(hits) <= limit)

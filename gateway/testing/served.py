@@ -15,6 +15,7 @@ from gateway.metrics import Metrics
 from gateway.model import StoredProduct
 from gateway.ports import EventStore, Phraser, Rewriter, RewriterUnavailable, Transcriber
 from gateway.settings import Settings
+from gateway.sponsoring.store import CampaignStore
 from gateway.testing.blocked import FakeBlocked, FakeDecoder
 from gateway.testing.documents import FakeDocuments
 from gateway.testing.encoder import FakeEncoder
@@ -83,6 +84,7 @@ async def serving(
     events: EventStore | None = None,
     blocked: FakeBlocked | None = None,
     decoder: FakeDecoder | None = None,
+    campaigns: CampaignStore | None = None,
     settings: Settings | None = None,
     tracer: Tracer = UNTRACED,
     port: int = 0,
@@ -110,6 +112,7 @@ async def serving(
         sessions=sessions or memory_sessions(settings),
         events=events,
         pictures=PictureDependencies(store=blocked or FakeBlocked(), decoder=decoder or FakeDecoder()),
+        campaigns=campaigns,
     )
     async with serving_gateway(settings, dependencies, tracer=tracer) as gateway:
         address = f"127.0.0.1:{gateway.port}"

@@ -7,11 +7,12 @@ import { pictureOf } from "./service.js";
 
 /** Makes the card of a hit; `onLike` is called with its id and title. */
 export function card(catalogue, hit, onLike) {
-  const { product_id: id, product = {}, parts = {}, image_index: index } = hit;
+  const { product_id: id, product = {}, parts = {}, image_index: index, sponsored } = hit;
   const title = titleOf(catalogue, product, id);
   const about = element(
     "div",
     { class: "about" },
+    sponsored && paragraph("sponsored", say("sponsored_by", { name: sponsored.advertiser })),
     element("h3", { class: "name" }, title),
     paragraph("brand", kindOf(catalogue, product)),
     traits(traitsOf(catalogue, product)),

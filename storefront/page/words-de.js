@@ -70,6 +70,7 @@ export const words = {
   in_picture: "Bild",
   signal_lexical: "genaue Worte",
   signal_personal: "nach deinem Geschmack",
+  sponsored_by: "Gesponsert von {name}",
 
   route_text: "Nach Worten",
   route_image: "Nach Bild",
@@ -88,6 +89,7 @@ export const words = {
   left_pool: "Es erfüllen mehr Produkte die Bedingungen, als sortiert werden konnten.",
   left_lexical: "Nach deinen genauen Worten wurde nicht gesucht.",
   left_personal: "Was du früher getan hast, war nicht rechtzeitig bekannt: Das ist die Reihenfolge für alle.",
+  left_sponsored: "Gesponserte Plätze waren nicht rechtzeitig bekannt.",
   left_category: "Was für eine Sache das Bild zeigt, ist noch nicht gelernt.",
   left_details: "So viele Produkte sind zu groß für eine Antwort; den letzten fehlen die Einzelheiten.",
   left_speech: "Was du sagtest, ist nicht dabei: es wurde nicht verstanden, oder niemand konnte es jetzt hören.",

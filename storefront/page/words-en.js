@@ -70,6 +70,7 @@ export const words = {
   in_picture: "picture",
   signal_lexical: "exact words",
   signal_personal: "to your taste",
+  sponsored_by: "Sponsored by {name}",
 
   route_text: "By words",
   route_image: "By picture",
@@ -88,6 +89,7 @@ export const words = {
   left_pool: "More products meet the conditions than could be put in order.",
   left_lexical: "Exact matches of your words were not looked up.",
   left_personal: "What you did before was not known in time: this is everybody’s order.",
+  left_sponsored: "Sponsored places were not known in time.",
   left_category: "What kind of thing the picture shows is not learnt yet.",
   left_details: "So many products are too large for one answer; the last ones lack their details.",
   left_speech: "What you said is not in it: it was not understood, or nobody could hear it now.",

@@ -70,6 +70,7 @@ export const words = {
   in_picture: "foto",
   signal_lexical: "palabras exactas",
   signal_personal: "a tu gusto",
+  sponsored_by: "Patrocinado por {name}",
 
   route_text: "Por palabras",
   route_image: "Por foto",
@@ -88,6 +89,7 @@ export const words = {
   left_pool: "Cumplen las condiciones más productos de los que se pudieron ordenar.",
   left_lexical: "No se buscaron coincidencias exactas de tus palabras.",
   left_personal: "No se supo a tiempo lo que hiciste antes: este es el orden de todos.",
+  left_sponsored: "Los espacios patrocinados no se supieron a tiempo.",
   left_category: "Todavía no se ha aprendido qué clase de cosa muestra la foto.",
   left_details: "Tantos productos no caben en una respuesta; a los últimos les faltan los detalles.",
   left_speech: "Lo que dijiste no está incluido: no se entendió, o nadie pudo oírlo ahora.",

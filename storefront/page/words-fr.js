@@ -70,6 +70,7 @@ export const words = {
   in_picture: "photo",
   signal_lexical: "mots exacts",
   signal_personal: "à votre goût",
+  sponsored_by: "Sponsorisé par {name}",
 
   route_text: "Par les mots",
   route_image: "Par la photo",
@@ -88,6 +89,7 @@ export const words = {
   left_pool: "Plus de produits remplissent les conditions qu’on n’a pu en trier.",
   left_lexical: "Les correspondances exactes de vos mots n’ont pas été cherchées.",
   left_personal: "Vos visites précédentes n’ont pas été connues à temps : c’est l’ordre de tout le monde.",
+  left_sponsored: "Les emplacements sponsorisés n’ont pas été connus à temps.",
   left_category: "Le genre de chose que montre la photo n’est pas encore appris.",
   left_details: "Tant de produits ne tiennent pas dans une réponse ; il manque les détails des derniers.",
   left_speech: "Ce que vous avez dit n’y est pas : ce n’était pas compréhensible, ou personne ne pouvait l’entendre.",

@@ -70,6 +70,7 @@ export const words = {
   in_picture: "사진",
   signal_lexical: "정확한 말",
   signal_personal: "취향",
+  sponsored_by: "스폰서: {name}",
 
   route_text: "말로 찾기",
   route_image: "사진으로 찾기",
@@ -88,6 +89,7 @@ export const words = {
   left_pool: "조건에 맞는 상품이 너무 많아 모두 정렬하지 못했어요.",
   left_lexical: "말씀과 정확히 같은 것은 찾아보지 못했어요.",
   left_personal: "이전 활동을 제때 알지 못해 모두에게 같은 순서로 보여 드려요.",
+  left_sponsored: "스폰서 상품을 제때 불러오지 못했어요.",
   left_category: "사진에 있는 것이 어떤 종류인지 아직 배우지 못했어요.",
   left_details: "상품이 너무 많아 마지막 것들은 자세한 정보가 빠졌어요.",
   left_speech: "말씀하신 것은 빠졌어요. 알아듣지 못했거나 지금은 들을 수 없었어요.",

@@ -70,6 +70,7 @@ export const words = {
   in_picture: "图片",
   signal_lexical: "原词",
   signal_personal: "合你口味",
+  sponsored_by: "赞助：{name}",
 
   route_text: "按文字",
   route_image: "按图片",
@@ -88,6 +89,7 @@ export const words = {
   left_pool: "符合条件的商品太多，无法全部排序。",
   left_lexical: "没有查找与你的原词完全相同的商品。",
   left_personal: "未能及时了解你之前的浏览：这是对所有人的排序。",
+  left_sponsored: "未能及时获取赞助位。",
   left_category: "还没有学会图片里是哪一类东西。",
   left_details: "商品太多，一次回答放不下；最后几件缺少详情。",
   left_speech: "没有包括你说的话：没听懂，或者现在没法听。",

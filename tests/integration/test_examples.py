@@ -154,6 +154,15 @@ def test_moderation(stack: Any, tmp_path: Path) -> None:
     assert re.fullmatch(r"unblocked, and searched by it: \d+ hits", unblocked)
 
 
+def test_sponsored_place(stack: Any) -> None:
+    """What fits is shown first and marked, whatever is bid for what does not fit."""
+    *hits, modest, rich = python(stack, "sponsored_place.py", "dress").splitlines()
+    assert ["sponsored by Modest & Co" in line for line in hits] == [True, False, False, False, False]
+    assert "Rich" not in "".join(hits)
+    assert re.fullmatch(r"Modest & Co: bids 0.02, paid 0.000001 EUR for \d+ impressions", modest)
+    assert rich == "Rich Ltd: bids 50.00, paid 0.000000 EUR for 0 impressions"
+
+
 def test_tutorial(stack: Any, tmp_path: Path) -> None:
     """It ends with a contact sheet of six rows."""
     sheet = tmp_path / "sheets" / "tutorial.png"

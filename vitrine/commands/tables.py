@@ -51,6 +51,7 @@ DEGRADED: Mapping[str, str] = {
     "details": "so many products are too large for one answer: the last ones have their ids alone",
     "speech": "what you said is not in it: it was not understood, or nobody could hear it now",
     "personal": "what you did before was not known in time: this is everybody's order",
+    "sponsored": "places that somebody would have paid for were not known in time",
 }
 """What each entry of SearchResponse.degraded means to a person."""
 
@@ -268,9 +269,14 @@ def _cells(rank: int, hit: Hit) -> dict[str, str]:
         # Counted from 1, as people count; the first one needs no mention.
         "picture": str(hit.image_index + 1) if hit.image_index else "",
         "price": f"{hit.product.price:,.2f}" if hit.product.HasField("price") else "",
-        "title": title_of(hit.product, hit.product_id),
+        "title": _marked(hit, title_of(hit.product, hit.product_id)),
         "from the picture": _from_picture(hit.product),
     }
+
+
+def _marked(hit: Hit, title: str) -> str:
+    """Return the title, and before it that its place is paid for, and by whom."""
+    return f"[sponsored by {hit.sponsored.advertiser}] {title}" if hit.HasField("sponsored") else title
 
 
 def _from_picture(product: Product) -> str:

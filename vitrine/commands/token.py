@@ -11,7 +11,7 @@ import click
 from vitrine.commands.connection import Failure
 from vitrine.tokens import NAME_RULE, digest, is_caller_name, new_token
 
-_SCOPES = ("search", "catalogue", "feedback", "data", "admin")
+_SCOPES = ("search", "catalogue", "feedback", "data", "campaigns", "admin")
 _PRIVATE = 0o600
 
 

@@ -219,3 +219,29 @@ MAX_BLOCKED_WORD_LENGTH = 64
 """Characters of a blocked word or phrase."""
 MAX_BLOCKED_WORDS_BYTES = 1_000_000
 """Bytes of the file of blocked words."""
+# Campaigns
+MAX_CAMPAIGNS = 500
+"""Campaigns that are kept at once."""
+MAX_CAMPAIGN_ID_LENGTH = 64
+"""Characters of a campaign's id."""
+MAX_ADVERTISER_LENGTH = 128
+"""Characters of the name of who pays."""
+MAX_CAMPAIGN_PRODUCTS = 100
+"""Products that a campaign may name."""
+MAX_CAMPAIGN_LOCALES = 32
+"""Locales that a campaign may name."""
+MAX_CAMPAIGN_BYTES = 32_000
+"""Bytes of a campaign's message; all of them together stay in every gateway's memory."""
+MAX_CAMPAIGN_DAYS = 731
+"""Days from a campaign's start to its end: two years."""
+MAX_BID_MICROS = 1_000_000_000
+"""A thousand units of the currency for one impression."""
+MAX_BUDGET_MICROS = 1_000_000_000_000_000
+"""A thousand million units of the currency; whole numbers up to here are exact in doubles too, as Redis's scripts have them."""
+MAX_DAILY_CAP = 1_000
+"""Impressions of one campaign that one shopper may be shown a day."""
+MAX_CAMPAIGN_PAGE = 100
+"""Campaigns of one page of a list."""
+DEFAULT_CAMPAIGN_PAGE = 50
+MAX_SPONSORED_PLACES = 4
+"""Sponsored places of one page."""

@@ -66,6 +66,7 @@ class SearchRequest(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
     PERSONALISE_FIELD_NUMBER: _builtins.int
+    NO_SPONSORED_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """At most 2,000 characters."""
     image: _builtins.bytes
@@ -89,6 +90,8 @@ class SearchRequest(_message.Message):
     """Whether the shopper agreed that what they did before orders the hits. Without it, or without a user_id, the order is
     everybody's.
     """
+    no_sponsored: _builtins.bool
+    """Whether the answer is to hold no sponsored places."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
@@ -125,10 +128,11 @@ class SearchRequest(_message.Message):
         facets: _abc.Iterable[_builtins.str] | None = ...,
         audio: _builtins.bytes | None = ...,
         personalise: _builtins.bool = ...,
+        no_sponsored: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "page_token", b"page_token", "personalise", b"personalise", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "no_sponsored", b"no_sponsored", "page_token", b"page_token", "personalise", b"personalise", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
     _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
@@ -183,7 +187,7 @@ class SearchResponse(_message.Message):
         "lexical", exact matches of the words; "category", the kind of thing that the picture shows, which is not learnt yet;
         "details", the fields of the last hits' products, for which an answer has no room: GetProduct has them; "speech", what
         was said beside something else to search by: nobody could hear it now, or nothing was understood; "personal", what the
-        shopper did before: the order is everybody's.
+        shopper did before: the order is everybody's; "sponsored", places that somebody would have paid for.
         """
 
     @_builtins.property
@@ -323,6 +327,7 @@ class PageToken(_message.Message):
     SOFT_FILTER_FIELD_NUMBER: _builtins.int
     EXCLUDED_FIELD_NUMBER: _builtins.int
     BUCKET_FIELD_NUMBER: _builtins.int
+    SPONSORED_FIELD_NUMBER: _builtins.int
     request: _builtins.bytes
     index: _builtins.str
     offset: _builtins.int
@@ -342,6 +347,10 @@ class PageToken(_message.Message):
     def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exclusion]:
         """At most 8."""
 
+    @_builtins.property
+    def sponsored(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Products that the first page showed in sponsored places, which the others leave out; at most 4."""
+
     def __init__(
         self,
         *,
@@ -355,10 +364,11 @@ class PageToken(_message.Message):
         soft_filter: _query_pb2.Filter | None = ...,
         excluded: _abc.Iterable[Global___Exclusion] | None = ...,
         bucket: _builtins.int = ...,
+        sponsored: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "soft_filter", b"soft_filter", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "excluded", b"excluded", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "excluded", b"excluded", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "sponsored", b"sponsored", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -445,6 +455,7 @@ class Hit(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
     IMAGE_INDEX_FIELD_NUMBER: _builtins.int
+    SPONSORED_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     score: _builtins.float
     """weights.text * parts.text + weights.image * parts.image + the sum of each signal times its share."""
@@ -454,6 +465,10 @@ class Hit(_message.Message):
     def parts(self) -> Global___ScoreParts: ...
     @_builtins.property
     def product(self) -> _query_pb2.Product: ...
+    @_builtins.property
+    def sponsored(self) -> Global___Sponsored:
+        """Set where somebody paid for the place, and only there."""
+
     def __init__(
         self,
         *,
@@ -462,14 +477,40 @@ class Hit(_message.Message):
         parts: Global___ScoreParts | None = ...,
         product: _query_pb2.Product | None = ...,
         image_index: _builtins.int = ...,
+        sponsored: Global___Sponsored | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "product", b"product"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "product", b"product", "sponsored", b"sponsored"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_index", b"image_index", "parts", b"parts", "product", b"product", "product_id", b"product_id", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_index", b"image_index", "parts", b"parts", "product", b"product", "product_id", b"product_id", "score", b"score", "sponsored", b"sponsored"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hit: _TypeAlias = Hit  # noqa: Y015
+
+@_typing.final
+class Sponsored(_message.Message):
+    """Says of a hit that its place is paid for. The page must show it as such."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    ADVERTISER_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    advertiser: _builtins.str
+    """Who pays."""
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+        advertiser: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser", b"advertiser", "campaign_id", b"campaign_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sponsored: _TypeAlias = Sponsored  # noqa: Y015
 
 @_typing.final
 class ScoreParts(_message.Message):
@@ -533,7 +574,7 @@ class ScoreParts(_message.Message):
     def reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """By a signal's name, which part of it says most: of "personal" it is "similar", "price" or the name of a field; of
         "together" and "popular" what shoppers did, "purchase", "cart" or "visit"; of "together" also "similar", where it is
-        the nearness of the vectors alone.
+        the nearness of the vectors alone. Of a "sponsored" place, by what its campaign chose the product: "product" or "filter".
         """
 
     def __init__(
@@ -722,6 +763,7 @@ class ConverseRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
     PERSONALISE_FIELD_NUMBER: _builtins.int
+    NO_SPONSORED_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty to begin a session; the answer carries its id."""
     text: _builtins.str
@@ -737,6 +779,8 @@ class ConverseRequest(_message.Message):
     audio: _builtins.bytes
     """As in SearchRequest."""
     personalise: _builtins.bool
+    """As in SearchRequest."""
+    no_sponsored: _builtins.bool
     """As in SearchRequest."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
@@ -764,10 +808,11 @@ class ConverseRequest(_message.Message):
         user_id: _builtins.str = ...,
         audio: _builtins.bytes | None = ...,
         personalise: _builtins.bool = ...,
+        no_sponsored: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "personalise", b"personalise", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "no_sponsored", b"no_sponsored", "personalise", b"personalise", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
     _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015

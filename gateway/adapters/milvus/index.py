@@ -26,6 +26,7 @@ from gateway.adapters.milvus.layout import Layout
 from gateway.adapters.milvus.lease import LEASE_S
 from gateway.adapters.milvus.ranking import Query, rank, to_hits
 from gateway.adapters.milvus.reading import Reading
+from gateway.adapters.milvus.rows import keys_of, with_keys
 from gateway.adapters.milvus.saying import whole_expression
 from gateway.adapters.milvus.sorting import rank_sorted
 from gateway.errors import FailedPrecondition, IndexSwapped, VectorIndexError
@@ -127,6 +128,7 @@ class MilvusIndex(MilvusAdministrator):
         filters: Filter | None,
         limit: int,
         words: Sequence[str] = (),
+        products: Sequence[str] = (),
         sort: Sort | None = None,
         manifest: str = "",
         timeout_s: float,
@@ -139,6 +141,7 @@ class MilvusIndex(MilvusAdministrator):
             expression = conjunction(
                 await whole_expression(filters, reading),
                 words_expression(words) if words else "",
+                with_keys(keys_of(products)) if products else "",
             )
             if sort is None:
                 ranking = await rank(reading, query, expression=expression, limit=limit, documents=True)

@@ -1,7 +1,7 @@
 """Products as rows of Milvus, and back."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -60,6 +60,13 @@ def read_key(key: str) -> tuple[str, int]:
     """Return the product's id and the number of the picture."""
     encoded, _, part = key.partition(_PART_MARK)
     return decode_text(encoded), int(part or 0)
+
+
+def keys_of(product_ids: Iterable[str]) -> Iterator[str]:
+    """Yield the keys of all rows that products may have."""
+    for product_id in product_ids:
+        for part in range(limits.MAX_PICTURES):
+            yield row_key(product_id, part)
 
 
 def with_keys(keys: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from gateway.conversation.replies.wording import Wording, quote
 from gateway.model import FieldSummary
 from gateway.retrieval.query import Query, SearchResult
-from gateway.retrieval.stages import EXCLUSIONS, POOL, SOFT_FILTERS
+from gateway.retrieval.relaxing import EXCLUSIONS, SOFT_FILTERS
+from gateway.retrieval.stages import POOL
 from gateway.understanding.rewriting import PART as REWRITE
 from vitrine.domain.filters import (
     Equals,

@@ -423,7 +423,7 @@ vitrine/settings: {{ include "vitrine.checksum" (list . "gateway") | trunc 16 | 
 {{/* The Secrets of the gateway, as volume: Secret. */}}
 {{- define "vitrine.gatewaySecrets" -}}
 {{- $access := .Values.access -}}
-{{- $secrets := dict "callers" $access.callers.name "tls" $access.tls.secret "trust" $access.trust.secret "client" $access.clientSecret "milvus" .Values.milvus.tokenSecret.name "sessions" .Values.gateway.sessions.urlSecret.name "events" .Values.gateway.events.urlSecret.name -}}
+{{- $secrets := dict "callers" $access.callers.name "tls" $access.tls.secret "trust" $access.trust.secret "client" $access.clientSecret "milvus" .Values.milvus.tokenSecret.name "sessions" .Values.gateway.sessions.urlSecret.name "events" .Values.gateway.events.urlSecret.name "campaigns" .Values.gateway.campaigns.urlSecret.name -}}
 {{- range $volume, $secret := $secrets }}
 {{- if $secret }}
 {{ $volume }}: {{ $secret }}

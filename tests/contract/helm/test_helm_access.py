@@ -39,7 +39,7 @@ def test_secrets_are_mounted_and_never_in_a_configuration_or_a_command(render: A
     )
     mounted = {v["name"]: v["secret"]["secretName"] for v in gateway_pod["volumes"] if "secret" in v}
     assert mounted == {
-        "callers": "callers", "client": "gateway-client", "events": "events", "milvus": "milvus", "sessions": "redis",
+        "callers": "callers", "campaigns": "campaigns", "client": "gateway-client", "events": "events", "milvus": "milvus", "sessions": "redis",
         "tls": "gateway-tls", "trust": "trust",
     }  # fmt: skip
     settings = next(o["data"] for o in objects if o["kind"] == "ConfigMap" and of_gateway(o))

@@ -57,6 +57,7 @@ EVERYTHING: dict[str, Any] = {
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
         "sessions": {"urlSecret": {"name": "redis"}, "port": 6380},
         "events": {"urlSecret": {"name": "events"}, "port": 6381},
+        "campaigns": {"urlSecret": {"name": "campaigns"}, "port": 6382},
         "podAnnotations": {"a": "b"},
         "nodeSelector": {"pool": "cpu"},
         "tolerations": [{"key": "search", "operator": "Exists"}],
@@ -109,7 +110,7 @@ COMPONENTS = ("gateway", "rewriter", "speech", "triton", "triton-next", "index",
 CHART_OWNED = {
     "gateway": {
         "listen", "own_listen", "catalogue_listen", "health_listen", "metrics_listen", "triton", "triton_next", "milvus", "rewriter",
-        "speech", "sessions", "events", "events_file",
+        "speech", "sessions", "events", "events_file", "campaigns", "campaigns_file",
         "open", "callers", "tls_cert", "tls_key", "tls_client_ca", "client_cert", "client_key",
         "triton_ca", "rewriter_ca", "speech_ca", "milvus_ca", "milvus_token", "milvus_token_file", "sessions_ca", "sessions_file",
         "traces", "trace_share", "memory_limit_bytes",
@@ -304,20 +305,21 @@ def test_a_changed_setting_rolls_the_pods(render: Any) -> None:
     assert checksum(LEAST) == checksum(LEAST) != checksum(changed)
 
 
-def test_the_urls_of_sessions_and_events_come_from_secrets(render: Any) -> None:
-    """The gateway reads both from files of their Secrets, and its policy lets it reach the ports; by default neither."""
+def test_the_urls_of_the_stores_come_from_secrets(render: Any) -> None:
+    """The gateway reads them from files of their Secrets, and its policy lets it reach the ports; by default none."""
 
     def gateway_objects(values: dict[str, Any]) -> tuple[list[str], list[Any]]:
         found = {o["kind"]: o for o in render(values) if _is(o, {"component": "gateway"})}
         ports = [rule["ports"][0]["port"] for rule in found["NetworkPolicy"]["spec"]["egress"]]
         settings = found["ConfigMap"]["data"]
-        return [settings.get(f"GATEWAY_{name}_FILE", "") for name in ("SESSIONS", "EVENTS")], ports
+        names = ("SESSIONS", "EVENTS", "CAMPAIGNS")
+        return [settings.get(f"GATEWAY_{name}_FILE", "") for name in names], ports
 
     files, ports = gateway_objects(EVERYTHING)
-    assert files == ["/etc/vitrine/sessions/url", "/etc/vitrine/events/url"]
-    assert {6380, 6381} <= set(ports)
+    assert files == [f"/etc/vitrine/{name}/url" for name in ("sessions", "events", "campaigns")]
+    assert {6380, 6381, 6382} <= set(ports)
     files, ports = gateway_objects(LEAST)
-    assert files == ["", ""]
+    assert files == ["", "", ""]
     assert 6379 not in ports
 
 

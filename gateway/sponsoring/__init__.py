@@ -1,0 +1,1 @@
+"""Sponsored places: who is shown in them, for what price, and from which budget."""
