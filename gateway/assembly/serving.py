@@ -364,11 +364,3 @@ def _history_bounds(settings: Settings) -> HistoryBounds:
         tokens=settings.history_tokens,
         timeout_s=settings.history_timeout_ms / 1e3,
     )
-
-
-def _deadline_rules(settings: Settings) -> DeadlineRules:
-    return DeadlineRules(
-        default_s=settings.default_deadline_ms / 1e3,
-        maximum_s=settings.max_deadline_ms / 1e3,
-        unread_s=settings.unread_s,
-    )
