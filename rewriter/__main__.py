@@ -13,6 +13,7 @@ from vitrine.process.settings import InvalidSettings
 try:
     settings = Settings.from_env(os.environ)
     settings.api_key()
+    settings.authorities()
     uvloop.run(run(settings))
 except InvalidSettings as error:
     sys.exit(f"rewriter: {error}")

@@ -9,13 +9,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
-from typing import TypedDict
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
-from rewriter.engines.chat.completions import open_chat_completions
+from rewriter.engines.chat.completions import ServerAccess, open_chat_completions
 from rewriter.engines.chat.phrasing import open_phrasing
 from rewriter.engines.fallback import Fallback
 from rewriter.engines.port import Engine, Phraser
@@ -27,7 +26,6 @@ from rewriter.settings import PREFIX, Settings
 from vitrine.process.lifecycle import metrics_endpoint, stop_signal
 from vitrine.process.logs import configure_logs, log_event
 from vitrine.process.probes import health_endpoint
-from vitrine.process.secrets import Secret
 from vitrine.process.tls import add_port, server_tls
 from vitrine.process.tracing import UNTRACED, Tracer, open_tracer
 from vitrine.v1 import rewrite_pb2, rewrite_pb2_grpc
@@ -42,12 +40,9 @@ _OPTIONS = [
 _logger = logging.getLogger(__name__)
 
 
-class _Server(TypedDict):
-    url: str
-    api_key: Secret
+class _Server(ServerAccess):
     model: str
     max_tokens: int
-    connections: int
 
 
 async def run(settings: Settings) -> None:
@@ -122,6 +117,7 @@ def _server_of(settings: Settings) -> _Server:
         model=settings.openai_model,
         max_tokens=settings.openai_max_tokens,
         connections=settings.openai_connections,
+        authorities=settings.authorities(),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from vitrine.process.authorities import Authorities, authorities_of
 from vitrine.process.secrets import Secret, secret_of
 from vitrine.process.settings import (
     InvalidSettings,
@@ -58,6 +59,8 @@ class Settings:
     """The server's key."""
     openai_api_key_file: str = ""
     """A file that holds the key; excludes openai_api_key."""
+    openai_ca: str = ""
+    """Certificates of those who may sign the server's; empty: the usual authorities."""
     openai_max_tokens: int = 384
     """Upper bound on the tokens of the server's answer."""
     openai_connections: int = 16
@@ -116,6 +119,10 @@ class Settings:
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
         return read_settings(cls, PREFIX, env)
+
+    def authorities(self) -> Authorities | None:
+        """Return whom the server must be signed by; raises InvalidSettings where the file cannot be used."""
+        return authorities_of(self.openai_ca, _variable("openai_ca"))
 
     def api_key(self) -> Secret:
         """Return the key, read again when its file was exchanged; raises InvalidSettings when that cannot be read."""

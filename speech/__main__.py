@@ -10,6 +10,7 @@ from vitrine.process.settings import InvalidSettings
 try:
     settings = Settings.from_env(os.environ)
     settings.api_key()
+    settings.authorities()
     # Not uvloop, which forks to start a decoder, with gRPC's threads under way; this loop's subprocesses need no fork.
     asyncio.run(run(settings))
 except (InvalidSettings, PackageMissing) as error:

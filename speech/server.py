@@ -70,6 +70,7 @@ def open_engine(settings: Settings) -> AbstractAsyncContextManager[Engine]:
             model=settings.openai_model,
             form=settings.openai_format,
             connections=settings.workers,
+            authorities=settings.authorities(),
         )
     _require("faster_whisper")
     # Loaded on demand: a remote server needs none of it.

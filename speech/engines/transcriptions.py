@@ -13,6 +13,7 @@ import numpy as np
 
 from speech.engines.port import SAMPLE_RATE, EngineError, Heard, Samples
 from speech.engines.sureness import Segment, said
+from vitrine.process.authorities import Authorities
 from vitrine.process.secrets import Secret, bearer
 from vitrine.process.tracing import hop_context, span
 
@@ -104,7 +105,13 @@ def _segment(segment: Any) -> Segment:
 
 @asynccontextmanager
 async def open_transcriptions(
-    *, url: str, api_key: Secret, model: str, form: str, connections: int
+    *,
+    url: str,
+    api_key: Secret,
+    model: str,
+    form: str,
+    connections: int,
+    authorities: Authorities | None = None,
 ) -> AsyncIterator[Transcriptions]:
     """Hold the connections to the server whose API begins at the URL."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
@@ -115,5 +122,6 @@ async def open_transcriptions(
         limits=limits,
         timeout=None,  # noqa: S113 - as said above
         trust_env=False,
+        **(authorities.options if authorities is not None else {}),
     ) as client:
         yield Transcriptions(client, model=model, form=form)

@@ -1,21 +1,28 @@
 """Clients take over the files that are exchanged under them: tokens, authorities, their own certificates."""
 
 import asyncio
+import ssl
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 import trustme
+from aiohttp import web
 from grpc import aio
 
 from gateway.adapters.milvus.connection import MilvusConnection, connect
 from gateway.assembly.access import behind
 from gateway.errors import SearchError
 from gateway.settings import Settings
+from rewriter.engines.chat.completions import ServerAccess, open_client
+from rewriter.settings import Settings as RewriterSettings
+from speech.settings import Settings as SpeechSettings
 from tests.contract.recorder import Recorder, exchange, free_port, issue, recording, write_pair
 from vitrine.channels import Tls, open_channel
+from vitrine.process.settings import InvalidSettings
 from vitrine.process.tls import ServerTls
 
 TIMEOUT_S = 60.0
@@ -67,6 +74,43 @@ async def test_milvus_is_asked_with_the_token_and_the_authority_of_the_moment(
             assert await ask_twice(milvus, recorder) == {second}
 
 
+async def test_a_server_of_completions_is_trusted_by_the_authority_of_the_moment(tmp_path: Path) -> None:
+    """One that a stranger signed is not asked; once the stranger's authority is in the file, it is."""
+    certificates = issue(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificates.server)
+    trusted = certificates.ca.read_bytes()
+    exchange(certificates.ca, certificates.stranger.read_bytes())
+    settings = RewriterSettings(openai_ca=str(certificates.ca))
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="here")
+
+    app = web.Application()
+    app.router.add_get("/v1", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    access = ServerAccess(
+        url=f"https://127.0.0.1:{runner.addresses[0][1]}/",
+        api_key=lambda: "",
+        connections=1,
+        authorities=settings.authorities(),
+    )
+    async with open_client(**access) as client:
+        for _ in range(2):
+            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.get("v1", timeout=TIMEOUT_S)
+            exchange(certificates.ca, b"half of a certifi")
+        exchange(certificates.ca, trusted)
+        assert (await client.get("v1", timeout=TIMEOUT_S)).text == "here"
+    await runner.cleanup()
+    exchange(certificates.ca, b"half of a certifi")
+    for other in (settings, SpeechSettings(openai_ca=str(certificates.ca))):
+        with pytest.raises(InvalidSettings, match=r"_OPENAI_CA: .* holds no certificates"):
+            other.authorities()
+
+
 @pytest.mark.usefixtures("looking_always")
 async def test_an_exchanged_certificate_is_shown_and_no_call_is_cut_off(tmp_path: Path) -> None:
     """The next call is made by it, while the one under way ends on the channel before; a half pair changes nothing."""
@@ -84,7 +128,7 @@ async def test_an_exchanged_certificate_is_shown_and_no_call_is_cut_off(tmp_path
         return request
 
     server = aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(answer)
+    handler: Any = grpc.unary_unary_rpc_method_handler(answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("x.Y", {"Z": handler}),))
     keys = [(pair[1].read_bytes(), pair[0].read_bytes())]
     credentials = grpc.ssl_server_credentials(keys, authority.cert_pem.bytes(), require_client_auth=True)
@@ -92,7 +136,7 @@ async def test_an_exchanged_certificate_is_shown_and_no_call_is_cut_off(tmp_path
     await server.start()
     tls = Tls(ca=tmp_path / "ca.crt", cert=own[0], key=own[1])
     async with open_channel(address, tls, options=[]) as channel:
-        call = channel.unary_unary("/x.Y/Z")
+        call: Any = channel.unary_unary("/x.Y/Z")
         first = asyncio.ensure_future(call(b"wait", timeout=TIMEOUT_S))
         await asyncio.wait_for(under_way.wait(), TIMEOUT_S)
         later = authority.issue_cert("second.example.com")

@@ -9,7 +9,7 @@
 {{- define "vitrine.checkEngines" -}}
 {{- range $component := list "rewriter" "speech" -}}
 {{- $values := index $.Values $component -}}
-{{- if and $values.enabled (ne $values.engine "openai") (or $values.openai.url $values.openai.model $values.openai.apiKeySecret.name) -}}
+{{- if and $values.enabled (ne $values.engine "openai") (or $values.openai.url $values.openai.model $values.openai.apiKeySecret.name $values.openai.caSecret) -}}
 {{- fail (printf "%s.openai is for engine=openai, and %s.engine is %s: set the engine, or leave openai empty" $component $component $values.engine) -}}
 {{- end -}}
 {{- end -}}

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 import httpx
 
@@ -14,11 +14,24 @@ from rewriter.engines.chat.prompt import Ids, messages, parse
 from rewriter.engines.port import EngineError, Failure
 from rewriter.engines.rules.decide import more_of
 from rewriter.nlu.lexicon import LexiconCache
+from vitrine.process.authorities import Authorities
 from vitrine.process.secrets import Secret, bearer
 from vitrine.process.tracing import hop_context, span
 from vitrine.v1 import rewrite_pb2
 
 MAX_ANSWER_BYTES = 64 * 1024
+
+
+class ServerAccess(TypedDict):
+    """How the server is reached."""
+
+    url: str
+    """Where its API begins."""
+    api_key: Secret
+    connections: int
+    """At once."""
+    authorities: NotRequired[Authorities | None]
+    """Who may sign its certificate; None: the usual ones."""
 
 
 class ChatCompletions:
@@ -106,27 +119,29 @@ class Places:
 
 
 @asynccontextmanager
-async def open_client(*, url: str, api_key: Secret, connections: int) -> AsyncIterator[httpx.AsyncClient]:
+async def open_client(**server: Unpack[ServerAccess]) -> AsyncIterator[httpx.AsyncClient]:
     """Hold the connections to the server whose API begins at the URL."""
+    connections, authorities = server["connections"], server.get("authorities")
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     # No timeout of httpx: the whole call has one, and httpx would only bound the gaps between its parts.
     async with httpx.AsyncClient(
-        base_url=url,
-        auth=bearer(api_key),
+        base_url=server["url"],
+        auth=bearer(server["api_key"]),
         limits=limits,
         timeout=None,  # noqa: S113 - as said above
         trust_env=False,
+        **(authorities.options if authorities is not None else {}),
     ) as client:
         yield client
 
 
 @asynccontextmanager
 async def open_chat_completions(
-    *, url: str, api_key: Secret, model: str, max_tokens: int, connections: int
+    *, model: str, max_tokens: int, **server: Unpack[ServerAccess]
 ) -> AsyncIterator[ChatCompletions]:
     """Open the engine behind the server whose API begins at the URL."""
-    async with open_client(url=url, api_key=api_key, connections=connections) as client:
-        yield ChatCompletions(client, model=model, max_tokens=max_tokens, connections=connections)
+    async with open_client(**server) as client:
+        yield ChatCompletions(client, model=model, max_tokens=max_tokens, connections=server["connections"])
 
 
 def _content(answer: bytes) -> str:

@@ -6,15 +6,15 @@ Whoever asks holds the answer against what was to be said; here it only has to l
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Unpack
 
 import httpx
 
 from rewriter.answer_schema import TEXTS
-from rewriter.engines.chat.completions import Places, ask, open_client
+from rewriter.engines.chat.completions import Places, ServerAccess, ask, open_client
 from rewriter.engines.chat.reply import form_violation
 from rewriter.engines.port import EngineError, Failure
 from vitrine.domain.limits import MAX_REPLY_LENGTH
-from vitrine.process.secrets import Secret
 from vitrine.v1 import rewrite_pb2
 
 
@@ -50,8 +50,8 @@ class ChatPhrasing:
 
 @asynccontextmanager
 async def open_phrasing(
-    *, url: str, api_key: Secret, model: str, max_tokens: int, connections: int
+    *, model: str, max_tokens: int, **server: Unpack[ServerAccess]
 ) -> AsyncIterator[ChatPhrasing]:
     """Open what phrases replies, behind the server whose API begins at the URL."""
-    async with open_client(url=url, api_key=api_key, connections=connections) as client:
-        yield ChatPhrasing(client, model=model, max_tokens=max_tokens, connections=connections)
+    async with open_client(**server) as client:
+        yield ChatPhrasing(client, model=model, max_tokens=max_tokens, connections=server["connections"])

@@ -66,7 +66,12 @@ EVERYTHING: dict[str, Any] = {
     },
     "rewriter": {
         "engine": "openai",
-        "openai": {"url": "https://vllm.ai.svc/v1", "model": "tiny", "apiKeySecret": {"name": "vllm"}},
+        "openai": {
+            "url": "https://vllm.ai.svc/v1",
+            "model": "tiny",
+            "apiKeySecret": {"name": "vllm"},
+            "caSecret": "ai-ca",
+        },
         "tls": {"secret": "rewriter-tls", "clientCertificates": True},
         "autoscaling": {"enabled": True},
     },
@@ -77,6 +82,7 @@ EVERYTHING: dict[str, Any] = {
             "url": "https://speaches.ai.svc/v1",
             "model": "tiny",
             "apiKeySecret": {"name": "speaches"},
+            "caSecret": "ai-ca",
         },
         "settings": {"languages": "en,es", "max_waiting": 0},
         "tls": {"secret": "speech-tls", "clientCertificates": True},
@@ -117,11 +123,11 @@ CHART_OWNED = {
     },
     "rewriter": {
         "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
-        "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
+        "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file", "openai_ca",
     },
     "speech": {
         "listen", "health_listen", "metrics_listen", "tls_cert", "tls_key", "tls_client_ca", "traces", "trace_share",
-        "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file",
+        "engine", "openai_url", "openai_model", "openai_api_key", "openai_api_key_file", "openai_ca",
     },
 }  # fmt: skip
 """Settings that the chart makes itself of its other values; the key comes from a file."""
@@ -140,8 +146,7 @@ def test_what_is_rendered_breaks_no_rule(render: Any, problems: Any, values: Map
 def test_helm_lints_the_chart() -> None:
     """Helm's own lint, strict, finds no error and no warning."""
     found = helm_python.lint(str(CHART), EVERYTHING, strict=True, kube_version="v1.34.0")
-    assert found["errors"] == []
-    assert [message["error"] for message in found["messages"]] == ["icon is recommended"]
+    assert (found["errors"], found["messages"]) == ([], [])
 
 
 def test_a_component_has_its_objects(render: Any) -> None:

@@ -329,6 +329,23 @@ def test_nobody_is_alive_by_a_connect(render: Any) -> None:
     assert [name for name, probe in probes.items() if "tcpSocket" in probe] == []
 
 
+def test_nobody_is_killed_while_it_starts(render: Any) -> None:
+    """What loads a model has a startup probe: it asks what the liveness after it asks, for no shorter a time."""
+    for found in render(SPOKEN | {"milvus": {"enabled": True}}):
+        if found["kind"] not in {"Deployment", "StatefulSet"}:
+            continue
+        main = template(found)["spec"]["containers"][0]
+        startup, liveness = main["startupProbe"], main["livenessProbe"]
+        asked = [
+            probe.keys() - {"periodSeconds", "timeoutSeconds", "failureThreshold"}
+            for probe in (startup, liveness)
+        ]
+        # Triton's models are asked once they are loaded: until then the server itself.
+        assert asked[0] == asked[1] or found["metadata"]["name"] == "demo-vitrine-triton"
+        patience = [probe["periodSeconds"] * probe["failureThreshold"] for probe in (startup, liveness)]
+        assert patience[0] >= patience[1], found["metadata"]["name"]
+
+
 def test_long_releases_that_begin_alike_share_no_name() -> None:
     """What is cut away of a name stands in it as a sum."""
     with helm_python.Chart.load(str(CHART)) as chart:
