@@ -50,6 +50,17 @@ MODERATION_SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationServi
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
+_EVERYWHERE = (
+    CATALOGUE_SERVICE,
+    DOCUMENT_SERVICE,
+    DATA_SERVICE,
+    MODERATION_SERVICE,
+    HEALTH_SERVICE,
+    reflection.SERVICE_NAME,
+)
+"""Services of every listener."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servicers:
     """What answers calls."""
@@ -167,16 +178,8 @@ def open_listeners(
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicers.moderation, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
         if settings.reflection:
-            names = (
-                CATALOGUE_SERVICE,
-                DOCUMENT_SERVICE,
-                DATA_SERVICE,
-                MODERATION_SERVICE,
-                HEALTH_SERVICE,
-                reflection.SERVICE_NAME,
-            )
             in_front = (SEARCH_SERVICE, FEEDBACK_SERVICE) if searches else ()
-            reflection.enable_server_reflection((*in_front, *names), server)
+            reflection.enable_server_reflection((*in_front, *_EVERYWHERE), server)
         tls = server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, prefix=PREFIX)
         expires = partial(entrance.metrics.certificate_expires, "server")
         port, *_ = [add_port(server, each, tls, expires=expires) for each in (address, *further)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,6 @@ from gateway.assembly.moderation import (
     kept_up,
     open_moderation,
     open_pictures,
-    screened,
 )
 from gateway.assembly.probing import open_readiness
 from gateway.assembly.replies import open_replies
@@ -137,12 +136,10 @@ async def serving_gateway(
     metrics = open_metrics(settings)
     encoders, summary = Encoders(dependencies.encoders), CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
-    access = open_access(settings, metrics)
-    saturation = open_saturation(settings, metrics)
+    access, saturation = open_access(settings, metrics), open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
     lanes, paced = open_lanes(settings, metrics)
-    pictures = open_pictures(settings, dependencies.pictures, metrics)
-    paced = screened(pictures, paced)
+    pictures, paced = open_pictures(settings, dependencies.pictures, metrics, paced)
     readers = _category_readers(settings, dependencies, paced)
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     retrieval = Retrieval(
@@ -150,54 +147,42 @@ async def serving_gateway(
         readers=readers, tastes=feedback.tastes, lanes=lanes, metrics=metrics, settings=_retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
-    moderation, moderation_servicer = open_moderation(settings, pictures, retrieval, encoders, metrics)
+    moderation, keeper = open_moderation(settings, pictures, retrieval, encoders, metrics)
     servicers = Servicers(
         search=_search_servicer(
-            settings,
-            dependencies,
-            retrieval=retrieval,
-            library=library,
-            feedback=feedback,
-            moderation=moderation,
-            metrics=metrics,
+            settings, dependencies, retrieval=retrieval, library=library, feedback=feedback, moderation=moderation, metrics=metrics,
         ),
         catalogue=_catalogue_servicer(
             settings, dependencies, paced, retrieval=retrieval, moderation=moderation, metrics=metrics
         ),
-        moderation=moderation_servicer,
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
         data=feedback.data_servicer(dependencies.sessions),
+        moderation=keeper,
         health=health_aio.HealthServicer(),
-    )
+    )  # fmt: skip
     listeners = open_listeners(
-        settings,
-        servicers,
-        access,
+        settings, servicers, access, options=server_options(settings),
         edge=lambda door: Edge(_deadline_rules(settings), metrics, door, crowding(), tracer),
-        options=server_options(settings),
-    )
-    health = servicers.health
+    )  # fmt: skip
     readiness = await open_readiness(
-        settings, encoders, dependencies.index, compatibility=compatibility, health=health, metrics=metrics
-    )
+        settings, encoders, dependencies.index, compatibility=compatibility, health=servicers.health, metrics=metrics
+    )  # fmt: skip
     await listeners.start()
+    interval_s = settings.probe_interval_ms / 1e3
     try:
-        interval_s = settings.probe_interval_ms / 1e3
-        learn, warm = _preparations(settings, retrieval, servicers.search)
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
-                repeated("learn", learn, interval_s=interval_s),
-                repeated("warm", warm, interval_s=interval_s),
+                _prepared(settings, retrieval, servicers.search),
                 repeated("documents", library.refresh, interval_s=interval_s),
                 feedback.kept_up(interval_s),
                 kept_up(pictures, interval_s),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
-                health_endpoint(settings.health_listen, health),
+                health_endpoint(settings.health_listen, servicers.health),
             ):
-                yield Gateway(listeners=listeners, health=health, metrics=metrics)
+                yield Gateway(listeners=listeners, health=servicers.health, metrics=metrics)
     finally:
         await listeners.stop(None)
         await summary.close()
@@ -210,10 +195,9 @@ def _paced(dependencies: Dependencies, paced: Callable[[Encoder], Encoder]) -> E
     return Encoders([paced(encoder) for encoder in dependencies.encoders])
 
 
-def _preparations(
-    settings: Settings, retrieval: Retrieval, search: SearchServicer
-) -> tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
-    """Return what has the catalogue known, and the rewriter ready for it, before a search waits for either."""
+@asynccontextmanager
+async def _prepared(settings: Settings, retrieval: Retrieval, search: SearchServicer) -> AsyncIterator[None]:
+    """Have the catalogue known, and the rewriter ready for it, before a search waits for either, until the block is left."""
 
     async def learn() -> None:
         await retrieval.catalogue(Deadline.after(settings.probe_timeout_ms / 1e3))
@@ -222,7 +206,9 @@ def _preparations(
         if settings.rewrite_warm_up:
             await search.warm()
 
-    return learn, warm
+    interval_s = settings.probe_interval_ms / 1e3
+    async with repeated("learn", learn, interval_s=interval_s), repeated("warm", warm, interval_s=interval_s):
+        yield
 
 
 def _category_readers(
@@ -316,16 +302,20 @@ def _search_servicer(
     return SearchServicer(
         turns,
         Conversations(turns, history, dependencies.sessions, metrics),
-        Hearing(
-            dependencies.transcriber,
-            budget_s=settings.speech_budget_ms / 1e3,
-            margin_s=settings.deadline_margin_ms / 1e3,
-            metrics=metrics,
-        ),
+        _hearing(settings, dependencies, metrics),
         rewrite_by_default=bool(settings.rewrite_by_default),
         shares=_shares(settings),
         answer_token=feedback.answer_token,
         moderation=moderation,
+    )
+
+
+def _hearing(settings: Settings, dependencies: Dependencies, metrics: Metrics) -> Hearing:
+    return Hearing(
+        dependencies.transcriber,
+        budget_s=settings.speech_budget_ms / 1e3,
+        margin_s=settings.deadline_margin_ms / 1e3,
+        metrics=metrics,
     )
 
 
