@@ -122,7 +122,7 @@ def moderation_section(documents: Mapping[str, Document]) -> list[str]:
             *origin(name, document),
             (
                 f"Encoders {params['repository']}; photographs: {drawn}. {params['blocked']} are blocked and {params['others']:,} others looked up; the rules were"
-                f" chosen on {chosen_on['blocked']} and {chosen_on['others']:,} of them and are reported on the rest: {rules}.CPU ms a picture: {costs}."
+                f" chosen on {chosen_on['blocked']} and {chosen_on['others']:,} of them and are reported on the rest: {rules}. CPU ms a picture: {costs}."
             ),
             "",
             *table(
