@@ -120,8 +120,10 @@ def moderation_section(documents: Mapping[str, Document]) -> list[str]:
         chosen_on = params["chosen_on"]
         lines += [
             *origin(name, document),
-            f"Encoders {params['repository']}; photographs: {drawn}. {params['blocked']} are blocked and {params['others']:,} others looked up; the rules were"
-            f" chosen on {chosen_on['blocked']} and {chosen_on['others']:,} of them and are reported on the rest: {rules}. CPU ms a picture: {costs}.",
+            (
+                f"Encoders {params['repository']}; photographs: {drawn}. {params['blocked']} are blocked and {params['others']:,} others looked up; the rules were"
+                f" chosen on {chosen_on['blocked']} and {chosen_on['others']:,} of them and are reported on the rest: {rules}. CPU ms a picture: {costs}."
+            ),
             "",
             *table(
                 ["edit of a blocked picture", "found, %"],

@@ -274,13 +274,13 @@ class Settings:
     metric), or nothing where it is empty."""
     moderation_catalogue: str = ""
     """The same of a product's picture when it is indexed."""
-    moderation_copy_bits: int = 24
+    moderation_copy_bits: int = 20
     """Bits of 256 by which the hash of a copy differs at most; docs/benchmarks.md has what that finds."""
-    moderation_tile_bits: int = 24
+    moderation_tile_bits: int = 16
     """The same of a half or a quarter of a picture, which finds a blocked one in a collage."""
     moderation_crop_bits: int = 30
     """The same of a crop, whose embedding must be near besides."""
-    moderation_crop_similarity: float = 0.7
+    moderation_crop_similarity: float = 0.75
     """Cosine similarity that a crop has to a blocked picture at least."""
     moderation_nudity: float = 0.0
     """From which score of the classifier on, 0 to 1, a picture is unwanted; 0: no classifier is asked. `python -m export nudity` makes it."""

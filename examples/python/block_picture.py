@@ -15,11 +15,11 @@ from vitrine.v1.search_pb2 import SearchRequest
 ADDRESS = os.environ.get("VITRINE_ADDRESS", "127.0.0.1:7700")
 
 
-async def main(picture: Path, copy: Path) -> None:
+async def main(picture: bytes, copy: bytes) -> None:
     """Block a picture, search by a copy of it, and unblock it again."""
-    shown = SearchRequest(image=copy.read_bytes())
+    shown = SearchRequest(image=copy)
     async with VitrineClient(ADDRESS) as client:
-        block = AddBlockedImagesRequest(images=[ImageToBlock(image=picture.read_bytes(), label="example")])
+        block = AddBlockedImagesRequest(images=[ImageToBlock(image=picture, label="example")])
         (blocked,) = (await client.add_blocked_images(block)).ids
         print(f"blocked as {blocked}; nothing of its pixels is kept")
         try:
@@ -36,6 +36,6 @@ if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     try:
-        asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[-1])))
+        asyncio.run(main(Path(sys.argv[1]).read_bytes(), Path(sys.argv[-1]).read_bytes()))
     except VitrineError as error:
         sys.exit(str(error))

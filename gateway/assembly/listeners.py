@@ -68,6 +68,17 @@ _EVERYWHERE = (
 """What each listener answers, and describes where it may."""
 
 
+_EVERYWHERE = (
+    CATALOGUE_SERVICE,
+    DOCUMENT_SERVICE,
+    DATA_SERVICE,
+    MODERATION_SERVICE,
+    HEALTH_SERVICE,
+    reflection.SERVICE_NAME,
+)
+"""Services of every listener."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servicers:
     """What answers calls."""

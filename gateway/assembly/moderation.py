@@ -35,11 +35,17 @@ class PictureDependencies:
 
 
 def open_pictures(
-    settings: Settings, dependencies: PictureDependencies | None, metrics: Metrics
-) -> Pictures | None:
-    """Return what checks pictures; None where the settings want none checked."""
+    settings: Settings,
+    dependencies: PictureDependencies | None,
+    metrics: Metrics,
+    paced: Callable[[Encoder], Encoder],
+) -> tuple[Pictures | None, Callable[[Encoder], Encoder]]:
+    """Return what checks pictures, and what makes encoders those of ingests; None, and `paced`, where none are checked.
+
+    The encoders of ingests then hold what they embed against the blocked pictures, behind the searches as `paced` puts them.
+    """
     if dependencies is None or not (settings.moderation_uploads or settings.moderation_catalogue):
-        return None
+        return None, paced
     policy = PicturePolicy(
         uploads=Action(settings.moderation_uploads),
         catalogue=Action(settings.moderation_catalogue),
@@ -55,14 +61,9 @@ def open_pictures(
     )
     pictures = Pictures(dependencies.store, dependencies.decoder, dependencies.classifier, policy, metrics)
     metrics.blocked_images.set_function(lambda: pictures.blocked)
-    return pictures
-
-
-def screened(pictures: Pictures | None, paced: Callable[[Encoder], Encoder]) -> Callable[[Encoder], Encoder]:
-    """Return what makes encoders those of ingests: behind the searches, and holding pictures against the blocked ones."""
-    if pictures is None or pictures.policy.catalogue is Action.OFF:
-        return paced
-    return lambda encoder: ScreenedEncoder(paced(encoder), pictures)
+    if policy.catalogue is Action.OFF:
+        return pictures, paced
+    return pictures, lambda encoder: ScreenedEncoder(paced(encoder), pictures)
 
 
 def open_moderation(

@@ -27,7 +27,6 @@ from gateway.assembly.moderation import (
     kept_up,
     open_moderation,
     open_pictures,
-    screened,
 )
 from gateway.assembly.probing import open_readiness
 from gateway.assembly.replies import open_replies
@@ -150,8 +149,7 @@ async def serving_gateway(
     access, saturation = open_access(settings, metrics), open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
     lanes, paced = open_lanes(settings, metrics)
-    pictures = open_pictures(settings, dependencies.pictures, metrics)
-    paced = screened(pictures, paced)
+    pictures, paced = open_pictures(settings, dependencies.pictures, metrics, paced)
     readers = _category_readers(settings, dependencies, paced)
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     sponsored = open_sponsoring(settings, dependencies.campaigns, dependencies.index, metrics)
@@ -160,7 +158,7 @@ async def serving_gateway(
         tastes=feedback.tastes, sponsors=sponsored.sponsoring, lanes=lanes, metrics=metrics, settings=retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
-    moderation, moderation_servicer = open_moderation(settings, pictures, retrieval, encoders, metrics)
+    moderation, keeper = open_moderation(settings, pictures, retrieval, encoders, metrics)
     search = _search_servicer(
         settings, dependencies, retrieval=retrieval, library=library, feedback=feedback,
         sponsoring=sponsored.sponsoring, moderation=moderation, metrics=metrics,
@@ -170,25 +168,24 @@ async def serving_gateway(
         catalogue=_catalogue_servicer(
             settings, dependencies, paced, retrieval=retrieval, moderation=moderation, metrics=metrics
         ),
-        moderation=moderation_servicer,
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
         data=feedback.data_servicer(dependencies.sessions),
+        moderation=keeper,
         reports=feedback.report_servicer(),
         campaigns=sponsored.servicer,
         health=health_aio.HealthServicer(),
-    )
+    )  # fmt: skip
     listeners = open_listeners(
         settings, servicers, access, options=server_options(settings),
         edge=lambda door: Edge(deadline_rules(settings), metrics, door, crowding(), tracer),
     )  # fmt: skip
-    health = servicers.health
     readiness = await open_readiness(
-        settings, encoders, dependencies.index, compatibility=compatibility, health=health, metrics=metrics
-    )
+        settings, encoders, dependencies.index, compatibility=compatibility, health=servicers.health, metrics=metrics
+    )  # fmt: skip
     await listeners.start()
+    interval_s = settings.probe_interval_ms / 1e3
     try:
-        interval_s = settings.probe_interval_ms / 1e3
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
@@ -198,9 +195,9 @@ async def serving_gateway(
                 sponsored.kept_up(),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
-                health_endpoint(settings.health_listen, health),
+                health_endpoint(settings.health_listen, servicers.health),
             ):
-                yield Gateway(listeners=listeners, health=health, metrics=metrics)
+                yield Gateway(listeners=listeners, health=servicers.health, metrics=metrics)
     finally:
         await listeners.stop(None)
         await summary.close()
@@ -336,15 +333,6 @@ def _search_servicer(
         answered=feedback.answered,
         experiment=feedback.experiment,
         moderation=moderation,
-    )
-
-
-def _hearing(settings: Settings, dependencies: Dependencies, metrics: Metrics) -> Hearing:
-    return Hearing(
-        dependencies.transcriber,
-        budget_s=settings.speech_budget_ms / 1e3,
-        margin_s=settings.deadline_margin_ms / 1e3,
-        metrics=metrics,
     )
 
 

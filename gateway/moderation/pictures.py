@@ -120,18 +120,24 @@ class Pictures:
         return ()
 
     async def of_catalogue(
-        self, image: bytes, pixels: NDArray[np.uint8], manifest: str, embedding: Embedding, *, again: bool
+        self,
+        image: bytes,
+        pixels: NDArray[np.uint8],
+        embedded: tuple[str, Embedding],
+        deadline: Deadline,
+        *,
+        again: bool,
     ) -> None:
-        """Check a picture of a product that was decoded, (s, s, 3), and embedded, (d,); `again` is as for `settle`.
+        """Check a picture of a product that was decoded, (s, s, 3), and embedded; `again` is as for `settle`.
 
         Raises:
             Blocked: it is refused.
         """
 
         async def embed() -> tuple[str, Embedding]:
-            return manifest, embedding
+            return embedded
 
-        checked = await self._judged(image, pixels, embed, Deadline.after(self.policy.budget_s))
+        checked = await self._judged(image, pixels, embed, deadline)
         if checked.unwanted:
             finding = self._finding(checked, "image", subject=hashlib.sha256(image).hexdigest())
             settle(finding, self.policy.catalogue, self._metrics, again=again)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.errors import DeadlineExceeded, DependencyError
-from gateway.model import Embedded, EncoderInputs
+from gateway.model import Deadline, Embedded, EncoderInputs
 from gateway.moderation.pictures import Pictures
 from gateway.moderation.policy import Action
 from gateway.ports import Encoder
@@ -43,9 +43,10 @@ class ScreenedEncoder:
     async def _check(self, images: Sequence[bytes], embedded: Embedded, timeout_s: float) -> None:
         if await self._pictures.idle():
             return
+        deadline = Deadline.after(timeout_s)
         pixels = await self._pictures.decoded(images, timeout_s=timeout_s)
         checks = (
-            self._pictures.of_catalogue(image, own, embedded.manifest, row, again=len(images) > 1)
+            self._pictures.of_catalogue(image, own, (embedded.manifest, row), deadline, again=len(images) > 1)
             for image, own, row in zip(images, pixels, embedded.rows, strict=True)
         )
         await asyncio.gather(*checks)

@@ -7,7 +7,8 @@ from gateway.metrics import Metrics
 from gateway.model import Weights
 from gateway.retrieval.clock import StageClock
 from gateway.retrieval.query import Query, SearchResult, Versions
-from gateway.retrieval.stages import EXCLUSIONS, POOL, SOFT_FILTERS, WORDS
+from gateway.retrieval.relaxing import EXCLUSIONS, SOFT_FILTERS
+from gateway.retrieval.stages import POOL, WORDS
 
 MAX_KEPT_HITS = 20
 """Hits of an answer that is kept, at most; a page is rarely longer, and their number bounds the memory."""
