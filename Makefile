@@ -332,7 +332,7 @@ train-ranker: $(VENV)/.serve ## Train a ranker on events: make train-ranker EVEN
 export: $(VENV)/.train ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
-bench: bench-throughput bench-latency bench-stages bench-sweep bench-peers ## All of the following that one machine without a GPU can; an hour
+bench: bench-throughput bench-latency bench-stages bench-sweep bench-peers bench-scale bench-uptime ## All of the following that one machine without a GPU can; two hours
 
 bench-throughput: setup ## Closed loop: the ceiling, and CPU by process
 	@$(BIN)/python -m stack up

@@ -131,7 +131,8 @@ class Costs:
     dim: int
     row_bytes: float | None
     """Memory of a row in a server, columns and all, where that was measured."""
-    sources: tuple[str, ...]
+    sources: Mapping[str, float]
+    """Results by their file's name, with the load average of their machine: CPU costs more on a busy one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,11 +267,13 @@ def read_costs(results: Path) -> Costs:
     largest = max(indexes.values(), key=lambda document: document["params"]["rows"])
     graphs = [case for case in largest["results"] if case["index"] == "HNSW"]
     rows = largest["params"]["rows"]
+    exact = [document for document in indexes.values() if document["params"]["rows"] <= EXACT_ROWS]
     bulk_name, memory = _bulk_row_bytes(results)
+    read = (load_name, *indexes, lite_name, *bulk_name)
     return Costs(
         cpu_ms=cpu_ms,
         look_ups={kind: parts["milvus"] / one for kind, parts in cpu_ms.items()},
-        exact_ms=_line(_points(indexes.values(), "FLAT", None, filtered=False, by="rows")),
+        exact_ms=_line(_points(exact, "FLAT", None, filtered=False, by="rows")),
         graph_ms={
             filtered: _line(
                 _points(
@@ -287,8 +290,12 @@ def read_costs(results: Path) -> Costs:
         measured_rows=rows,
         dim=largest["params"]["dim"],
         row_bytes=memory,
-        sources=(load_name, *indexes, lite_name, *bulk_name),
+        sources={name: _busy(results / name) for name in read},
     )
+
+
+def _busy(path: Path) -> float:
+    return float(json.loads(path.read_text())["environment"]["load_average_1_min"])
 
 
 def _by_part(used: Mapping[str, float | None]) -> dict[str, float]:
@@ -321,9 +328,9 @@ def _newest_load(results: Path) -> tuple[str, Document]:
 def _points(
     documents: Any, index: str, ef: int | None, *, filtered: bool, by: str
 ) -> list[tuple[float, float]]:
-    """Return (rows or segments, CPU in ms) of one search of one kind of index, of every size that was measured."""
+    """Return (rows or segments, CPU in ms) of one search of one kind of index, of every size that was measured, the largest last."""
     points = []
-    for document in documents:
+    for document in sorted(documents, key=lambda each: each["params"]["rows"]):
         cases = [
             case
             for case in document["results"]
@@ -336,11 +343,12 @@ def _points(
 
 
 def _line(points: Sequence[tuple[float, float]]) -> Line:
-    """Return the line of least squares, which never falls; one through nothing at 0 where all points have the same x."""
+    """Return the line of least squares, which never falls; where all points have the same x, one from 0 through the last."""
     mean_x, mean_y = (sum(point[axis] for point in points) / len(points) for axis in (0, 1))
     spread = sum((x - mean_x) ** 2 for x, _ in points)
     if not spread:
-        return Line(0.0, mean_y / mean_x)
+        x, y = points[-1]
+        return Line(0.0, y / x)
     slope = max(0.0, sum((x - mean_x) * (y - mean_y) for x, y in points) / spread)
     return Line(mean_y - slope * mean_x, slope)
 

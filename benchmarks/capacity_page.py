@@ -94,7 +94,9 @@ def plan_lines(load: Load, costs: Costs, pods: Mapping[str, tuple[int, float]]) 
 
 
 def _costs(costs: Costs) -> list[str]:
-    sources = ", ".join(f"[{name}](../benchmarks/results/{name})" for name in costs.sources)
+    sources = ", ".join(
+        f"[{name}](../benchmarks/results/{name}) ({busy:.0f})" for name, busy in costs.sources.items()
+    )
     kinds = [kind for kind in costs.cpu_ms if kind in MIX] + [
         kind for kind in costs.cpu_ms if kind not in MIX
     ]
@@ -108,7 +110,11 @@ def _costs(costs: Costs) -> list[str]:
         for kind in kinds
     ]
     header = ["kind of search", "share", *(f"{_NAMES[name]}, ms" for name in PARTS[:-1]), "look-ups"]
-    return [f"Computed from {sources}.", "", *table(header, rows)]
+    return [
+        f"Computed from, with the load average of the machine when each began: {sources}.",
+        "",
+        *table(header, rows),
+    ]
 
 
 def _grid(costs: Costs, pods: Mapping[str, tuple[int, float]]) -> list[str]:
@@ -199,10 +205,7 @@ def _beyond(rows: int, costs: Costs) -> str:
     """Return a sentence where the index is larger than any that was measured."""
     if rows <= costs.measured_rows:
         return ""
-    return (
-        f" The largest index that was measured has {costs.measured_rows:,} rows: what stands here of a larger one is the line through"
-        " the measured ones."
-    )
+    return f" The largest index that was measured has {costs.measured_rows:,} rows: a larger one is extrapolated by its segments."
 
 
 def _set_by(planned: Plan) -> str:

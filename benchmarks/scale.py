@@ -128,6 +128,7 @@ def index_section(documents: Mapping[str, Document]) -> list[str]:
                     *(f"CPU ms {_named(share)}" for share in shares),
                     "build CPU s",
                     "memory MB",
+                    "segments",
                 ],
                 list(_index_rows(document["results"], shares)),
             ),
@@ -150,6 +151,7 @@ def _index_rows(cases: list[Mapping[str, Any]], shares: list[str]) -> Iterator[l
             *(f"{by_share[share]['cpu_ms']:.1f}" for share in shares),
             f"{first['build_cpu_s']:.0f}",
             f"{first['memory_mb']:,}",
+            str(first.get("segments", "-")),
         ]
 
 

@@ -10,12 +10,15 @@ import pytest_asyncio
 
 from bulk.errors import BulkError
 from bulk.inserting import FilesPlace, InsertedFiles
+from gateway.adapters.milvus import vector_indexes
 from gateway.adapters.milvus.index import MilvusIndex
+from gateway.adapters.milvus.layout import VECTOR
 from gateway.indexing.idset import IdSet
 from gateway.indexing.rebuild import finish_rebuild
 from gateway.model import StoredProduct
 from gateway.testing.encoder import MANIFEST
 from gateway.testing.products import stored
+from vitrine.tensors import EMBEDDING_DIM
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,6 +79,36 @@ async def test_files_become_the_products_that_upserts_would_have_made(index: Ind
         assert np.allclose(seen.image_embeddings, sent.image_embeddings)
         assert np.allclose(seen.text_embedding, sent.text_embedding)
     assert (await index.describe(timeout_s=TIMEOUT_S)).products == len(wanted)
+
+
+async def test_the_index_holds_all_rows_of_the_files_before_the_swap(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server calls a graph finished before it is: readers must not be given a collection that is searched row by row."""
+    if not await index.can_insert_files():
+        return
+    monkeypatch.setattr(vector_indexes, "EXACT_ROWS", 2_000)
+    rng = np.random.default_rng(5)
+    halves = rng.standard_normal((4_000, 1, EMBEDDING_DIM), dtype=np.float32)
+    halves /= np.linalg.norm(halves, axis=2, keepdims=True)
+    wanted = [
+        stored(f"p{i}", title="dress", image_embeddings=half, text_embedding=half[0])
+        for i, half in enumerate(halves)
+    ]
+    build = await index.build(MANIFEST, "files of a graph")
+    files = InsertedFiles(build, FilesPlace(str(tmp_path), ""), rows_a_file=2_000)
+    await files.open()
+    await files.upsert(wanted[:2_000])
+    await files.upsert(wanted[2_000:])
+    await files.finish()
+    kept = IdSet()
+    for each in wanted:
+        kept.add(each.id)
+    await finish_rebuild(build, kept, index, confirm_shrink=True)
+    told = await index._connection.call(
+        "describe_index", build.version.collection, VECTOR, timeout_s=TIMEOUT_S
+    )
+    assert (told["index_type"], told["indexed_rows"], told["pending_index_rows"]) == ("HNSW", 4_000, 0)
 
 
 async def test_a_place_that_the_server_does_not_read_ends_the_run(index: Index, tmp_path: Path) -> None:

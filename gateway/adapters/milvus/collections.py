@@ -57,6 +57,7 @@ _BEFORE = "before"
 """The ledger's key of which collection is the one before."""
 _LIST_TIMEOUT_S = 30.0
 _COUNTS = 3
+_INDEXING_POLL_S = 0.5
 """Looks at a collection that has fewer products than its seal says: others may write at that moment."""
 
 _logger = logging.getLogger(__name__)
@@ -254,6 +255,7 @@ class MilvusCollections:
             await self._connection.call(
                 "create_index", collection, vector_index(), timeout_s=deadline.remaining_s()
             )
+        await self._all_indexed(collection, deadline)
         await self._connection.call("load_collection", collection, timeout_s=deadline.remaining_s())
 
     async def drop(self, names: Iterable[str], *, timeout_s: float) -> None:
@@ -295,6 +297,16 @@ class MilvusCollections:
             await self._connection.call(
                 "create_index", collection, vector_index(), timeout_s=deadline.remaining_s()
             )
+
+    async def _all_indexed(self, collection: str, deadline: Deadline) -> None:
+        """Wait until all rows are in the index: a server calls it finished while what came from files is not in it yet."""
+        while True:
+            described = await self._connection.call(
+                "describe_index", collection, VECTOR, timeout_s=deadline.remaining_s()
+            )
+            if described is None or not int(described.get("pending_index_rows") or 0):
+                return
+            await asyncio.sleep(_INDEXING_POLL_S)
 
     async def _index_kind(self, collection: str, deadline: Deadline) -> str | None:
         """Return the kind of the collection's vector index, None where it has none."""

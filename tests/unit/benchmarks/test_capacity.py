@@ -25,7 +25,7 @@ COSTS = Costs(
     measured_rows=200_000,
     dim=256,
     row_bytes=2_048.0,
-    sources=(),
+    sources={},
 )
 LOAD = Load(
     searches=700, products=10 * 2**20, mix={"text": 0.75, "image": 0.25}, filtered=0.5, pictures=2.0,

@@ -12,6 +12,7 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 from gateway.adapters.milvus.clients import Clients
 from gateway.adapters.milvus.connection import MilvusConnection, MilvusError
+from gateway.adapters.milvus.importing import can_import
 from gateway.adapters.milvus.searching import SearchChannel
 from gateway.errors import DeadlineExceeded, VectorIndexError
 
@@ -34,6 +35,11 @@ class Client:
         finally:
             self.under_way -= 1
 
+    def unary_unary(self, method: str, **_: object) -> Callable[..., Awaitable[Any]]:
+        """As a channel does, whose every call is a search."""
+        assert method.startswith("/milvus.proto.milvus.MilvusService/")
+        return self.search
+
     async def close(self) -> None:
         """Tell that it was closed."""
         assert self.under_way == 0
@@ -42,7 +48,7 @@ class Client:
 
 
 def connection(client: Client, *, max_concurrency: int = 4) -> MilvusConnection:
-    searches = SearchChannel(lambda *_, **__: client.search, token=lambda: "")
+    searches = SearchChannel(client.unary_unary, token=lambda: "")
     clients = Clients(lambda _: client, token=lambda: "", files=())  # type: ignore[arg-type,return-value,unused-ignore]
     return MilvusConnection(clients, searches, max_concurrency=max_concurrency)
 
@@ -175,3 +181,12 @@ async def test_a_refusal_in_the_answer_of_a_search_is_an_error(status: Any, code
     with pytest.raises(MilvusError) as caught:
         await searching
     assert code in (caught.value.milvus_code, status.error_code)
+
+
+async def test_a_server_without_bulk_insert_is_told_from_one_that_fails() -> None:
+    """Only "unimplemented" says that there is none; whatever else fails is an error, which a run must not take for it."""
+    lite = AioRpcError(grpc.StatusCode.UNIMPLEMENTED, Metadata(), Metadata())
+    assert not await can_import(connection(failing(lite)), timeout_s=1)
+    away = AioRpcError(grpc.StatusCode.UNAVAILABLE, Metadata(), Metadata())
+    with pytest.raises(MilvusError):
+        await can_import(connection(failing(away)), timeout_s=1)
