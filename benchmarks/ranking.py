@@ -51,6 +51,7 @@ def _simulated(document: Document) -> list[str]:
 def _cost(document: Document) -> list[str]:
     params = document["params"]
     how = f"{params['products']} products with {params['features']} features: microseconds of CPU, the least of the repeats."
+    how += f" An answer of {params['answer_hits']} hits is kept in {params['answer_bytes']:,} bytes."
     rows = [[name, f"{microseconds:.1f}"] for name, microseconds in document["results"].items()]
     return [how, "", *table(["step", "us"], rows)]
 

@@ -469,7 +469,8 @@ class ScoreParts(_message.Message):
     @_builtins.property
     def signals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Ranking signals by name, each from 0 to 1: "lexical", how much of the query's rare words the product has exactly;
-        "personal", how much the product is like what the shopper liked before.
+        "personal", how much the product is like what the shopper liked before; "learnt", what a ranker that was trained on events
+        makes of it.
         """
 
     @_builtins.property
