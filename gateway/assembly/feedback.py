@@ -57,14 +57,14 @@ class Feedback:
         """Return what tells counts of what is kept."""
         return ReportServicer(self.reports, self.words, margin_s=self.margin_s)
 
-    def answered(self, result: SearchResult, request_id: str) -> str:
+    def answered(self, result: SearchResult, request_id: str, bucket: str) -> str:
         """Return the token of an answer, which is kept for training; empty where no events are taken, or no keys are known yet."""
         keyring = self.keys.known if self.keys is not None else None
         if keyring is None:
             return ""
         self.words.note(result)
         if self.answers is not None:
-            self.answers.note(result, request_id, self.experiment.told(result.searched.bucket))
+            self.answers.note(result, request_id, bucket)
         return keyring.answer_token(request_id, time.time())
 
     @asynccontextmanager
