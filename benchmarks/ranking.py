@@ -32,7 +32,7 @@ def _simulated(document: Document) -> list[str]:
     }
     refused = sum(run["refused"] for run in runs)
     how = (
-        f"{len(runs)} seeds of {params['products']:,} products, {params['searches']:,} searches that show {params['shown']} hits and"
+        f"{len(runs)} seeds of {params['products']:,} products ({params.get('data', 'drawn')}), {params['searches']:,} searches that show {params['shown']} hits and"
         f" {statistics.fmean(run['chosen'] for run in runs):,.0f} clicks on average; {params['queries']:,} unseen queries judge."
         f" {refused} rankers of {len(runs)} were refused. In the last columns the lowest and the highest seed."
     )
