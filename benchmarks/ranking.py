@@ -32,7 +32,7 @@ def _simulated(document: Document) -> list[str]:
     }
     refused = sum(run["refused"] for run in runs)
     how = (
-        f"{len(runs)} seeds of {params['products']:,} products, {params['searches']:,} searches that show {params['shown']} hits and"
+        f"{len(runs)} seeds of {params['products']:,} products ({params.get('data', 'drawn')}), {params['searches']:,} searches that show {params['shown']} hits and"
         f" {statistics.fmean(run['chosen'] for run in runs):,.0f} clicks on average; {params['queries']:,} unseen queries judge."
         f" {refused} rankers of {len(runs)} were refused. In the last columns the lowest and the highest seed."
     )
@@ -51,6 +51,7 @@ def _simulated(document: Document) -> list[str]:
 def _cost(document: Document) -> list[str]:
     params = document["params"]
     how = f"{params['products']} products with {params['features']} features: microseconds of CPU, the least of the repeats."
+    how += f" An answer of {params['answer_hits']} hits is kept in {params['answer_bytes']:,} bytes."
     rows = [[name, f"{microseconds:.1f}"] for name, microseconds in document["results"].items()]
     return [how, "", *table(["step", "us"], rows)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from catalogue.readers.rows import CatalogueError
 from gateway.adapters.redis_events import open_redis_events
 from gateway.adapters.sqlite_events import UnreadableEvents, open_sqlite_events
 from gateway.ports import EventStore
@@ -117,6 +118,11 @@ def weights(*, events: str, eta: float | None, out: Path | None) -> None:
 
 
 @main.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    help="A catalogue as `vitrine index` reads it; its first products with words are offered.  [default: drawn ones]",
+)
 @click.option("--products", type=click.IntRange(50, 20_000), default=300, show_default=True)
 @click.option("--searches", type=click.IntRange(100, 100_000), default=3_000, show_default=True)
 @click.option(
@@ -124,14 +130,18 @@ def weights(*, events: str, eta: float | None, out: Path | None) -> None:
 )
 @click.option("--seeds", type=click.IntRange(1, 100), default=5, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=_RESULT, show_default=True)
-def simulate(*, products: int, searches: int, queries: int, seeds: int, out: Path) -> None:
+def simulate(*, data: Path | None, products: int, searches: int, queries: int, seeds: int, out: Path) -> None:
     """Let simulated shoppers search, click and be learnt from, and write what came of it."""
     from ranking.simulation import Plan, measure  # noqa: PLC0415 - a gateway with fakes, for this alone
 
     if not out.parent.is_dir():
         raise Failure(f"{out.parent}: no such folder")
-    plan = Plan(products=products, searches=searches, queries=queries, seeds=seeds)
-    out.write_text(json.dumps(asyncio.run(measure(plan, say=click.echo)), indent=1) + "\n")
+    plan = Plan(data=data, products=products, searches=searches, queries=queries, seeds=seeds)
+    try:
+        result = asyncio.run(measure(plan, say=click.echo))
+    except (CatalogueError, TooLittle) as error:
+        raise Failure(str(error)) from error
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 @main.command()

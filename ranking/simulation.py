@@ -19,20 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from catalogue.assortment import sample_assortment
-from catalogue.grammar import SLOTS, brand_and_price, caption, partial_caption
 from gateway.adapters.sqlite_events import SqliteEvents, open_sqlite_events
-from gateway.model import StoredProduct
 from gateway.retrieval.features import SCORE
 from gateway.retrieval.ranker import LinearRanker
 from gateway.retrieval.ranker_file import write_ranker
 from gateway.retrieval.taste import CANDIDATES
 from gateway.settings import Settings
-from gateway.testing import PATIENT, product, serving
+from gateway.testing import PATIENT, FakeIndex, serving
+from ranking.goods import Goods, drawn_goods, goods_of
 from ranking.judging import ndcg
 from ranking.log import Floats, Judged, read_log
 from ranking.training import Trained, bias_of, route_weights, train
 from vitrine.client import VitrineClient
+from vitrine.domain.schema import Role
 from vitrine.process.machine import describe_machine
 from vitrine.v1.feedback_pb2 import Event
 from vitrine.v1.search_pb2 import SearchRequest, SearchResponse
@@ -62,6 +61,8 @@ class Plan:
     seeds: int
     exploration: float = 0.3
     """Share of the answers in which places may be exchanged."""
+    data: Path | None = None
+    """A catalogue whose products are offered; None: those that are drawn."""
     blind: bool = False
     """Shoppers click at random, so that there is nothing to learn."""
 
@@ -69,32 +70,28 @@ class Plan:
 class Market:
     """The products, the queries, and what only the simulator knows: how relevant a product is to a query."""
 
-    def __init__(self, plan: Plan, seed: int) -> None:
-        items = sample_assortment(plan.products, seed).items[: plan.products]
+    def __init__(self, plan: Plan, goods: Goods, seed: int) -> None:
         self._rng = np.random.default_rng((seed, 1))
-        self._specs = [item.spec for item in items]
         self._blind = plan.blind
-        self.products: list[StoredProduct] = []
-        for item in items:
-            brand, price = brand_and_price(item.spec, item.seed)
-            made = product(item.id, caption(item.spec), category=item.spec.category, brand=brand, price=price)
-            self.products.append(made)
-        self._appeal = {item.id: float(self._rng.standard_normal()) for item in items}
-        self._price = {item.id: math.log(brand_and_price(item.spec, item.seed)[1]) for item in items}
-        self._category = {item.id: item.spec.category for item in items}
+        self.goods = goods
+        self._appeal = {each.id: float(self._rng.standard_normal()) for each in goods.products}
+        self._price = {
+            name: math.log(price)
+            for name, price in goods.values(Role.PRICE).items()
+            if isinstance(price, float) and price > 0
+        }
+        self._category = goods.values(Role.CATEGORY)
         self._usual = {
             category: statistics.median(
-                self._price[item.id] for item in items if item.spec.category == category
+                price for name, price in self._price.items() if self._category[name] == category
             )
-            for category in set(self._category.values())
+            for category in {self._category[name] for name in self._price}
         }
         self._whims: dict[tuple[str, str], float] = {}
 
     def query(self) -> str:
         """Return what a shopper types who has a product in mind."""
-        spec = self._specs[int(self._rng.integers(len(self._specs)))]
-        slots = sorted(slot for slot in SLOTS[spec.category] if slot != "accent")
-        return partial_caption(spec, set(self._rng.choice(slots, size=2, replace=False).tolist()))
+        return self.goods.typed[int(self._rng.integers(len(self.goods.typed)))](self._rng)
 
     def relevance(self, text: str, answer: SearchResponse) -> Floats:
         """Return the chance that each hit is what the shopper wants, (n,)."""
@@ -116,6 +113,8 @@ class Market:
         yield from (int(place) for place in places[self._rng.random(len(places)) < chances])
 
     def _fit(self, product_id: str) -> float:
+        if product_id not in self._price:
+            return 0.0
         wanted = self._usual[self._category[product_id]] - CHEAPER
         return math.exp(-(((self._price[product_id] - wanted) / TOLERANCE) ** 2) / 2)
 
@@ -133,7 +132,7 @@ async def measure(plan: Plan, *, say: Callable[[str], object] = print) -> dict[s
     return {
         "environment": describe_machine(("numpy", "lightgbm")),
         "params": {
-            "benchmark": "ranking", **asdict(plan), "shown": SHOWN, "eta": ETA, "mistakes": MISTAKES,
+            "benchmark": "ranking", **asdict(plan), "data": plan.data.name if plan.data is not None else "drawn", "shown": SHOWN, "eta": ETA, "mistakes": MISTAKES,
             "utility": {"text": TEXT, "price": PRICE, "appeal": APPEAL, "whim": WHIM, "threshold": THRESHOLD},
         },
         "results": runs,
@@ -142,7 +141,8 @@ async def measure(plan: Plan, *, say: Callable[[str], object] = print) -> dict[s
 
 async def simulate(plan: Plan, seed: int) -> dict[str, Any]:
     """Return what one seed's shoppers taught, and what it was worth to others."""
-    market = Market(plan, seed)
+    goods = drawn_goods(plan.products, seed) if plan.data is None else goods_of(plan.data, plan.products)
+    market = Market(plan, goods, seed)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         async with _shop(market, place / "events.db", exploration_share=plan.exploration) as (client, store):
@@ -236,13 +236,14 @@ async def _shop(
     market: Market, path: Path, **settings: Any
 ) -> AsyncIterator[tuple[VitrineClient, SqliteEvents]]:
     """Serve the market's products and keep what is done with them; requests are numbered, so that a seed draws the same again."""
+    index = FakeIndex.holding(market.goods.products, schema=market.goods.schema)
     names = map("before-{}".format, itertools.count())
     chosen = replace(
         PATIENT, events=str(path), result_cache_entries=0, answer_log_entries=1_000_000, **settings
     )
     async with (
         open_sqlite_events(path) as store,
-        serving(products=market.products, events=store, settings=chosen) as gateway,
+        serving(index=index, events=store, settings=chosen) as gateway,
         VitrineClient(
             gateway.address, timeout_s=_TIMEOUT_S, metadata=lambda: (("x-request-id", next(names)),)
         ) as client,

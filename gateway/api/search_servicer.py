@@ -29,7 +29,7 @@ from gateway.feedback.experiments import Experiment
 from gateway.feedback.recommending import Recommended, Recommender
 from gateway.model import Deadline, Transcript
 from gateway.moderation.moderation import Moderation
-from gateway.retrieval.query import Query, SearchResult
+from gateway.retrieval.query import Bucket, Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
 from vitrine.v1 import recommend_pb2, search_pb2, search_pb2_grpc
 
@@ -49,7 +49,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         rewrite_by_default: bool,
         shares: Mapping[str, float],
         answer_token: Callable[[str], str],
-        answered: Callable[[SearchResult, str], str],
+        answered: Callable[[SearchResult, str, str], str],
         experiment: Experiment,
         moderation: Moderation,
     ) -> None:
@@ -76,9 +76,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Answer one query."""
         call = current_call()
         search = await read_search(request, rewrite_by_default=self._rewrite_by_default)
+        query = self._in_bucket(search.query, call.request_id)
         spoken = await self._allowed(
-            await self._hearing.hear(self._in_bucket(search.query), search.audio, call.deadline),
-            call.deadline,
+            await self._hearing.hear(query, search.audio, call.deadline), call.deadline
         )
         result = spoken.told(await self._turns.search(spoken.query, call.deadline))
         _note(result, spoken.query)
@@ -92,7 +92,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         if spoken.heard is not None:
             response.heard.CopyFrom(transcript_message(spoken.heard))
         response.bucket = self._experiment.told(result.searched.bucket)
-        response.answer_token = self._answered(result, call.request_id)
+        response.answer_token = self._answered(result, call.request_id, response.bucket)
         return response
 
     async def Recommend(  # noqa: N802 - gRPC's name
@@ -120,7 +120,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         deadline = current_call().deadline
         turn = await read_turn(request)
         spoken = await self._allowed(
-            await self._hearing.hear(self._in_bucket(turn.query), turn.audio, deadline), deadline
+            await self._hearing.hear(self._in_bucket(turn.query, ""), turn.audio, deadline), deadline
         )
         turn = replace(turn, query=spoken.query)
         if turn.history:
@@ -132,9 +132,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             async for event in _after(spoken, self._conversations.turn(turn.query, session, deadline)):
                 yield self._message(event, turn, session.id)
 
-    def _in_bucket(self, query: Query) -> Query:
+    def _in_bucket(self, query: Query, request_id: str) -> Query:
         """Return the query with its shopper's bucket; a further page has that of the first one."""
-        bucket = self._experiment.bucket(query.user_id, current_call().request_id)
+        bucket = self._experiment.bucket(query.user_id, request_id)
         return query if bucket is query.bucket else replace(query, bucket=bucket)
 
     async def _allowed(self, spoken: Spoken, deadline: Deadline) -> Spoken:
@@ -167,8 +167,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 )
                 # A page of a turn is asked for in words, "show me more", or as a search of its own.
                 result.next_page_token = ""
-                result.bucket = self._experiment.told(event.searched.bucket)
-                result.answer_token = self._answered(event, result.request_id)
+                bucket = event.searched.bucket if turn.query.user_id else Bucket.NONE
+                result.bucket = self._experiment.told(bucket)
+                result.answer_token = self._answered(event, result.request_id, result.bucket)
                 response.result.CopyFrom(result)
             case Comparison():
                 response.comparison.CopyFrom(comparison_message(event))

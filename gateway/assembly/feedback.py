@@ -64,13 +64,13 @@ class Feedback:
         keyring = self.keys.known if self.keys is not None else None
         return keyring.answer_token(request_id, time.time()) if keyring is not None else ""
 
-    def answered(self, result: SearchResult, request_id: str) -> str:
+    def answered(self, result: SearchResult, request_id: str, bucket: str) -> str:
         """Return the token of a search's answer, which is kept for training where it has one."""
         token = self.answer_token(request_id)
         if token:
             self.words.note(result)
             if self.answers is not None:
-                self.answers.note(result, request_id, self.experiment.told(result.searched.bucket))
+                self.answers.note(result, request_id, bucket)
         return token
 
     @asynccontextmanager

@@ -24,9 +24,14 @@ class Experiment:
         self._share = share
 
     def bucket(self, user_id: str, request_id: str) -> Bucket:
-        """Return the bucket of a shopper, or of a request without one."""
+        """Return the bucket of a shopper, or of a request without one.
+
+        Without either it is the default order: a conversation of nobody in particular keeps one, and is counted in no bucket.
+        """
         if not self.name:
             return Bucket.NONE
+        if not user_id and not request_id:
+            return Bucket.DEFAULT
         unit = f"user\0{user_id}" if user_id else f"request\0{request_id}"
         digest = hmac.digest(self.name.encode(), unit.encode(), hashlib.sha256)
         learnt = int.from_bytes(digest[:8], "big") < self._share * _SPAN

@@ -566,8 +566,9 @@ class ScoreParts(_message.Message):
     @_builtins.property
     def signals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Ranking signals by name, each from 0 to 1: "lexical", how much of the query's rare words the product has exactly;
-        "personal", how much the product is like what the shopper liked before. Of recommendations: "together", how many of the
-        shoppers who had either product in a basket had both; "popular", how popular it is beside the most popular one.
+        "personal", how much the product is like what the shopper liked before; "learnt", what a ranker that was trained on events
+        makes of it. Of recommendations: "together", how many of the shoppers who had either product in a basket had both;
+        "popular", how popular it is beside the most popular one.
         """
 
     @_builtins.property

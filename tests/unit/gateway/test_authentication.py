@@ -232,7 +232,7 @@ ENTRY = '[callers.a]\nscopes = ["search"]\ntokens = [{sha256 = "' + "0" * 64 + '
         (ENTRY + "scope = 1", "callers.a: does not know scope"),
         (
             ENTRY.replace('["search"]', '["serach"]'),
-            "callers.a.scopes: one or more of search, catalogue, feedback, data, campaigns, admin",
+            "callers.a.scopes: one or more of search, catalogue, feedback, data, report, campaigns, admin",
         ),
         (ENTRY.replace('["search"]', "[]"), "callers.a.scopes: one or more of"),
         (ENTRY.replace('["search"]', '"search"'), "callers.a.scopes: must be a list of strings"),

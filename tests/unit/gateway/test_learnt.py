@@ -1,6 +1,7 @@
 """Learnt ranking: what the ranker does to an order, who gets it, and what is kept for the next one."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from gateway.settings import Settings
 from gateway.testing import PATIENT, product, serving
 from vitrine.client import VitrineClient
 from vitrine.process.settings import InvalidSettings
-from vitrine.v1.search_pb2 import SearchRequest, SearchResponse
+from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest, SearchResponse
 
 CATALOGUE = [
     product(f"p{number:03}", f"dress number {number}", price=10.0 + number)
@@ -51,15 +52,21 @@ def ranker(**changes: Any) -> LinearRanker:
 async def shop(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[VitrineClient, Callable[[], Any]]]:
     """A gateway with a ranker, unless told otherwise, that keeps events; and what reads the answers that were kept."""
     path = tmp_path / "ranker.json"
+    names = map("before-{}".format, itertools.count())
     write_ranker(path, ranker(), CARD)
     chosen = replace(PATIENT, events="kept", **{"ranker": str(path), **settings})
     async with (
         open_sqlite_events(tmp_path / "events.db") as store,
         serving(products=CATALOGUE, events=store, settings=chosen) as gateway,
-        VitrineClient(gateway.address, timeout_s=60) as client,
+        VitrineClient(
+            gateway.address, timeout_s=60, metadata=lambda: (("x-request-id", next(names)),)
+        ) as client,
     ):
         while not (await dresses(client)).answer_token:  # noqa: ASYNC110 - no event is set
             await asyncio.sleep(0.01)
+        names = map(
+            "r{}".format, itertools.count()
+        )  # what places are exchanged hangs on the request's id alone
 
         async def kept() -> list[Answer]:
             return (await store.read_answers("", limit=1_000, timeout_s=30))[0]
@@ -117,8 +124,11 @@ async def test_an_experiment_gives_each_shopper_one_order_on_every_page(tmp_path
         first = await dresses(client)
         for _ in range(5):  # without an id each request is drawn, but for those of one list of pages
             assert (await dresses(client, token=first.next_page_token)).bucket == first.bucket
-        await _until(kept, 4)
-        assert {each.bucket for each in await kept()} == {"pop-1:default", "pop-1:learnt"}
+        turn = ConverseRequest(text="dress number")
+        (nobodys,) = [event.result async for event in client.converse(turn) if event.HasField("result")]
+        assert (nobodys.bucket, "learnt" in nobodys.hits[0].parts.signals) == ("", False)
+        await _until(kept, 5)
+        assert {each.bucket for each in await kept()} == {"pop-1:default", "pop-1:learnt", ""}
 
 
 async def _until(kept: Callable[[], Any], number: int) -> None:

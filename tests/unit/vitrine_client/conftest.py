@@ -25,6 +25,8 @@ from vitrine.v1 import (
     feedback_pb2,
     feedback_pb2_grpc,
     query_pb2,
+    report_pb2,
+    report_pb2_grpc,
     rewrite_pb2,
     schema_pb2,
     search_pb2,
@@ -177,6 +179,27 @@ class _Feedback(feedback_pb2_grpc.FeedbackServiceServicer):
         return feedback_pb2.RecordResponse(recorded=1_200, rejected=1, errors=errors)
 
 
+class _Reports(report_pb2_grpc.ReportServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def Report(self, request: report_pb2.ReportRequest, context: Any) -> report_pb2.ReportResponse:
+        self._script.begin(request, context)
+        rate = report_pb2.Rate(value=0.25, lowest=0.2, highest=0.305)
+        day = report_pb2.DayReport(day="2026-11-29")
+        day.counts.add(kind=feedback_pb2.Event.KIND_CART, shoppers=1_200)
+        answer = report_pb2.ReportResponse(
+            days=[day],
+            buckets=[
+                report_pb2.BucketReport(bucket=name, answers=4_000, click_through=rate, conversion=rate)
+                for name in ("", "may:learnt")
+            ],
+            noise=report_pb2.Noise(epsilon=0.5, budget=5, shoppers_scale=24, answers_scale=12),
+        )
+        answer.words.popular.add(words="[red] dress", today=30, yesterday=25, mean_ms=12.34)
+        return answer
+
+
 def _counted(field: str) -> search_pb2.FacetCounts:
     if field == "cost":
         return search_pb2.FacetCounts(field=field, minimum=5, maximum=1_299.5, products=2_990)
@@ -270,6 +293,7 @@ def script(tmp_path: Path) -> Iterator[Script]:
     script = Script(pictures=tmp_path)
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
     search_pb2_grpc.add_SearchServiceServicer_to_server(_Search(script), server)
+    report_pb2_grpc.add_ReportServiceServicer_to_server(_Reports(script), server)
     feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(_Feedback(script), server)
     catalogue_pb2_grpc.add_CatalogueServiceServicer_to_server(_Catalogue(script), server)
     servicer = health.HealthServicer()
