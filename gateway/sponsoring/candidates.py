@@ -18,8 +18,11 @@ BY_PRODUCT, BY_FILTER = "product", "filter"
 FILTERED = 30
 """Products that fulfil campaigns' filters and are looked up, the best of all filters together."""
 
-CONTESTANTS = 32
+CONTESTANTS = 16
 """Campaigns that take part in one auction, those of the highest bid times relevance: far more than there are places."""
+
+MAX_OFFERS = CONTESTANTS * limits.MAX_SPONSORED_PLACES
+"""Offers that come with one answer."""
 
 _GONE = frozenset(map(fold, ("out of stock", "out_of_stock", "OutOfStock")))
 """What merchant feeds and schema.org write where a keyword says the availability."""
