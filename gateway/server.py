@@ -152,7 +152,7 @@ async def open_events(settings: Settings) -> AsyncIterator[EventStore | None]:
 @asynccontextmanager
 async def open_campaigns(settings: Settings) -> AsyncIterator[CampaignStore | None]:
     """Open the store of campaigns that the settings name, if they name one; raises InvalidSettings where it is no such file."""
-    if not settings.campaigns and not settings.campaigns_file:
+    if not settings.sells_places:
         yield None
         return
     access = behind(settings)

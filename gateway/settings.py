@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from gateway.exposure import check_access
-from gateway.sponsoring.rules import check_currency, check_floor, read_positions
+from gateway.sponsoring.rules import read_rules
 from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_HISTORY_TURNS, MIN_ANONYMOUS
 from vitrine.process.settings import InvalidSettings, check_traces, read_settings, variable
 
@@ -355,9 +355,7 @@ class Settings:
         if not self.recommend_shoppers >= 1:
             raise InvalidSettings(f"{_variable('recommend_shoppers')} must be at least 1")
         check_moderation(self)
-        read_positions(_variable("sponsored_positions"), self.sponsored_positions)
-        check_currency(_variable("campaign_currency"), self.campaign_currency)
-        check_floor(_variable("sponsored_floor"), self.sponsored_floor)
+        read_rules(self)
         check_access(self)
         check_sessions(_variable("sessions"), self.sessions)
 
@@ -365,6 +363,11 @@ class Settings:
     def keeps_events(self) -> bool:
         """Whether what shoppers do is taken."""
         return bool(self.events or self.events_file)
+
+    @property
+    def sells_places(self) -> bool:
+        """Whether there are campaigns for sponsored places."""
+        return bool(self.campaigns or self.campaigns_file)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from gateway.retrieval.results import MAX_KEPT_HITS
 from gateway.settings import MEMORY, PREFIX, Settings
+from gateway.sponsoring.candidates import MAX_OFFERS
+from gateway.sponsoring.caps import MAX_COUNTS
 from vitrine.domain import limits
 from vitrine.process.settings import InvalidSettings, variable
 
@@ -23,6 +25,8 @@ EMBEDDING, PRODUCT, READING, TASTE = 4_000, 4_000, 2_000, 8_000
 
 BLOCKED = 24_000
 """Bytes of a blocked picture's hashes and vector, twice: the list is exchanged as a whole."""
+CAMPAIGNS = 4 * limits.MAX_CAMPAIGNS * limits.MAX_CAMPAIGN_BYTES + 200 * MAX_COUNTS
+"""Of all campaigns, their values some four times their messages, and of the counts for their caps."""
 
 _CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _UNLIMITED = 1 << 60
@@ -30,6 +34,7 @@ _UNLIMITED = 1 << 60
 
 def parts(settings: Settings) -> dict[str, int]:
     """Return the bytes that each setting may come to, by the name of its variable; those of the process by ''."""
+    kept = MAX_KEPT_HITS + (MAX_OFFERS if settings.sells_places else 0)
     return {
         "": BASE,
         _variable("max_receiving"): settings.max_receiving * settings.max_message_bytes,
@@ -39,7 +44,8 @@ def parts(settings: Settings) -> dict[str, int]:
         _variable("max_session_bytes"): settings.max_session_bytes if settings.sessions == MEMORY else 0,
         _variable("embedding_cache_entries"): settings.embedding_cache_entries * EMBEDDING,
         _variable("product_cache_entries"): settings.product_cache_entries * PRODUCT,
-        _variable("result_cache_entries"): settings.result_cache_entries * MAX_KEPT_HITS * PRODUCT,
+        _variable("result_cache_entries"): settings.result_cache_entries * kept * PRODUCT,
+        _variable("campaigns"): CAMPAIGNS if settings.sells_places else 0,
         _variable("taste_cache_entries"): settings.taste_cache_entries * TASTE
         if settings.keeps_events
         else 0,

@@ -11,8 +11,8 @@ from gateway.errors import SearchError
 from gateway.logs import log_event
 from gateway.metrics import Metrics
 from gateway.ports import VectorIndex
-from gateway.settings import PREFIX, Settings
-from gateway.sponsoring.rules import Rules, read_positions
+from gateway.settings import Settings
+from gateway.sponsoring.rules import read_rules
 from gateway.sponsoring.sponsors import Sponsoring
 from gateway.sponsoring.store import CampaignStore
 
@@ -51,14 +51,7 @@ def open_sponsoring(
     if store is None:
         off = CampaignServicer(None, index, currency=settings.campaign_currency, margin_s=margin_s)
         return SponsoredPlaces(sponsoring=None, servicer=off)
-    rules = Rules(
-        positions=read_positions(f"{PREFIX}SPONSORED_POSITIONS", settings.sponsored_positions),
-        floor=settings.sponsored_floor,
-        reserve_micros=settings.sponsored_reserve_micros,
-        budget_s=settings.sponsored_budget_ms / 1e3,
-        lookups=settings.sponsored_lookups,
-    )
-    sponsoring = Sponsoring(store, metrics, rules)
+    sponsoring = Sponsoring(store, metrics, read_rules(settings))
     servicer = CampaignServicer(
         store,
         index,

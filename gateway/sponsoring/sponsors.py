@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.campaigns import Campaign
 from gateway.errors import SearchError
@@ -16,24 +16,14 @@ from gateway.sponsoring.auction import Bid, hold_auction
 from gateway.sponsoring.candidates import Contest, find_offers
 from gateway.sponsoring.caps import Caps
 from gateway.sponsoring.placing import arranged
+from gateway.sponsoring.roster import Roster
 from gateway.sponsoring.rules import Rules
 from gateway.sponsoring.store import CampaignStore
 from gateway.sponsoring.wallet import Wallet
-from vitrine.domain.errors import InvalidValue
-from vitrine.domain.filters import Filter, fitted
 from vitrine.domain.schema import Schema
 
 STORE_S = 5.0
 """How long the store may take for what nobody waits for."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    """The campaigns' filters as one schema knows them, by the campaigns' keys."""
-
-    schema: str
-    version: int
-    filters: Mapping[str, Filter]
 
 
 class Sponsoring:
@@ -53,7 +43,7 @@ class Sponsoring:
         self._clock = clock
         self._version = -1
         self._campaigns: Mapping[str, Campaign] = {}
-        self._fitted = _Fitted("", -1, {})
+        self._roster = Roster()
         self._caps = Caps(clock=clock)
         self._wallet = Wallet(store, metrics, clock=clock)
         self._refilling: asyncio.Task[None] | None = None
@@ -76,6 +66,7 @@ class Sponsoring:
                 kept = await self._store.campaigns(timeout_s=STORE_S)
                 self._campaigns = {each.key: each for each in kept}
                 self._version = version
+                self._roster = Roster()
         await self._wallet.keep_up(self._campaigns, timeout_s=STORE_S)
 
     async def close(self) -> None:
@@ -95,13 +86,15 @@ class Sponsoring:
         self, query: Query, schema: Schema, hits: Sequence[Hit], look_up: LookUp
     ) -> tuple[Offer, ...]:
         """As the protocol says; the budgets of those who offer are leased too."""
+        now_ms, locale = self._clock() * 1e3, query.locale.lower()
         contest = Contest(
-            campaigns=self._suited(query),
-            filters=self._filters(schema),
+            roster=self._roster_of(schema),
+            suits=lambda each: each.runs(now_ms) and _speaks(each, locale),
             schema=schema,
             floor=self._rules.floor,
+            lookups=self._rules.lookups,
         )
-        offers = await find_offers(contest, query, hits, look_up, lookups=self._rules.lookups)
+        offers = await find_offers(contest, query, hits, look_up)
         offering = [self._campaigns[key] for key in {offer.key for offer in offers} if key in self._campaigns]
         await self._wallet.fill(offering, timeout_s=self._rules.budget_s)
         return offers
@@ -158,32 +151,20 @@ class Sponsoring:
         with suppress(SearchError):  # the next round of `refresh` tries again
             await self._wallet.fill(campaigns, timeout_s=STORE_S)
 
-    def _suited(self, query: Query) -> list[Campaign]:
-        """Return the campaigns that run and whose locales the query has, the highest bidders first."""
-        now_ms, locale = self._clock() * 1e3, query.locale.lower()
-        return sorted(
-            (each for each in self._campaigns.values() if each.runs(now_ms) and _speaks(each, locale)),
-            key=lambda each: (-each.bid_micros, each.id),
-        )
-
-    def _filters(self, schema: Schema) -> Mapping[str, Filter]:
-        """Return the campaigns' filters as the schema knows them; one that it does not know any more is left out."""
-        if (self._fitted.schema, self._fitted.version) != (schema.digest, self._version):
-            known = {}
-            for key, campaign in self._campaigns.items():
-                if campaign.filters is not None:
-                    try:
-                        known[key] = fitted(campaign.filters, schema)
-                    except InvalidValue:
-                        self._metrics.sponsored_refused.labels("filter").inc()
-            self._fitted = _Fitted(schema.digest, self._version, known)
-        return self._fitted.filters
+    def _roster_of(self, schema: Schema) -> Roster:
+        """Return the campaigns with their filters as the schema knows them."""
+        if self._roster.schema is None or self._roster.schema.digest != schema.digest:
+            self._roster = Roster(self._campaigns.values(), schema)
+            self._metrics.sponsored_refused.labels("filter").inc(self._roster.unknown)
+        return self._roster
 
 
 def _speaks(campaign: Campaign, locale: str) -> bool:
     """Whether a locale, in small letters, is one of the campaign's or begins with one: "de" has "de-AT"."""
+    if not campaign.locales:
+        return True
     wanted = [each.lower() for each in campaign.locales]
-    return not wanted or any(locale == each or locale.startswith(f"{each}-") for each in wanted)
+    return any(locale == each or locale.startswith(f"{each}-") for each in wanted)
 
 
 def _marked(hit: Hit, campaign: Campaign, reason: str) -> Hit:

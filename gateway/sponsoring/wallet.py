@@ -155,7 +155,7 @@ class Wallet:
             line = self._lines[campaign.key]
             line.granted = max(line.spent, may_spend)
             line.told = request.impressions
-            if line.left < campaign.bid_micros:
+            if not give_back and line.left < campaign.bid_micros:
                 line.refused_until = now + RETRY_S
 
     def _request(self, campaign: Campaign, *, give_back: bool) -> LeaseRequest:

@@ -291,6 +291,7 @@ async def test_the_setting_chooses_the_store(tmp_path: Path, redis_process: Any)
         {"sponsored_positions": "5,1"},
         {"sponsored_positions": "0"},
         {"sponsored_positions": "1,2,3,4,5"},
+        {"sponsored_lookups": 1_001},
         {"sponsored_floor": 0.0},
         {"sponsored_floor": 1.5},
         {"campaign_currency": "euro"},

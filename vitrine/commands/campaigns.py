@@ -1,5 +1,6 @@
 """`vitrine campaigns`: what somebody pays for sponsored places, and what it spent."""
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -112,16 +113,16 @@ _OPTIONS = (
 def _described(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that describe a campaign; the command receives them as `said`, those that were given."""
 
+    @functools.wraps(command)
     def wrapper(**arguments: Any) -> None:
         said = {name: arguments.pop(name) for name in _FIELDS}
         given = {name: value for name, value in said.items() if value not in (None, ())}
         command(said=given, **arguments)
 
-    wrapper.__doc__ = command.__doc__
-    wrapper.__name__ = command.__name__
+    described: Callable[..., None] = wrapper
     for option in reversed(_OPTIONS):
-        wrapper = option(wrapper)
-    return wrapper
+        described = option(described)
+    return described
 
 
 @click.group()

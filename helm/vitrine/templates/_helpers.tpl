@@ -283,8 +283,9 @@ topologySpreadConstraints:
 {{- $sessions := ternary 0 (dig "max_session_bytes" 256000000 $set | int64) (ne .Values.gateway.sessions.urlSecret.name "") -}}
 {{- $rows := mul 4000 (add (dig "embedding_cache_entries" 10000 $set | int64) (dig "product_cache_entries" 10000 $set | int64)) -}}
 {{- $readings := mul 4000 (dig "rewrite_cache_entries" 10000 $set | int64) -}}
-{{- $results := mul 80000 (dig "result_cache_entries" 128 $set | int64) -}}
-{{- add 200000000 $messages $requests $windows $sessions $rows $readings $results -}}
+{{- $sells := ne .Values.gateway.campaigns.urlSecret.name "" -}}
+{{- $results := mul (ternary 336000 80000 $sells) (dig "result_cache_entries" 128 $set | int64) -}}
+{{- add 200000000 $messages $requests $windows $sessions $rows $readings $results (ternary 84000000 0 $sells) -}}
 {{- end -}}
 
 {{/* Refuse settings that may come to more memory than the gateway's pod has: it would refuse to start. */}}

@@ -35,7 +35,8 @@ def test_a_gateway_that_hangs_is_seen_and_one_without_its_services_stays(render:
     "settings",
     [{}, {"max_session_bytes": 0, "max_receiving": 24}, {"max_request_bytes": 40_000_000, "max_concurrent_calls": 64},
      {"max_ingest_bytes": 12_000_000, "embedding_cache_entries": 1, "product_cache_entries": 20_000},
-     {"rewrite_cache_entries": 7, "max_message_bytes": 11_000_000}],
+     {"rewrite_cache_entries": 7, "max_message_bytes": 11_000_000},
+     {"campaigns": "redis://host", "result_cache_entries": 100}],
 )  # fmt: skip
 def test_settings_that_need_more_memory_than_the_pod_has_are_refused(
     render: Any, settings: dict[str, Any]
@@ -43,10 +44,14 @@ def test_settings_that_need_more_memory_than_the_pod_has_are_refused(
     """The chart and the gateway come to the same sum: with a byte less the chart is refused and says so, else it is rendered."""
     meant = dataclasses.replace(gateway.settings.Settings(), **settings)
     needed = sum(gateway.assembly.footprint.parts(meant).values())
+    settings = dict(settings)
+    campaigns = {"urlSecret": {"name": "campaigns"}} if settings.pop("campaigns", "") else {}
 
     def rendered(memory: str) -> object:
         resources = {"limits": {"memory": memory}}
-        return render(LEAST | {"gateway": {"settings": settings, "resources": resources}})
+        own = {"settings": settings, "resources": resources, "campaigns": campaigns}
+        policy = {"egress": {"redis": [{"ipBlock": {"cidr": "203.0.113.7/32"}}]}}
+        return render(LEAST | {"gateway": own, "networkPolicy": policy})
 
     assert rendered(str(needed))
     with pytest.raises(helm_python.HelmError, match=f"may come to {needed} bytes of memory"):

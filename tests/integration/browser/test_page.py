@@ -1,9 +1,14 @@
 """The page in a real browser, before the real stack."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from vitrine.client import VitrineClient
+from vitrine.v1.campaigns_pb2 import Campaign
+from vitrine.v1.search_pb2 import SearchRequest
 
 pytestmark = pytest.mark.browser
 
@@ -174,6 +179,33 @@ async def test_products_are_put_in_order_paged_and_refined(tab: Any, stack: Any)
     await tab.screenshot("refined-by-facets")
     await tab.value(f"{group}.querySelector('.choice[aria-pressed=true]').click()")
     await tab.until(f"{IDLE} && !{group}.querySelector('.choice[aria-pressed=true]')")
+    assert tab.complaints == []
+
+
+async def test_a_place_that_is_paid_for_says_so(tab: Any, stack: Any) -> None:
+    """The card names who pays, above all others; no other card does."""
+    async with VitrineClient(stack.gateway, timeout_s=30) as client:
+        organic = await client.search(SearchRequest(text="dress", limit=5, no_sponsored=True))
+        made = Campaign(
+            id="page", advertiser="Ada <b>& Co", products=[organic.hits[4].product_id], bid_micros=10_000,
+            budget_micros=10_000_000, currency="EUR",
+        )  # fmt: skip
+        made.starts.FromSeconds(int(time.time()) - 60)
+        made.ends.FromSeconds(int(time.time()) + 3_600)
+        await client.campaigns.create(made)
+        try:
+            await opened(tab, stack)
+            marked = "document.querySelectorAll('.card .sponsored').length"
+            for _ in range(20):  # every gateway knows of a campaign within a second
+                await said(tab, "dress")
+                if await tab.value(marked):
+                    break
+            assert await tab.value(marked) == 1
+            assert await tab.value(text_of(".card .sponsored")) == "Sponsored by Ada <b>& Co"
+            assert (await tab.value(HITS))[0] == organic.hits[4].product_id
+            await tab.screenshot("sponsored")
+        finally:
+            await client.campaigns.delete("page")
     assert tab.complaints == []
 
 
