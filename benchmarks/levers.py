@@ -93,7 +93,9 @@ async def measure_levers(
     queries: Path,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Compare each revision with the one before it, before the stack of those processes; give the document of the result file.
+    """Compare each revision with the one before it, and the last with the first, on the stack of those processes.
+
+    Give the document of the result file.
 
     Raises:
         ServingError: a gateway did not start, or git does not know a revision.
@@ -103,7 +105,8 @@ async def measure_levers(
     material = Material(read_pictures(queries), ())
     streams = {name: WORKLOADS[name](material, generator(name, plan.salt)) for name in plan.workloads}
     results = []
-    for before, after in itertools.pairwise(named):
+    steps = list(itertools.pairwise(named))
+    for before, after in [*steps, (named[0], named[-1])] if len(steps) > 1 else steps:
         with ExitStack() as stack:
             started = [
                 stack.enter_context(running_gateway(each.name, pids[GATEWAY])) for each in (before, after)
