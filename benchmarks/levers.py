@@ -112,7 +112,10 @@ async def measure_levers(
                 stack.enter_context(running_gateway(each.name, pids[GATEWAY])) for each in (before, after)
             ]
             for case in await _compare(started, plan, streams, _behind(pids)):
-                results.append({"before": asdict(before), "after": asdict(after)} | case)
+                results.append(
+                    {"before": asdict(before), "after": asdict(after), "commits": _between(before, after)}
+                    | case
+                )
                 say(f"{before.name} -> {after.name}: {case}")
     return {"environment": environment, "params": {"benchmark": "levers"} | asdict(plan), "results": results}
 
@@ -124,6 +127,13 @@ def describe(revision: str) -> Revision:
     asked = _git("log", "-1", "--format=%h %s", revision).decode().strip()
     name, _, subject = asked.partition(" ")
     return Revision(name=name, subject=subject)
+
+
+def _between(before: Revision, after: Revision) -> int:
+    """Return the number of commits from one to the other; 0 where one is the working tree."""
+    if WORKING_TREE in (before.name, after.name):
+        return 0
+    return int(_git("rev-list", "--count", f"{before.name}..{after.name}"))
 
 
 @contextmanager
