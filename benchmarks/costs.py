@@ -66,6 +66,36 @@ def peers_section(name: str, document: Document) -> list[str]:
     return lines
 
 
+def levers_section(documents: Mapping[str, Document]) -> list[str]:
+    """Return what each commit changed in the gateway's CPU per search, and in that of all that serves."""
+    lines: list[str] = []
+    for name, document in documents.items():
+        params = document["params"]
+        header = ["from", "to", "query", "gateway, ms", "of before", "all that serves, ms", "of before"]
+        rows = [
+            [f"{case['before']['name']}", _to(case), case["workload"]]
+            + [cell for figure in ("gateway", "whole") for cell in _lever(case[figure])]
+            for case in document["results"]
+        ]
+        lines += [
+            *origin(name, document),
+            f"{params['pairs']} pairs of {params['seconds']:g} s at {params['clients']} clients.",
+            "",
+        ]
+        lines += [*table(header, rows), ""]
+    return lines[:-1]
+
+
+def _to(case: Mapping[str, Any]) -> str:
+    """Return the revision, and what it says of itself where it alone lies between the two."""
+    commits = case["commits"]
+    return f"{case['after']['name']}, {f'{commits} commits' if commits > 1 else case['after']['subject']}"
+
+
+def _lever(figure: Mapping[str, Any]) -> tuple[str, str]:
+    return f"{figure['before_ms']:.3g} to {figure['after_ms']:.3g}", _change(figure)
+
+
 def sweep_section(documents: Mapping[str, Document]) -> list[str]:
     """Return for each family how the figures of each variant stand to those of what is served."""
     lines: list[str] = []

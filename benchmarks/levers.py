@@ -93,7 +93,9 @@ async def measure_levers(
     queries: Path,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Compare each revision with the one before it, before the stack of those processes; give the document of the result file.
+    """Compare each revision with the one before it, and the last with the first, on the stack of those processes.
+
+    Give the document of the result file.
 
     Raises:
         ServingError: a gateway did not start, or git does not know a revision.
@@ -103,13 +105,17 @@ async def measure_levers(
     material = Material(read_pictures(queries), ())
     streams = {name: WORKLOADS[name](material, generator(name, plan.salt)) for name in plan.workloads}
     results = []
-    for before, after in itertools.pairwise(named):
+    steps = list(itertools.pairwise(named))
+    for before, after in [*steps, (named[0], named[-1])] if len(steps) > 1 else steps:
         with ExitStack() as stack:
             started = [
                 stack.enter_context(running_gateway(each.name, pids[GATEWAY])) for each in (before, after)
             ]
             for case in await _compare(started, plan, streams, _behind(pids)):
-                results.append({"before": asdict(before), "after": asdict(after)} | case)
+                results.append(
+                    {"before": asdict(before), "after": asdict(after), "commits": _between(before, after)}
+                    | case
+                )
                 say(f"{before.name} -> {after.name}: {case}")
     return {"environment": environment, "params": {"benchmark": "levers"} | asdict(plan), "results": results}
 
@@ -121,6 +127,13 @@ def describe(revision: str) -> Revision:
     asked = _git("log", "-1", "--format=%h %s", revision).decode().strip()
     name, _, subject = asked.partition(" ")
     return Revision(name=name, subject=subject)
+
+
+def _between(before: Revision, after: Revision) -> int:
+    """Return the number of commits from one to the other; 0 where one is the working tree."""
+    if WORKING_TREE in (before.name, after.name):
+        return 0
+    return int(_git("rev-list", "--count", f"{before.name}..{after.name}"))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks import capacity_page, documents, paper, plans, reliability
-from benchmarks.costs import peers_section, stages_section, sweep_section
+from benchmarks.costs import levers_section, peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
 from benchmarks.moderation import moderation_section
 from benchmarks.photographs import (
@@ -118,6 +118,7 @@ def _rendered() -> str:
         "ranking": [ranking_section(_found("ranking*.json"))],
         "moderation": [moderation_section(_found("moderation.json"))],
         "speech": [speech_section(_found("speech.json"))],
+        "levers": [levers_section(_found("gateway-levers.json"))],
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],
         "peers": [peers_section(path, document) for path, document in _found("peers.json").items()],

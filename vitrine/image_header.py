@@ -45,9 +45,10 @@ _DEEP_GREY = (0, 16)  # Pillow has no mode that could be shrunk
 _WEBP_ANIMATION_FLAG = 0x02
 
 # A JPEG marker that a length follows: not a stuffed, fill or restart byte, nor the start or end of the picture.
-_MARKER = re.compile(rb"\xff([\x02-\xcf\xda-\xfe])")
+# Without groups, which would cost as much as the search does: a scan has thousands of stuffed bytes.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xda-\xfe]")
 # What ends the data of a scan: any marker but a restart.
-_AFTER_SCAN = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
+_AFTER_SCAN = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ARITHMETIC = frozenset(range(0xC9, 0xD0)) - {0xCC}
@@ -131,12 +132,15 @@ def _check_size(header: ImageHeader) -> None:
 
 def _read_jpeg_header(data: bytes) -> ImageHeader:
     """ITU-T T.81 annex B: the marker segments."""
-    size, scans, sections, tags, last = None, 0, 0, 0, 0
+    size, scans, sections, tags, last, end = None, 0, 0, 0, 0, 0
     for marker, offset in _jpeg_segments(data):
+        if marker == _EOI:
+            end = offset
+            break
         sections += 1
         last = offset
         if marker == _SOS:
-            scans += 1
+            scans = _counted(scans + 1)
         elif marker in _ARITHMETIC:
             raise ImageRejected("is a JPEG of arithmetic coding, which no browser reads either")
         elif marker in _FRAME_MARKERS and not scans:
@@ -144,14 +148,18 @@ def _read_jpeg_header(data: bytes) -> ImageHeader:
             size = (width, height)
         elif marker == _APP1 and data.startswith(b"Exif\0\0", offset + 2):
             tags += _exif_tags(data, offset + 8)
-        if scans > MAX_JPEG_SCANS:
-            raise ImageRejected(f"has more than {MAX_JPEG_SCANS} progressive scans")
     if size is None:
         raise ImageRejected("is truncated or damaged")
     per_byte = _JPEG_PROGRESSIVE_BYTE_NS if scans > 1 else _JPEG_BYTE_NS
     work = size[0] * size[1] * max(1, scans) * _JPEG_SCAN_NS + len(data) * per_byte
     work += sections * _SECTION_NS + tags * _TAG_NS
-    return ImageHeader("JPEG", *size, work=int(work), end=_jpeg_end(data, last))
+    return ImageHeader("JPEG", *size, work=int(work), end=end or _jpeg_end(data, last))
+
+
+def _counted(scans: int) -> int:
+    if scans > MAX_JPEG_SCANS:
+        raise ImageRejected(f"has more than {MAX_JPEG_SCANS} progressive scans")
+    return scans
 
 
 def _jpeg_end(data: bytes, last: int) -> int:
@@ -165,7 +173,8 @@ def _jpeg_end(data: bytes, last: int) -> int:
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Yields marker and offset (of the length field) of every segment, up to the end of the picture.
 
-    What lies behind it is another picture's, such as a telephone's map of brightness.
+    The last one is the end marker, with the offset behind it, where there was a scan before it. What lies behind that is
+    another picture's, such as a telephone's map of brightness.
     """
     offset, stray, scanning = 2, 0, False
     for _ in range(MAX_SECTIONS):
@@ -173,17 +182,18 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
             marker = _AFTER_SCAN.search(data, offset)
         else:
             marker = _MARKER.search(data, offset, offset + MAX_STRAY_BYTES + 3)
-        if marker is None or marker[1][0] == _EOI:
+        if marker is None:
             return
+        kind, behind = data[marker.end() - 1], marker.end()
         if not scanning:
             stray += marker.start() - offset
             if stray > MAX_STRAY_BYTES:
                 raise ImageRejected("is truncated or damaged")
-        yield marker[1][0], marker.end()
-        scanning |= marker[1][0] == _SOS
-        if scanning and marker.end() + 2 > len(data):
+        yield kind, behind
+        scanning |= kind == _SOS
+        if kind == _EOI or (scanning and behind + 2 > len(data)):
             return
-        offset = marker.end() + struct.unpack_from(">H", data, marker.end())[0]
+        offset = behind + struct.unpack_from(">H", data, behind)[0]
     raise ImageRejected(f"has more than {MAX_SECTIONS:,} sections")
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.background import running
+from gateway.caches import LruCache
 from gateway.conversation.catalogue_qa import facts_about, facts_under, names_a_value
 from gateway.conversation.comparison import Comparison, compare
 from gateway.conversation.exclusions import exclusions
@@ -50,6 +51,9 @@ class Reply:
 
     text: str
 
+
+_PLANS = 256
+"""Searches whose reading was turned into a query of late, and is kept as that."""
 
 _TELLING = 3
 """Turns before one whose words tell its language, where its own do not."""
@@ -93,6 +97,7 @@ class Turns:
         self._with = dependencies
         self._search_head_start = HeadStart(dependencies.head_start_s)
         self._turn_head_start = HeadStart(dependencies.head_start_s)
+        self._planned_before = LruCache[Query, tuple[Understanding, Schema, Reading]](_PLANS)
 
     async def warm(self) -> None:
         """Have prepared what the first search would wait for."""
@@ -250,10 +255,17 @@ class Turns:
             return replace(unread, degraded=(REWRITE,))
         if understanding.route is not query.route:
             return unread
+        # The reading of equal words is the same object for as long as it is remembered, and so is the schema.
+        schema = await self._with.retrieval.schema(deadline)
+        known = self._planned_before.get(query)
+        if known is not None and known[0] is understanding and known[1] is schema:
+            return known[2]
         reading = await self._planned(understanding, query, Conversation(), deadline)
         if reading is None:
             self._with.search_rewriting.refuse(request)
             return replace(unread, degraded=(REWRITE,))
+        if not query.image:
+            self._planned_before.put(query, (understanding, schema, reading))
         return reading
 
     async def _read_turn(

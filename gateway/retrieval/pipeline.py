@@ -4,8 +4,7 @@ The limiter holds what costs, the encoding and the look-ups, and nothing that wa
 rewriter, nor for another turn of the same session. Every hop takes what is left of the deadline less a margin.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.context import current_share, time_for_hop
@@ -106,7 +105,7 @@ class Retrieval:
             ttl_s=settings.product_cache_ttl_s,
             margin_s=settings.margin_s,
             metrics=metrics,
-            asking=self._asking,
+            asking=metrics.dependency,
         )
         self._results = Results(
             entries=settings.result_cache_entries, ttl_s=settings.product_cache_ttl_s, metrics=metrics
@@ -119,12 +118,12 @@ class Retrieval:
                 entries=settings.embedding_cache_entries,
                 margin_s=settings.margin_s,
                 metrics=metrics,
-                asking=self._asking,
+                asking=metrics.dependency,
             ),
             products=self.products,
             summary=summary,
             readers=readers,
-            asking=self._asking,
+            asking=metrics.dependency,
             shares=settings.shares,
             margin_s=settings.margin_s,
             tastes=tastes,
@@ -201,7 +200,7 @@ class Retrieval:
     async def count(self, filters: Filter, deadline: Deadline) -> int:
         """Count the products that fulfil a condition."""
         async with self._lanes.words.slot(deadline, share=current_share()):
-            with self._asking("index"):
+            with self._metrics.dependency("index"):
                 return await self._tools.index.count(filters, timeout_s=self._hop(deadline))
 
     async def schema(self, deadline: Deadline) -> Schema:
@@ -271,12 +270,6 @@ class Retrieval:
     def _count_degraded(self, parts: Sequence[str]) -> None:
         for part in parts:
             self._metrics.degraded.labels(part, "search").inc()
-
-    @contextmanager
-    def _asking(self, dependency: str) -> Iterator[None]:
-        """Time a call."""
-        with self._metrics.dependency(dependency):
-            yield
 
     def _hop(self, deadline: Deadline) -> float:
         return time_for_hop(deadline, margin_s=self._settings.margin_s)

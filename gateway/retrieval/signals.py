@@ -42,9 +42,11 @@ def rare_words(query: Query, summary: IndexSummary) -> tuple[RareWord, ...]:
     """Return the rare words of a query as it is searched, and those of the caller's own words that name a product."""
     threshold = max(RARE_PRODUCTS, RARE_SHARE * summary.products)
     typed = query.typed or query.text
-    named = {token for token in query_tokens(typed) if _names(token, typed, summary, threshold)}
+    tokens = query_tokens(query.text)
+    own = tokens if typed == query.text else query_tokens(typed)
+    named = {token for token in own if _names(token, typed, summary, threshold)}
     words = []
-    for token in dict.fromkeys((*query_tokens(query.text), *sorted(named))):
+    for token in dict.fromkeys((*tokens, *sorted(named))):
         holders = summary.words.get(token, 0)
         if holders and (token in named or holders <= threshold):
             words.append(RareWord(token, math.log(1 + summary.products / holders), token in named))

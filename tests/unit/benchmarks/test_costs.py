@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from benchmarks.costs import peers_section, stages_section, sweep_section
+from benchmarks import levers
+from benchmarks.costs import levers_section, peers_section, stages_section, sweep_section
 from benchmarks.infer import query_inputs
+from benchmarks.serving import ServingError
 from benchmarks.stages import Measured
 from benchmarks.sweep import Variant, write_variant
 from vitrine.repository import published_files
@@ -126,3 +129,39 @@ def test_a_variant_that_differs_is_bold() -> None:
     }
     text = "\n".join(sweep_section({"sweep-small.json": document}))
     assert "| delay 0 | 1.00 (0.90-1.10) | 1.00 (0.90-1.10) | **0.50 (0.45-0.55)** |" in text
+
+
+def test_a_lever_is_the_median_of_its_pairs() -> None:
+    """A change of the same size in every pair is seen, one that goes either way is not; several commits are told by their number."""
+    seen = levers._figures([2.0, 4.0, 3.0, 2.0, 1.0], [1.01, 2.0, 1.49, 1.0, 0.5])
+    assert seen == {"before_ms": 2.0, "after_ms": 1.01, "ratio": [0.5, 0.5, 0.5], "seen": True}
+    unseen = levers._figures([1.0, 1.0, 1.0, 1.0], [0.5, 2.0, 0.8, 1.3])
+    assert not unseen["seen"]
+    commits = [{"name": name, "subject": f"did {name}"} for name in "abc"]
+    results = [
+        {
+            "before": commits[i],
+            "after": commits[j],
+            "commits": j - i,
+            "workload": "text",
+            "gateway": figure,
+            "whole": unseen,
+        }
+        for i, j, figure in ((0, 1, seen), (1, 2, unseen), (0, 2, seen))
+    ]
+    params = {"pairs": 5, "clients": 8, "seconds": 1.0}
+    text = "\n".join(
+        levers_section(
+            {"gateway-levers.json": {"environment": {"cores": 2}, "params": params, "results": results}}
+        )
+    )
+    assert "| a | b, did b | text | 2 to 1.01 | **0.50 (0.50-0.50)** | 1 to 1.05 | 1.05 (0.80-1.30) |" in text
+    assert "| b | c, did c | text | 1 to 1.05 | 1.05 (0.80-1.30) |" in text
+    assert "| a | c, 2 commits | text |" in text
+
+
+def test_a_commit_is_named_and_an_unknown_one_refused() -> None:
+    """The working tree is a revision too."""
+    assert levers.describe(".").subject == "the working tree"
+    with pytest.raises(ServingError, match="no-such-revision"):
+        levers.describe("no-such-revision")

@@ -78,7 +78,11 @@ async def test_what_was_read_before_is_searched_at_once() -> None:
         first = await search(gateway, "something blue")
         asked, before = len(rewriter.requests), index.search_calls
         second = await search(gateway, "something blue", limit=2)
-    assert (len(rewriter.requests), index.search_calls - before) == (asked, 1)
+        third = await search(gateway, "something blue", filter=equals("colour", "red"))
+        again = await search(gateway, "something blue")
+    assert (len(rewriter.requests), index.search_calls - before) == (asked, 2)  # the last answer was kept
+    assert (again.hits, again.searched) == (first.hits, first.searched)
+    assert (ids(third), third.searched.text) == (["p2", "p1"], "blue shirt")
     assert (ids(second), second.searched.source) == (ids(first)[:2], "fake")
     assert "rewrite" in second.timings.stages_ms
 
