@@ -289,7 +289,13 @@ class Turns:
             compared = compare(await retrieval.stored(ids, deadline), schema, language=language.code)
             if compared is None or not consults:
                 return compared
-            answered = replace(compared, asked=understanding.filters, asked_words=understanding.query)
+            asked = tuple((each.field, each.value) for each in understanding.remarks if not each.of_catalogue)
+            answered = replace(
+                compared,
+                asked=understanding.filters,
+                asked_words=understanding.query,
+                asked_attributes=asked if understanding.query else (),
+            )
             return replace(answered, others=await self._others(answered, deadline))
         if not consults:
             return None

@@ -14,7 +14,7 @@ from rewriter.languages.files import spoken_words
 from rewriter.nlu.bounds import BOUNDS, Interval
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import Memory
-from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
 from rewriter.nlu.reading import Reading, fits, positions_of
 from rewriter.nlu.sentiments import add_opinions, sentiment_of
 from rewriter.nlu.tagging import PRICES, VALUES, Tag, mark_uses
@@ -228,7 +228,8 @@ def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bo
     What "not" or "instead of" governs is no wish, whatever the plan says.
     """
     use = uses[piece.text]
-    if _is_value(piece) and ruled in _RULED and use in {Use.WANT, Use.AVOID, Use.OLD}:
+    overruled = {Use.WANT, Use.AVOID, Use.OLD, *([Use.DROP] if piece.tag.part in HEAD else [])}
+    if _is_value(piece) and ruled in _RULED and use in overruled:
         return replace(piece.tag, use=ruled)
     if use is Use.NAME and not names:
         use = Use.WANT
