@@ -39,6 +39,8 @@ class Comparison:
     """What is asked of a single product: whether it is wool."""
     asked_words: str = ""
     """What is asked of it that no field has."""
+    asked_attributes: tuple[tuple[str, str], ...] = ()
+    """What of that is known to be the value of an attribute, by its name: ("material", "leather")."""
     others: int | None = None
     """Products of its kind that are what it is asked for and is not; None where that is not known."""
 

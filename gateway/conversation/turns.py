@@ -152,7 +152,8 @@ class Turns:
             clock = StageClock()
             # A turn without words needs no reading, and without a rewriter none was promised.
             if query.text and self._with.turn_rewriting.offered:
-                reads = self._read_turn(query, as_it_stands, before=before, deadline=deadline)
+                spoken = replace(query, locale=query.locale or language.code)
+                reads = self._read_turn(spoken, as_it_stands, before=before, deadline=deadline)
                 reading, raw = await self._read_beside(
                     beside, reads, as_it_stands, self._turn_head_start, deadline=deadline, clock=clock
                 )
@@ -313,7 +314,15 @@ class Turns:
             compared = compare(await retrieval.stored(ids, deadline), schema, language=language.code)
             if compared is None or not consults:
                 return compared
-            answered = replace(compared, asked=understanding.filters, asked_words=understanding.query)
+            attributes = tuple(
+                (each.field, each.value) for each in understanding.remarks if not each.of_catalogue
+            )
+            answered = replace(
+                compared,
+                asked=understanding.filters,
+                asked_words=understanding.query,
+                asked_attributes=attributes if understanding.query else (),
+            )
             return replace(answered, others=await self._others(answered, deadline))
         if not consults:
             return None

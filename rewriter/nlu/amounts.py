@@ -9,12 +9,20 @@ from rewriter.languages.files import languages
 _GROUPS = r"\d{1,3}(?:[.,' ]\d{3})+(?!\d)(?:[.,]\d{1,2})?"
 _PLAIN = r"\d{1,9}(?:[.,]\d{1,2})?(?![' ]\d{3}(?!\d))"
 _LETTER = "[a-z\u00df-\u024f0-9_]"
-_KILO = rf"(?:\s?k(?!{_LETTER}))?"
+_SCALES: Mapping[str, float] = {
+    word: float(value)
+    for language in languages().values()
+    for value in language.table("numbers")
+    if not language.spaced and value.isdecimal() and len(value) > len("100")
+    for word in language.phrases("numbers", value)
+}
+"""What multiplies the figures right before it in scripts without spaces: "10만" is 100,000."""
+_KILO = rf"(?:\s?k(?!{_LETTER})|(?:{'|'.join(map(re.escape, _SCALES))}))?"
 FIGURES = rf"(?:{_GROUPS}|{_PLAIN}){_KILO}(?!{_LETTER}|[.,]\d)"
 """The pattern of an amount in figures: groups of three digits are thousands, whatever sets them apart."""
 
 _GROUPED = re.compile(r"(\d{1,3}(?:([.,' ])\d{3})(?:\2\d{3})*)(?:[.,](\d{1,2}))?")
-_KILOS = re.compile(r"\s?k$")
+_KILOS = re.compile(rf"\s?(?:k|{'|'.join(map(re.escape, _SCALES))})$")
 _THOUSAND = 1_000
 
 
@@ -34,7 +42,7 @@ def amount_of_text(text: str) -> float:
         number = float(f"{whole}.{grouped[3] or 0}")
     else:
         number = float(digits.replace(",", "."))
-    return number * (_THOUSAND if digits != text else 1)
+    return number * (_SCALES.get(text[-1], _THOUSAND) if digits != text else 1)
 
 
 @cache

@@ -12,10 +12,10 @@ from itertools import pairwise
 from rewriter.languages.files import any_phrases, english, languages
 from rewriter.nlu.lexicon import HEAD, Lexicon
 from rewriter.nlu.phrasings import foreign_names, foreign_pattern
-from rewriter.nlu.spelling import scaffolding, unspaced_scaffolding
-from rewriter.nlu.tagging import Tag
+from rewriter.nlu.spelling import is_scaffolding, scaffolding, unspaced_scaffolding
+from rewriter.nlu.tagging import VALUES, Tag, Use
 from rewriter.nlu.vocabulary import STYLES, Role
-from rewriter.nlu.words import CJK, key_of, stem, word_spans
+from rewriter.nlu.words import CJK, fold, key_of, stem, word_spans
 from vitrine.domain.limits import MAX_EXCLUDED_FORMS, MAX_EXCLUSIONS, MAX_REMARK_LENGTH
 
 _MAX_WORDS = 3
@@ -24,6 +24,10 @@ _MIN_LETTERS = 3
 """Letters of the shortest word of it, in a script of letters."""
 _BETWEEN = frozenset({Role.FILLER, Role.ARTICLE, Role.GLUE, Role.WITH, Role.IN, Role.POINT, Role.ONE})
 """Roles that may stand between a negation and what it governs."""
+_HISSING = ("s", "x", "z", "ch", "sh")
+"""Endings after which a plural has a syllable more."""
+_PARTING = frozenset({"without", "no"})
+"""Negations of what a thing has, not of what it is."""
 _JOINS = frozenset({"or", "nor", "and"})
 
 
@@ -75,26 +79,37 @@ def take_excluded(text: str, lexicon: Lexicon) -> tuple[tuple[Excluded, ...], st
             if things and len(found) < MAX_EXCLUSIONS:
                 found += things
                 left += f"{text[position : word.start]} "
-                position = last.end
+                position = _end_of(words, last)
     return tuple(found[:MAX_EXCLUSIONS]), left + text[position:]
 
 
-def excluded_styles(unwanted: Iterable[Tag], *, wants_a_head: bool) -> Iterator[Excluded]:
-    """Yield what is not wanted and makes no condition: styles, which no field has, and other things that one has or is made of.
+def _plural(word: str) -> str:
+    return f"{word}es" if word.endswith(_HISSING) else f"{word}s"
 
-    "Armrests" may be linked to armchairs: where sofas are wanted, that sofas are no armchairs says nothing, and the word does.
+
+def _end_of(words: Sequence[_Word], last: _Word) -> int:
+    """Return where a thing ends, with what binds it to the next word in a script without spaces: "不含咖啡因的茶"."""
+    following = next((word for word in words if word.start == last.end), None)
+    bound = following is not None and CJK.fullmatch(following.text) and is_scaffolding(following.text)
+    return following.end if following is not None and bound else last.end
+
+
+def excluded_values(tags: Sequence[Tag], *, wants_a_head: bool) -> Iterator[Excluded]:
+    """Yield what is not wanted, is known, and makes no condition: styles, which no field has, and what another thing has.
+
+    Of "bread without nuts", that bread is no nuts says nothing, and the word does; "not boots, sandals" says enough.
     """
-    for tag in unwanted:
-        if tag.role is Role.STYLE and not (wants_a_head and tag.part in HEAD):
+    negation = ""
+    for tag in tags:
+        negation = tag.surface if tag.role is Role.NOT else negation
+        if tag.use is not Use.UNWANTED or tag.role not in VALUES:
+            continue
+        has_part = wants_a_head and negation in _PARTING
+        if tag.role is Role.STYLE and (has_part or tag.part not in HEAD or not wants_a_head):
             value = tag.meaning.value
             yield Excluded.of([value, *STYLES.get(tag.slot, {}).get(value, ())])
-        elif wants_a_head and tag.part in HEAD and not _is_named(tag):
-            yield _excluded_phrase(tag.surface)
-
-
-def _is_named(tag: Tag) -> bool:
-    """Return whether the words are the value's own."""
-    return not set(key_of(tag.surface)).isdisjoint(key_of(tag.meaning.value))
+        elif tag.part in HEAD and has_part:
+            yield _excluded_phrase(tag.surface, fold(tag.meaning.value))
 
 
 def _things_after(words: Sequence[_Word], place: int) -> tuple[list[Excluded], _Word]:
@@ -127,7 +142,7 @@ def _excluded(run: Sequence[_Word]) -> Excluded:
 def _excluded_phrase(said: str, named: str = "") -> Excluded:
     """Return what is excluded by a phrase that has a name in English, with the plurals of both."""
     names = [name for name in (said, named) if name]
-    plurals = (form for name in names for form in (stem(name), f"{stem(name)}s") if name.isascii())
+    plurals = (form for name in names for form in (stem(name), _plural(stem(name))) if name.isascii())
     return Excluded.of([*names, *plurals])
 
 

@@ -1,11 +1,11 @@
-"""Questions whether a product that was shown is or has something: "is it wool?", "do you have it in a 38?".
+"""Questions about a product that was shown: "is it wool?", "do you have it in a 38?", "how much is the second?".
 
 The language files have the forms: {it} is what names the product, {x} what is asked of it. What comes in several sizes is asked
 for one of them; "do you have it in red" asks for another product, and is no such question.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -46,13 +46,14 @@ def questions_of(text: str, lexicon: Lexicon) -> Iterator[Question]:
     said = _EDGES.sub("", text)
     if len(said) > _MAX_LETTERS:
         return
-    for comes, form in _forms():
+    for kind, form in _forms():
         match = form.fullmatch(said)
-        if match is None or _ordinals().search(match["x"]) is not None:
+        parts = match.groupdict() if match is not None else {}
+        asked = parts.pop("x", "")
+        if match is None or _ordinals().search(asked) is not None:
             continue
-        of = _product(next((part for name, part in match.groupdict().items() if part and name != "x"), ""))
-        question = _comes_in(match["x"], of, lexicon) if comes else _is(match["x"], of, lexicon)
-        if question is not None:
+        of = _product(next(filter(None, parts.values()), ""))
+        if (question := _KINDS[kind](asked, of, lexicon)) is not None:
             yield question
 
 
@@ -89,6 +90,19 @@ def _comes_in(asked: str, of: tuple[str, int], lexicon: Lexicon) -> Question | N
     return Question(*of, empty, said) if _SIZE.fullmatch(said) else None
 
 
+def _about(asked: str, of: tuple[str, int], lexicon: Lexicon) -> Question:  # noqa: ARG001 - nothing is asked but what it is
+    """Return the question what a product is, and what it costs."""
+    return Question(*of, Reading(tags=(), price=None, lexicon=lexicon))
+
+
+_KINDS: Mapping[str, Callable[[str, tuple[str, int], Lexicon], Question | None]] = {
+    "comes": _comes_in,
+    "is": _is,
+    "about": _about,
+}
+"""What a form asks, by its name in the language files."""
+
+
 @cache
 def _pronouns() -> re.Pattern[str]:
     return re.compile(
@@ -102,11 +116,11 @@ def _ordinals() -> re.Pattern[str]:
 
 
 @cache
-def _forms() -> tuple[tuple[bool, re.Pattern[str]], ...]:
-    """Return the forms of every language, each with whether it asks in what a product comes."""
+def _forms() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return the forms of every language, each with the kind of question that it is."""
     return tuple(
-        (name == "comes", re.compile(_form(form, greedy=greedy)))
-        for name in ("comes", "is")
+        (name, re.compile(_form(form, greedy=greedy)))
+        for name in _KINDS
         for language in languages().values()
         for form in language.table("holding").get(name, ())
         for greedy in (False, True)

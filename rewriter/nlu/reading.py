@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import zip_longest
 
 from rewriter.nlu.bounds import Interval
-from rewriter.nlu.excluded import Excluded, excluded_styles, take_excluded
+from rewriter.nlu.excluded import Excluded, excluded_values, take_excluded
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import HEAD, Lexicon, Part
 from rewriter.nlu.phrasings import plain, translated
@@ -57,10 +57,8 @@ class Reading:
     @cached_property
     def excluded(self) -> tuple[Excluded, ...]:
         """What is not wanted and no field has: things that nobody knows, and styles."""
-        styles = excluded_styles(
-            self._used(Use.UNWANTED), wants_a_head=any(tag.part in HEAD for tag in self.wanted)
-        )
-        return tuple(dict.fromkeys((*self.things, *styles)))[:MAX_EXCLUSIONS]
+        known = excluded_values(self.tags, wants_a_head=any(tag.part in HEAD for tag in self.wanted))
+        return tuple(dict.fromkeys((*self.things, *known)))[:MAX_EXCLUSIONS]
 
     @cached_property
     def old(self) -> tuple[Tag, ...]:

@@ -16,7 +16,7 @@ from rewriter.engines.rules.engine import Router
 from rewriter.environment import describe_environment
 from rewriter.linking.linker import Linker, open_tower
 from rewriter.quality.conversations import read_conversations
-from rewriter.quality.hits import Judge
+from rewriter.quality.hits import Fit, Judge
 from rewriter.quality.links import measure_links
 from rewriter.quality.measure import Reading, embedded, read_cases, score, shares_of, time_engine
 from rewriter.quality.turns import Case, slices
@@ -52,7 +52,7 @@ def main(**options: Any) -> None:
         for part, scored in result["slices"].items():
             opinions = "".join(f"  {name} {share:.3f}" for name, share in scored["opinions"].items())
             fit = scored["hits_fit"]
-            fits = f"  hits fit {fit['share']:.3f} of {fit['turns']}" if fit else ""
+            fits = f"  hits fit {fit['conditions']:.3f}, {fit['styles']:.3f} of {fit['turns']}" if fit else ""
             shares = f"route {scored['route']:.3f}  exact {scored['exact']:.3f}{fits}{opinions}"
             print(f"  {part:<11} {shares}  of {scored['cases']}  {scored['decided']}")
         for timing in result.get("latency", ()):
@@ -162,12 +162,12 @@ async def _measured(
     return {"slices": scored, "latency": timing}
 
 
-async def _beside(
-    readings: Sequence[Reading], fits: Sequence[float | None], linker: Linker
-) -> dict[str, Any]:
+async def _beside(readings: Sequence[Reading], fits: Sequence[Fit | None], linker: Linker) -> dict[str, Any]:
     """Return what decided the turns, and how many of their first hits fit."""
     judged = [fit for fit in fits if fit is not None]
-    fit = {"turns": len(judged), "share": round(sum(judged) / len(judged), 4)} if judged else {}
+    shares = {"conditions": [each.conditions for each in judged], "styles": [each.styles for each in judged]}
+    means = {name: round(sum(each) / len(each), 4) for name, each in shares.items() if each}
+    fit = {"turns": len(judged), **means} if judged else {}
     return {"decided": await shares_of(readings, linker), "hits_fit": fit}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rewriter.engines.port import Engine, EngineError
 from rewriter.linking.linker import Linker
 from rewriter.nlu.dialogue_state import SEARCHES
-from rewriter.quality.hits import Judge
+from rewriter.quality.hits import Fit, Judge
 from rewriter.quality.measure import TIMEOUT_S, Reading, embedded
 from rewriter.quality.trades import trade_of, trade_request
 from rewriter.quality.turns import ANY, Case, Expected, condition_set, state_request
@@ -49,12 +49,10 @@ def conversations(path: Path = CONVERSATIONS) -> list[Conversation]:
     return found
 
 
-async def read_conversations(
-    engine: Engine, linker: Linker, judge: Judge
-) -> tuple[list[Reading], list[float]]:
+async def read_conversations(engine: Engine, linker: Linker, judge: Judge) -> tuple[list[Reading], list[Fit]]:
     """Let a decider read every conversation; return how each turn was read, and the share of its hits that fit."""
     readings: list[Reading] = []
-    fits: list[float] = []
+    fits: list[Fit] = []
     for conversation in conversations():
         async for reading, fit in _read(engine, linker, judge, conversation):
             readings.append(reading)
@@ -64,7 +62,7 @@ async def read_conversations(
 
 async def _read(
     engine: Engine, linker: Linker, judge: Judge, conversation: Conversation
-) -> AsyncIterator[tuple[Reading, float | None]]:
+) -> AsyncIterator[tuple[Reading, Fit | None]]:
     """Yield how each turn of a conversation was read, and the share of its hits that fit; None where nothing is judged."""
     catalogue = conversation.catalogue
     schema = judge.by_catalogue[catalogue].schema

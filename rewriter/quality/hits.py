@@ -1,6 +1,6 @@
 """Whether the hits of a turn fit what it said, judged by the catalogue's own fields and by the titles."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,16 @@ HITS = 5
 _JUDGED = frozenset({"text", "refine", "similar"})
 """Routes that are judged: those of pictures need pictures."""
 _STYLES = frozenset(style for values in STYLES.values() for style in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Shares of a turn's first hits."""
+
+    conditions: float
+    """Of those that satisfy every condition that the turn sets, and say no word that it leaves out."""
+    styles: float
+    """Of those whose titles also say the styles that the turn names, which no field has: "maxi"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +61,11 @@ class Judge:
         (words,) = self.tower.embed([rewrite.query or "anything"])
         return self.by_catalogue[catalogue].search(rewrite, np.asarray(words), [*excluded, *own], limit=limit)
 
-    def fit(self, state: str, expected: Expected, rewrite: rewrite_pb2.Rewrite | None) -> float | None:
-        """Return the share of a turn's first hits that fit what it said; None where nothing is to be judged.
+    def fit(self, state: str, expected: Expected, rewrite: rewrite_pb2.Rewrite | None) -> Fit | None:
+        """Return which shares of a turn's first hits fit what it said; None where nothing is to be judged.
 
-        That is so where the turn searches nothing or by a picture, where it says no more than words that no field has, and
-        where no product is as it says.
+        That is so where the turn searches nothing or by a picture, where it sets no condition, and where no product is as it
+        says.
         """
         catalogue = trade_of(state) or FASHION
         wanted = self.wanted(catalogue, expected)
@@ -63,21 +73,17 @@ class Judge:
             return None
         assortment = self.by_catalogue[catalogue]
         styles = _styles_of(expected) if catalogue == FASHION else ()
-        right = [
-            product
-            for product in assortment.products
-            if matches(wanted, product) and _says_all(product, styles, assortment)
-        ]
-        if not right:
+        right = {each.id for each in assortment.products if matches(wanted, each)}
+        styled = {
+            each.id
+            for each in assortment.products
+            if each.id in right and _says_all(each, styles, assortment)
+        }
+        if not styled:
             return None
-        if (
-            rewrite is None
-            or query_pb2.Route.Name(rewrite.route).removeprefix("ROUTE_").lower() not in _JUDGED
-        ):
-            return 0.0
-        hits = self.search(catalogue, rewrite, limit=min(HITS, len(right)))
-        ids = {product.id for product in right}
-        return sum(product.id in ids for product in hits) / min(HITS, len(right))
+        route = "" if rewrite is None else query_pb2.Route.Name(rewrite.route).removeprefix("ROUTE_").lower()
+        hits = self.search(catalogue, rewrite) if rewrite is not None and route in _JUDGED else []
+        return Fit(_share(hits, right), _share(hits, styled))
 
     def wanted(self, catalogue: str, expected: Expected) -> Filter | None:
         """Return what the hits must satisfy; None for nothing."""
@@ -100,3 +106,8 @@ def _styles_of(expected: Expected) -> tuple[str, ...]:
 def _says_all(product: Product, styles: Iterable[str], assortment: Assortment) -> bool:
     title = {*form_tokens(product.text(assortment.schema, Role.TITLE))}
     return all(title.issuperset(form_tokens(style)) for style in styles)
+
+
+def _share(hits: Sequence[Product], right: Collection[str]) -> float:
+    """Return the share of the hits that are right, of as many as there could be."""
+    return sum(hit.id in right for hit in hits) / min(HITS, len(right))

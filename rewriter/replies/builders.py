@@ -18,7 +18,7 @@ from rewriter.nlu.vocabulary import Role as Cue
 from rewriter.replies.answers import SOURCE, answer, chat
 from rewriter.replies.sentences import sentence
 from vitrine.domain.filters import Filter, Range
-from vitrine.domain.limits import MAX_REFERENCES
+from vitrine.domain.limits import MAX_REFERENCES, MAX_REMARKS
 from vitrine.domain.product import Product
 from vitrine.domain.routes import ANYTHING
 from vitrine.domain.schema import Role
@@ -69,7 +69,12 @@ def asked_about(*products: Product, reading: Reading | None = None) -> rewrite_p
     rewrite = chat(references=[product.id for product in products], confidence=0.7)
     if reading is not None:
         asked = _asked(replace(reading, tags=tuple(tag for tag in reading.tags if tag.part not in HEAD)))
-        rewrite.query = shorten(" ".join(tag.meaning.said for tag in asked.tags if tag.role is Cue.STYLE))
+        styles = [tag for tag in asked.tags if tag.role is Cue.STYLE]
+        rewrite.query = shorten(" ".join(tag.meaning.said for tag in styles))
+        # Of an attribute that no condition may name, the product itself may tell the value.
+        rewrite.remarks.extend(
+            rewrite_pb2.Remark(field=tag.slot, value=tag.meaning.said) for tag in styles[:MAX_REMARKS]
+        )
         _ask(rewrite, conditions_of(asked))
     return rewrite
 

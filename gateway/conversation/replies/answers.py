@@ -57,9 +57,24 @@ def _answer(comparison: Comparison, product: StoredProduct, wording: Wording) ->
         if name == "answer-no":
             yield from _instead(part, comparison, product, wording)
     if comparison.asked_words:
-        text = fold(" ".join([_title(product, wording), *product.product.attributes.values()]))
-        said = all(word in text for word in fold(comparison.asked_words).split())
-        yield say("answer-yes" if said else "answer-unsaid", conditions=quote(comparison.asked_words))
+        yield from _in_words(comparison, product, wording)
+
+
+def _in_words(comparison: Comparison, product: StoredProduct, wording: Wording) -> Iterator[str]:
+    """Yield whether the product is what no field says: by its attributes, where it has all that are asked for, else its title."""
+    say, asked = wording.language.say, comparison.asked_attributes
+    held = {fold(name): value for name, value in product.product.attributes.items()}
+    if asked and all(fold(name) in held for name, _ in asked):
+        for name, value in asked:
+            has = held[fold(name)]
+            same = fold(has) == fold(value)
+            yield say("answer-yes" if same else "answer-no", conditions=quote(value))
+            if not same:
+                yield say("answer-has", conditions=say("condition-is", label=name, values=quote(has)))
+        return
+    text = fold(" ".join([_title(product, wording), *product.product.attributes.values()]))
+    said = all(word in text for word in fold(comparison.asked_words).split())
+    yield say("answer-yes" if said else "answer-unsaid", conditions=quote(comparison.asked_words))
 
 
 def _instead(part: Filter, comparison: Comparison, product: StoredProduct, wording: Wording) -> Iterator[str]:

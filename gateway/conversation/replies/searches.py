@@ -123,7 +123,8 @@ def _likeness(searched: Searched, wording: Wording) -> Iterator[str]:
     if query.route not in _LIKE or not searched.result.hits or query.offset:
         return
     name, changed = _LIKE[query.route]
-    yield say(name, change=quote(query.text)) if changed else say(name)
+    # The encoder's "replace long-sleeve with sleeveless" is no sentence of the shopper's.
+    yield say(name, change=quote(query.typed or query.text)) if changed else say(name)
     if searched.title:
         yield say("reference", title=quote(searched.title))
 

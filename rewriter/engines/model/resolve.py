@@ -14,7 +14,7 @@ from rewriter.languages.files import spoken_words
 from rewriter.nlu.bounds import BOUNDS, Interval
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.dialogue_state import Memory
-from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
 from rewriter.nlu.reading import Reading, fits, positions_of
 from rewriter.nlu.sentiments import add_opinions, sentiment_of
 from rewriter.nlu.tagging import PRICES, VALUES, Tag, mark_uses
@@ -78,6 +78,8 @@ _KEPT = frozenset(
 """Cues that stay: what binds words of the shopper's own, and what says whether a search goes on."""
 
 _RULED = frozenset({TagUse.UNWANTED, TagUse.OLD})
+_ALTERNATIVES = frozenset({"or", "nor"})
+_GIVING_WAY = frozenset({Use.OLD, Use.DROP, Use.NAME})
 _CLASSIFIERS = frozenset("个件款双条")
 """What stands in Chinese between a position and a noun."""
 
@@ -192,7 +194,7 @@ def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
     ruled = mark_uses(
         tuple(_as_filler(piece.tag) if piece.tag.surface in _VAGUE else piece.tag for piece in turn.pieces)
     )
-    uses = _uses(plan.uses, turn, ruled)
+    uses = _with_alternatives(_uses(plan.uses, turn, ruled), turn)
     asks = plan.act is Act.STOCK  # what is asked for, though nobody knows it, is beside no point
     prices = {piece.tag.role for piece in turn.pieces} & PRICES
     if plan.money is Money.CHEAPER and plan.act is not Act.SEARCH and not any(map(_is_value, turn.pieces)):
@@ -222,13 +224,29 @@ def _uses(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Ma
     return {mark: Use.WANT if mark in wanted and use is Use.AVOID else use for mark, use in uses.items()}
 
 
+def _with_alternatives(uses: Mapping[str, Use], turn: MarkedTurn) -> Mapping[str, Use]:
+    """Return the uses in which both values of "grey or blue" are wanted where one is: neither gives way to the other."""
+    pairs = (
+        (first.text, second.text)
+        for first, join, second in zip(turn.pieces, turn.pieces[1:], turn.pieces[2:], strict=False)
+        if join.tag.surface in _ALTERNATIVES
+        and first.marked
+        and second.marked
+        and _is_value(first)
+        and first.tag.slot == second.tag.slot
+    )
+    wanted = {mark for pair in pairs if Use.WANT in {uses[mark] for mark in pair} for mark in pair}
+    return {mark: Use.WANT if mark in wanted and use in _GIVING_WAY else use for mark, use in uses.items()}
+
+
 def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bool) -> Tag:
     """Return a mark's tag with its use; a word that is beside the point becomes a filler.
 
     What "not" or "instead of" governs is no wish, whatever the plan says.
     """
     use = uses[piece.text]
-    if _is_value(piece) and ruled in _RULED and use in {Use.WANT, Use.AVOID, Use.OLD}:
+    overruled = {Use.WANT, Use.AVOID, Use.OLD, *([Use.DROP] if piece.tag.part in HEAD else [])}
+    if _is_value(piece) and ruled in _RULED and use in overruled:
         return replace(piece.tag, use=ruled)
     if use is Use.NAME and not names:
         use = Use.WANT

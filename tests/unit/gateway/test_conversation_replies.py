@@ -1,6 +1,7 @@
 """Replies through a gateway on loopback, over fakes: after the hits, about them, and never at their cost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -160,6 +161,26 @@ def asked(condition: Filter, *references: str, query: str = "") -> rewrite_pb2.R
         filter=filter_message(condition),
         query=query,
     )
+
+
+async def test_an_attribute_that_no_field_has_is_answered_by_the_product() -> None:
+    """A product that is known to be of wool is not of leather; of one that has no such attribute nothing is known."""
+    plain = product("p91", "red coat", price=99.0)
+    wool = product("p90", "red jacket", price=99.0)
+    wool = replace(wool, product=replace(wool.product, attributes={"material": "wool"}))
+    leather = rewrite_pb2.Remark(field="material", value="leather")
+    questions = []
+    for product_id in ("p90", "p91"):
+        rewrite = rewrite_pb2.Rewrite(route=query_pb2.ROUTE_CHAT, query="leather", references=[product_id])
+        rewrite.intent = query_pb2.INTENT_CONSULT
+        rewrite.remarks.append(leather)
+        questions.append(rewrite)
+    async with serving(products=(wool, plain), rewriter=reading(DRESSES, *questions)) as gateway:
+        first = await take_turn(gateway, "dresses")
+        session = {"session_id": first[0].session_id}
+        said = [reply_of(await take_turn(gateway, "is it leather?", **session)) for _ in questions]
+    assert said[0].startswith("No, not this: leather. It has: material wool. This is: red jacket.")
+    assert said[1].startswith("The catalogue does not say whether this is so: leather. This is: red coat.")
 
 
 async def test_a_question_about_a_product_is_answered_yes_or_no_first() -> None:

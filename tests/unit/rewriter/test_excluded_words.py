@@ -2,6 +2,7 @@
 
 import pytest
 
+from rewriter.catalogues import schema_of
 from rewriter.engines.model.placeholders import mark_turn
 from rewriter.engines.rules.decide import decide
 from rewriter.nlu.lexicon import build_lexicon
@@ -95,6 +96,35 @@ def test_getting_rid_of_a_value_excludes_it(text: str) -> None:
     """In every language, and of "no dresses with stripes" the stripes, not the dresses."""
     conditions = Expected.of(read(text, "dresses")).conditions
     assert conditions == {"category=dress", "price<100", "not pattern=striped"}
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "words"),
+    [
+        ("shoes, no boots", "first", ["boots"]),
+        ("bread without nuts", "grocery", ["nuts"]),
+        ("not shoes, a hat", "first", []),
+    ],
+)
+def test_what_a_thing_has_is_left_out_by_its_word(text: str, state: str, words: list[str]) -> None:
+    """That bread is no nuts says nothing; that the wish is no shoes but a hat says enough."""
+    request = state_request(state)
+    request.text = text
+    assert left_out(decide(request, build_lexicon(request.facets, schema_of(request)))) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "product"),
+    [
+        ("how much is the riga", "b"), ("was kostet das zweite?", "b"), ("combien coûte le premier ?", "a"),
+        ("¿cuánto cuesta el segundo?", "b"), ("第二个多少钱", "b"), ("이거 얼마예요?", "a"),
+    ],
+)  # fmt: skip
+def test_a_question_for_the_price_is_asked_of_the_product(text: str, product: str) -> None:
+    """By its place, its title, or as the one in mind."""
+    rewrite = sized(text)
+    assert rewrite.route == query_pb2.ROUTE_CHAT
+    assert [*rewrite.references] == [product]
 
 
 def test_forms_and_words_are_bounded() -> None:

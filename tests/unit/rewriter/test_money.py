@@ -8,7 +8,7 @@ import pytest
 import rewriter.training
 from rewriter.engines.model.placeholders import mark_turn
 from rewriter.nlu.lexicon import LexiconCache
-from rewriter.nlu.prices import speaks_of_money
+from rewriter.nlu.prices import speaks_of_money, take_price
 from rewriter.nlu.words import fold
 
 PHRASES = Path(rewriter.training.__file__).parent / "phrases"
@@ -53,3 +53,14 @@ def test_other_numbers_are_words(text: str) -> None:
     turn = mark_turn(text, LexiconCache().get(()))
     assert (turn.price, turn.amounts) == (None, ())
     assert any(piece.text.startswith("W") and piece.tag.surface.isdecimal() for piece in turn.pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "maximum"),
+    [("10만원 이하", 100_000.0), ("1.5만원 이하", 15_000.0), ("2千元以内", 2_000.0), ("3万以下", 30_000.0)],
+)
+def test_a_word_right_behind_figures_multiplies_them(text: str, maximum: float) -> None:
+    """As Korean and Chinese write large amounts."""
+    price, _ = take_price(fold(text))
+    assert price is not None
+    assert price.maximum == maximum

@@ -196,6 +196,7 @@ def test_the_plans_opinions_are_the_rewrites() -> None:
         ("checked skirt but no pink", {"P1": Use.WANT, "N1": Use.WANT, "C1": Use.WANT}, "not colour=pink"),
         ("checked skirt but no pink", {"P1": Use.WANT, "N1": Use.WANT, "C1": Use.DROP}, ""),
         ("the same except in red", {"C1": Use.WANT}, "colour=red"),
+        ("dress in blue or red", {"N1": Use.WANT, "C1": Use.WANT, "C2": Use.OLD}, "colour in (blue, red)"),
     ],
 )
 def test_what_not_governs_is_no_wish(text: str, uses: dict[str, Use], expected: str, shown: Products) -> None:
