@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import documents, paper, plans, reliability
 from benchmarks.costs import peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
+from benchmarks.personal import personal_section
 from benchmarks.photographs import (
     photograph_precisions_section,
     photographs_section,
@@ -110,6 +111,7 @@ def _rendered() -> str:
         "bulk": [bulk_section(_found("bulk.json"))],
         "index-scale": [index_section(_found("index-*.json"))],
         "speech": [speech_section(_found("speech.json"))],
+        "personal": [personal_section(path, document) for path, document in _found("personal.json").items()],
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],
         "peers": [peers_section(path, document) for path, document in _found("peers.json").items()],

@@ -17,6 +17,7 @@ from gateway.assembly.feedback import Feedback, open_feedback
 from gateway.assembly.lanes import open_lanes
 from gateway.assembly.listeners import Listeners, Servicers, open_access, open_listeners
 from gateway.assembly.replies import open_replies
+from gateway.assembly.retrieval import retrieval_settings, signal_shares
 from gateway.background import repeated, running
 from gateway.conversation.conversations import Conversations
 from gateway.conversation.hearing import Hearing
@@ -33,7 +34,7 @@ from gateway.indexing.writing import Writing
 from gateway.logs import log_event
 from gateway.memory import ByteBudget
 from gateway.metrics import Metrics
-from gateway.model import Deadline, FieldSummary, Weights
+from gateway.model import Deadline, FieldSummary
 from gateway.ports import (
     DocumentStore,
     Encoder,
@@ -53,15 +54,12 @@ from gateway.readiness import (
     Readiness,
 )
 from gateway.retrieval.compatibility import Compatibility
-from gateway.retrieval.pipeline import Retrieval, RetrievalSettings
-from gateway.retrieval.signals import LEXICAL
+from gateway.retrieval.pipeline import Retrieval
 from gateway.retrieval.summary import CatalogueSummary
-from gateway.retrieval.taste import PERSONAL
 from gateway.settings import Settings
 from gateway.understanding.breaker import CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
-from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
 from vitrine.process.probes import health_endpoint
 from vitrine.process.tracing import UNTRACED, Tracer
@@ -147,7 +145,8 @@ async def serving_gateway(
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     retrieval = Retrieval(
         encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary,
-        readers=readers, tastes=feedback.tastes, lanes=lanes, metrics=metrics, settings=_retrieval_settings(settings),
+        readers=readers, tastes=feedback.tastes, popularity=feedback.trends, lanes=lanes, metrics=metrics,
+        settings=retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
     servicers = Servicers(
@@ -336,7 +335,7 @@ def _search_servicer(
         _hearing(settings, dependencies, metrics),
         Recommender(retrieval, feedback.trends),
         rewrite_by_default=bool(settings.rewrite_by_default),
-        shares=_shares(settings),
+        shares=signal_shares(settings),
         answer_token=feedback.answer_token,
     )
 
@@ -357,30 +356,6 @@ def _history_bounds(settings: Settings) -> HistoryBounds:
         tokens=settings.history_tokens,
         timeout_s=settings.history_timeout_ms / 1e3,
     )
-
-
-def _retrieval_settings(settings: Settings) -> RetrievalSettings:
-    image_weights = {
-        Route.TEXT: settings.text_image_weight,
-        Route.IMAGE: settings.image_image_weight,
-        Route.COMPOSED: settings.composed_image_weight,
-        Route.REFINE: settings.refine_image_weight,
-        Route.SIMILAR: settings.similar_image_weight,
-    }
-    return RetrievalSettings(
-        weights={route: Weights(text=1 - image, image=image) for route, image in image_weights.items()},
-        shares=_shares(settings),
-        margin_s=settings.deadline_margin_ms / 1e3,
-        embedding_cache_entries=settings.embedding_cache_entries,
-        product_cache_entries=settings.product_cache_entries,
-        product_cache_ttl_s=settings.product_cache_ttl_s,
-        result_cache_entries=settings.result_cache_entries,
-        personal_budget_s=settings.personal_budget_ms / 1e3,
-    )
-
-
-def _shares(settings: Settings) -> dict[str, float]:
-    return {LEXICAL: settings.lexical_share, PERSONAL: settings.personal_share}
 
 
 def _ingest_memory(settings: Settings, metrics: Metrics) -> ByteBudget:

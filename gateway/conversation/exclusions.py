@@ -7,6 +7,8 @@ readings is needed, so a caller that keeps the history itself is served alike.
 
 from collections.abc import Iterator, Sequence
 
+from gateway.conversation.sessions import is_picture
+from gateway.retrieval.steering import MAX_DISLIKED
 from vitrine.domain import limits
 from vitrine.domain.filters import Equals
 from vitrine.domain.schema import KEYWORD_KINDS, Role, Schema
@@ -40,6 +42,22 @@ def exclusions(readings: Sequence[rewrite_pb2.Rewrite], schema: Schema) -> tuple
                 rejected.pop(value, None)
                 rejected[value] = None
     return tuple(Equals(field, value) for field, value in [*rejected][-limits.MAX_EXCLUSIONS :])
+
+
+def disliked(readings: Sequence[rewrite_pb2.Rewrite]) -> tuple[str, ...]:
+    """Return the ids of the products that turns spoke ill of, the latest last, of the readings oldest first.
+
+    A turn speaks ill of what it refers to where its sentiment is negative; one that praises it later takes that back.
+    """
+    found: dict[str, None] = {}
+    for reading in readings[-limits.MAX_HISTORY_TURNS :]:
+        if reading.sentiment not in {query_pb2.SENTIMENT_NEGATIVE, query_pb2.SENTIMENT_POSITIVE}:
+            continue
+        for reference in reading.references:
+            found.pop(reference, None)
+            if reading.sentiment == query_pb2.SENTIMENT_NEGATIVE and not is_picture(reference):
+                found[reference] = None
+    return tuple([*found][-MAX_DISLIKED:])
 
 
 def _said(

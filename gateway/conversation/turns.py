@@ -18,11 +18,11 @@ from typing import Any
 from gateway.background import running
 from gateway.conversation.catalogue_qa import facts_about, facts_under, names_a_value
 from gateway.conversation.comparison import Comparison, compare
-from gateway.conversation.exclusions import exclusions
+from gateway.conversation.exclusions import disliked, exclusions
 from gateway.conversation.head_start import HeadStart
 from gateway.conversation.history import PART as HISTORY
 from gateway.conversation.history import History
-from gateway.conversation.planning import Conversation, as_given, plan, referred_picture
+from gateway.conversation.planning import Conversation, as_given, plan, presumed, referred_picture
 from gateway.conversation.replies.replying import Facts, Replies
 from gateway.conversation.replies.templates import Language
 from gateway.documents.library import HandedOver, Library, Quoted
@@ -107,11 +107,12 @@ class Turns:
             return await retrieval.search(page_of(query, await retrieval.versions(deadline)), deadline)
         if not (query.rewrite and query.text and self._with.search_rewriting.offered):
             return await retrieval.search(query, deadline)
-        as_it_stands = replace(query, rewrite=False)
+        query = replace(query, rewrite=False)
+        as_it_stands = presumed(query)
         await retrieval.versions(
             deadline
         )  # else a reading from memory waits for them, and a search begins beside it
-        reads = self._read_search(as_it_stands, deadline)
+        reads = self._read_search(query, deadline)
         async with AsyncExitStack() as beside:
             clock = StageClock()
             reading, raw = await self._read_beside(
@@ -133,11 +134,12 @@ class Turns:
             return
         language = self._with.replies.language_of(query, _words_before(before))
         schema = await self._with.retrieval.schema(deadline)
-        as_it_stands = _without_exclusions(query, before, None, schema)
+        is_read = bool(query.text) and self._with.turn_rewriting.offered
+        as_it_stands = _without_exclusions(presumed(query) if is_read else query, before, None, schema)
         async with AsyncExitStack() as beside:
             clock = StageClock()
             # A turn without words needs no reading, and without a rewriter none was promised.
-            if query.text and self._with.turn_rewriting.offered:
+            if is_read:
                 reads = self._read_turn(query, as_it_stands, before=before, deadline=deadline)
                 reading, raw = await self._read_beside(
                     beside, reads, as_it_stands, self._turn_head_start, deadline=deadline, clock=clock
@@ -223,7 +225,7 @@ class Turns:
 
     async def _read_search(self, query: Query, deadline: Deadline) -> Reading:
         """Read the words of a search; as it stands, where the words change nothing or have no place in one search."""
-        unread = Reading(understanding=as_given(query), query=query)
+        unread = Reading(understanding=as_given(query), query=presumed(query))
         request = rewrite_pb2.RewriteRequest(
             text=query.text, has_image=bool(query.image), product_id=query.product_id, locale=query.locale
         )
@@ -347,10 +349,10 @@ async def _ended(raw: asyncio.Task[SearchResult] | None) -> asyncio.Task[SearchR
 def _without_exclusions(
     query: Query, before: Conversation, understanding: Understanding | None, schema: Schema
 ) -> Query:
-    """Leave out of a search what the shopper rejected up to this turn; the rewriter reads no more of it."""
+    """Leave out of a search what the shopper rejected up to this turn, and name what they disliked; the rewriter reads no more of it."""
     readings = [logged.turn.rewrite for logged in before.turns]
     if understanding is not None:
         readings.append(rewrite_message(understanding))
     excluded = exclusions(readings, schema)
     soft = without(query.soft_filters, [Not(each) for each in excluded])
-    return replace(query, excluded=excluded, soft_filters=soft, rewrite=False)
+    return replace(query, excluded=excluded, disliked=disliked(readings), soft_filters=soft, rewrite=False)

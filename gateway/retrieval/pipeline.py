@@ -14,7 +14,7 @@ from gateway.errors import IndexSwapped, SearchError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Embedding, FieldSummary, StoredProduct, Weights
 from gateway.ports import VectorIndex
-from gateway.retrieval import stages
+from gateway.retrieval import stages, steering_stages
 from gateway.retrieval.admission import Lanes
 from gateway.retrieval.category import Readers
 from gateway.retrieval.clock import StageClock
@@ -24,6 +24,7 @@ from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, SearchResult, Versions
 from gateway.retrieval.results import Key, Results, result_key
 from gateway.retrieval.stages import Search, Tools
+from gateway.retrieval.steering import Popularity
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import Tastes
 from vitrine.domain.filters import Filter
@@ -37,10 +38,12 @@ STAGES: tuple[Stage, ...] = (
     stages.compatible,
     stages.encode,
     stages.know_shopper,
+    steering_stages.know,
     stages.look_up,
     stages.relax,
     stages.add_exact_matches,
     stages.rank_by_taste,
+    steering_stages.steer,
     stages.page,
     stages.count_facets,
 )
@@ -84,6 +87,7 @@ class Retrieval:
         summary: CatalogueSummary,
         readers: Readers | None = None,
         tastes: Tastes | None = None,
+        popularity: Popularity | None = None,
         lanes: Lanes,
         metrics: Metrics,
         settings: RetrievalSettings,
@@ -122,6 +126,7 @@ class Retrieval:
             margin_s=settings.margin_s,
             tastes=tastes,
             personal_budget_s=settings.personal_budget_s,
+            popularity=popularity,
         )
 
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.model import FieldSummary, Hit, Sort, Weights
+from gateway.model import FieldSummary, Hit, Intent, Sort, Weights
 from vitrine.domain import limits
 from vitrine.domain.filters import Equals, Filter, both, exclusion
 from vitrine.domain.routes import Route, route_of
@@ -36,6 +36,10 @@ class Query:
     user_id: str = ""
     personalise: bool = False
     """Whether the shopper agreed that what they did before orders the hits."""
+    intent: Intent = Intent.OTHER
+    """Why the shopper asks, which orders the hits; OTHER: the order is the vectors' alone."""
+    disliked: tuple[str, ...] = ()
+    """Ids of products that the conversation spoke ill of, the latest last."""
     rewrite: bool = False
     """Whether the rewriter may read the words."""
     literal: bool = False

@@ -28,6 +28,7 @@ from gateway.retrieval.embeddings import QueryEmbedding, QueryEmbeddings
 from gateway.retrieval.products import ProductLookup
 from gateway.retrieval.query import Query, Versions
 from gateway.retrieval.signals import CANDIDATES, LEXICAL, RareWord, rare_words, with_lexical, with_signals
+from gateway.retrieval.steering import Popularity, Steering
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import CANDIDATES as RANKED
 from gateway.retrieval.taste import PERSONAL, Taste, Tastes, personal
@@ -71,6 +72,8 @@ class Search:
     """What the text half is asked, (d,)."""
     taste: Taste | None = None
     """What the shopper likes; None where nothing is known or may be."""
+    steering: Steering | None = None
+    """Why the shopper asks and what they disliked; None where neither orders the hits."""
     pool: Pool | None = None
     hits: tuple[Hit, ...] = ()
     """Of the page."""
@@ -104,6 +107,8 @@ class Tools:
     tastes: Tastes | None = None
     """None: shoppers are not known."""
     personal_budget_s: float = 0.0
+    popularity: Popularity | None = None
+    """None: what is popular is not known."""
 
 
 async def compatible(search: Search, tools: Tools) -> Search:
@@ -217,7 +222,7 @@ async def look_up(search: Search, tools: Tools) -> Search:
     query = search.query
     # One more than the page has, to know of a next one; one more where the reference itself is no answer.
     wanted = query.offset + query.limit + 1 + bool(query.product_id)
-    if search.taste is not None:
+    if search.taste is not None or search.steering is not None:
         wanted = max(wanted, RANKED + bool(query.product_id))
     pool = await _ask(search, tools, query.conditions, limit=min(wanted, MAX_POOL))
     return replace(search, pool=pool)

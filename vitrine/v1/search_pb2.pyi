@@ -66,6 +66,7 @@ class SearchRequest(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
     PERSONALISE_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """At most 2,000 characters."""
     image: _builtins.bytes
@@ -89,6 +90,8 @@ class SearchRequest(_message.Message):
     """Whether the shopper agreed that what they did before orders the hits. Without it, or without a user_id, the order is
     everybody's.
     """
+    intent: _query_pb2.Intent.ValueType
+    """Why the shopper asks, which orders the hits. Absent: as the rewriter reads the words, and not at all where it reads none."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
@@ -125,10 +128,11 @@ class SearchRequest(_message.Message):
         facets: _abc.Iterable[_builtins.str] | None = ...,
         audio: _builtins.bytes | None = ...,
         personalise: _builtins.bool = ...,
+        intent: _query_pb2.Intent.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "page_token", b"page_token", "personalise", b"personalise", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "intent", b"intent", "limit", b"limit", "locale", b"locale", "page_token", b"page_token", "personalise", b"personalise", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
     _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
@@ -180,7 +184,7 @@ class SearchResponse(_message.Message):
         "lexical", exact matches of the words; "category", the kind of thing that the picture shows, which is not learnt yet;
         "details", the fields of the last hits' products, for which an answer has no room: GetProduct has them; "speech", what
         was said beside something else to search by: nobody could hear it now, or nothing was understood; "personal", what the
-        shopper did before: the order is everybody's.
+        shopper did before: the order is everybody's; "unlike", what the conversation spoke ill of.
         """
 
     @_builtins.property
@@ -318,11 +322,13 @@ class PageToken(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SOFT_FILTER_FIELD_NUMBER: _builtins.int
     EXCLUDED_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
     request: _builtins.bytes
     index: _builtins.str
     offset: _builtins.int
     text: _builtins.str
     source: _builtins.str
+    intent: _query_pb2.Intent.ValueType
     @_builtins.property
     def filter(self) -> _query_pb2.Filter:
         """What was read in the words, beside the filter of the request."""
@@ -347,10 +353,11 @@ class PageToken(_message.Message):
         source: _builtins.str = ...,
         soft_filter: _query_pb2.Filter | None = ...,
         excluded: _abc.Iterable[Global___Exclusion] | None = ...,
+        intent: _query_pb2.Intent.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "soft_filter", b"soft_filter", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded", "filter", b"filter", "index", b"index", "intent", b"intent", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -517,13 +524,16 @@ class ScoreParts(_message.Message):
     @_builtins.property
     def signals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Ranking signals by name, each from 0 to 1: "lexical", how much of the query's rare words the product has exactly;
-        "personal", how much the product is like what the shopper liked before. Of recommendations: "together", how many of the
+        "personal", how much the product is like what the shopper liked before; "intent", how well it fits why the shopper asks;
+        "unlike", how far it is from what the shopper disliked. Of recommendations: "together", how many of the
         shoppers who had either product in a basket had both; "popular", how popular it is beside the most popular one.
         """
 
     @_builtins.property
     def reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """By a signal's name, which part of it says most: of "personal" it is "similar", "price" or the name of a field; of
+        """By a signal's name, which part of it says most: of "personal" it is "similar", "price" or the name of a field; of "intent"
+        "available", "price" or "popular" for who wants to buy, "spread" for who compares, "words" or "popular" for who wants to be
+        advised; of "unlike" what it is compared with, "product", which the conversation spoke ill of, or "hidden"; of
         "together" and "popular" what shoppers did, "purchase", "cart" or "visit"; of "together" also "similar", where it is
         the nearness of the vectors alone.
         """
@@ -707,6 +717,7 @@ class ConverseRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
     PERSONALISE_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty to begin a session; the answer carries its id."""
     text: _builtins.str
@@ -722,6 +733,8 @@ class ConverseRequest(_message.Message):
     audio: _builtins.bytes
     """As in SearchRequest."""
     personalise: _builtins.bool
+    """As in SearchRequest."""
+    intent: _query_pb2.Intent.ValueType
     """As in SearchRequest."""
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
@@ -749,10 +762,11 @@ class ConverseRequest(_message.Message):
         user_id: _builtins.str = ...,
         audio: _builtins.bytes | None = ...,
         personalise: _builtins.bool = ...,
+        intent: _query_pb2.Intent.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "personalise", b"personalise", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "intent", b"intent", "limit", b"limit", "locale", b"locale", "personalise", b"personalise", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
     _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
