@@ -144,9 +144,8 @@ async def serving_gateway(
     readers = _category_readers(settings, dependencies, paced)
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     retrieval = Retrieval(
-        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary,
-        readers=readers, tastes=feedback.tastes, popularity=feedback.trends, lanes=lanes, metrics=metrics,
-        settings=retrieval_settings(settings),
+        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary, readers=readers, lanes=lanes,
+        tastes=feedback.tastes, popularity=feedback.trends, metrics=metrics, settings=retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
     servicers = Servicers(
