@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from gateway.model import Embedding, Hit, Intent, StoredProduct
 from gateway.retrieval.signals import with_signals
 from gateway.retrieval.taste import Taste, price_fit, similarity
@@ -49,24 +51,19 @@ class Steering:
     popularity: Mapping[str, float]
 
 
-def unlike(hit: Hit, steering: Steering, taste: Taste | None) -> tuple[float, str] | None:
-    """Return the signal of a product and what it is for; None where nothing is disliked that it can be compared with."""
-    found: dict[str, float] = {}
-    compared = [
-        value
-        for each in steering.disliked
-        if (value := similarity(hit.product, _first_image(each), each.text_embedding)) is not None
-    ]
-    if compared:
-        found[PRODUCT] = max(compared)
+def unlike(hits: Sequence[Hit], steering: Steering, taste: Taste | None) -> list[tuple[float, str] | None]:
+    """Return the signal of each product and what it is for; None where nothing is disliked that it can be compared with."""
+    found: list[dict[str, float]] = [{} for _ in hits]
+    if steering.disliked:
+        nearest = similarities([hit.product for hit in hits], steering.disliked).max(axis=1)
+        for parts, value in zip(found, nearest.tolist(), strict=True):
+            parts[PRODUCT] = value
     if taste is not None and (taste.hidden_image is not None or taste.hidden_text is not None):
-        value = similarity(hit.product, taste.hidden_image, taste.hidden_text)
-        if value is not None:
-            found[HIDDEN] = value
-    if not found:
-        return None
-    worst = max(found, key=lambda name: (found[name], name))
-    return 1.0 - min(1.0, found[worst]), worst
+        for hit, parts in zip(hits, found, strict=True):
+            like_hidden = similarity(hit.product, taste.hidden_image, taste.hidden_text)
+            if like_hidden is not None:
+                parts[HIDDEN] = like_hidden
+    return [_least(parts) for parts in found]
 
 
 def fitness(hit: Hit, steering: Steering, taste: Taste | None, schema: Schema) -> tuple[float, str] | None:
@@ -97,7 +94,8 @@ def spread(hits: Sequence[Hit], share: float) -> list[Hit]:
     Each is the best by score and by how far it is from the nearest one before it. What is left can only come nearer to what
     was picked, so that the scores fall.
     """
-    halves = [_halves(hit.product) for hit in hits]
+    products = [hit.product for hit in hits]
+    alike = similarities(products, products).tolist()
     nearest = [0.0] * len(hits)
     left = list(range(len(hits)))
     picked: list[Hit] = []
@@ -109,7 +107,7 @@ def spread(hits: Sequence[Hit], share: float) -> list[Hit]:
         left.remove(best)
         picked.append(_signalled(hits[best], INTENT, (1 - nearest[best], SPREAD), share))
         for i in left:
-            nearest[i] = max(nearest[i], _cosine(halves[i], halves[best]))
+            nearest[i] = max(nearest[i], alike[i][best])
     return picked
 
 
@@ -119,7 +117,8 @@ def steered(
     """Return the hits with the signals that apply; the caller puts them into order."""
     found = list(hits)
     if shares[UNLIKE] > 0:
-        found = [_signalled(hit, UNLIKE, unlike(hit, steering, taste), shares[UNLIKE]) for hit in found]
+        away = unlike(found, steering, taste)
+        found = [_signalled(hit, UNLIKE, each, shares[UNLIKE]) for hit, each in zip(found, away, strict=True)]
     match steering.intent:
         case Intent.BUY | Intent.CONSULT:
             told = (fitness(hit, steering, taste, schema) for hit in found)
@@ -139,19 +138,37 @@ def _signalled(hit: Hit, name: str, told: tuple[float, str] | None, share: float
     return replace(with_signals(hit, {name: value}, {name: share}), reasons=reasons)
 
 
+def similarities(left: Sequence[StoredProduct], right: Sequence[StoredProduct]) -> Embedding:
+    """Return the mean cosines of the halves that both have, (n, m), from 0 to 1; 0 where they have none in common."""
+    total = np.zeros((len(left), len(right)), np.float32)
+    both = np.zeros_like(total)
+    for half in (_first_image, _words):
+        rows, columns = [half(each) for each in left], [half(each) for each in right]
+        known = next((each for each in (*rows, *columns) if each is not None), None)
+        if known is not None:
+            nothing = np.zeros_like(known)
+            total += _stacked(rows, nothing) @ _stacked(columns, nothing).T
+            both += np.outer([each is not None for each in rows], [each is not None for each in columns])
+    mean: Embedding = np.clip(total / np.maximum(both, 1), 0, 1)
+    return mean
+
+
+def _stacked(vectors: Sequence[Embedding | None], nothing: Embedding) -> Embedding:
+    return np.stack([nothing if each is None else each for each in vectors])
+
+
+def _least(parts: Mapping[str, float]) -> tuple[float, str] | None:
+    if not parts:
+        return None
+    worst = max(parts, key=lambda name: (parts[name], name))
+    return 1.0 - min(1.0, parts[worst]), worst
+
+
 def _first_image(product: StoredProduct) -> Embedding | None:
     images = product.image_embeddings
     return images[0] if images is not None and len(images) else None
 
 
-def _halves(product: StoredProduct) -> tuple[Embedding | None, Embedding | None]:
+def _words(product: StoredProduct) -> Embedding | None:
     words = product.text_embedding
-    return _first_image(product), words if words is not None and words.any() else None
-
-
-def _cosine(
-    left: tuple[Embedding | None, Embedding | None], right: tuple[Embedding | None, Embedding | None]
-) -> float:
-    """Return the mean cosine of the halves that both have, from 0 to 1; 0 where they have none in common."""
-    both = [float(a @ b) for a, b in zip(left, right, strict=True) if a is not None and b is not None]
-    return min(1.0, max(0.0, sum(both) / len(both))) if both else 0.0
+    return words if words is not None and words.any() else None

@@ -77,12 +77,12 @@ def test_who_buys_gets_what_can_be_had_and_who_asks_advice_what_the_words_say() 
 def test_what_is_like_something_disliked_gains_least() -> None:
     """The disliked product itself has 0, one that has nothing in common 1."""
     steering = Steering(disliked=(near("d", 1.0),), popularity={})
-    told = [
-        unlike(hit(each, 0.5), steering, None)
-        for each in (near("d", 1.0), near("e", 1.0, 1.0), near("f", 0.0, 1.0))
-    ]
+    near_it = [hit(each, 0.5) for each in (near("d", 1.0), near("e", 1.0, 1.0), near("f", 0.0, 1.0))]
+    told = unlike(near_it, steering, None)
     assert [round(value, 3) for value, _ in told] == [0.0, 0.293, 1.0]
-    assert unlike(hit(near("d", 1.0), 0.5), Steering(popularity={}), None) is None
+    assert unlike(near_it, Steering(popularity={}), None) == [None] * 3
+    wordless = stored("w", image_embeddings=near("d", 1.0).image_embeddings)
+    assert unlike([hit(wordless, 0.5)], steering, None) == [(0.0, "product")]
 
 
 def reading(sentiment: int, *references: str) -> Rewrite:
