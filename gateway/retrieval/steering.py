@@ -20,7 +20,7 @@ import numpy as np
 from gateway.model import Embedding, Hit, Intent, StoredProduct
 from gateway.retrieval.signals import with_signals
 from gateway.retrieval.taste import Taste, price_fit, similarity
-from vitrine.domain.schema import Role, Schema
+from vitrine.domain.schema import Kind, Role, Schema
 
 INTENT, UNLIKE = "intent", "unlike"
 """The signals' names; `unlike` is in `degraded` where what was disliked could not be looked up."""
@@ -64,6 +64,17 @@ def unlike(hits: Sequence[Hit], steering: Steering, taste: Taste | None) -> list
             if like_hidden is not None:
                 parts[HIDDEN] = like_hidden
     return [_least(parts) for parts in found]
+
+
+def says_something(
+    intent: Intent, popularity: Mapping[str, float], taste: Taste | None, schema: Schema
+) -> bool:
+    """Whether anything is known by which the intent could order products: of who wants to buy that may be nothing."""
+    if intent is not Intent.BUY:
+        return intent is not Intent.OTHER
+    owner = schema.role(Role.AVAILABILITY)
+    is_told = owner is not None and owner.kind is Kind.BOOLEAN
+    return is_told or bool(popularity) or (taste is not None and taste.price is not None)
 
 
 def fitness(hit: Hit, steering: Steering, taste: Taste | None, schema: Schema) -> tuple[float, str] | None:

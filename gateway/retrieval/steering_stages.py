@@ -7,7 +7,14 @@ from dataclasses import replace
 from gateway.errors import DeadlineExceeded, DependencyError, NotFound
 from gateway.model import Intent, StoredProduct
 from gateway.retrieval.stages import Search, Tools, rank
-from gateway.retrieval.steering import INTENT, MAX_DISLIKED, UNLIKE, Steering, steered
+from gateway.retrieval.steering import (
+    INTENT,
+    MAX_DISLIKED,
+    UNLIKE,
+    Steering,
+    says_something,
+    steered,
+)
 from gateway.retrieval.taste import CANDIDATES as RANKED
 
 
@@ -18,6 +25,9 @@ async def know(search: Search, tools: Tools) -> Search:
     dislikes = shares.get(UNLIKE, 0.0) > 0
     disliked = query.disliked[-MAX_DISLIKED:] if dislikes else ()
     hid = dislikes and search.taste is not None and bool(search.taste.hidden)
+    popularity = tools.popularity.popularity() if intent is not Intent.OTHER and tools.popularity else {}
+    if not says_something(intent, popularity, search.taste, search.schema):
+        intent = Intent.OTHER
     if query.sort is not None or (intent is Intent.OTHER and not disliked and not hid):
         return search
     products: tuple[StoredProduct, ...] = ()
@@ -26,7 +36,6 @@ async def know(search: Search, tools: Tools) -> Search:
             products = await _known_products(search, tools, disliked)
         except (TimeoutError, DeadlineExceeded, DependencyError):
             search = replace(search, degraded=(*search.degraded, UNLIKE))
-    popularity = tools.popularity.popularity() if tools.popularity is not None else {}
     return replace(search, steering=Steering(intent=intent, disliked=products, popularity=popularity))
 
 

@@ -5,6 +5,7 @@ import { doer, randomId } from "./shopper.js";
 
 const AT_ONCE = 100;
 const MOST_WAITING = 200;
+const MOST_TOLD = 5_000;
 const PAUSE_MS = 1_500;
 const VISIBLE = 0.5;
 
@@ -39,6 +40,7 @@ function noticed(entries) {
     observer.unobserve(target);
     const name = `${answer.answer_token} ${target.dataset.product}`;
     if (told.has(name)) continue; // shown again, such as in another language
+    if (told.size >= MOST_TOLD) told.clear();
     told.add(name);
     tell("KIND_IMPRESSION", answer, target.dataset.product);
   }

@@ -202,3 +202,15 @@ async def turn(client: VitrineClient, text: str, session: str) -> tuple[SearchRe
             found = [event.result]
     (result,) = found
     return result, session
+
+
+async def test_who_buys_is_not_steered_where_nothing_is_known() -> None:
+    """Without what says that a product can be had, events or a taste, the hits are everybody's, and have no signal."""
+    async with (
+        serving(products=CATALOGUE, settings=SETTINGS) as gateway,
+        VitrineClient(gateway.address) as client,
+    ):
+        plain = await client.search(SearchRequest(text="dress", limit=5))
+        buys = await client.search(SearchRequest(text="dress", limit=5, intent=query_pb2.INTENT_BUY))
+    assert list(buys.hits) == list(plain.hits)
+    assert not any("intent" in hit.parts.signals for hit in buys.hits)
