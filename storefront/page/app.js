@@ -3,9 +3,10 @@
 import { Composer } from "./composer.js";
 import { byId, element, fill, pictureFrom } from "./dom.js";
 import { examples, leadField, tileLabel, valuesOf } from "./entrance.js";
-import { chosen, takesEvents, watch } from "./feedback.js";
+import { chosen, takesEvents } from "./feedback.js";
 import { readCatalogue, titleOf, UNKNOWN } from "./fields.js";
 import { having, joined } from "./filters.js";
+import { watch } from "./impressions.js";
 import { language, preferred, say, speak } from "./language.js";
 import { clearShelf, showForYou, showMoreLike } from "./recommendations.js";
 import { showRefine } from "./refine.js";

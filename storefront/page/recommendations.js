@@ -2,7 +2,7 @@
 
 import { card } from "./cards.js";
 import { byId } from "./dom.js";
-import { watch } from "./feedback.js";
+import { watch } from "./impressions.js";
 import { say } from "./language.js";
 import { recommend } from "./service.js";
 import { shopper } from "./shopper.js";
