@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks load|stages|trace|levers|peers|sweep|baseline|compare|speech|moderation|report`."""
+"""The command line: `python -m benchmarks load|personal|stages|trace|levers|peers|sweep|baseline|compare|speech|moderation|report`."""
 
 import asyncio
 import json
@@ -23,6 +23,7 @@ from benchmarks.levers import LeverPlan, measure_levers
 from benchmarks.load import PLANS, measure
 from benchmarks.moderation import measure_moderation
 from benchmarks.peers.measure import measure_peers
+from benchmarks.personal import PersonalBenchError, measure_personal
 from benchmarks.processes import service_pids
 from benchmarks.report import BASELINE, DOCUMENT, RESULTS, ReportError, read_result, stale_files, write_report
 from benchmarks.serving import Served, ServingError, serving
@@ -118,6 +119,25 @@ def load(
     except (VitrineError, FileNotFoundError) as error:
         raise click.ClickException(f"{error} (`make demo` starts and fills a service)") from error
     write_result(out / f"{begun:%Y-%m-%d}-{name}.json", result, begun)
+
+
+@main.command()
+@click.option("--address", default=DEFAULT_ADDRESS, envvar="VITRINE_ADDRESS", show_default=True)
+@click.option("--state", type=click.Path(path_type=Path), default=Path("build/stack"), show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=12, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "personal.json", show_default=True)
+def personal(*, address: str, state: Path, rounds: int, out: Path) -> None:
+    """Measure what ranking by taste and by intent adds to a search of the running stack."""
+    begun = datetime.now(UTC)
+    salt, pids = secrets.token_hex(4), service_pids(state)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(
+                measure_personal(address, rounds=rounds, salt=salt, pids=pids, say=click.echo)
+            )
+    except (VitrineError, PersonalBenchError) as error:
+        raise click.ClickException(str(error)) from error
+    write_result(out, result, begun)
 
 
 @main.command()

@@ -14,6 +14,7 @@ from benchmarks import capacity_page, documents, paper, plans, reliability
 from benchmarks.costs import levers_section, peers_section, stages_section, sweep_section
 from benchmarks.fields import fields_section
 from benchmarks.moderation import moderation_section
+from benchmarks.personal import personal_section
 from benchmarks.photographs import (
     photograph_precisions_section,
     photographs_section,
@@ -119,6 +120,7 @@ def _rendered() -> str:
         "moderation": [moderation_section(_found("moderation.json"))],
         "speech": [speech_section(_found("speech.json"))],
         "levers": [levers_section(_found("gateway-levers.json"))],
+        "personal": [personal_section(path, document) for path, document in _found("personal.json").items()],
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],
         "peers": [peers_section(path, document) for path, document in _found("peers.json").items()],

@@ -205,7 +205,12 @@ class Settings:
     personal_share: float = 0.1
     """What a product that is wholly to a shopper's taste gains in score, where the shopper agreed to be known; 0 leaves it out."""
     personal_budget_ms: int = 20
-    """Longest wait of a search for what is known of its shopper; without it the order is everybody's, and `degraded` says so."""
+    """Longest wait of a search for what is known of its shopper, and for what they disliked; without it the order is everybody's,
+    and `degraded` says so."""
+    intent_share: float = 0.05
+    """What a product that wholly fits why the shopper asks (to buy, to compare, to be advised) gains in score; 0 leaves it out."""
+    unlike_share: float = 0.1
+    """What a product that is nothing like what the shopper disliked gains in score beside what they disliked; 0 leaves it out."""
 
     ranker: str = ""
     """The file of a ranker that `python -m ranking train` has written. Empty: nothing is ranked by what was learnt."""
@@ -327,12 +332,11 @@ class Settings:
             value = getattr(self, setting.name)
             if not isinstance(value, str) and not value >= 0:
                 raise InvalidSettings(f"{_variable(setting.name)} must be a number >= 0, got {value}")
-            if (
-                setting.name.endswith(
-                    ("_image_weight", "batch_share", "personal_share", "learnt_share", "exploration_share")
-                )
-                and value > 1
-            ):
+            bounded = (
+                *("_image_weight", "batch_share", "personal_share", "intent_share", "unlike_share"),
+                *("learnt_share", "exploration_share"),
+            )
+            if setting.name.endswith(bounded) and value > 1:
                 raise InvalidSettings(f"{_variable(setting.name)} must be at most 1, got {value}")
         check_precision(_variable("picture_category_precision"), self.picture_category_precision)
         check_traces(PREFIX, self.traces, self.trace_share)

@@ -15,14 +15,22 @@ from cachetools import TTLCache
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from storefront.forms import read_events, read_form
+from storefront.forms import read_form, read_message
 from storefront.problems import Refused, problem
 from storefront.settings import Settings
 from vitrine.client import VitrineClient, VitrineError
 from vitrine.domain import limits
 from vitrine.picture_files import read_picture
+from vitrine.v1.feedback_pb2 import RecordRequest
 from vitrine.v1.query_pb2 import Product
-from vitrine.v1.search_pb2 import ConverseRequest, ConverseResponse, SearchRequest, SearchResponse
+from vitrine.v1.recommend_pb2 import RecommendRequest
+from vitrine.v1.search_pb2 import (
+    ConverseRequest,
+    ConverseResponse,
+    RecommendResponse,
+    SearchRequest,
+    SearchResponse,
+)
 
 PAGE = Path(__file__).parent / "page"
 
@@ -74,9 +82,16 @@ class Bridge:
         self._note_pictures(answer)
         return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
 
+    async def recommend(self, request: web.Request) -> web.Response:
+        """Recommend products without a query."""
+        asked = await read_message(request, RecommendRequest(), timeout_s=self.settings.upload_timeout_s)
+        answer = await self.client.recommend(asked)
+        self._note_pictures(answer)
+        return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
+
     async def record(self, request: web.Request) -> web.Response:
         """Record what was done with products."""
-        message = await read_events(request, timeout_s=self.settings.upload_timeout_s)
+        message = await read_message(request, RecordRequest(), timeout_s=self.settings.upload_timeout_s)
         answer = await self.client.record(message.events)
         return web.Response(body=_encode(_as_json(answer)), content_type="application/json")
 
@@ -117,7 +132,7 @@ class Bridge:
             self._note_picture(product.id, product)
         return _encode(_as_json(event)) + b"\n"
 
-    def _note_pictures(self, answer: SearchResponse) -> None:
+    def _note_pictures(self, answer: SearchResponse | RecommendResponse) -> None:
         """Remember where the pictures lie, and take it out of the answer: the server's paths are its own."""
         for hit in answer.hits:
             self._note_picture(hit.product_id, hit.product)

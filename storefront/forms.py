@@ -1,6 +1,6 @@
 """Requests of the page: multipart forms with a proto in JSON, and a picture and a recording beside it.
 
-part "request"   a vitrine.v1.SearchRequest, ConverseRequest or RecordRequest in protobuf's JSON mapping
+part "request"   a vitrine.v1.SearchRequest, ConverseRequest, RecommendRequest or RecordRequest in protobuf's JSON mapping
 part "image"     the picture, encoded; optional
 part "audio"     what was said, encoded; optional
 """
@@ -19,6 +19,7 @@ from storefront.problems import Refused
 from vitrine.domain.limits import MAX_AUDIO_BYTES
 from vitrine.preprocess import MAX_IMAGE_BYTES
 from vitrine.v1.feedback_pb2 import RecordRequest
+from vitrine.v1.recommend_pb2 import RecommendRequest
 from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest
 
 MAX_REQUEST_BYTES = 256_000
@@ -40,7 +41,8 @@ MIN_BYTES_PER_S = 16_000
 _LIMITS = {"request": MAX_REQUEST_BYTES, "image": MAX_IMAGE_BYTES, "audio": MAX_AUDIO_BYTES}
 
 _Request = TypeVar("_Request", SearchRequest, ConverseRequest)
-_Message = TypeVar("_Message", SearchRequest, ConverseRequest, RecordRequest)
+_Alone = TypeVar("_Alone", RecommendRequest, RecordRequest)
+_Message = TypeVar("_Message", SearchRequest, ConverseRequest, RecommendRequest, RecordRequest)
 
 
 async def read_form(request: web.Request, empty: _Request, *, timeout_s: float) -> _Request:
@@ -58,12 +60,12 @@ async def read_form(request: web.Request, empty: _Request, *, timeout_s: float) 
     return message
 
 
-async def read_events(request: web.Request, *, timeout_s: float) -> RecordRequest:
-    """Read what was done with products; raises Refused, as `read_form` does, and for a picture or a sound."""
+async def read_message(request: web.Request, empty: _Alone, *, timeout_s: float) -> _Alone:
+    """Fill the empty message from a form that has nothing else; raises Refused, as `read_form` does, and for a picture or a sound."""
     parts = await _read_in_time(request, timeout_s)
     if others := sorted(parts.keys() - {"request"}):
-        raise Refused(400, "has no place among events", field=others[0])
-    return _parse(parts.get("request", b""), RecordRequest())
+        raise Refused(400, "has no place here", field=others[0])
+    return _parse(parts.get("request", b""), empty)
 
 
 async def _read_in_time(request: web.Request, timeout_s: float) -> dict[str, bytes]:

@@ -75,6 +75,7 @@ async def application(settings: Settings, *, tracer: Tracer = UNTRACED) -> web.A
             web.get("/products/{product_id}/picture", bridge.picture),
             web.post("/converse", bridge.converse),
             web.post("/search", bridge.search),
+            web.post("/recommend", bridge.recommend),
             web.post("/events", bridge.record),
         ]
     )

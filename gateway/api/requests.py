@@ -14,10 +14,11 @@ from gateway.api.history import check_history
 from gateway.api.images import check_image
 from gateway.api.responses import PRODUCT_FIELDS
 from gateway.errors import InvalidQuery, as_invalid_query
-from gateway.model import Sort, Weights
+from gateway.model import Intent, Sort, Weights
 from gateway.retrieval.pages import read_sort
 from gateway.retrieval.query import Query
 from gateway.texts import check_text
+from gateway.understanding.validation import INTENTS
 from vitrine.audio_header import AudioRejected, inspect_audio
 from vitrine.domain import limits
 from vitrine.domain.filters import Filter, check_limits
@@ -106,6 +107,7 @@ async def _read_query(
         user_id=read_identifier("user_id", request.user_id, limit=limits.MAX_USER_ID_LENGTH),
         personalise=request.personalise,
         no_sponsored=request.no_sponsored,
+        intent=_intent(request.intent),
         rewrite=rewrite,
     )
     return replace(query, image=await check_image(query.image)) if request.HasField("image") else query
@@ -191,6 +193,12 @@ def read_fields(mask: FieldMask) -> frozenset[str]:
             known = ", ".join(sorted(PRODUCT_FIELDS))
             raise InvalidQuery("fields", f"{path[:_SHORT]!r} is no field of Product; these are: {known}")
     return frozenset(mask.paths) or PRODUCT_FIELDS
+
+
+def _intent(intent: int) -> Intent:
+    if intent not in INTENTS:
+        raise InvalidQuery("intent", f"{intent} is no Intent")
+    return INTENTS[intent]
 
 
 def _rewrite_mode(mode: int, *, default: bool) -> bool:

@@ -4,6 +4,7 @@ from gateway.assembly.learning import learnt_share, open_learning
 from gateway.model import Weights
 from gateway.retrieval.pipeline import RetrievalSettings
 from gateway.retrieval.signals import LEXICAL
+from gateway.retrieval.steering import INTENT, UNLIKE
 from gateway.retrieval.taste import PERSONAL
 from gateway.settings import Settings
 from vitrine.domain.routes import Route
@@ -40,5 +41,7 @@ def signal_shares(settings: Settings) -> dict[str, float]:
     return {
         LEXICAL: settings.lexical_share,
         PERSONAL: settings.personal_share,
+        INTENT: settings.intent_share,
+        UNLIKE: settings.unlike_share,
         **learnt_share(settings),
     }

@@ -154,8 +154,9 @@ async def serving_gateway(
     feedback = open_feedback(settings, dependencies.events, dependencies.index, metrics)
     sponsored = open_sponsoring(settings, dependencies.campaigns, dependencies.index, metrics)
     retrieval = Retrieval(
-        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary, readers=readers,
-        tastes=feedback.tastes, sponsors=sponsored.sponsoring, lanes=lanes, metrics=metrics, settings=retrieval_settings(settings),
+        encoders=encoders, index=dependencies.index, compatibility=compatibility, summary=summary, readers=readers, lanes=lanes,
+        tastes=feedback.tastes, popularity=feedback.trends, sponsors=sponsored.sponsoring, metrics=metrics,
+        settings=retrieval_settings(settings),
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
     moderation, keeper = open_moderation(settings, pictures, retrieval, encoders, metrics)

@@ -8,6 +8,8 @@ readings is needed, so a caller that keeps the history itself is served alike.
 
 from collections.abc import Iterator, Sequence
 
+from gateway.conversation.sessions import is_picture
+from gateway.retrieval.steering import MAX_DISLIKED
 from vitrine.domain import limits
 from vitrine.domain.filters import Equals, Says, words_excluded
 from vitrine.domain.lexical import form_tokens, query_tokens
@@ -57,6 +59,22 @@ def exclusions(readings: Sequence[rewrite_pb2.Rewrite], schema: Schema) -> tuple
         Equals(field, value) if field else words_excluded((value, *forms), schema)
         for (field, value), forms in latest
     )
+
+
+def disliked(readings: Sequence[rewrite_pb2.Rewrite]) -> tuple[str, ...]:
+    """Return the ids of the products that turns spoke ill of, the latest last, of the readings oldest first.
+
+    A turn speaks ill of what it refers to where its sentiment is negative; one that praises it later takes that back.
+    """
+    found: dict[str, None] = {}
+    for reading in readings[-limits.MAX_HISTORY_TURNS :]:
+        if reading.sentiment not in {query_pb2.SENTIMENT_NEGATIVE, query_pb2.SENTIMENT_POSITIVE}:
+            continue
+        for reference in reading.references:
+            found.pop(reference, None)
+            if reading.sentiment == query_pb2.SENTIMENT_NEGATIVE and not is_picture(reference):
+                found[reference] = None
+    return tuple([*found][-MAX_DISLIKED:])
 
 
 def _said(

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from gateway.conversation.sessions import LoggedTurn
+from gateway.model import Intent
 from gateway.retrieval.query import Query
+from gateway.understanding.validation import INTENTS, InvalidRewrite, Understanding
 from gateway.understanding.validation import ROUTES as ROUTES_OF_REWRITES
-from gateway.understanding.validation import InvalidRewrite, Understanding
 from vitrine.domain import limits
 from vitrine.domain.filters import both, hard_and_soft
 from vitrine.domain.routes import ROUTES, Route
@@ -75,6 +76,7 @@ def plan(
         # An order that the caller asks for goes before one that the words were read as.
         sort=query.sort or understanding.sort,
         source=understanding.source,
+        intent=_intent(understanding, query, before),
     )
     if needs.image:
         if not picture:
@@ -85,6 +87,21 @@ def plan(
     if planned.route is not understanding.route:
         raise InvalidRewrite("route")
     return _continued(planned, before) if understanding.more else planned
+
+
+def presumed(query: Query) -> Query:
+    """Return a query whose words may be read, as it stands: who searches wants to find something, until that is read."""
+    return query if query.intent is not Intent.OTHER else replace(query, intent=Intent.BUY)
+
+
+def _intent(understanding: Understanding, query: Query, before: Conversation) -> Intent:
+    """Return why the shopper asks: what the caller says, or what was read; of a next page, what its first one was read as."""
+    read = understanding.intent
+    if understanding.more:
+        first, _ = _search_before(before)
+        read = INTENTS.get(first.rewrite.intent, Intent.OTHER)
+    said = query.intent if query.intent is not Intent.OTHER else read
+    return said if said is not Intent.OTHER else Intent.BUY
 
 
 def _continued(query: Query, before: Conversation) -> Query:

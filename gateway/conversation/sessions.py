@@ -26,6 +26,7 @@ MAX_WAITING_TURNS = 4
 
 RETRY_S = 0.5
 
+_PICTURE = "image:"
 _ID_BYTES = 24
 """192 random bits: nobody guesses a session's id."""
 
@@ -37,7 +38,12 @@ def new_session_id() -> str:
 
 def image_id(image: bytes) -> str:
     """Name a picture by its content; the colon keeps it apart from most catalogues' product ids."""
-    return f"image:{hashlib.sha256(image).hexdigest()[:32]}"
+    return f"{_PICTURE}{hashlib.sha256(image).hexdigest()[:32]}"
+
+
+def is_picture(reference: str) -> bool:
+    """Whether a reference of a turn is a picture's id, and no product's."""
+    return reference.startswith(_PICTURE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,11 +19,11 @@ from gateway.background import running
 from gateway.caches import LruCache
 from gateway.conversation.catalogue_qa import facts_about, facts_under, names_a_value
 from gateway.conversation.comparison import Comparison, compare
-from gateway.conversation.exclusions import exclusions
+from gateway.conversation.exclusions import disliked, exclusions
 from gateway.conversation.head_start import HeadStart
 from gateway.conversation.history import PART as HISTORY
 from gateway.conversation.history import History
-from gateway.conversation.planning import Conversation, as_given, plan, referred_picture
+from gateway.conversation.planning import Conversation, as_given, plan, presumed, referred_picture
 from gateway.conversation.replies.replying import ASKING_S, Facts, Replies
 from gateway.conversation.replies.templates import Language
 from gateway.documents.library import HandedOver, Library, Quoted
@@ -115,17 +115,19 @@ class Turns:
             return await retrieval.search(page_of(query, await retrieval.versions(deadline)), deadline)
         if not (query.rewrite and query.text and self._with.search_rewriting.offered):
             return self._shown(await retrieval.search(query, deadline), query)
-        as_it_stands = replace(query, rewrite=False)
+        query = replace(query, rewrite=False)
+        as_it_stands = presumed(query)
         await retrieval.versions(
             deadline
         )  # else a reading from memory waits for them, and a search begins beside it
-        request = _asked(as_it_stands)
-        reads = self._read_search(as_it_stands, request, deadline)
+        request = _asked(query)
+        reads = self._read_search(query, request, deadline)
         clock = StageClock()
         if self._with.search_rewriting.remembers(request):
             with clock.stage(REWRITE):
                 reading = await reads
-            return await self._found(reading, as_it_stands, None, deadline=deadline, clock=clock)
+            found = await self._found(reading, as_it_stands, None, deadline=deadline, clock=clock)
+            return self._shown(found, query, reading.understanding.intent)
         async with AsyncExitStack() as beside:
             reading, raw = await self._read_beside(
                 beside, reads, as_it_stands, self._search_head_start, deadline=deadline, clock=clock
@@ -147,11 +149,12 @@ class Turns:
             return
         language = self._with.replies.language_of(query, _words_before(before))
         schema = await self._with.retrieval.schema(deadline)
-        as_it_stands = _without_exclusions(query, before, None, schema)
+        is_read = bool(query.text) and self._with.turn_rewriting.offered
+        as_it_stands = _without_exclusions(presumed(query) if is_read else query, before, None, schema)
         async with AsyncExitStack() as beside:
             clock = StageClock()
             # A turn without words needs no reading, and without a rewriter none was promised.
-            if query.text and self._with.turn_rewriting.offered:
+            if is_read:
                 spoken = replace(query, locale=query.locale or language.code)
                 reads = self._read_turn(spoken, as_it_stands, before=before, deadline=deadline)
                 reading, raw = await self._read_beside(
@@ -250,7 +253,7 @@ class Turns:
         self, query: Query, request: rewrite_pb2.RewriteRequest, deadline: Deadline
     ) -> Reading:
         """Read the words of a search; as it stands, where the words change nothing or have no place in one search."""
-        unread = Reading(understanding=as_given(query), query=query)
+        unread = Reading(understanding=as_given(query), query=presumed(query))
         understanding = await self._with.search_rewriting.read(request, deadline=deadline)
         if understanding is None:
             return replace(unread, degraded=(REWRITE,))
@@ -404,10 +407,10 @@ async def _ended(raw: asyncio.Task[SearchResult] | None) -> asyncio.Task[SearchR
 def _without_exclusions(
     query: Query, before: Conversation, understanding: Understanding | None, schema: Schema
 ) -> Query:
-    """Leave out of a search what the shopper rejected up to this turn; the rewriter reads no more of it."""
+    """Leave out of a search what the shopper rejected up to this turn, and name what they disliked; the rewriter reads no more of it."""
     readings = [logged.turn.rewrite for logged in before.turns]
     if understanding is not None:
         readings.append(rewrite_message(understanding))
     excluded = exclusions(readings, schema)
     soft = without(query.soft_filters, [Not(each) for each in excluded])
-    return replace(query, excluded=excluded, soft_filters=soft, rewrite=False)
+    return replace(query, excluded=excluded, disliked=disliked(readings), soft_filters=soft, rewrite=False)

@@ -17,7 +17,7 @@ import numpy as np
 
 from gateway.errors import DeadlineExceeded, DependencyError, NotFound
 from gateway.feedback.intake import off
-from gateway.feedback.trends import Told, TrendKeeper, Trends
+from gateway.feedback.trends import NOTHING, Told, TrendKeeper, Trends
 from gateway.model import Deadline, Embedding, Hit, Pool, StoredProduct, Weights
 from gateway.ports import MAX_POOL
 from gateway.retrieval import stages
@@ -147,13 +147,13 @@ class Recommender:
     async def _trends_soon(self, search: Search) -> tuple[Search, Trends]:
         """Return what is known of everybody; without a store nothing, and without one that answers it is told."""
         if self._trends is None:
-            return search, Trends()
+            return search, NOTHING
         timeout_s = min(TRENDS_WAIT_S, search.deadline.remaining_s())
         try:
             with search.clock.stage(TOGETHER):
                 return search, await self._trends.now(timeout_s=timeout_s)
         except (DeadlineExceeded, DependencyError):
-            return replace(search, degraded=(*search.degraded, TOGETHER)), Trends()
+            return replace(search, degraded=(*search.degraded, TOGETHER)), NOTHING
 
 
 async def _seeds(ask: Ask, search: Search, tools: Tools) -> list[StoredProduct]:

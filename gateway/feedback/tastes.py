@@ -9,7 +9,6 @@ from gateway.errors import DeadlineExceeded
 from gateway.events import WEIGHTS, Event, EventKind
 from gateway.feedback.pseudonyms import Keyring, Keys
 from gateway.metrics import Metrics
-from gateway.model import StoredProduct
 from gateway.ports import EventStore, VectorIndex
 from gateway.retrieval.query import Query, Versions
 from gateway.retrieval.taste import Liked, Taste, learn_taste
@@ -18,6 +17,8 @@ MAX_EVENTS = 500
 """Events of a shopper that are looked at, the latest ones."""
 MAX_LIKED = 50
 """Products that a taste is made of, those that were liked most."""
+MAX_HIDDEN = 10
+"""Hidden products that others are compared with, those that were hidden last."""
 KEPT_S = 60.0
 """For how long events that another gateway took may go unnoticed; those of this one count at once."""
 MAX_LEARNING = 64
@@ -111,12 +112,13 @@ class ShopperTastes:
         liked, hidden = likings(events, now_s=self._clock())
         if not liked and not hidden:
             return None
-        products: list[StoredProduct] = []
-        if liked:
-            with self._metrics.dependency("index"):
-                products = await self._index.get(list(liked), manifest=versions.model, timeout_s=LEARNING_S)
-        known = [Liked(product, liked[product.id]) for product in products]
-        return learn_taste(known, hidden, versions.schema) if known or hidden else None
+        away = [each.product_id for each in events if each.product_id in hidden]
+        wanted = [*liked, *[*dict.fromkeys(away)][:MAX_HIDDEN]]
+        with self._metrics.dependency("index"):
+            products = await self._index.get(wanted, manifest=versions.model, timeout_s=LEARNING_S)
+        known = [Liked(product, liked[product.id]) for product in products if product.id in liked]
+        seen_hidden = [product for product in products if product.id in hidden]
+        return learn_taste(known, hidden, versions.schema, seen_hidden=seen_hidden)
 
 
 def likings(events: Sequence[Event], *, now_s: float) -> tuple[dict[str, float], frozenset[str]]:

@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gateway.errors import DeadlineExceeded
 from gateway.events import DAY_MS, WEIGHTS, Event, EventKind
@@ -56,7 +57,7 @@ class Told:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Trends:
     """What was learnt of everybody."""
 
@@ -64,6 +65,14 @@ class Trends:
     """By product, the most popular first, which has 1."""
     together: Mapping[str, Mapping[str, Told]] = field(default_factory=dict)
     """By product: what goes with it, the best first; n(a, b) / sqrt(n(a) * n(b)) of the shoppers who had them in baskets."""
+
+    @cached_property
+    def popularity(self) -> Mapping[str, float]:
+        """Return the numbers of what is popular alone."""
+        return {product: told.value for product, told in self.popular.items()}
+
+
+NOTHING = Trends()
 
 
 class TrendKeeper:
@@ -90,7 +99,11 @@ class TrendKeeper:
         """Return what is known without waiting for anybody; what is old is learnt anew beside."""
         if self._is_old():
             self._begin()
-        return self._trends or Trends()
+        return self._trends or NOTHING
+
+    def popularity(self) -> Mapping[str, float]:
+        """As gateway.retrieval.steering.Popularity says."""
+        return self.known.popularity
 
     async def now(self, *, timeout_s: float) -> Trends:
         """Return what is known; the first one who asks waits until something is.

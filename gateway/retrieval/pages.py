@@ -16,7 +16,7 @@ from dataclasses import replace
 from google.protobuf.message import DecodeError
 
 from gateway.errors import Aborted, InvalidQuery
-from gateway.model import Sort
+from gateway.model import Intent, Sort
 from gateway.retrieval.query import Bucket, Query, Versions
 from gateway.texts import check_text
 from vitrine.domain import limits
@@ -37,6 +37,13 @@ from vitrine.domain.schema import Schema
 from vitrine.v1 import query_pb2, search_pb2
 
 FIELD = "page_token"
+
+_INTENTS = {
+    Intent.OTHER: query_pb2.INTENT_UNSPECIFIED,
+    Intent.BUY: query_pb2.INTENT_BUY,
+    Intent.COMPARE: query_pb2.INTENT_COMPARE,
+    Intent.CONSULT: query_pb2.INTENT_CONSULT,
+}
 
 _MAX_BYTES = 8_192
 """Of a token's message; one that is larger, for hundreds of values that the rewriter read, is not given out."""
@@ -61,6 +68,7 @@ def page_token(
         source=searched.source,
         bucket=searched.bucket.value,
         sponsored=sponsored,
+        intent=_INTENTS[searched.intent],
     )
     token = base64.urlsafe_b64encode(zlib.compress(message.SerializeToString())).decode()
     small = message.ByteSize() <= _MAX_BYTES and len(token) <= limits.MAX_PAGE_TOKEN_LENGTH
@@ -144,6 +152,7 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         excluded=tuple(each for each in excluded if isinstance(each, (Equals, Says))),
         sort=read_sort(token.sort) if token.HasField("sort") else None,
         source=check_text(FIELD, token.source, limit=limits.MAX_SOURCE_LENGTH),
+        intent=_intent(token),
         offset=token.offset,
         bucket=Bucket(token.bucket),
         sponsored=tuple(check_text(FIELD, each, limit=limits.MAX_ID_LENGTH) for each in token.sponsored),
@@ -161,6 +170,13 @@ def _excluded(message: search_pb2.Exclusion, schema: Schema) -> Filter:
     if not read.forms:
         raise InvalidValue("excluded", "has no words")
     return read
+
+
+def _intent(token: search_pb2.PageToken) -> Intent:
+    for intent, number in _INTENTS.items():
+        if number == token.intent:
+            return intent
+    raise InvalidValue("intent", "is none")
 
 
 def _read_in_words(request: Query, searched: Query, schema: Schema) -> Filter | None:
@@ -193,6 +209,7 @@ def _digest(request: Query) -> bytes:
         "" if weights is None else f"{weights.text!r} {weights.image!r}",
         repr(request.rewrite),
         *((request.user_id,) if request.personalise else ()),
+        *((f"for {request.intent.value}",) if request.intent is not Intent.OTHER else ()),
     )
     state = hashlib.sha256()
     for part in parts:

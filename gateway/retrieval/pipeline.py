@@ -13,7 +13,7 @@ from gateway.errors import IndexSwapped, SearchError
 from gateway.metrics import Metrics
 from gateway.model import Deadline, Embedding, FieldSummary, StoredProduct, Weights
 from gateway.ports import VectorIndex
-from gateway.retrieval import learnt, stages
+from gateway.retrieval import learnt, stages, steering_stages
 from gateway.retrieval.admission import Lanes
 from gateway.retrieval.category import Readers
 from gateway.retrieval.clock import StageClock
@@ -25,6 +25,7 @@ from gateway.retrieval.ranker import Learning
 from gateway.retrieval.results import Key, Results, result_key
 from gateway.retrieval.sponsored import Sponsors
 from gateway.retrieval.stages import Search, Tools
+from gateway.retrieval.steering import Popularity
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import Tastes
 from vitrine.domain.filters import Filter
@@ -38,11 +39,13 @@ STAGES: tuple[Stage, ...] = (
     stages.compatible,
     stages.encode,
     stages.know_shopper,
+    steering_stages.know,
     stages.look_up,
     stages.relax,
     stages.add_exact_matches,
     stages.rank_by_taste,
     learnt.rank_learnt,
+    steering_stages.steer,
     stages.find_offers,
     stages.page,
     learnt.explore,
@@ -90,6 +93,7 @@ class Retrieval:
         readers: Readers | None = None,
         tastes: Tastes | None = None,
         sponsors: Sponsors | None = None,
+        popularity: Popularity | None = None,
         lanes: Lanes,
         metrics: Metrics,
         settings: RetrievalSettings,
@@ -130,6 +134,7 @@ class Retrieval:
             personal_budget_s=settings.personal_budget_s,
             learning=settings.learning,
             sponsors=sponsors,
+            popularity=popularity,
         )
 
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.model import FieldSummary, Hit, Offer, Sort, Weights
+from gateway.model import FieldSummary, Hit, Intent, Offer, Sort, Weights
 from vitrine.domain import limits
 from vitrine.domain.filters import Equals, Filter, Says, both, exclusion
 from vitrine.domain.routes import Route, route_of
@@ -47,6 +47,10 @@ class Query:
     user_id: str = ""
     personalise: bool = False
     """Whether the shopper agreed that what they did before orders the hits."""
+    intent: Intent = Intent.OTHER
+    """Why the shopper asks, which orders the hits; OTHER: the order is the vectors' alone."""
+    disliked: tuple[str, ...] = ()
+    """Ids of products that the conversation spoke ill of, the latest last."""
     rewrite: bool = False
     """Whether the rewriter may read the words."""
     literal: bool = False

@@ -31,6 +31,7 @@ from gateway.retrieval.ranker import Learning
 from gateway.retrieval.relaxing import relaxations
 from gateway.retrieval.signals import CANDIDATES, LEXICAL, RareWord, rare_words, with_lexical, with_signals
 from gateway.retrieval.sponsored import SPONSORED, Sponsors, offers_in_time
+from gateway.retrieval.steering import Popularity, Steering
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.retrieval.taste import CANDIDATES as RANKED
 from gateway.retrieval.taste import PERSONAL, Taste, Tastes, personal
@@ -68,6 +69,8 @@ class Search:
     """What the text half is asked, (d,)."""
     taste: Taste | None = None
     """What the shopper likes; None where nothing is known or may be."""
+    steering: Steering | None = None
+    """Why the shopper asks and what they disliked; None where neither orders the hits."""
     pool: Pool | None = None
     hits: tuple[Hit, ...] = ()
     """Of the page."""
@@ -108,6 +111,8 @@ class Tools:
     """None: nothing is learnt, nor ranked by what was."""
     sponsors: Sponsors | None = None
     """None: there are no sponsored places."""
+    popularity: Popularity | None = None
+    """None: what is popular is not known."""
 
 
 async def compatible(search: Search, tools: Tools) -> Search:
@@ -221,7 +226,8 @@ async def look_up(search: Search, tools: Tools) -> Search:
     query = search.query
     # One more than the page has, to know of a next one; one more where the reference itself is no answer.
     wanted = query.offset + query.limit + 1 + bool(query.product_id)
-    if search.taste is not None or (tools.learning is not None and tools.learning.ranker is not None):
+    learns = tools.learning is not None and tools.learning.ranker is not None
+    if search.taste is not None or search.steering is not None or learns:
         wanted = max(wanted, RANKED + bool(query.product_id))
     pool = await _ask(search, tools, query.conditions, limit=min(wanted, MAX_POOL))
     return replace(search, pool=pool)

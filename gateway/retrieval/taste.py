@@ -48,6 +48,9 @@ class Taste:
     """Ids of products that they do not want to see."""
     liked: frozenset[str] = frozenset()
     """Ids of the products that it is made of."""
+    hidden_image: Embedding | None = None
+    """L2-normalised mean of the image halves of what they hid last, (d,); None where nothing of it has one."""
+    hidden_text: Embedding | None = None
 
 
 class Tastes(Protocol):
@@ -75,21 +78,21 @@ class Liked:
     weight: float
 
 
-def learn_taste(liked: Sequence[Liked], hidden: frozenset[str], schema: Schema) -> Taste:
-    """Return the taste of whoever liked and hid these products."""
-    images = [
-        (each.product.image_embeddings[0], each.weight)
-        for each in liked
-        if each.product.image_embeddings is not None and len(each.product.image_embeddings)
-    ]
-    texts = [
-        (each.product.text_embedding, each.weight)
-        for each in liked
-        if each.product.text_embedding is not None and each.product.text_embedding.any()
-    ]
+def learn_taste(
+    liked: Sequence[Liked],
+    hidden: frozenset[str],
+    schema: Schema,
+    *,
+    seen_hidden: Sequence[StoredProduct] = (),
+) -> Taste:
+    """Return the taste of whoever liked and hid these products; `seen_hidden` are those of the hidden that were looked up."""
+    image, text = _mean_halves(liked)
+    hidden_image, hidden_text = _mean_halves([Liked(each, 1.0) for each in seen_hidden])
     return Taste(
-        image=_mean(images),
-        text=_mean(texts),
+        image=image,
+        text=text,
+        hidden_image=hidden_image,
+        hidden_text=hidden_text,
         fields={
             owner.name: shares
             for owner in schema.stored
@@ -106,22 +109,43 @@ def personal(product: StoredProduct, taste: Taste, schema: Schema) -> tuple[floa
     if product.id in taste.hidden:
         return 0.0, ""
     parts: dict[str, tuple[float, float]] = {}
-    if (similar := _similarity(product, taste)) is not None:
+    if (similar := similarity(product, taste.image, taste.text)) is not None:
         parts[SIMILAR] = similar, SHARES[SIMILAR]
     for name, shares in taste.fields.items():
         of_values = [shares.get(fold(word), 0.0) for word in _words(product, name)]
         parts[name] = max(of_values, default=0.0), SHARES["fields"] / len(taste.fields)
-    owner = schema.role(Role.PRICE)
-    price = product.product.values.get(owner.name) if owner is not None else None
-    if taste.price is not None and isinstance(price, float) and price > 0:
-        mean, spread = taste.price
-        parts[PRICE] = math.exp(-(((math.log(price) - mean) / spread) ** 2) / 2), SHARES[PRICE]
+    if (fit := price_fit(product, taste, schema)) is not None:
+        parts[PRICE] = fit, SHARES[PRICE]
     whole = sum(share for _, share in parts.values())
     if not whole:
         return 0.0, ""
     value = sum(value * share for value, share in parts.values()) / whole
     reason = max(parts, key=lambda name: (parts[name][0] * parts[name][1], name))
     return min(1.0, value), reason if value > 0 else ""
+
+
+def price_fit(product: StoredProduct, taste: Taste, schema: Schema) -> float | None:
+    """Return how near a product's price is to what a shopper liked, from 0 to 1; None where either is not known."""
+    owner = schema.role(Role.PRICE)
+    price = product.product.values.get(owner.name) if owner is not None else None
+    if taste.price is None or not isinstance(price, float) or price <= 0:
+        return None
+    mean, spread = taste.price
+    return math.exp(-(((math.log(price) - mean) / spread) ** 2) / 2)
+
+
+def _mean_halves(liked: Sequence[Liked]) -> tuple[Embedding | None, Embedding | None]:
+    images = [
+        (each.product.image_embeddings[0], each.weight)
+        for each in liked
+        if each.product.image_embeddings is not None and len(each.product.image_embeddings)
+    ]
+    texts = [
+        (each.product.text_embedding, each.weight)
+        for each in liked
+        if each.product.text_embedding is not None and each.product.text_embedding.any()
+    ]
+    return _mean(images), _mean(texts)
 
 
 def _mean(vectors: Sequence[tuple[Embedding, float]]) -> Embedding | None:
@@ -133,14 +157,14 @@ def _mean(vectors: Sequence[tuple[Embedding, float]]) -> Embedding | None:
     return mean / length if length > 0 else None
 
 
-def _similarity(product: StoredProduct, taste: Taste) -> float | None:
-    """Return the mean cosine of the halves that both have; None where both have none."""
+def similarity(product: StoredProduct, image: Embedding | None, text: Embedding | None) -> float | None:
+    """Return the mean cosine of the halves, (d,), that both have, at least 0; None where both have none."""
     cosines = []
     images, words = product.image_embeddings, product.text_embedding
-    if taste.image is not None and images is not None and len(images):
-        cosines.append(float(images[0] @ taste.image))
-    if taste.text is not None and words is not None and words.any():
-        cosines.append(float(words @ taste.text))
+    if image is not None and images is not None and len(images):
+        cosines.append(float(images[0] @ image))
+    if text is not None and words is not None and words.any():
+        cosines.append(float(words @ text))
     return max(0.0, sum(cosines) / len(cosines)) if cosines else None
 
 

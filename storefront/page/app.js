@@ -3,13 +3,16 @@
 import { Composer } from "./composer.js";
 import { byId, element, fill, pictureFrom } from "./dom.js";
 import { examples, leadField, tileLabel, valuesOf } from "./entrance.js";
-import { chosen } from "./feedback.js";
+import { chosen, takesEvents } from "./feedback.js";
 import { readCatalogue, titleOf, UNKNOWN } from "./fields.js";
 import { having, joined } from "./filters.js";
+import { watch } from "./impressions.js";
 import { language, preferred, say, speak } from "./language.js";
+import { clearShelf, showForYou, showMoreLike } from "./recommendations.js";
 import { showRefine } from "./refine.js";
 import { Microphone } from "./microphone.js";
 import { catalogue, converse, pictureOf, search, ServiceError } from "./service.js";
+import { agreed, decide, shopper } from "./shopper.js";
 import { TurnView } from "./talk.js";
 import { endWaiting, markChosen, offerMore, showAnswer, showEntrance, showFurther, showWaiting } from "./window.js";
 
@@ -42,6 +45,7 @@ async function take(asked) {
   if (running) return;
   const turn = { ...asked, view: new TurnView(asked), reply: "" };
   turns.push(turn);
+  clearShelf();
   begun();
   await working(
     async (signal) => {
@@ -102,7 +106,7 @@ async function working(task, onError) {
 }
 
 async function follow(turn, signal) {
-  const request = { session_id: session, text: turn.words, product_id: turn.product?.id ?? "", limit: LIMIT, locale: language() };
+  const request = { session_id: session, text: turn.words, product_id: turn.product?.id ?? "", limit: LIMIT, locale: language(), ...shopper() };
   for await (const event of converse(request, { image: turn.picture, audio: turn.audio }, signal)) {
     session = event.session_id || session;
     if (event.heard) {
@@ -151,7 +155,9 @@ function show(turn) {
   shown = turn;
   for (const each of turns) each.view.mark(each === turn);
   if (!turn?.result) return;
-  showAnswer(known, turn, { onLike, onWithout: (others) => again(turn, { filter: joined(others) }), onMore: moreOf(turn) });
+  showAnswer(known, turn, { onLike, onMoreLike, onWithout: (others) => again(turn, { filter: joined(others) }), onMore: moreOf(turn) });
+  offerConsent(turn.result);
+  watch(turn.result, byId("cards"));
   showTools(turn);
   markChosen(composer.product?.id);
 }
@@ -160,9 +166,33 @@ function showTools(turn) {
   showRefine(known, turn.result, { onFilter: (filter) => again(turn, { filter }), onSort: (sort) => again(turn, { sort }) });
 }
 
-function onLike(product) {
+function onLike(product, answer = shown?.result) {
   composer.chooseProduct(product);
+  chosen(answer, product.id);
+}
+
+/** Shows more like a product on the shelf; asking for it is a sign of interest. */
+async function onMoreLike(product) {
   chosen(shown?.result, product.id);
+  try {
+    const answer = await showMoreLike(known, product, { onLike, onMoreLike });
+    if (answer) announce(say("found", { count: answer.hits.length, title: say("more_like", { name: product.title }) }));
+  } catch (error) {
+    fill(byId("note"), sentence(error));
+    announce(sentence(error));
+  }
+}
+
+/** Offers to be known again where the service takes what shoppers do. */
+function offerConsent(answer) {
+  if (takesEvents(answer)) byId("consent-offer").hidden = false;
+}
+
+/** Takes the decision; what was said before is of somebody else, so the conversation's memory begins anew. */
+function onConsent({ target }) {
+  decide(target.checked);
+  session = "";
+  if (!turns.length) showForYou(known, { onLike, onMoreLike });
 }
 
 const moreOf = (turn) => (turn.result.next_page_token ? () => further(turn) : null);
@@ -173,7 +203,7 @@ function queryOf(turn) {
   const facets = known.fields.filter((field) => field.facet && field.filter).map(({ name }) => name);
   // The shares of signals are the server's, and no part of a request.
   const shares = weights && { text: weights.text, image: weights.image };
-  return { text, product_id, filter, weights: shares, sort, facets, limit: LIMIT, rewrite: "REWRITE_MODE_OFF" };
+  return { text, product_id, filter, weights: shares, sort, facets, limit: LIMIT, rewrite: "REWRITE_MODE_OFF", ...shopper() };
 }
 
 /** Searches what a turn searched once more, with other conditions or in another order; the conversation stays as it is. */
@@ -206,7 +236,8 @@ async function further(turn) {
       const fresh = page.hits.filter((hit) => !ids.has(hit.product_id));
       result.hits.push(...fresh);
       result.next_page_token = page.next_page_token;
-      showFurther(known, fresh, { onLike, onMore: moreOf(turn) });
+      showFurther(known, fresh, { onLike, onMoreLike, onMore: moreOf(turn) });
+      watch(result, byId("cards"));
       announce(`${say("further", { count: fresh.length })} ${found(turn)}`);
     },
     (error) => {
@@ -274,6 +305,7 @@ function restart() {
   composer.setBusy(false);
   composer.clear();
   begun();
+  clearShelf();
   open();
   announce(say("new_conversation"));
   byId("words").focus();
@@ -300,8 +332,11 @@ async function furnish() {
   microphone.offer(known.hears);
   const lead = leadField(known);
   const values = lead ? valuesOf(known, lead).slice(0, TILES) : [];
-  entrance = { tiles: await Promise.all(values.map((value) => tileOf(lead, value))), furnished: true };
+  const made = await Promise.all(values.map((value) => tileOf(lead, value)));
+  entrance = { tiles: made, furnished: true, takesEvents: made.some(takesEvents) };
+  made.forEach(offerConsent);
   nameEntrance();
+  if (entrance.takesEvents && !turns.length) await showForYou(known, { onLike, onMoreLike });
 }
 
 /** Says in the page's language what the entrance holds, and shows it where nothing was asked yet. */
@@ -318,8 +353,8 @@ const example = (text) => element("li", {}, element("button", { type: "button", 
 
 async function tileOf(field, value) {
   const query = { text: value, filter: having(field.name, value), limit: 1, rewrite: "REWRITE_MODE_OFF" };
-  const { hits } = await search(query).catch(() => ({ hits: [] }));
-  return { field, value, product: hits[0]?.product, productId: hits[0]?.product_id };
+  const { hits, answer_token } = await search(query).catch(() => ({ hits: [] }));
+  return { field, value, product: hits[0]?.product, productId: hits[0]?.product_id, answer_token };
 }
 
 /** Speaks another language: what stands on the page says itself anew, and the turns before stay as they were said. */
@@ -333,6 +368,8 @@ async function changeLanguage({ target }) {
   show(shown);
 }
 
+byId("consent").checked = agreed();
+byId("consent").addEventListener("change", onConsent);
 byId("restart").addEventListener("click", restart);
 byId("language").value = language();
 byId("language").addEventListener("change", changeLanguage);

@@ -5,8 +5,8 @@ import { captionOf, inferred, kindOf, priceOf, titleOf, traitsOf } from "./field
 import { language, say, says } from "./language.js";
 import { pictureOf } from "./service.js";
 
-/** Makes the card of a hit; `onLike` is called with its id and title. */
-export function card(catalogue, hit, onLike) {
+/** Makes the card of a hit; `onLike` and `onMoreLike` are called with its id and title. */
+export function card(catalogue, hit, onLike, onMoreLike) {
   const { product_id: id, product = {}, parts = {}, image_index: index, sponsored } = hit;
   const title = titleOf(catalogue, product, id);
   const about = element(
@@ -25,7 +25,8 @@ export function card(catalogue, hit, onLike) {
     { type: "button", class: "like", "aria-pressed": "false", "aria-label": say("like_named", { name: title }), onclick: () => onLike({ id, title }) },
     element("span", { "aria-hidden": "true" }, say("like_but")),
   );
-  return element("li", { class: "card", "data-product": id }, frame(id, title, index), about, like);
+  const more = element("button", { type: "button", class: "alike", "aria-label": say("more_like", { name: title }), onclick: () => onMoreLike({ id, title }) }, say("alike"));
+  return element("li", { class: "card", "data-product": id }, frame(id, title, index), about, like, more);
 }
 
 /** Makes a tile that leads to the products of a kind. */

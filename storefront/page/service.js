@@ -29,6 +29,11 @@ export async function search(query, image, signal) {
   return (await post("/search", query, { image }, signal)).json();
 }
 
+/** Finds products without a query. */
+export async function recommend(request) {
+  return (await post("/recommend", request, {})).json();
+}
+
 /** Records what was done with products. */
 export async function record(events) {
   return (await post("/events", { events }, {})).json();

@@ -37,7 +37,7 @@ export function endWaiting() {
 }
 
 /** Shows the answer to a turn. */
-export function showAnswer(catalogue, { result, title, reference, understood }, { onLike, onWithout, onMore }) {
+export function showAnswer(catalogue, { result, title, reference, understood }, { onLike, onMoreLike, onWithout, onMore }) {
   results.removeAttribute("aria-busy");
   const { hits, searched } = result;
   byId("route").textContent = routeName(searched.route);
@@ -45,16 +45,16 @@ export function showAnswer(catalogue, { result, title, reference, understood }, 
   fill(byId("reference"), reference);
   fill(byId("chips"), ...chips(catalogue, searched, onWithout));
   fill(byId("note"), [...result.degraded.map(leftOut), ...faults(searched)].join(" "));
-  byId("cards").replaceChildren(...hits.map((hit) => card(catalogue, hit, onLike)));
+  byId("cards").replaceChildren(...hits.map((hit) => card(catalogue, hit, onLike, onMoreLike)));
   fill(byId("nothing"), hits.length ? "" : nothing(searched));
   offerMore(onMore);
   showHow(catalogue, result, understood);
 }
 
 /** Adds the hits of a further page to those that are shown, and puts the focus on the first of them. */
-export function showFurther(catalogue, hits, { onLike, onMore }) {
+export function showFurther(catalogue, hits, { onLike, onMoreLike, onMore }) {
   endWaiting();
-  const cards = hits.map((hit) => card(catalogue, hit, onLike));
+  const cards = hits.map((hit) => card(catalogue, hit, onLike, onMoreLike));
   byId("cards").append(...cards);
   offerMore(onMore);
   cards[0]?.querySelector(".like").focus({ preventScroll: true });

@@ -163,6 +163,19 @@ def test_sponsored_place(stack: Any) -> None:
     assert rich == "Rich Ltd: bids 50.00, paid 0.000000 EUR for 0 impressions"
 
 
+def test_recommend(stack: Any) -> None:
+    """Three like a product, three that go with it, and for a stranger what is popular."""
+    told = python(stack, "recommend.py", "dress").splitlines()
+    headings = [number for number, line in enumerate(told) if line.endswith("):")]
+    assert [told[number].rpartition("(")[2] for number in headings] == [
+        "more_like_this):",
+        "goes_well_with):",
+        "popular_now):",
+    ]
+    assert headings[:3] == [0, 4, 8]
+    assert all("together by" in line for line in told[5:8])
+
+
 def test_tutorial(stack: Any, tmp_path: Path) -> None:
     """It ends with a contact sheet of six rows."""
     sheet = tmp_path / "sheets" / "tutorial.png"

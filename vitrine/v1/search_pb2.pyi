@@ -66,6 +66,7 @@ class SearchRequest(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
     PERSONALISE_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
     NO_SPONSORED_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """At most 2,000 characters."""
@@ -90,6 +91,8 @@ class SearchRequest(_message.Message):
     """Whether the shopper agreed that what they did before orders the hits. Without it, or without a user_id, the order is
     everybody's.
     """
+    intent: _query_pb2.Intent.ValueType
+    """Why the shopper asks, which orders the hits. Absent: as the rewriter reads the words, and not at all where it reads none."""
     no_sponsored: _builtins.bool
     """Whether the answer is to hold no sponsored places."""
     @_builtins.property
@@ -128,11 +131,12 @@ class SearchRequest(_message.Message):
         facets: _abc.Iterable[_builtins.str] | None = ...,
         audio: _builtins.bytes | None = ...,
         personalise: _builtins.bool = ...,
+        intent: _query_pb2.Intent.ValueType = ...,
         no_sponsored: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "sort", b"sort", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "locale", b"locale", "no_sponsored", b"no_sponsored", "page_token", b"page_token", "personalise", b"personalise", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "facets", b"facets", "fields", b"fields", "filter", b"filter", "image", b"image", "intent", b"intent", "limit", b"limit", "locale", b"locale", "no_sponsored", b"no_sponsored", "page_token", b"page_token", "personalise", b"personalise", "product_id", b"product_id", "rewrite", b"rewrite", "sort", b"sort", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
     _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
@@ -187,7 +191,8 @@ class SearchResponse(_message.Message):
         "lexical", exact matches of the words; "category", the kind of thing that the picture shows, which is not learnt yet;
         "details", the fields of the last hits' products, for which an answer has no room: GetProduct has them; "speech", what
         was said beside something else to search by: nobody could hear it now, or nothing was understood; "personal", what the
-        shopper did before: the order is everybody's; "sponsored", places that somebody would have paid for.
+        shopper did before: the order is everybody's; "unlike", what the conversation spoke ill of; "sponsored", places that
+        somebody would have paid for.
         """
 
     @_builtins.property
@@ -328,6 +333,7 @@ class PageToken(_message.Message):
     EXCLUDED_FIELD_NUMBER: _builtins.int
     BUCKET_FIELD_NUMBER: _builtins.int
     SPONSORED_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
     request: _builtins.bytes
     index: _builtins.str
     offset: _builtins.int
@@ -335,6 +341,7 @@ class PageToken(_message.Message):
     source: _builtins.str
     bucket: _builtins.int
     """Which order of an experiment the first page had."""
+    intent: _query_pb2.Intent.ValueType
     @_builtins.property
     def filter(self) -> _query_pb2.Filter:
         """What was read in the words, beside the filter of the request."""
@@ -365,10 +372,11 @@ class PageToken(_message.Message):
         excluded: _abc.Iterable[Global___Exclusion] | None = ...,
         bucket: _builtins.int = ...,
         sponsored: _abc.Iterable[_builtins.str] | None = ...,
+        intent: _query_pb2.Intent.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "soft_filter", b"soft_filter", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "excluded", b"excluded", "filter", b"filter", "index", b"index", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "sponsored", b"sponsored", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "excluded", b"excluded", "filter", b"filter", "index", b"index", "intent", b"intent", "offset", b"offset", "request", b"request", "soft_filter", b"soft_filter", "sort", b"sort", "source", b"source", "sponsored", b"sponsored", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,13 +575,16 @@ class ScoreParts(_message.Message):
     def signals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Ranking signals by name, each from 0 to 1: "lexical", how much of the query's rare words the product has exactly;
         "personal", how much the product is like what the shopper liked before; "learnt", what a ranker that was trained on events
-        makes of it. Of recommendations: "together", how many of the shoppers who had either product in a basket had both;
-        "popular", how popular it is beside the most popular one.
+        makes of it; "intent", how well it fits why the shopper asks; "unlike", how far it is from what the shopper disliked. Of
+        recommendations: "together", how many of the shoppers who had either product in a basket had both; "popular", how popular
+        it is beside the most popular one.
         """
 
     @_builtins.property
     def reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """By a signal's name, which part of it says most: of "personal" it is "similar", "price" or the name of a field; of
+        """By a signal's name, which part of it says most: of "personal" it is "similar", "price" or the name of a field; of "intent"
+        "available", "price" or "popular" for who wants to buy, "spread" for who compares, "words" or "popular" for who wants to be
+        advised; of "unlike" what it is compared with, "product", which the conversation spoke ill of, or "hidden"; of
         "together" and "popular" what shoppers did, "purchase", "cart" or "visit"; of "together" also "similar", where it is
         the nearness of the vectors alone. Of a "sponsored" place, by what its campaign chose the product: "product" or "filter".
         """
@@ -764,6 +775,7 @@ class ConverseRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
     PERSONALISE_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
     NO_SPONSORED_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty to begin a session; the answer carries its id."""
@@ -781,8 +793,9 @@ class ConverseRequest(_message.Message):
     """As in SearchRequest."""
     personalise: _builtins.bool
     """As in SearchRequest."""
-    no_sponsored: _builtins.bool
+    intent: _query_pb2.Intent.ValueType
     """As in SearchRequest."""
+    no_sponsored: _builtins.bool
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...
     @_builtins.property
@@ -809,11 +822,12 @@ class ConverseRequest(_message.Message):
         user_id: _builtins.str = ...,
         audio: _builtins.bytes | None = ...,
         personalise: _builtins.bool = ...,
+        intent: _query_pb2.Intent.ValueType = ...,
         no_sponsored: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "image", b"image", "limit", b"limit", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "limit", b"limit", "locale", b"locale", "no_sponsored", b"no_sponsored", "personalise", b"personalise", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_image", b"_image", "_limit", b"_limit", "audio", b"audio", "fields", b"fields", "filter", b"filter", "history", b"history", "image", b"image", "intent", b"intent", "limit", b"limit", "locale", b"locale", "no_sponsored", b"no_sponsored", "personalise", b"personalise", "product_id", b"product_id", "session_id", b"session_id", "text", b"text", "user_id", b"user_id", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
     _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
