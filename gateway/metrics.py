@@ -119,6 +119,15 @@ class Metrics:
         self.index_swaps = self._counter("index_swaps_total", "kind")
         self.index_outdated = self._gauge("index_outdated")
         self.service_questions = self._counter("service_questions_total", "outcome")
+        self.serving = self._gauge("serving", "service")
+        self.certificate_expiry = self._gauge("certificate_expiry_timestamp_seconds", "use")
+        # Finding a labelled child costs more than counting; these are few, and asked for several times a search.
+        self.stage = lru_cache(_CHILDREN)(self.stage_seconds.labels)
+        self._dependency = lru_cache(_CHILDREN)(self.dependency_seconds.labels)
+        self._lookup = lru_cache(_CHILDREN)(self.cache_lookups.labels)
+        self._beside_search()
+
+    def _beside_search(self) -> None:
         self.events = self._counter("events_total", "kind", "outcome")
         self.logged_answers = self._counter("logged_answers_total", "outcome")
         self.moderated = self._counter("moderated_total", "kind", "outcome")
@@ -126,12 +135,6 @@ class Metrics:
         self.sponsored_impressions = self._counter("sponsored_impressions_total")
         self.sponsored_spend = self._counter("sponsored_spend_micros_total")
         self.sponsored_refused = self._counter("sponsored_refused_total", "reason")
-        self.serving = self._gauge("serving", "service")
-        self.certificate_expiry = self._gauge("certificate_expiry_timestamp_seconds", "use")
-        # Finding a labelled child costs more than counting; these are few, and asked for several times a search.
-        self.stage = lru_cache(_CHILDREN)(self.stage_seconds.labels)
-        self._dependency = lru_cache(_CHILDREN)(self.dependency_seconds.labels)
-        self._lookup = lru_cache(_CHILDREN)(self.cache_lookups.labels)
 
     def last_answer(self, dependency: str) -> float:
         """Return when a dependency last answered a call, by the monotonic clock; minus infinity before it ever did."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.settings import PREFIX, Settings, check_sessions
+from gateway.settings import PREFIX, Settings
+from gateway.settings_rules import check_sessions
 from vitrine.channels import InvalidAccess, Tls
 from vitrine.process.secrets import Secret, secret_of
 from vitrine.process.settings import InvalidSettings, variable
