@@ -10,18 +10,15 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from typing import Any, Self, Unpack
 
 import grpc
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # it has no py.typed
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_status import rpc_status
 
-from vitrine.campaign_calls import CampaignCalls
 from vitrine.channels import AccessOptions, Bearer, Metadata, open_channel, read_access
+from vitrine.client_campaigns import CampaignCalls
+from vitrine.client_errors import FieldViolation, VitrineError, vitrine_error
 from vitrine.client_moderation import ModerationCalls
 from vitrine.domain import limits
 from vitrine.process.tracing import TRACEPARENT, hop_context, read_traceparent
@@ -44,6 +41,16 @@ from vitrine.v1 import (
     search_pb2_grpc,
 )
 
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "DEFAULT_TIMEOUT_S",
+    "UPSERT_TIMEOUT_S",
+    "FieldViolation",
+    "VitrineClient",
+    "VitrineError",
+    "trace_metadata",
+]
+
 DEFAULT_ADDRESS = "127.0.0.1:7700"
 DEFAULT_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 1.0
@@ -57,40 +64,6 @@ def trace_metadata() -> Metadata:
         return context
     traceparent = read_traceparent([(TRACEPARENT, os.environ.get("TRACEPARENT", ""))])
     return ((TRACEPARENT, traceparent),) if traceparent else ()
-
-
-@dataclass(frozen=True, slots=True)
-class FieldViolation:
-    """A field of the request and what is wrong with it."""
-
-    field: str
-    reason: str
-
-
-class VitrineError(Exception):
-    """The call failed; `str(error)` is a sentence for people.
-
-    Attributes:
-        code: the gRPC status.
-        violations: the fields that the service refused, with their limits.
-        retry_after_s: how long to wait before another try, where the service says so.
-        unreachable: nothing answers at the address.
-    """
-
-    def __init__(
-        self,
-        code: grpc.StatusCode,
-        message: str,
-        *,
-        violations: tuple[FieldViolation, ...] = (),
-        retry_after_s: float | None = None,
-        unreachable: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.violations = violations
-        self.retry_after_s = retry_after_s
-        self.unreachable = unreachable
 
 
 class VitrineClient(ModerationCalls):
@@ -221,7 +194,7 @@ class VitrineClient(ModerationCalls):
         except grpc.RpcError as error:
             call: Any = error  # what ends a stream is the call itself, with its status
             unreachable = call.code() is grpc.StatusCode.UNAVAILABLE and not await self._reachable()
-            raise _vitrine_error(call, unreachable=unreachable) from error
+            raise vitrine_error(call, unreachable=unreachable) from error
 
     async def delete(
         self, request: catalogue_pb2.DeleteProductsRequest, *, timeout_s: float | None = None
@@ -376,30 +349,4 @@ class VitrineClient(ModerationCalls):
             # A service that answers UNAVAILABLE itself leaves the connection standing.
             connected = (channel or self._channel).get_state() is grpc.ChannelConnectivity.READY
             unreachable = error.code() is grpc.StatusCode.UNAVAILABLE and not connected
-            raise _vitrine_error(error, unreachable=unreachable) from error
-
-
-def _vitrine_error(error: aio.AioRpcError | grpc.Call, *, unreachable: bool) -> VitrineError:
-    bad_request = error_details_pb2.BadRequest()
-    retry = error_details_pb2.RetryInfo()
-    for detail in _details(error):
-        if not detail.Unpack(bad_request):
-            detail.Unpack(retry)
-    return VitrineError(
-        error.code(),
-        error.details() or error.code().name,
-        violations=tuple(FieldViolation(v.field, v.description) for v in bad_request.field_violations),
-        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds()
-        if retry.HasField("retry_delay")
-        else None,
-        unreachable=unreachable,
-    )
-
-
-def _details(error: aio.AioRpcError | grpc.Call) -> list[Any]:
-    """Return the google.rpc details; a proxy on the way may have left none, or none that can be read."""
-    try:
-        status: status_pb2.Status | None = rpc_status.from_call(error)  # type: ignore[arg-type]
-    except (ValueError, DecodeError):
-        return []
-    return list(status.details) if status is not None else []
+            raise vitrine_error(error, unreachable=unreachable) from error
