@@ -6,7 +6,7 @@ from gateway.edge.methods import NEEDS
 from gateway.settings import Settings
 from vitrine.addresses import is_local
 from vitrine.process.settings import InvalidSettings
-from vitrine.v1 import catalogue_pb2, data_pb2, documents_pb2, feedback_pb2, search_pb2
+from vitrine.v1 import catalogue_pb2, data_pb2, documents_pb2, feedback_pb2, moderation_pb2, search_pb2
 
 EVERYWHERE = "0.0.0.0:7700"
 SAFE = {
@@ -116,7 +116,7 @@ def test_every_method_says_what_it_needs() -> None:
     """The table of scopes has every method of the API and no other."""
     methods = {
         method.full_name
-        for module in (search_pb2, catalogue_pb2, data_pb2, documents_pb2, feedback_pb2)
+        for module in (search_pb2, catalogue_pb2, data_pb2, documents_pb2, feedback_pb2, moderation_pb2)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
