@@ -12,6 +12,7 @@ from vitrine.v1 import (
     data_pb2,
     documents_pb2,
     feedback_pb2,
+    moderation_pb2,
     report_pb2,
     search_pb2,
 )
@@ -131,6 +132,7 @@ def test_every_method_says_what_it_needs() -> None:
             documents_pb2,
             feedback_pb2,
             report_pb2,
+            moderation_pb2,
             campaigns_pb2,
         )
         for service in module.DESCRIPTOR.services_by_name.values()
