@@ -1,6 +1,7 @@
 """`vitrine check`: steps that pass, the first that does not, and the exit status of each."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
