@@ -51,6 +51,7 @@ DEGRADED: Mapping[str, str] = {
     "details": "so many products are too large for one answer: the last ones have their ids alone",
     "speech": "what you said is not in it: it was not understood, or nobody could hear it now",
     "personal": "what you did before was not known in time: this is everybody's order",
+    "unlike": "what the conversation spoke ill of was not looked up in time, and has no part in this order",
 }
 """What each entry of SearchResponse.degraded means to a person."""
 
