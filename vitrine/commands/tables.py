@@ -52,6 +52,7 @@ DEGRADED: Mapping[str, str] = {
     "speech": "what you said is not in it: it was not understood, or nobody could hear it now",
     "personal": "what you did before was not known in time: this is everybody's order",
     "sponsored": "places that somebody would have paid for were not known in time",
+    "unlike": "what the conversation spoke ill of was not looked up in time, and has no part in this order",
 }
 """What each entry of SearchResponse.degraded means to a person."""
 
