@@ -43,6 +43,8 @@ def said(text: str, facets: Facets) -> str:
         ("weder rote noch schwarze Kleider", "category=dress; not colour in (red, black)"),
         ("Kleider, aber nicht rot", "category=dress; not colour=red"),
         ("une robe sauf rouge", "category=dress; not colour=red"),
+        ("faldas, ni rojas ni azules", "category=skirt; not colour in (red, blue)"),
+        ("Kleider, nicht teurer als 60 Euro", "category=dress; price ..60"),
         ("une robe ni rouge ni noire", "category=dress; not colour in (red, black)"),
     ],
 )
