@@ -1,9 +1,8 @@
-"""The command line: `python -m benchmarks load|personal|stages|trace|levers|peers|sweep|baseline|compare|speech|moderation|report`."""
+"""The command line: `python -m benchmarks COMMAND`; `--help` lists them, and those about size are in `cli_scale`."""
 
 import asyncio
-import json
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,29 +12,24 @@ from typing import Any
 import click
 import uvloop
 
-from benchmarks.bulk import BulkBenchError, measure_bulk
-from benchmarks.capacity import USUAL, CapacityError, Load
-from benchmarks.capacity_page import answer, read_mix
+from benchmarks.cli_scale import bulk, capacity, cores, index, uptime
 from benchmarks.compare import changes_table, compare, regressions
-from benchmarks.cores import measure_cores
-from benchmarks.index import measure_indexes
 from benchmarks.levers import LeverPlan, measure_levers
 from benchmarks.load import PLANS, measure
 from benchmarks.moderation import measure_moderation
 from benchmarks.peers.measure import measure_peers
 from benchmarks.personal import PersonalBenchError, measure_personal
 from benchmarks.processes import service_pids
-from benchmarks.report import BASELINE, DOCUMENT, RESULTS, ReportError, read_result, stale_files, write_report
-from benchmarks.serving import Served, ServingError, serving
+from benchmarks.report import BASELINE, RESULTS, ReportError, read_result, stale_files, write_report
+from benchmarks.serving import Served, ServingError
 from benchmarks.speech import SpeechBenchError, measure_speech
 from benchmarks.stages import measure_stages
 from benchmarks.sweep import VARIANTS, sweep
 from benchmarks.trace import measure_trace
-from benchmarks.uptime import measure_uptime
 from benchmarks.workloads import WORKLOADS
+from benchmarks.writing import SMALL, WEIGHTS, measure_on_own_stack, write_result
 from vitrine.client import DEFAULT_ADDRESS, VitrineError
 
-_WEIGHTS = Path("encoders/weights")
 _families = click.option(
     "--weights",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -190,14 +184,14 @@ def stages(*, weights: tuple[Path, ...], repeats: int, out: Path) -> None:
     """Measure what an ensemble and a whole search cost over their stages run raw."""
     for family in weights:
         measuring = partial(measure_stages, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
-        _measure_on_own_stack(family, measuring, out / f"stages-{family.name}.json")
+        measure_on_own_stack(family, measuring, out / f"stages-{family.name}.json")
 
 
 @main.command()
 @click.option(
     "--weights",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=_WEIGHTS / "pair",
+    default=WEIGHTS / "pair",
     show_default=True,
     help="The family to serve.",
 )
@@ -228,7 +222,7 @@ def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path, chosen
     for family in weights:
         variants = [variant for variant in VARIANTS if not chosen or variant.name in chosen]
         measuring = partial(sweep, variants, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
-        _measure_on_own_stack(family, measuring, out / f"sweep-{family.name}.json")
+        measure_on_own_stack(family, measuring, out / f"sweep-{family.name}.json")
 
 
 @main.command()
@@ -236,7 +230,7 @@ def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path, chosen
 @click.option(
     "--weights",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=_WEIGHTS / "small",
+    default=SMALL,
     show_default=True,
 )
 @click.option(
@@ -274,7 +268,7 @@ def levers(
         return measure_levers(revisions, plan, pids=pids, queries=queries, say=click.echo)
 
     if state is None:
-        _measure_on_own_stack(weights, lambda served: measuring(served.pids, served.queries), out)
+        measure_on_own_stack(weights, lambda served: measuring(served.pids, served.queries), out)
         return
     begun = datetime.now(UTC)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -288,34 +282,7 @@ def levers(
 def peers(*, repeats: int, out: Path) -> None:
     """Measure other servers of the encoders of `pair` beside ours; `make bench-peers` installs them."""
     measuring = partial(measure_peers, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
-    _measure_on_own_stack(_WEIGHTS / "pair", measuring, out)
-
-
-@main.command()
-@click.option("--seconds", type=float, default=3.0, show_default=True, help="Of a run.")
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "cores.json", show_default=True)
-def cores(*, seconds: float, repeats: int, out: Path) -> None:
-    """Measure what a second core brings: one gateway on one core, two on two, and all that serves with them."""
-    measuring = partial(
-        measure_cores, seconds=seconds, repeats=repeats, salt=secrets.token_hex(4), say=click.echo
-    )
-    _measure_on_own_stack(_WEIGHTS / "small", measuring, out, gateways=2)
-
-
-@main.command()
-@click.option("--minutes", type=float, default=10.0, show_default=True, help="Of load in between, at least.")
-@click.option("--rebuilds", type=click.IntRange(min=0), default=12, show_default=True)
-@click.option("--seconds", type=float, default=2.0, show_default=True, help="Of a run.")
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "uptime.json", show_default=True)
-def uptime(*, minutes: float, rebuilds: int, seconds: float, repeats: int, out: Path) -> None:
-    """Measure what a search costs after a start, and again after rebuilds under load."""
-    measuring = partial(
-        measure_uptime, minutes=minutes, rebuilds=rebuilds, seconds=seconds, repeats=repeats,
-        salt=secrets.token_hex(4), say=click.echo,
-    )  # fmt: skip
-    _measure_on_own_stack(_WEIGHTS / "small", measuring, out)
+    measure_on_own_stack(WEIGHTS / "pair", measuring, out)
 
 
 @main.command()
@@ -326,7 +293,7 @@ def baseline() -> None:
         plan = replace(PLANS["short"], salt=secrets.token_hex(4))
         return await measure(served.address, plan, queries=served.queries, pids=served.pids, say=click.echo)
 
-    _measure_on_own_stack(_WEIGHTS / "small", short, BASELINE)
+    measure_on_own_stack(SMALL, short, BASELINE)
 
 
 @main.command("compare")
@@ -352,125 +319,6 @@ def compare_results(*, before: Path, after: Path, fail_above: float | None) -> N
 
 
 @main.command()
-@click.option("--rows", type=click.IntRange(min=10_000), default=200_000, show_default=True)
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path),
-    default=Path("build/model_repository"),
-    show_default=True,
-    help="The encoders, run in the workers.",
-)
-@click.option(
-    "--milvus", envvar="VITRINE_TEST_MILVUS", required=True, metavar="URI", help="An index of nobody's."
-)
-@click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path("build/bench-bulk"), show_default=True
-)
-@click.option("--files", "by_files", is_flag=True, help="Milvus takes files in; it runs on this machine.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="[default: among the results, by the engine and the way]",
-)
-def bulk(*, rows: int, repository: Path, milvus: str, folder: Path, by_files: bool, out: Path | None) -> None:
-    """Measure bulk indexing while a worker, and then the whole run, is killed."""
-    begun = datetime.now(UTC)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        result = measure_bulk(
-            folder, rows=rows, repository=repository, milvus=milvus, by_files=by_files, say=click.echo
-        )
-    except BulkBenchError as error:
-        raise click.ClickException(str(error)) from error
-    of = "" if milvus.startswith("unix:") else "-server"
-    write_result(out or RESULTS / f"bulk{of}{'-files' if by_files else ''}.json", result, begun)
-
-
-@main.command()
-@click.option("--rows", type=click.IntRange(min=1_000), default=50_000, show_default=True)
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path),
-    default=Path("build/model_repository"),
-    show_default=True,
-    help="Encoders for the drawn captions.",
-)
-@click.option(
-    "--milvus", envvar="VITRINE_TEST_MILVUS", required=True, metavar="URI", help="An index of nobody's."
-)
-@click.option("--lite", is_flag=True, help="It is a Milvus Lite, which has fewer kinds.")
-@click.option("--kind", "only", multiple=True, help="Only these, such as HNSW.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="[default: index-KIND-ROWS.json among the results]"
-)
-def index(
-    *, rows: int, repository: Path, milvus: str, lite: bool, only: tuple[str, ...], out: Path | None
-) -> None:
-    """Measure kinds of vector index: recall, latency, CPU and memory, with and without filters."""
-    begun = datetime.now(UTC)
-    out = out or RESULTS / f"index-{'lite' if lite else 'server'}-{rows}.json"
-    for result in measure_indexes(
-        milvus, rows=rows, repository=repository, lite=lite, only=only, say=click.echo
-    ):
-        write_result(out, result, begun)
-
-
-def _mix(_: click.Context, __: click.Parameter, told: str | None) -> dict[str, float] | None:
-    try:
-        return None if told is None else read_mix(told)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-@main.command()
-@click.option(
-    "--searches", type=float, default=USUAL.searches, show_default=True, help="A second, at the peak."
-)
-@click.option("--products", type=int, default=USUAL.products, show_default=True)
-@click.option(
-    "--mix", callback=_mix, metavar="KIND=SHARE,...", help="Shares of the kinds of search, adding up to 1."
-)
-@click.option(
-    "--filtered",
-    type=float,
-    default=USUAL.filtered,
-    show_default=True,
-    help="Share of the look-ups with a condition.",
-)
-@click.option(
-    "--pictures", type=float, default=USUAL.pictures, show_default=True, help="Of a product; each is a row."
-)
-@click.option(
-    "--use",
-    type=float,
-    default=USUAL.use,
-    show_default=True,
-    help="Share of a core in use at the peak; the rest is headroom.",
-)
-@click.option(
-    "--replicas", type=int, default=USUAL.replicas, show_default=True, help="Copies of the index in memory."
-)
-@click.option(
-    "--segment-gib",
-    type=float,
-    default=USUAL.segment_gib,
-    show_default=True,
-    help="Of a segment: Milvus's dataCoord.segment.maxSize.",
-)
-@click.option(
-    "--node-cores", type=int, default=USUAL.node_cores, show_default=True, help="Of a query node of Milvus."
-)
-@click.option("--node-gib", type=float, default=USUAL.node_gib, show_default=True, help="Its memory.")
-def capacity(*, mix: dict[str, float] | None, **told: Any) -> None:
-    """Compute what a load takes from the committed results: cores, memory, nodes (docs/capacity.md)."""
-    try:
-        load = Load(**told, mix=USUAL.mix if mix is None else mix)
-        click.echo("\n".join(answer(load, RESULTS)))
-    except CapacityError as error:
-        raise click.ClickException(str(error)) from error
-
-
-@main.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail when a document differs from its results.")
 def report(*, check: bool) -> None:
     """Write the tables and plots of docs/benchmarks.md from benchmarks/results/*.json."""
@@ -487,29 +335,5 @@ def report(*, check: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-def _measure_on_own_stack(
-    weights: Path,
-    measuring: Callable[[Served], Coroutine[Any, Any, dict[str, Any]]],
-    out: Path,
-    *,
-    gateways: int = 1,
-) -> None:
-    """Serve the weights on a stack of its own, measure there, and write the result."""
-    begun = datetime.now(UTC)
-    try:
-        with (
-            serving(weights, gateways=gateways) as served,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            result = runner.run(measuring(served))
-    except (ServingError, VitrineError, FileNotFoundError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    write_result(out, result, begun)
-
-
-def write_result(path: Path, result: dict[str, Any], begun: datetime) -> None:
-    """Write a result file with the moment at which its measurement began."""
-    result["environment"]["begun"] = begun.isoformat(timespec="seconds")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    click.echo(f"written to {path}; `python -m benchmarks report` puts it into {DOCUMENT}")
+for command in (cores, uptime, bulk, index, capacity):
+    main.add_command(command)
