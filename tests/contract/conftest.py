@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from gateway.adapters.milvus.index import MilvusIndex, open_milvus
+from gateway.adapters.redis_events import open_redis_events
+from gateway.adapters.sqlite_events import open_sqlite_events
+from gateway.ports import EventStore
 from gateway.testing import FakeIndex
+from gateway.testing.events import RETENTION_DAYS, WAIT_S, remove_events
 from vitrine.domain.schema import Schema
 from vitrine.domain.schema_files import parse_schema
 
@@ -125,3 +130,18 @@ def _milvus_lite() -> Iterator[str]:
         process.kill()
         process.wait()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+async def event_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventStore]:
+    """An empty store of each kind."""
+    if request.param == "sqlite":
+        async with open_sqlite_events(tmp_path / "events.db") as opened:
+            yield opened
+        return
+    url = request.getfixturevalue("redis_process").url
+    async with Redis.from_url(url) as client:
+        await remove_events(client)
+        async with open_redis_events(url, retention_days=RETENTION_DAYS, timeout_s=WAIT_S) as shared:
+            yield shared
+        await remove_events(client)

@@ -7,8 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,62 +16,33 @@ from redis.asyncio import Redis
 from gateway.adapters.redis_events import RedisEvents, open_redis_events
 from gateway.adapters.sqlite_events import SqliteEvents, UnreadableEvents, open_sqlite_events
 from gateway.errors import EventStoreError
-from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Answer, Event, EventKind, Outcome, Shown
+from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, EventKind, Outcome
 from gateway.ports import EventStore
 from gateway.server import open_events
 from gateway.settings import Settings
+from gateway.testing.events import NOW_MS, RETENTION_DAYS, WAIT_S, event, remove_events
 from vitrine.process.settings import InvalidSettings
 
-NOW_MS = int(time.time()) // 86_400 * DAY_MS + 5_000
-WAIT_S = 30.0
-RETENTION_DAYS = 90
 
-
-def event(name: str, **changes: Any) -> Event:
-    """Give a click of ann's."""
-    click = Event(id=name, kind=EventKind.CLICK, product_id="p1", at_ms=NOW_MS, shopper="ann")
-    return replace(click, **changes)
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventStore]:
-    """An empty store of each kind."""
-    if request.param == "sqlite":
-        async with open_sqlite_events(tmp_path / "events.db") as opened:
-            yield opened
-        return
-    url = request.getfixturevalue("redis_process").url
-    async with Redis.from_url(url) as client:
-        await _remove(client)
-        async with open_redis_events(url, retention_days=RETENTION_DAYS, timeout_s=WAIT_S) as shared:
-            yield shared
-        await _remove(client)
-
-
-async def _remove(client: "Redis") -> None:
-    async for key in client.scan_iter("*vitrine:events:*"):
-        await client.delete(key)
-
-
-async def test_an_event_is_recorded_once(store: EventStore) -> None:
+async def test_an_event_is_recorded_once(event_store: EventStore) -> None:
     """What comes again, beside others or much later, is a duplicate, and the latest events come first."""
     first, second = event("a", position=3, request_id="r", session="s"), event("b", at_ms=NOW_MS + 1)
-    outcomes = await store.append([first, second, first], timeout_s=WAIT_S)
+    outcomes = await event_store.append([first, second, first], timeout_s=WAIT_S)
     assert outcomes == [Outcome.RECORDED, Outcome.RECORDED, Outcome.DUPLICATE]
-    assert await store.append([first], timeout_s=WAIT_S) == [Outcome.DUPLICATE]
-    assert await store.of_shoppers(["ann", "bob"], limit=10, timeout_s=WAIT_S) == [second, first]
-    assert await store.of_shoppers(["ann"], limit=1, timeout_s=WAIT_S) == [second]
+    assert await event_store.append([first], timeout_s=WAIT_S) == [Outcome.DUPLICATE]
+    assert await event_store.of_shoppers(["ann", "bob"], limit=10, timeout_s=WAIT_S) == [second, first]
+    assert await event_store.of_shoppers(["ann"], limit=1, timeout_s=WAIT_S) == [second]
 
 
-async def test_events_out_of_order_come_back_in_order(store: EventStore) -> None:
+async def test_events_out_of_order_come_back_in_order(event_store: EventStore) -> None:
     """The order of their times counts, not that in which they came."""
     events = [event(f"e{at}", at_ms=NOW_MS + at, product_id=f"p{at}") for at in (5, 1, 9, 3)]
-    await store.append(events, timeout_s=WAIT_S)
-    kept = await store.of_shoppers(["ann"], limit=10, timeout_s=WAIT_S)
+    await event_store.append(events, timeout_s=WAIT_S)
+    kept = await event_store.of_shoppers(["ann"], limit=10, timeout_s=WAIT_S)
     assert [each.at_ms - NOW_MS for each in kept] == [9, 5, 3, 1]
 
 
-async def test_acts_are_what_everybody_did_beside_seeing(store: EventStore) -> None:
+async def test_acts_are_what_everybody_did_beside_seeing(event_store: EventStore) -> None:
     """The latest come first, impressions and what is older are not among them, and nothing of who was erased."""
     done = [
         event(
@@ -85,26 +54,26 @@ async def test_acts_are_what_everybody_did_beside_seeing(store: EventStore) -> N
         for number in range(12)
     ]
     seen = [event("seen", kind=EventKind.IMPRESSION, at_ms=NOW_MS + 50)]
-    await store.append([*done[6:], *seen, *done[:6]], timeout_s=WAIT_S)
+    await event_store.append([*done[6:], *seen, *done[:6]], timeout_s=WAIT_S)
     since = NOW_MS + 2
-    assert await store.acts(since_ms=since, limit=100, timeout_s=WAIT_S) == done[:1:-1]
-    assert len(await store.acts(since_ms=since, limit=4, timeout_s=WAIT_S)) == 4
-    await store.erase(["ann"], before_ms=NOW_MS + DAY_MS, timeout_s=WAIT_S)
+    assert await event_store.acts(since_ms=since, limit=100, timeout_s=WAIT_S) == done[:1:-1]
+    assert len(await event_store.acts(since_ms=since, limit=4, timeout_s=WAIT_S)) == 4
+    await event_store.erase(["ann"], before_ms=NOW_MS + DAY_MS, timeout_s=WAIT_S)
     kept = [each for each in done[:1:-1] if each.shopper != "ann"]
-    assert await store.acts(since_ms=since, limit=100, timeout_s=WAIT_S) == kept
+    assert await event_store.acts(since_ms=since, limit=100, timeout_s=WAIT_S) == kept
 
 
-async def test_acts_are_read_in_batches(store: EventStore) -> None:
+async def test_acts_are_read_in_batches(event_store: EventStore) -> None:
     """Of more events than one batch each comes once."""
     done = [event(f"e{number:04}", at_ms=NOW_MS + number, product_id=f"p{number}") for number in range(1_203)]
-    await store.append(done, timeout_s=WAIT_S)
-    assert await store.acts(since_ms=NOW_MS, limit=5_000, timeout_s=WAIT_S) == done[::-1]
+    await event_store.append(done, timeout_s=WAIT_S)
+    assert await event_store.acts(since_ms=NOW_MS, limit=5_000, timeout_s=WAIT_S) == done[::-1]
 
 
-async def test_a_click_farm_counts_no_more_than_a_keen_shopper(store: EventStore) -> None:
+async def test_a_click_farm_counts_no_more_than_a_keen_shopper(event_store: EventStore) -> None:
     """Of one shopper, product, kind and day so many are kept; others and the next day are not touched."""
     clicks = [event(f"e{number}") for number in range(DAILY_SAME + 5)]
-    outcomes = await store.append(clicks, timeout_s=WAIT_S)
+    outcomes = await event_store.append(clicks, timeout_s=WAIT_S)
     assert outcomes == [Outcome.RECORDED] * DAILY_SAME + [Outcome.CAPPED] * 5
     more = [
         event("other product", product_id="p2"),
@@ -112,44 +81,44 @@ async def test_a_click_farm_counts_no_more_than_a_keen_shopper(store: EventStore
         event("other kind", kind=EventKind.CART),
         event("next day", at_ms=NOW_MS + DAY_MS),
     ]
-    assert await store.append(more, timeout_s=WAIT_S) == [Outcome.RECORDED] * 4
+    assert await event_store.append(more, timeout_s=WAIT_S) == [Outcome.RECORDED] * 4
 
 
-async def test_of_who_clicks_everything_a_days_share_is_kept(store: EventStore) -> None:
+async def test_of_who_clicks_everything_a_days_share_is_kept(event_store: EventStore) -> None:
     """Beyond the bound of all events of a shopper and day nothing is kept."""
     clicks = [event(f"e{number}", product_id=f"p{number}") for number in range(DAILY_ALL + 3)]
-    outcomes = await store.append(clicks, timeout_s=WAIT_S)
+    outcomes = await event_store.append(clicks, timeout_s=WAIT_S)
     assert outcomes == [Outcome.RECORDED] * DAILY_ALL + [Outcome.CAPPED] * 3
 
 
-async def test_the_unknown_are_counted_by_the_answer_that_they_saw(store: EventStore) -> None:
+async def test_the_unknown_are_counted_by_the_answer_that_they_saw(event_store: EventStore) -> None:
     """Events of nobody in particular are kept, capped by answer, and belong to no shopper."""
     clicks = [event(f"e{number}", shopper="", request_id="r1") for number in range(DAILY_SAME + 1)]
-    outcomes = await store.append(clicks, timeout_s=WAIT_S)
+    outcomes = await event_store.append(clicks, timeout_s=WAIT_S)
     assert outcomes.count(Outcome.CAPPED) == 1
-    assert await store.append([event("x", shopper="", request_id="r2")], timeout_s=WAIT_S) == [
+    assert await event_store.append([event("x", shopper="", request_id="r2")], timeout_s=WAIT_S) == [
         Outcome.RECORDED
     ]
-    assert await store.of_shoppers([""], limit=10, timeout_s=WAIT_S) == []
+    assert await event_store.of_shoppers([""], limit=10, timeout_s=WAIT_S) == []
 
 
-async def test_who_is_erased_stays_erased(store: EventStore) -> None:
+async def test_who_is_erased_stays_erased(event_store: EventStore) -> None:
     """What happened before is gone and is not taken any more, also while others write; what happens later is."""
     before = [event(f"e{number}", product_id=f"p{number}") for number in range(50)]
     others = [event(f"b{number}", product_id=f"p{number}", shopper="bob") for number in range(50)]
-    await store.append(before[:25], timeout_s=WAIT_S)
+    await event_store.append(before[:25], timeout_s=WAIT_S)
     outcomes, erased, _ = await asyncio.gather(
-        store.append(before[25:], timeout_s=WAIT_S),
-        store.erase(["ann", "ann of old"], before_ms=NOW_MS, timeout_s=WAIT_S),
-        store.append(others, timeout_s=WAIT_S),
+        event_store.append(before[25:], timeout_s=WAIT_S),
+        event_store.erase(["ann", "ann of old"], before_ms=NOW_MS, timeout_s=WAIT_S),
+        event_store.append(others, timeout_s=WAIT_S),
     )
     assert 25 + outcomes.count(Outcome.RECORDED) == erased
-    assert await store.append([event("late")], timeout_s=WAIT_S) == [Outcome.ERASED]
-    assert await store.of_shoppers(["ann", "ann of old"], limit=100, timeout_s=WAIT_S) == []
-    assert len(await store.of_shoppers(["bob"], limit=100, timeout_s=WAIT_S)) == 50
+    assert await event_store.append([event("late")], timeout_s=WAIT_S) == [Outcome.ERASED]
+    assert await event_store.of_shoppers(["ann", "ann of old"], limit=100, timeout_s=WAIT_S) == []
+    assert len(await event_store.of_shoppers(["bob"], limit=100, timeout_s=WAIT_S)) == 50
     back = event("back", at_ms=NOW_MS + 1)
-    assert await store.append([back], timeout_s=WAIT_S) == [Outcome.RECORDED]
-    assert await store.of_shoppers(["ann"], limit=100, timeout_s=WAIT_S) == [back]
+    assert await event_store.append([back], timeout_s=WAIT_S) == [Outcome.RECORDED]
+    assert await event_store.of_shoppers(["ann"], limit=100, timeout_s=WAIT_S) == [back]
 
 
 async def test_old_events_are_deleted(tmp_path: Path) -> None:
@@ -168,7 +137,7 @@ async def test_redis_keeps_no_key_for_ever(redis_process: Any) -> None:
         open_redis_events(url, retention_days=RETENTION_DAYS, timeout_s=WAIT_S) as store,
         Redis.from_url(url) as client,
     ):
-        await _remove(client)
+        await remove_events(client)
         await store.append([event("a"), event("b", shopper="", request_id="r")], timeout_s=WAIT_S)
         await store.erase(["bob"], before_ms=NOW_MS, timeout_s=WAIT_S)
         ends = {key.decode(): await client.pttl(key) async for key in client.scan_iter("*vitrine:events:*")}
@@ -178,7 +147,7 @@ async def test_redis_keeps_no_key_for_ever(redis_process: Any) -> None:
         now_ms = int(time.time() * 1e3)
         assert await store.expire(before_ms=now_ms - 8 * DAY_MS, timeout_s=WAIT_S) == 0
         assert await store.expire(before_ms=now_ms - 7 * DAY_MS + 60_000, timeout_s=WAIT_S) == 2
-        await _remove(client)
+        await remove_events(client)
 
 
 async def test_no_key_of_redis_holds_an_erased_shopper(redis_process: Any) -> None:
@@ -196,7 +165,7 @@ async def test_no_key_of_redis_holds_an_erased_shopper(redis_process: Any) -> No
         assert await client.xlen("{vitrine:events:1}:acts") == 0
         names = [key async for key in client.scan_iter("*vitrine:events:*")]
         assert not [name for name in names if b"ann" in name]
-        await _remove(client)
+        await remove_events(client)
 
 
 async def test_a_redis_that_hangs_acknowledges_nothing(redis_process: Any) -> None:
@@ -208,14 +177,14 @@ async def test_a_redis_that_hangs_acknowledges_nothing(redis_process: Any) -> No
         assert again in {Outcome.RECORDED, Outcome.DUPLICATE}
 
 
-async def test_a_period_has_one_key_until_it_is_destroyed(store: EventStore) -> None:
+async def test_a_period_has_one_key_until_it_is_destroyed(event_store: EventStore) -> None:
     """Everybody gets the same key; older ones than are asked for are gone for good."""
-    first = await store.keys(7, oldest=5, timeout_s=WAIT_S)
+    first = await event_store.keys(7, oldest=5, timeout_s=WAIT_S)
     assert (set(first), len(first[7])) == ({7}, 32)
-    second = await store.keys(8, oldest=5, timeout_s=WAIT_S)
+    second = await event_store.keys(8, oldest=5, timeout_s=WAIT_S)
     assert (set(second), second[7]) == ({7, 8}, first[7])
-    assert set(await store.keys(8, oldest=8, timeout_s=WAIT_S)) == {8}
-    third = await store.keys(8, oldest=5, timeout_s=WAIT_S)
+    assert set(await event_store.keys(8, oldest=8, timeout_s=WAIT_S)) == {8}
+    third = await event_store.keys(8, oldest=5, timeout_s=WAIT_S)
     assert third == {8: second[8]}
 
 
@@ -334,78 +303,3 @@ async def test_the_setting_chooses_the_store(tmp_path: Path, redis_process: Any)
     for wrong in ({"event_retention_days": 7}, {"event_key_days": 0}, {"personal_share": 1.5}):
         with pytest.raises(InvalidSettings, match=next(iter(wrong)).upper()):
             Settings(**wrong)
-
-
-def answer(name: str, at_ms: int = NOW_MS, **changes: Any) -> Answer:
-    """Give an answer that showed two products."""
-    shown = (
-        Shown(product_id="p1", position=1, features={"text": 0.123456789, "lexical": 0.0}),
-        Shown(product_id="p2", position=2, features={"text": -1.0, "personal": 0.5}),
-    )
-    return Answer(request_id=name, at_ms=at_ms, route="text", **{"shown": shown, **changes})
-
-
-async def _answers(store: EventStore) -> list[Answer]:
-    """Read all answers, two at a time."""
-    read: list[Answer] = []
-    more, mark = await store.read_answers("", limit=2, timeout_s=WAIT_S)
-    while more:
-        read += more
-        more, mark = await store.read_answers(mark, limit=2, timeout_s=WAIT_S)
-    return read
-
-
-async def test_what_answers_showed_is_kept_once_and_the_oldest_make_room(store: EventStore) -> None:
-    """Answers come back as they were given, to five digits, in their order; they are bounded and expire."""
-    first = answer("a", bucket="x:learnt", swap=3, score_weights=(0.3, 0.7))
-    await store.log_answers([first, answer("b", NOW_MS + 1), first], most=3, timeout_s=WAIT_S)
-    kept = await _answers(store)
-    assert kept[0] == replace(
-        first, shown=(replace(first.shown[0], features={"text": 0.12346, "lexical": 0.0}), first.shown[1])
-    )
-    assert [each.request_id for each in kept] == ["a", "b"]
-    later = [answer(name, NOW_MS + 2 + number) for number, name in enumerate("cd")]
-    await store.log_answers(later, most=3, timeout_s=WAIT_S)
-    assert [each.request_id for each in await _answers(store)] == ["b", "c", "d"]
-    await store.expire(before_ms=NOW_MS + 3, timeout_s=WAIT_S)
-    assert [each.request_id for each in await _answers(store)] == ["d"]
-
-
-async def test_answers_go_with_the_events_of_who_is_erased(store: EventStore) -> None:
-    """What a shopper's events name is deleted with them; the answers of others stay, and so do their events."""
-    await store.log_answers([answer("r1"), answer("r2")], most=10, timeout_s=WAIT_S)
-    hers, his = event("a", request_id="r1"), event("b", request_id="r2", shopper="bob")
-    await store.append([hers, his, event("c", product_id="p2")], timeout_s=WAIT_S)
-    first, mark = await store.read_events("", limit=2, timeout_s=WAIT_S)
-    rest, mark = await store.read_events(mark, limit=2, timeout_s=WAIT_S)
-    assert [each.id for each in (*first, *rest)] == ["a", "b", "c"]
-    assert await store.read_events(mark, limit=2, timeout_s=WAIT_S) == ([], mark)
-    await store.erase(["ann"], before_ms=NOW_MS, timeout_s=WAIT_S)
-    assert [each.request_id for each in await _answers(store)] == ["r2"]
-    assert (await store.read_events("", limit=10, timeout_s=WAIT_S))[0] == [his]
-
-
-async def test_a_report_reads_from_a_day_on(store: EventStore) -> None:
-    """Nothing that happened since the moment is missing, however the pages fall."""
-    old, new = event("old", at_ms=NOW_MS - DAY_MS), event("new")
-    await store.append([old, new], timeout_s=WAIT_S)
-    await store.log_answers([answer("old", NOW_MS - DAY_MS), answer("new")], most=9, timeout_s=WAIT_S)
-    events, _ = await store.read_events("", since_ms=NOW_MS, limit=9, timeout_s=WAIT_S)
-    answers, mark = await store.read_answers("", since_ms=NOW_MS, limit=9, timeout_s=WAIT_S)
-    assert new in events
-    assert [each.request_id for each in answers] == ["new"]
-    assert (await store.read_answers(mark, since_ms=NOW_MS, limit=9, timeout_s=WAIT_S))[0] == []
-
-
-async def test_a_budget_is_never_overspent(store: EventStore) -> None:
-    """Of several who spend at once as many succeed as it suffices for, on all their days or on none; expired days are forgotten."""
-    day = NOW_MS // DAY_MS
-    told = await asyncio.gather(
-        *(store.spend([day - 1, day], 3, most=10, timeout_s=WAIT_S) for _ in range(5))
-    )
-    assert sorted(told, key=str) == [day - 1, day - 1, None, None, None]
-    assert await store.spend([day + 1, day], 3, most=10, timeout_s=WAIT_S) == day
-    assert await store.spend([day + 1], 10, most=10, timeout_s=WAIT_S) is None
-    await store.expire(before_ms=NOW_MS + DAY_MS, timeout_s=WAIT_S)
-    assert await store.spend([day], 10, most=10, timeout_s=WAIT_S) is None
-    assert await store.spend([day + 1], 1, most=10, timeout_s=WAIT_S) == day + 1
