@@ -9,7 +9,6 @@ round each retrieval, so that no slot is held while the rewriter is waited for.
 """
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -17,19 +16,19 @@ from typing import Any
 
 from gateway.background import running
 from gateway.caches import LruCache
-from gateway.conversation.catalogue_qa import facts_about, facts_under, names_a_value
-from gateway.conversation.comparison import Comparison, compare
+from gateway.conversation.answering import Answering
+from gateway.conversation.catalogue_qa import names_a_value
+from gateway.conversation.comparison import Comparison
 from gateway.conversation.exclusions import disliked, exclusions
 from gateway.conversation.head_start import HeadStart
 from gateway.conversation.history import PART as HISTORY
 from gateway.conversation.history import History
 from gateway.conversation.planning import Conversation, as_given, plan, presumed, referred_picture
-from gateway.conversation.replies.replying import ASKING_S, Facts, Replies
-from gateway.conversation.replies.templates import Language
+from gateway.conversation.replies.replying import Facts, Replies
 from gateway.documents.library import HandedOver, Library, Quoted
 from gateway.errors import SearchError
 from gateway.metrics import Metrics
-from gateway.model import Deadline, Intent, Sort
+from gateway.model import Deadline, Intent
 from gateway.retrieval.clock import StageClock
 from gateway.retrieval.pages import page_of
 from gateway.retrieval.pipeline import Retrieval
@@ -38,8 +37,7 @@ from gateway.sponsoring.sponsors import Sponsoring
 from gateway.understanding.rewriting import PART as REWRITE
 from gateway.understanding.rewriting import Rewriting
 from gateway.understanding.validation import InvalidRewrite, Understanding, rewrite_message
-from vitrine.domain import limits
-from vitrine.domain.filters import Filter, Not, both, without
+from vitrine.domain.filters import Not, without
 from vitrine.domain.routes import Route
 from vitrine.domain.schema import Schema
 from vitrine.v1 import rewrite_pb2
@@ -95,6 +93,7 @@ class Turns:
 
     def __init__(self, dependencies: TurnDependencies) -> None:
         self._with = dependencies
+        self._answering = Answering(dependencies.retrieval)
         self._search_head_start = HeadStart(dependencies.head_start_s)
         self._turn_head_start = HeadStart(dependencies.head_start_s)
         self._planned_before = LruCache[Query, tuple[Understanding, Schema, Reading]](_PLANS)
@@ -165,7 +164,7 @@ class Turns:
             yield reading.understanding
             if reading.query is None:
                 await _ended(raw)
-                answer = await self._answer(reading.understanding, query, language, deadline)
+                answer = await self._answering.answer(reading.understanding, query, language, deadline)
                 if answer is not None:
                     yield answer
                 own = reading.understanding.reply
@@ -303,75 +302,6 @@ class Turns:
         if planned is not None:
             planned = _without_exclusions(planned, before, understanding, schema)
         return Reading(understanding=understanding, query=planned)
-
-    async def _answer(
-        self, understanding: Understanding, query: Query, language: Language, deadline: Deadline
-    ) -> Comparison | Facts | None:
-        """Answer what searches nothing from the index: products side by side, or what it knows of the words."""
-        retrieval = self._with.retrieval
-        asks = understanding.intent is Intent.CONSULT or not understanding.reply
-        consults = understanding.route is Route.CHAT and asks
-        if understanding.references and (consults or understanding.route is Route.COMPARE):
-            ids = tuple(dict.fromkeys(understanding.references))[: limits.MAX_COMPARED_PRODUCTS]
-            schema = await retrieval.schema(deadline)
-            compared = compare(await retrieval.stored(ids, deadline), schema, language=language.code)
-            if compared is None or not consults:
-                return compared
-            attributes = tuple(
-                (each.field, each.value) for each in understanding.remarks if not each.of_catalogue
-            )
-            answered = replace(
-                compared,
-                asked=understanding.filters,
-                asked_words=understanding.query,
-                asked_attributes=attributes if understanding.query else (),
-            )
-            return replace(answered, others=await self._others(answered, deadline))
-        if not consults:
-            return None
-        catalogue = await retrieval.catalogue(deadline)
-        count = functools.partial(retrieval.count, deadline=deadline)
-        if (asked := understanding.filters) is not None:
-            ends = functools.partial(self._ends, query, asked, deadline)
-            told = await facts_under(asked, query.text, catalogue.schema, count, ends, language=language.code)
-            return Facts(told, catalogue.schema, asked)
-        facts = await facts_about(
-            query.text, catalogue.schema, catalogue.fields, count, language=language.code
-        )
-        return Facts(facts, catalogue.schema) if facts else None
-
-    async def _others(self, answered: Comparison, deadline: Deadline) -> int | None:
-        """Count the products of its kind that are what a single one is asked for and is not; None for nothing to say."""
-        instead = answered.instead
-        if instead is None:
-            return None
-        try:
-            return await self._with.retrieval.count(
-                instead, Deadline.after(min(ASKING_S, deadline.remaining_s()))
-            )
-        except SearchError:
-            return None
-
-    async def _ends(
-        self, query: Query, asked: Filter, deadline: Deadline, field: str
-    ) -> tuple[float | None, float | None]:
-        """Return the least and the greatest number of a field among the products that satisfy a condition."""
-        numbers: list[float | None] = []
-        for descending in (False, True):
-            sort = Sort(field=field, descending=descending)
-            ordered = replace(
-                query,
-                filters=both(query.filters, asked),
-                sort=sort,
-                limit=1,
-                offset=0,
-                facets=(),
-                rewrite=False,
-            )
-            found = await self._with.retrieval.search(ordered, deadline)
-            value = found.hits[0].product.product.values.get(field) if found.hits else None
-            numbers.append(value if isinstance(value, float) else None)
-        return numbers[0], numbers[1]
 
 
 def _words_before(before: Conversation) -> str:
