@@ -291,6 +291,7 @@ async def test_every_write_leaves_a_line_that_says_who_and_how_many_also_a_refus
     await upsert(asked, metadata=shows("writer"))
     await refused(delete(asked.channel, metadata=shows("shop")))
     await refused(delete(asked.channel))
+    await until(lambda: sum(line["event"] == "audit" for line in lines) == 4)  # a line comes after its answer
     told = [line for line in lines if line["event"] == "audit"]
     assert [(line["caller"], line["method"], line["outcome"]) for line in told] == [
         ("writer", "DeleteProducts", "OK"),
@@ -318,6 +319,7 @@ async def test_a_rebuild_and_its_undoing_are_administrators_and_audited(
     assert (await refused(restore("writer"))).code() is MAY_NOT
     assert (await refused(restore("shop"))).code() is MAY_NOT
     restored = await restore("admin")
+    await until(lambda: sum(line["event"] == "audit" for line in lines) == 4)
     told = [line for line in lines if line["event"] == "audit"]
     assert [(line["caller"], line["outcome"]) for line in told] == [
         ("admin", "OK"), ("writer", "PERMISSION_DENIED"), ("shop", "PERMISSION_DENIED"), ("admin", "OK"),
