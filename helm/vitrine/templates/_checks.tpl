@@ -6,6 +6,23 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The API server would refuse the StatefulSet, after the rest of the upgrade was applied. */}}
+{{- define "vitrine.checkVolume" -}}
+{{- $wanted := .Values.milvus.persistence -}}
+{{- if .Values.milvus.enabled -}}
+{{- range dig "spec" "volumeClaimTemplates" list (lookup "apps/v1" "StatefulSet" .Release.Namespace (include "vitrine.name" (list . "milvus" .Values.milvus))) -}}
+{{- $has := dig "spec" "resources" "requests" "storage" "" . -}}
+{{- if ne (include "vitrine.bytes" $has) (include "vitrine.bytes" $wanted.size) -}}
+{{- fail (printf "milvus.persistence.size is %v, and the volume was made with %v, which an upgrade cannot change: enlarge the claim and delete the StatefulSet with --cascade=orphan first (README, Upgrades)" $wanted.size $has) -}}
+{{- end -}}
+{{- $class := dig "spec" "storageClassName" "" . -}}
+{{- if ne $class $wanted.storageClassName -}}
+{{- fail (printf "milvus.persistence.storageClassName is %q, and the volume was made with %q, which an upgrade cannot change (README, Upgrades)" $wanted.storageClassName $class) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "vitrine.checkEngines" -}}
 {{- range $component := list "rewriter" "speech" -}}
 {{- $values := index $.Values $component -}}

@@ -1,4 +1,4 @@
-"""The chart where it looks at what runs: an upgrade that switches an autoscaler on keeps the pods that there are."""
+"""The chart where it looks at what runs: the pods behind an autoscaler, the volume of the Milvus inside."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ LEAST: dict[str, Any] = {
 }
 KINDS = {
     "v1": ("ConfigMap", "Service", "ServiceAccount"),
-    "apps/v1": ("Deployment",),
+    "apps/v1": ("Deployment", "StatefulSet"),
     "autoscaling/v2": ("HorizontalPodAutoscaler",),
     "networking.k8s.io/v1": ("NetworkPolicy",),
     "policy/v1": ("PodDisruptionBudget",),
@@ -61,7 +61,7 @@ ANSWERS = discovery()
 
 
 class Api(BaseHTTPRequestHandler):
-    """What Helm asks of a cluster to look a Deployment up; everything else is not found."""
+    """What Helm asks of a cluster to look up what the release runs; everything else is not found."""
 
     protocol_version = "HTTP/1.1"
     live: dict[str, Any]
@@ -69,7 +69,7 @@ class Api(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer by the path."""
         path = self.path.partition("?")[0]
-        name = path.removeprefix("/apis/apps/v1/namespaces/prod/deployments/")
+        name = path.removeprefix("/apis/apps/v1/namespaces/prod/").partition("/")[2]
         found = ANSWERS.get(path) or self.live.get(name)
         missing = {"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}
         kind = "application/json"
@@ -88,7 +88,7 @@ class Api(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[tuple[str, dict[str, Any]]]:
-    """An API server's address, and the Deployments that it has."""
+    """An API server's address, and the workloads that it has."""
     live: dict[str, Any] = {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Live", (Api,), {"live": live}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -151,3 +151,39 @@ def test_switching_an_autoscaler_on_stops_no_pod(api: tuple[str, dict[str, Any]]
     assert set(rendered_replicas(address, values).values()) == {None}, "nothing runs yet"
     live.update({f"demo-vitrine-{name}": found for name, found in LIVE.items()})
     assert rendered_replicas(address, values) == {"gateway": 6, "speech": 6, "triton": 3, "rewriter": None}
+
+
+def milvus(size: str, storage_class: str | None = None) -> dict[str, Any]:
+    """Return the StatefulSet of the Milvus inside, as the API shows it."""
+    spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    if storage_class is not None:
+        spec["storageClassName"] = storage_class
+    found = deployment("milvus", 1, "helm")
+    return found | {"kind": "StatefulSet", "spec": {"replicas": 1, "volumeClaimTemplates": [{"spec": spec}]}}
+
+
+@pytest.mark.parametrize(
+    ("runs", "refused"),
+    [
+        (milvus("20Gi"), ""),
+        (milvus("20480Mi"), ""),
+        (None, ""),
+        (milvus("10Gi"), "milvus.persistence.size is 20Gi, and the volume was made with 10Gi"),
+        (milvus("20Gi", "fast"), 'storageClassName is "", and the volume was made with "fast"'),
+    ],
+    ids=["the same", "the same in other units", "none yet", "another size", "another class"],
+)
+def test_a_volume_that_cannot_change_is_refused_before_anything_is_applied(
+    api: tuple[str, dict[str, Any]], runs: dict[str, Any] | None, refused: str
+) -> None:
+    """The size in other units is no change."""
+    address, live = api
+    live.clear()
+    if runs is not None:
+        live["demo-vitrine-milvus"] = runs
+    values = {"milvus": {"enabled": True, "uri": "", "persistence": {"size": "20Gi"}}}
+    if not refused:
+        rendered_replicas(address, values)
+        return
+    with pytest.raises(helm_python.HelmError, match=refused):
+        rendered_replicas(address, values)

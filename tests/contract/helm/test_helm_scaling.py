@@ -147,3 +147,29 @@ def test_keda_is_told_where_prometheus_is(render: Any) -> None:
     """Nothing is guessed."""
     with pytest.raises(helm_python.HelmError, match=r"keda\.prometheus is needed"):
         render(VALUES | {"keda": {"enabled": True}})
+
+
+@pytest.mark.parametrize("component", ["gateway", "rewriter", "speech", "triton"])
+def test_an_operators_own_scaling_is_laid_over_the_charts(render: Any, component: str) -> None:
+    """What is not said stays; further metrics stand beside the CPU."""
+    metric = {"type": "Pods", "pods": {"metric": {"name": "queue"}, "target": {"type": "AverageValue", "averageValue": "3"}}}  # fmt: skip
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 60}}
+    scaling = {
+        "enabled": True,
+        "minReplicas": 2,
+        "maxReplicas": 4,
+        "behavior": behavior,
+        "metrics": [metric],
+    }
+    values = {key: VALUES[key] for key in ("access", "milvus")} | {
+        component: {"enabled": True, "autoscaling": scaling}
+        if component == "speech"
+        else {"autoscaling": scaling}
+    }
+    (found,) = [each["spec"] for each in render(values) if each["kind"] == "HorizontalPodAutoscaler"]
+    assert found["behavior"]["scaleDown"] == {
+        "stabilizationWindowSeconds": 60,
+        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
+    }
+    assert found["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 30
+    assert [each["type"] for each in found["metrics"]] == ["Resource", "Pods"]

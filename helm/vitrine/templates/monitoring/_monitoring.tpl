@@ -40,7 +40,7 @@ How fast pods come and go. Up: double in a minute, since a peak is there before 
 a wish for more, and one pod in two minutes, since a pod that was too much costs little and one that is missed is back only
 after its image, its models and its warm-up; a Triton takes minutes for that, so it stays for twenty. Call with the component.
 */}}
-{{- define "vitrine.scalingBehavior" -}}
+{{- define "vitrine.usualScaling" -}}
 scaleUp:
   stabilizationWindowSeconds: 30
   policies:
@@ -49,4 +49,10 @@ scaleDown:
   stabilizationWindowSeconds: {{ ternary 1200 600 (eq . "triton") }}
   policies:
     - { type: Pods, value: 1, periodSeconds: 120 }
+{{- end -}}
+
+{{/* That, with what the values say otherwise. Call with a component and its values. */}}
+{{- define "vitrine.scalingBehavior" -}}
+{{- $own := fromYaml (include "vitrine.usualScaling" (index . 0)) -}}
+{{- mergeOverwrite $own (index . 1).autoscaling.behavior | toYaml -}}
 {{- end -}}
