@@ -13,7 +13,7 @@ _logger = logging.getLogger(__name__)
 
 
 def open_learning(settings: Settings) -> Learning | None:
-    """Return what ranks by a model and keeps features; None where neither is wanted, so that a search costs nothing more.
+    """Return what ranks by a model and keeps features; None where neither is wanted, so that a search does nothing more.
 
     Raises:
         InvalidSettings: the ranker's file may not serve.

@@ -1,4 +1,4 @@
-"""Moderation as searches meet it: of words first, which costs nothing, then of the picture."""
+"""Moderation as searches meet it: of words first, which asks nobody, then of the picture."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
