@@ -207,7 +207,7 @@ class SqliteEvents:
             rows = database.execute(query, (int(after or 0), since_ms, limit)).fetchall()
             return [Answer.unpacked(*row[1:]) for row in rows], str(rows[-1][0]) if rows else after
 
-        return await self._reader.do(work, timeout_s=timeout_s)
+        return await self._scanner.do(work, timeout_s=timeout_s)
 
     async def read_events(
         self, after: str, *, since_ms: int = 0, limit: int, timeout_s: float
@@ -219,7 +219,7 @@ class SqliteEvents:
             rows = database.execute(query, (int(after or 0), since_ms, limit)).fetchall()
             return [_event(row[1:]) for row in rows], str(rows[-1][0]) if rows else after
 
-        return await self._reader.do(work, timeout_s=timeout_s)
+        return await self._scanner.do(work, timeout_s=timeout_s)
 
     async def spend(self, days: Sequence[int], amount: int, *, most: int, timeout_s: float) -> int | None:
         """As the port says."""

@@ -62,21 +62,12 @@ _EVERYWHERE = (
     DOCUMENT_SERVICE,
     DATA_SERVICE,
     CAMPAIGN_SERVICE,
+    MODERATION_SERVICE,
+    REPORT_SERVICE,
     HEALTH_SERVICE,
     reflection.SERVICE_NAME,
 )
 """What each listener answers, and describes where it may."""
-
-
-_EVERYWHERE = (
-    CATALOGUE_SERVICE,
-    DOCUMENT_SERVICE,
-    DATA_SERVICE,
-    MODERATION_SERVICE,
-    HEALTH_SERVICE,
-    reflection.SERVICE_NAME,
-)
-"""Services of every listener."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -183,7 +183,8 @@ class Turns:
         if self._with.sponsoring is None:
             return result
         who = query.user_id if query.personalise and query.user_id else visit
-        return self._with.sponsoring.show(result, who=who, intent=intent)
+        said = query.intent if query.intent is not Intent.OTHER else intent
+        return self._with.sponsoring.show(result, who=who, intent=said)
 
     async def _served(self, query: Query, deadline: Deadline) -> Quoted | HandedOver | None:
         """Return what the shop's documents say to a turn; None where it does not ask about the service."""

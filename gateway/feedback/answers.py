@@ -60,5 +60,6 @@ def answer_of(result: SearchResult, request_id: str, bucket: str, at_ms: int) ->
         shown=tuple(
             Shown(product_id=hit.product.id, position=position, features=hit.features)
             for position, hit in enumerate(result.hits[:MAX_SHOWN], start=1)
+            if hit.sponsored is None  # its place was paid for
         ),
     )

@@ -39,6 +39,8 @@ SIMILAR = "similar"
 
 TRENDS_WAIT_S = 0.1
 """Longest wait for what goes together; without it nearness decides."""
+POPULAR_WAIT_S = 1.0
+"""Longest wait, in a search's place, for what is popular; it is learnt on beside, for who asks again."""
 _AT_ONCE = 100
 """Products that are looked up by one call."""
 
@@ -117,7 +119,7 @@ class Recommender:
         """Take the most popular products that satisfy the conditions."""
         assert self._trends is not None, "the door says so"
         with search.clock.stage(POPULAR):
-            trends = await self._trends.now(timeout_s=search.deadline.remaining_s())
+            trends = await self._trends.now(timeout_s=min(POPULAR_WAIT_S, stages.hop(search, tools)))
         chosen = await _chosen(search, tools, trends.popular, _hidden(search))
         hits = [_told(_bare(each), POPULAR, trends.popular[each.id]) for each in chosen]
         return _answered(search, hits)

@@ -21,6 +21,8 @@ MAX_EVENTS = 20_000
 MAX_AGE_DAYS = 28
 KEPT_S = 60.0
 """For how long what was learnt is told; then it is learnt anew, and meanwhile told all the same."""
+RETRY_S = 5.0
+"""After a store that did not answer, for how long it is not asked again by who would wait for it."""
 LEARNING_S = 10.0
 """How long that may take, whoever waits for it or not."""
 
@@ -113,6 +115,8 @@ class TrendKeeper:
         """
         if self._trends is not None:
             return self.known
+        if self._learning is None and time.monotonic() - self._learnt_at < RETRY_S:
+            raise DeadlineExceeded("the store of events did not answer a moment ago")
         learning = self._begin()
         done, _ = await asyncio.wait({learning}, timeout=timeout_s)
         if not done:

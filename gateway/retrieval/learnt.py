@@ -26,9 +26,9 @@ SWAPPED = 10
 async def rank_learnt(search: Search, tools: Tools) -> Search:
     """Add the features of the best products, and rank them by the model where the search's bucket has it."""
     learning, pool = tools.learning, search.pool
-    if learning is None or search.query.sort is not None:
-        return search
     assert pool is not None, "the pool is looked up first"
+    if learning is None or search.query.sort is not None or not pool.hits:
+        return search
     hits = pool.hits[:CANDIDATES]
     told = features_of(hits, search.schema, freshness_field=learning.freshness_field, now_s=time.time())
     if learning.keeps_features:
@@ -48,7 +48,7 @@ async def explore(search: Search, tools: Tools) -> Search:
 
     Whoever sees both orders equally often shows how much a place alone is worth: randomised pairs, as in Wang et al.,
     "Position Bias Estimation for Unbiased Learning to Rank in Personal Search" (WSDM 2018). The request's id draws, so
-    that every attempt at a request is answered alike.
+    that every attempt at a request is answered alike. Such an answer has no sponsored places: they would move what was exchanged.
     """
     learning = tools.learning
     places = min(SWAPPED, len(search.hits))
@@ -65,4 +65,4 @@ async def explore(search: Search, tools: Tools) -> Search:
     hits = list(search.hits)
     if drawn.random() < 0.5:  # noqa: PLR2004 - a toss
         hits[0], hits[place - 1] = hits[place - 1], hits[0]
-    return replace(search, hits=tuple(hits), swap=place)
+    return replace(search, hits=tuple(hits), swap=place, offers=())

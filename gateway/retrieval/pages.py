@@ -33,6 +33,7 @@ from vitrine.domain.filters import (
     words_excluded,
 )
 from vitrine.domain.messages import filter_message, read_filter
+from vitrine.domain.product import check_id
 from vitrine.domain.schema import Schema
 from vitrine.v1 import query_pb2, search_pb2
 
@@ -155,9 +156,14 @@ def _continued(request: Query, token: search_pb2.PageToken, schema: Schema) -> Q
         intent=_intent(token),
         offset=token.offset,
         bucket=Bucket(token.bucket),
-        sponsored=tuple(check_text(FIELD, each, limit=limits.MAX_ID_LENGTH) for each in token.sponsored),
+        sponsored=tuple(_product_id(each) for each in token.sponsored),
         rewrite=False,
     )
+
+
+def _product_id(told: str) -> str:
+    check_id("sponsored", told)
+    return told
 
 
 def _excluded(message: search_pb2.Exclusion, schema: Schema) -> Filter:

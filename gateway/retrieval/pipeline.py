@@ -43,10 +43,10 @@ STAGES: tuple[Stage, ...] = (
     stages.look_up,
     stages.relax,
     stages.add_exact_matches,
+    stages.find_offers,
     stages.rank_by_taste,
     learnt.rank_learnt,
     steering_stages.steer,
-    stages.find_offers,
     stages.page,
     learnt.explore,
     stages.count_facets,
@@ -233,9 +233,8 @@ class Retrieval:
         return self._catalogue
 
     def _key(self, query: Query, weights: Weights, versions: Versions) -> Key:
-        # Both only grow: their sum changes with either.
         sponsors = self._tools.sponsors
-        writes = self.products.writes + (sponsors.version if sponsors is not None else 0)
+        writes = (self.products.writes, sponsors.version if sponsors is not None else 0)
         return result_key(query, weights, versions, writes=writes)
 
     async def _answer(self, search: Search, stages: Sequence[Stage]) -> SearchResult:

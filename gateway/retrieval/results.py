@@ -16,8 +16,8 @@ MAX_KEPT_HITS = 20
 SETTLED = frozenset({SOFT_FILTERS, EXCLUSIONS, WORDS, POOL})
 """What query and index alone leave out of an answer: whoever asks again would be told the same. All else is a fault of the moment."""
 
-Key = tuple[Query, Weights, str, str, str, int]
-"""The query as a whole, what it is weighted by, the encoders, the collection, its schema, and the writes of this process."""
+Key = tuple[Query, Weights, str, str, str, tuple[int, int]]
+"""The query as a whole, what it is weighted by, the encoders, the collection, its schema, and what this process wrote: products, campaigns."""
 
 
 class Results:
@@ -41,6 +41,6 @@ class Results:
             self._cache.put(key, result)
 
 
-def result_key(query: Query, weights: Weights, versions: Versions, *, writes: int) -> Key:
+def result_key(query: Query, weights: Weights, versions: Versions, *, writes: tuple[int, int]) -> Key:
     """Return what two searches have in common that have the same answer."""
     return query, weights, versions.model, versions.index, versions.schema.digest, writes

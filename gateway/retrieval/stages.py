@@ -1,6 +1,6 @@
 """The stages of a search, in the order of `gateway.retrieval.pipeline`.
 
-    compatible -> encode -> know the shopper -> look up a pool -> relax -> rerank -> offers -> page -> count facets
+    compatible -> encode -> know the shopper -> look up a pool -> relax -> offers -> rerank -> page -> count facets
 
 Each is a function that takes the search as it stands and returns it one step further; what a stage needs of the world
 is in `Tools`. A new ranking signal is one more rerank stage.
@@ -212,9 +212,9 @@ async def know_shopper(search: Search, tools: Tools) -> Search:
     if tastes is None or not wanted or not tastes.asks(query):
         return search
     assert search.versions is not None, "compatible comes first"
-    timeout_s = min(tools.personal_budget_s, hop(search, tools))
     with search.clock.stage(PERSONAL):
         try:
+            timeout_s = min(tools.personal_budget_s, hop(search, tools))
             taste = await tastes.of(query.user_id, search.versions, timeout_s=timeout_s)
         except (DeadlineExceeded, DependencyError, IndexSwapped):
             return replace(search, degraded=(*search.degraded, PERSONAL))
@@ -309,10 +309,13 @@ async def find_offers(search: Search, tools: Tools) -> Search:
         conditions = both(query.conditions, own)
         return (await _ask(search, tools, conditions, limit=limit, products=products)).hits
 
-    hits, timeout_s = search.pool.hits, min(sponsors.budget_s, hop(search, tools))
     with search.clock.stage(SPONSORED):
+        try:
+            timeout_s = min(sponsors.budget_s, hop(search, tools))
+        except DeadlineExceeded:
+            return replace(search, degraded=(*search.degraded, SPONSORED))
         offers = await offers_in_time(
-            sponsors, query, search.schema, hits, look_up=look_up, timeout_s=timeout_s
+            sponsors, query, search.schema, search.pool.hits, look_up=look_up, timeout_s=timeout_s
         )
     if offers is None:
         return replace(search, degraded=(*search.degraded, SPONSORED))

@@ -56,8 +56,8 @@ async def _known_products(search: Search, tools: Tools, ids: Sequence[str]) -> t
 async def steer(search: Search, tools: Tools) -> Search:
     """Rank the best products by why the shopper asks and by what they disliked; those after them keep their places."""
     steering, pool = search.steering, search.pool
-    if steering is None:
-        return search
     assert pool is not None, "the pool is looked up first"
+    if steering is None or not pool.hits:
+        return search
     hits = steered(pool.hits[:RANKED], steering, search.taste, search.schema, tools.shares)
     return replace(search, pool=replace(pool, hits=(*sorted(hits, key=rank), *pool.hits[RANKED:])))

@@ -113,6 +113,7 @@ class Sponsoring:
         self._refill(result.offers)
         won = hold_auction(bids, places=len(positions), reserve_micros=self._rules.reserve_micros)
         chosen_by = {(offer.key, offer.hit.product.id): offer.chosen_by for offer in result.offers}
+        organic = {hit.product.id: hit for hit in result.hits}
         sponsored: list[tuple[int, Hit]] = []
         for position, each in zip(positions, won, strict=False):
             campaign, hit = each.bid.campaign, each.bid.hit
@@ -121,7 +122,7 @@ class Sponsoring:
                 self._metrics.sponsored_impressions.inc()
                 self._metrics.sponsored_spend.inc(each.price_micros)
                 reason = chosen_by[campaign.key, hit.product.id]
-                sponsored.append((position, _marked(hit, campaign, reason)))
+                sponsored.append((position, _marked(organic.get(hit.product.id, hit), campaign, reason)))
         return arranged(result, sponsored) if sponsored else result
 
     def _bid(self, offer: Offer, who: str, intent: Intent) -> Bid | None:

@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
+from gateway.edge.methods import NEEDS
 from gateway.logs import call_fields
 from gateway.settings import Settings
 from gateway.testing import (
@@ -181,7 +182,8 @@ async def test_health_is_told_to_everybody_and_reflection_is_not(asked: ServedGa
     question = reflection_pb2.ServerReflectionRequest(list_services="")
     assert (await refused(reflection.ServerReflectionInfo(iter([question]), timeout=30).read())).code() is WHO
     listing = reflection.ServerReflectionInfo(iter([question]), timeout=30, metadata=shows("shop"))
-    assert (await listing.read()).list_services_response.service
+    described = {each.name for each in (await listing.read()).list_services_response.service}
+    assert described >= {name.rpartition(".")[0] for name in NEEDS if name.startswith("vitrine.")}
     listing.cancel()
 
 

@@ -8,11 +8,17 @@ import pytest
 from click.testing import CliRunner, Result
 from google.rpc import code_pb2
 
-from gateway.testing import product, serving
+from gateway.testing import ServedGateway, product, serving, until
 from vitrine.cli import main
 from vitrine.v1 import query_pb2
 
 HELD = [product(f"p{i}", "red dress") for i in range(3)]
+
+
+async def until_well(gateway: ServedGateway) -> None:
+    """Wait for the first probe, before which health says that nothing serves."""
+    value = gateway.metrics.registry.get_sample_value
+    await until(lambda: value("vitrine_gateway_serving", {"service": "all"}) == 1)
 
 
 def checked(address: str, *options: str) -> Result:
@@ -29,6 +35,7 @@ def steps_of(result: Result) -> list[tuple[str, str]]:
 async def test_a_service_that_is_well_passes_every_step(options: tuple[str, ...]) -> None:
     """Nothing is left behind, and without writing nothing is written."""
     async with serving(products=HELD) as gateway:
+        await until_well(gateway)
         result = await asyncio.to_thread(checked, gateway.address, *options)
         value = gateway.metrics.registry.get_sample_value
         written = value("vitrine_gateway_requests_total", {"method": "UpsertProducts", "code": "OK"})
