@@ -41,6 +41,10 @@ class StartFailed(Exception):  # noqa: N818 - read as "the start failed"
     """The service ended, or was not ready in time; says why."""
 
 
+class StartAborted(StartFailed):
+    """A signal ended it, of its own making mostly."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Running:
     process: Process
@@ -73,18 +77,28 @@ class Runner:
         self._failures = 0
 
     async def start(self) -> None:
-        """Start the process and wait until it is ready.
+        """Start the process and wait until it is ready; one that a signal ends meanwhile is started once more.
+
+        The local Triton aborts now and then while its Python backend opens shared memory for several models at once.
 
         Raises:
             StartFailed: it ended, or was not ready in time; what was left of it has been ended.
         """
+        try:
+            await self._start_once()
+        except StartAborted as failure:
+            self.record = replace(self.record, last_failure=str(failure), restarts=self.record.restarts + 1)
+            await self._start_once()
+
+    async def _start_once(self) -> None:
         try:
             self._service.prepare()
             await self._until_ready(await self._spawn())
         except (StartFailed, OSError) as failure:
             await self._end(grace_s=self._pace.restart_grace_s)
             self._set(State.FAILED, str(failure))
-            raise StartFailed(str(failure)) from failure
+            aborted = isinstance(failure, StartAborted)
+            raise (StartAborted if aborted else StartFailed)(str(failure)) from failure
         self._set(State.READY)
 
     async def keep(self) -> None:
@@ -137,7 +151,8 @@ class Runner:
         while time.monotonic() < give_up:
             problem = await self._problem(self._service.ready, running)
             if running.ended.done():
-                raise StartFailed(running.obituary(self._log))
+                aborted = running.ended.result() < 0
+                raise (StartAborted if aborted else StartFailed)(running.obituary(self._log))
             if problem is None:
                 return
             await asyncio.wait({running.ended}, timeout=self._pace.start_interval_s)

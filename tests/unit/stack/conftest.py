@@ -17,6 +17,8 @@ PROGRAMS = {
     "sleeper": "touch(); time.sleep(60)",
     "crasher": "print('cannot go on'); sys.exit(3)",
     "once": "os.path.exists(flag) and sys.exit(3); touch(); time.sleep(60)",
+    "aborts once": "again = os.path.exists(flag + '-once'); open(flag + '-once', 'w').close(); again or os.abort(); touch(); time.sleep(60)",
+    "aborts": "os.abort()",
     "stubborn": "signal.signal(signal.SIGTERM, signal.SIG_IGN); touch(); time.sleep(60)",
     "parent": "os.fork() and touch(); time.sleep(60)",
 }

@@ -91,6 +91,19 @@ async def test_start_that_crashes_says_why(make_runner: MakeRunner) -> None:
     assert runner.record.state is State.FAILED
 
 
+async def test_start_that_aborts_is_tried_once_more(make_runner: MakeRunner) -> None:
+    """An engine that a signal ends while it starts gets a second start, and no third."""
+    runner = make_runner("aborts once")
+    await runner.start()
+    assert (runner.record.state, runner.record.restarts) == (State.READY, 1)
+    assert runner.record.last_failure.startswith("killed by SIGABRT")
+    await runner.stop()
+    runner = make_runner("aborts", ready=Probe(NotReady("waits")))
+    with pytest.raises(StartFailed, match="killed by SIGABRT"):
+        await runner.start()
+    assert (runner.record.state, runner.record.restarts) == (State.FAILED, 1)
+
+
 async def test_program_that_is_not_there_says_so(make_runner: MakeRunner) -> None:
     """A program that cannot be executed is a failed start like any other."""
     runner = make_runner("sleeper", command=("/no/such/program",))
