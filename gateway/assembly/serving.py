@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from grpc_health.v1.health import aio as health_aio
 
@@ -160,15 +161,12 @@ async def serving_gateway(
     )  # fmt: skip
     library = open_library(settings, dependencies.documents, retrieval, metrics)
     moderation, keeper = open_moderation(settings, pictures, retrieval, encoders, metrics)
-    search = _search_servicer(
-        settings, dependencies, retrieval=retrieval, library=library, feedback=feedback,
-        sponsoring=sponsored.sponsoring, moderation=moderation, metrics=metrics,
-    )  # fmt: skip
     servicers = Servicers(
-        search=search,
-        catalogue=_catalogue_servicer(
-            settings, dependencies, paced, retrieval=retrieval, moderation=moderation, metrics=metrics
+        search=_search_servicer(
+            settings, dependencies, retrieval=retrieval, library=library, feedback=feedback,
+            sponsoring=sponsored.sponsoring, moderation=moderation, metrics=metrics,
         ),
+        catalogue=_catalogue_servicer(settings, dependencies, paced, retrieval=retrieval, moderation=moderation, metrics=metrics),
         documents=open_documents(settings, dependencies.documents, _paced(dependencies, paced), library),
         feedback=feedback.servicer,
         data=feedback.data_servicer(dependencies.sessions),
@@ -190,14 +188,12 @@ async def serving_gateway(
         with known_calls():
             async with (
                 repeated("probe", readiness.probe, interval_s=interval_s),
-                _prepared(settings, retrieval, search, library),
-                feedback.kept_up(interval_s),
-                kept_up(pictures, interval_s),
-                sponsored.kept_up(),
+                _prepared(settings, retrieval, servicers.search, library),
+                feedback.kept_up(interval_s), kept_up(pictures, interval_s), sponsored.kept_up(),
                 repeated("callers", access.refresh, interval_s=_CALLERS_S),
                 running(saturation.watch(listeners.waiting)),
                 health_endpoint(settings.health_listen, servicers.health),
-            ):
+            ):  # fmt: skip
                 yield Gateway(listeners=listeners, health=servicers.health, metrics=metrics)
     finally:
         await listeners.stop(None)
@@ -284,36 +280,19 @@ def _search_servicer(
     sponsoring: Sponsoring | None,
     metrics: Metrics,
 ) -> SearchServicer:
-    async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
-        catalogue = await retrieval.catalogue(deadline)
-        return catalogue.schema, catalogue.fields
-
-    def rewriting(name: str, budget_ms: int, floor_ms: int) -> Rewriting:
-        return Rewriting(
-            dependencies.rewriter,
-            describe,
-            use=RewriteUse(
-                name=name,
-                budget=AdaptiveBudget(ceiling_s=budget_ms / 1e3, floor_s=floor_ms / 1e3),
-                margin_s=settings.deadline_margin_ms / 1e3,
-                cache_entries=settings.rewrite_cache_entries,
-            ),
-            breaker=CircuitBreaker(
-                failures=settings.breaker_failures, cooldown_s=settings.breaker_cooldown_ms / 1e3
-            ),
-            metrics=metrics,
-        )
-
+    rewriting = partial(_rewriting, settings, dependencies.rewriter, retrieval, metrics)
     dependencies.sessions.observe(metrics)
     history = History(retrieval, _history_bounds(settings))
     turns = Turns(
         TurnDependencies(
             retrieval=retrieval,
             search_rewriting=rewriting(
-                "search", settings.rewrite_budget_ms, settings.rewrite_budget_floor_ms
+                "search", budget_ms=settings.rewrite_budget_ms, floor_ms=settings.rewrite_budget_floor_ms
             ),
             turn_rewriting=rewriting(
-                "converse", settings.converse_budget_ms, settings.converse_budget_floor_ms
+                "converse",
+                budget_ms=settings.converse_budget_ms,
+                floor_ms=settings.converse_budget_floor_ms,
             ),
             history=history,
             library=library,
@@ -334,6 +313,36 @@ def _search_servicer(
         answered=feedback.answered,
         experiment=feedback.experiment,
         moderation=moderation,
+    )
+
+
+def _rewriting(
+    settings: Settings,
+    rewriter: Rewriter | None,
+    retrieval: Retrieval,
+    metrics: Metrics,
+    name: str,
+    *,
+    budget_ms: int,
+    floor_ms: int,
+) -> Rewriting:
+    async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
+        catalogue = await retrieval.catalogue(deadline)
+        return catalogue.schema, catalogue.fields
+
+    return Rewriting(
+        rewriter,
+        describe,
+        use=RewriteUse(
+            name=name,
+            budget=AdaptiveBudget(ceiling_s=budget_ms / 1e3, floor_s=floor_ms / 1e3),
+            margin_s=settings.deadline_margin_ms / 1e3,
+            cache_entries=settings.rewrite_cache_entries,
+        ),
+        breaker=CircuitBreaker(
+            failures=settings.breaker_failures, cooldown_s=settings.breaker_cooldown_ms / 1e3
+        ),
+        metrics=metrics,
     )
 
 

@@ -55,7 +55,7 @@ def products() -> list[StoredProduct]:
 async def test_files_become_the_products_that_upserts_would_have_made(index: Index, tmp_path: Path) -> None:
     """On a server with bulk insert: each product once, as it was, with its vectors, in the index that is swapped in."""
     if not await index.can_insert_files():
-        assert index._connection._client._config.uri.startswith("unix:"), (
+        assert index._connection._clients.current._config.uri.startswith("unix:"), (
             "only Milvus Lite has no bulk insert"
         )
         return

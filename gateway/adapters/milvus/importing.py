@@ -5,28 +5,13 @@ collection that nobody else writes and that is begun anew after every failure.
 """
 
 import asyncio
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import grpc
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from gateway.adapters.milvus.connection import MilvusConnection, MilvusError
-from gateway.adapters.milvus.layout import (
-    JSON_COLUMNS,
-    PART,
-    TOKENS,
-    VECTOR,
-    Layout,
-    column_fields,
-    column_name,
-)
 from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.model import Deadline
-from vitrine.domain.schema import NUMBER_KINDS
 
 _FAILED = (common_pb2.ImportState.ImportFailed, common_pb2.ImportState.ImportFailedAndCleaned)
 _POLL_S = 0.5
@@ -34,18 +19,6 @@ _POLL_S = 0.5
 
 class ImportFailed(VectorIndexError):  # noqa: N818
     """Milvus could not take a file in; what it inserted of it may be there."""
-
-
-def encode_rows(rows: Iterable[Mapping[str, Any]], layout: Layout) -> bytes:
-    """Return rows of `rows.to_rows` as a Parquet file with the columns of the layout's collection."""
-    schema = _columns(layout)
-    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
-    for row in rows:
-        for name, cells in columns.items():
-            cells.append(json.dumps(row[name]) if name in JSON_COLUMNS else row[name])
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
-    return bytes(sink.getvalue())
 
 
 async def can_import(connection: MilvusConnection, *, timeout_s: float) -> bool:
@@ -86,15 +59,3 @@ async def import_file(connection: MilvusConnection, collection: str, path: str, 
         if not deadline.remaining_s():
             raise DeadlineExceeded("the index did not take a file in within its time")
         await asyncio.sleep(_POLL_S)
-
-
-def _columns(layout: Layout) -> pa.Schema:
-    """Return the columns of a collection made with the layout's schema, as Parquet has them."""
-    fields = [("id", pa.string()), (PART, pa.int64()), (VECTOR, pa.list_(pa.float32()))]
-    fields += [
-        (column_name(owner), pa.float64() if owner.kind in NUMBER_KINDS else pa.string())
-        for owner in column_fields(layout.created_with)
-    ]
-    fields += [(name, pa.string()) for name in JSON_COLUMNS]
-    fields += [(TOKENS, pa.list_(pa.string())), ("digest", pa.string()), ("vectors_digest", pa.string())]
-    return pa.schema(fields)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from typing import Any
 
 from gateway.adapters.milvus.connection import MilvusConnection
-from gateway.adapters.milvus.importing import encode_rows, import_file
+from gateway.adapters.milvus.importing import import_file
 from gateway.adapters.milvus.layout import ID, PICTURES, PRODUCTS, Layout
 from gateway.adapters.milvus.reading import PAGE_ROWS, Reading, further_keys
 from gateway.adapters.milvus.rows import read_key, row_key, to_rows, with_keys
@@ -90,6 +90,8 @@ class MilvusWriter:
 
     def encode(self, products: Sequence[StoredProduct]) -> bytes:
         """Return the rows of products as a file that `insert_file` takes in; ValueError as of `upsert`."""
+        from gateway.adapters.milvus.parquet import encode_rows  # noqa: PLC0415 - the gateway's image has no pyarrow
+
         return encode_rows(
             (row for product in products for row in to_rows(product, self._layout)), self._layout
         )
