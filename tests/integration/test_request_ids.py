@@ -49,6 +49,6 @@ async def test_a_requests_id_reaches_the_rewriter_and_triton(stack: Any) -> None
                 timeout=TIMEOUT_S,
             )
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert await said(logs / "gateway.log", f'"request_id": "{read}"')
+    assert await said(logs / "gateway.log", f'"request_id":"{read}"')
     assert await said(logs / "rewriter.log", f'"request_id": "{read}"')
     assert await said(logs / "triton.log", f"request {refused} refused: image: is truncated or damaged")
