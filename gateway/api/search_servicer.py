@@ -29,6 +29,7 @@ from gateway.feedback.experiments import Experiment
 from gateway.feedback.recommending import Recommended, Recommender
 from gateway.model import Deadline, Transcript
 from gateway.moderation.moderation import Moderation
+from gateway.retrieval.pages import words_in
 from gateway.retrieval.query import Bucket, Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
 from vitrine.v1 import recommend_pb2, search_pb2, search_pb2_grpc
@@ -123,6 +124,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             await self._hearing.hear(self._in_bucket(turn.query, ""), turn.audio, deadline), deadline
         )
         turn = replace(turn, query=spoken.query)
+        for earlier in turn.history:
+            self._moderation.said(earlier.text, turn.query.locale)
         if turn.history:
             before = Conversation(turns=tuple(LoggedTurn(turn=earlier) for earlier in turn.history))
             async for event in _after(spoken, self._turns.turn(turn.query, before, deadline)):
@@ -141,6 +144,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Return what moderation lets through, before anything of it is searched or kept; raises Blocked."""
         _note_hearing(spoken)
         query = spoken.query
+        if query.page_token:
+            self._moderation.said(words_in(query.page_token), query.locale)
         degraded = await self._moderation.query(
             text=query.text, image=query.image, locale=query.locale, deadline=deadline
         )

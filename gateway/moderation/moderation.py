@@ -47,7 +47,7 @@ class Moderation:
             Blocked: its words or its picture are refused.
             SearchError: as `Pictures.upload`.
         """
-        self._check_words(text, locale)
+        self.said(text, locale)
         if not image or self.pictures is None or self.pictures.policy.uploads is Action.OFF:
             return ()
         computed: list[tuple[str, Embedding]] = []
@@ -67,6 +67,7 @@ class Moderation:
             finding = Finding(field=field, kind=_WORDS, subject=product_id)
             settle(finding, Action.FLAG, self._metrics)
 
-    def _check_words(self, text: str, locale: str) -> None:
+    def said(self, text: str, locale: str) -> None:
+        """Check words that come with a query, such as those of earlier turns; raises Blocked where they are refused."""
         if self.words is not None and self.words.words.find(text, locale) is not None:
             settle(Finding(field="text", kind=_WORDS), self.words.queries, self._metrics)

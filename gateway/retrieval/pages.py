@@ -97,6 +97,11 @@ def page_of(request: Query, versions: Versions) -> Query:
         raise InvalidQuery(FIELD, "is damaged") from None
 
 
+def words_in(token: str) -> str:
+    """Return the words that a page token brings, which callers can make up; raises InvalidQuery where it is none."""
+    return _read(token).text
+
+
 def exclusion_message(excluded: Equals | Says) -> search_pb2.Exclusion:
     """Return the message of a value or a word that is excluded."""
     if isinstance(excluded, Equals):

@@ -1,7 +1,9 @@
 """Moderation through a gateway over the fakes: what is refused, what is flagged, and what of it is kept nowhere."""
 
+import base64
 import io
 import logging
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -31,6 +33,7 @@ from vitrine.v1 import (
     moderation_pb2,
     moderation_pb2_grpc,
     query_pb2,
+    rewrite_pb2,
     search_pb2,
     search_pb2_grpc,
 )
@@ -192,6 +195,22 @@ async def test_blocked_words_refuse_a_query_and_flag_a_title(tmp_path: Path) -> 
         assert (told.blocked, told.entry) == (True, "red dress")
         unoffered = keeper.CheckImage(moderation_pb2.CheckImageRequest(image=picture(1)))
         assert (await refusal(unoffered))[0] == grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_blocked_words_come_by_no_other_way(tmp_path: Path) -> None:
+    """Neither in a page token that was made up, nor in a history that a caller brings."""
+    path = tmp_path / "words.toml"
+    path.write_text('en = ["red dress"]', encoding="utf-8")
+    made_up = search_pb2.PageToken(text="a red dress").SerializeToString()
+    token = base64.urlsafe_b64encode(zlib.compress(made_up)).decode()
+    settings = replace(PATIENT, moderation_words=str(path))
+    async with serving(products=[product("p1", "red dress")], settings=settings) as gateway:
+        stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
+        page = search_pb2.SearchRequest(text="shoes", locale="en", page_token=token)
+        assert (await refusal(stub.Search(page)))[1] == "text"
+        history = [rewrite_pb2.Turn(text="a red dress")]
+        turn = search_pb2.ConverseRequest(text="in blue", locale="en", history=history)
+        assert (await refusal(stub.Converse(turn).read()))[1] == "text"
 
 
 async def test_keepers_see_pages_and_what_is_refused_of_what_they_add() -> None:
