@@ -13,7 +13,7 @@ SERIES = 'namespace="$namespace"'
 
 _SCHEMA_VERSION = 39  # of Grafana 11; later ones read it
 _WIDTH, _HEIGHT = 12, 8  # of 24 columns
-_SEARCHES = 'method=~"Search|Converse"'
+_SEARCHES = 'method=~"Search|Converse|Recommend"'
 _FAILED = f'{_SEARCHES},code=~"UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED"'
 _FOUND = 'outcome!="miss"'
 _WRITES = 'method=~"UpsertProducts|DeleteProducts|RestoreIndex|ReplaceDocuments"'
