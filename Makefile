@@ -332,7 +332,7 @@ train-ranker: $(VENV)/.serve ## Train a ranker on events: make train-ranker EVEN
 export: $(VENV)/.train ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
-bench: bench-throughput bench-latency bench-stages bench-sweep bench-peers bench-scale bench-uptime ## All of the following that one machine without a GPU can; two hours
+bench: bench-throughput bench-latency bench-personal bench-stages bench-sweep bench-peers bench-scale bench-uptime ## All of the following that one machine without a GPU can; two hours
 
 bench-throughput: setup ## Closed loop: the ceiling, and CPU by process
 	@$(BIN)/python -m stack up
@@ -342,6 +342,11 @@ bench-throughput: setup ## Closed loop: the ceiling, and CPU by process
 bench-latency: setup ## Open loop: latency at rates below the ceiling, and one above
 	@$(BIN)/python -m stack up
 	@$(BIN)/python -m benchmarks load --loop open --name latency
+	@$(MAKE) -s plots
+
+bench-personal: setup ## Searches with and without personal ranking, and by intent
+	@$(BIN)/python -m stack up
+	@$(BIN)/python -m benchmarks personal
 	@$(MAKE) -s plots
 
 bench-stages: setup $(PERF_ANALYZER)/.ready ## CPU of an ensemble, and of a search, over its stages run raw
@@ -419,4 +424,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test \
 	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
-	bench-latency bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom bench-scale bench-uptime capacity
+	bench-latency bench-personal bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom bench-scale bench-uptime capacity
