@@ -22,8 +22,8 @@ from vitrine.v1.query_pb2 import Filter, Range
 from vitrine.v1.search_pb2 import SearchRequest, SearchResponse
 
 CATALOGUE = [product(f"p{number:03}", f"dress number {number}", price=10.0 + number) for number in range(50)]
-"""Ids with two spaces are what `check_id` allows and `check_text` would change."""
 ODD = product("p  x", "dress number 77", price=500.0)
+"""Its id is one that `check_id` allows and `check_text` would change."""
 NOTHING = Filter(range=Range(field="price", maximum=1.0))
 
 

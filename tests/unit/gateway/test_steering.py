@@ -189,14 +189,19 @@ async def test_a_conversation_steers_away_from_what_it_disliked() -> None:
         assert checked(second)[0] != worst
         third, _ = await turn(client, "dress", session)
         assert checked(third) == checked(second)
+        nothing = query_pb2.Filter(range=query_pb2.Range(field="price", maximum=0.01))
+        assert not (await turn(client, "dress", session, nothing))[0].hits
         other, _ = await turn(client, "dress", "")
         assert list(other.hits) == list(first.hits)
 
 
-async def turn(client: VitrineClient, text: str, session: str) -> tuple[SearchResponse, str]:
+async def turn(
+    client: VitrineClient, text: str, session: str, within: query_pb2.Filter | None = None
+) -> tuple[SearchResponse, str]:
     """Take a turn; return its hits and the session's id."""
     found: Iterable[SearchResponse] = []
-    async for event in client.converse(ConverseRequest(text=text, session_id=session, limit=CANDIDATES)):
+    request = ConverseRequest(text=text, session_id=session, limit=CANDIDATES, filter=within)
+    async for event in client.converse(request):
         session = event.session_id
         if event.HasField("result"):
             found = [event.result]
