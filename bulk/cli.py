@@ -19,6 +19,12 @@ from vitrine.domain.schema import SchemaError
 from vitrine.domain.schema_files import read_schema
 from vitrine.process.settings import InvalidSettings, read_settings
 
+LONG_LEASE_S = 90.0
+"""Of who writes so much that a server may answer its beats late (docs/decisions/0070)."""
+MIN_LEASE_S = 20.0
+"""A gateway's."""
+MAX_LEASE_S = 3600.0
+
 _LINE_S = 5.0
 """Between two lines of progress."""
 
@@ -71,6 +77,15 @@ def main() -> None:
     help="That place as Milvus sees it, where that is another path.",
 )
 @click.option(
+    "--lease",
+    "lease_s",
+    type=click.FloatRange(min=MIN_LEASE_S, max=MAX_LEASE_S),
+    default=LONG_LEASE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="After how long others may go on where this run has died. A Milvus that answers late wants more of it.",
+)
+@click.option(
     "--yes", "confirmed", is_flag=True, help="Let it leave less than half of the products that there are."
 )
 @click.option("--allow-outside", is_flag=True, help="As `vitrine index` takes it.")
@@ -85,6 +100,7 @@ def index(
     milvus: str | None,
     work: str,
     bad_rows: float,
+    lease_s: float,
     insert_from: str,
     insert_as: str,
     confirmed: bool,
@@ -115,6 +131,7 @@ def index(
             most_bad=bad_rows,
             confirm_shrink=confirmed,
             allow_outside=allow_outside,
+            lease_s=lease_s,
             insert_from=_resolved(insert_from),
             insert_as=insert_as,
         )
