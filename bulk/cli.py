@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it tells of every process that Ray starts
 
@@ -18,6 +19,9 @@ from vitrine.commands.connection import Failure
 from vitrine.domain.schema import SchemaError
 from vitrine.domain.schema_files import read_schema
 from vitrine.process.settings import InvalidSettings, read_settings
+
+if TYPE_CHECKING:
+    from bulk.run import Ended
 
 LONG_LEASE_S = 90.0
 """Of who writes so much that a server may answer its beats late (docs/decisions/0070)."""
@@ -140,8 +144,13 @@ def index(
         raise Failure(str(error)) from error
     except OSError as error:
         raise Failure(f"{error.filename or path}: {error.strerror or error}") from error
+    progress.end(ended.tally)
+    _tell(ended)
+
+
+def _tell(ended: "Ended") -> None:
+    """Say what a run has done."""
     tally = ended.tally
-    progress.end(tally)
     click.echo(f"index {ended.index}: {tally.products:,} products of {tally.rows:,} rows, in use now")
     if ended.replaced is not None:
         click.echo(f"in the place of {ended.replaced.collection}, which `vitrine restore` puts back")
