@@ -104,6 +104,10 @@ def _tests(name: str, *command: str) -> Part:
     )
 
 
+def _without(paths: Sequence[str]) -> Iterator[str]:
+    return (f"--ignore={path}" for path in paths)
+
+
 def _report(name: str, *, again: bool = False) -> Path:
     return REPORTS / f"{name}{'-again' if again else ''}.xml"
 
@@ -112,7 +116,8 @@ def _coverage(name: str) -> Path:
     return REPORTS / f"coverage-{name}"
 
 
-MODELS = ("tests/unit/encoders", "tests/unit/export")
+MODELS = ("tests/unit/encoders", "tests/unit/export", "tests/integration/test_tensorrt.py")
+"""What exports and trains, and starts no stack."""
 ELSEWHERE = tuple(
     f"tests/integration/{name}"
     for name in ("browser", "test_bench_load.py", "test_bulk.py", "test_two_writers.py")
@@ -122,12 +127,12 @@ SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4")
 COVERAGE = ("--cov", "--cov-append", "--cov-report=", "--cov-fail-under=0")
 
 PARTS = (
-    _tests("own-stacks", "-m", "pytest", "tests/integration", "-m", "own_stack"),
+    _tests("own-stacks", "-m", "pytest", "tests/integration", "-m", "own_stack", *_without(MODELS)),
     _tests("milvus", "tests/contract/milvus_server.py"),
     # By file: what a file's tests share is made once, and not in every process.
     _tests(
         "unit",
-        *("-m", "pytest", "tests/chaos", "tests/unit", *(f"--ignore={room}" for room in MODELS)),
+        *("-m", "pytest", "tests/chaos", "tests/unit", *_without(MODELS)),
         *(*SIDE_BY_SIDE, "--dist", "loadfile", *COVERAGE),
     ),
     # By module: an index is filled once, and not in every process. What these two cover has a floor (pyproject.toml).
@@ -142,7 +147,7 @@ PARTS = (
     _tests(
         "shared-stack",
         *("-m", "pytest", "tests/integration", "-m", "not own_stack"),
-        *(f"--ignore={each}" for each in ELSEWHERE),
+        *(*_without(MODELS), *_without(ELSEWHERE)),
     ),
     _tests("fuzz", "-m", "pytest", "tests/fuzz", *SIDE_BY_SIDE),
     Part(name="lint", command=("make", "lint")),
