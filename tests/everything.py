@@ -116,8 +116,12 @@ def _coverage(name: str) -> Path:
     return REPORTS / f"coverage-{name}"
 
 
-MODELS = ("tests/unit/encoders", "tests/unit/export", "tests/integration/test_tensorrt.py")
-"""What exports and trains, and starts no stack."""
+MODELS = (
+    *("tests/unit/encoders", "tests/unit/export", "tests/integration/test_tensorrt.py"),
+    *(f"tests/unit/rewriter/{name}" for name in ("test_training_grammar.py", "test_injections.py")),
+)
+"""What trains and exports, and what tries very many turns. Nothing counts what they cover: they cover what serves not at
+all, or no other lines than quicker tests do, and counting costs a quarter of their time and more."""
 ELSEWHERE = tuple(
     f"tests/integration/{name}"
     for name in ("browser", "test_bench_load.py", "test_bulk.py", "test_two_writers.py")
@@ -126,6 +130,7 @@ ELSEWHERE = tuple(
 SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4")
 COVERAGE = ("--cov", "--cov-append", "--cov-report=", "--cov-fail-under=0")
 
+# What waits for clocks and processes comes first, and what computes all the time last, so that no core is idle at the end.
 PARTS = (
     _tests("own-stacks", "-m", "pytest", "tests/integration", "-m", "own_stack", *_without(MODELS)),
     _tests("milvus", "tests/contract/milvus_server.py"),
@@ -135,20 +140,19 @@ PARTS = (
         *("-m", "pytest", "tests/chaos", "tests/unit", *_without(MODELS)),
         *(*SIDE_BY_SIDE, "--dist", "loadfile", *COVERAGE),
     ),
+    _tests("second-stack", "-m", "pytest", *ELSEWHERE, "-m", "not own_stack"),
     # By module: an index is filled once, and not in every process. What these two cover has a floor (pyproject.toml).
     _tests(
         "contract",
         *("-m", "pytest", "tests/contract", "-m", "not milvus_server", "-n", "2", "--dist", "loadscope"),
         *COVERAGE,
     ),
-    _tests("second-stack", "-m", "pytest", *ELSEWHERE, "-m", "not own_stack"),
-    # The rooms with torch serve nothing, so that nothing counts what they cover, which costs a quarter of their time.
-    _tests("models", "-m", "pytest", *MODELS, *SIDE_BY_SIDE, "--dist", "loadfile"),
     _tests(
         "shared-stack",
         *("-m", "pytest", "tests/integration", "-m", "not own_stack"),
         *(*_without(MODELS), *_without(ELSEWHERE)),
     ),
+    _tests("models", "-m", "pytest", *MODELS, *SIDE_BY_SIDE, "--dist", "loadfile"),
     _tests("fuzz", "-m", "pytest", "tests/fuzz", *SIDE_BY_SIDE),
     Part(name="lint", command=("make", "lint")),
     Part(name="breaking", command=("make", "breaking")),
