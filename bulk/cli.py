@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it tells of every process that Ray starts
 
@@ -18,6 +19,15 @@ from vitrine.commands.connection import Failure
 from vitrine.domain.schema import SchemaError
 from vitrine.domain.schema_files import read_schema
 from vitrine.process.settings import InvalidSettings, read_settings
+
+if TYPE_CHECKING:
+    from bulk.run import Ended
+
+LONG_LEASE_S = 90.0
+"""Of who writes so much that a server may answer its beats late (docs/decisions/0070)."""
+MIN_LEASE_S = 20.0
+"""A gateway's."""
+MAX_LEASE_S = 3600.0
 
 _LINE_S = 5.0
 """Between two lines of progress."""
@@ -71,6 +81,15 @@ def main() -> None:
     help="That place as Milvus sees it, where that is another path.",
 )
 @click.option(
+    "--lease",
+    "lease_s",
+    type=click.FloatRange(min=MIN_LEASE_S, max=MAX_LEASE_S),
+    default=LONG_LEASE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="After how long others may go on where this run has died. A Milvus that answers late wants more of it.",
+)
+@click.option(
     "--yes", "confirmed", is_flag=True, help="Let it leave less than half of the products that there are."
 )
 @click.option("--allow-outside", is_flag=True, help="As `vitrine index` takes it.")
@@ -85,6 +104,7 @@ def index(
     milvus: str | None,
     work: str,
     bad_rows: float,
+    lease_s: float,
     insert_from: str,
     insert_as: str,
     confirmed: bool,
@@ -115,6 +135,7 @@ def index(
             most_bad=bad_rows,
             confirm_shrink=confirmed,
             allow_outside=allow_outside,
+            lease_s=lease_s,
             insert_from=_resolved(insert_from),
             insert_as=insert_as,
         )
@@ -123,8 +144,13 @@ def index(
         raise Failure(str(error)) from error
     except OSError as error:
         raise Failure(f"{error.filename or path}: {error.strerror or error}") from error
+    progress.end(ended.tally)
+    _tell(ended)
+
+
+def _tell(ended: "Ended") -> None:
+    """Say what a run has done."""
     tally = ended.tally
-    progress.end(tally)
     click.echo(f"index {ended.index}: {tally.products:,} products of {tally.rows:,} rows, in use now")
     if ended.replaced is not None:
         click.echo(f"in the place of {ended.replaced.collection}, which `vitrine restore` puts back")

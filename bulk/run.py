@@ -26,7 +26,6 @@ from catalogue.readers.opening import OpenCatalogue, open_catalogue
 from catalogue.readers.rows import CatalogueError
 from gateway.adapters.milvus.building import MilvusBuild
 from gateway.adapters.milvus.index import MilvusIndex, open_milvus
-from gateway.adapters.milvus.lease import LONG_LEASE_S
 from gateway.assembly.access import behind
 from gateway.encoders import Encoders, Served
 from gateway.errors import FailedPrecondition, SearchError
@@ -54,6 +53,8 @@ class Plan:
     most_bad: float
     confirm_shrink: bool
     allow_outside: bool
+    lease_s: float
+    """After which others may go on where this run has died; Milvus must answer its beats in four fifths of it."""
     insert_from: str = ""
     """A place that Milvus reads files from; empty: rows are upserted."""
     insert_as: str = ""
@@ -93,7 +94,7 @@ async def run(
                     token=access.milvus_token,
                     tls=access.milvus,
                     write_timeout_s=_WRITE_TIMEOUT_S,
-                    lease_s=LONG_LEASE_S,
+                    lease_s=plan.lease_s,
                 )
             )
             place = EncoderPlace(repository=plan.repository, triton=settings.triton, tls=access.triton)

@@ -1,5 +1,6 @@
 """What tests of several kinds share: a rule for skips, checkpoints of every family, a Redis, a collector of spans."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -26,6 +27,9 @@ settings.load_profile("busy")
 DOES_NOT_APPLY = "does not apply: "
 """Begins the reason of a skip that no program on the machine would change."""
 
+SHARED_VARIABLE = "VITRINE_TEST_SHARED"
+"""Names the folder, empty at its beginning, of what the parts of one run make once for all of them."""
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -39,28 +43,51 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
 @pytest.fixture(scope="session")
-def published_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Path]:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Gives the folder of that name, filled by whichever process of this run asks first; no test may change it.
+
+    The processes of one pytest share it, and all parts of `make test` do (SHARED_VARIABLE).
+    """
+    own = tmp_path_factory.getbasetemp()
+    of_all = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = Path(os.environ.get(SHARED_VARIABLE) or of_all / "shared")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        with (folder / f"{name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ready = folder / f"{name}.ready"
+            if not ready.exists():
+                shutil.rmtree(folder / name, ignore_errors=True)
+                (folder / name).mkdir()
+                make(folder / name)
+                ready.touch()
+        return folder / name
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def published_family(once: Once) -> Callable[[Any], Path]:
     """Gives, by the name of a family, a folder with a tiny checkpoint and the repository that the command makes of it."""
-    # Imported here because torch and transformers take seconds that most tests can do without.
-    from click.testing import CliRunner  # noqa: PLC0415
 
-    from encoders.testing import write_checkpoint  # noqa: PLC0415
-    from export.cli import main  # noqa: PLC0415
+    def publish(folder: Path, name: Any) -> None:
+        # Imported here because torch and transformers take seconds that most tests can do without.
+        from click.testing import CliRunner  # noqa: PLC0415
 
-    made: dict[str, Path] = {}
+        from encoders.testing import write_checkpoint  # noqa: PLC0415
+        from export.cli import main  # noqa: PLC0415
 
-    def publish(name: Any) -> Path:
-        if name not in made:
-            folder = tmp_path_factory.mktemp(name)
-            write_checkpoint(folder / "checkpoint", name)
-            options = ["--checkpoint", str(folder / "checkpoint"), "--out", str(folder / "repository")]
-            result = CliRunner().invoke(main, ["publish", *options])
-            assert result.output.splitlines()[-1] == f"published local to {folder / 'repository'}"
-            made[name] = folder
-        return made[name]
+        write_checkpoint(folder / "checkpoint", name)
+        options = ["--checkpoint", str(folder / "checkpoint"), "--out", str(folder / "repository")]
+        result = CliRunner().invoke(main, ["publish", *options])
+        assert result.output.splitlines()[-1] == f"published local to {folder / 'repository'}"
 
-    return publish
+    return lambda name: once(f"family-{name}", lambda folder: publish(folder, name))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,16 @@
 """What runs everything skips nothing in silence, and ends with what ran."""
 
 import importlib.util
+import os
 import shutil
+import signal
 import sys
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -76,18 +81,19 @@ def everything() -> ModuleType:
 
 def test_a_run_ends_with_what_ran_was_skipped_and_was_slow(everything: ModuleType) -> None:
     """The summary fits 80 columns and has a line a part, a line a reason, and the ten slowest tests."""
-    ran = [
-        everything.Ran(name="lint", status=2, seconds=61.4, cpu_s=90),
-        everything.Ran(name="unit", status=0, seconds=9, cpu_s=12),
-    ]
     tests = [
-        (
-            "unit",
-            everything.Test(name=f"t{i}", seconds=i / 10, skipped="" if i % 4 else "no GPU", failed=i == 1),
+        everything.Test(
+            name=f"t{i}", seconds=i / 10, skipped="" if i % 4 else "no GPU", failure="boom" if i == 1 else ""
         )
         for i in range(12)
     ]
-    lines = [line.split() for line in everything.summary(ran, tests, setup_s="150")]
+    lucky = [everything.Test(name="t2", seconds=1, failure="AssertionError: late")]
+    ran = [
+        everything.Ran(name="lint", status=2, seconds=61.4, cpu_s=90),
+        everything.Ran(name="unit", status=0, seconds=9, cpu_s=12, tests=tests, lucky=lucky),
+    ]
+    said = list(everything.summary(ran, setup_s="150"))
+    lines = [line.split() for line in said]
     assert lines[1:4] == [
         ["setup", "ok", "2", "min", "30", "s"],
         ["lint", "exit", "2", "1", "min", "01", "s", "1", "min", "30", "s"],
@@ -95,4 +101,82 @@ def test_a_run_ends_with_what_ran_was_skipped_and_was_slow(everything: ModuleTyp
     ]
     assert ["3", "x", "no", "GPU"] in lines
     assert lines[-10:] == [[f"{i / 10}", "s", f"t{i}"] for i in range(11, 1, -1)]
-    assert max(map(len, everything.summary(ran, tests, setup_s="150"))) <= 80
+    assert said[said.index("  t2") + 1] == "      AssertionError: late"
+    assert max(map(len, said)) <= 80
+
+
+UNLUCKY = """
+from pathlib import Path
+
+import pytest
+
+MARK = Path(__file__).with_name("been here")
+
+@pytest.fixture(scope="session")
+def fresh():
+    return not MARK.exists()
+
+def test_that_passes(): ...
+
+def test_of_bad_luck(fresh):
+    MARK.touch()
+    assert not fresh, "the first time"
+"""
+BROKEN = """
+def test_that_always_fails():
+    assert False, "as ever"
+"""
+
+
+def _part(everything: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Any:
+    monkeypatch.setattr(everything, "REPORTS", folder)
+    for name, text in files.items():
+        (folder / f"test_{name}.py").write_text(text)
+    options = ("-c", os.devnull, "--rootdir", str(folder), "-n", "0")
+    return everything._tests("part", "-m", "pytest", str(folder), *options)
+
+
+def test_in_ci_bad_luck_is_named_and_passes(
+    everything: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that fails once runs again in a process of its own; what failed first is told, and the part is well."""
+    monkeypatch.setenv("CI", "true")
+    part = _part(everything, tmp_path, monkeypatch, unlucky=UNLUCKY)
+    ran = everything._run(part, everything.Processes())
+    assert (ran.status, len(ran.tests), [test.failure for test in ran.tests]) == (0, 2, ["", ""])
+    (lucky,) = ran.lucky
+    assert lucky.name.endswith("test_of_bad_luck")
+    assert lucky.failure == "AssertionError: the first time"
+
+
+def test_what_fails_twice_fails_the_part(
+    everything: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another test had bad luck alone; outside of CI nothing runs twice."""
+    monkeypatch.setenv("CI", "true")
+    part = _part(everything, tmp_path, monkeypatch, unlucky=UNLUCKY, broken=BROKEN)
+    ran = everything._run(part, everything.Processes())
+    assert ran.status == 1
+    assert [test.failure for test in ran.tests if test.failure] == ["AssertionError: as ever"]
+    assert len(ran.lucky) == 1
+    monkeypatch.delenv("CI")
+    (tmp_path / "been here").unlink()
+    ran = everything._run(part, everything.Processes())
+    assert (ran.status, sum(bool(test.failure) for test in ran.tests), ran.lucky) == (1, 2, [])
+
+
+def test_what_is_stopped_is_ended_and_nothing_begins_after_it(everything: ModuleType, tmp_path: Path) -> None:
+    """An interruption ends the commands that run, and a part that waits for its turn does not begin."""
+    processes = everything.Processes()
+    log = tmp_path / "log"
+    endless = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(processes.run, endless, log, {})
+        give_up = time.monotonic() + everything.STOP_S
+        while not log.exists() or not log.read_text():
+            assert not running.done() and time.monotonic() < give_up  # noqa: PT018 - one wait
+            time.sleep(0.02)
+        processes.stop()
+        status, _ = running.result(everything.STOP_S)
+    assert status == -signal.SIGINT
+    assert processes.run(("true",), log, {}) == (-signal.SIGINT, 0.0)

@@ -1,6 +1,6 @@
 """NVIDIA's own parser and builder take every graph of every family; the log says what was built.
 
-The graphs of families that users bring are those that test_families.py has published in this run.
+The graphs of families that users bring are those that other tests of the run need too.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from export.tensorrt_check import COMMITTED, Subject, Tried, try_family, try_gra
 from export.to_onnx import graph_path
 from vitrine.tensors import ENCODERS
 
-# It starts nothing, so it runs beside the tests that share a stack.
+# It starts nothing, so it may run beside the tests that share a stack.
 pytestmark = [pytest.mark.own_stack, pytest.mark.timeout(600)]
 
 CAPABILITIES = ("75", "120")

@@ -27,9 +27,6 @@ from gateway.model import Deadline
 LEASE_S = 20.0
 """A claim whose beat did not change for so long is dead, unless it says another length itself."""
 
-LONG_LEASE_S = 90.0
-"""Of who writes so much that a server may answer its beats late (docs/decisions/0070)."""
-
 REBUILD = "rebuild"
 FIRST_USE = "first use"
 SCHEMA = "change of the schema"

@@ -58,3 +58,11 @@ def test_a_share_that_is_none_is_refused() -> None:
     result = bulk("shop.csv", "--bad-rows", "2")
     assert result.exit_code == 2
     assert "0<=x<=1" in result.output
+
+
+@pytest.mark.parametrize("seconds", ["19", "3601", "long"])
+def test_a_lease_out_of_bounds_is_refused(seconds: str) -> None:
+    """One that is too short would be lost on a busy Milvus, and one without end would hold up everybody."""
+    result = bulk("shop.csv", "--lease", seconds)
+    assert result.exit_code == 2
+    assert "20.0<=x<=3600.0" in result.output or "not a valid float" in result.output

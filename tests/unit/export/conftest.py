@@ -55,12 +55,14 @@ def weights(write_weights: WriteWeights) -> Path:
 
 
 @pytest.fixture(scope="session")
-def graphs(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def graphs(weights: Path, once: Callable[..., Path]) -> Path:
     """The graphs of the weights, exported once, by the command."""
-    folder = tmp_path_factory.mktemp("graphs")
-    result = CliRunner().invoke(main, ["onnx", "--weights", str(weights), "--graphs", str(folder)])
-    assert result.output == f"wrote 3 graphs to {folder}\n"
-    return folder
+
+    def export(folder: Path) -> None:
+        result = CliRunner().invoke(main, ["onnx", "--weights", str(weights), "--graphs", str(folder)])
+        assert result.output == f"wrote 3 graphs to {folder}\n"
+
+    return once("graphs", export)
 
 
 class FakeExporter:

@@ -21,7 +21,8 @@ from export.to_onnx import Networks, graph_path, load_family
 from vitrine.preprocess import Tokenizer
 from vitrine.tensors import IMAGE_ENCODER, MODELS, Dimensions, sized
 
-pytestmark = pytest.mark.slow
+# The first test of a family also waits for its graphs, which another process of the run may be making.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DIMENSIONS = Dimensions(image_size=IMAGE_SIZE, text_length=TEXT_LENGTH, embedding_dim=EMBEDDING_DIM)
 

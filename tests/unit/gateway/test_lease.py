@@ -2,7 +2,7 @@ import asyncio
 import json
 from typing import Any
 
-from gateway.adapters.milvus.lease import LEASE_S, LONG_LEASE_S, Claim, Claims, read_claim
+from gateway.adapters.milvus.lease import LEASE_S, Claim, Claims, read_claim
 
 
 class Ledger:
@@ -51,6 +51,6 @@ async def test_a_claim_is_dead_by_its_own_length_and_not_by_the_readers() -> Non
 def test_a_claim_says_what_is_unusual_alone() -> None:
     """A gateway of the version before reads the claims of this one; a field that is not known yet hurts nobody."""
     assert json.loads(Claim(kind="rebuild", token=3).told()) == {"kind": "rebuild", "token": 3}
-    long = Claim(kind="rebuild", lease_s=LONG_LEASE_S)
+    long = Claim(kind="rebuild", lease_s=90.0)
     assert read_claim(long.told()) == long
     assert read_claim('{"kind": "rebuild", "of_tomorrow": 1}') == Claim(kind="rebuild", lease_s=LEASE_S)

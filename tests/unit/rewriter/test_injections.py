@@ -24,6 +24,11 @@ ATTACKS = [
     for line in (Path(__file__).parent / "injections.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 WEIGHTS = Path("rewriter/weights/small")
+PLANS = (
+    *((act, use, Money.NONE) for act, use in product(Act, Use)),
+    *((act, Use.WANT, money) for act, money in product(Act, (Money.CHEAPER, Money.UNDER))),
+)
+"""What a model may say of a turn: every act with every use of its words, and with a bound of each kind."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,7 @@ def test_no_plan_of_an_attack_leaves_the_schema(
         except TooManyMarks:
             return
         memory = remember(request.history)
-        for act, use, money in product(Act, Use, (Money.NONE, Money.CHEAPER, Money.UNDER)):
+        for act, use, money in PLANS:
             plan = Plan(act=act, positions=(2, 10, -3), uses=dict.fromkeys(turn.marks, use), money=money)
             rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
             assert violation(rewrite, request) == ""

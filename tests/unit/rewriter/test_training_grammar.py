@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import pytest
@@ -15,7 +15,14 @@ from rewriter.nlu.lexicon import LexiconCache
 from rewriter.quality.turns import OPINIONS, WITHOUT, slices, written_cases
 from rewriter.training.fillers import Fillers, catalogues, held_of
 from rewriter.training.groups import GROUPS, LANGUAGES, phrases
-from rewriter.training.samples import Sampler
+from rewriter.training.samples import Sample, Sampler
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    """Turns as training says them, without noise."""
+    sampler = Sampler(random.Random(13), resolved=False, noise=0)
+    return [sampler.draw() for _ in range(3_000)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -29,13 +36,11 @@ def test_held_out_phrases_are_in_no_training_list(language: str) -> None:
 
 
 @pytest.mark.slow
-def test_training_composes_no_held_out_phrase() -> None:
+def test_training_composes_no_held_out_phrase(samples: Sequence[Sample]) -> None:
     """Whatever training puts together, no held-out phrase of three literal words or more stands in it."""
-    sampler = Sampler(random.Random(13), resolved=False, noise=0)
     held = {language: [*_held_patterns(language)] for language in LANGUAGES}
     assert all(len(patterns) > 20 for patterns in held.values())
-    for _ in range(2_500):
-        sample = sampler.draw()
+    for sample in samples:
         words = sample.request.text.casefold()
         assert not any(pattern.search(words) for pattern in held[sample.language]), words
 
@@ -83,13 +88,12 @@ def test_training_never_says_a_held_out_word() -> None:
 
 
 @pytest.mark.slow
-def test_no_test_turn_is_a_training_turn() -> None:
+def test_no_test_turn_is_a_training_turn(samples: Sequence[Sample]) -> None:
     """Neither the slices of held-out phrases nor the turns by hand repeat what training says.
 
     The slice of new words keeps the phrases of training, some of which hold no word that could be new.
     """
-    sampler = Sampler(random.Random(5), resolved=False)
-    trained = {sampler.draw().request.text for _ in range(2_000)}
+    trained = {sample.request.text for sample in samples}
     drawn = {
         case.request.text
         for name, cases in slices(40).items()
@@ -109,10 +113,9 @@ def test_samples_are_valid_and_repeat_by_seed() -> None:
 
 
 @pytest.mark.slow
-def test_every_group_is_drawn() -> None:
+def test_every_group_is_drawn(samples: Sequence[Sample]) -> None:
     """No kind of turn is out of reach."""
-    sampler = Sampler(random.Random(1), resolved=False)
-    assert {sampler.draw().group for _ in range(3_000)} == {*GROUPS}
+    assert {sample.group for sample in samples} == {*GROUPS}
 
 
 def test_the_turns_by_hand_are_many_and_well_formed() -> None:
