@@ -1,7 +1,6 @@
 """The proxy makes the network as bad as it is told, and good again."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,12 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.chaos.proxy import DELAY_S, Proxy, Weather
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+from tests.ports import free_address
 
 
 @asynccontextmanager
@@ -52,21 +46,21 @@ async def ask(address: str, timeout_s: float) -> bytes:
 async def test_bad_weather_fails_calls_and_ends(weather: Weather, error: type[Exception]) -> None:
     """While it lasts nothing is answered; afterwards everything is."""
     async with echo() as upstream:
-        with Proxy(f"127.0.0.1:{free_port()}", upstream) as proxy:
-            assert await ask(proxy.listen, 20) == b"abc"
+        with Proxy(free_address(), upstream) as proxy:
+            assert await ask(proxy.listen, 60) == b"abc"
             await asyncio.to_thread(proxy.set, weather)
             with pytest.raises(error):
-                await ask(proxy.listen, 0.5)
+                await ask(proxy.listen, 0.5 if error is TimeoutError else 60)
             await asyncio.to_thread(proxy.set, Weather.FAIR)
-            assert await ask(proxy.listen, 20) == b"abc"
+            assert await ask(proxy.listen, 60) == b"abc"
 
 
 @pytest.mark.parametrize(("weather", "least_s"), [(Weather.SLOW, 2 * DELAY_S), (Weather.TRICKLE, 0.02)])
 async def test_slow_weather_delays_and_loses_nothing(weather: Weather, least_s: float) -> None:
     """What is slow arrives whole, and no sooner than it may."""
     async with echo() as upstream:
-        with Proxy(f"127.0.0.1:{free_port()}", upstream) as proxy:
+        with Proxy(free_address(), upstream) as proxy:
             await asyncio.to_thread(proxy.set, weather)
             begun = time.monotonic()
-            assert await ask(proxy.listen, 20) == b"abc"
+            assert await ask(proxy.listen, 60) == b"abc"
             assert time.monotonic() - begun >= least_s

@@ -1,6 +1,5 @@
 """Certificates in files, and a server over TLS that keeps what its callers show."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,12 +39,6 @@ def write_pair(folder: Path, name: str, issued: trustme.LeafCert) -> tuple[Path,
     pair[0].write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
     pair[1].write_bytes(issued.private_key_pem.bytes())
     return pair
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def exchange(file: Path, data: bytes) -> None:

@@ -20,7 +20,8 @@ from gateway.settings import Settings
 from rewriter.engines.chat.completions import ServerAccess, open_client
 from rewriter.settings import Settings as RewriterSettings
 from speech.settings import Settings as SpeechSettings
-from tests.contract.recorder import Recorder, exchange, free_port, issue, recording, write_pair
+from tests.contract.recorder import Recorder, exchange, issue, recording, write_pair
+from tests.ports import free_port
 from vitrine.channels import Tls, open_channel
 from vitrine.process.settings import InvalidSettings
 from vitrine.process.tls import ServerTls

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
 import grpc
@@ -28,6 +27,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pyarrow import parquet
 
 from tests.contract import image_tree
+from tests.ports import free_address
 
 ROOT = Path(__file__).parents[2]
 START_S = 180
@@ -112,8 +112,7 @@ class Ports:
 
     def _address(self, name: str) -> str:
         if name not in self._given:
-            with create_server(("127.0.0.1", 0)) as listener:
-                self._given[name] = f"127.0.0.1:{listener.getsockname()[1]}"
+            self._given[name] = free_address()
         return self._given[name]
 
 

@@ -38,7 +38,8 @@ from rewriter.server import serving
 from rewriter.settings import Settings as RewriterSettings
 from storefront.server import application
 from storefront.settings import Settings as StorefrontSettings
-from tests.contract.recorder import Certificates, exchange, free_port, issue, recording, write_pair
+from tests.contract.recorder import Certificates, exchange, issue, recording, write_pair
+from tests.ports import free_port
 from vitrine.channels import Tls
 from vitrine.process.settings import InvalidSettings, read_secret
 from vitrine.process.tls import RotatedContext, ServerTls

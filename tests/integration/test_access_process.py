@@ -20,12 +20,13 @@ from click.testing import CliRunner
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.ports import free_port
 from vitrine.cli import main
 from vitrine.client import VitrineClient, VitrineError
 from vitrine.tokens import digest, new_token
 from vitrine.v1 import catalogue_pb2, search_pb2
 
-from .test_gateway_lifecycle import NOBODY, ROOT, address_settings, free_port, gateway_process
+from .test_gateway_lifecycle import NOBODY, ROOT, address_settings, gateway_process
 
 DELETION = catalogue_pb2.DeleteProductsRequest(product_ids=["p1"])
 TIMEOUT_S = 120.0

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_server
 
 import helm_python
 import psutil
@@ -18,20 +17,12 @@ from tritonclient.utils import InferenceServerException
 
 from stack import triton_runtime
 from stack.processes import unlink_shared_memory
+from tests.ports import free_port
 from vitrine.tensors import ENSEMBLES
 
 ROOT = Path(__file__).parents[2]
 START_S = 120
 PREFIX = f"vitrine-chart-{os.getpid()}-"
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports that nobody listens on."""
-    listeners = [create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(listener.getsockname()[1]) for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 def chart_command() -> list[str]:
@@ -59,7 +50,7 @@ def local(argument: str, *, repository: Path, grpc_port: int, metrics_port: int)
 @contextmanager
 def triton(repository: Path, runtime: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int, int]]:
     """Run the chart's command line on loopback; give the process and its ports of gRPC and metrics once it is ready."""
-    grpc_port, metrics_port = free_ports(2)
+    grpc_port, metrics_port = free_port(), free_port()
     triton_runtime.prepare(runtime)
     server = triton_runtime.package() / "tritonserver"
     arguments = [

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -25,17 +24,12 @@ from gateway.assembly.serving import Dependencies, serving_gateway
 from gateway.errors import FailedPrecondition
 from gateway.settings import Settings
 from gateway.testing import FakeEncoder, FakeRewriter
+from tests.ports import free_port
 from vitrine.v1 import rewrite_pb2, search_pb2, search_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 20.0
 NOBODY = "127.0.0.1:1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from grpc import aio
 
+from tests.ports import free_port
 from vitrine.channels import Tls, open_channel
 from vitrine.v1 import search_pb2, search_pb2_grpc
 
-from .test_gateway_lifecycle import NOBODY, free_port, gateway_process
+from .test_gateway_lifecycle import NOBODY, gateway_process
 
 ENVOY = Path(sys.executable).parent / "envoy"
 WEB, OTHER = "spiffe://prod/ns/shop/sa/web", "spiffe://prod/ns/shop/sa/other"

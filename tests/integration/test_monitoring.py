@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -19,6 +18,7 @@ import pytest
 import yaml
 
 from reference.dashboards import SERIES, queries
+from tests.ports import free_address
 from vitrine.client import VitrineClient, VitrineError
 from vitrine.v1.catalogue_pb2 import DeleteProductsRequest, ProductInput
 from vitrine.v1.query_pb2 import Product
@@ -103,9 +103,7 @@ def prometheus(
     config = {"global": every, "rule_files": ["rules.yaml"], "scrape_configs": jobs}
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = free_address()
     options = {
         "config.file": folder / "prometheus.yaml",
         "storage.tsdb.path": folder,

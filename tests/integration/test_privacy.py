@@ -11,11 +11,10 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
 import aiohttp
@@ -27,6 +26,7 @@ from google.protobuf.json_format import ParseDict
 from grpc import aio
 from PIL import Image
 
+from tests.ports import free_address
 from vitrine.tokens import digest, new_token
 from vitrine.v1 import (
     catalogue_pb2,
@@ -109,13 +109,6 @@ def picture(*, damaged: bool = False) -> bytes:
     exif[270] = PICTURE.decode()
     Image.effect_noise((64, 64), 80).convert("RGB").save(buffer, "JPEG", comment=PICTURE, exif=exif)
     return buffer.getvalue()[: buffer.tell() // 2] if damaged else buffer.getvalue() + PICTURE
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    with ExitStack() as held:
-        listeners = [held.enter_context(create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 @asynccontextmanager
@@ -325,7 +318,7 @@ class Services:
 async def services(stack: Any, endpoint: str, folder: Path) -> AsyncIterator[Services]:
     """Run the services at level debug, with spans to the endpoint and the page as the one caller that is known."""
     names = ("gateway", "gateway_metrics", "rewriter", "rewriter_metrics", "chat", "storefront")
-    at = {name: f"127.0.0.1:{port}" for name, port in zip(names, free_ports(len(names)), strict=True)}
+    at = {name: free_address() for name in names}
     logs = {name: folder / f"{name}.log" for name in ("gateway", "rewriter", "storefront", "chat")}
     entry = f'scopes = ["search", "catalogue"]\n[[callers.page.tokens]]\nsha256 = "{digest(TOKEN)}"\n'
     (folder / "callers.toml").write_text(f"[callers.page]\n{entry}")

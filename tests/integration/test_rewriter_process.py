@@ -8,24 +8,18 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from socket import create_server
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.ports import free_port
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 20
-
-
-def free_port() -> int:
-    """Give a port that nobody listens on."""
-    with closing(create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

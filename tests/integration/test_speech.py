@@ -4,7 +4,6 @@ import io
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import wave
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from gateway.adapters.speech import open_speech
 from gateway.testing import ServedGateway, product, serving
+from tests.ports import free_address
 from vitrine.v1 import search_pb2, search_pb2_grpc, speech_pb2, speech_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +44,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no {', no '.join(MISSING
 @contextmanager
 def process(**settings: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Run `python -m speech` with these settings; give it and its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     env = {name: value for name, value in os.environ.items() if not name.startswith("SPEECH_")}
     own = {f"SPEECH_{name.upper()}": value for name, value in settings.items()}
     running = subprocess.Popen(

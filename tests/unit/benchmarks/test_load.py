@@ -162,9 +162,9 @@ def test_cpu_is_counted_with_children() -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        used = cpu_seconds({"busy": process.pid, "gone": 2**22 - 1})
-        process.communicate(timeout=10)
-    assert used["busy"] >= 0.1
+        used = cpu_seconds({"busy": process.pid, "gone": 2**22})
+        process.communicate(timeout=60)
+    assert used["busy"] >= 0.02  # of ten million additions, on whatever processor
     assert used["gone"] == 0
     assert used[GENERATOR] > 0
 

@@ -54,7 +54,7 @@ class Web:
         handler.send_response(200)
         handler.end_headers()
         if name == "slow":
-            self.stop.wait(timeout=10)
+            self.stop.wait(timeout=60)
         while not self.stop.is_set():
             handler.wfile.write(bytes(65_536))
 
@@ -100,8 +100,8 @@ def settings(tmp_path: Path) -> FetchSettings:
         cache=tmp_path / "cache",
         allowed_hosts=frozenset({"127.0.0.1"}),
         pause_s=0.001,
-        read_s=2.0,
-        total_s=5.0,
+        read_s=60.0,
+        total_s=60.0,
     )
 
 
@@ -138,12 +138,12 @@ async def test_what_is_no_picture_leaves_nothing_behind(web: Web, settings: Fetc
 
 async def test_a_slow_server_is_given_up(web: Web, settings: FetchSettings) -> None:
     """No wait is longer than its limit, and the tries are few."""
-    settings = replace(settings, read_s=0.1, attempts=2)
+    settings = replace(settings, read_s=0.5, attempts=2)
     assert await _fetch(settings, f"{web.address}/slow") == [
         "FetchError: the server is too slow, tried 2 times"
     ]
     assert web.asked["/slow"] == 2
-    settings = replace(settings, read_s=5.0, total_s=0.1, attempts=1)
+    settings = replace(settings, read_s=60.0, total_s=0.5, attempts=1)
     assert await _fetch(settings, f"{web.address}/slow") == [
         "FetchError: the server is too slow, tried 1 times"
     ]

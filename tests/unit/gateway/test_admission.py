@@ -49,10 +49,10 @@ def test_limit_grows_while_busy_and_shrinks_when_overloaded(
 async def test_slot_is_given_back_after_success_and_failure() -> None:
     """However a search ends, its slot is free again."""
     slots = limiter()
-    async with slots.slot(Deadline.after(1)):
+    async with slots.slot(Deadline.after(60)):
         assert slots.in_flight == 1
     with pytest.raises(InvalidQuery):
-        async with slots.slot(Deadline.after(1)):
+        async with slots.slot(Deadline.after(60)):
             raise InvalidQuery("text", "no")
     assert slots.in_flight == 0
 
@@ -62,7 +62,7 @@ async def test_searches_beyond_the_target_shrink_the_limit() -> None:
     slots = limiter(initial=10, target_s=0.01)
 
     async def take_long() -> None:
-        async with slots.slot(Deadline.after(1)):
+        async with slots.slot(Deadline.after(60)):
             await asyncio.sleep(0.02)
             raise DeadlineExceeded("late")
 
@@ -75,7 +75,7 @@ async def test_what_a_dependency_drops_shrinks_the_limit() -> None:
     """A full queue of the encoder is a sign, however quickly it says so."""
     slots = limiter(initial=10)
     with pytest.raises(Overloaded):
-        async with slots.slot(Deadline.after(1)):
+        async with slots.slot(Deadline.after(60)):
             raise Overloaded("the encoder's queue is full", retry_after_s=0.1)
     assert slots.limit == 9
 
@@ -86,7 +86,7 @@ async def test_what_ends_before_the_target_is_no_sign(ends: Exception) -> None:
     slots = limiter(initial=5)
     for _ in range(20):
         with pytest.raises(type(ends)):
-            async with slots.slot(Deadline.after(0.012)):
+            async with slots.slot(Deadline.after(60)):
                 raise ends
     assert (slots.limit, slots.in_flight) == (5, 0)
 
@@ -181,12 +181,12 @@ async def test_the_last_place_goes_to_who_has_fewer() -> None:
 async def test_a_full_queue_refuses_at_once_with_advice() -> None:
     """With the slot and the queue taken, the next one is refused and told when to come back."""
     slots = limiter(wait_s=5)
-    async with slots.slot(Deadline.after(5)):
-        waiter = asyncio.create_task(enter(slots, Deadline.after(5)))
+    async with slots.slot(Deadline.after(60)):
+        waiter = asyncio.create_task(enter(slots, Deadline.after(60)))
         await asyncio.sleep(0)
         assert slots.queued == 1
         with pytest.raises(Overloaded) as refused:
-            await enter(slots, Deadline.after(5))
+            await enter(slots, Deadline.after(60))
         assert refused.value.retry_after_s >= 0.05
     await waiter
     assert (slots.in_flight, slots.queued) == (0, 0)
@@ -195,18 +195,18 @@ async def test_a_full_queue_refuses_at_once_with_advice() -> None:
 async def test_waiting_has_a_bound() -> None:
     """A search that waits longer than allowed is refused, and leaves the queue."""
     slots = limiter(wait_s=0.02)
-    async with slots.slot(Deadline.after(5)):
+    async with slots.slot(Deadline.after(60)):
         with pytest.raises(Overloaded):
-            await enter(slots, Deadline.after(5))
+            await enter(slots, Deadline.after(60))
         assert slots.queued == 0
 
 
 async def test_a_waiter_that_is_cancelled_takes_no_slot() -> None:
     """A caller who hangs up in the queue leaves the slot to the next one."""
     slots = limiter(queue=2, wait_s=5)
-    async with slots.slot(Deadline.after(5)):
-        first = asyncio.create_task(enter(slots, Deadline.after(5)))
-        second = asyncio.create_task(enter(slots, Deadline.after(5)))
+    async with slots.slot(Deadline.after(60)):
+        first = asyncio.create_task(enter(slots, Deadline.after(60)))
+        second = asyncio.create_task(enter(slots, Deadline.after(60)))
         await asyncio.sleep(0)
     # The slot has just been given to the first, which has not run yet.
     first.cancel()
@@ -222,7 +222,7 @@ async def test_waiters_are_served_in_order_and_never_above_the_limit() -> None:
 
     async def work(number: int) -> None:
         nonlocal running, most
-        async with slots.slot(Deadline.after(5)):
+        async with slots.slot(Deadline.after(60)):
             order.append(number)
             running += 1
             most = max(most, running)

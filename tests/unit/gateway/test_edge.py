@@ -31,7 +31,7 @@ async def search(
     gateway: ServedGateway, text: str = "red dress", **call: object
 ) -> search_pb2.SearchResponse:
     stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
-    options = {"timeout": 5.0, **call}
+    options = {"timeout": 60.0, **call}
     return await stub.Search(search_pb2.SearchRequest(text=text), **options)  # type: ignore[arg-type] # gRPC's own
 
 
@@ -42,7 +42,7 @@ async def refusal(gateway: ServedGateway, text: str = "red dress", **call: objec
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is awaited happens on the other side of a socket
             await asyncio.sleep(0.005)
 
@@ -175,10 +175,8 @@ async def test_a_caller_who_hangs_up_frees_the_encoder() -> None:
         await until(lambda: ["something new"] in [each.texts for each in encoder.embed_calls])
         call.cancel()
         await until(lambda: encoder.cancelled == 1)
-        count = gateway.metrics.registry.get_sample_value(
-            "vitrine_gateway_requests_total", {"method": "Search", "code": "CANCELLED"}
-        )
-    assert count == 1
+        value, ended = gateway.metrics.registry.get_sample_value, {"method": "Search", "code": "CANCELLED"}
+        await until(lambda: value("vitrine_gateway_requests_total", ended) == 1)
 
 
 async def test_more_than_it_can_carry_is_refused_with_advice() -> None:
@@ -225,7 +223,7 @@ async def test_health_tells_each_service() -> None:
 
         async def status(service: str) -> int:
             request = health_pb2.HealthCheckRequest(service=service)
-            answer = await health.Check(request, timeout=5)  # type: ignore[attr-defined]
+            answer = await health.Check(request, timeout=60)  # type: ignore[attr-defined]
             return int(answer.status)
 
         await until(
@@ -244,7 +242,7 @@ async def test_reflection_is_a_setting(*, offered: bool) -> None:
     async with serving(products=PRODUCTS, settings=Settings(reflection=int(offered))) as gateway:
         stub = reflection_pb2_grpc.ServerReflectionStub(gateway.channel)
         call = stub.ServerReflectionInfo(
-            iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=5
+            iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=60
         )
         if not offered:
             with pytest.raises(aio.AioRpcError) as unknown:
@@ -295,7 +293,7 @@ async def test_a_turn_is_logged_as_data_without_the_words(caplog: pytest.LogCapt
     products = [*PRODUCTS, product("p9", "dress", colour="blue")]
     async with serving(products=products, rewriter=FakeRewriter(lambda _: rewrite)) as gateway:
         stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
-        [event async for event in stub.Converse(search_pb2.ConverseRequest(text="secret wish"), timeout=5)]
+        [event async for event in stub.Converse(search_pb2.ConverseRequest(text="secret wish"), timeout=60)]
     (record,) = [record for record in caplog.records if record.message == "call"]
     entry = json.loads(JsonFormatter(call_fields).format(record))
     assert (entry["intent"], entry["sentiment"], entry["route"]) == ("buy", "negative", "text")

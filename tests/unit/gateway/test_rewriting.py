@@ -248,7 +248,7 @@ async def test_a_turn_with_time_joins_no_hurried_turns_failure() -> None:
     gate = Gate()
     setup = Setup(gate)
     message = rewrite_pb2.RewriteRequest(text="a red dress")
-    hurried = asyncio.create_task(setup.rewriting.read(message, deadline=Deadline.after(0.05)))
+    hurried = asyncio.create_task(setup.rewriting.read(message, deadline=Deadline.after(0.5)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     patient = asyncio.create_task(setup.read())

@@ -1,24 +1,17 @@
 """Several gateways behind one address, and clients that spread their calls."""
 
 import asyncio
-import socket
 
 import pytest
 
 from gateway.settings import Settings
 from gateway.testing import ServedGateway, product, serving
+from tests.ports import free_port
 from vitrine.client import VitrineClient
 from vitrine.process.settings import InvalidSettings
 from vitrine.v1.search_pb2 import SearchRequest
 
 PRODUCTS = (product("p1", "red dress"),)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def searches(gateway: ServedGateway) -> float:

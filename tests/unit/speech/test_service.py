@@ -77,7 +77,7 @@ async def service(
 
 
 async def hear(
-    channel: aio.Channel, audio: bytes, language: str = "", timeout_s: float = 30
+    channel: aio.Channel, audio: bytes, language: str = "", timeout_s: float = 60
 ) -> speech_pb2.TranscribeResponse:
     stub = speech_pb2_grpc.SpeechServiceStub(channel)
     return await stub.Transcribe(
@@ -85,7 +85,7 @@ async def hear(
     )
 
 
-async def refused(channel: aio.Channel, audio: bytes, timeout_s: float = 30) -> aio.AioRpcError:
+async def refused(channel: aio.Channel, audio: bytes, timeout_s: float = 60) -> aio.AioRpcError:
     with pytest.raises(aio.AioRpcError) as error:
         await hear(channel, audio, timeout_s=timeout_s)
     return error.value
@@ -159,7 +159,7 @@ async def test_who_is_late_leaves_its_place_to_others() -> None:
     """A deadline that passes ends the call, in the queue and before the engine alike."""
     ear, metrics = Ear(held=True), Metrics()
     async with service(ear, metrics, workers=1, max_waiting=1) as channel:
-        first = asyncio.create_task(refused(channel, recording(), timeout_s=0.3))
+        first = asyncio.create_task(refused(channel, recording(), timeout_s=1.5))
         await until(lambda: metrics.registry.get_sample_value("vitrine_speech_hearing") == 1)
         assert (
             await refused(channel, recording(), timeout_s=0.1)

@@ -60,7 +60,7 @@ def make_service(tmp_path: Path) -> MakeService:
             address="nowhere",
             ready=begun,
             alive=well,
-            start_timeout_s=10.0,
+            start_timeout_s=60.0,
             grace_s=5.0,
         )
         return replace(service, **changes)  # type: ignore[arg-type]

@@ -153,7 +153,7 @@ def test_down_ends_what_carries_the_marker(tmp_path: Path) -> None:
         for state in (tmp_path, f"{tmp_path}-other")
     ]
     assert stack("down", "--state", tmp_path).output == "the stack is down\n"
-    assert orphans[0].wait(5) == -9
+    assert orphans[0].wait(60) == -9
     assert orphans[1].poll() is None
     orphans[1].kill()
     orphans[1].wait()

@@ -34,7 +34,7 @@ def make_supervisor(tmp_path: Path, pace: Pace) -> MakeSupervisor:
 
 
 async def until_phase(path: Path, phase: Phase) -> StackRecord:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             current = record.read(path)
             if current and current.phase is phase:
@@ -101,5 +101,5 @@ async def test_second_signal_cuts_the_grace_short(
     os.kill(os.getpid(), signal.SIGTERM)
     await until_phase(tmp_path / "stack.json", Phase.STOPPING)
     os.kill(os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await supervisor is True

@@ -2,7 +2,7 @@
 """The bridge before a scripted gateway, both on loopback."""
 
 import io
-import time
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -77,8 +77,13 @@ class Gateway:
     products: list[Product]
     address: str = ""
     requests: list[Message] = field(default_factory=list)
-    slow_s: float = 0.0
-    """How long it takes to describe itself."""
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set once it is asked to describe itself."""
+    describes: threading.Event = field(default_factory=threading.Event)
+    """Once this is set, as it is from the start, it answers that."""
+
+    def __post_init__(self) -> None:
+        self.describes.set()
 
     def answer(self, request: Any, *, route: query_pb2.Route.ValueType) -> search_pb2.SearchResponse:
         """Return the products that satisfy the filter, in the order in which they are held."""
@@ -188,7 +193,8 @@ class _Catalogue(catalogue_pb2_grpc.CatalogueServiceServicer):
         request: catalogue_pb2.DescribeRequest,  # noqa: ARG002 - grpc's signature
         context: Any,  # noqa: ARG002
     ) -> catalogue_pb2.DescribeResponse:
-        time.sleep(self._gateway.slow_s)
+        self._gateway.asked.set()
+        self._gateway.describes.wait(60)
         text = catalogue_pb2.FieldDescription.TYPE_TEXT
         wood = catalogue_pb2.FieldDescription(name="wood", type=text, values=["oak", "pine"], counts=[2, 1])
         return catalogue_pb2.DescribeResponse(

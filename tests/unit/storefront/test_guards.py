@@ -94,7 +94,7 @@ async def test_too_many_uploads_are_refused_and_the_page_is_served(
     bridge: MakeClient, form: MakeForm
 ) -> None:
     """An upload beyond the bound is told to come back, and is answered once there is room; a GET is, all the while."""
-    client = await bridge(max_uploads=1, upload_timeout_s=5.0)
+    client = await bridge(max_uploads=1, upload_timeout_s=60.0)
     begun, release = asyncio.Event(), asyncio.Event()
 
     async def held() -> AsyncIterator[bytes]:
@@ -118,9 +118,12 @@ async def test_too_many_uploads_are_refused_and_the_page_is_served(
 async def test_too_many_requests_are_refused(bridge: MakeClient, gateway: Any) -> None:
     """What has no body is bounded too."""
     client = await bridge(max_requests=1)
-    gateway.slow_s = 0.5
-    answers = await asyncio.gather(*(client.get("/catalogue") for _ in range(5)))
-    assert sorted(answer.status for answer in answers) == [200, 503, 503, 503, 503]
+    gateway.describes.clear()
+    answered = asyncio.create_task(client.get("/catalogue"))
+    await asyncio.to_thread(gateway.asked.wait, 60)
+    refused = await asyncio.gather(*(client.get("/catalogue") for _ in range(4)))
+    gateway.describes.set()
+    assert [answer.status for answer in (await answered, *refused)] == [200, 503, 503, 503, 503]
 
 
 async def test_an_upload_that_trickles_is_ended(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,14 +146,14 @@ async def test_an_upload_that_comes_along_is_not_ended(
     client: Client, monkeypatch: pytest.MonkeyPatch, jpeg: bytes
 ) -> None:
     """The time that a form may take grows with what has come."""
-    monkeypatch.setattr(forms, "GRACE_S", 0.2)
+    monkeypatch.setattr(forms, "GRACE_S", 0.5)
 
     async def steady() -> AsyncIterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="request"\r\n\r\n{"limit": 1}\r\n'
         yield b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + jpeg
         for _ in range(10):
-            yield bytes(4_000)
-            await asyncio.sleep(0.05)
+            yield bytes(40_000)
+            await asyncio.sleep(0.1)
         yield b"\r\n--x--\r\n"
 
     headers = {"Content-Type": "multipart/form-data; boundary=x"}

@@ -4,7 +4,7 @@
 It runs in threads, so that tests with and without an event loop can call it.
 """
 
-import time
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -76,7 +76,8 @@ class Script:
     pictures: Path
     address: str = ""
     failure: status_pb2.Status | None = None
-    delay_s: float = 0.0
+    goes_on: threading.Event = field(default_factory=threading.Event)
+    """Once this is set, as it is from the start, calls are answered."""
     pages: int = 1
     """How many pages every search has."""
     encoders: tuple[str, ...] = ("m-1",)
@@ -85,6 +86,9 @@ class Script:
     tokens: list[str] = field(default_factory=list)
     """What each request had as `authorization`."""
 
+    def __post_init__(self) -> None:
+        self.goes_on.set()
+
     def fail(self, code: int, message: str, *details: Message) -> None:
         """Make every further call fail."""
         self.failure = status_pb2.Status(code=code, message=message)
@@ -92,10 +96,10 @@ class Script:
             self.failure.details.add().Pack(detail)
 
     def begin(self, request: Any, context: grpc.ServicerContext) -> None:
-        """Note the request, then delay or fail as the script says."""
+        """Note the request, then wait or fail as the script says."""
         self.requests.append(request)
         self.tokens.append(dict(context.invocation_metadata()).get("authorization", ""))
-        time.sleep(self.delay_s)
+        self.goes_on.wait(60)
         if self.failure is not None:
             context.abort_with_status(rpc_status.to_status(self.failure))
 

@@ -216,8 +216,9 @@ def test_a_service_elsewhere_is_no_matter_of_make(error: VitrineError, line: str
 
 def test_a_late_answer_is_one_line(script: Any) -> None:
     """A service that dawdles is given up after --timeout, with status 4."""
-    script.delay_s = 1.0
+    script.goes_on.clear()
     result = run(script, "search", "x", "--timeout", "0.1")
+    script.goes_on.set()
     assert result.exit_code == 4
     assert result.stderr.startswith("Error: no answer within 0.1 s: allow more with --timeout")
 
