@@ -67,7 +67,7 @@ def candidates_of(tokens: Sequence[Token]) -> list[str]:
 
 def _named(text: str, lexicon: Lexicon) -> list[tuple[int, int]]:
     """Return the spans of names of other languages, and of values of scripts without spaces, in order."""
-    spans = [match.span() for match in lexicon.unspaced.finditer(text)]
+    spans = lexicon.unspaced.spans(text)
     for match in foreign_pattern().finditer(text):
         key = key_of(foreign_names()[match[0]])
         if key in lexicon.phrases or _features().issuperset(key):

@@ -149,8 +149,8 @@ def _excluded_phrase(said: str, named: str = "") -> Excluded:
 def _words_of(text: str, lexicon: Lexicon) -> Iterator[_Word]:
     """Yield the words of a text, each with what it is to the lexicon; a run of another script is divided at what is known."""
     names = {match.start(): match for match in foreign_pattern().finditer(text)}
-    others = (*lexicon.unspaced.finditer(text), *unspaced_scaffolding().finditer(text))
-    spans = [*_divided(text, {edge for match in (*names.values(), *others) for edge in match.span()})]
+    others = (match.span() for match in (*names.values(), *unspaced_scaffolding().finditer(text)))
+    spans = [*_divided(text, {edge for span in (*others, *lexicon.unspaced.spans(text)) for edge in span})]
     stems = [stem(text[start:end]) for start, end in spans]
     position = 0
     while position < len(spans):

@@ -4,12 +4,15 @@ The language files list them. What the catalogue itself says stays: "gluten-free
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from rewriter.languages.files import languages, listed
-from rewriter.nlu.words import CJK, fold, key_of
+from rewriter.nlu.words import CJK, fold, key_of, word_spans
+
+_MAX_WORDS = 5
+"""Words of the longest phrase of the lexicon in which a name is looked for."""
 
 MAX_REPLACED = 16
 """Phrasings that are put plainly in one turn."""
@@ -41,11 +44,42 @@ def plain(text: str, known: Mapping[tuple[str, ...], object]) -> str:
 
 def translated(text: str, known: Mapping[tuple[str, ...], object]) -> str:
     """Return folded text with the names of other languages in English, where the lexicon does not know them as they are."""
+    parts, position = [], 0
+    for match in standing_alone(foreign_pattern(), text, known):
+        if key_of(match[0]) not in known:
+            parts += [text[position : match.start()], f" {foreign_names()[match[0]]} "]
+            position = match.end()
+    return "".join([*parts, text[position:]])
 
-    def put(match: re.Match[str]) -> str:
-        return match[0] if key_of(match[0]) in known else f" {foreign_names()[match[0]]} "
 
-    return foreign_pattern().sub(put, text)
+def standing_alone(
+    pattern: re.Pattern[str], text: str, known: Mapping[tuple[str, ...], object]
+) -> Iterator[re.Match[str]]:
+    """Yield where a pattern matches, but within a longer phrase that the lexicon knows: "verde" of the brand "Casa Verde"."""
+    spans: list[tuple[int, int]] | None = None
+    for match in pattern.finditer(text):
+        spans = spans if spans is not None else [*word_spans(text)]
+        inner = [
+            place for place, span in enumerate(spans) if span[0] < match.end() and match.start() < span[1]
+        ]
+        if not inner or not _in_a_phrase(inner, spans, text, known):
+            yield match
+
+
+def _in_a_phrase(
+    inner: Sequence[int],
+    spans: Sequence[tuple[int, int]],
+    text: str,
+    known: Mapping[tuple[str, ...], object],
+) -> bool:
+    first, last = inner[0], inner[-1]
+    windows = (
+        text[spans[start][0] : spans[end][1]]
+        for start in range(max(0, last - _MAX_WORDS + 1), first + 1)
+        for end in range(last, min(start + _MAX_WORDS, len(spans)))
+        if end - start > last - first
+    )
+    return any(key_of(window) in known for window in windows)
 
 
 @cache
