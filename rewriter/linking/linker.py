@@ -223,7 +223,7 @@ class Linker:
     async def _link_by_meaning(self, turn: Turn, catalogue: Catalogue, timeout_s: float) -> bool:
         """Link what is left by the nearest value; return False where there was no time for it, or is no index yet."""
         meanings = self._meanings
-        forms = [] if meanings is None else turn.forms()
+        forms = [] if meanings is None else [*turn.forms(), *self._singulars(turn)]
         if meanings is None or not forms or not catalogue.anchors:
             return True
         if not meanings.has(catalogue):
@@ -247,6 +247,19 @@ class Linker:
                 turn.links[key_of(said)] = linked(said, anchor)
                 turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
         return True
+
+    def _singulars(self, turn: Turn) -> list[tuple[str, str]]:
+        """Return the words that nobody knows, each with what it is without an ending where that is a word: "Teppiche"."""
+        if self._tower is None:
+            return []
+        is_word = self._tower.is_word
+        return [
+            (word, bare.capitalize())
+            for word in turn.unknown()[:_MAX_DIVIDED]
+            if not is_word(word)
+            for bare in without_endings(word)
+            if is_word(bare)
+        ]
 
     def _splits(self, turn: Turn, catalogue: Catalogue) -> list[Split]:
         """Return how the words that nobody knows may be put together."""

@@ -25,7 +25,7 @@ from rewriter.nlu.vocabulary import (
     SYNONYMS,
     Role,
 )
-from rewriter.nlu.words import fold, key_of
+from rewriter.nlu.words import fold, key_of, split_words
 from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Schema
 from vitrine.domain.schema import Role as FieldRole
 from vitrine.domain.schema_files import shipped_schema
@@ -318,10 +318,10 @@ def _value(owner: Field, value: str) -> Meaning:
 
 
 def _are_names(owner: Field, values: Collection[str], is_common: IsCommon) -> bool:
-    """Return whether the values of a field are proper names: many, of which most are no words; of colours, most are."""
+    """Return whether the values of a field are proper names: many, most of whose words are not common; of colours, most are."""
     if len(values) <= _MANY or owner.role is FieldRole.CATEGORY:
         return False
-    words = [folded for value in values if (folded := fold(value)).isalpha()]
+    words = [word for value in values for word in split_words(fold(value)) if word.isalpha()]
     return owner.role is FieldRole.BRAND or 2 * sum(map(is_common, words)) <= len(words)
 
 
