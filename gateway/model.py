@@ -215,6 +215,8 @@ class FieldSummary:
     """How many products have each value."""
     more_values: bool = False
     """Whether there are more values than are listed."""
+    rest: tuple[str, ...] = ()
+    """Those that are not listed, most frequent first, where all of the index is described."""
     minimum: float | None = None
     maximum: float | None = None
     """Of numbers; None where no product has one."""

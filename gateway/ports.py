@@ -301,6 +301,10 @@ class Rewriter(Protocol):
         """Return what the turn needs, and what read it. Raises RewriterUnavailable when it cannot."""
         ...
 
+    async def learn(self, request: rewrite_pb2.LearnRequest, *, timeout_s: float) -> bool:
+        """Have a rewriter learn a vocabulary; return whether it had not before. Raises RewriterUnavailable when it does not."""
+        ...
+
 
 class RewriterUnavailable(Exception):  # noqa: N818 - a reason to degrade, not a failure of the search
     """The rewriter did not answer in time, or not at all: the caller's own words are used."""

@@ -66,9 +66,12 @@ def check_phrase(request: rewrite_pb2.PhraseRequest) -> None:
             raise InvalidRequest(name, f"at most {limit} characters, got {len(text)}")
 
 
-def violation(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest) -> str:
-    """Return the rule that a rewrite of the request breaks; empty for none."""
-    return next(_violations(rewrite, request), "")
+def violation(
+    rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest, lexicon: Lexicon | None = None
+) -> str:
+    """Return the rule that a rewrite of the request breaks; empty for none. Without a lexicon the request's facets count."""
+    lexicon = lexicon or _lexicons.get(request.facets, schema_of(request))
+    return next(_violations(rewrite, request, lexicon), "")
 
 
 def _numbers(product: query_pb2.Product, schema: Schema) -> Iterator[tuple[str, float, float]]:
@@ -106,7 +109,9 @@ def _length(text: str) -> int:
     return len(text) if text.isascii() else max(len(text), len(fold(text)))
 
 
-def _violations(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest) -> Iterator[str]:
+def _violations(
+    rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest, lexicon: Lexicon
+) -> Iterator[str]:
     products, pictures = known_products(request), known_pictures(request)
     if rewrite.route not in query_pb2.Route.values() or rewrite.route == query_pb2.ROUTE_UNSPECIFIED:
         yield "route: unknown"
@@ -120,13 +125,14 @@ def _violations(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteReques
         yield "references: too many"
     if not {*rewrite.references} <= {*products, *pictures}:
         yield "references: not of this conversation"
-    yield from _broken_conditions(rewrite, request)
+    yield from _broken_conditions(rewrite, request, lexicon)
     yield from _missing(rewrite, request, products, pictures)
 
 
-def _broken_conditions(rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest) -> Iterator[str]:
+def _broken_conditions(
+    rewrite: rewrite_pb2.Rewrite, request: rewrite_pb2.RewriteRequest, lexicon: Lexicon
+) -> Iterator[str]:
     """Yield what is wrong with the filter, the order, the page and the remarks."""
-    lexicon = _lexicons.get(request.facets, schema_of(request))
     if rewrite.HasField("filter") and read_known(rewrite.filter, lexicon) is None:
         yield "filter: malformed, too large, or a value that the facets lack"
     if rewrite.HasField("sort") and rewrite.sort.field not in lexicon.schema.sorted_by:

@@ -56,9 +56,10 @@ async def run(settings: Settings) -> None:
 async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event) -> None:
     metrics = Metrics()
     async with (
-        open_engine(settings, metrics) as engine,
+        open_linker() as linker,
+        open_engine(settings, metrics, linker) as engine,
         _open_phraser(settings) as phraser,
-        serving(settings, engine, metrics, phraser=phraser, tracer=tracer) as server,
+        serving(settings, engine, metrics, phraser=phraser, linker=linker, tracer=tracer) as server,
         metrics_endpoint(settings.metrics_listen, metrics.registry),
     ):
         log_event(_logger, logging.INFO, "serving", engine=settings.engine, port=server.port)
@@ -67,21 +68,27 @@ async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, metrics: Metrics) -> AsyncIterator[Engine]:
-    """Open the engine that the settings name; the router stands in for any other."""
+async def open_linker() -> AsyncIterator[Linker]:
+    """Open what links words, with the sentence encoder where its package is installed."""
     with closing(Linker(tower=await asyncio.to_thread(open_tower))) as linker:
-        router = Router(linker)
-        if settings.engine == "router":
-            yield router
-            return
-        async with _open_model(settings, linker) as model:
-            yield Fallback(
-                model,
-                router,
-                name=settings.openai_model or settings.engine,
-                reserve_s=settings.fallback_reserve_ms / 1e3,
-                on_failure=lambda failure: metrics.engine_failures.labels(failure.value).inc(),
-            )
+        yield linker
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings, metrics: Metrics, linker: Linker) -> AsyncIterator[Engine]:
+    """Open the engine that the settings name; the router stands in for any other."""
+    router = Router(linker)
+    if settings.engine == "router":
+        yield router
+        return
+    async with _open_model(settings, linker) as model:
+        yield Fallback(
+            model,
+            router,
+            name=settings.openai_model or settings.engine,
+            reserve_s=settings.fallback_reserve_ms / 1e3,
+            on_failure=lambda failure: metrics.engine_failures.labels(failure.value).inc(),
+        )
 
 
 def _open_model(settings: Settings, linker: Linker) -> AbstractAsyncContextManager[Engine]:
@@ -142,6 +149,7 @@ async def serving(
     metrics: Metrics,
     *,
     phraser: Phraser | None = None,
+    linker: Linker | None = None,
     tracer: Tracer = UNTRACED,
 ) -> AsyncIterator[Serving]:
     """Serve the engine and health; on leaving, calls in flight get their grace."""
@@ -150,6 +158,7 @@ async def serving(
         engine,
         metrics,
         phraser=phraser,
+        linker=linker,
         max_in_flight=settings.max_in_flight,
         default_timeout_s=settings.default_timeout_ms / 1e3,
         max_timeout_s=settings.max_timeout_ms / 1e3,

@@ -1,5 +1,6 @@
 """The rewrite service: request to engine to response, within the caller's time and within the limits."""
 
+import asyncio
 import logging
 import re
 import time
@@ -17,6 +18,8 @@ from grpc_status import rpc_status
 
 from rewriter.checks import InvalidRequest, check_phrase, check_request
 from rewriter.engines.port import Engine, EngineError, Phraser
+from rewriter.linking.linker import Linker
+from rewriter.linking.vocabularies import TooManyVocabularies
 from rewriter.metrics import Metrics
 from rewriter.nlu.words import opening
 from vitrine.process.logs import log_event
@@ -32,6 +35,13 @@ RETRY_AFTER_MS = 100
 REQUEST_ID_HEADER = "x-request-id"
 _METHOD = "vitrine.v1.RewriteService/Rewrite"
 _PHRASE = "vitrine.v1.RewriteService/Phrase"
+_LEARN = "vitrine.v1.RewriteService/Learn"
+
+LEARN_S = 120.0
+"""Upper bound on the time of a call that has a vocabulary learnt; the learning itself goes on."""
+
+FAILURE = "vocabulary"
+"""Why a reading is not to be kept: it was read without the vocabulary that its request names."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """Other ids are not logged."""
@@ -46,7 +56,7 @@ class Overloaded(Exception):  # noqa: N818 - refused at the door; no work was do
 
 
 class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
-    """Answers Rewrite and Phrase; at most `max_in_flight` calls at once."""
+    """Answers Rewrite, Phrase and Learn; at most `max_in_flight` calls at once."""
 
     def __init__(
         self,
@@ -54,6 +64,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
         metrics: Metrics,
         *,
         phraser: Phraser | None = None,
+        linker: Linker | None = None,
         max_in_flight: int,
         default_timeout_s: float,
         max_timeout_s: float,
@@ -62,6 +73,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
         self._engine = engine
         self._metrics = metrics
         self._phraser = phraser
+        self._linker = linker
         self._max_in_flight = max_in_flight
         self._default_timeout_s = default_timeout_s
         self._max_timeout_s = max_timeout_s
@@ -95,16 +107,30 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
                 reply = await self._phraser.phrase(request, timeout_s=timeout_s)
         return rewrite_pb2.PhraseResponse(reply=reply)
 
+    async def Learn(  # noqa: N802 - gRPC's name
+        self, request: rewrite_pb2.LearnRequest, context: _Context
+    ) -> rewrite_pb2.LearnResponse:
+        """Learn the values of a catalogue that has many."""
+        traceparent = read_traceparent(context.invocation_metadata() or ())
+        with self._tracer.served(_LEARN, traceparent) as span:
+            if self._linker is None:
+                await self._refuse(context, span, grpc.StatusCode.UNIMPLEMENTED, "links no words")
+            async with self._call(context, span), asyncio.timeout(LEARN_S):
+                learnt = await self._linker.learn(request)
+        return rewrite_pb2.LearnResponse(learnt=learnt)
+
     async def _respond(
         self, request: rewrite_pb2.RewriteRequest, context: _Context, span: Span
     ) -> rewrite_pb2.RewriteResponse:
         """Answer one turn, or end the call with what was wrong."""
         async with self._call(context, span):
             with self._metrics.request_seconds.time():
-                rewrite = await self._answer(
+                rewrite, unknown = await self._answer(
                     request, context.time_remaining(), request_id=_request_id(context)
                 )
-        return rewrite_pb2.RewriteResponse(rewrite=rewrite, model_version=self._engine.version)
+        return rewrite_pb2.RewriteResponse(
+            rewrite=rewrite, model_version=self._engine.version, unknown_vocabulary=unknown
+        )
 
     @asynccontextmanager
     async def _call(self, context: _Context, span: Span) -> AsyncIterator[None]:
@@ -119,9 +145,11 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             )
             details = error_details_pb2.BadRequest(field_violations=[violation])
             await refuse(grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
-        except Overloaded:
+        except (Overloaded, TooManyVocabularies):
             details = error_details_pb2.RetryInfo(retry_delay=Duration(nanos=RETRY_AFTER_MS * 1_000_000))
             await refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls", details)
+        except TimeoutError:
+            await refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "not learnt in time")
         except EngineError as error:
             log_event(_logger, logging.ERROR, "no_engine", failure=str(error))
             await refuse(grpc.StatusCode.UNAVAILABLE, "no engine answered")
@@ -129,11 +157,15 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
 
     async def _answer(
         self, request: rewrite_pb2.RewriteRequest, remaining_s: float | None, *, request_id: str
-    ) -> rewrite_pb2.Rewrite:
+    ) -> tuple[rewrite_pb2.Rewrite, bool]:
+        """Return the reading of a turn, and whether it names a vocabulary that is not known."""
         started = time.perf_counter()
         check_request(request)
         request = as_read(request)
+        unknown = self._linker is not None and not self._linker.knows(request)
         rewrite = await self._engine.rewrite(request, timeout_s=self._timeout(remaining_s))
+        if unknown and not rewrite.failure:
+            rewrite.failure = FAILURE
         route = query_pb2.Route.Name(rewrite.route)
         self._metrics.rewrites.labels(route).inc()
         log_event(
@@ -147,7 +179,7 @@ class RewriteServicer(rewrite_pb2_grpc.RewriteServiceServicer):
             turns=len(request.history),
             duration_ms=round((time.perf_counter() - started) * 1e3, 2),
         )
-        return rewrite
+        return rewrite, unknown
 
     def _timeout(self, remaining_s: float | None) -> float:
         return min(self._default_timeout_s if remaining_s is None else remaining_s, self._max_timeout_s)

@@ -38,6 +38,12 @@ class GrpcRewriter:
         with _asking("Rewrite"):
             return await self._stub.Rewrite(request, timeout=timeout_s, metadata=hop_metadata())
 
+    async def learn(self, request: rewrite_pb2.LearnRequest, *, timeout_s: float) -> bool:
+        """Have a rewriter learn a vocabulary; RewriterUnavailable for every failure but lateness."""
+        with _asking("Learn"):
+            answer = await self._stub.Learn(request, timeout=timeout_s, metadata=hop_metadata())
+            return answer.learnt
+
     async def phrase(self, request: rewrite_pb2.PhraseRequest, *, timeout_s: float) -> str:
         """Return what the rewriter's model says; RewriterUnavailable for every failure but lateness."""
         with _asking("Phrase"):

@@ -69,6 +69,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Have prepared what the first search would wait for."""
         await self._turns.warm()
 
+    async def teach(self) -> None:
+        """Have the rewriter learn the values of a catalogue that has many."""
+        await self._turns.teach()
+
     async def Search(  # noqa: N802 - gRPC's name
         self,
         request: search_pb2.SearchRequest,

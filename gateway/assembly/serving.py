@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from grpc_health.v1.health import aio as health_aio
 
@@ -69,6 +68,7 @@ from gateway.sponsoring.store import CampaignStore
 from gateway.understanding.breaker import CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.rewriting import RewriteUse, Rewriting
+from gateway.understanding.vocabulary import Vocabularies
 from vitrine.domain.schema import Schema
 from vitrine.process.probes import health_endpoint
 from vitrine.process.tracing import UNTRACED, Tracer
@@ -224,6 +224,7 @@ async def _prepared(
     async with (
         repeated("learn", learn, interval_s=interval_s),
         repeated("warm", warm, interval_s=interval_s),
+        repeated("teach", search.teach, interval_s=interval_s),
         repeated("documents", library.refresh, interval_s=interval_s),
     ):
         yield
@@ -280,7 +281,7 @@ def _search_servicer(
     sponsoring: Sponsoring | None,
     metrics: Metrics,
 ) -> SearchServicer:
-    rewriting = partial(_rewriting, settings, dependencies.rewriter, retrieval, metrics)
+    rewriting = _rewritings(settings, dependencies.rewriter, retrieval, metrics)
     dependencies.sessions.observe(metrics)
     history = History(retrieval, _history_bounds(settings))
     turns = Turns(
@@ -316,34 +317,32 @@ def _search_servicer(
     )
 
 
-def _rewriting(
-    settings: Settings,
-    rewriter: Rewriter | None,
-    retrieval: Retrieval,
-    metrics: Metrics,
-    name: str,
-    *,
-    budget_ms: int,
-    floor_ms: int,
-) -> Rewriting:
+def _rewritings(
+    settings: Settings, rewriter: Rewriter | None, retrieval: Retrieval, metrics: Metrics
+) -> Callable[..., Rewriting]:
+    """Return what opens a use of the rewriter by its name, `budget_ms` and `floor_ms`; all uses share what it has learnt."""
+
     async def describe(deadline: Deadline) -> tuple[Schema, tuple[FieldSummary, ...]]:
         catalogue = await retrieval.catalogue(deadline)
         return catalogue.schema, catalogue.fields
 
-    return Rewriting(
-        rewriter,
-        describe,
-        use=RewriteUse(
+    vocabularies = Vocabularies(rewriter, describe)
+
+    def open_use(name: str, *, budget_ms: int, floor_ms: int) -> Rewriting:
+        use = RewriteUse(
             name=name,
             budget=AdaptiveBudget(ceiling_s=budget_ms / 1e3, floor_s=floor_ms / 1e3),
             margin_s=settings.deadline_margin_ms / 1e3,
             cache_entries=settings.rewrite_cache_entries,
-        ),
-        breaker=CircuitBreaker(
+        )
+        breaker = CircuitBreaker(
             failures=settings.breaker_failures, cooldown_s=settings.breaker_cooldown_ms / 1e3
-        ),
-        metrics=metrics,
-    )
+        )
+        return Rewriting(
+            rewriter, describe, use=use, breaker=breaker, metrics=metrics, vocabularies=vocabularies
+        )
+
+    return open_use
 
 
 def _hearing(settings: Settings, dependencies: Dependencies, metrics: Metrics) -> Hearing:

@@ -102,6 +102,10 @@ class Turns:
         """Have prepared what the first search would wait for."""
         await self._with.search_rewriting.warm()
 
+    async def teach(self) -> None:
+        """Have the rewriter learn the values of a catalogue that has many."""
+        await self._with.search_rewriting.teach()
+
     async def search(self, query: Query, deadline: Deadline) -> SearchResult:
         """Answer a search: a turn that nothing came before and that always searches.
 

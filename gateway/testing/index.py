@@ -127,7 +127,9 @@ class FakeIndex:
         return IndexSummary(
             version=collection.version,
             products=len(products),
-            fields=tuple(_summary(each.name, products) for each in schema if each.filter or each.facet),
+            fields=tuple(
+                _summary(each.name, products, whole=True) for each in schema if each.filter or each.facet
+            ),
             words=Counter(word for each in products for word in product_tokens(each.product, schema)),
         )
 
@@ -286,7 +288,7 @@ def _in_order(hits: Sequence[Hit], sort: Sort) -> list[Hit]:
     return present + [hit for hit in hits if value(hit) is None]
 
 
-def _summary(name: str, products: Sequence[StoredProduct]) -> FieldSummary:
+def _summary(name: str, products: Sequence[StoredProduct], *, whole: bool = False) -> FieldSummary:
     held = [each.product.values[name] for each in products if name in each.product.values]
     numbers = [value for value in held if isinstance(value, float)]
     counts = _counts(held)
@@ -296,6 +298,7 @@ def _summary(name: str, products: Sequence[StoredProduct]) -> FieldSummary:
         values=tuple(value for value, _ in listed),
         counts=tuple(count for _, count in listed),
         more_values=len(counts) > len(listed),
+        rest=tuple(value for value, _ in counts[len(listed) :]) if whole else (),
         minimum=min(numbers, default=None),
         maximum=max(numbers, default=None),
         products=len(held),

@@ -42,6 +42,8 @@ class FakeRewriter:
     delay_s: float = 0.0
     version: str = ""
     requests: list[rewrite_pb2.RewriteRequest] = field(default_factory=list)
+    learnt: dict[bytes, bytes] = field(default_factory=dict)
+    """The vocabularies that it knows, by digest."""
 
     async def rewrite(
         self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float
@@ -54,7 +56,23 @@ class FakeRewriter:
         await asyncio.sleep(self.delay_s)
         if self.fails:
             raise RewriterUnavailable
-        return rewrite_pb2.RewriteResponse(rewrite=self.answer(request), model_version=self.version)
+        unknown = bool(request.vocabulary) and request.vocabulary not in self.learnt
+        return rewrite_pb2.RewriteResponse(
+            rewrite=self.answer(request), model_version=self.version, unknown_vocabulary=unknown
+        )
+
+    async def learn(
+        self,
+        request: rewrite_pb2.LearnRequest,
+        *,
+        timeout_s: float,  # noqa: ARG002 - the port's signature
+    ) -> bool:
+        """Take a vocabulary; fails as it was told to."""
+        if self.fails:
+            raise RewriterUnavailable
+        known = request.digest in self.learnt
+        self.learnt[request.digest] = request.vocabulary
+        return not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

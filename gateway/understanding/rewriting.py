@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from gateway.ports import Rewriter, RewriterUnavailable
 from gateway.understanding.breaker import BreakerOpen, BreakerState, CircuitBreaker
 from gateway.understanding.budget import AdaptiveBudget
 from gateway.understanding.validation import InvalidRewrite, Understanding, understand
+from gateway.understanding.vocabulary import Describe, Vocabularies
 from vitrine.domain.messages import schema_message
 from vitrine.domain.schema import KEYWORD_KINDS, Schema
 from vitrine.domain.schema_files import shipped_schema
@@ -35,9 +36,6 @@ _WARMING = "red dress under 50"
 
 _SHARE = 0.5
 """Of a caller's time at most: after the rewriter the search must still fit, also where the caller is in a hurry."""
-
-Describe = Callable[[Deadline], Awaitable[tuple[Schema, tuple[FieldSummary, ...]]]]
-"""Returns the schema of the index and what it holds of its fields, within the time."""
 
 _Key = tuple[str, str, str, bytes]
 """The model's version, the words, the locale, and the digest of what they were read in the light of."""
@@ -92,9 +90,11 @@ class Rewriting:
         use: RewriteUse,
         breaker: CircuitBreaker,
         metrics: Metrics,
+        vocabularies: Vocabularies | None = None,
     ) -> None:
         self._rewriter = rewriter
         self._describe = describe
+        self._vocabularies = vocabularies or Vocabularies(rewriter, describe)
         self._breaker = breaker
         self._metrics = metrics
         self._use = use
@@ -131,6 +131,10 @@ class Rewriting:
             await self._rewriter.rewrite(request, timeout_s=deadline.remaining_s())
             self._warmed_for, self._warmed_at = catalogue.digest, time.monotonic()
 
+    async def teach(self) -> None:
+        """Have the rewriter learn the values that are too many for requests, where it has not."""
+        await self._vocabularies.keep()
+
     def _described(self, schema: Schema, fields: tuple[FieldSummary, ...]) -> _Catalogue:
         """Return the description of a catalogue, the last one where it is that."""
         if not self._catalogue.is_of(schema, fields):
@@ -157,11 +161,11 @@ class Rewriting:
 
     def remembers(self, request: rewrite_pb2.RewriteRequest) -> bool:
         """Return whether such a turn was read before by the catalogue that was last looked at, so that nobody is asked."""
-        return self._readings.get(_key(self._version, request, self._catalogue)) is not None
+        return self._readings.get(self._key(request, self._catalogue)) is not None
 
     def refuse(self, request: rewrite_pb2.RewriteRequest) -> None:
         """Count an understanding that turned out to be of no use for its turn, and forget it."""
-        self._readings.forget(_key(self._version, request, self._catalogue))
+        self._readings.forget(self._key(request, self._catalogue))
         self._count("invalid")
 
     def _count(self, reason: str) -> None:
@@ -171,7 +175,7 @@ class Rewriting:
         self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, budget: Deadline
     ) -> Understanding:
         """Return the understanding from memory, from a call under way for an equal turn, or by a call."""
-        key = _key(self._version, request, catalogue)
+        key = self._key(request, catalogue)
         reading = self._readings.get(key)
         outcome = "hit" if reading is not None else "shared" if key in self._flights else "miss"
         self._metrics.cache_lookups.labels(PART, outcome).inc()
@@ -185,6 +189,7 @@ class Rewriting:
         self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, timeout_s: float
     ) -> Understanding:
         request.MergeFrom(catalogue.message)
+        request.vocabulary = self._vocabularies.named(catalogue.schema)
         enough = self._enough(timeout_s)
         if not enough and self._breaker.state is not BreakerState.CLOSED:
             raise BreakerOpen  # its lateness would prove nothing: the trial is for one with time
@@ -201,9 +206,17 @@ class Rewriting:
             schema=catalogue.schema,
         )
         self._version = response.model_version
-        if response.model_version and not response.rewrite.failure:
-            self._readings.put(_key(response.model_version, request, catalogue), understanding)
+        if response.unknown_vocabulary:
+            self._vocabularies.missed()
+        elif response.model_version and not response.rewrite.failure:
+            self._readings.put(
+                _key(response.model_version, request, catalogue, request.vocabulary), understanding
+            )
         return understanding
+
+    def _key(self, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue) -> _Key:
+        """Return the key of a turn that is to be read now."""
+        return _key(self._version, request, catalogue, self._vocabularies.named(catalogue.schema))
 
     async def _rewrite(
         self, request: rewrite_pb2.RewriteRequest, timeout_s: float
@@ -243,10 +256,13 @@ def referable(request: rewrite_pb2.RewriteRequest) -> frozenset[str]:
     return frozenset(ids - {""})
 
 
-def _key(version: str, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue) -> _Key:
+def _key(version: str, request: rewrite_pb2.RewriteRequest, catalogue: _Catalogue, vocabulary: bytes) -> _Key:
     """Return the key of a turn: equal keys are read alike."""
     state = rewrite_pb2.RewriteRequest(
-        has_image=request.has_image, product_id=request.product_id, history=request.history
+        has_image=request.has_image,
+        product_id=request.product_id,
+        history=request.history,
+        vocabulary=vocabulary,
     )
     digest = hashlib.sha256(catalogue.digest + state.SerializeToString(deterministic=True)).digest()
     return version, request.text.casefold(), request.locale.casefold(), digest

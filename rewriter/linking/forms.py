@@ -7,9 +7,12 @@ from functools import cache, lru_cache
 from itertools import chain
 
 from rewriter.languages.files import languages
-from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lexicon import PROPER, Lexicon, Meaning
 from rewriter.nlu.vocabulary import Role
-from rewriter.nlu.words import fold
+from rewriter.nlu.words import fold, key_of
+
+_UNMARKED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th"})
+"""Letters that have no accent to take off, and are written without one all the same."""
 
 _MIN_STEM = 4
 """Letters of a word that are left when its ending is taken off; fewer tell too little."""
@@ -18,7 +21,7 @@ _MIN_STEM = 4
 @lru_cache(maxsize=16_384)
 def letters_of(text: str) -> str:
     """Return the letters and digits of folded text without their accents."""
-    marked = unicodedata.normalize("NFKD", text)
+    marked = unicodedata.normalize("NFKD", text).translate(_UNMARKED)
     plain = "".join(character for character in marked if not unicodedata.combining(character))
     return "".join(filter(str.isalnum, unicodedata.normalize("NFC", plain)))
 
@@ -42,7 +45,11 @@ class Forms:
     @classmethod
     def of(cls, lexicon: Lexicon) -> "Forms":
         """Gather the forms of the values that are meant where they stand alone."""
-        anchors = [meaning for meaning in lexicon.phrases.values() if meaning.role is Role.VALUE]
+        anchors = [
+            meaning
+            for key, meaning in lexicon.phrases.items()
+            if meaning.role is Role.VALUE and (meaning.part not in PROPER or key == key_of(meaning.value))
+        ]
         whole = [(letters_of(fold(meaning.value)), meaning) for meaning in anchors]
         stems = [(stem, meaning) for letters, meaning in whole for stem in without_endings(letters)]
         return cls(_unambiguous(whole), _unambiguous([*whole, *stems]))
@@ -58,7 +65,7 @@ class Forms:
             if len(stem) >= _MIN_STEM and (meaning := self.stems.get(stem)) is not None
         }
         meaning = next(iter(found.values()), None)
-        return meaning if len(found) == 1 and meaning and meaning.part is not Part.BRAND else None
+        return meaning if len(found) == 1 and meaning and meaning.part not in PROPER else None
 
 
 @cache

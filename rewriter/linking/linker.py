@@ -8,23 +8,22 @@ catalogue is first seen or its values change. Without the encoder the chain ends
 import asyncio
 import logging
 import re
-import time
 from collections import ChainMap, OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeVar, cast
-
-import numpy as np
+from typing import Final, cast
 
 from rewriter.catalogues import CATALOGUES, schema_of
 from rewriter.linking.compounds import Reading, Split, modifiers, says_more, splits_of
 from rewriter.linking.forms import without_endings
-from rewriter.linking.tower import Encoder, Tower, Vectors, load_tower
+from rewriter.linking.meanings import Meanings, keep
+from rewriter.linking.tower import Encoder, Tower, load_tower
 from rewriter.linking.turn import Catalogue, Turn, by_form, free_of, is_led_by_its_word
 from rewriter.linking.unknown import tokens_of
-from rewriter.linking.values import Anchor, ValueIndex, build_index, linked
+from rewriter.linking.values import Anchor, linked
+from rewriter.linking.vocabularies import Vocabularies
 from rewriter.linking.without import Mention, mentions_of
 from rewriter.nlu.field_words import Key
 from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning
@@ -44,16 +43,6 @@ FAILURE = "links"
 
 _SHARE = 0.5
 """Of a turn's time that the embedding of its words may take."""
-_INDEXES = 4
-"""Catalogues whose values' vectors are kept, those asked for last."""
-_WAITING = 32
-"""Embeddings that wait for the thread; one more is not made."""
-_WORDS = 4_096
-"""Words whose vectors are kept, those asked for last."""
-_COMMON = 1_000
-"""Common words that values are held against."""
-_COMPARED = 50_000
-"""Comparisons of a word with a value that are made at once, in some milliseconds; more are made in a thread."""
 _MAX_DIVIDED = 8
 """Words of a turn that are divided into parts."""
 
@@ -65,9 +54,6 @@ _SURE_ENDING = 2
 """Letters of an ending before which a word is surely one; of one letter, it may be a slip."""
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 
 _logger = logging.getLogger(__name__)
 
@@ -97,17 +83,13 @@ class Linker:
 
     def __init__(self, *, tower: Encoder | None = None, least: float = LEAST_SIMILARITY) -> None:
         self._tower = tower
+        self._meanings = Meanings(tower) if tower is not None else None
         self._least = least
         self._lexicons = LexiconCache(CATALOGUES)
         self._catalogues: OrderedDict[int, Catalogue] = OrderedDict()
         self._gathering: dict[int, asyncio.Future[Catalogue]] = {}
-        self._indexes: OrderedDict[bytes, ValueIndex] = OrderedDict()
-        self._building: dict[bytes, asyncio.Task[None]] = {}
-        self._words: OrderedDict[str, Vectors] = OrderedDict()
-        self._common: Vectors | None = None
-        self._waiting = 0
-        self._turns = ThreadPoolExecutor(1, "links-turns")
-        self._builds = ThreadPoolExecutor(1, "links-values")
+        self._vocabularies = Vocabularies(is_common=tower.is_common if tower is not None else None)
+        self._gathers = ThreadPoolExecutor(1, "links-catalogues")
 
     @property
     def version(self) -> str:
@@ -116,10 +98,14 @@ class Linker:
 
     async def link(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> Linked:
         """Return the turn with the lexicon of its catalogue, in which its words are linked."""
-        lexicon = self._lexicons.get(request.facets, schema_of(request))
-        catalogue = await self._catalogue(lexicon, timeout_s * _SHARE)
+        schema = schema_of(request)
+        catalogue = self._vocabularies.get(request.vocabulary, schema)
         if catalogue is None:
-            return Linked(request, lexicon, complete=False)
+            lexicon = self._lexicons.get(request.facets, schema)
+            catalogue = await self._catalogue(lexicon, timeout_s * _SHARE)
+            if catalogue is None:
+                return Linked(request, lexicon, complete=False)
+        lexicon = catalogue.lexicon
         text, told = await self._freed(fold(request.text), catalogue, timeout_s * _SHARE)
         turn = self._spelt(text, catalogue)
         complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE) and told
@@ -134,23 +120,42 @@ class Linker:
             request = mended
         return Linked(request, lexicon, complete, has_links)
 
+    async def learn(self, request: rewrite_pb2.LearnRequest) -> bool:
+        """Learn a vocabulary, with the vectors of its values; return whether it was not known before.
+
+        Raises:
+            InvalidRequest: names the field that breaks a rule, and the rule.
+            TooManyVocabularies: others wait to be learnt.
+        """
+        catalogue, is_new = await self._vocabularies.learn(request.digest, request.vocabulary)
+        if self._meanings is not None and not self._meanings.has(catalogue):
+            await self._meanings.settle()
+        return is_new
+
+    def knows(self, request: rewrite_pb2.RewriteRequest) -> bool:
+        """Return whether the vocabulary that a request names is known; also where it names none."""
+        return not request.vocabulary or (
+            self._vocabularies.get(request.vocabulary, schema_of(request)) is not None
+        )
+
     async def settle(self) -> None:
         """Wait until the values of every catalogue seen so far have their vectors."""
-        await asyncio.gather(*self._building.values(), return_exceptions=True)
+        if self._meanings is not None:
+            await self._meanings.settle()
 
     def close(self) -> None:
-        """Stop embedding; what is under way is left to end by itself."""
-        for task in self._building.values():
-            task.cancel()
-        for pool in (self._turns, self._builds):
-            pool.shutdown(wait=False, cancel_futures=True)
+        """Stop embedding and learning; what is under way is left to end by itself."""
+        if self._meanings is not None:
+            self._meanings.close()
+        self._vocabularies.close()
+        self._gathers.shutdown(wait=False, cancel_futures=True)
 
     async def _catalogue(self, lexicon: Lexicon, timeout_s: float) -> Catalogue | None:
         """Return what words are held against, gathered on first use in a thread; None where that takes too long."""
         key = id(lexicon)  # the catalogue holds the lexicon, so that no other has its id
         if key not in self._catalogues:
             if key not in self._gathering:
-                made = asyncio.get_running_loop().run_in_executor(self._turns, Catalogue.of, lexicon)
+                made = asyncio.get_running_loop().run_in_executor(self._gathers, Catalogue.of, lexicon)
                 self._gathering[key] = made
                 made.add_done_callback(partial(self._gathered, key))
             await asyncio.wait([self._gathering[key]], timeout=timeout_s)
@@ -161,7 +166,7 @@ class Linker:
     def _gathered(self, key: int, made: "asyncio.Future[Catalogue]") -> None:
         del self._gathering[key]
         if not made.cancelled() and made.exception() is None:
-            _keep(self._catalogues, key, made.result(), CATALOGUES)
+            keep(self._catalogues, key, made.result(), CATALOGUES)
 
     async def _freed(self, text: str, catalogue: Catalogue, timeout_s: float) -> tuple[str, bool]:
         """Return the text with what it wants to be free of something as the catalogue's values say it, and whether there was time."""
@@ -182,17 +187,14 @@ class Linker:
         self, mention: Mention, catalogue: Catalogue, timeout_s: float
     ) -> tuple[int, Meaning | None, bool]:
         """Return which word of a mention means what a value is free of, that value, and whether there was time."""
-        tower, phrases = self._tower, catalogue.lexicon.phrases
-        if tower is None or key_of(mention.words[0]) in phrases:
+        meanings, phrases = self._meanings, catalogue.lexicon.phrases
+        if meanings is None or key_of(mention.words[0]) in phrases:
             return 0, None, True
-        index = self._indexes.get(catalogue.digest)
-        if index is None or index.free is None:
-            self._build(catalogue, tower)
-            return 0, None, False
         texts = [form for word in mention.words for form in (word, word.capitalize())]
-        if not await self._embedded(texts, tower, timeout_s):
+        known = meanings.has(catalogue)
+        found = await meanings.nearest(texts, catalogue, timeout_s, free=True) if known else None
+        if found is None:
             return 0, None, False
-        found = index.free.nearest(np.stack([self._words[text] for text in texts]))
         best = max(range(len(found)), key=lambda place: found[place][1])
         anchor, similarity = found[best]
         return (best // 2, anchor.meaning, True) if similarity >= self._least else (0, None, True)
@@ -220,21 +222,16 @@ class Linker:
 
     async def _link_by_meaning(self, turn: Turn, catalogue: Catalogue, timeout_s: float) -> bool:
         """Link what is left by the nearest value; return False where there was no time for it, or is no index yet."""
-        tower = self._tower
-        forms = [] if tower is None else turn.forms()
-        if tower is None or not forms or not catalogue.anchors:
+        meanings = self._meanings
+        forms = [] if meanings is None else [*turn.forms(), *self._singulars(turn)]
+        if meanings is None or not forms or not catalogue.anchors:
             return True
-        index = self._indexes.get(catalogue.digest)
-        if index is None:
-            self._build(catalogue, tower)
+        if not meanings.has(catalogue):
             return False
-        self._indexes.move_to_end(catalogue.digest)
         splits = self._splits(turn, catalogue)
         parts = [*dict.fromkeys(part for split in splits for part in (split.modifier, split.head))]
         texts = [text for _, text in forms] + [part.capitalize() for part in parts]
-        if not await self._embedded(texts, tower, timeout_s):
-            return False
-        found = await self._nearest(np.stack([self._words[text] for text in texts]), index, timeout_s)
+        found = await meanings.nearest(texts, catalogue, timeout_s)
         if found is None:
             return False
         near = [*zip((said for said, _ in forms), found, strict=False)]
@@ -250,6 +247,19 @@ class Linker:
                 turn.links[key_of(said)] = linked(said, anchor)
                 turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
         return True
+
+    def _singulars(self, turn: Turn) -> list[tuple[str, str]]:
+        """Return the words that nobody knows, each with what it is without an ending where that is a word: "Teppiche"."""
+        if self._tower is None:
+            return []
+        is_word = self._tower.is_word
+        return [
+            (word, bare.capitalize())
+            for word in turn.unknown()[:_MAX_DIVIDED]
+            if not is_word(word)
+            for bare in without_endings(word)
+            if is_word(bare)
+        ]
 
     def _splits(self, turn: Turn, catalogue: Catalogue) -> list[Split]:
         """Return how the words that nobody knows may be put together."""
@@ -300,69 +310,6 @@ class Linker:
         strange = {split.word for split in splits if split.sure and whole[split.word].similarity < _SURE}
         return done | strange
 
-    async def _nearest(
-        self, vectors: Vectors, index: ValueIndex, timeout_s: float
-    ) -> list[tuple[Anchor, float]] | None:
-        """Return the nearest value to each word, in a thread where there are many; None where that takes too long."""
-        if len(vectors) * len(index.anchors) <= _COMPARED:
-            return index.nearest(vectors)
-        made = asyncio.get_running_loop().run_in_executor(self._turns, index.nearest, vectors)
-        done, _ = await asyncio.wait([made], timeout=timeout_s)
-        return made.result() if done else None
-
-    async def _embedded(self, phrases: Sequence[str], tower: Encoder, timeout_s: float) -> bool:
-        """Have the vectors of phrases in memory; return False where they do not come in time."""
-        missing = [phrase for phrase in phrases if phrase not in self._words]
-        if missing and self._waiting < _WAITING:
-            self._waiting += 1
-            made = asyncio.get_running_loop().run_in_executor(self._turns, tower.embed, missing)
-            made.add_done_callback(partial(self._remember, missing))
-            await asyncio.wait([made], timeout=timeout_s)
-        for phrase in phrases:
-            if phrase in self._words:
-                self._words.move_to_end(phrase)
-        return all(phrase in self._words for phrase in phrases)
-
-    def _remember(self, phrases: Sequence[str], made: "asyncio.Future[Vectors]") -> None:
-        self._waiting -= 1
-        if not made.cancelled() and made.exception() is None:
-            for phrase, vector in zip(phrases, made.result(), strict=True):
-                _keep(self._words, phrase, vector, _WORDS)
-
-    def _build(self, catalogue: Catalogue, tower: Encoder) -> None:
-        """Begin to embed the values of a catalogue, unless that is under way, or as many others are."""
-        if catalogue.digest in self._building or len(self._building) >= _INDEXES:
-            return
-        known = {
-            anchor.phrase: vector
-            for index in self._indexes.values()
-            for anchor, vector in zip(index.anchors, index.vectors, strict=True)
-        }
-        task = asyncio.create_task(self._built(catalogue, tower, known))
-        self._building[catalogue.digest] = task
-        task.add_done_callback(partial(self._ended, catalogue.digest))
-
-    def _ended(self, digest: bytes, task: "asyncio.Task[None]") -> None:
-        """Note that a catalogue's values are embedded, or that they could not be: the next turn tries it again."""
-        self._building.pop(digest, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log_event(_logger, logging.WARNING, "values_not_embedded", reason=type(error).__name__)
-
-    async def _built(self, catalogue: Catalogue, tower: Encoder, known: Mapping[str, Vectors]) -> None:
-        began = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        if self._common is None:
-            words = tower.common_words(_COMMON)
-            self._common = await loop.run_in_executor(self._builds, tower.embed, words)
-        build = partial(build_index, catalogue.anchors, tower, common=self._common, known=known)
-        index = await loop.run_in_executor(self._builds, build)
-        if catalogue.free:
-            free = partial(build_index, catalogue.free, tower, common=self._common, known=known)
-            index = replace(index, free=await loop.run_in_executor(self._builds, free))
-        _keep(self._indexes, catalogue.digest, index, _INDEXES)
-        seconds = round(time.perf_counter() - began, 2)
-        log_event(_logger, logging.INFO, "values_embedded", values=len(index.anchors), seconds=seconds)
-
 
 def open_tower() -> Tower | None:
     """Load the sentence encoder; None, with a line in the log, where its package is missing."""
@@ -371,11 +318,3 @@ def open_tower() -> Tower | None:
     except PackageError as error:
         log_event(_logger, logging.WARNING, "no_sentence_encoder", reason=str(error))
         return None
-
-
-def _keep(kept: OrderedDict[K, V], key: K, value: V, size: int) -> None:
-    """Keep a value; the one asked for longest ago makes room."""
-    kept[key] = value
-    kept.move_to_end(key)
-    while len(kept) > size:
-        kept.popitem(last=False)

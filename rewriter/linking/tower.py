@@ -46,6 +46,10 @@ class Encoder(Protocol):
         """Return whether it is a word of some language."""
         ...
 
+    def is_common(self, word: str) -> bool:
+        """Return whether it is a word of some language also where it is written small: no name alone."""
+        ...
+
     def common_words(self, count: int) -> list[str]:
         """Return so many common words, always the same ones."""
         ...
@@ -89,6 +93,10 @@ class Tower:
         """Return whether the word is frequent enough in one of the languages to have a piece of its own."""
         known = (word, word.capitalize())
         return any(self.tokenizer.token_to_id(WORD_BEGINS + form) is not None for form in known)
+
+    def is_common(self, word: str) -> bool:
+        """Return whether the word, written small, is frequent enough in one of the languages to have a piece of its own."""
+        return self.tokenizer.token_to_id(WORD_BEGINS + word.lower()) is not None
 
     def _ids(self, text: str) -> list[int]:
         """Return the ids of a text without padding."""

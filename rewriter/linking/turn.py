@@ -8,7 +8,7 @@ from rewriter.linking.unknown import Token, candidates_of
 from rewriter.linking.values import Anchor, anchors_of, digest_of
 from rewriter.linking.without import Mention, free_anchors, is_same_word
 from rewriter.nlu.field_words import Key
-from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lexicon import PROPER, Lexicon, Meaning
 from rewriter.nlu.phrasings import foreign_names
 from rewriter.nlu.words import CJK, key_of, stem
 
@@ -99,6 +99,6 @@ def by_form(tokens: Sequence[Token], catalogue: Catalogue) -> dict[Key, Meaning]
                 meaning = catalogue.forms.whole.get(letters_of(said))
             else:
                 meaning = catalogue.forms.find(said) if run[0].unknown else None
-            if meaning is not None and meaning.part is not Part.BRAND:
+            if meaning is not None and (meaning.part not in PROPER or any(token.unknown for token in run)):
                 links[key_of(said)] = meaning
     return links

@@ -8,7 +8,7 @@ from itertools import chain
 
 from rewriter.languages.files import english, languages, spoken_words
 from rewriter.nlu.lexicon import Lexicon
-from rewriter.nlu.phrasings import foreign_names, foreign_pattern
+from rewriter.nlu.phrasings import foreign_names, foreign_pattern, not_hidden, standing_alone
 from rewriter.nlu.words import CJK, key_of, split_words, stem
 
 MAX_CANDIDATES = 48
@@ -67,8 +67,8 @@ def candidates_of(tokens: Sequence[Token]) -> list[str]:
 
 def _named(text: str, lexicon: Lexicon) -> list[tuple[int, int]]:
     """Return the spans of names of other languages, and of values of scripts without spaces, in order."""
-    spans = [match.span() for match in lexicon.unspaced.finditer(text)]
-    for match in foreign_pattern().finditer(text):
+    spans = lexicon.unspaced.spans(text)
+    for match in standing_alone(foreign_pattern(), text, lexicon.phrases):
         key = key_of(foreign_names()[match[0]])
         if key in lexicon.phrases or _features().issuperset(key):
             spans.append(match.span())
@@ -112,10 +112,19 @@ def _parts(run: str) -> Iterator[str]:
     if _HANGUL.fullmatch(run):
         yield from (run[:end] for end in range(len(run), max(1, len(run) - _MAX_PARTICLE - 1), -1))
     elif CJK.fullmatch(run):
-        for piece in filter(None, _bound().split(run)):
+        for piece in _pieces(run):
             yield piece
             for length in range(min(_MAX_SIGNS, len(piece) - 1), 1, -1):
                 yield from (piece[at : at + length] for at in range(len(piece) - length + 1))
+
+
+def _pieces(run: str) -> Iterator[str]:
+    """Yield what stands between the words that bound a run of signs."""
+    position = 0
+    for match in not_hidden(_bound(), run):
+        yield from filter(None, [run[position : match.start()]])
+        position = match.end()
+    yield from filter(None, [run[position:]])
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rewriter.linking.tower import FEATURES, Encoder, Vectors
-from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lexicon import PROPER, Lexicon, Meaning, Part
 from rewriter.nlu.vocabulary import Role
 
 MAX_VALUES = 16_384
@@ -52,11 +52,11 @@ class ValueIndex:
 
 
 def anchors_of(lexicon: Lexicon) -> list[Anchor]:
-    """Return what words may be linked to: values but brands, then the styles and kinds where the catalogue has their categories."""
+    """Return what words may be linked to: values but proper names, then the styles and kinds where the catalogue has their categories."""
     values: dict[str, Meaning] = {}
     styles: dict[str, Meaning] = {}
     for key, meaning in lexicon.phrases.items():
-        if meaning.role is Role.VALUE and meaning.part is not Part.BRAND:
+        if meaning.role is Role.VALUE and meaning.part not in PROPER:
             if len(meaning.said) >= _MIN_LETTERS or not meaning.said.isascii():
                 values.setdefault(meaning.said, meaning)
         elif meaning.role is Role.STYLE and lexicon.kinds:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rewriter.languages.files import any_phrases, english, languages
 from rewriter.nlu.lexicon import HEAD, Lexicon
-from rewriter.nlu.phrasings import foreign_names, foreign_pattern
+from rewriter.nlu.phrasings import foreign_names, foreign_pattern, not_hidden, standing_alone
 from rewriter.nlu.spelling import is_scaffolding, scaffolding, unspaced_scaffolding
 from rewriter.nlu.tagging import VALUES, Tag, Use
 from rewriter.nlu.vocabulary import STYLES, Role
@@ -148,9 +148,9 @@ def _excluded_phrase(said: str, named: str = "") -> Excluded:
 
 def _words_of(text: str, lexicon: Lexicon) -> Iterator[_Word]:
     """Yield the words of a text, each with what it is to the lexicon; a run of another script is divided at what is known."""
-    names = {match.start(): match for match in foreign_pattern().finditer(text)}
-    others = (*lexicon.unspaced.finditer(text), *unspaced_scaffolding().finditer(text))
-    spans = [*_divided(text, {edge for match in (*names.values(), *others) for edge in match.span()})]
+    names = {match.start(): match for match in standing_alone(foreign_pattern(), text, lexicon.phrases)}
+    others = (match.span() for match in (*names.values(), *not_hidden(unspaced_scaffolding(), text)))
+    spans = [*_divided(text, {edge for span in (*others, *lexicon.unspaced.spans(text)) for edge in span})]
     stems = [stem(text[start:end]) for start, end in spans]
     position = 0
     while position < len(spans):

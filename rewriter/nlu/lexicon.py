@@ -1,14 +1,15 @@
 """What words mean to one catalogue: the vocabulary, joined by the schema's fields and the values of a request's facets."""
 
 import hashlib
-import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import chain, product
 
+from rewriter.languages.files import spoken_words
 from rewriter.nlu.field_words import FieldWords, Key, field_words
+from rewriter.nlu.unspaced import Unspaced
 from rewriter.nlu.vocabulary import (
     ACCENTED,
     BRAND_OPENINGS,
@@ -24,7 +25,7 @@ from rewriter.nlu.vocabulary import (
     SYNONYMS,
     Role,
 )
-from rewriter.nlu.words import CJK, fold, key_of
+from rewriter.nlu.words import fold, key_of, split_words
 from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Schema
 from vitrine.domain.schema import Role as FieldRole
 from vitrine.domain.schema_files import shipped_schema
@@ -43,11 +44,21 @@ class Part(Enum):
     CATEGORY = auto()
     KIND = auto()  # of a category: "boots" of "shoes"
     BRAND = auto()
+    NAME = auto()  # of a field of many values that are proper names, such as authors
     ACCENT = auto()  # "yellow accents"
 
 
 HEAD = frozenset({Part.CATEGORY, Part.KIND})
 """What names a product."""
+
+PROPER = frozenset({Part.BRAND, Part.NAME})
+"""Proper names: no word means one that is not written like it."""
+
+_MANY = 256
+"""Values of a field that are as many as people choose from; of more than these, most are names of something."""
+
+IsCommon = Callable[[str], bool]
+"""Tells whether a folded word is one of everyday language, and no name alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +91,10 @@ class Lexicon:
     fields: FieldWords
     aliases: Mapping[str, str]
     """The schema's field for each field or attribute that the language files name."""
-    unspaced: re.Pattern[str]
+    unspaced: Unspaced
     """The values of scripts that set no spaces."""
+    names: frozenset[str] = frozenset()
+    """Words that occur in proper names alone: a misspelt word is mended into one of them where it fits no other word."""
     right: frozenset[str] = frozenset()
     """Words of the turn that is read that are spelt rightly, though no phrase has them."""
 
@@ -108,17 +121,29 @@ class Lexicon:
         return owner is not None and owner.kind is Kind.KEYWORDS
 
 
-def build_lexicon(facets: Iterable[rewrite_pb2.Facet], schema: Schema | None = None) -> Lexicon:
-    """Join the vocabulary with the facets' values; facets of fields that take no keywords in filters are left out."""
+def build_lexicon(
+    facets: Iterable[rewrite_pb2.Facet],
+    schema: Schema | None = None,
+    *,
+    is_common: IsCommon | None = None,
+) -> Lexicon:
+    """Join the vocabulary with the facets' values; facets of fields that take no keywords in filters are left out.
+
+    In a field of many names, such as brands or authors, a value that is a common word is meant only beside a word that asks
+    for the field: "a simple lamp" is by nobody.
+    """
     schema = schema or shipped_schema()
+    is_common = is_common or spoken_words().__contains__
     values = _values_of(facets, schema)
     aliases = {name: owner.name for name in _NAMED if (owner := _called(name, schema)) is not None}
     phrases = _VOCABULARY | dict(_synonyms(values, aliases, schema))
     named: dict[str, dict[Key, str]] = {}
     for owner in _by_precedence(schema):
-        for key, meaning, alone in _field_phrases(owner, values.get(owner.name, {}).values(), phrases):
-            if alone:
-                phrases[key] = meaning
+        held = values.get(owner.name, {}).values()
+        names = _are_names(owner, held, is_common)
+        for key, meaning, alone in _field_phrases(owner, held, phrases):
+            if alone and not (names and len(key) == 1 and is_common(meaning.said)):
+                phrases[key] = _as_name(meaning) if names else meaning
             else:
                 named.setdefault(owner.name, {})[key] = meaning.value
     category = schema.role(FieldRole.CATEGORY)
@@ -129,6 +154,7 @@ def build_lexicon(facets: Iterable[rewrite_pb2.Facet], schema: Schema | None = N
         values=values,
         kinds=kinds,
         words=frozenset(chain.from_iterable(phrases)),
+        names=_words_of_names(phrases),
         mendable=frozenset(
             chain.from_iterable(
                 key for key, meaning in phrases.items() if kinds or meaning.role is not Role.STYLE
@@ -136,7 +162,7 @@ def build_lexicon(facets: Iterable[rewrite_pb2.Facet], schema: Schema | None = N
         ),
         fields=field_words(schema, named, values),
         aliases=aliases,
-        unspaced=_unspaced(values),
+        unspaced=Unspaced.of(chain.from_iterable(values.values())),
     )
 
 
@@ -291,7 +317,20 @@ def _value(owner: Field, value: str) -> Meaning:
     return Meaning(Role.VALUE, owner.name, value, fold(value), part)
 
 
-def _unspaced(values: Mapping[str, Mapping[str, str]]) -> re.Pattern[str]:
-    found = {value for known in values.values() for value in known if CJK.search(value)}
-    longest_first = sorted(found, key=lambda value: (-len(value), value))
-    return re.compile("|".join(map(re.escape, longest_first)) if found else r"(?!)")
+def _are_names(owner: Field, values: Collection[str], is_common: IsCommon) -> bool:
+    """Return whether the values of a field are proper names: many, most of whose words are not common; of colours, most are."""
+    if len(values) <= _MANY or owner.role is FieldRole.CATEGORY:
+        return False
+    words = [word for value in values for word in split_words(fold(value)) if word.isalpha()]
+    return owner.role is FieldRole.BRAND or 2 * sum(map(is_common, words)) <= len(words)
+
+
+def _as_name(meaning: Meaning) -> Meaning:
+    return replace(meaning, part=Part.NAME) if meaning.part is Part.ATTRIBUTE else meaning
+
+
+def _words_of_names(phrases: Mapping[Key, Meaning]) -> frozenset[str]:
+    """Return the stems that occur in names of a field of many, or of brands, and nowhere else."""
+    named = {word for key, meaning in phrases.items() if meaning.part in PROPER for word in key}
+    others = (key for key, meaning in phrases.items() if meaning.part not in PROPER)
+    return frozenset(named.difference(chain.from_iterable(others)))

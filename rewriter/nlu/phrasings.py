@@ -4,12 +4,15 @@ The language files list them. What the catalogue itself says stays: "gluten-free
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from rewriter.languages.files import languages, listed
-from rewriter.nlu.words import CJK, fold, key_of
+from rewriter.nlu.words import CJK, fold, key_of, word_spans
+
+_MAX_WORDS = 5
+"""Words of the longest phrase of the lexicon in which a name is looked for."""
 
 MAX_REPLACED = 16
 """Phrasings that are put plainly in one turn."""
@@ -41,11 +44,63 @@ def plain(text: str, known: Mapping[tuple[str, ...], object]) -> str:
 
 def translated(text: str, known: Mapping[tuple[str, ...], object]) -> str:
     """Return folded text with the names of other languages in English, where the lexicon does not know them as they are."""
+    parts, position = [], 0
+    for match in standing_alone(foreign_pattern(), text, known):
+        if key_of(match[0]) not in known:
+            parts += [text[position : match.start()], f" {foreign_names()[match[0]]} "]
+            position = match.end()
+    return "".join([*parts, text[position:]])
 
-    def put(match: re.Match[str]) -> str:
-        return match[0] if key_of(match[0]) in known else f" {foreign_names()[match[0]]} "
 
-    return foreign_pattern().sub(put, text)
+def standing_alone(
+    pattern: re.Pattern[str], text: str, known: Mapping[tuple[str, ...], object]
+) -> Iterator[re.Match[str]]:
+    """Yield where a pattern matches, but within a longer phrase that the lexicon knows: "verde" of the brand "Casa Verde".
+
+    Neither within a longer word that a language file lists: 包 of 面包.
+    """
+    spans: list[tuple[int, int]] | None = None
+    for match in not_hidden(pattern, text):
+        spans = spans if spans is not None else [*word_spans(text)]
+        inner = [
+            place for place, span in enumerate(spans) if span[0] < match.end() and match.start() < span[1]
+        ]
+        if not inner or not _in_a_phrase(match, (inner[0], inner[-1]), spans, known):
+            yield match
+
+
+def _in_a_phrase(
+    match: re.Match[str],
+    inner: tuple[int, int],
+    spans: Sequence[tuple[int, int]],
+    known: Mapping[tuple[str, ...], object],
+) -> bool:
+    """Return whether the words around a match, from its first to its last one, are a phrase that is longer than it."""
+    (first, last), text = inner, match.string
+    windows = (
+        text[spans[start][0] : spans[end][1]]
+        for start in range(max(0, last - _MAX_WORDS + 1), first + 1)
+        for end in range(last, min(start + _MAX_WORDS, len(spans)))
+    )
+    return any(len(window) > len(match[0]) and key_of(window) in known for window in windows)
+
+
+def not_hidden(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Yield where a pattern matches, but within a longer word of a script without spaces that means something else."""
+    hiding = [match.span() for match in _hiding().finditer(text)] if CJK.search(text) else []
+    for match in pattern.finditer(text):
+        length = match.end() - match.start()
+        if not any(
+            start <= match.start() and match.end() <= end and end - start > length for start, end in hiding
+        ):
+            yield match
+
+
+@cache
+def _hiding() -> re.Pattern[str]:
+    """Return the pattern of the words that hide others, the longest first."""
+    words = {word for each in languages().values() for word in each.words("hiding")}
+    return re.compile("|".join(map(re.escape, sorted(words, key=lambda word: (-len(word), word)))) or r"(?!)")
 
 
 @cache

@@ -11,7 +11,7 @@ from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import HEAD, Lexicon, Part
 from rewriter.nlu.phrasings import plain, translated
 from rewriter.nlu.prices import take_price
-from rewriter.nlu.tagging import VALUES, Tag, Use, tag_text
+from rewriter.nlu.tagging import VALUES, Tag, Use, set_apart, tag_text
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import fold, stem
 from vitrine.domain.limits import MAX_EXCLUSIONS
@@ -125,7 +125,7 @@ def read(text: str, lexicon: Lexicon) -> Reading:
     priced = bool(lexicon.name_of(FieldRole.PRICE))
     price, rest = take_price(taken.text) if priced else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
-    tags = tag_text(translated(rest, lexicon.phrases), lexicon)
+    tags = tag_text(translated(set_apart(rest, lexicon), lexicon.phrases), lexicon)
     return Reading(tags=tags, price=price, lexicon=lexicon, taken=taken, things=things)
 
 

@@ -50,6 +50,7 @@ class Speller:
         edits = _swaps(word) if len(word) < _MIN_DOUBTED else _edits(word)
         least, mendable = min(len(word), _MIN_TYPO - 1), self.lexicon.mendable
         found = {edit for edit in edits if len(edit) >= least and stem(edit) in mendable}
+        found = {edit for edit in found if stem(edit) not in self.lexicon.names} or found
         stems = {stem(edit) for edit in found}
         return min(found, key=lambda edit: (len(edit), edit)) if len(stems) == 1 else word
 

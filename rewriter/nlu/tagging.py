@@ -67,7 +67,7 @@ def tag_text(text: str, lexicon: Lexicon) -> tuple[Tag, ...]:
 
 def set_apart(text: str, lexicon: Lexicon) -> str:
     """Put spaces around the catalogue's values of scripts that set none."""
-    return lexicon.unspaced.sub(lambda match: f" {match[0]} ", text)
+    return lexicon.unspaced.set_apart(text)
 
 
 def mark_uses(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:

@@ -20,10 +20,12 @@ from rewriter.quality.hits import Fit, Judge
 from rewriter.quality.links import measure_links
 from rewriter.quality.measure import Reading, embedded, read_cases, score, shares_of, time_engine
 from rewriter.quality.turns import Case, slices
+from rewriter.quality.vocabularies import measure_vocabularies
 from rewriter.settings import Settings
 
 RESULT = Path("benchmarks/results/rewrite-quality.json")
 LINKS_RESULT = Path("benchmarks/results/rewrite-links.json")
+VOCABULARY_RESULT = Path("benchmarks/results/rewrite-vocabulary.json")
 _AT_ONCE = 8
 _ROWS = 16
 _WAITING = 64
@@ -37,6 +39,11 @@ _WAITING = 64
 @click.option(
     "--links", is_flag=True, help=f"Measure how words are linked to values alone, into {LINKS_RESULT}."
 )
+@click.option(
+    "--vocabularies",
+    is_flag=True,
+    help=f"Measure what catalogues of many values cost alone, into {VOCABULARY_RESULT}.",
+)
 @click.option("--openai-url", default="", help="An OpenAI-compatible endpoint to measure too.")
 @click.option("--openai-model", default="")
 @click.option("--show", is_flag=True, help="Print the turns written by hand that the hybrid gets wrong.")
@@ -44,6 +51,9 @@ def main(**options: Any) -> None:
     """Measure the router, the embedded model, the two together, and any endpoint given; or how words are linked."""
     if options["links"]:
         _measure_links()
+        return
+    if options["vocabularies"]:
+        _measure_vocabularies()
         return
     report = asyncio.run(_measure(options))
     _write(report, options["out"])
@@ -69,6 +79,17 @@ def _measure_links() -> None:
     for kind, shares in measured["links"].items():
         print(f"  {kind:<28}", *(f"{name} {share}" for name, share in shares.items()), sep="  ")
     print(measured["cost"])
+
+
+def _measure_vocabularies() -> None:
+    """Measure what catalogues of many values cost, and print it by kind and number of values."""
+    begun = _now()
+    measured = asyncio.run(measure_vocabularies())
+    environment = describe_environment() | {"begun": begun}
+    params = {"benchmark": "vocabularies"}
+    _write({"environment": environment, "params": params, "results": measured}, VOCABULARY_RESULT)
+    for row in measured["vocabularies"]:
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
 
 
 def _write(report: Mapping[str, Any], out: Path) -> None:

@@ -66,6 +66,9 @@ class _Remembering:
     def is_word(self, word: str) -> bool:
         return self.tower.is_word(word)
 
+    def is_common(self, word: str) -> bool:
+        return self.tower.is_common(word)
+
     def common_words(self, count: int) -> list[str]:
         return self.tower.common_words(count)
 

@@ -237,7 +237,7 @@ def next_page(situation: Situation) -> rewrite_pb2.Rewrite | None:
         rewrite.filter.CopyFrom(last.filter)
     if last.HasField("sort"):
         rewrite.sort.CopyFrom(last.sort)
-    return None if violation(rewrite, request) else rewrite
+    return None if violation(rewrite, request, situation.lexicon) else rewrite
 
 
 def _distinct(products: Iterable[Product]) -> list[Product]:

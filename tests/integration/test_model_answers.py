@@ -12,7 +12,7 @@ from gateway.adapters.rewriter import open_rewriter
 from gateway.settings import Settings as GatewaySettings
 from gateway.testing import ServedGateway, product, serving
 from rewriter.metrics import Metrics
-from rewriter.server import open_engine
+from rewriter.server import open_engine, open_linker
 from rewriter.server import serving as serving_rewriter
 from rewriter.settings import Settings
 from vitrine.v1 import search_pb2, search_pb2_grpc
@@ -106,7 +106,8 @@ async def gateway(model: Model) -> AsyncIterator[ServedGateway]:
     )
     patient = GatewaySettings(converse_budget_ms=6_000, converse_budget_floor_ms=6_000)
     async with (
-        open_engine(engine_settings, metrics) as engine,
+        open_linker() as linker,
+        open_engine(engine_settings, metrics, linker) as engine,
         serving_rewriter(engine_settings, engine, metrics) as server,
         open_rewriter(f"127.0.0.1:{server.port}") as adapter,
         serving(products=PRODUCTS, rewriter=adapter, settings=patient) as served,

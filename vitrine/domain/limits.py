@@ -83,6 +83,12 @@ MAX_COUNTED_VALUES = 100_000
 """Distinct values of a field that are counted; beyond them only values that are known already."""
 MAX_FACETS = 64
 """Facets of one request."""
+MAX_VOCABULARY_VALUES = 50_000
+"""Values, of all fields, that the rewriter links words to."""
+MAX_VOCABULARY_BYTES = 3_000_000
+"""Bytes of all of them as a message."""
+MAX_LINKED_LENGTH = 48
+"""Characters of the longest of them: words are linked to phrases, not to sentences."""
 
 # Queries
 MAX_QUERY_LENGTH = 2_000

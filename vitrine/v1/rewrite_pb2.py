@@ -26,31 +26,37 @@ from vitrine.v1 import query_pb2 as vitrine_dot_v1_dot_query__pb2
 from vitrine.v1 import schema_pb2 as vitrine_dot_v1_dot_schema__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vitrine/v1/rewrite.proto\x12\nvitrine.v1\x1a\x16vitrine/v1/query.proto\x1a\x17vitrine/v1/schema.proto\"<\n\rPhraseRequest\x12\r\n\x05reply\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06locale\x18\x03 \x01(\t\"\x1f\n\x0ePhraseResponse\x12\r\n\x05reply\x18\x01 \x01(\t\"\xc8\x01\n\x0eRewriteRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\thas_image\x18\x02 \x01(\x08\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12!\n\x07history\x18\x04 \x03(\x0b\x32\x10.vitrine.v1.Turn\x12!\n\x06\x66\x61\x63\x65ts\x18\x05 \x03(\x0b\x32\x11.vitrine.v1.Facet\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12+\n\x06schema\x18\x07 \x01(\x0b\x32\x1b.vitrine.v1.CatalogueSchema\"N\n\x0fRewriteResponse\x12$\n\x07rewrite\x18\x01 \x01(\x0b\x32\x13.vitrine.v1.Rewrite\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"&\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\x96\x01\n\x04Turn\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12$\n\x07rewrite\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Rewrite\x12\"\n\x05shown\x18\x05 \x03(\x0b\x32\x13.vitrine.v1.Product\x12\x10\n\x08position\x18\x06 \x01(\x05\"\xa6\x03\n\x07Rewrite\x12 \n\x05route\x18\x01 \x01(\x0e\x32\x11.vitrine.v1.Route\x12\r\n\x05query\x18\x02 \x01(\t\x12\x14\n\x0cmodification\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12\x1e\n\x04sort\x18\x0e \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x0c\n\x04more\x18\x0f \x01(\x08\x12\x12\n\nreferences\x18\x06 \x03(\t\x12\r\n\x05reply\x18\x07 \x01(\t\x12\x12\n\nconfidence\x18\x08 \x01(\x01\x12\x0e\n\x06source\x18\t \x01(\t\x12\"\n\x06intent\x18\n \x01(\x0e\x32\x12.vitrine.v1.Intent\x12(\n\tsentiment\x18\x0b \x01(\x0e\x32\x15.vitrine.v1.Sentiment\x12#\n\x07remarks\x18\x0c \x03(\x0b\x32\x12.vitrine.v1.Remark\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\x12\x31\n\x0e\x65xcluded_words\x18\x10 \x03(\x0b\x32\x19.vitrine.v1.ExcludedWordsJ\x04\x08\x05\x10\x06\",\n\rExcludedWords\x12\x0c\n\x04said\x18\x01 \x01(\t\x12\r\n\x05\x66orms\x18\x02 \x03(\t\"O\n\x06Remark\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\'\n\x08polarity\x18\x03 \x01(\x0e\x32\x15.vitrine.v1.Sentiment2\x95\x01\n\x0eRewriteService\x12\x42\n\x07Rewrite\x12\x1a.vitrine.v1.RewriteRequest\x1a\x1b.vitrine.v1.RewriteResponse\x12?\n\x06Phrase\x12\x19.vitrine.v1.PhraseRequest\x1a\x1a.vitrine.v1.PhraseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vitrine/v1/rewrite.proto\x12\nvitrine.v1\x1a\x16vitrine/v1/query.proto\x1a\x17vitrine/v1/schema.proto\"2\n\x0cLearnRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x12\n\nvocabulary\x18\x02 \x01(\x0c\"\x1f\n\rLearnResponse\x12\x0e\n\x06learnt\x18\x01 \x01(\x08\"\\\n\nVocabulary\x12+\n\x06schema\x18\x01 \x01(\x0b\x32\x1b.vitrine.v1.CatalogueSchema\x12!\n\x06\x66\x61\x63\x65ts\x18\x02 \x03(\x0b\x32\x11.vitrine.v1.Facet\"<\n\rPhraseRequest\x12\r\n\x05reply\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06locale\x18\x03 \x01(\t\"\x1f\n\x0ePhraseResponse\x12\r\n\x05reply\x18\x01 \x01(\t\"\xdc\x01\n\x0eRewriteRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\thas_image\x18\x02 \x01(\x08\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12!\n\x07history\x18\x04 \x03(\x0b\x32\x10.vitrine.v1.Turn\x12!\n\x06\x66\x61\x63\x65ts\x18\x05 \x03(\x0b\x32\x11.vitrine.v1.Facet\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12+\n\x06schema\x18\x07 \x01(\x0b\x32\x1b.vitrine.v1.CatalogueSchema\x12\x12\n\nvocabulary\x18\x08 \x01(\x0c\"j\n\x0fRewriteResponse\x12$\n\x07rewrite\x18\x01 \x01(\x0b\x32\x13.vitrine.v1.Rewrite\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x1a\n\x12unknown_vocabulary\x18\x03 \x01(\x08\"&\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\x96\x01\n\x04Turn\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12$\n\x07rewrite\x18\x04 \x01(\x0b\x32\x13.vitrine.v1.Rewrite\x12\"\n\x05shown\x18\x05 \x03(\x0b\x32\x13.vitrine.v1.Product\x12\x10\n\x08position\x18\x06 \x01(\x05\"\xa6\x03\n\x07Rewrite\x12 \n\x05route\x18\x01 \x01(\x0e\x32\x11.vitrine.v1.Route\x12\r\n\x05query\x18\x02 \x01(\t\x12\x14\n\x0cmodification\x18\x03 \x01(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.vitrine.v1.Filter\x12\x1e\n\x04sort\x18\x0e \x01(\x0b\x32\x10.vitrine.v1.Sort\x12\x0c\n\x04more\x18\x0f \x01(\x08\x12\x12\n\nreferences\x18\x06 \x03(\t\x12\r\n\x05reply\x18\x07 \x01(\t\x12\x12\n\nconfidence\x18\x08 \x01(\x01\x12\x0e\n\x06source\x18\t \x01(\t\x12\"\n\x06intent\x18\n \x01(\x0e\x32\x12.vitrine.v1.Intent\x12(\n\tsentiment\x18\x0b \x01(\x0e\x32\x15.vitrine.v1.Sentiment\x12#\n\x07remarks\x18\x0c \x03(\x0b\x32\x12.vitrine.v1.Remark\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\x12\x31\n\x0e\x65xcluded_words\x18\x10 \x03(\x0b\x32\x19.vitrine.v1.ExcludedWordsJ\x04\x08\x05\x10\x06\",\n\rExcludedWords\x12\x0c\n\x04said\x18\x01 \x01(\t\x12\r\n\x05\x66orms\x18\x02 \x03(\t\"O\n\x06Remark\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\'\n\x08polarity\x18\x03 \x01(\x0e\x32\x15.vitrine.v1.Sentiment2\xd3\x01\n\x0eRewriteService\x12\x42\n\x07Rewrite\x12\x1a.vitrine.v1.RewriteRequest\x1a\x1b.vitrine.v1.RewriteResponse\x12?\n\x06Phrase\x12\x19.vitrine.v1.PhraseRequest\x1a\x1a.vitrine.v1.PhraseResponse\x12<\n\x05Learn\x12\x18.vitrine.v1.LearnRequest\x1a\x19.vitrine.v1.LearnResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vitrine.v1.rewrite_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PHRASEREQUEST']._serialized_start=89
-  _globals['_PHRASEREQUEST']._serialized_end=149
-  _globals['_PHRASERESPONSE']._serialized_start=151
-  _globals['_PHRASERESPONSE']._serialized_end=182
-  _globals['_REWRITEREQUEST']._serialized_start=185
-  _globals['_REWRITEREQUEST']._serialized_end=385
-  _globals['_REWRITERESPONSE']._serialized_start=387
-  _globals['_REWRITERESPONSE']._serialized_end=465
-  _globals['_FACET']._serialized_start=467
-  _globals['_FACET']._serialized_end=505
-  _globals['_TURN']._serialized_start=508
-  _globals['_TURN']._serialized_end=658
-  _globals['_REWRITE']._serialized_start=661
-  _globals['_REWRITE']._serialized_end=1083
-  _globals['_EXCLUDEDWORDS']._serialized_start=1085
-  _globals['_EXCLUDEDWORDS']._serialized_end=1129
-  _globals['_REMARK']._serialized_start=1131
-  _globals['_REMARK']._serialized_end=1210
-  _globals['_REWRITESERVICE']._serialized_start=1213
-  _globals['_REWRITESERVICE']._serialized_end=1362
+  _globals['_LEARNREQUEST']._serialized_start=89
+  _globals['_LEARNREQUEST']._serialized_end=139
+  _globals['_LEARNRESPONSE']._serialized_start=141
+  _globals['_LEARNRESPONSE']._serialized_end=172
+  _globals['_VOCABULARY']._serialized_start=174
+  _globals['_VOCABULARY']._serialized_end=266
+  _globals['_PHRASEREQUEST']._serialized_start=268
+  _globals['_PHRASEREQUEST']._serialized_end=328
+  _globals['_PHRASERESPONSE']._serialized_start=330
+  _globals['_PHRASERESPONSE']._serialized_end=361
+  _globals['_REWRITEREQUEST']._serialized_start=364
+  _globals['_REWRITEREQUEST']._serialized_end=584
+  _globals['_REWRITERESPONSE']._serialized_start=586
+  _globals['_REWRITERESPONSE']._serialized_end=692
+  _globals['_FACET']._serialized_start=694
+  _globals['_FACET']._serialized_end=732
+  _globals['_TURN']._serialized_start=735
+  _globals['_TURN']._serialized_end=885
+  _globals['_REWRITE']._serialized_start=888
+  _globals['_REWRITE']._serialized_end=1310
+  _globals['_EXCLUDEDWORDS']._serialized_start=1312
+  _globals['_EXCLUDEDWORDS']._serialized_end=1356
+  _globals['_REMARK']._serialized_start=1358
+  _globals['_REMARK']._serialized_end=1437
+  _globals['_REWRITESERVICE']._serialized_start=1440
+  _globals['_REWRITESERVICE']._serialized_end=1651
 # @@protoc_insertion_point(module_scope)

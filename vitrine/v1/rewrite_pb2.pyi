@@ -21,6 +21,76 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class LearnRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    VOCABULARY_FIELD_NUMBER: _builtins.int
+    digest: _builtins.bytes
+    """SHA-256 of `vocabulary`, 32 bytes: by it requests name what was learnt."""
+    vocabulary: _builtins.bytes
+    """A Vocabulary, serialised; at most 3,000,000 bytes."""
+    def __init__(
+        self,
+        *,
+        digest: _builtins.bytes = ...,
+        vocabulary: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "vocabulary", b"vocabulary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LearnRequest: _TypeAlias = LearnRequest  # noqa: Y015
+
+@_typing.final
+class LearnResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEARNT_FIELD_NUMBER: _builtins.int
+    learnt: _builtins.bool
+    """False: the rewriter had learnt it before."""
+    def __init__(
+        self,
+        *,
+        learnt: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["learnt", b"learnt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LearnResponse: _TypeAlias = LearnResponse  # noqa: Y015
+
+@_typing.final
+class Vocabulary(_message.Message):
+    """The values that conditions may use, of every field; at most 50,000 in all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def schema(self) -> _schema_pb2.CatalogueSchema: ...
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]: ...
+    def __init__(
+        self,
+        *,
+        schema: _schema_pb2.CatalogueSchema | None = ...,
+        facets: _abc.Iterable[Global___Facet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facets", b"facets", "schema", b"schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Vocabulary: _TypeAlias = Vocabulary  # noqa: Y015
+
+@_typing.final
 class PhraseRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -79,6 +149,7 @@ class RewriteRequest(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
+    VOCABULARY_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The shopper's words, untrusted."""
     has_image: _builtins.bool
@@ -86,6 +157,10 @@ class RewriteRequest(_message.Message):
     product_id: _builtins.str
     """A product that the shopper pointed at in this turn."""
     locale: _builtins.str
+    vocabulary: _builtins.bytes
+    """The digest of a vocabulary that the rewriter has learnt, whose values count in the place of the facets; empty for none.
+    Where it does not know it, the facets count.
+    """
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Turn]:
         """Earlier turns, oldest first."""
@@ -108,10 +183,11 @@ class RewriteRequest(_message.Message):
         facets: _abc.Iterable[Global___Facet] | None = ...,
         locale: _builtins.str = ...,
         schema: _schema_pb2.CatalogueSchema | None = ...,
+        vocabulary: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["facets", b"facets", "has_image", b"has_image", "history", b"history", "locale", b"locale", "product_id", b"product_id", "schema", b"schema", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facets", b"facets", "has_image", b"has_image", "history", b"history", "locale", b"locale", "product_id", b"product_id", "schema", b"schema", "text", b"text", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -123,10 +199,13 @@ class RewriteResponse(_message.Message):
 
     REWRITE_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    UNKNOWN_VOCABULARY_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """What reads turns: an engine with the digest of its weights, and what stands in for it. Under one version, one request
     is read one way, unless the rewrite names a failure.
     """
+    unknown_vocabulary: _builtins.bool
+    """The request names a vocabulary that this rewriter has not learnt."""
     @_builtins.property
     def rewrite(self) -> Global___Rewrite: ...
     def __init__(
@@ -134,10 +213,11 @@ class RewriteResponse(_message.Message):
         *,
         rewrite: Global___Rewrite | None = ...,
         model_version: _builtins.str = ...,
+        unknown_vocabulary: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rewrite", b"rewrite"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "rewrite", b"rewrite"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "rewrite", b"rewrite", "unknown_vocabulary", b"unknown_vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -145,7 +225,7 @@ Global___RewriteResponse: _TypeAlias = RewriteResponse  # noqa: Y015
 
 @_typing.final
 class Facet(_message.Message):
-    """The values of a field that the index holds, most frequent first, at most 256; of a boolean, none."""
+    """The values of a field that the index holds; of a request, the most frequent first, at most 256; of a boolean, none."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -250,7 +330,7 @@ class Rewrite(_message.Message):
     """Of the whole turn."""
     failure: _builtins.str
     """Why the engine that was to decide gave no answer, such as "timeout", or "links" where it decided before words of the turn
-    were linked to values; empty when it did. A rewrite with a failure is not to be kept: the next time the engine may answer.
+    were linked to values or "vocabulary" where it did not know the one that was named; empty when it did. A rewrite with a failure is not to be kept: the next time the engine may answer.
     """
     @_builtins.property
     def filter(self) -> _query_pb2.Filter: ...

@@ -45,6 +45,11 @@ class RewriteServiceStub:
                 request_serializer=vitrine_dot_v1_dot_rewrite__pb2.PhraseRequest.SerializeToString,
                 response_deserializer=vitrine_dot_v1_dot_rewrite__pb2.PhraseResponse.FromString,
                 _registered_method=True)
+        self.Learn = channel.unary_unary(
+                '/vitrine.v1.RewriteService/Learn',
+                request_serializer=vitrine_dot_v1_dot_rewrite__pb2.LearnRequest.SerializeToString,
+                response_deserializer=vitrine_dot_v1_dot_rewrite__pb2.LearnResponse.FromString,
+                _registered_method=True)
 
 
 class RewriteServiceServicer:
@@ -64,6 +69,13 @@ class RewriteServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Learn(self, request, context):
+        """Learns the values of a catalogue that has more of them than a request lists; answers when turns may name it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RewriteServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -76,6 +88,11 @@ def add_RewriteServiceServicer_to_server(servicer, server):
                     servicer.Phrase,
                     request_deserializer=vitrine_dot_v1_dot_rewrite__pb2.PhraseRequest.FromString,
                     response_serializer=vitrine_dot_v1_dot_rewrite__pb2.PhraseResponse.SerializeToString,
+            ),
+            'Learn': grpc.unary_unary_rpc_method_handler(
+                    servicer.Learn,
+                    request_deserializer=vitrine_dot_v1_dot_rewrite__pb2.LearnRequest.FromString,
+                    response_serializer=vitrine_dot_v1_dot_rewrite__pb2.LearnResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -133,6 +150,33 @@ class RewriteService:
             '/vitrine.v1.RewriteService/Phrase',
             vitrine_dot_v1_dot_rewrite__pb2.PhraseRequest.SerializeToString,
             vitrine_dot_v1_dot_rewrite__pb2.PhraseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Learn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vitrine.v1.RewriteService/Learn',
+            vitrine_dot_v1_dot_rewrite__pb2.LearnRequest.SerializeToString,
+            vitrine_dot_v1_dot_rewrite__pb2.LearnResponse.FromString,
             options,
             channel_credentials,
             insecure,

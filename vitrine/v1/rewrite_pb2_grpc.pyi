@@ -36,6 +36,8 @@ class RewriteServiceStub:
     Rewrite: _grpc.UnaryUnaryMultiCallable[_rewrite_pb2.RewriteRequest, _rewrite_pb2.RewriteResponse]
     Phrase: _grpc.UnaryUnaryMultiCallable[_rewrite_pb2.PhraseRequest, _rewrite_pb2.PhraseResponse]
     """Puts a reply into other words, by a language model that writes; UNIMPLEMENTED without one (REWRITER_ENGINE=openai)."""
+    Learn: _grpc.UnaryUnaryMultiCallable[_rewrite_pb2.LearnRequest, _rewrite_pb2.LearnResponse]
+    """Learns the values of a catalogue that has more of them than a request lists; answers when turns may name it."""
 
 @_typing.type_check_only
 class RewriteServiceAsyncStub(RewriteServiceStub):
@@ -45,6 +47,8 @@ class RewriteServiceAsyncStub(RewriteServiceStub):
     Rewrite: _aio.UnaryUnaryMultiCallable[_rewrite_pb2.RewriteRequest, _rewrite_pb2.RewriteResponse]  # type: ignore[assignment]
     Phrase: _aio.UnaryUnaryMultiCallable[_rewrite_pb2.PhraseRequest, _rewrite_pb2.PhraseResponse]  # type: ignore[assignment]
     """Puts a reply into other words, by a language model that writes; UNIMPLEMENTED without one (REWRITER_ENGINE=openai)."""
+    Learn: _aio.UnaryUnaryMultiCallable[_rewrite_pb2.LearnRequest, _rewrite_pb2.LearnResponse]  # type: ignore[assignment]
+    """Learns the values of a catalogue that has more of them than a request lists; answers when turns may name it."""
 
 class RewriteServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads a turn in the light of the conversation. It may be late or wrong: the gateway keeps a budget for it."""
@@ -63,5 +67,13 @@ class RewriteServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rewrite_pb2.PhraseResponse, _abc.Awaitable[_rewrite_pb2.PhraseResponse]]:
         """Puts a reply into other words, by a language model that writes; UNIMPLEMENTED without one (REWRITER_ENGINE=openai)."""
+
+    @_abc_1.abstractmethod
+    def Learn(
+        self,
+        request: _rewrite_pb2.LearnRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rewrite_pb2.LearnResponse, _abc.Awaitable[_rewrite_pb2.LearnResponse]]:
+        """Learns the values of a catalogue that has more of them than a request lists; answers when turns may name it."""
 
 def add_RewriteServiceServicer_to_server(servicer: RewriteServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

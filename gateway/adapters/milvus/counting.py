@@ -36,7 +36,7 @@ async def count_everything(
         for row in page:
             words.add(row[WORDS]["tokens"])
     counted = {decode_text(token): count for token, count in words.counts.items()}
-    return tuple(each.summary() for each in fields), counted
+    return tuple(each.summary(whole=True) for each in fields), counted
 
 
 class BoundedCounter:
@@ -82,8 +82,8 @@ class FieldCounter:
                 lowest, highest = self._numbers or (value, value)
                 self._numbers = min(lowest, value), max(highest, value)
 
-    def summary(self) -> FieldSummary:
-        """Return what was counted: values by frequency, then as they are written."""
+    def summary(self, *, whole: bool = False) -> FieldSummary:
+        """Return what was counted: values by frequency, then as they are written; also those that are not listed, if `whole`."""
         shown = self._most_frequent_spellings()
         counted = sorted(
             ((shown[folded], count) for folded, count in self._values.counts.items() if folded in shown),
@@ -96,6 +96,7 @@ class FieldCounter:
             values=tuple(value for value, _ in listed),
             counts=tuple(count for _, count in listed),
             more_values=len(counted) > len(listed),
+            rest=tuple(value for value, _ in counted[len(listed) :]) if whole else (),
             minimum=minimum,
             maximum=maximum,
             products=self._products,

@@ -69,7 +69,7 @@ class LanguageModel:
         if certainty < self.least_certainty or doubted:
             raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")
         rewrite = resolve(plan, turn, request, memory=memory, lexicon=lexicon)
-        if broken := violation(rewrite, request):
+        if broken := violation(rewrite, request, lexicon):
             raise EngineError(Failure.INVALID, broken)
         rewrite.source = self.name
         rewrite.confidence = certainty

@@ -18,7 +18,7 @@ from rewriter.nlu.bounds import Interval
 from rewriter.nlu.excluded import Excluded, take_excluded
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
-from rewriter.nlu.phrasings import foreign_names, foreign_ordinals, names_pattern, plain
+from rewriter.nlu.phrasings import foreign_names, foreign_ordinals, names_pattern, plain, standing_alone
 from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
 from rewriter.nlu.spelling import Speller, scaffolding
 from rewriter.nlu.tagging import Tag, look_up, mark_accents, set_apart
@@ -143,7 +143,7 @@ def _letter(tag: Tag, lexicon: Lexicon) -> str:
 def _tags(text: str, speller: Speller) -> Iterator[Tag]:
     """Tag folded text: names of other tongues, numbers, and what is left by the lexicon."""
     position = 0
-    for match in _foreign_pattern().finditer(text):
+    for match in standing_alone(_foreign_pattern(), text, speller.lexicon.phrases):
         yield from _plain_tags(text[position : match.start()], speller)
         # Where the catalogue itself is written in that language, the word means what the catalogue means.
         own = key_of(match[0]) in speller.lexicon.phrases

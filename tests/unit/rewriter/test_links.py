@@ -239,6 +239,10 @@ class Counting:
         """Ask the encoder."""
         return self.tower.is_word(word)
 
+    def is_common(self, word: str) -> bool:
+        """Ask the encoder."""
+        return self.tower.is_common(word)
+
     def common_words(self, count: int) -> list[str]:
         """Ask the encoder."""
         return self.tower.common_words(count)
@@ -321,7 +325,7 @@ async def test_many_values_are_compared_in_a_thread_and_in_time(
     linker: Linker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other turns do not wait for it, and neither does the turn itself beyond its share."""
-    monkeypatch.setattr("rewriter.linking.linker._COMPARED", 0)
+    monkeypatch.setattr("rewriter.linking.meanings._COMPARED", 0)
     request = trade_request("furniture")
     request.text = "couch"
     assert await conditions(linker, request) == "kind=sofa"
@@ -332,6 +336,7 @@ async def test_many_values_are_compared_in_a_thread_and_in_time(
         return nearest(self, vectors)
 
     monkeypatch.setattr(ValueIndex, "nearest", held_up)
+    request.text = "recliner"  # of which the nearest value is not remembered
     late = await linker.link(request, timeout_s=0.01)
     may_end.set()
     assert not late.complete

@@ -9,7 +9,7 @@ from rewriter.engines.model.placeholders import mark_turn
 from rewriter.engines.rules.decide import decide
 from rewriter.metrics import Metrics
 from rewriter.nlu.lexicon import build_lexicon
-from rewriter.server import open_engine
+from rewriter.server import open_engine, open_linker
 from rewriter.settings import Settings
 from vitrine.domain.filters import Equals, Filter, Not, OneOf, Range, conjuncts
 from vitrine.domain.messages import product_message, read_filter, schema_message
@@ -356,7 +356,7 @@ def test_a_later_bound_takes_the_place_of_an_earlier_one() -> None:
 async def test_the_embedded_model_serves_every_trade(name: str) -> None:
     """As it is served, the model, trained on fashion, reads turns about other fields with all their conditions."""
     missed = []
-    async with open_engine(Settings(engine="model"), Metrics()) as engine:
+    async with open_linker() as linker, open_engine(Settings(engine="model"), Metrics(), linker) as engine:
         for shop, text, conditions in CONDITIONS:
             if shop != name:
                 continue
