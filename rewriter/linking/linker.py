@@ -27,7 +27,7 @@ from rewriter.linking.vocabularies import Vocabularies
 from rewriter.linking.without import Mention, mentions_of
 from rewriter.nlu.field_words import Key
 from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning
-from rewriter.nlu.phrasings import foreign_names
+from rewriter.nlu.phrasings import foreign_names, written_out
 from rewriter.nlu.spelling import Speller
 from rewriter.nlu.tagging import VALUES
 from rewriter.nlu.words import CJK, fold, key_of, stem
@@ -106,13 +106,14 @@ class Linker:
             if catalogue is None:
                 return Linked(request, lexicon, complete=False)
         lexicon = catalogue.lexicon
-        text, told = await self._freed(fold(request.text), catalogue, timeout_s * _SHARE)
+        said = written_out(fold(request.text), lexicon.phrases)
+        text, told = await self._freed(said, catalogue, timeout_s * _SHARE)
         turn = self._spelt(text, catalogue)
         complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE) and told
         if right := frozenset(turn.unknown()) | {word for key in turn.links for word in key}:
             phrases = ChainMap(turn.links, cast("dict[Key, Meaning]", lexicon.phrases))
             lexicon = replace(lexicon, phrases=phrases, right=right)
-        has_links = bool(turn.links) or turn.text != fold(request.text)
+        has_links = bool(turn.links) or turn.text != said
         if turn.text != fold(request.text):
             mended = rewrite_pb2.RewriteRequest()
             mended.CopyFrom(request)

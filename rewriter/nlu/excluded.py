@@ -26,7 +26,7 @@ _BETWEEN = frozenset({Role.FILLER, Role.ARTICLE, Role.GLUE, Role.WITH, Role.IN, 
 """Roles that may stand between a negation and what it governs."""
 _HISSING = ("s", "x", "z", "ch", "sh")
 """Endings after which a plural has a syllable more."""
-_PARTING = frozenset({"without", "no"})
+PARTING = frozenset({"without", "no"})
 """Negations of what a thing has, not of what it is."""
 _JOINS = frozenset({"or", "nor", "and"})
 
@@ -104,7 +104,7 @@ def excluded_values(tags: Sequence[Tag], *, wants_a_head: bool) -> Iterator[Excl
         negation = tag.surface if tag.role is Role.NOT else negation
         if tag.use is not Use.UNWANTED or tag.role not in VALUES:
             continue
-        has_part = wants_a_head and negation in _PARTING
+        has_part = wants_a_head and negation in PARTING
         if tag.role is Role.STYLE and (has_part or tag.part not in HEAD or not wants_a_head):
             value = tag.meaning.value
             yield Excluded.of([value, *STYLES.get(tag.slot, {}).get(value, ())])

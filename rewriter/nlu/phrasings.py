@@ -1,6 +1,7 @@
 """Ways of saying a thing that mean a plainer one: "neither red nor black" is "no red or black", "top 10 shoes" is "shoes".
 
-The language files list them. What the catalogue itself says stays: "gluten-free" where that is one of its values.
+The language files list them, and how people shorten what they type: "arent", "u", "plz". What the catalogue itself says stays:
+"gluten-free" where that is one of its values.
 """
 
 import re
@@ -26,10 +27,35 @@ class _Phrasing:
     """Whether it is meant only where the catalogue or a language knows the plain words as a phrase."""
 
 
+_SHARED = re.compile(r"(?<![\w-])([^\W\d_]+),? (or|and|nor) ([^\W\d_]+)[ -]([^\W\d_]+)")
+"""Two words of which the second is followed by a third: "red or white wine"."""
+
+
 def plain(text: str, known: Mapping[tuple[str, ...], object]) -> str:
     """Return folded text with each phrasing put plainly, given the phrases that the lexicon knows."""
+    return _with_heads(_put_plainly(text, known, "phrasings"), known)
+
+
+def written_out(text: str, known: Mapping[tuple[str, ...], object]) -> str:
+    """Return folded text with what people shorten written out, but for words that the lexicon knows as they are."""
+    written = _put_plainly(text, known, "shorthand")
+    return text if written == text else " ".join(written.split())
+
+
+def _with_heads(text: str, known: Mapping[tuple[str, ...], object]) -> str:
+    """Return the text with a noun that two words share said twice: "red or white wine" is "red wine or white wine"."""
+
+    def put(match: re.Match[str]) -> str:
+        first, join, second, head = match.groups()
+        shared = key_of(f"{first} {head}") in known and key_of(f"{second} {head}") in known
+        return f"{first} {head} {join} {second} {head}" if shared else match[0]
+
+    return _SHARED.sub(put, text)
+
+
+def _put_plainly(text: str, known: Mapping[tuple[str, ...], object], table: str) -> str:
     left = MAX_REPLACED
-    for phrasing in _phrasings():
+    for phrasing in _phrasings(table):
 
         def put(match: re.Match[str], phrasing: _Phrasing = phrasing) -> str:
             said = f" {match.expand(phrasing.means)} "
@@ -153,11 +179,11 @@ def _any_of(patterns: Mapping[str, str]) -> str:
 
 
 @cache
-def _phrasings() -> tuple[_Phrasing, ...]:
-    """Return the phrasings of every language; where words stand apart, each is of whole words."""
+def _phrasings(table: str) -> tuple[_Phrasing, ...]:
+    """Return what a table of every language puts plainly; where words stand apart, each is of whole words."""
     found = []
     for language in languages().values():
-        for entry in language.tables.get("phrasings", ()):
+        for entry in language.tables.get(table, ()):
             said = entry["said"].replace("\n", "")
             pattern = rf"(?<!\w)(?:{said})(?!\w)" if language.spaced else f"(?:{said})"
             found.append(_Phrasing(re.compile(pattern), entry["means"], entry.get("known", False)))

@@ -6,14 +6,15 @@ from functools import cached_property
 from itertools import zip_longest
 
 from rewriter.nlu.bounds import Interval
-from rewriter.nlu.excluded import Excluded, excluded_values, take_excluded
+from rewriter.nlu.excluded import PARTING, Excluded, excluded_values, take_excluded
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import HEAD, Lexicon, Part
 from rewriter.nlu.phrasings import plain, translated
 from rewriter.nlu.prices import take_price
+from rewriter.nlu.spelling import scaffolding
 from rewriter.nlu.tagging import VALUES, Tag, Use, set_apart, tag_text
 from rewriter.nlu.vocabulary import Role
-from rewriter.nlu.words import fold, stem
+from rewriter.nlu.words import fold, key_of, stem
 from vitrine.domain.limits import MAX_EXCLUSIONS
 from vitrine.domain.product import Product
 from vitrine.domain.schema import KEYWORD_KINDS
@@ -38,6 +39,8 @@ class Reading:
     """What was said beside the words of the catalogue's fields."""
     things: tuple[Excluded, ...] = ()
     """Things that are not wanted and that nobody knows."""
+    standing: str = ""
+    """The category of the search before; empty for none."""
 
     @cached_property
     def roles(self) -> frozenset[Role]:
@@ -52,12 +55,18 @@ class Reading:
     @cached_property
     def unwanted(self) -> tuple[Tag, ...]:
         """The values that are excluded; a value of the same slot that is asked for instead excludes enough."""
-        return tuple(tag for tag in self._used(Use.UNWANTED) if tag.slot not in self._replacing)
+        return tuple(
+            tag
+            for tag in self._used(Use.UNWANTED)
+            if tag.slot not in self._replacing and not self._is_a_part(tag)
+        )
 
     @cached_property
     def excluded(self) -> tuple[Excluded, ...]:
         """What is not wanted and no field has: things that nobody knows, and styles."""
-        known = excluded_values(self.tags, wants_a_head=any(tag.part in HEAD for tag in self.wanted))
+        of_one_kind = self.standing and any(map(self._is_a_part, self._used(Use.UNWANTED)))
+        heads = any(tag.part in HEAD for tag in self.wanted)
+        known = excluded_values(self.tags, wants_a_head=heads or bool(of_one_kind))
         return tuple(dict.fromkeys((*self.things, *known)))[:MAX_EXCLUSIONS]
 
     @cached_property
@@ -115,6 +124,14 @@ class Reading:
         """The slots of which a wish excludes every other value: not those of which a product has several."""
         return frozenset(tag.slot for tag in self.wanted if not self.lexicon.is_multiple(tag.slot))
 
+    def _is_a_part(self, tag: Tag) -> bool:
+        """Return whether what is not wanted is of another kind than what was searched: "no vinegar", of crisps."""
+        if tag.part is not Part.CATEGORY or not self.standing or tag.meaning.value == self.standing:
+            return False
+        before = self.tags[: next(place for place, each in enumerate(self.tags) if each is tag)]
+        negation = next((each.surface for each in reversed(before) if each.role is Role.NOT), "")
+        return negation in PARTING
+
     def _used(self, use: Use) -> tuple[Tag, ...]:
         return tuple(tag for tag in self.tags if tag.role in VALUES and tag.use is use)
 
@@ -166,6 +183,16 @@ def point_at(reading: Reading, products: Sequence[Product]) -> tuple[Reading, tu
             )
             return replace(reading, tags=named), (match,)
     return reading, ()
+
+
+def titled(tags: Sequence[Tag], products: Sequence[Product], lexicon: Lexicon) -> list[Product]:
+    """Return the shown products that a word of their title names which no other title has: "compare riga and oslo"."""
+    titles = [{*key_of(product.text(lexicon.schema, FieldRole.TITLE))} for product in products]
+    words = (tag.surface for tag in tags if tag.role is Role.WORD and tag.surface not in scaffolding())
+    holders = (
+        [place for place, title in enumerate(titles) if title.issuperset(key_of(word))] for word in words
+    )
+    return [products[places[0]] for places in holders if len(places) == 1]
 
 
 def _kept(tags: Sequence[Tag], *, leading: bool = False) -> list[tuple[Tag, str]]:

@@ -24,6 +24,9 @@ _MAX_TYPO = 24
 _MENDED_LETTERS = 160
 """Letters of all words of a turn that are mended."""
 
+_PLAIN_WORD = re.compile(r"(?<![\w)?\\])[a-z]+(?![\w(?\[])")
+"""A whole word of a pattern: no part of one, "max(?:imum)?"."""
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -49,7 +52,11 @@ class Speller:
         self.left -= len(word)
         edits = _swaps(word) if len(word) < _MIN_DOUBTED else _edits(word)
         least, mendable = min(len(word), _MIN_TYPO - 1), self.lexicon.mendable
-        found = {edit for edit in edits if len(edit) >= least and stem(edit) in mendable}
+        found = {
+            edit
+            for edit in edits
+            if len(edit) >= least and (stem(edit) in mendable or edit in _bounding_words())
+        }
         found = {edit for edit in found if stem(edit) not in self.lexicon.names} or found
         stems = {stem(edit) for edit in found}
         return min(found, key=lambda edit: (len(edit), edit)) if len(stems) == 1 else word
@@ -59,6 +66,19 @@ class Speller:
 def scaffolding() -> frozenset[str]:
     """Return the words of other languages that carry no wish."""
     return frozenset(word for each in languages().values() for word in each.words("fillers"))
+
+
+@cache
+def _bounding_words() -> frozenset[str]:
+    """Return the words that bound amounts and count money, those long enough to be mended into: "between", "under"."""
+    texts = (
+        str(text)
+        for each in languages().values()
+        for table in ("bounds", "bounds_after", "prices", "numbers")
+        for text in each.table(table).values()
+    )
+    words = (word for text in texts for word in _PLAIN_WORD.findall(text))
+    return frozenset(word for word in words if len(word) >= _MIN_TYPO)
 
 
 def is_scaffolding(run: str) -> bool:

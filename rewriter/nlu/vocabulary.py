@@ -100,6 +100,9 @@ FAULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 FAULT_OPENINGS = _ENGLISH.phrases("faults", "openings")
 
+WELCOMES = frozenset(_ENGLISH.phrases("exclusions", "welcomes"))
+"""What stands before something that is wanted: "only", "show me"."""
+
 BRAND_OPENINGS = _ENGLISH.phrases("brands", "openings")
 """What stands before a brand, one word each; a brand named like a common word needs one."""
 

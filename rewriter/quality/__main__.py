@@ -15,7 +15,7 @@ from rewriter.engines.port import Engine
 from rewriter.engines.rules.engine import Router
 from rewriter.environment import describe_environment
 from rewriter.linking.linker import Linker, open_tower
-from rewriter.quality.conversations import read_conversations
+from rewriter.quality.conversations import CONVERSATIONS, read_conversations
 from rewriter.quality.hits import Fit, Judge
 from rewriter.quality.links import measure_links
 from rewriter.quality.measure import Reading, embedded, read_cases, score, shares_of, time_engine
@@ -64,7 +64,7 @@ def main(**options: Any) -> None:
             fit = scored["hits_fit"]
             fits = f"  hits fit {fit['conditions']:.3f}, {fit['styles']:.3f} of {fit['turns']}" if fit else ""
             shares = f"route {scored['route']:.3f}  exact {scored['exact']:.3f}{fits}{opinions}"
-            print(f"  {part:<11} {shares}  of {scored['cases']}  {scored['decided']}")
+            print(f"  {part:<19} {shares}  of {scored['cases']}  {scored['decided']}")
         for timing in result.get("latency", ()):
             print("  " + "  ".join(f"{key} {value}" for key, value in timing.items()))
 
@@ -177,8 +177,9 @@ async def _measured(
                 if not reading.exact:
                     print(reading.case.request.text, "|", reading.case.expected, "|", reading.rewrite)
     if judge is not None:
-        told, shares = await read_conversations(engine, linker, judge)
-        scored["talks"] = score(told) | await _beside(told, shares, linker)
+        for part, path in CONVERSATIONS.items():
+            told, shares = await read_conversations(path, engine, linker, judge)
+            scored[part] = score(told) | await _beside(told, shares, linker)
     timing = await time_engine(engine, answered, requests=requests) if answered else []
     return {"slices": scored, "latency": timing}
 

@@ -1,4 +1,4 @@
-"""Products of the three catalogues on which turns are measured, and what a search of them finds.
+"""Products of the four catalogues on which turns are measured, and what a search of them finds.
 
 They are drawn from the catalogues' own values, each with a title that says them, and some with a part that no field has. A
 search holds its conditions and ranks by the sentence encoder's similarity of the words to the titles, which stands in for the
@@ -35,6 +35,7 @@ _PARTS: Mapping[str, str] = {
     FASHION: "pockets | a logo | a belt | ruffles",
     "grocery": "palm oil | goat milk | vinegar | caffeine",
     "furniture": "armrests | drawers | a cable | a ladder | wheels",
+    "electronics": "a stand | a case | a cable | a lamp",
 }
 """What no field has, and one title in two says."""
 
@@ -141,11 +142,18 @@ def _made(rng: random.Random, id_: str, kind: str, trade: Trade, name: str) -> P
         several = schema.by_name[facet.field].kind is Kind.KEYWORDS
         values[facet.field] = (value,) if several else value
         said.append(value)
-    values |= {owner.name: round(rng.uniform(1, 5), 1) for owner in schema if owner.kind is Kind.NUMBER}
+    values |= {owner.name: _number(rng, trade, owner.name) for owner in schema if owner.kind is Kind.NUMBER}
+    truths = {owner.name: rng.random() > _HELD for owner in schema if owner.kind is Kind.BOOLEAN}
+    values |= truths
+    said += [name for name, true in truths.items() if true]
     if (price := schema.role(Role.PRICE)) is not None:
         values[price.name] = float(round(rng.lognormvariate(1.6 if name == "grocery" else 5.6, 0.7), 2))
     values[title.name] = f"{' '.join([*said, kind])}{_part(rng, name)}"
     return Product(id=id_, values=values)
+
+
+def _number(rng: random.Random, trade: Trade, field: str) -> float:
+    return round(rng.uniform(*trade.ranges.get(field, (1, 5))), 1)
 
 
 def _part(rng: random.Random, name: str) -> str:

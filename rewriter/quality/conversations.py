@@ -15,7 +15,13 @@ from vitrine.domain.messages import product_message
 from vitrine.domain.schema import Role, Schema
 from vitrine.v1 import rewrite_pb2
 
-CONVERSATIONS = Path(__file__).parent / "blind_conversations.txt"
+_FOLDER = Path(__file__).parent
+CONVERSATIONS = {
+    "talks": _FOLDER / "blind_conversations.txt",
+    "shoppers_talks": _FOLDER / "shoppers_talks.txt",
+    "shoppers_talks_held": _FOLDER / "shoppers_talks_held.txt",
+}
+"""The files of conversations, by the name of their slice."""
 _BEGINS = "= "
 
 
@@ -36,7 +42,7 @@ class Conversation:
     turns: Sequence[Said]
 
 
-def conversations(path: Path = CONVERSATIONS) -> list[Conversation]:
+def conversations(path: Path) -> list[Conversation]:
     """Read the conversations that were written by hand."""
     found: list[Conversation] = []
     turns: list[Said] = []
@@ -49,11 +55,13 @@ def conversations(path: Path = CONVERSATIONS) -> list[Conversation]:
     return found
 
 
-async def read_conversations(engine: Engine, linker: Linker, judge: Judge) -> tuple[list[Reading], list[Fit]]:
-    """Let a decider read every conversation; return how each turn was read, and the share of its hits that fit."""
+async def read_conversations(
+    path: Path, engine: Engine, linker: Linker, judge: Judge
+) -> tuple[list[Reading], list[Fit]]:
+    """Let a decider read every conversation of a file; return how each turn was read, and the share of its hits that fit."""
     readings: list[Reading] = []
     fits: list[Fit] = []
-    for conversation in conversations():
+    for conversation in conversations(path):
         async for reading, fit in _read(engine, linker, judge, conversation):
             readings.append(reading)
             fits += [] if fit is None else [fit]

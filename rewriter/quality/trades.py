@@ -25,6 +25,8 @@ class Trade:
 
     schema: Schema
     facets: tuple[rewrite_pb2.Facet, ...]
+    ranges: Mapping[str, tuple[float, float]]
+    """Between which numbers products are drawn, by field; a field without one has 1 to 5."""
 
 
 @cache
@@ -35,7 +37,8 @@ def trades() -> Mapping[str, Trade]:
         facets = (
             rewrite_pb2.Facet(field=field, values=listed(values)) for field, values in table["values"].items()
         )
-        known[name] = Trade(schema=parse_schema(table["schema"]), facets=tuple(facets))
+        ranges = {field: (float(low), float(high)) for field, (low, high) in table.get("ranges", {}).items()}
+        known[name] = Trade(schema=parse_schema(table["schema"]), facets=tuple(facets), ranges=ranges)
     return MappingProxyType(known)
 
 

@@ -20,6 +20,8 @@ WRITTEN = Path(__file__).parent / "turns.txt"
 OPINIONS = Path(__file__).parent / "opinions.txt"
 TRADES = Path(__file__).parent / "trades.txt"
 BLIND = Path(__file__).parent / "blind.txt"
+SHOPPERS = Path(__file__).parent / "shoppers.txt"
+SHOPPERS_HELD = Path(__file__).parent / "shoppers_held.txt"
 ANY = "*"
 """Stands for any query."""
 WITHOUT = "without "
@@ -183,6 +185,8 @@ def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
             "opinions": written_cases(OPINIONS),
             "trades": written_cases(TRADES),
             "blind": written_cases(BLIND),
+            "shoppers": written_cases(SHOPPERS),
+            "shoppers_held": written_cases(SHOPPERS_HELD),
         }
     )
 

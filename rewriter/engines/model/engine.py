@@ -63,8 +63,10 @@ class LanguageModel:
         if turn.things and _says_nothing_else(turn):
             return linked.marked(decide(request, lexicon))
         plan, certainty = await self._plan(request, turn, memory, lexicon, timeout_s)
-        doubted = (plan.act in _DOUBTED and _may_be_a_thing(turn)) or (
-            plan.act in _ANSWERED and _names_an_untrained_field(turn)
+        doubted = (
+            (plan.act in _DOUBTED and _may_be_a_thing(turn))
+            or (plan.act in _ANSWERED and _names_an_untrained_field(turn))
+            or (plan.act in SMALL_TALK and bool(turn.things or turn.price))
         )
         if certainty < self.least_certainty or doubted:
             raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")

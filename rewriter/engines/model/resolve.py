@@ -6,16 +6,16 @@ needs something to change, a turn with a picture starts from it, and every value
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
+from rewriter.engines.model import overrule
 from rewriter.engines.model.placeholders import MarkedTurn, Piece, is_plural
 from rewriter.engines.model.plan import INTENTS, SENTIMENTS, Act, Money, Plan, Use
 from rewriter.languages.files import spoken_words
 from rewriter.nlu.bounds import BOUNDS, Interval
-from rewriter.nlu.dialogue_context import Situation
+from rewriter.nlu.dialogue_context import Situation, category_of
 from rewriter.nlu.dialogue_state import Memory
 from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
-from rewriter.nlu.reading import Reading, fits, positions_of
+from rewriter.nlu.reading import Reading, fits, positions_of, titled
 from rewriter.nlu.sentiments import add_opinions, sentiment_of
 from rewriter.nlu.tagging import PRICES, VALUES, Tag, mark_uses
 from rewriter.nlu.tagging import Use as TagUse
@@ -78,10 +78,9 @@ _KEPT = frozenset(
 """Cues that stay: what binds words of the shopper's own, and what says whether a search goes on."""
 
 _RULED = frozenset({TagUse.UNWANTED, TagUse.OLD})
-_ALTERNATIVES = frozenset({"or", "nor"})
-_GIVING_WAY = frozenset({Use.OLD, Use.DROP, Use.NAME})
-_CLASSIFIERS = frozenset("个件款双条")
-"""What stands in Chinese between a position and a noun."""
+
+_OF_NAMED = frozenset({Act.COMPARE, Act.DESCRIBE, Act.ADVISE})
+"""Acts that speak of products by their titles."""
 
 _VAGUE = frozenset({"except"})
 """Words that exclude in one turn and change in another: "all except red", "the same except in red"."""
@@ -98,11 +97,19 @@ def resolve(
     lexicon: Lexicon,
 ) -> rewrite_pb2.Rewrite:
     """Return the rewrite that the plan of the turn amounts to."""
-    plan = _with_kinds_named(plan, turn)
+    plan = overrule.of_words(plan, turn, request, memory)
     pointed = _pointed(plan, turn, memory, lexicon)
     tags = _tags(plan, turn, names=bool(pointed))
+    plan = overrule.of_products(plan, turn, tags, request, memory, pointed=len(pointed))
     price = turn.price or (_price(plan.money, turn.amounts) if lexicon.name_of(FieldRole.PRICE) else None)
-    reading = Reading(tags=tags, price=price, lexicon=lexicon, taken=turn.taken, things=turn.things)
+    reading = Reading(
+        tags=tags,
+        price=price,
+        lexicon=lexicon,
+        taken=turn.taken,
+        things=turn.things,
+        standing=category_of(memory, lexicon),
+    )
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
     rewrite = _built(plan, situation)
     return add_opinions(
@@ -124,20 +131,6 @@ def _built(plan: Plan, situation: Situation) -> rewrite_pb2.Rewrite:
     return _BUILDERS[act](situation) or _search(situation) or silent(situation)
 
 
-def _with_kinds_named(plan: Plan, turn: MarkedTurn) -> Plan:
-    """Return the plan in which a position with a category right after it, "the first dress", names a product."""
-    pieces = [piece for piece in turn.pieces if piece.tag.surface not in _CLASSIFIERS]
-    kinds = {
-        piece.text: int(before.tag.meaning.value)
-        for before, piece in pairwise(pieces)
-        if before.tag.role is Role.ORDINAL and piece.marked and piece.tag.part is Part.CATEGORY
-    }
-    named = {
-        mark: Use.NAME for mark, use in plan.uses.items() if mark in kinds and use in {Use.WANT, Use.DROP}
-    }
-    return replace(plan, uses={**plan.uses, **named}, positions=plan.positions or (*kinds.values(),))
-
-
 def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> Sequence[Product]:
     """Find the products that the plan names: by position among those shown last, else by description among all."""
     named = [
@@ -155,7 +148,10 @@ def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> 
     else:
         wholes = [named] if named and not _speaks_of_many(plan, turn) else []
     matches = (next((p for p in products if fits(p, whole, lexicon)), None) for whole in wholes)
-    return [match for match in matches if match is not None]
+    found = [match for match in matches if match is not None]
+    if not found and plan.act in _OF_NAMED:
+        return titled([piece.tag for piece in turn.pieces], memory.shown, lexicon)
+    return found
 
 
 def _speaks_of_many(plan: Plan, turn: MarkedTurn) -> bool:
@@ -194,7 +190,7 @@ def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
     ruled = mark_uses(
         tuple(_as_filler(piece.tag) if piece.tag.surface in _VAGUE else piece.tag for piece in turn.pieces)
     )
-    uses = _with_alternatives(_uses(plan.uses, turn, ruled), turn)
+    uses = overrule.uses_of(plan.uses, turn, ruled)
     asks = plan.act is Act.STOCK  # what is asked for, though nobody knows it, is beside no point
     prices = {piece.tag.role for piece in turn.pieces} & PRICES
     if plan.money is Money.CHEAPER and plan.act is not Act.SEARCH and not any(map(_is_value, turn.pieces)):
@@ -211,32 +207,6 @@ def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
     if plan.money in _CUES and len(prices) != 1:
         tags.append(Tag("", Meaning(_CUES[plan.money])))
     return tuple(tags)
-
-
-def _uses(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
-    """Return the uses without exclusions that the words deny: where they tell what is excluded, nothing else is."""
-    excluded = {(tag.slot, tag.meaning.value) for tag in ruled if tag.use is TagUse.UNWANTED}
-    wanted = {
-        piece.text
-        for piece in turn.pieces
-        if excluded and _is_value(piece) and (piece.tag.slot, piece.tag.meaning.value) not in excluded
-    }
-    return {mark: Use.WANT if mark in wanted and use is Use.AVOID else use for mark, use in uses.items()}
-
-
-def _with_alternatives(uses: Mapping[str, Use], turn: MarkedTurn) -> Mapping[str, Use]:
-    """Return the uses in which both values of "grey or blue" are wanted where one is: neither gives way to the other."""
-    pairs = (
-        (first.text, second.text)
-        for first, join, second in zip(turn.pieces, turn.pieces[1:], turn.pieces[2:], strict=False)
-        if join.tag.surface in _ALTERNATIVES
-        and first.marked
-        and second.marked
-        and _is_value(first)
-        and first.tag.slot == second.tag.slot
-    )
-    wanted = {mark for pair in pairs if Use.WANT in {uses[mark] for mark in pair} for mark in pair}
-    return {mark: Use.WANT if mark in wanted and use in _GIVING_WAY else use for mark, use in uses.items()}
 
 
 def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bool) -> Tag:

@@ -8,14 +8,15 @@ from rewriter.engines.rules.asking import asked_of_shown
 from rewriter.languages.files import any_language
 from rewriter.nlu.bounds import moved
 from rewriter.nlu.conditions import range_on
-from rewriter.nlu.dialogue_context import Situation
+from rewriter.nlu.dialogue_context import Situation, category_of
 from rewriter.nlu.dialogue_state import remember
 from rewriter.nlu.edits import modification
 from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.next_page import asks_for_next_page
 from rewriter.nlu.prices import changed_price
-from rewriter.nlu.reading import point_at, read
+from rewriter.nlu.reading import Reading, point_at, read, titled
 from rewriter.nlu.sentiments import add_opinions, intent_of, sentiment_of
+from rewriter.nlu.service import asks_of_the_shop
 from rewriter.nlu.tagging import PRICES
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import fold
@@ -79,12 +80,14 @@ def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2
 def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
     """Return the reading of a turn that needs no model; None for any other.
 
-    Such a turn asks for the next page, for the values of a field or the range of prices, or changes the price that stands,
+    Such a turn asks about a shown product, about the shop, for the next page, for the values of a field or the range of prices, or changes the price that stands,
     or it sets conditions beside the words of the catalogue's fields and says nothing else.
     """
     text = fold(request.text)
     if (rewrite := asked_of_shown(request, lexicon, text)) is not None:
         return rewrite
+    if not request.has_image and asks_of_the_shop(text):
+        return _service(_situation(request, lexicon))
     changes = changed_price(text) is not None
     ranges = _RANGES.search(text) is not None and not request.has_image
     asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes or ranges
@@ -107,7 +110,10 @@ def more_of(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb
 
 def _situation(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> Situation:
     memory = remember(request.history, lexicon.schema)
-    reading, pointed = point_at(read(request.text, lexicon), memory.shown)
+    reading = replace(read(request.text, lexicon), standing=category_of(memory, lexicon))
+    reading, pointed = point_at(reading, memory.shown)
+    if not pointed and reading.has(Role.COMPARE):
+        pointed = tuple(titled(reading.tags, memory.shown, lexicon))
     return Situation(request=request, reading=reading, memory=memory, pointed=pointed)
 
 
@@ -161,9 +167,22 @@ def _definition(situation: Situation) -> rewrite_pb2.Rewrite | None:
 def _comparison(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Shown products side by side."""
     reading = situation.reading
-    asks = reading.has(Role.COMPARE) or (reading.has(Role.WHICH) and reading.has(*PRICES, Role.STEP))
+    asks = reading.has(Role.COMPARE) or (
+        reading.has(Role.WHICH) and reading.has(*PRICES, Role.STEP) and not _ranks_a_kind(reading)
+    )
     several = len(situation.pointed) > 1 and not reading.wanted
     return compared(situation) if asks or several else None
+
+
+def _ranks_a_kind(reading: Reading) -> bool:
+    """Return whether the turn asks which of a kind is the cheapest or the dearest: "what's the priciest handbag"."""
+    return bool(reading.category) and reading.has(Role.CHEAPEST, Role.DEAREST)
+
+
+def _service(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """A question about the shop, which its documents answer."""
+    asks = not situation.request.has_image and asks_of_the_shop(fold(situation.request.text))
+    return small_talk(situation, "service") if asks else None
 
 
 def _small_talk(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -201,7 +220,9 @@ def _change(situation: Situation) -> rewrite_pb2.Rewrite | None:
 
 def _constraint(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """A condition more on what was searched last: "under 50", "only red ones", "no stripes", "no, the skirt"."""
-    apart = situation.opens_topic or situation.restates_kind or bool(situation.reading.words)
+    reading = situation.reading
+    says_more = bool(reading.wanted or reading.unwanted or reading.price or reading.taken or reading.things)
+    apart = situation.opens_topic or situation.restates_kind or bool(reading.words and not says_more)
     return None if apart or not _asks_anything(situation) else constrained(situation)
 
 
@@ -219,6 +240,7 @@ _RULES: tuple[_Rule, ...] = (
     _more,
     _stock,
     _budget,
+    _service,
     _picture,
     _definition,
     _comparison,
