@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from benchmarks.tables import Document, origin, table
 
+_OUTCOMES = {"click_through": "choice", "cart": "cart", "conversion": "purchase"}
+
 
 def ranking_section(documents: Mapping[str, Document]) -> list[str]:
     """Return the NDCG@10 of every order over the seeds, what training found, and the cost of an evaluation."""
@@ -12,6 +14,36 @@ def ranking_section(documents: Mapping[str, Document]) -> list[str]:
     for name, document in documents.items():
         simulated = document["params"]["benchmark"] == "ranking"
         lines += [*origin(name, document), "", *(_simulated(document) if simulated else _cost(document)), ""]
+    return lines[:-1]
+
+
+def experiment_section(documents: Mapping[str, Document]) -> list[str]:
+    """Return how often reports found two orders to differ, and what one of a gateway told."""
+    lines: list[str] = []
+    for name, document in documents.items():
+        params, results = document["params"], document["results"]
+        rows = [
+            [each["orders"], f"{each['shoppers']:,}", *(_found(each[outcome]) for outcome in _OUTCOMES)]
+            for each in results["found"]
+        ]
+        value, lowest, highest = (100 * each for each in results["gateway"]["difference"]["click_through"])
+        lines += [
+            *origin(name, document),
+            (
+                f"{params['repeats']} experiments of each kind, {params['searches_each']:g} searches a shopper on average, epsilon {params['epsilon']:g}."
+                f" The ranker learnt from {params['taught_by']:,} searches."
+            ),
+            "",
+            *table(
+                ["orders", "shoppers", *(f"{each}: better, worse, %" for each in _OUTCOMES.values())], rows
+            ),
+            "",
+            (
+                f"A gateway's own report of {params['searches']:,} searches, with epsilon {params['gateway_epsilon']:g}: the learnt order has"
+                f" {value:+.1f} % of answers with a choice more ({lowest:+.1f} to {highest:+.1f})."
+            ),
+            "",
+        ]
     return lines[:-1]
 
 
@@ -54,6 +86,10 @@ def _cost(document: Document) -> list[str]:
     how += f" An answer of {params['answer_hits']} hits is kept in {params['answer_bytes']:,} bytes."
     rows = [[name, f"{microseconds:.1f}"] for name, microseconds in document["results"].items()]
     return [how, "", *table(["step", "us"], rows)]
+
+
+def _found(shares: Mapping[str, float]) -> str:
+    return f"{100 * shares['better']:.1f}, {100 * shares['worse']:.1f}"
 
 
 def _spread(values: list[float]) -> list[str]:

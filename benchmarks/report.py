@@ -21,7 +21,7 @@ from benchmarks.photographs import (
     tuning_section,
 )
 from benchmarks.plots import Plot, draw_designs, draw_latency, draw_throughput, draw_trace, drawn_from
-from benchmarks.ranking import ranking_section
+from benchmarks.ranking import experiment_section, ranking_section
 from benchmarks.scale import bulk_section, cores_section, index_section, uptime_section
 from benchmarks.speech import speech_section
 from benchmarks.tables import (
@@ -117,6 +117,7 @@ def _rendered() -> str:
         "uptime": [uptime_section(_found("uptime.json"))],
         "index-scale": [index_section(_found("index-*.json"))],
         "ranking": [ranking_section(_found("ranking*.json"))],
+        "experiments": [experiment_section(_found("experiment.json"))],
         "moderation": [moderation_section(_found("moderation.json"))],
         "speech": [speech_section(_found("speech.json"))],
         "levers": [levers_section(_found("gateway-levers.json"))],

@@ -1,6 +1,7 @@
 """What shoppers do with products, as the gateway keeps it: never who they are, but for a keyed hash."""
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,6 +13,9 @@ DAILY_SAME = 10
 
 DAILY_ALL = 5_000
 """Events of all kinds that are kept of a shopper a day; who clicks everything is a program."""
+
+FOLDS = 10
+"""Parts into which an experiment's shoppers fall, by whose spread a report says how sure its shares are."""
 
 
 class EventKind(Enum):
@@ -104,6 +108,8 @@ class Answer:
     """Of the text half and of the image half."""
     bucket: str = ""
     """Of the experiment, as NAME:ORDER; empty without one."""
+    fold: int = 0
+    """Of the shopper, one of FOLDS: all that is kept of who asked."""
     swap: int = 0
     """The position whose product was exchanged with the first one's, or was drawn and left; 0: none was drawn."""
     shown: tuple[Shown, ...] = ()
@@ -119,6 +125,7 @@ class Answer:
             "route": self.route,
             "weights": self.score_weights,
             "bucket": self.bucket,
+            "fold": self.fold,
             "swap": self.swap,
             "features": names,
             "shown": rows,
@@ -141,6 +148,8 @@ class Answer:
             route=parts["route"],
             score_weights=(text, image),
             bucket=parts["bucket"],
+            # Answers that were kept before folds were: as if each were a shopper's of their own.
+            fold=parts.get("fold", zlib.crc32(request_id.encode()) % FOLDS),
             swap=parts["swap"],
             shown=tuple(shown),
         )

@@ -145,6 +145,51 @@ def simulate(*, data: Path | None, products: int, searches: int, queries: int, s
 
 
 @main.command()
+@click.option("--repeats", type=click.IntRange(10, 10_000), default=200, show_default=True)
+@click.option(
+    "--shoppers",
+    type=click.IntRange(100, 100_000),
+    multiple=True,
+    default=(1_000, 4_000, 10_000),
+    show_default=True,
+    help="Of an experiment; each number is tried.",
+)
+@click.option("--products", type=click.IntRange(50, 20_000), default=300, show_default=True)
+@click.option(
+    "--taught-by", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Searches."
+)
+@click.option(
+    "--searches",
+    type=click.IntRange(100, 100_000),
+    default=4_000,
+    show_default=True,
+    help="Through a gateway with an experiment, whose report is read.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=_RESULT.with_name("experiment.json"),
+    show_default=True,
+)
+def experiment(
+    *, repeats: int, shoppers: tuple[int, ...], products: int, taught_by: int, searches: int, out: Path
+) -> None:
+    """Let simulated shoppers take part in experiments, and write how often a report finds what is there, and what is not."""
+    from ranking.experiment import Trial, measure_experiments  # noqa: PLC0415 - as above
+    from ranking.simulation import Plan  # noqa: PLC0415
+
+    if not out.parent.is_dir():
+        raise Failure(f"{out.parent}: no such folder")
+    plan = Plan(products=products, searches=taught_by, queries=300, seeds=1)
+    trial = Trial(repeats=repeats, shoppers=shoppers, searches=searches)
+    try:
+        result = asyncio.run(measure_experiments(trial, plan, say=click.echo))
+    except TooLittle as error:
+        raise Failure(str(error)) from error
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+@main.command()
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -145,15 +145,15 @@ async def simulate(plan: Plan, seed: int) -> dict[str, Any]:
     market = Market(plan, goods, seed)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        async with _shop(market, place / "events.db", exploration_share=plan.exploration) as (client, store):
-            await _let_click(market, client, plan.searches)
-            await _written(store, plan.searches)
-            judged = _of_shoppers(await read_log(store))
+        async with shop(market, place / "events.db", exploration_share=plan.exploration) as (client, store):
+            await let_click(market, client, plan.searches)
+            await written(store, plan.searches)
+            judged = of_shoppers(await read_log(store))
         trained = train(judged, share=Settings().learnt_share)
         unseen = [market.query() for _ in range(plan.queries)]
-        async with _shop(market, place / "default.db") as (client, store):
-            default = [await _search(client, text, limit=CANDIDATES) for text in unseen]
-            await _written(store, len(unseen))
+        async with shop(market, place / "default.db") as (client, store):
+            default = [await search(client, text, limit=CANDIDATES) for text in unseen]
+            await written(store, len(unseen))
             candidates = {each.answer.request_id: each for each in await read_log(store)}
         held = [candidates[answer.request_id] for answer in default]
         relevance = [market.relevance(text, answer) for text, answer in zip(unseen, default, strict=True)]
@@ -161,8 +161,8 @@ async def simulate(plan: Plan, seed: int) -> dict[str, Any]:
         orders |= _alternatives(judged, held)
         # Refused or not: the figures are to say what it would have been worth.
         write_ranker(place / "ranker.json", trained.ranker, {**trained.card, "refused": False})
-        async with _shop(market, place / "learnt.db", ranker=str(place / "ranker.json")) as (client, _):
-            learnt = [await _search(client, text, limit=CANDIDATES) for text in unseen]
+        async with shop(market, place / "learnt.db", ranker=str(place / "ranker.json")) as (client, _):
+            learnt = [await search(client, text, limit=CANDIDATES) for text in unseen]
         orders["learnt"] = [_as_served(each, before) for each, before in zip(learnt, default, strict=True)]
         orders["oracle"] = relevance
     return {
@@ -179,7 +179,7 @@ async def simulate(plan: Plan, seed: int) -> dict[str, Any]:
     }
 
 
-def _of_shoppers(judged: Sequence[Judged]) -> list[Judged]:
+def of_shoppers(judged: Sequence[Judged]) -> list[Judged]:
     """Return the answers without those of before the gateway was ready."""
     return [each for each in judged if each.answer.request_id.startswith("r")]
 
@@ -232,7 +232,7 @@ def _mean_ndcg(scores: Sequence[Floats], relevance: Sequence[Floats]) -> float:
 
 
 @asynccontextmanager
-async def _shop(
+async def shop(
     market: Market, path: Path, **settings: Any
 ) -> AsyncIterator[tuple[VitrineClient, SqliteEvents]]:
     """Serve the market's products and keep what is done with them; requests are numbered, so that a seed draws the same again."""
@@ -249,17 +249,18 @@ async def _shop(
         ) as client,
     ):
         # Before it knows the keys of its store, an answer has no token.
-        while not (await _search(client, "dress", limit=1)).answer_token:  # noqa: ASYNC110 - no event is set
+        while not (await search(client, "dress", limit=1)).answer_token:  # noqa: ASYNC110 - no event is set
             await asyncio.sleep(0.01)
         names = map("r{:08}".format, itertools.count())
         yield client, store
 
 
-async def _let_click(market: Market, client: VitrineClient, searches: int) -> None:
+async def let_click(market: Market, client: VitrineClient, searches: int) -> None:
+    """Let shoppers search so often, and record what they click."""
     waiting: list[Event] = []
     for number in range(searches):
         text = market.query()
-        answer = await _search(client, text, limit=SHOWN)
+        answer = await search(client, text, limit=SHOWN)
         for place in market.clicks(market.relevance(text, answer)):
             event = Event(
                 id=f"e{number}-{place}",
@@ -276,11 +277,12 @@ async def _let_click(market: Market, client: VitrineClient, searches: int) -> No
             waiting.clear()
 
 
-async def _search(client: VitrineClient, text: str, *, limit: int) -> SearchResponse:
+async def search(client: VitrineClient, text: str, *, limit: int) -> SearchResponse:
+    """Return the answer to words alone."""
     return await client.search(SearchRequest(text=text, limit=limit))
 
 
-async def _written(store: SqliteEvents, answers: int) -> None:
+async def written(store: SqliteEvents, answers: int) -> None:
     """Wait until the gateway has written so many answers beside its calls, and the one before them."""
     async with asyncio.timeout(_TIMEOUT_S):
         while True:

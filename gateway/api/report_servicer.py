@@ -6,8 +6,9 @@ from grpc import aio
 
 from gateway.context import current_call, time_for_hop
 from gateway.errors import InvalidQuery
+from gateway.feedback.folds import Rate
 from gateway.feedback.intake import off
-from gateway.feedback.reports import Rate, Report, Reports, day_name
+from gateway.feedback.reports import Rates, Report, Reports, day_name
 from gateway.feedback.words import SearchedWords, WordCounts, lists
 from gateway.model import Deadline
 from vitrine.domain import limits
@@ -57,10 +58,13 @@ def _message(report: Report) -> report_pb2.ReportResponse:
             report_pb2.BucketReport(
                 bucket=name,
                 answers=counts.answers,
-                click_through=_rate_message(counts.click_through),
-                conversion=_rate_message(counts.conversion),
+                **_rate_messages(counts.rates),
             )
             for name, counts in report.buckets.items()
+        ],
+        comparisons=[
+            report_pb2.OrdersCompared(experiment=name, **_rate_messages(differences))
+            for name, differences in report.comparisons.items()
         ],
     )
     for day, counts in report.days.items():
@@ -69,6 +73,14 @@ def _message(report: Report) -> report_pb2.ReportResponse:
             count = told.counts.add(shoppers=shoppers)
             count.kind = kind.value  # type: ignore[assignment] # the numbers are the proto's
     return response
+
+
+def _rate_messages(rates: Rates) -> dict[str, report_pb2.Rate]:
+    return {
+        "click_through": _rate_message(rates.click_through),
+        "cart": _rate_message(rates.cart),
+        "conversion": _rate_message(rates.conversion),
+    }
 
 
 def _rate_message(rate: Rate) -> report_pb2.Rate:

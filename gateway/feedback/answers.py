@@ -5,6 +5,7 @@ from collections import deque
 
 from gateway.errors import SearchError
 from gateway.events import MAX_SHOWN, Answer, Shown
+from gateway.feedback.folds import fold_of
 from gateway.metrics import Metrics
 from gateway.ports import EventStore
 from gateway.retrieval.query import SearchResult
@@ -56,6 +57,7 @@ def answer_of(result: SearchResult, request_id: str, bucket: str, at_ms: int) ->
         route=result.searched.route.value,
         score_weights=(result.weights.text, result.weights.image),
         bucket=bucket,
+        fold=fold_of(bucket, result.searched.user_id, request_id),
         swap=result.swap,
         shown=tuple(
             Shown(product_id=hit.product.id, position=position, features=hit.features)

@@ -9,7 +9,7 @@ MICRO = 1_000_000
 
 
 def noisy(counts: Sequence[int], *, sensitivity: int, epsilon: float) -> tuple[list[int], float]:
-    """Return counts with noise, none of them negative, and the scale of the noise.
+    """Return counts with noise, by which they may become negative, and the scale of the noise.
 
     One contributor changes the counts by `sensitivity` at most, all together (L1); then what is told is epsilon-differentially
     private for contributors: Dwork, McSherry, Nissim and Smith, "Calibrating Noise to Sensitivity in Private Data Analysis" (TCC
@@ -34,4 +34,4 @@ def noisy(counts: Sequence[int], *, sensitivity: int, epsilon: float) -> tuple[l
     if not counts:
         return [], scale
     mechanism = make_laplace(vector_domain(atom_domain(T="i64")), l1_distance(T="i64"), scale=scale)
-    return [max(0, int(count)) for count in mechanism(list(counts))], scale
+    return [int(count) for count in mechanism(list(counts))], scale

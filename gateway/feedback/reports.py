@@ -1,15 +1,17 @@
 """Reports: shoppers by day and kind of event, and answers by bucket, both with noise, within a budget of privacy a day."""
 
 import asyncio
-import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+
 from gateway.errors import FailedPrecondition, Overloaded
-from gateway.events import DAY_MS, Event, EventKind
+from gateway.events import DAY_MS, FOLDS, Event, EventKind
+from gateway.feedback.folds import Counts, Rate, difference, share
 from gateway.feedback.noise import MICRO, noisy
 from gateway.model import Deadline
 from gateway.ports import EventStore
@@ -18,22 +20,28 @@ MAX_EVENTS = 2_000_000
 """Events of one report; more are refused, since a part would say something else."""
 _PAGE = 2_000
 _RETRY_S = 60.0
-_95 = 1.96
 
 SHOPPER_SENSITIVITY = len(EventKind)
 """Counts of a day that one shopper changes, each by one."""
-ANSWER_SENSITIVITY = 3
-"""Counts of a bucket that one answer changes: answers, those with a choice, those with a purchase."""
-CHOSEN = frozenset({EventKind.CLICK, EventKind.CART, EventKind.PURCHASE, EventKind.FAVOURITE})
+_OUTCOMES = {
+    "click_through": frozenset({EventKind.CLICK, EventKind.CART, EventKind.PURCHASE, EventKind.FAVOURITE}),
+    "cart": frozenset({EventKind.CART, EventKind.PURCHASE}),
+    "conversion": frozenset({EventKind.PURCHASE}),
+}
+"""By name, the kinds of which one event gives an answer that outcome."""
+ANSWER_SENSITIVITY = 1 + len(_OUTCOMES)
+"""Counts of a bucket's fold that one answer changes: answers, and those with each outcome."""
+DEFAULT, LEARNT = ":default", ":learnt"
+"""What the names of an experiment's two buckets end in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """A share with its 95 % interval."""
+class Rates:
+    """Which shares of the answers had which outcome, or by how much two buckets' shares differ."""
 
-    value: float
-    lowest: float
-    highest: float
+    click_through: Rate
+    cart: Rate
+    conversion: Rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +49,7 @@ class BucketCounts:
     """What came of the answers of a bucket."""
 
     answers: int
-    click_through: Rate
-    conversion: Rate
+    rates: Rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,8 @@ class Report:
     days: Mapping[int, Mapping[EventKind, int]]
     """Shoppers by day since 1970 and kind."""
     buckets: Mapping[str, BucketCounts]
+    comparisons: Mapping[str, Rates]
+    """By experiment that has both orders: the learnt one's shares less the default one's."""
     shoppers_scale: float
     answers_scale: float
 
@@ -113,9 +122,9 @@ class Reports:
                 if event.day in reported:
                     done.add(event)
 
-    async def _answers(self, reported: range, done: "_Done", deadline: Deadline) -> dict[str, list[int]]:
-        """Return by bucket how many answers there were, how many with a choice, and how many with a purchase."""
-        counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    async def _answers(self, reported: range, done: "_Done", deadline: Deadline) -> dict[str, Counts]:
+        """Return by bucket how many answers there were of each fold, and how many with each outcome."""
+        counts: defaultdict[str, Counts] = defaultdict(_no_answers)
         mark = ""
         while True:
             answers, mark = await self._store.read_answers(
@@ -124,12 +133,10 @@ class Reports:
             if not answers:
                 return dict(counts)
             for answer in answers:
-                count = counts[answer.bucket]
-                count[0] += 1
-                count[1] += answer.request_id in done.chosen
-                count[2] += answer.request_id in done.bought
+                outcomes = (answer.request_id in requests for requests in done.requests.values())
+                counts[answer.bucket][answer.fold] += (1, *outcomes)
 
-    def _noisy(self, reported: range, done: "_Done", answers: Mapping[str, list[int]]) -> Report:
+    def _noisy(self, reported: range, done: "_Done", answers: Mapping[str, Counts]) -> Report:
         cells = [(day, kind) for day in reported for kind in EventKind]
         shoppers, shoppers_scale = noisy(
             [len(done.shoppers[cell]) for cell in cells],
@@ -138,18 +145,18 @@ class Reports:
         )
         by_cell = dict(zip(cells, shoppers, strict=True))
         # Every bucket is told, the one without an experiment too: which there are is the operator's setting and nobody's doing.
-        names = sorted({"", *answers})
+        told = {"": _no_answers(), **answers}
         flat, answers_scale = noisy(
-            [count for name in names for count in answers.get(name, [0, 0, 0])],
+            [int(count) for name in sorted(told) for count in told[name].flat],
             sensitivity=ANSWER_SENSITIVITY,
             epsilon=self.epsilon / 2,
         )
+        with_noise = np.array(flat, np.int64).reshape(len(told), FOLDS, ANSWER_SENSITIVITY)
+        buckets = dict(zip(sorted(told), with_noise, strict=True))
         return Report(
-            days={day: {kind: by_cell[day, kind] for kind in EventKind} for day in reported},
-            buckets={
-                name: _bucket(*flat[3 * place : 3 * place + 3], scale=answers_scale)
-                for place, name in enumerate(names)
-            },
+            days={day: {kind: max(0, by_cell[day, kind]) for kind in EventKind} for day in reported},
+            buckets={name: _bucket(counts, answers_scale) for name, counts in buckets.items()},
+            comparisons=compared(buckets, scale=answers_scale),
             shoppers_scale=shoppers_scale,
             answers_scale=answers_scale,
         )
@@ -160,26 +167,26 @@ class _Done:
 
     def __init__(self) -> None:
         self.shoppers: defaultdict[tuple[int, EventKind], set[str]] = defaultdict(set)
-        self.chosen: set[str] = set()
-        self.bought: set[str] = set()
+        self.requests: dict[str, set[str]] = {name: set() for name in _OUTCOMES}
 
     def add(self, event: Event) -> None:
         self.shoppers[event.day, event.kind].add(event.who)
-        if event.kind in CHOSEN:
-            self.chosen.add(event.request_id)
-        if event.kind is EventKind.PURCHASE:
-            self.bought.add(event.request_id)
+        for name, kinds in _OUTCOMES.items():
+            if event.kind in kinds:
+                self.requests[name].add(event.request_id)
 
 
-def rate(part: int, whole: int, *, scale: float) -> Rate:
-    """Return a share of counts with noise, and its normal interval: chance of the share, and twice the variance of the noise."""
-    if whole <= 0:
-        return Rate(value=0.0, lowest=0.0, highest=1.0)
-    value = min(1.0, part / whole)
-    # A discrete Laplace of this scale has a variance of nearly 2 scale^2; it is in both counts.
-    variance = value * (1 - value) / whole + 2 * scale**2 * (1 + value**2) / whole**2
-    spread = _95 * math.sqrt(variance)
-    return Rate(value=value, lowest=max(0.0, value - spread), highest=min(1.0, value + spread))
+def compared(buckets: Mapping[str, Counts], *, scale: float) -> dict[str, Rates]:
+    """Return by experiment by how much the learnt order's shares are above the default order's, where both have a bucket."""
+    names = [name.removesuffix(LEARNT) for name in sorted(buckets) if name.endswith(LEARNT)]
+    return {
+        name: _rates(
+            difference(buckets[name + LEARNT], buckets[name + DEFAULT], column, scale=scale)
+            for column in range(1, ANSWER_SENSITIVITY)
+        )
+        for name in names
+        if name + DEFAULT in buckets
+    }
 
 
 def day_name(day: int) -> str:
@@ -187,9 +194,16 @@ def day_name(day: int) -> str:
     return datetime.fromtimestamp(day * DAY_MS / 1e3, UTC).date().isoformat()
 
 
-def _bucket(answers: int, chosen: int, bought: int, *, scale: float) -> BucketCounts:
+def _bucket(counts: Counts, scale: float) -> BucketCounts:
     return BucketCounts(
-        answers=answers,
-        click_through=rate(chosen, answers, scale=scale),
-        conversion=rate(bought, answers, scale=scale),
+        answers=max(0, int(counts[:, 0].sum())),
+        rates=_rates(share(counts, column, scale=scale) for column in range(1, ANSWER_SENSITIVITY)),
     )
+
+
+def _rates(by_outcome: Iterable[Rate]) -> Rates:
+    return Rates(**dict(zip(_OUTCOMES, by_outcome, strict=True)))
+
+
+def _no_answers() -> Counts:
+    return np.zeros((FOLDS, ANSWER_SENSITIVITY), np.int64)

@@ -30,7 +30,7 @@ async def _answers(event_store: EventStore) -> list[Answer]:
 
 async def test_what_answers_showed_is_kept_once_and_the_oldest_make_room(event_store: EventStore) -> None:
     """Answers come back as they were given, to five digits, in their order; they are bounded and expire."""
-    first = answer("a", bucket="x:learnt", swap=3, score_weights=(0.3, 0.7))
+    first = answer("a", bucket="x:learnt", fold=7, swap=3, score_weights=(0.3, 0.7))
     await event_store.log_answers([first, answer("b", NOW_MS + 1), first], most=3, timeout_s=WAIT_S)
     kept = await _answers(event_store)
     assert kept[0] == replace(

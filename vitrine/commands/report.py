@@ -8,7 +8,7 @@ from vitrine.commands.tables import as_json, cell, print_json
 from vitrine.domain import limits
 from vitrine.terminal import console
 from vitrine.v1.feedback_pb2 import Event
-from vitrine.v1.report_pb2 import Rate, ReportResponse
+from vitrine.v1.report_pb2 import BucketReport, OrdersCompared, Rate, ReportResponse
 
 _LISTS = {
     "popular": "most searched",
@@ -17,6 +17,7 @@ _LISTS = {
     "slow": "answered the slowest",
 }
 _SHOWN = 10
+_RATES = ("with a choice", "into the cart", "with a purchase")
 
 
 @click.command()
@@ -39,7 +40,7 @@ def report(*, connection: Connection, days: int, want_json: bool) -> None:
     if want_json:
         print_json(as_json(answer))
         return
-    for table in (_days(answer), _buckets(answer), *_words(answer)):
+    for table in (_days(answer), _buckets(answer), *_comparisons(answer), *_words(answer)):
         console().print(table)
     noise = answer.noise
     console().print(
@@ -62,11 +63,32 @@ def _days(answer: ReportResponse) -> Table:
 
 
 def _buckets(answer: ReportResponse) -> Table:
-    table = _table("answers by bucket", "bucket", "answers", "with a choice", "with a purchase")
+    table = _table("answers by bucket", "bucket", "answers", *_RATES)
     for bucket in answer.buckets:
-        figures = (f"{bucket.answers:,}", _rate(bucket.click_through), _rate(bucket.conversion))
+        figures = (f"{bucket.answers:,}", *map(_rate, _rates(bucket)))
         table.add_row(*map(cell, (bucket.bucket or "no experiment", *figures)))
     return table
+
+
+def _comparisons(answer: ReportResponse) -> list[Table]:
+    tables = []
+    for comparison in answer.comparisons:
+        table = _table(f"{comparison.experiment}: the learnt order beside the default one", "", *_RATES)
+        differences = _rates(comparison)
+        table.add_row("difference", *(cell(_rate(each, sign="+")) for each in differences))
+        table.add_row("the learnt order is", *map(_verdict, differences))
+        tables.append(table)
+    return tables
+
+
+def _rates(message: BucketReport | OrdersCompared) -> tuple[Rate, Rate, Rate]:
+    return message.click_through, message.cart, message.conversion
+
+
+def _verdict(difference: Rate) -> str:
+    if difference.lowest > 0:
+        return "better"
+    return "worse" if difference.highest < 0 else "not shown to differ"
 
 
 def _words(answer: ReportResponse) -> list[Table]:
@@ -86,8 +108,9 @@ def _words(answer: ReportResponse) -> list[Table]:
     return tables
 
 
-def _rate(rate: Rate) -> str:
-    return f"{100 * rate.value:.1f} % ({100 * rate.lowest:.1f} to {100 * rate.highest:.1f})"
+def _rate(rate: Rate, sign: str = "") -> str:
+    value, lowest, highest = (f"{100 * each:{sign}.1f}" for each in (rate.value, rate.lowest, rate.highest))
+    return f"{value} % ({lowest} to {highest})"
 
 
 def _table(title: str, first: str, *others: str) -> Table:

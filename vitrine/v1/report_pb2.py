@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from vitrine.v1 import feedback_pb2 as vitrine_dot_v1_dot_feedback__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17vitrine/v1/report.proto\x12\nvitrine.v1\x1a\x19vitrine/v1/feedback.proto\"+\n\rReportRequest\x12\x11\n\x04\x64\x61ys\x18\x01 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_days\"\xaa\x01\n\x0eReportResponse\x12#\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x15.vitrine.v1.DayReport\x12)\n\x07\x62uckets\x18\x02 \x03(\x0b\x32\x18.vitrine.v1.BucketReport\x12 \n\x05noise\x18\x03 \x01(\x0b\x32\x11.vitrine.v1.Noise\x12&\n\x05words\x18\x04 \x01(\x0b\x32\x17.vitrine.v1.WordsReport\"?\n\tDayReport\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12%\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x15.vitrine.v1.KindCount\"C\n\tKindCount\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.vitrine.v1.Event.Kind\x12\x10\n\x08shoppers\x18\x02 \x01(\x03\"~\n\x0c\x42ucketReport\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0f\n\x07\x61nswers\x18\x02 \x01(\x03\x12\'\n\rclick_through\x18\x03 \x01(\x0b\x32\x10.vitrine.v1.Rate\x12$\n\nconversion\x18\x04 \x01(\x0b\x32\x10.vitrine.v1.Rate\"6\n\x04Rate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0e\n\x06lowest\x18\x02 \x01(\x01\x12\x0f\n\x07highest\x18\x03 \x01(\x01\"W\n\x05Noise\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\x0e\n\x06\x62udget\x18\x02 \x01(\x01\x12\x16\n\x0eshoppers_scale\x18\x03 \x01(\x01\x12\x15\n\ranswers_scale\x18\x04 \x01(\x01\"\xd6\x01\n\x0bWordsReport\x12\x16\n\x0eleast_shoppers\x18\x01 \x01(\x05\x12*\n\x07popular\x18\x02 \x03(\x0b\x32\x19.vitrine.v1.SearchedWords\x12)\n\x06rising\x18\x03 \x03(\x0b\x32\x19.vitrine.v1.SearchedWords\x12/\n\x0cwithout_hits\x18\x04 \x03(\x0b\x32\x19.vitrine.v1.SearchedWords\x12\'\n\x04slow\x18\x05 \x03(\x0b\x32\x19.vitrine.v1.SearchedWords\"g\n\rSearchedWords\x12\r\n\x05words\x18\x01 \x01(\t\x12\r\n\x05today\x18\x02 \x01(\x03\x12\x11\n\tyesterday\x18\x03 \x01(\x03\x12\x14\n\x0cwithout_hits\x18\x04 \x01(\x03\x12\x0f\n\x07mean_ms\x18\x05 \x01(\x01\x32P\n\rReportService\x12?\n\x06Report\x12\x19.vitrine.v1.ReportRequest\x1a\x1a.vitrine.v1.ReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17vitrine/v1/report.proto\x12\nvitrine.v1\x1a\x19vitrine/v1/feedback.proto\"+\n\rReportRequest\x12\x11\n\x04\x64\x61ys\x18\x01 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_days\"\xdb\x01\n\x0eReportResponse\x12#\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x15.vitrine.v1.DayReport\x12)\n\x07\x62uckets\x18\x02 \x03(\x0b\x32\x18.vitrine.v1.BucketReport\x12 \n\x05noise\x18\x03 \x01(\x0b\x32\x11.vitrine.v1.Noise\x12&\n\x05words\x18\x04 \x01(\x0b\x32\x17.vitrine.v1.WordsReport\x12/\n\x0b\x63omparisons\x18\x05 \x03(\x0b\x32\x1a.vitrine.v1.OrdersCompared\"?\n\tDayReport\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12%\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x15.vitrine.v1.KindCount\"C\n\tKindCount\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.vitrine.v1.Event.Kind\x12\x10\n\x08shoppers\x18\x02 \x01(\x03\"\x9e\x01\n\x0c\x42ucketReport\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0f\n\x07\x61nswers\x18\x02 \x01(\x03\x12\'\n\rclick_through\x18\x03 \x01(\x0b\x32\x10.vitrine.v1.Rate\x12$\n\nconversion\x18\x04 \x01(\x0b\x32\x10.vitrine.v1.Rate\x12\x1e\n\x04\x63\x61rt\x18\x05 \x01(\x0b\x32\x10.vitrine.v1.Rate\"\x93\x01\n\x0eOrdersCompared\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\'\n\rclick_through\x18\x02 \x01(\x0b\x32\x10.vitrine.v1.Rate\x12\x1e\n\x04\x63\x61rt\x18\x03 \x01(\x0b\x32\x10.vitrine.v1.Rate\x12$\n\nconversion\x18\x04 \x01(\x0b\x32\x10.vitrine.v1.Rate\"6\n\x04Rate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0e\n\x06lowest\x18\x02 \x01(\x01\x12\x0f\n\x07highest\x18\x03 \x01(\x01\"W\n\x05Noise\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\x0e\n\x06\x62udget\x18\x02 \x01(\x01\x12\x16\n\x0eshoppers_scale\x18\x03 \x01(\x01\x12\x15\n\ranswers_scale\x18\x04 \x01(\x01\"\xd6\x01\n\x0bWordsReport\x12\x16\n\x0eleast_shoppers\x18\x01 \x01(\x05\x12*\n\x07popular\x18\x02 \x03(\x0b\x32\x19.vitrine.v1.SearchedWords\x12)\n\x06rising\x18\x03 \x03(\x0b\x32\x19.vitrine.v1.SearchedWords\x12/\n\x0cwithout_hits\x18\x04 \x03(\x0b\x32\x19.vitrine.v1.SearchedWords\x12\'\n\x04slow\x18\x05 \x03(\x0b\x32\x19.vitrine.v1.SearchedWords\"g\n\rSearchedWords\x12\r\n\x05words\x18\x01 \x01(\t\x12\r\n\x05today\x18\x02 \x01(\x03\x12\x11\n\tyesterday\x18\x03 \x01(\x03\x12\x14\n\x0cwithout_hits\x18\x04 \x01(\x03\x12\x0f\n\x07mean_ms\x18\x05 \x01(\x01\x32P\n\rReportService\x12?\n\x06Report\x12\x19.vitrine.v1.ReportRequest\x1a\x1a.vitrine.v1.ReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,21 +35,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTREQUEST']._serialized_start=66
   _globals['_REPORTREQUEST']._serialized_end=109
   _globals['_REPORTRESPONSE']._serialized_start=112
-  _globals['_REPORTRESPONSE']._serialized_end=282
-  _globals['_DAYREPORT']._serialized_start=284
-  _globals['_DAYREPORT']._serialized_end=347
-  _globals['_KINDCOUNT']._serialized_start=349
-  _globals['_KINDCOUNT']._serialized_end=416
-  _globals['_BUCKETREPORT']._serialized_start=418
-  _globals['_BUCKETREPORT']._serialized_end=544
-  _globals['_RATE']._serialized_start=546
-  _globals['_RATE']._serialized_end=600
-  _globals['_NOISE']._serialized_start=602
-  _globals['_NOISE']._serialized_end=689
-  _globals['_WORDSREPORT']._serialized_start=692
-  _globals['_WORDSREPORT']._serialized_end=906
-  _globals['_SEARCHEDWORDS']._serialized_start=908
-  _globals['_SEARCHEDWORDS']._serialized_end=1011
-  _globals['_REPORTSERVICE']._serialized_start=1013
-  _globals['_REPORTSERVICE']._serialized_end=1093
+  _globals['_REPORTRESPONSE']._serialized_end=331
+  _globals['_DAYREPORT']._serialized_start=333
+  _globals['_DAYREPORT']._serialized_end=396
+  _globals['_KINDCOUNT']._serialized_start=398
+  _globals['_KINDCOUNT']._serialized_end=465
+  _globals['_BUCKETREPORT']._serialized_start=468
+  _globals['_BUCKETREPORT']._serialized_end=626
+  _globals['_ORDERSCOMPARED']._serialized_start=629
+  _globals['_ORDERSCOMPARED']._serialized_end=776
+  _globals['_RATE']._serialized_start=778
+  _globals['_RATE']._serialized_end=832
+  _globals['_NOISE']._serialized_start=834
+  _globals['_NOISE']._serialized_end=921
+  _globals['_WORDSREPORT']._serialized_start=924
+  _globals['_WORDSREPORT']._serialized_end=1138
+  _globals['_SEARCHEDWORDS']._serialized_start=1140
+  _globals['_SEARCHEDWORDS']._serialized_end=1243
+  _globals['_REPORTSERVICE']._serialized_start=1245
+  _globals['_REPORTSERVICE']._serialized_end=1325
 # @@protoc_insertion_point(module_scope)

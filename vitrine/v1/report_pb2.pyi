@@ -49,6 +49,7 @@ class ReportResponse(_message.Message):
     BUCKETS_FIELD_NUMBER: _builtins.int
     NOISE_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
+    COMPARISONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___DayReport]:
         """The oldest first."""
@@ -61,6 +62,10 @@ class ReportResponse(_message.Message):
     def noise(self) -> Global___Noise: ...
     @_builtins.property
     def words(self) -> Global___WordsReport: ...
+    @_builtins.property
+    def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrdersCompared]:
+        """Of each experiment of which both orders gave answers."""
+
     def __init__(
         self,
         *,
@@ -68,10 +73,11 @@ class ReportResponse(_message.Message):
         buckets: _abc.Iterable[Global___BucketReport] | None = ...,
         noise: Global___Noise | None = ...,
         words: Global___WordsReport | None = ...,
+        comparisons: _abc.Iterable[Global___OrdersCompared] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["noise", b"noise", "words", b"words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "days", b"days", "noise", b"noise", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "comparisons", b"comparisons", "days", b"days", "noise", b"noise", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -136,6 +142,7 @@ class BucketReport(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     CLICK_THROUGH_FIELD_NUMBER: _builtins.int
     CONVERSION_FIELD_NUMBER: _builtins.int
+    CART_FIELD_NUMBER: _builtins.int
     bucket: _builtins.str
     answers: _builtins.int
     """With noise."""
@@ -147,6 +154,10 @@ class BucketReport(_message.Message):
     def conversion(self) -> Global___Rate:
         """Of the answers, those with a hit that was bought."""
 
+    @_builtins.property
+    def cart(self) -> Global___Rate:
+        """Of the answers, those with a hit that was put into the cart or bought."""
+
     def __init__(
         self,
         *,
@@ -154,18 +165,57 @@ class BucketReport(_message.Message):
         answers: _builtins.int = ...,
         click_through: Global___Rate | None = ...,
         conversion: Global___Rate | None = ...,
+        cart: Global___Rate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["click_through", b"click_through", "conversion", b"conversion"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cart", b"cart", "click_through", b"click_through", "conversion", b"conversion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "bucket", b"bucket", "click_through", b"click_through", "conversion", b"conversion"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "bucket", b"bucket", "cart", b"cart", "click_through", b"click_through", "conversion", b"conversion"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BucketReport: _TypeAlias = BucketReport  # noqa: Y015
 
 @_typing.final
+class OrdersCompared(_message.Message):
+    """The learnt order beside the default one. Each is the learnt order's share less the default order's, from -1 to 1: where 0 lies
+    outside of the interval they differ. Where they do not, one interval in twenty says so all the same: choose beforehand which
+    of the three, and after how many days, decides.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    CLICK_THROUGH_FIELD_NUMBER: _builtins.int
+    CART_FIELD_NUMBER: _builtins.int
+    CONVERSION_FIELD_NUMBER: _builtins.int
+    experiment: _builtins.str
+    @_builtins.property
+    def click_through(self) -> Global___Rate: ...
+    @_builtins.property
+    def cart(self) -> Global___Rate: ...
+    @_builtins.property
+    def conversion(self) -> Global___Rate: ...
+    def __init__(
+        self,
+        *,
+        experiment: _builtins.str = ...,
+        click_through: Global___Rate | None = ...,
+        cart: Global___Rate | None = ...,
+        conversion: Global___Rate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cart", b"cart", "click_through", b"click_through", "conversion", b"conversion"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart", b"cart", "click_through", b"click_through", "conversion", b"conversion", "experiment", b"experiment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrdersCompared: _TypeAlias = OrdersCompared  # noqa: Y015
+
+@_typing.final
 class Rate(_message.Message):
-    """A share with its interval at the usual confidence of nineteen in twenty, the noise included."""
+    """A share with its interval at the usual confidence of nineteen in twenty. It is by the spread between ten parts of the shoppers, so
+    that answers of one shopper may be alike, and the noise is in it. From 0 to 1 where the answers are too few to tell.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -206,7 +256,7 @@ class Noise(_message.Message):
     """The budget of a day."""
     shoppers_scale: _builtins.float
     """Scales of the discrete Laplace distribution: one shopper's day changes each count of that day by one at most, one
-    answer each count of its bucket.
+    answer each count of its bucket and part of the shoppers; a bucket's number of answers is the sum over ten parts.
     """
     answers_scale: _builtins.float
     def __init__(

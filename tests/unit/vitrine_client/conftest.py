@@ -195,8 +195,18 @@ class _Reports(report_pb2_grpc.ReportServiceServicer):
         answer = report_pb2.ReportResponse(
             days=[day],
             buckets=[
-                report_pb2.BucketReport(bucket=name, answers=4_000, click_through=rate, conversion=rate)
+                report_pb2.BucketReport(
+                    bucket=name, answers=4_000, click_through=rate, cart=rate, conversion=rate
+                )
                 for name in ("", "may:learnt")
+            ],
+            comparisons=[
+                report_pb2.OrdersCompared(
+                    experiment="may",
+                    click_through=report_pb2.Rate(value=0.02, lowest=0.005, highest=0.035),
+                    cart=report_pb2.Rate(value=0.001, lowest=-0.01, highest=0.012),
+                    conversion=report_pb2.Rate(value=-0.01, lowest=-0.02, highest=-0.001),
+                )
             ],
             noise=report_pb2.Noise(epsilon=0.5, budget=5, shoppers_scale=24, answers_scale=12),
         )
