@@ -74,6 +74,7 @@ def train(
     fusion_steps: int | None,
     heads_steps: int,
     tuning_steps: int,
+    fusion_only: bool,
     **paper: Any,
 ) -> None:
     """Train a family; goes on where an earlier run stopped."""
@@ -86,6 +87,7 @@ def train(
             heads_steps=heads_steps,
             tuning_steps=tuning_steps,
             fusion_steps=fusion_steps,
+            fusion_only=fusion_only,
         )
         return
     if family == "paper":

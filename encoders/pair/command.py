@@ -22,7 +22,11 @@ def pair_options(command: _Command) -> _Command:
         ("--heads-steps", Settings().heads_steps, "pair"),
     ):
         command = click.option(option, default=default, show_default=True, help=said)(command)
-    return command
+    return click.option(
+        "--fusion-only",
+        is_flag=True,
+        help="pair; train the combiner anew on the heads that are in --out, and leave these as they are",
+    )(command)
 
 
 def train_pair(
@@ -34,6 +38,7 @@ def train_pair(
     heads_steps: int,
     tuning_steps: int,
     fusion_steps: int | None,
+    fusion_only: bool,
 ) -> None:
     """Train the family `pair`.
 
@@ -41,7 +46,7 @@ def train_pair(
         ClickException: the data or a tower cannot be used; says which and why.
         UsageError: no data is named.
     """
-    from encoders.pair.train import train  # noqa: PLC0415 - the plot loads slowly
+    from encoders.pair.train import train, train_fusion_again  # noqa: PLC0415 - the plot loads slowly
 
     if not data:
         raise click.UsageError(
@@ -54,6 +59,7 @@ def train_pair(
         fusion_steps=fusion_steps or Settings().fusion_steps,
     )
     try:
-        train(out or OUT, work, data, settings)
+        run = train_fusion_again if fusion_only else train
+        run(out or OUT, work, data, settings)
     except (CheckpointError, DataError) as error:
         raise click.ClickException(str(error)) from None

@@ -14,7 +14,7 @@ from encoders.pair.sentences import Sentences
 from encoders.photographs.products import Photograph
 
 _ROWS = 256
-_NONE = -1
+NONE = -1
 _KIND = ("category", "colour", "audience")
 _CHANGING = (1, 0)
 """Places in _KIND of what changes."""
@@ -55,21 +55,21 @@ class Captions:
 
     texts: Texts
     fitting: NDArray[np.int64]
-    """(n, k) numbers of texts, the title first; _NONE where a picture has fewer."""
+    """(n, k) numbers of texts, the title first; NONE where a picture has fewer."""
 
     @classmethod
     def of(cls, photographs: Sequence[Photograph], tower: Sentences) -> "Captions":
         """Say what is said of each photograph."""
         said = [said_of(photograph) for photograph in photographs]
         texts = Texts.of([text for each in said for text in each], tower)
-        fitting = np.full((len(said), max(map(len, said))), _NONE)
+        fitting = np.full((len(said), max(map(len, said))), NONE)
         for row, each in enumerate(said):
             fitting[row, : len(each)] = texts.rows(each)
         return cls(texts=texts, fitting=fitting)
 
     def draw(self, rows: NDArray[np.int64], rng: np.random.Generator, *, titles: float) -> NDArray[np.int64]:
         """Return a text for each picture: its title for that share of them, another for the rest."""
-        counts = (self.fitting[rows] != _NONE).sum(1)
+        counts = (self.fitting[rows] != NONE).sum(1)
         others = 1 + rng.integers(np.maximum(counts - 1, 1))
         column = np.where((rng.random(len(rows)) < titles) | (counts == 1), 0, others)
         drawn: NDArray[np.int64] = self.fitting[rows, column]
@@ -99,6 +99,8 @@ class Changes:
     all: tuple[Change, ...]
     kinds: NDArray[np.int64]
     """(n,), equal for pictures of equal category, colour and audience."""
+    titles: NDArray[np.int64]
+    """(n,) numbers of texts; NONE where a picture has no title."""
 
     @classmethod
     def of(cls, photographs: Sequence[Photograph], tower: Sentences) -> "Changes":
@@ -112,7 +114,10 @@ class Changes:
             for other in numbers
             if _differs_in(kind, other, changed)
         ]
-        texts = Texts.of([text for _, _, said in found for text in said] or [""], tower)
+        titles = [each.title for each in photographs]
+        texts = Texts.of(
+            [*(text for _, _, said in found for text in said), *filter(None, titles)] or [""], tower
+        )
         return cls(
             texts=texts,
             all=tuple(
@@ -120,6 +125,7 @@ class Changes:
                 for source, target, said in found
             ),
             kinds=np.array([numbers[kind] for kind in described]),
+            titles=np.array([texts.numbers[title] if title else NONE for title in titles]),
         )
 
 

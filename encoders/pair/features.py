@@ -28,7 +28,7 @@ _OPSET = 20
 Maps = NDArray[np.float16]
 """(n, VIEWS, *MAPS): 88 kB a picture."""
 Features = NDArray[np.float16]
-"""(n, VIEWS, FEATURES)."""
+"""(n, VIEWS or 1, FEATURES)."""
 
 VIEWS = 2
 """Of a picture: as it is, and mirrored."""
@@ -46,14 +46,17 @@ def picture_maps(backbone: Backbone, pictures: Sequence[bytes], *, work: Path) -
     return _kept(path, (len(pictures), VIEWS, *MAPS), _by_views(Lower(backbone), pictures), _ROWS)
 
 
-def picture_features(backbone: Backbone, pictures: Sequence[bytes], *, work: Path) -> Features:
-    """Return the features of encoded pictures, (n, VIEWS, FEATURES), as `picture_maps` does, which then need not be kept.
+def picture_features(
+    backbone: Backbone, pictures: Sequence[bytes], *, work: Path, views: int = VIEWS
+) -> Features:
+    """Return the features of encoded pictures, (n, views, FEATURES), as `picture_maps` does, which then need not be kept.
 
     Raises:
         ImageRejected: a picture is damaged.
     """
-    path = work / f"features-{digest_of_pictures(pictures)}-{_digest(backbone)}.npy"
-    return _kept(path, (len(pictures), VIEWS, FEATURES), _by_views(backbone, pictures), _ROWS)
+    path = work / f"features-{digest_of_pictures(pictures)}-{_digest(backbone)}-{views}.npy"
+    shape = (len(pictures), views, FEATURES)
+    return _kept(path, shape, _by_views(backbone, pictures, views), _ROWS)
 
 
 def features_of(backbone: Backbone, maps: Maps, *, work: Path, pictures: str) -> Features:
@@ -83,15 +86,18 @@ def as_tensor(maps: Maps) -> torch.Tensor:
     return given.to(device(), memory_format=torch.channels_last)
 
 
-def _by_views(module: Lower | Backbone, pictures: Sequence[bytes]) -> Callable[[slice], NDArray[np.float32]]:
-    """Return what computes a module's arrays of some of the pictures, (n, VIEWS, ...)."""
+def _by_views(
+    module: Lower | Backbone, pictures: Sequence[bytes], views: int = VIEWS
+) -> Callable[[slice], NDArray[np.float32]]:
+    """Return what computes a module's arrays of some of the pictures, (n, views, ...)."""
     run: _Runner | None = None
 
     def computed(rows: slice) -> NDArray[np.float32]:
         nonlocal run
         run = run or _Runner(module)
         pixels = np.stack([decode_image(each, size=IMAGE_SIZE) for each in pictures[rows]])
-        return np.stack([run(pixels), run(np.ascontiguousarray(pixels[:, :, ::-1]))], axis=1)
+        seen = (pixels, np.ascontiguousarray(pixels[:, :, ::-1]))[:views]
+        return np.stack([run(each) for each in seen], axis=1)
 
     return computed
 

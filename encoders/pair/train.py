@@ -4,20 +4,22 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from encoders.environment import describe_environment
+from encoders.families import read_card, weights_path
 from encoders.pair.backbone import Backbone
-from encoders.pair.checkpoint import save_pair
+from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import Captions, Changes
 from encoders.pair.features import Features, Maps, features_of, picture_features, picture_maps
-from encoders.pair.networks import Sizes, new_pair
-from encoders.pair.training import Settings, parameters, train_fusion, train_heads, tune_backbone
-from encoders.pair.validation import find_by_title
+from encoders.pair.fusion import FUSION, train_fusion
+from encoders.pair.networks import Combiner, PairEncoders, Sizes, new_pair
+from encoders.pair.training import Settings, parameters, train_heads, tune_backbone
+from encoders.pair.validation import find_by_change, find_by_title
 from encoders.photographs.embedder import digest_of_pictures
 from encoders.photographs.products import (
     TRAIN,
@@ -27,8 +29,8 @@ from encoders.photographs.products import (
     load_photographs,
     read_photographs,
 )
-from encoders.progress import plot_history
-from encoders.results import write_result
+from encoders.progress import History, plot_history
+from encoders.results import digest_of_files, write_result
 
 VALIDATION_FILE = "validation.json"
 _FEWEST = 64
@@ -50,9 +52,7 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     """
     torch.manual_seed(settings.seed)
     encoders = new_pair(Sizes())
-    notes = Counter[str]()
-    photographs = [each for path in data for each in load_photographs(path, splits=(TRAIN,), notes=notes)]
-    validation = [each for path in data for each in read_photographs(path) if each.split == VAL]
+    photographs, validation = _read(data, Counter())
     captions = Captions.of(photographs, encoders.text.tower) if photographs else None
     _check(data, photographs, captions)
     assert captions is not None, "there are photographs"
@@ -73,19 +73,87 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
         out / VALIDATION_FILE, {"benchmark": "tuning", "data": described, "training": training}, found
     )
     print(f"titles of the split {VAL}, in percent: {found}", flush=True)
-    changes = Changes.of(photographs, encoders.text.tower)
-    print(f"{len(changes.all):,} changes", flush=True)
-    history |= train_fusion(encoders, seen.features(), changes, settings, run)
+    changes, losses = _fuse(encoders, photographs, seen.features(), settings, run)
+    history |= losses
+    found["changes"] = find_by_change(encoders, asked.features(), validation)
     card: dict[str, Any] = {
         "data": described,
-        "training": {"changes": len(changes.all), **training},
+        "training": {"changes": changes, **training},
         "parameters": dict(parameters(encoders, tuned=tuned)),
         "validation": found,
-        "losses": {name: round(points[-1][1], 4) for name, points in history.items()},
+        "losses": _last(history),
         "environment": describe_environment(),
     }
     save_pair(out, encoders, card=card)
     plot_history(history, out / "loss.png")
+
+
+def train_fusion_again(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> None:
+    """Train the combiner anew on the heads of the weights in `out`, and write it there with what the card says of it.
+
+    Args:
+        out: has weights of the family; their heads and tower stay as they are, and `loss.png` shows their training.
+        work: keeps the features and the state of the run.
+        data: as for `train`.
+        settings: those of the combiner count.
+
+    Raises:
+        DataError: the data cannot be used, or no picture in it is a change of another.
+        CheckpointError: the weights or a tower's package cannot be used.
+    """
+    card = read_card(out)
+    encoders = load_pair(out)
+    torch.manual_seed(settings.seed)
+    encoders = replace(encoders, fusion=Combiner(encoders.sizes.fusion_width))
+    photographs, validation = _read(data, Counter())
+    tower = encoders.image.tower
+    seen, asked = (
+        picture_features(tower, [each.picture for each in pictures], work=work, views=1)
+        for pictures in (photographs, validation)
+    )
+    heads = digest_of_files([weights_path(out, name) for name in ("image_encoder", "text_encoder")])
+    run = work / f"{_run_name(photographs, settings)}-{heads}"
+    run.mkdir(parents=True, exist_ok=True)
+    changes, history = _fuse(encoders, photographs, seen, settings, run)
+    if not changes:
+        raise DataError(
+            f"{', '.join(map(str, data))}: no two photographs differ in one attribute alone: there is no change to learn"
+        )
+    fused = {name: value for name, value in asdict(settings).items() if name.startswith("fusion_")}
+    found = find_by_change(encoders, asked, validation)
+    kept = {name: value for name, value in card["losses"].items() if not name.startswith(FUSION)}
+    card |= {
+        "training": {**card["training"], "changes": changes, "fusion_seed": settings.seed, **fused},
+        "validation": {**card.get("validation", {}), "changes": found},
+        "losses": kept | _last(history),
+        "environment": describe_environment(),
+    }
+    save_pair(out, encoders, card=card)
+    print(f"changes of the split {VAL}, in percent: {found}", flush=True)
+
+
+def _read(data: Sequence[Path], notes: Counter[str]) -> tuple[list[Photograph], list[Photograph]]:
+    """Return the photographs of the training split, and those of the validation split."""
+    photographs = [each for path in data for each in load_photographs(path, splits=(TRAIN,), notes=notes)]
+    validation = [each for path in data for each in read_photographs(path) if each.split == VAL]
+    return photographs, validation
+
+
+def _fuse(
+    encoders: PairEncoders,
+    photographs: Sequence[Photograph],
+    features: Features,
+    settings: Settings,
+    run: Path,
+) -> tuple[int, History]:
+    """Train the combiner; returns how many changes it learnt from, and the losses."""
+    changes = Changes.of(photographs, encoders.text.tower)
+    print(f"{len(changes.all):,} changes", flush=True)
+    return len(changes.all), train_fusion(encoders, features, changes, settings, run)
+
+
+def _last(history: History) -> dict[str, float]:
+    return {name: round(points[-1][1], 4) for name, points in history.items()}
 
 
 class _Seen:

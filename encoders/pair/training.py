@@ -1,4 +1,4 @@
-"""Training of the family `pair`: the heads on the towers' features, the backbone's last blocks with them, then the combiner.
+"""Training of the family `pair`: the heads on the towers' features, then the backbone's last blocks with them; the combiner is in fusion.py.
 
 The text tower and the lower part of the backbone are frozen, so that a text and a picture's maps are computed once, and hours
 become minutes; each stage resumes.
@@ -15,13 +15,11 @@ from torch import Tensor, nn
 
 from encoders.losses import contrastive_loss
 from encoders.pair.backbone import Upper
-from encoders.pair.data import Captions, Changes
+from encoders.pair.data import Captions
 from encoders.pair.features import VIEWS, Features, Maps, as_tensor
 from encoders.pair.networks import Head, PairEncoders
 from encoders.progress import History
 from encoders.stages import Losses, device, new_scale, new_stage, run_stage
-
-_MASKED = -1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +39,8 @@ class Settings:
     tuning_rate: float = 3e-4
     fusion_steps: int = 1_500
     fusion_rows: int = 512
+    fusion_gallery: int = 2_048
+    """Pictures of a step beside those that its changes begin and end with."""
     fusion_rate: float = 1e-3
 
 
@@ -88,38 +88,9 @@ def tune_backbone(
     return run_stage(stage, lambda steps: map(losses_of_step, steps))
 
 
-def train_fusion(
-    encoders: PairEncoders, features: Features, changes: Changes, settings: Settings, work: Path
-) -> History:
-    """Move pictures the way that changes say, among all pictures of the data; returns the losses."""
-    if not changes.all:
-        return {}
-    gallery = embed_features(encoders.image.head, features)
-    words = embed_texts(encoders.text.head, changes.texts.features)
-    kinds = torch.from_numpy(changes.kinds).to(device())
-    scale = new_scale()
-    modules = nn.ModuleDict({"fusion": encoders.fusion, "scales": nn.ParameterList([scale])})
-    stage = new_stage("fusion", modules, rate=settings.fusion_rate, steps=settings.fusion_steps, work=work)
-
-    def losses_of_step(step: int) -> Losses:
-        rng = np.random.default_rng((settings.seed, step, 1))
-        chosen = [changes.all[row] for row in rng.integers(len(changes.all), size=settings.fusion_rows)]
-        views = torch.from_numpy(rng.integers(VIEWS, size=len(chosen)))
-        references = gallery[[each.source for each in chosen], views]
-        texts = words[[each.texts[rng.integers(len(each.texts))] for each in chosen]]
-        composed = encoders.fusion(references, texts)
-        logits = scale.exp().clamp(max=100) * composed @ gallery[:, 0].T
-        targets = torch.tensor([each.target for each in chosen], device=kinds.device)
-        wanted = kinds[None] == targets[:, None]
-        found = torch.logsumexp(logits.masked_fill(~wanted, _MASKED), 1) - torch.logsumexp(logits, 1)
-        return {"composed to picture": -found.mean()}
-
-    return run_stage(stage, lambda steps: map(losses_of_step, steps))
-
-
 @torch.no_grad()
 def embed_features(head: Head, features: Features) -> Tensor:
-    """Return the embeddings of all views, float32 (n, VIEWS, d)."""
+    """Return the embeddings of all views, float32 (n, views, d)."""
     head.eval()
     given = torch.from_numpy(np.asarray(features, np.float32)).to(device())
     return head(given.flatten(0, 1)).unflatten(0, given.shape[:2])  # type: ignore[no-any-return]

@@ -5,7 +5,7 @@ import pytest
 
 from encoders.photographs import searches
 from encoders.photographs.classes import customers_photos, groceries
-from encoders.photographs.composed import SENTENCE, WORD, choose_weights, composed, make_queries
+from encoders.photographs.composed import SENTENCE, SERVED, WORD, choose_weights, composed, make_queries
 from encoders.photographs.gallery import TOWER_ALONE, Gallery, make_gallery, pick_failures
 from encoders.photographs.products import DataError
 from encoders.photographs.searches import languages, picture_to_similar, title_to_picture, words_to_products
@@ -151,7 +151,7 @@ def test_composed_queries_are_every_other_colour_of_the_article(make: Make) -> N
 def test_composed_search_beside_its_baselines(make: Make) -> None:
     """The fusion finds all; the picture alone finds the first of two; the word alone cannot tell shirt from hat."""
     gallery, embedder = _shirts(make)
-    outcome = composed(gallery, embedder, {SENTENCE: 0.5, WORD: 0.5})
+    outcome = composed(gallery, embedder, {SENTENCE: 0.5, WORD: 0.5, f"{WORD}, {SERVED}": 0.5})
     ways = outcome.ways
     assert {figures["queries"] for figures in ways.values()} == {6}
     assert _first(ways["fusion"], "R@1") == 100.0
@@ -162,6 +162,23 @@ def test_composed_search_beside_its_baselines(make: Make) -> None:
     assert _first(ways["fusion"], "other article@5") == round(100 / 3, 2)
     assert _first(ways["fusion, among photographs of the same article"], "other article@5") == 0.0
     assert outcome.failures == ()
+
+
+def test_composed_search_by_picture_and_title_asks_both_halves(make: Make) -> None:
+    """All pictures are alike; the titles tell red from blue, and the two halves together are right for every query."""
+    photographs = [
+        make(name, title=f"{name} shirt", category="Shirts", colour=name) for name in ("Red", "Blue", "Black")
+    ]
+    pictures = {b"Red": [0, 0, 0, 1], b"Blue": [0, 0.1, 0, 1], b"Black": [0, 0.1, 0, 1]}
+    words = {"Red shirt": [1, 0, 0, 0], "Blue shirt": [0, 1, 0, 0], "Black shirt": [0, 0, 1, 0]}
+    words |= {"red": [1, 0, 0, 0], "blue": [0, 1, 0, 0], "black": [0, 0, 1, 0]}
+    embedder = Known(pictures, words)
+    gallery = make_gallery(photographs, embedder)
+    ways = composed(gallery, embedder, choose_weights(gallery, embedder)).ways
+    assert _first(ways["fusion"], "R@1") < 100.0
+    for way in ("fusion", "sum with the new word, its weight chosen on val"):
+        assert _first(ways[f"{way}, {SERVED}"], "R@1") == 100.0
+    assert _first(ways[f"fusion, {SERVED}, among photographs of the same article"], "R@1") == 100.0
 
 
 def test_a_weight_is_chosen_by_what_it_finds(make: Make) -> None:
