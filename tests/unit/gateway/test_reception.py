@@ -255,7 +255,7 @@ async def test_what_one_connection_brings_is_refused_in_words_alone() -> None:
         codes = Counter[grpc.StatusCode]()
 
         async def ask(worker: int) -> None:
-            for turn in range(2):
+            for turn in range(4):
                 request = search_pb2.SearchRequest(text=f"red {worker} {turn}")
                 call = stub.Search(request, timeout=20)
                 codes[await call.code()] += 1
