@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,8 @@ PART_S = 1_800
 STOP_S = 60
 """How long an interrupted part may take to stop what it has started."""
 POLL_S = 0.2
+TELL_S = 60
+"""How often it says what runs, while no part has ended."""
 MOST_AGAIN = 10
 """Failed tests of a part that run once more. More of them are no bad luck."""
 TESTS_FAILED = 1
@@ -180,6 +182,8 @@ def main() -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         running = [pool.submit(_run, part, processes) for part in PARTS]
         try:
+            while wait(running, TELL_S).not_done:
+                _say(f"== running: {', '.join(processes.names())}")
             ran = [each.result() for each in running]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -222,7 +226,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._groups: set[int] = set()
+        self._groups: dict[int, str] = {}
         self._stopped = False
 
     def run(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> tuple[int, float]:
@@ -239,12 +243,17 @@ class Processes:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "VITRINE_TEST_SHARED": str(SHARED), **environment},
                 start_new_session=True,
             )
-            self._groups.add(process.pid)
+            self._groups[process.pid] = log.stem
         try:
             return _wait(process)
         finally:
             with self._lock:
-                self._groups.discard(process.pid)
+                del self._groups[process.pid]
+
+    def names(self) -> list[str]:
+        """Return what runs, by the names of the logs."""
+        with self._lock:
+            return list(self._groups.values())
 
     def stop(self) -> None:
         """End what runs, and start nothing more."""
