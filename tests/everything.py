@@ -37,7 +37,8 @@ POLL_S = 0.2
 TELL_S = 60
 """How often it says what runs, while no part has ended."""
 MOST_AGAIN = 10
-"""Failed tests of a part that run once more. More of them are no bad luck."""
+"""Failed tests of a part that run once more. More of them are no bad luck, unless all have one error, as of a stack that did
+not start."""
 TESTS_FAILED = 1
 """Pytest's exit status where tests failed, and nothing else went wrong."""
 SLOWEST = 10
@@ -294,7 +295,7 @@ def _run(part: Part, processes: Processes) -> Ran:
     status, cpu_s = processes.run(part.command, log, part.environment)
     tests, lucky = _read_report(_report(part.name)), []
     failed = {test.name: test for test in tests if test.failure}
-    if status == TESTS_FAILED and part.again and os.environ.get("CI") and 0 < len(failed) <= MOST_AGAIN:
+    if status == TESTS_FAILED and part.again and os.environ.get("CI") and may_be_luck([*failed.values()]):
         status, more_s = processes.run((*part.command, *part.again), log, part.environment)
         cpu_s += more_s
         passed = {test.name: test for test in _read_report(_report(part.name, again=True)) if _passed(test)}
@@ -307,6 +308,11 @@ def _run(part: Part, processes: Processes) -> Ran:
     return Ran(name=part.name, status=status, seconds=seconds, cpu_s=cpu_s, tests=tests, lucky=lucky)
 
 
+def may_be_luck(failed: Sequence[Test]) -> bool:
+    """Return whether a second run of these may pass: they are few, or failed by one and the same error."""
+    return 0 < len(failed) <= MOST_AGAIN or len({test.failure for test in failed}) == 1
+
+
 def _passed(test: Test) -> bool:
     return not test.failure and not test.skipped
 
@@ -315,7 +321,11 @@ def _read_report(path: Path) -> list[Test]:
     """Read the tests of a report, if there is one."""
     if not path.exists():
         return []
-    return [_read_test(case) for case in ET.parse(path).iter("testcase")]  # noqa: S314 - written by pytest a moment ago
+    try:
+        report = ET.parse(path)  # noqa: S314 - written by pytest a moment ago
+    except ET.ParseError:  # pytest was killed while it wrote
+        return []
+    return [_read_test(case) for case in report.iter("testcase")]
 
 
 def _read_test(case: ET.Element) -> Test:
