@@ -248,6 +248,7 @@ async def test_a_stream_of_reflection_is_answered_and_ends(monkeypatch: pytest.M
         assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+@pytest.mark.slow
 async def test_what_one_connection_brings_is_refused_in_words_alone() -> None:
     """A program with hundreds of calls over its one connection is answered, or told when to come back."""
     async with serving(products=PRODUCTS, encoder=FakeEncoder(delay_s=0.02)) as gateway:
