@@ -174,10 +174,8 @@ COVERED = Part(
 
 def main() -> int:
     """Run the parts and print the summary; return the exit status."""
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    for old in (*REPORTS.glob("*.xml"), *REPORTS.glob("*.log"), *REPORTS.glob("coverage*")):
-        old.unlink()
-    shutil.rmtree(SHARED, ignore_errors=True)
+    shutil.rmtree(REPORTS, ignore_errors=True)
+    REPORTS.mkdir(parents=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     processes = Processes()
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -296,12 +294,17 @@ def _run(part: Part, processes: Processes) -> Ran:
     tests, lucky = _read_report(_report(part.name)), []
     failed = {test.name: test for test in tests if test.failure}
     if status == TESTS_FAILED and part.again and os.environ.get("CI") and may_be_luck([*failed.values()]):
-        status, more_s = processes.run((*part.command, *part.again), log, part.environment)
-        cpu_s += more_s
-        passed = {test.name: test for test in _read_report(_report(part.name, again=True)) if _passed(test)}
+        # What a worker died of, xdist itself may have run again.
+        passed = {test.name: test for test in tests if _passed(test)}
+        status = 0
+        if not failed.keys() <= passed.keys():
+            status, more_s = processes.run((*part.command, *part.again), log, part.environment)
+            cpu_s += more_s
+            again = _read_report(_report(part.name, again=True))
+            passed |= {test.name: test for test in again if _passed(test)}
         # Whatever the second run says, none of the failed may be missing from it.
         status = status or int(not failed.keys() <= passed.keys())
-        tests = [passed.get(test.name, test) if test.failure else test for test in tests]
+        tests = [*{test.name: passed.get(test.name, test) for test in tests}.values()]
         lucky = [test for name, test in failed.items() if name in passed]
     seconds = time.monotonic() - begun
     _say(f"== {part.name}\n{log.read_text(encoding='utf-8', errors='replace')}")
