@@ -87,7 +87,7 @@ def published_family(once: Once) -> Callable[[Any], Path]:
         result = CliRunner().invoke(main, ["publish", *options])
         assert result.output.splitlines()[-1] == f"published local to {folder / 'repository'}"
 
-    return lambda name: once(f"family-{name}", lambda folder: publish(folder, name))
+    return lambda name: once(name, lambda folder: publish(folder, name))
 
 
 @pytest.fixture(scope="session")

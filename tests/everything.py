@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +34,11 @@ PART_S = 1_800
 STOP_S = 60
 """How long an interrupted part may take to stop what it has started."""
 POLL_S = 0.2
+TELL_S = 60
+"""How often it says what runs, while no part has ended."""
 MOST_AGAIN = 10
-"""Failed tests of a part that run once more. More of them are no bad luck."""
+"""Failed tests of a part that run once more. More of them are no bad luck, unless all have one error, as of a stack that did
+not start."""
 TESTS_FAILED = 1
 """Pytest's exit status where tests failed, and nothing else went wrong."""
 SLOWEST = 10
@@ -171,15 +174,15 @@ COVERED = Part(
 
 def main() -> int:
     """Run the parts and print the summary; return the exit status."""
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    for old in (*REPORTS.glob("*.xml"), *REPORTS.glob("*.log"), *REPORTS.glob("coverage*")):
-        old.unlink()
-    shutil.rmtree(SHARED, ignore_errors=True)
+    shutil.rmtree(REPORTS, ignore_errors=True)
+    REPORTS.mkdir(parents=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     processes = Processes()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         running = [pool.submit(_run, part, processes) for part in PARTS]
         try:
+            while wait(running, TELL_S).not_done:
+                _say(f"== running: {', '.join(processes.names())}")
             ran = [each.result() for each in running]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -222,7 +225,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._groups: set[int] = set()
+        self._groups: dict[int, str] = {}
         self._stopped = False
 
     def run(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> tuple[int, float]:
@@ -239,12 +242,17 @@ class Processes:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "VITRINE_TEST_SHARED": str(SHARED), **environment},
                 start_new_session=True,
             )
-            self._groups.add(process.pid)
+            self._groups[process.pid] = log.stem
         try:
             return _wait(process)
         finally:
             with self._lock:
-                self._groups.discard(process.pid)
+                del self._groups[process.pid]
+
+    def names(self) -> list[str]:
+        """Return what runs, by the names of the logs."""
+        with self._lock:
+            return list(self._groups.values())
 
     def stop(self) -> None:
         """End what runs, and start nothing more."""
@@ -285,17 +293,27 @@ def _run(part: Part, processes: Processes) -> Ran:
     status, cpu_s = processes.run(part.command, log, part.environment)
     tests, lucky = _read_report(_report(part.name)), []
     failed = {test.name: test for test in tests if test.failure}
-    if status == TESTS_FAILED and part.again and os.environ.get("CI") and 0 < len(failed) <= MOST_AGAIN:
-        status, more_s = processes.run((*part.command, *part.again), log, part.environment)
-        cpu_s += more_s
-        passed = {test.name: test for test in _read_report(_report(part.name, again=True)) if _passed(test)}
+    if status == TESTS_FAILED and part.again and os.environ.get("CI") and may_be_luck([*failed.values()]):
+        # What a worker died of, xdist itself may have run again.
+        passed = {test.name: test for test in tests if _passed(test)}
+        status = 0
+        if not failed.keys() <= passed.keys():
+            status, more_s = processes.run((*part.command, *part.again), log, part.environment)
+            cpu_s += more_s
+            again = _read_report(_report(part.name, again=True))
+            passed |= {test.name: test for test in again if _passed(test)}
         # Whatever the second run says, none of the failed may be missing from it.
         status = status or int(not failed.keys() <= passed.keys())
-        tests = [passed.get(test.name, test) if test.failure else test for test in tests]
+        tests = [*{test.name: passed.get(test.name, test) for test in tests}.values()]
         lucky = [test for name, test in failed.items() if name in passed]
     seconds = time.monotonic() - begun
     _say(f"== {part.name}\n{log.read_text(encoding='utf-8', errors='replace')}")
     return Ran(name=part.name, status=status, seconds=seconds, cpu_s=cpu_s, tests=tests, lucky=lucky)
+
+
+def may_be_luck(failed: Sequence[Test]) -> bool:
+    """Return whether a second run of these may pass: they are few, or failed by one and the same error."""
+    return 0 < len(failed) <= MOST_AGAIN or len({test.failure for test in failed}) == 1
 
 
 def _passed(test: Test) -> bool:
@@ -306,7 +324,11 @@ def _read_report(path: Path) -> list[Test]:
     """Read the tests of a report, if there is one."""
     if not path.exists():
         return []
-    return [_read_test(case) for case in ET.parse(path).iter("testcase")]  # noqa: S314 - written by pytest a moment ago
+    try:
+        report = ET.parse(path)  # noqa: S314 - written by pytest a moment ago
+    except ET.ParseError:  # pytest was killed while it wrote
+        return []
+    return [_read_test(case) for case in report.iter("testcase")]
 
 
 def _read_test(case: ET.Element) -> Test:

@@ -165,6 +165,16 @@ def test_what_fails_twice_fails_the_part(
     assert (ran.status, sum(bool(test.failure) for test in ran.tests), ran.lucky) == (1, 2, [])
 
 
+def test_many_different_errors_are_no_bad_luck(everything: ModuleType) -> None:
+    """A few failures may be luck, and so may those that a stack which did not start gives every test."""
+    same = [everything.Test(name=f"t{i}", seconds=1, failure="Failed: stack up: exit 1") for i in range(80)]
+    different = [everything.Test(name=f"t{i}", seconds=1, failure=f"AssertionError: {i}") for i in range(11)]
+    assert everything.may_be_luck(same)
+    assert everything.may_be_luck(different[:10])
+    assert not everything.may_be_luck(different)
+    assert not everything.may_be_luck([])
+
+
 def test_what_is_stopped_is_ended_and_nothing_begins_after_it(everything: ModuleType, tmp_path: Path) -> None:
     """An interruption ends the commands that run, and a part that waits for its turn does not begin."""
     processes = everything.Processes()

@@ -24,8 +24,6 @@ pytest.importorskip("ray", reason="no Ray: make setup-bulk")
 
 ROWS = 3_000
 WAIT_S = 120.0
-LEASE_S = "30"
-"""The second run waits for the end of what the killed one held."""
 
 
 @pytest.fixture
@@ -53,7 +51,8 @@ def milvus(folder: Path) -> Iterator[str]:
 def start(folder: Path, milvus: str, repository: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "bulk", "index", str(folder / "shop.parquet")]
     options = ["--repository", str(repository), "--milvus", milvus, "--work", str(folder / "work")]
-    options += ["--lease", LEASE_S]
+    # The second run waits for the end of what the killed one held.
+    options += ["--lease", "30"]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             [*command, *options],

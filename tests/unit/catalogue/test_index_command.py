@@ -314,6 +314,7 @@ async def test_a_slow_service_holds_the_reading_back(shelf: Any, table: Path, pi
     assert report.indexed == 0
 
 
+@pytest.mark.slow
 def test_open_catalogue_reads_a_beginning_alone(table: Path) -> None:
     """Opening reads the first rows: a catalogue of any size is opened at once."""
     with table.open("a") as file:

@@ -70,7 +70,7 @@ def test_the_manifest_names_the_family(published: Path) -> None:
     """Dims and configuration are part of the identity."""
     manifest = json.loads((published / "repository" / "manifest.json").read_text())
     identity = manifest["identity"]
-    assert identity["family"] == manifest["card"]["family"] == published.name.rstrip("0123456789")
+    assert identity["family"] == manifest["card"]["family"] == published.name
     assert (identity["image_size"], identity["text_length"], identity["embedding_dim"]) == (
         IMAGE_SIZE,
         TEXT_LENGTH,

@@ -10,11 +10,13 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+from export.choice import uniform
 from export.cli import main
 from export.errors import ExportError
 from export.tensorrt_check import Subject, Tried, describe, summary, try_graphs
 from export.tensorrt_rtx import Outcome, check_installed, try_graph
-from export.to_onnx import export_family, load_family
+from export.to_onnx import graph_path
+from vitrine.tensors import ENCODERS
 
 WIDTH = 16
 
@@ -161,10 +163,13 @@ def test_the_command_builds_a_family_and_writes_what_became_of_it(
 
 @pytest.mark.slow
 def test_weights_beside_a_graph_are_read_and_count_in_its_size(
-    weights: Path, tensorrt_rtx: Path, tmp_path: Path
+    weights: Path, graphs: Path, tensorrt_rtx: Path, tmp_path: Path
 ) -> None:
     """What is too large for one file is built as it is, and in fp16."""
-    precisions = export_family(load_family(weights), tmp_path, large="fp32", largest=100)
+    for spec in ENCODERS:
+        beside = {"save_as_external_data": True, "location": f"{spec.name}.onnx.data", "size_threshold": 100}
+        onnx.save(onnx.load(graph_path(graphs, spec.name)), graph_path(tmp_path, spec.name), **beside)
+    precisions = uniform("fp32").precisions
     subject = Subject(family="large", weights="given", folder=weights)
     seen = list(
         try_graphs(

@@ -262,6 +262,7 @@ async def test_a_stream_of_reflection_is_answered_and_ends(monkeypatch: pytest.M
         assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+@pytest.mark.slow
 async def test_what_one_connection_brings_is_refused_in_words_alone() -> None:
     """A program with hundreds of calls over its one connection is answered, or told when to come back."""
     async with serving(products=PRODUCTS, encoder=FakeEncoder(delay_s=0.02)) as gateway:
@@ -269,7 +270,7 @@ async def test_what_one_connection_brings_is_refused_in_words_alone() -> None:
         codes = Counter[grpc.StatusCode]()
 
         async def ask(worker: int) -> None:
-            for turn in range(2):
+            for turn in range(4):
                 request = search_pb2.SearchRequest(text=f"red {worker} {turn}")
                 call = stub.Search(request, timeout=60)
                 codes[await call.code()] += 1
