@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 PACKAGES = ROOT / "build" / "examples"
-RUN_S = 120
+RUN_S = 240
 RANKED = re.compile(r"^\d\.\d{3}  ?\S+  ?\S.*$", re.MULTILINE)
 """A line with a score, a product's id and its title."""
 
