@@ -41,7 +41,7 @@ SECOND_PORTS = 85
 """Where those of `serve_models` begin."""
 
 FIRST_S = 900
-"""The least time that a test with a stack has: a start may take minutes on a busy machine."""
+"""What a test has that may have to publish models and to start a stack: each takes minutes on a busy machine."""
 COMMAND_S = 600
 """Of a command that exports, starts or indexes: a minute or two of CPU at most."""
 MAX_RUNS = 8
@@ -160,8 +160,8 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker("stack")
         if {"own_stack", "serve_models", "stack_starter"} & fixtures:
             item.add_marker("own_stack")
-        stacked = item.get_closest_marker("stack") or item.get_closest_marker("own_stack")
-        if stacked and item.get_closest_marker("timeout") is None:
+        made = {"catalogue_path", "model_repository", "serve_models", "stack_starter"} & fixtures
+        if made and item.get_closest_marker("timeout") is None:
             # The first of them also waits for the catalogue, the models, the start and the index.
             item.add_marker(pytest.mark.timeout(FIRST_S))
 
