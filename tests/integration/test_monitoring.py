@@ -166,6 +166,12 @@ async def test_every_panel_has_curves_and_every_rule_can_be_evaluated(
             return [expr for expr in asked if not prometheus.values(expr)]
         return ["Prometheus does not answer"]
 
+    measured: dict[str, list[float]] = {}
+
+    def unmeasured() -> list[str]:
+        measured.update((each, prometheus.values(each)) for each in (*measures, recorded))
+        return [expr for expr, values in measured.items() if not values]
+
     def unevaluated() -> list[str]:
         groups = prometheus.get("rules")["groups"]
         return [each["name"] for group in groups for each in group["rules"] if each["health"] != "ok"]
@@ -176,15 +182,14 @@ async def test_every_panel_has_curves_and_every_rule_can_be_evaluated(
         assert await asyncio.to_thread(until, silent) == []
         assert await asyncio.to_thread(until, unevaluated) == []
         # While there is load: the share of nothing is no number.
-        shares = [await asyncio.to_thread(prometheus.values, measure) for measure in measures]
-        (searches,) = await asyncio.to_thread(prometheus.values, recorded)
+        assert await asyncio.to_thread(until, unmeasured) == []
     finally:
         enough.set()
         await load
     assert len(measures) == 2  # gateway and Triton
-    for (share,) in shares:
+    for (share,) in (measured[measure] for measure in measures):
         assert 0 <= share <= 1
-    assert searches > 0
+    assert measured[recorded][0] > 0
     firing = {
         each["labels"]["alertname"]
         for each in prometheus.get("alerts")["alerts"]
