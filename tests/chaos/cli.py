@@ -43,7 +43,7 @@ SHORT = frozenset(
 )
 """Target and fault of the short form."""
 
-SHORT_BOUNDS = Bounds(late_s=5.0, recovery_s=60.0, unharmed=0.75)
+SHORT_BOUNDS = Bounds(late_s=5.0, recovery_s=200.0, unharmed=0.75)
 SHORT_DEADLINE_S = 8.0
 TERMINATED = 143
 """The exit status of a process that SIGTERM ended, as shells have it."""

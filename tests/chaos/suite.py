@@ -15,7 +15,7 @@ from vitrine.client import VitrineClient, VitrineError
 LATE_S = 0.05
 """An answer may come so long after its deadline."""
 MAX_RECOVERY_S = 5.0
-GIVE_UP_S = 90.0
+GIVE_UP_S = 240.0
 """The wait for full service after a fault."""
 CALM_S = 2.0
 """Full service: so long without a failure."""

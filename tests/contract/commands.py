@@ -16,6 +16,6 @@ def run(*command: object, **environment: str) -> "subprocess.CompletedProcess[st
         env=usual | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )

@@ -121,9 +121,9 @@ def _milvus_lite() -> Iterator[str]:
         [sys.executable, "-m", "stack.milvus_process", str(folder / "x.db"), f"unix:{socket}"]
     )
     try:
-        deadline = time.monotonic() + 20
-        while not socket.exists() and time.monotonic() < deadline:
-            assert process.poll() is None, "Milvus Lite did not start"
+        deadline = time.monotonic() + 120
+        while not socket.exists():
+            assert process.poll() is None and time.monotonic() < deadline, "Milvus Lite did not start"  # noqa: PT018 - one wait
             time.sleep(0.02)
         yield f"unix:{socket}"
     finally:

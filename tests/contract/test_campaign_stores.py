@@ -195,6 +195,8 @@ async def test_two_gateways_spend_a_budget_to_its_end_and_no_further(place: str)
     async with opened(place) as first, opened(place) as second:
         kept = await first.put(campaign(budget_micros=9_995), timeout_s=WAIT_S)
         wallets = [Wallet(each, Metrics(), clock=lambda: NOW_MS / 1e3) for each in (first, second)]
+        for wallet in wallets:  # each has a lease, however long the other would keep the file to itself
+            await wallet.fill([kept], timeout_s=WAIT_S)
         shown = await asyncio.gather(*(spend_all(wallet, kept, 7) for wallet in wallets))
         for wallet in wallets:
             await wallet.close({kept.key: kept}, timeout_s=WAIT_S)
@@ -263,7 +265,7 @@ async def test_kill_9_takes_at_most_a_lease_and_spends_nothing_twice(place: str)
 
 async def test_a_store_that_hangs_is_unavailable(redis_process: Any) -> None:
     """The call ends within its time; told again, nothing counts twice."""
-    async with open_redis_campaigns(redis_process.url, timeout_s=0.1) as store:
+    async with open_redis_campaigns(redis_process.url, timeout_s=0.5) as store:
         with redis_process.hanging(), pytest.raises(CampaignStoreError, match="campaign store"):
             await lease(store, request("a"))
 

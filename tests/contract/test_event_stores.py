@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +171,10 @@ async def test_no_key_of_redis_holds_an_erased_shopper(redis_process: Any) -> No
 
 async def test_a_redis_that_hangs_acknowledges_nothing(redis_process: Any) -> None:
     """The call ends within its time; what it held may be sent again."""
-    async with open_redis_events(redis_process.url, retention_days=RETENTION_DAYS, timeout_s=0.1) as store:
+    kept = partial(open_redis_events, redis_process.url, retention_days=RETENTION_DAYS)
+    async with kept(timeout_s=0.5) as impatient, kept(timeout_s=WAIT_S) as store:
         with redis_process.hanging(), pytest.raises(EventStoreError):
-            await store.append([event("hangs")], timeout_s=WAIT_S)
+            await impatient.append([event("hangs")], timeout_s=WAIT_S)
         (again,) = await store.append([event("hangs")], timeout_s=WAIT_S)
         assert again in {Outcome.RECORDED, Outcome.DUPLICATE}
 

@@ -23,7 +23,7 @@ from vitrine.tensors import EMBEDDING_DIM
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 EVEN = Weights(text=0.5, image=0.5)
 SPECIAL = (
     "plain", 'quo"te', "apos'trophe", "back\\slash", "trail\\", '\\"', "new\nline", "tab\tx", "\x01\x1f\x7f", "é",

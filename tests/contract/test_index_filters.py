@@ -22,7 +22,7 @@ from vitrine.tensors import EMBEDDING_DIM
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 KEYWORDS = (
     "Red", "red", "\uff32\uff25\uff24", "dark  red", 'quo"te', "apos'trophe", "back\\slash", "trail\\", '\\"', "new\nline",
     "tab\tx", "\x01\x1f\x7f", "é", "e\u0301", "É", "日本", "\U0001f600", "\u2028x", "%", "100%22", "%like%_", "~0/~1",

@@ -12,7 +12,7 @@ from vitrine.domain.filters import Equals
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 IDS = (
     "plain",
     'quo"te',

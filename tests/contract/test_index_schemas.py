@@ -23,7 +23,7 @@ from vitrine.tensors import EMBEDDING_DIM
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 QUERY = embed_words("red dress")
 
 Index = Any

@@ -17,7 +17,7 @@ from vitrine.domain.values import Value, fold
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 MAX_POOL = 40
 EVEN = Weights(text=0.5, image=0.5)
 QUERY = embed_words("red dress")

@@ -15,7 +15,7 @@ from gateway.testing import FakeBuild, FakeIndex, stored
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 LEASES_S = {"server": 30.0}
 """Long enough for a busy machine; a real server has a dozen processes of its own."""
 LEASE_S = 10.0

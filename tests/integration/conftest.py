@@ -40,6 +40,10 @@ FAMILIES_PORTS = 75
 SECOND_PORTS = 85
 """Where those of `serve_models` begin."""
 
+FIRST_S = 900
+"""What a test has that may have to publish models and to start a stack: each takes minutes on a busy machine."""
+COMMAND_S = 600
+"""Of a command that exports, starts or indexes: a minute or two of CPU at most."""
 MAX_RUNS = 8
 PATIENT = (
     "REWRITE_BUDGET",
@@ -138,7 +142,7 @@ def program(module: str, *arguments: str, check: bool = True) -> "subprocess.Com
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=COMMAND_S,
         check=False,
     )
     if check and result.returncode:
@@ -156,6 +160,10 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker("stack")
         if {"own_stack", "serve_models", "stack_starter"} & fixtures:
             item.add_marker("own_stack")
+        made = {"catalogue_path", "model_repository", "serve_models", "stack_starter"} & fixtures
+        if made and item.get_closest_marker("timeout") is None:
+            # The first of them also waits for the catalogue, the models, the start and the index.
+            item.add_marker(pytest.mark.timeout(FIRST_S))
 
 
 @contextmanager

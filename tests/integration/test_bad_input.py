@@ -18,7 +18,7 @@ from PIL import Image
 from vitrine.preprocess import MAX_IMAGE_BYTES
 from vitrine.v1 import query_pb2, search_pb2, search_pb2_grpc
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 Violation = tuple[grpc.StatusCode, str, str]
 
 

@@ -23,7 +23,7 @@ from vitrine.client import DEFAULT_TIMEOUT_S
 pytest.importorskip("ray", reason="no Ray: make setup-bulk")
 
 ROWS = 3_000
-WAIT_S = 120.0
+WAIT_S = 240.0
 
 
 @pytest.fixture
@@ -40,8 +40,9 @@ def milvus(folder: Path) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "stack.milvus_process", str(folder / "x.db"), f"unix:{socket}"]
     )
-    deadline = time.monotonic() + 60
-    while not socket.exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + WAIT_S
+    while not socket.exists():
+        assert process.poll() is None and time.monotonic() < deadline, "Milvus Lite did not start"  # noqa: PT018 - one wait
         time.sleep(0.05)
     yield f"unix:{socket}"
     process.kill()

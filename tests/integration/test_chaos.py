@@ -13,12 +13,12 @@ ROOT = Path(__file__).parents[2]
 PORT_BASE = 26_700
 PORTS_OF_A_RUN = 100
 FAULTS = 7
-SHORT_S = 540
+SHORT_S = 840
 
 
 @pytest.mark.stack
 @pytest.mark.own_stack
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_faults_lose_nothing_and_answer_nothing_wrongly(
     run_number: int, catalogue_path: Path, model_repository: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,9 @@ from stack.processes import unlink_shared_memory
 from tests.ports import free_port
 from vitrine.tensors import ENSEMBLES
 
+from .tritons import start_triton
+
 ROOT = Path(__file__).parents[2]
-START_S = 120
 PREFIX = f"vitrine-chart-{os.getpid()}-"
 
 
@@ -67,35 +69,19 @@ def triton(repository: Path, runtime: Path) -> Iterator[tuple["subprocess.Popen[
     ]
     environment = triton_runtime.environment(os.environ | {"PYTHONPATH": str(ROOT)})
     environment["PATH"] += f"{os.pathsep}{server / 'bin'}"
-    log = runtime / "triton.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            arguments, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
-        try:
-            _wait(process, grpc_port, log)
-            yield process, grpc_port, metrics_port
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            unlink_shared_memory(PREFIX)
-
-
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    """Wait until the server is ready."""
-    for _ in range(START_S * 4):
-        with triton_client.InferenceServerClient(f"127.0.0.1:{port}") as client:
-            try:
-                if client.is_server_ready(client_timeout=1):
-                    return
-            except InferenceServerException:
-                pass
-        try:
-            process.wait(0.25)
-        except subprocess.TimeoutExpired:
-            continue
-        pytest.fail(log.read_text(encoding="utf-8", errors="replace")[-2000:])
-    pytest.fail(f"not ready within {START_S} s")
+    process = start_triton(
+        arguments,
+        environment,
+        address=f"127.0.0.1:{grpc_port}",
+        log=runtime / "triton.log",
+        prefix=PREFIX,
+    )
+    try:
+        yield process, grpc_port, metrics_port
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        unlink_shared_memory(PREFIX)
 
 
 def probe(port: int) -> "subprocess.CompletedProcess[str]":
@@ -108,6 +94,14 @@ def probe(port: int) -> "subprocess.CompletedProcess[str]":
         timeout=60,
         check=False,
     )
+
+
+def until_well(port: int) -> None:
+    """Wait until the probe passes without a word: on a busy machine an answer may take longer than its few seconds."""
+    give_up = time.monotonic() + 120
+    while (last := probe(port)).returncode or last.stderr:
+        assert time.monotonic() < give_up, last.stderr
+        time.sleep(0.5)
 
 
 def test_the_charts_server_serves_and_is_closed(model_repository: Path, tmp_path: Path) -> None:
@@ -136,11 +130,11 @@ def test_the_charts_server_serves_and_is_closed(model_repository: Path, tmp_path
             c.laddr.port for c in psutil.Process(process.pid).net_connections() if c.status == "LISTEN"
         }
         assert listening == {port, metrics_port}, "HTTP is off"
-        assert (probe(port).returncode, probe(port).stderr) == (0, "")
+        until_well(port)
         process.send_signal(signal.SIGSTOP)
         assert probe(port).returncode == 1, "a server that hangs is no loaded one"
         process.send_signal(signal.SIGCONT)
-        assert probe(port).returncode == 0
+        until_well(port)
         for stub in psutil.Process(process.pid).children(recursive=True):
             stub.kill()
         assert probe(port).returncode == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-CALL_S = 60
+CALL_S = 240
 
 
 def vitrine(stack: Any, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":

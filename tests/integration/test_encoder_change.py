@@ -4,10 +4,9 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,10 @@ from vitrine.repository import MANIFEST_FILE, identity_digest, published_files
 from vitrine.tensors import EMBED_TEXT, EMBEDDING, ENCODERS, MAX_BATCH_SIZE
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, search_pb2, search_pb2_grpc
 
+from .tritons import start_triton
+
 PATIENCE_S = 120.0
-CALL_S = 25.0
+CALL_S = 60.0
 EXACT = 5e-3
 """Of a score: a batch of another size moves an int8 embedding a little; the opposite embedding is off by far more."""
 COLOURS = ("red", "blue", "green", "black", "white")
@@ -72,24 +73,24 @@ def digest_of(repository: Path) -> str:
     return digest
 
 
-@contextmanager
-def running_triton(settings: Settings) -> Iterator[None]:
+@asynccontextmanager
+async def running_triton(settings: Settings) -> AsyncIterator[None]:
     """Run a Triton beside the stack's."""
     triton_runtime.prepare(settings.state)
-    with (settings.state / "triton.log").open("wb") as log:
-        process = subprocess.Popen(
-            triton_runtime.command(settings, settings.state),
-            env=triton_runtime.environment(os.environ),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            yield
-        finally:
-            process.kill()
-            process.wait()
-            unlink_shared_memory(settings.prefix)
+    process = await asyncio.to_thread(
+        start_triton,
+        triton_runtime.command(settings, settings.state),
+        triton_runtime.environment(os.environ),
+        address=settings.triton_grpc,
+        log=settings.state / "triton.log",
+        prefix=settings.prefix,
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        unlink_shared_memory(settings.prefix)
 
 
 @dataclass
@@ -318,7 +319,7 @@ async def test_encoders_change_without_an_outage(
             await until(holds)
 
         await answers_with(old)
-        with running_triton(at.second):
+        async with running_triton(at.second):
             await until(at.second_answers)
             await at.index("--rebuild")
             await answers_with(new)

@@ -18,7 +18,7 @@ from grpc import aio
 from encoders.testing import EMBEDDING_DIM, FAMILIES, FamilyName
 from vitrine.v1 import catalogue_pb2, catalogue_pb2_grpc, query_pb2, search_pb2, search_pb2_grpc
 
-pytestmark = pytest.mark.timeout(600)  # the first test of a family also waits for its graphs and its stack
+pytestmark = pytest.mark.timeout(900)  # the first test of a family also waits for its graphs and its stack
 
 TIMEOUT_S = 60.0
 

@@ -20,7 +20,7 @@ from vitrine.domain.schema_files import shipped_schema
 from vitrine.tensors import EMBEDDING_DIM
 from vitrine.v1 import query_pb2, rewrite_pb2
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture(params=["fake", pytest.param("triton", marks=pytest.mark.stack)])

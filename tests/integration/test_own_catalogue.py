@@ -23,8 +23,8 @@ from vitrine.v1.query_pb2 import Sort
 from vitrine.v1.schema_pb2 import FIELD_KIND_BOOLEAN, FIELD_KIND_KEYWORDS
 from vitrine.v1.search_pb2 import ConverseRequest, SearchRequest
 
-CALL_S = 120
-TURN_S = 30.0
+CALL_S = 240
+TURN_S = 120.0
 
 FURNITURE = """
 name = "furniture"

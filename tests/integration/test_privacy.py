@@ -38,7 +38,7 @@ from vitrine.v1 import (
 )
 
 ROOT = Path(__file__).parents[2]
-CALL_S = 20.0
+CALL_S = 60.0
 PICTURE = b"zqmarkpicture" * 8
 TOKEN = new_token("page")
 TALK: dict[str, Any] = {

@@ -18,7 +18,7 @@ TIMEOUT_S = 60.0
 
 async def said(log: Path, words: str) -> bool:
     """Wait until a log says it; a process writes its line when the answer is on its way."""
-    for _ in range(200):
+    for _ in range(1_200):
         if words in log.read_text(errors="replace"):  # noqa: ASYNC240 - some kilobytes
             return True
         await asyncio.sleep(0.05)

@@ -19,7 +19,7 @@ from tests.ports import free_port
 from vitrine.v1 import query_pb2, rewrite_pb2, rewrite_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 20
+DEADLINE_S = 180
 
 
 @contextmanager

@@ -104,7 +104,7 @@ async def gateway(address: str) -> AsyncIterator[ServedGateway]:
 async def search(served: ServedGateway, audio: bytes, locale: str = "en") -> search_pb2.SearchResponse:
     stub = search_pb2_grpc.SearchServiceStub(served.channel)
     request = search_pb2.SearchRequest(audio=audio, locale=locale)
-    return await stub.Search(request, timeout=30)
+    return await stub.Search(request, timeout=PATIENCE_S)
 
 
 async def test_what_is_spoken_finds_products(service: str) -> None:
@@ -174,12 +174,12 @@ def test_the_process_answers_drains_and_ends() -> None:
             grpc.channel_ready_future(channel).result(timeout=PATIENCE_S)
             health: Any = health_pb2_grpc.HealthStub(channel)  # its stubs leave the methods out
             name = health_pb2.HealthCheckRequest(service="vitrine.v1.SpeechService")
-            assert health.Check(name, timeout=30).status == health_pb2.HealthCheckResponse.SERVING
+            assert health.Check(name, timeout=PATIENCE_S).status == health_pb2.HealthCheckResponse.SERVING
             stub = speech_pb2_grpc.SpeechServiceStub(channel)
             request = speech_pb2.TranscribeRequest(audio=spoken("red summer dress"), language="en")
             assert "dress" in stub.Transcribe(request, timeout=PATIENCE_S).text.lower()
         running.send_signal(signal.SIGTERM)
-        log = running.communicate(timeout=30)[1]
+        log = running.communicate(timeout=PATIENCE_S)[1]
         assert running.returncode == 0, log
     assert '"event": "heard"' in log
     assert "dress" not in log.lower()
@@ -188,6 +188,6 @@ def test_the_process_answers_drains_and_ends() -> None:
 def test_wrong_settings_end_it_with_one_line() -> None:
     """The variable is named."""
     with process(engine="siri") as (running, _):
-        log = running.communicate(timeout=30)[1]
+        log = running.communicate(timeout=PATIENCE_S)[1]
     assert running.returncode == 1
     assert log == "speech: SPEECH_ENGINE must be one of whisper, openai, got 'siri'\n"

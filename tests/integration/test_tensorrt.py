@@ -16,7 +16,7 @@ from export.to_onnx import graph_path
 from vitrine.tensors import ENCODERS
 
 # It starts nothing, so it may run beside the tests that share a stack.
-pytestmark = [pytest.mark.own_stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.own_stack, pytest.mark.timeout(900)]
 
 CAPABILITIES = ("75", "120")
 """The oldest GPU and nearly the newest; `make tensorrt-check` builds for those between, too."""

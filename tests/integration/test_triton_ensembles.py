@@ -7,7 +7,6 @@ import os
 import shutil
 import struct
 import subprocess
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -29,9 +28,10 @@ from stack.settings import Settings
 from vitrine.preprocess import Tokenizer, decode_image
 from vitrine.tensors import EMBEDDING_DIM, ENSEMBLES, MANIFEST, MANIFEST_PARAMETER, MAX_BATCH_SIZE
 
-START_S = 60.0
-STOP_S = 20.0
-CALL_S = 30.0
+from .tritons import START_S, start_triton
+
+STOP_S = 120.0
+CALL_S = 60.0
 
 TEXTS = ("red dress", "navy checked midi dress with long sleeves", "", "zzz", "the same but in blue")
 
@@ -61,38 +61,24 @@ def triton(
     state = tmp_path_factory.mktemp("triton")
     settings = Settings(state=state, port_base=triton_ports, repository=model_repository)
     triton_runtime.prepare(state)
-    with (state / "triton.log").open("wb") as log:
-        server = subprocess.Popen(
-            triton_runtime.command(settings, state),
-            env=triton_runtime.environment(os.environ),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    server = start_triton(
+        triton_runtime.command(settings, state),
+        triton_runtime.environment(os.environ),
+        address=settings.triton_grpc,
+        log=state / "triton.log",
+        prefix=settings.prefix,
+    )
+    try:
+        yield settings
+    finally:
+        server.terminate()
         try:
-            asyncio.run(until_ready(settings, server))
-            yield settings
+            assert server.wait(STOP_S) == 0
+        except subprocess.TimeoutExpired:
+            server.kill()
+            raise
         finally:
-            server.terminate()
-            try:
-                assert server.wait(STOP_S) == 0
-            except subprocess.TimeoutExpired:
-                server.kill()
-                raise
-            finally:
-                unlink_shared_memory(settings.prefix)
-
-
-async def until_ready(settings: Settings, server: "subprocess.Popen[bytes]") -> None:
-    give_up = time.monotonic() + START_S
-    async with InferenceServerClient(settings.triton_grpc) as client:
-        while server.poll() is None and time.monotonic() < give_up:
-            try:
-                if await client.is_server_ready(client_timeout=1):
-                    return
-            except InferenceServerException:
-                await asyncio.sleep(0.1)
-    pytest.fail((settings.state / "triton.log").read_text()[-4000:])
+            unlink_shared_memory(settings.prefix)
 
 
 @pytest.fixture
@@ -319,8 +305,10 @@ async def computed(triton: Settings, model: str) -> float:
 
 async def test_many_at_once_are_all_answered(client: InferenceServerClient) -> None:
     """More than any gateway sends at once waits its turn; nothing hangs, and the server serves on."""
-    eight = strings("image", (PICTURES * 2)[:8])
-    said = await asyncio.gather(*(outcome(client, "embed_image", eight) for _ in range(300)))
+    two = strings("image", (PICTURES * 2)[:2])
+    said = await asyncio.gather(
+        *(outcome(client, "embed_image", two, client_timeout=START_S) for _ in range(300))
+    )
     assert Counter(said) == {"OK": 300}
     assert await outcome(client, "embed_image", strings("image", PICTURES)) == "OK"
 
@@ -373,7 +361,7 @@ def test_an_altered_repository_does_not_serve(
             env=triton_runtime.environment(os.environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=4 * START_S,
+            timeout=START_S,
             check=False,
         )
     finally:

@@ -56,16 +56,16 @@ def test_a_release_lives(render: Any, api: FakeApi, helm: helm_python.Config, na
         "prometheusRule": {"enabled": False},
         "rewriter": {"enabled": False},
     }
-    helm.install(str(CHART), "demo", values, timeout=20)
+    helm.install(str(CHART), "demo", values, timeout=120)
     assert api.objects.keys() == rendered(render, values)
     installed = copy.deepcopy(api.objects)
-    helm.upgrade(str(CHART), "demo", values, timeout=20)
+    helm.upgrade(str(CHART), "demo", values, timeout=120)
     assert api.objects == installed
-    helm.upgrade(str(CHART), "demo", changed, timeout=20)
+    helm.upgrade(str(CHART), "demo", changed, timeout=120)
     assert api.objects.keys() == rendered(render, changed)
-    helm.rollback("demo", version=2, timeout=20)
+    helm.rollback("demo", version=2, timeout=120)
     assert api.objects == installed
-    helm.uninstall("demo", timeout=20)
+    helm.uninstall("demo", timeout=120)
     assert api.objects == {}
 
 
@@ -74,13 +74,13 @@ def test_an_upgrade_that_fails_leaves_no_second_of_anything(
 ) -> None:
     """Where the cluster refuses one object, no other is doubled, and the next upgrade ends well."""
     values = SETS["least"]
-    helm.install(str(CHART), "demo", values, timeout=20)
+    helm.install(str(CHART), "demo", values, timeout=120)
     api.refused.add(("Deployment", "demo-vitrine-triton"))
     with pytest.raises(helm_python.HelmError):
-        helm.upgrade(str(CHART), "demo", values | {"triton": {"replicas": 5}}, timeout=20)
+        helm.upgrade(str(CHART), "demo", values | {"triton": {"replicas": 5}}, timeout=120)
     assert api.objects.keys() == rendered(render, values)
     api.refused.clear()
-    helm.upgrade(str(CHART), "demo", values | {"triton": {"replicas": 5}}, timeout=20)
+    helm.upgrade(str(CHART), "demo", values | {"triton": {"replicas": 5}}, timeout=120)
     assert api.objects["Deployment", "demo-vitrine-triton"]["spec"]["replicas"] == 5
-    helm.uninstall("demo", timeout=20)
+    helm.uninstall("demo", timeout=120)
     assert api.objects == {}

@@ -18,7 +18,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = Path(__file__).parents[3] / "build/screenshots"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 FLAGS = (
     *(

@@ -19,7 +19,7 @@ from storefront.settings import Settings
 pytestmark = pytest.mark.browser
 
 PRODUCTS = [product(f"p{number:02}", f"dress number {number}", category="dress") for number in range(20)]
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @asynccontextmanager

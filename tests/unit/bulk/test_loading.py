@@ -46,7 +46,7 @@ async def test_every_product_of_the_parts_is_in_the_index_that_is_swapped_in(tmp
     loader = Loader(build, work, most_bad=0.0)
     await loader.load(numbers_of(2))
     await finish_rebuild(build, loader.kept, index, confirm_shrink=True)
-    found = await index.get(["a", "b", "c"], timeout_s=1)
+    found = await index.get(["a", "b", "c"], timeout_s=60)
     assert [each.id for each in found] == ["a", "b", "c"]
     assert found[0].product == product("a", "red dress a").product
     assert (found[2].image_embeddings == product("c", "red dress c").image_embeddings).all()
@@ -80,7 +80,7 @@ async def test_more_bad_rows_than_their_share_end_the_run_and_are_listed(tmp_pat
     ):
         await Loader(build, work, most_bad=0.01).load(numbers_of(1))
     assert b"shop.csv:7" in work.read(BAD_ROWS)
-    assert [each.id for each in await index.get(["kept"], timeout_s=1)] == ["kept"]
+    assert [each.id for each in await index.get(["kept"], timeout_s=60)] == ["kept"]
 
 
 async def test_a_resumed_run_writes_what_the_one_before_did_not(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ async def test_a_part_that_the_index_does_not_take_is_written_again(tmp_path: Pa
     loader = Loader(refusing, work, most_bad=0.0, pauses_s=(0.0, 0.0))
     await loader.load(numbers_of(1))
     await finish_rebuild(build, loader.kept, index, confirm_shrink=True)
-    assert (await index.describe(timeout_s=1)).products == 2
+    assert (await index.describe(timeout_s=60)).products == 2
     build = await build_of(index)
     failing: list[list[SearchError]] = [[VectorIndexError()] * 3, [Aborted("index", "lost")]]
     for failures in failing:

@@ -76,7 +76,7 @@ class Shelf(catalogue_pb2_grpc.CatalogueServiceServicer):
         """Take products until the stream ends, or until it is to fail."""
         context.send_initial_metadata(())
         answer = UpsertProductsResponse()
-        self.reads.wait(timeout=10)
+        self.reads.wait(timeout=60)
         for number, request in enumerate(request_iterator):
             if number == self.fail_after:
                 deque(

@@ -76,4 +76,4 @@ async def test_a_call_that_went_on_after_a_shared_error_goes_on() -> None:
     shared.set_exception(VectorIndexError())
     await giving_up
     more.set()
-    assert await asyncio.wait_for(forgiving, 5) == "done"
+    assert await asyncio.wait_for(forgiving, 60) == "done"

@@ -53,7 +53,7 @@ async def test_upserted_products_are_acknowledged_and_found(jpeg: bytes) -> None
         (again,) = {response.unchanged for response in (await send_products(gateway, [upsert("p7", jpeg)]))}
         assert again == 1
         stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
-        found = await stub.GetProduct(catalogue_pb2.GetProductRequest(product_id="p7"), timeout=5)
+        found = await stub.GetProduct(catalogue_pb2.GetProductRequest(product_id="p7"), timeout=60)
     assert found.product.title == "title of p7"
     stored = index.in_use.products["p7"] if index.in_use else None
     assert stored is not None
@@ -79,14 +79,14 @@ async def test_a_rebuild_holds_this_stream_alone(jpeg: bytes) -> None:
             await go_on.wait()
 
         stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
-        responses = aiter(stub.UpsertProducts(requests(), timeout=20))
+        responses = aiter(stub.UpsertProducts(requests(), timeout=60))
         await began.wait()
         assert (await anext(responses)).written == 1
-        before = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=5)
+        before = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=60)
         assert (before.products, before.versions.index) == (1, "fake-0")
         go_on.set()
         last = [response async for response in responses][-1]
-        after = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=5)
+        after = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=60)
     assert after.versions.index == last.index == "fake-1"
     assert index.in_use is not None
     assert set(index.in_use.products) == {"new"}
@@ -116,7 +116,7 @@ async def test_one_rebuild_runs_at_a_time_and_few_streams(jpeg: bytes) -> None:
                 yield request
             await end.wait()
 
-        calls = [aiter(stub.UpsertProducts(held(ends[0], REBUILD, upsert("r", jpeg)), timeout=20))]
+        calls = [aiter(stub.UpsertProducts(held(ends[0], REBUILD, upsert("r", jpeg)), timeout=60))]
         assert (await anext(calls[0])).written == 1
         with pytest.raises(grpc.RpcError) as refused:
             await send_products(gateway, [REBUILD, upsert("x", jpeg)])
@@ -124,7 +124,7 @@ async def test_one_rebuild_runs_at_a_time_and_few_streams(jpeg: bytes) -> None:
         assert "another rebuild" in str(refused.value.details())
 
         for i in range(1, MAX_STREAMS):
-            calls.append(aiter(stub.UpsertProducts(held(ends[i], upsert(f"p{i}", jpeg)), timeout=20)))
+            calls.append(aiter(stub.UpsertProducts(held(ends[i], upsert(f"p{i}", jpeg)), timeout=60)))
             assert (await anext(calls[-1])).written == 1
         with pytest.raises(grpc.RpcError) as shed:
             await send_products(gateway, [upsert("x", jpeg)])
@@ -192,7 +192,7 @@ async def test_encoders_exchanged_during_a_rebuild_stop_it(jpeg: bytes) -> None:
             encoder.digest = "m2"
 
         acknowledged = asyncio.Event()
-        call = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel).UpsertProducts(requests(), timeout=20)
+        call = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel).UpsertProducts(requests(), timeout=60)
         assert (await call.read()).written == 1  # type: ignore[attr-defined]
         acknowledged.set()
         with pytest.raises(aio.AioRpcError, match="exchanged during the rebuild") as caught:
@@ -211,7 +211,7 @@ async def test_products_are_deleted_without_the_encoder() -> None:
         )
         assert answer.deleted == 1
         with pytest.raises(aio.AioRpcError) as caught:
-            await stub.GetProduct(catalogue_pb2.GetProductRequest(product_id="a"), timeout=5)
+            await stub.GetProduct(catalogue_pb2.GetProductRequest(product_id="a"), timeout=60)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
@@ -230,7 +230,7 @@ async def test_a_deletion_over_a_limit_is_refused(ids: list[str], field: str) ->
     async with serving(index=index) as gateway:
         stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
         with pytest.raises(aio.AioRpcError) as caught:
-            await stub.DeleteProducts(catalogue_pb2.DeleteProductsRequest(product_ids=ids), timeout=5)
+            await stub.DeleteProducts(catalogue_pb2.DeleteProductsRequest(product_ids=ids), timeout=60)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert refused_field(caught.value) == field
     assert index.in_use is not None
@@ -285,7 +285,7 @@ async def test_the_lag_is_of_what_was_not_acknowledged(jpeg: bytes) -> None:
 
         assert lag() == 0
         waiting = asyncio.create_task(send_products(gateway, [upsert("p1", jpeg)]))
-        await asyncio.wait_for(encoder.asked.wait(), 20)
+        await asyncio.wait_for(encoder.asked.wait(), 60)
         before = lag()
         assert lag() > before > 0
         encoder.may.set()

@@ -32,7 +32,7 @@ class Open:
         self._queue: asyncio.Queue[Request | None] = asyncio.Queue()
         for request in requests:
             self._queue.put_nowait(request)
-        self._answers = aiter(stub.UpsertProducts(self._requests(), timeout=20))
+        self._answers = aiter(stub.UpsertProducts(self._requests(), timeout=60))
 
     async def _requests(self) -> AsyncIterator[Request]:
         while (request := await self._queue.get()) is not None:
@@ -67,7 +67,7 @@ def held(index: FakeIndex) -> dict[str, float]:
 async def _delete(gateway: ServedGateway, product_id: str) -> int:
     stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
     request = catalogue_pb2.DeleteProductsRequest(product_ids=[product_id])
-    return int((await stub.DeleteProducts(request, timeout=5)).deleted)
+    return int((await stub.DeleteProducts(request, timeout=60)).deleted)
 
 
 async def test_what_is_written_and_deleted_during_a_rebuild_is_in_the_new_index(jpeg: bytes) -> None:
@@ -154,12 +154,12 @@ async def test_the_index_before_is_listed_and_put_back(jpeg: bytes) -> None:
 
         async def refused(name: str = "") -> str:
             with pytest.raises(grpc.RpcError) as caught:
-                await stub.RestoreIndex(catalogue_pb2.RestoreIndexRequest(index=name), timeout=5)
+                await stub.RestoreIndex(catalogue_pb2.RestoreIndexRequest(index=name), timeout=60)
             return f"{caught.value.code().name}: {caught.value.details()}"
 
         assert "FAILED_PRECONDITION: there is no index before" in await refused()
         await send_products(gateway, [REBUILD, upsert("new", jpeg)])
-        listed = (await stub.ListIndexes(catalogue_pb2.ListIndexesRequest(), timeout=5)).indexes
+        listed = (await stub.ListIndexes(catalogue_pb2.ListIndexesRequest(), timeout=60)).indexes
         kept = catalogue_pb2.KeptIndex
         assert [(each.index, each.state, each.products) for each in listed] == [
             ("fake-1", kept.STATE_IN_USE, 1),
@@ -167,7 +167,7 @@ async def test_the_index_before_is_listed_and_put_back(jpeg: bytes) -> None:
         ]
         assert "is fake-0, not fake-7" in await refused("fake-7")
         assert "INVALID_ARGUMENT" in await refused("x" * 256)
-        answer = await stub.RestoreIndex(catalogue_pb2.RestoreIndexRequest(index="fake-0"), timeout=5)
+        answer = await stub.RestoreIndex(catalogue_pb2.RestoreIndexRequest(index="fake-0"), timeout=60)
         assert (answer.index, answer.replaced.index, answer.replaced.products) == ("fake-0", "fake-1", 1)
         assert set(held(index)) == {"old"}
         assert gateway.metrics.registry.get_sample_value(
@@ -188,7 +188,7 @@ async def test_a_rebuild_without_products_leaves_the_way_back(jpeg: bytes) -> No
             with pytest.raises(grpc.RpcError):
                 await send_products(gateway, requests)
         stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
-        await stub.RestoreIndex(catalogue_pb2.RestoreIndexRequest(), timeout=5)
+        await stub.RestoreIndex(catalogue_pb2.RestoreIndexRequest(), timeout=60)
     assert set(held(index)) == {"old"}
     assert index.unfinished == []
 

@@ -24,7 +24,7 @@ PRODUCTS = (
 async def take_turn(gateway: ServedGateway, **request: object) -> list[search_pb2.ConverseResponse]:
     stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
     turn = search_pb2.ConverseRequest(**request)  # type: ignore[arg-type] # the tests name the fields
-    return [event async for event in stub.Converse(turn, timeout=5)]
+    return [event async for event in stub.Converse(turn, timeout=60)]
 
 
 def events_of(turn: Sequence[search_pb2.ConverseResponse]) -> list[str | None]:

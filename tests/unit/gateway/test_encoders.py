@@ -82,19 +82,19 @@ def both() -> dict[str, Any]:
 async def found(gateway: ServedGateway, **asked: str) -> search_pb2.SearchResponse:
     """Search without the rewriter."""
     request = search_pb2.SearchRequest(limit=1, rewrite=search_pb2.REWRITE_MODE_OFF, **asked)  # type: ignore[arg-type]
-    return await search_pb2_grpc.SearchServiceStub(gateway.channel).Search(request, timeout=10)
+    return await search_pb2_grpc.SearchServiceStub(gateway.channel).Search(request, timeout=60)
 
 
 async def test_the_encoders_of_a_manifest_are_found_at_either_address() -> None:
     """Each is asked by its manifest; the newest is the last address."""
     encoders = Encoders([FakeEncoder(), FakeEncoder(digest=NEW, sign=-1)])
-    assert (await encoders.newest(timeout_s=1)).manifest == NEW
-    by_old = (await encoders.embed(RED, manifest=MANIFEST, timeout_s=1)).rows
-    by_new = (await (await encoders.of(NEW, timeout_s=1)).encoder.embed(RED, timeout_s=1)).rows
+    assert (await encoders.newest(timeout_s=60)).manifest == NEW
+    by_old = (await encoders.embed(RED, manifest=MANIFEST, timeout_s=60)).rows
+    by_new = (await (await encoders.of(NEW, timeout_s=60)).encoder.embed(RED, timeout_s=60)).rows
     np.testing.assert_array_equal(by_old, -by_new)
-    assert await encoders.answering(timeout_s=1) == (MANIFEST, NEW)
+    assert await encoders.answering(timeout_s=60) == (MANIFEST, NEW)
     with pytest.raises(FailedPrecondition, match="serve, but encoders other made the index: run `vitrine"):
-        await encoders.embed(RED, manifest="other", timeout_s=1)
+        await encoders.embed(RED, manifest="other", timeout_s=60)
 
 
 async def test_an_address_that_does_not_answer_costs_the_others_nothing() -> None:
@@ -105,22 +105,22 @@ async def test_an_address_that_does_not_answer_costs_the_others_nothing() -> Non
         await encoders.embed(RED, manifest=MANIFEST, timeout_s=50)
     hanging.delay_s, hanging.error = 0, EncoderError()
     with pytest.raises(EncoderError):
-        await encoders.newest(timeout_s=1)
-    assert (await encoders.first(timeout_s=1)).manifest == MANIFEST
+        await encoders.newest(timeout_s=60)
+    assert (await encoders.first(timeout_s=60)).manifest == MANIFEST
     with pytest.raises(EncoderError):
-        await encoders.of(NEW, timeout_s=1)
-    assert await encoders.answering(timeout_s=1) == (MANIFEST,)
+        await encoders.of(NEW, timeout_s=60)
+    assert await encoders.answering(timeout_s=60) == (MANIFEST,)
 
 
 async def test_several_sets_behind_one_address_are_asked_once_more() -> None:
     """One answer of other encoders is thrown away; two end the call, so that nothing of them is used."""
     mixed = ClaimingEncoder(computes=[NEW])
     encoders = Encoders([mixed])
-    assert (await encoders.embed(RED, manifest=MANIFEST, timeout_s=1)).manifest == MANIFEST
+    assert (await encoders.embed(RED, manifest=MANIFEST, timeout_s=60)).manifest == MANIFEST
     for computes in ([NEW, NEW], ["", ""]):
         mixed.computes = computes
         with pytest.raises(EncodersExchanged):
-            await encoders.embed(RED, manifest=MANIFEST, timeout_s=1)
+            await encoders.embed(RED, manifest=MANIFEST, timeout_s=60)
 
 
 async def test_encoders_exchanged_without_warning_answer_nothing_and_are_not_remembered() -> None:
@@ -207,7 +207,7 @@ async def test_an_ingest_never_writes_what_other_encoders_computed() -> None:
             encoder.digest, encoder.sign = NEW, -1
             yield upsert("after")
 
-        call = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel).UpsertProducts(requests(), timeout=20)
+        call = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel).UpsertProducts(requests(), timeout=60)
         assert (await call.read()).written == 1  # type: ignore[attr-defined]
         acknowledged.set()
         with pytest.raises(aio.AioRpcError, match="encoders new serve, but encoders manifest-of") as caught:
@@ -241,9 +241,9 @@ async def test_describe_tells_which_encoders_serve() -> None:
     encoders = both()
     async with serving(products=PRODUCTS, **encoders) as gateway:
         stub = catalogue_pb2_grpc.CatalogueServiceStub(gateway.channel)
-        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=10)
+        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=60)
         assert (list(answer.encoders), answer.versions.model) == ([MANIFEST, NEW], MANIFEST)
         for each in encoders.values():
             each.error = EncoderError()
-        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=10)
+        answer = await stub.Describe(catalogue_pb2.DescribeRequest(), timeout=60)
         assert (list(answer.encoders), answer.products) == ([], len(PRODUCTS))

@@ -199,6 +199,7 @@ def shown_by(answer: ReportResponse, kind: EventKind, day: int) -> int:
     return next(count.shoppers for count in answer.days[day].counts if count.kind == kind.value)
 
 
+@pytest.mark.usefixtures("one_day")
 async def test_a_report_counts_shoppers_once_and_buckets_by_answer(tmp_path: Path) -> None:
     """Noise of scale .0012 leaves the counts as they are; its words and answers are what the gateway saw."""
     pytest.importorskip("opendp")
@@ -246,6 +247,7 @@ async def test_a_report_counts_shoppers_once_and_buckets_by_answer(tmp_path: Pat
     assert [each.words for each in report.words.popular] == ["red dress"]
 
 
+@pytest.mark.usefixtures("one_day")
 async def test_a_spent_budget_is_a_clear_error(tmp_path: Path) -> None:
     """After as many reports as it suffices for the day is named, days that have some left go on, and too many days are refused."""
     pytest.importorskip("opendp")

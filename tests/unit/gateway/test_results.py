@@ -52,7 +52,7 @@ class Setup:
 
     async def search(self, query: Query = RED) -> SearchResult:
         """Search."""
-        return await self.retrieval.search(query, Deadline.after(5))
+        return await self.retrieval.search(query, Deadline.after(60))
 
 
 def _lane() -> Limiter:

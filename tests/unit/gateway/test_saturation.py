@@ -77,9 +77,9 @@ async def test_the_core_says_how_many_calls_wait_in_it() -> None:
             stub = search_pb2_grpc.SearchServiceStub(channel)
             grpc.channel_ready_future(channel)  # connects without the loop, which stands still below
             sent = [
-                stub.Search.future(search_pb2.SearchRequest(text=f"dress {i}"), timeout=20) for i in range(9)
+                stub.Search.future(search_pb2.SearchRequest(text=f"dress {i}"), timeout=60) for i in range(9)
             ]
-            until_s = time.monotonic() + 10
+            until_s = time.monotonic() + 60
             while open_calls(own) < 9 and time.monotonic() < until_s:
                 time.sleep(0.01)  # noqa: ASYNC251 - the loop that has no time
             assert open_calls(own) == 9
@@ -98,7 +98,7 @@ async def test_a_full_house_says_when_to_come_back() -> None:
         stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
         with pytest.raises(aio.AioRpcError) as refused:
             await stub.Search(
-                search_pb2.SearchRequest(text="dress"), timeout=5, metadata=(("x-request-id", "mine"),)
+                search_pb2.SearchRequest(text="dress"), timeout=60, metadata=(("x-request-id", "mine"),)
             )
         error = refused.value
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -113,10 +113,10 @@ async def test_a_full_house_says_when_to_come_back() -> None:
         assert count == 1
         # The limit grows by itself while nobody waits.
         codes = Counter[str]()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not codes["OK"]:
                 try:
-                    await stub.Search(search_pb2.SearchRequest(text="dress"), timeout=5)
+                    await stub.Search(search_pb2.SearchRequest(text="dress"), timeout=60)
                     codes["OK"] += 1
                 except aio.AioRpcError:
                     await asyncio.sleep(0.05)

@@ -80,7 +80,7 @@ async def test_an_ingest_whose_answers_are_not_read_ends() -> None:
 async def test_a_turn_ends_without_its_reader() -> None:
     """A turn whose answer nobody reads is remembered, and the next turn of its session does not wait for the reader."""
     rewriter = FakeRewriter(lambda _: rewrite_pb2.Rewrite(route=query_pb2.ROUTE_CHAT, reply="Yes."))
-    settings = replace(PATIENT, unread_s=30)
+    settings = replace(PATIENT, unread_s=300)
     async with (
         serving(products=PRODUCTS, rewriter=rewriter, settings=settings) as gateway,
         unread_calls(gateway.address) as unread,
@@ -92,6 +92,6 @@ async def test_a_turn_ends_without_its_reader() -> None:
         unread.call(SEARCH + "Converse", unheard.SerializeToString())
         await until(lambda: len(rewriter.requests) == 2)
         after = search_pb2.ConverseRequest(text="heard", session_id=session_id)
-        heard = [turn async for turn in stub.Converse(after, timeout=10)]
+        heard = [turn async for turn in stub.Converse(after, timeout=60)]
     assert [turn.WhichOneof("event") for turn in heard] == ["understood", "reply"]
     assert [turn.text for turn in rewriter.requests[-1].history] == ["hello", "unheard"]

@@ -203,7 +203,7 @@ async def test_there_is_none_where_there_should_be_none(tmp_path: Path) -> None:
         assert (shown, await spent(client, "spring")) == ([True] * 20 + [False] * 2, (23, 23))
 
 
-async def test_a_shopper_sees_a_campaign_no_more_than_its_cap(tmp_path: Path) -> None:
+async def test_a_shopper_sees_a_campaign_no_more_than_its_cap(tmp_path: Path, one_day: None) -> None:  # noqa: ARG001
     """Counted of who agreed to be known, and in a visit; nobody else is counted."""
     async with shop(tmp_path) as (client, _):
         await client.campaigns.create(campaign("spring", "p20", daily_cap=2))

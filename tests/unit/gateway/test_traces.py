@@ -32,7 +32,7 @@ FAILED = 2
 async def search(gateway: ServedGateway, text: str = "red dress", traceparent: str = "") -> Any:
     stub = search_pb2_grpc.SearchServiceStub(gateway.channel)
     metadata = (("traceparent", traceparent),) if traceparent else ()
-    return await stub.Search(search_pb2.SearchRequest(text=text), timeout=10.0, metadata=metadata)
+    return await stub.Search(search_pb2.SearchRequest(text=text), timeout=60, metadata=metadata)
 
 
 @contextmanager

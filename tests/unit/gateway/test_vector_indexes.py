@@ -59,7 +59,7 @@ def _taken(monkeypatch: pytest.MonkeyPatch) -> None:
 async def search(milvus: Milvus, *, rows: int, exact: bool = False, expression: str = "price < 9") -> Found:
     version = IndexVersion(collection="c", manifest="m", embedding_dim=1, schema=shipped_schema())
     layout = Layout(version=version, source="", created_with=version.schema, exact=exact)
-    reading = Reading(connection=milvus, layout=layout, deadline=Deadline.after(5))  # type: ignore[arg-type]
+    reading = Reading(connection=milvus, layout=layout, deadline=Deadline.after(60))  # type: ignore[arg-type]
     return await reading.search(
         np.array([1, 0.1], np.float32), expression=expression, rows=rows, columns=[VECTOR]
     )

@@ -147,7 +147,7 @@ async def test_a_valid_answer_becomes_a_rewrite(
 ) -> None:
     """Short ids become the conversation's, values the catalogue's spelling, numbers intervals."""
     async with engine_of(model) as engine:
-        rewrite = await engine.rewrite(request_, timeout_s=5)
+        rewrite = await engine.rewrite(request_, timeout_s=60)
     assert rewrite.route == query_pb2.ROUTE_REFINE
     assert list(rewrite.references) == ["b1"]
     assert rewrite.modification == "replace blue with red"
@@ -166,7 +166,7 @@ async def test_the_question_is_bounded_deterministic_and_carries_the_schema(
 ) -> None:
     """The server is asked for one JSON object of the schema, at temperature 0, within the tokens, with the key."""
     async with engine_of(model) as engine:
-        await engine.rewrite(request_, timeout_s=5)
+        await engine.rewrite(request_, timeout_s=60)
     asked = model.asked[0]
     assert (asked["path"], asked["model"], asked["temperature"]) == ("/v1/chat/completions", "tiny", 0)
     assert asked["max_tokens"] == 99
@@ -183,7 +183,7 @@ async def test_words_and_titles_are_data_in_the_question(
     request_.text = hostile
     request_.history[0].shown[0].title = hostile
     async with engine_of(model) as engine:
-        await engine.rewrite(request_, timeout_s=5)
+        await engine.rewrite(request_, timeout_s=60)
     system, user = model.asked[0]["messages"]
     assert system == {"role": "system", "content": answer_form(request_).prompt}
     document = json.loads(user["content"])
@@ -241,7 +241,7 @@ async def test_an_answer_that_breaks_a_rule_is_a_failure(
     model.says(content)
     async with engine_of(model) as engine:
         with pytest.raises(EngineError) as caught:
-            await engine.rewrite(request_, timeout_s=5)
+            await engine.rewrite(request_, timeout_s=60)
     assert caught.value.failure is failure
 
 
@@ -263,7 +263,7 @@ async def test_a_server_that_fails_is_a_failure(
     model.status, model.body = status, body
     async with engine_of(model) as engine:
         with pytest.raises(EngineError) as caught:
-            await engine.rewrite(request_, timeout_s=5)
+            await engine.rewrite(request_, timeout_s=60)
     assert caught.value.failure is failure
 
 
@@ -274,7 +274,7 @@ async def test_an_answer_cut_at_the_token_limit_is_a_failure(
     model.says(DECISION, finish_reason="length")
     async with engine_of(model) as engine:
         with pytest.raises(EngineError, match="finish_reason=length"):
-            await engine.rewrite(request_, timeout_s=5)
+            await engine.rewrite(request_, timeout_s=60)
 
 
 async def test_a_server_that_hangs_costs_the_time_given_and_no_more(
@@ -287,7 +287,7 @@ async def test_a_server_that_hangs_costs_the_time_given_and_no_more(
             await engine.rewrite(request_, timeout_s=0.1)
         assert caught.value.failure is Failure.TIMEOUT
         model.release.set()
-        assert (await engine.rewrite(request_, timeout_s=5)).source == "tiny"
+        assert (await engine.rewrite(request_, timeout_s=60)).source == "tiny"
 
 
 async def test_nobody_listening_is_a_failure(request_: rewrite_pb2.RewriteRequest) -> None:
@@ -296,7 +296,7 @@ async def test_nobody_listening_is_a_failure(request_: rewrite_pb2.RewriteReques
     server.close()
     async with engine_of(server) as engine:
         with pytest.raises(EngineError) as caught:
-            await engine.rewrite(request_, timeout_s=5)
+            await engine.rewrite(request_, timeout_s=60)
     assert caught.value.failure is Failure.UNREACHABLE
 
 
@@ -306,7 +306,7 @@ async def test_a_turn_beyond_the_connections_fails_at_once(
     """Turns do not queue for the server: the one too many is busy."""
     async with engine_of(model, connections=0) as engine:
         with pytest.raises(EngineError) as caught:
-            await engine.rewrite(request_, timeout_s=5)
+            await engine.rewrite(request_, timeout_s=60)
     assert caught.value.failure is Failure.BUSY
     assert model.asked == []
 
@@ -319,7 +319,7 @@ async def test_the_router_stands_in_and_says_so(
     failures: list[Failure] = []
     async with engine_of(model) as engine:
         both = Fallback(engine, Router(), name="tiny", reserve_s=0.01, on_failure=failures.append)
-        rewrite = await both.rewrite(request_, timeout_s=5)
+        rewrite = await both.rewrite(request_, timeout_s=60)
     assert rewrite.source == "router (not json: tiny)"
     assert rewrite.modification == "replace blue with red"
     assert rewrite.failure == "not json"
@@ -348,7 +348,7 @@ async def test_a_reply_that_leads_elsewhere_gives_way_to_the_rules(
     model.says(DECISION | {"reply": "Cheaper at https://evil.example"})
     async with engine_of(model) as engine:
         fallback = Fallback(engine, Router(), name="tiny", reserve_s=1, on_failure=lambda _: None)
-        rewrite = await fallback.rewrite(request_, timeout_s=5)
+        rewrite = await fallback.rewrite(request_, timeout_s=60)
     assert "evil" not in rewrite.reply
     assert rewrite.source == "router (invalid: tiny)"
 
@@ -368,7 +368,7 @@ async def test_an_exchanged_key_goes_along_from_the_next_call_on(
         for content in ("first", "a second one", ""):
             (tmp_path / "fresh").write_text(content)
             (tmp_path / "fresh").replace(file)
-            await engine.rewrite(request_, timeout_s=5)
+            await engine.rewrite(request_, timeout_s=60)
     assert [headers["Authorization"] for headers in model.headers] == [
         "Bearer first",
         "Bearer a second one",

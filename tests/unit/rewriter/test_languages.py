@@ -204,7 +204,7 @@ facets = [rewrite_pb2.Facet(field="category", values=["dress", "lamp", "bag"]), 
 
 def read(text, locale=""):
     request = rewrite_pb2.RewriteRequest(text=text, facets=facets, locale=locale)
-    return asyncio.run(Router().rewrite(request, timeout_s=10))
+    return asyncio.run(Router().rewrite(request, timeout_s=60))
 
 for text in ("mi volas ruva drako sube kvarapo monoj", "drako senpere ruvo", "lampojn"):
     print(format_filter(read(text).filter))

@@ -52,7 +52,7 @@ async def phrase(url: str, *, connections: int = 1) -> str:
     async with open_phrasing(
         url=url, api_key=lambda: "", model="tiny", max_tokens=99, connections=connections
     ) as phrasing:
-        return await phrasing.phrase(REQUEST, timeout_s=5)
+        return await phrasing.phrase(REQUEST, timeout_s=60)
 
 
 async def test_the_model_is_given_what_to_say_as_data() -> None:
@@ -112,7 +112,7 @@ async def service(url: str) -> AsyncIterator["rewrite_pb2_grpc.RewriteServiceAsy
 async def test_a_phrasing_is_served() -> None:
     """Over gRPC it is what the model said."""
     async with model("Here are 12 dresses.") as (url, _), service(url) as stub:
-        answer = await stub.Phrase(REQUEST, timeout=5)
+        answer = await stub.Phrase(REQUEST, timeout=60)
     assert answer.reply == "Here are 12 dresses."
 
 
@@ -140,7 +140,7 @@ async def test_what_is_wrong_is_said(
     """A request that breaks a limit names it; a model that fails is unavailable."""
     async with model(content) as (url, _), service(url) as stub:
         with pytest.raises(aio.AioRpcError) as raised:
-            await stub.Phrase(request_, timeout=5)
+            await stub.Phrase(request_, timeout=60)
     assert (raised.value.code(), raised.value.details()) == (code, words)
 
 
@@ -148,5 +148,5 @@ async def test_rules_write_nothing() -> None:
     """Without a model that writes, the call says so."""
     async with service("") as stub:
         with pytest.raises(aio.AioRpcError) as raised:
-            await stub.Phrase(REQUEST, timeout=5)
+            await stub.Phrase(REQUEST, timeout=60)
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -37,9 +37,9 @@ async def test_a_rewrite_is_a_span_below_the_gateways(collector: Any) -> None:
     with open_tracer(collector.endpoint, service="vitrine-rewriter", share=1.0) as tracer:
         async with asked(Router(), tracer) as rewrite:
             metadata = (("traceparent", PARENT),)
-            await rewrite(rewrite_pb2.RewriteRequest(text="a red dress"), timeout=10, metadata=metadata)
+            await rewrite(rewrite_pb2.RewriteRequest(text="a red dress"), timeout=60, metadata=metadata)
             with pytest.raises(aio.AioRpcError):
-                await rewrite(rewrite_pb2.RewriteRequest(text="x" * 9_000), timeout=10, metadata=metadata)
+                await rewrite(rewrite_pb2.RewriteRequest(text="x" * 9_000), timeout=60, metadata=metadata)
     spans = collector.spans()
     assert {span.name for span in spans} == {"vitrine.v1.RewriteService/Rewrite"}
     assert {span.trace_id.hex() for span in spans} == {TRACE}
@@ -69,7 +69,7 @@ async def test_a_models_server_gets_the_trace_and_its_call_is_a_span(collector: 
             async with asked(engine, tracer) as rewrite:
                 await rewrite(
                     rewrite_pb2.RewriteRequest(text="a red dress"),
-                    timeout=10,
+                    timeout=60,
                     metadata=(("traceparent", PARENT),),
                 )
     (call,) = [span for span in collector.spans() if span.name == "model chat/completions"]
