@@ -17,7 +17,7 @@ from encoders.losses import contrastive_loss
 from encoders.pair.backbone import Upper
 from encoders.pair.data import Captions, Changes
 from encoders.pair.features import VIEWS, Features, Maps, as_tensor
-from encoders.pair.networks import Head, PairEncoders
+from encoders.pair.networks import PairEncoders, PairImageEncoder, PairTextEncoder
 from encoders.progress import History
 from encoders.stages import Losses, device, new_scale, new_stage, run_stage
 
@@ -94,8 +94,8 @@ def train_fusion(
     """Move pictures the way that changes say, among all pictures of the data; returns the losses."""
     if not changes.all:
         return {}
-    gallery = embed_features(encoders.image.head, features)
-    words = embed_texts(encoders.text.head, changes.texts.features)
+    gallery = embed_features(encoders.image, features)
+    words = embed_texts(encoders.text, changes.texts.features)
     kinds = torch.from_numpy(changes.kinds).to(device())
     scale = new_scale()
     modules = nn.ModuleDict({"fusion": encoders.fusion, "scales": nn.ParameterList([scale])})
@@ -118,18 +118,16 @@ def train_fusion(
 
 
 @torch.no_grad()
-def embed_features(head: Head, features: Features) -> Tensor:
+def embed_features(encoder: PairImageEncoder, features: Features) -> Tensor:
     """Return the embeddings of all views, float32 (n, VIEWS, d)."""
-    head.eval()
     given = torch.from_numpy(np.asarray(features, np.float32)).to(device())
-    return head(given.flatten(0, 1)).unflatten(0, given.shape[:2])  # type: ignore[no-any-return]
+    return encoder.eval().embed(given.flatten(0, 1)).reshape(*given.shape[:2], -1)
 
 
 @torch.no_grad()
-def embed_texts(head: Head, features: Tensor) -> Tensor:
+def embed_texts(encoder: PairTextEncoder, features: Tensor) -> Tensor:
     """Return the embeddings of texts, float32 (t, d)."""
-    head.eval()
-    return head(features.to(device()))  # type: ignore[no-any-return]
+    return encoder.eval().embed(features.to(device()))
 
 
 def _drawn(

@@ -24,11 +24,9 @@ def find_by_title(
 
     def embed(texts: Sequence[str]) -> Embeddings:
         known = Texts.of(texts, encoders.text.tower)
-        embedded: Embeddings = (
-            embed_texts(encoders.text.head, known.features[known.rows(texts)]).cpu().numpy()
-        )
+        embedded: Embeddings = embed_texts(encoders.text, known.features[known.rows(texts)]).cpu().numpy()
         return embedded
 
     given = torch.from_numpy(np.asarray(features[:, 0], np.float32)).to(device())
-    images = encoders.image.head.eval()(given).cpu().numpy()
+    images = encoders.image.eval().embed(given).cpu().numpy()
     return recalls_by_title(Gallery(photographs=photographs, images=images), embed)
