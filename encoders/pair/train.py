@@ -17,6 +17,7 @@ from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import Captions, Changes
 from encoders.pair.features import Features, Maps, features_of, picture_features, picture_maps
 from encoders.pair.fusion import FUSION, train_fusion
+from encoders.pair.kept import keep
 from encoders.pair.networks import Combiner, PairEncoders, Sizes, new_pair
 from encoders.pair.training import Settings, parameters, train_heads, tune_backbone
 from encoders.pair.validation import find_by_change, find_by_title
@@ -67,6 +68,8 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     if tuned:
         history |= tune_backbone(encoders, seen.maps(), captions, settings, run)
         found["tuned"] = find_by_title(encoders, asked.features(), validation)
+    encoders = keep(encoders, seen.features(), captions.texts.features)
+    found["kept"] = find_by_title(encoders, asked.features(), validation)
     described = [_described(path, photographs) for path in data]
     training = {"photographs": len(photographs), **asdict(settings)}
     write_result(
