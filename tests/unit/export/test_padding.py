@@ -10,7 +10,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from encoders.pair.backbone import FEATURES
 from encoders.pair.checkpoint import save_pair
+from encoders.pair.kept import keep
 from encoders.pair.networks import Sizes, new_pair
 from export.padding import keep_padding, trim_padding
 from export.parity import check_parity, open_graph
@@ -82,12 +84,15 @@ def test_a_graph_without_a_cut_is_no_copy(graph: onnx.ModelProto, tmp_path: Path
 
 @pytest.mark.slow
 def test_the_texts_of_a_pair_are_cut_and_embedded_as_before(tmp_path: Path) -> None:
-    """The table of words is asked for what is left of texts of every length, alone and in a batch."""
+    """The table of words is asked for what is left of texts of every length, alone and in a batch; pictures come as in torch."""
     torch.manual_seed(1)
-    save_pair(tmp_path, new_pair(Sizes(head_width=32, fusion_width=16)), card={})
+    features = torch.rand(300, 1, FEATURES).half().numpy()
+    made = keep(new_pair(Sizes(head_width=32, fusion_width=16)), features, torch.randn(300, 512))
+    save_pair(tmp_path, made, card={})
     networks = load_family(tmp_path)
     export_family(networks, tmp_path)
     report = check_parity(networks, partial(open_graph, tmp_path))
     assert min(report["text_encoder"].minimum_cosine, report["text_encoder"].batch_cosine) > 0.999999
+    assert min(report["image_encoder"].minimum_cosine, report["image_encoder"].batch_cosine) > 0.9999
     nodes = onnx.load(graph_path(tmp_path, "text_encoder")).graph.node
     assert [node.op_type for node in nodes if "token_ids" in node.input] == ["Equal", "Slice"]
