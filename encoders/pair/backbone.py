@@ -33,6 +33,7 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+_QUANTILES = 1_000
 _MEAN, _DEVIATION = 127.0, 128.0
 """Of the bytes of a channel, as Google's release normalises them."""
 
@@ -163,6 +164,19 @@ def load_backbone() -> Backbone:
     except (RuntimeError, KeyError, StopIteration, ValueError) as error:
         raise CheckpointError(f"{path}: not the tensors of EfficientNet-Lite0: {error}") from None
     return backbone.eval()
+
+
+def usual_features(backbone: Backbone) -> Tensor:
+    """Return the mean features of the pictures that the backbone learnt from, ImageNet's, (FEATURES,).
+
+    Behind the last batch normalisation a channel was normal, with the layer's own scale and shift; the mean of its ReLU6 is
+    taken over quantiles.
+    """
+    norm = backbone.head[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    quantiles = torch.special.ndtri((torch.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    scale, shift = norm.weight.detach().cpu(), norm.bias.detach().cpu()
+    return functional.relu6(shift + scale * quantiles[:, None]).mean(0)
 
 
 def _renamed(given: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:

@@ -16,10 +16,13 @@ from torch import Tensor, nn
 
 from encoders.checkpoint import write_card
 from encoders.families import CARD_FILE, PAIR, CheckpointError, read_card, weights_path
+from encoders.pair.dimensions import EMBEDDING_DIM
 from encoders.pair.networks import PairEncoders, Sizes, new_pair
 from encoders.pair.packages import describe_towers
 
 _TOWER = "tower."
+_TRAINED_DIM = "trained_dim"
+"""Cards of weights whose heads fill the whole embedding may leave it out."""
 
 
 def save_pair(directory: Path, encoders: PairEncoders, *, card: Mapping[str, Any]) -> None:
@@ -68,10 +71,12 @@ def _stored(tensor: Tensor) -> Tensor:
 def _sizes(path: Path, card: Mapping[str, Any]) -> Sizes:
     given = card.get("sizes")
     known = {each.name for each in fields(Sizes)}
-    if not isinstance(given, dict) or set(given) != known:
+    if not isinstance(given, dict) or not known - {_TRAINED_DIM} <= set(given) <= known:
         raise CheckpointError(f"{path}: sizes must name exactly {', '.join(sorted(known))}")
     if not all(isinstance(value, int) and value > 0 for value in given.values()):
         raise CheckpointError(f"{path}: sizes must be whole and positive")
+    if given.get(_TRAINED_DIM, EMBEDDING_DIM) > EMBEDDING_DIM:
+        raise CheckpointError(f"{path}: {_TRAINED_DIM} must be {EMBEDDING_DIM} at most")
     return Sizes(**given)
 
 

@@ -107,22 +107,27 @@ class Changes:
         """Find the pictures that differ in their colour alone, and those that differ in their category alone."""
         described = [tuple(attribute(each, name) for name in _KIND) for each in photographs]
         numbers = {kind: number for number, kind in enumerate(dict.fromkeys(described))}
-        found = [
-            (source, numbers[other], changes(kind[changed], other[changed]))
-            for source, kind in enumerate(described)
-            for changed in _CHANGING
-            for other in numbers
-            if _differs_in(kind, other, changed)
-        ]
+        others = {
+            kind: [
+                (numbers[other], (kind[changed], other[changed]))
+                for changed in _CHANGING
+                for other in numbers
+                if _differs_in(kind, other, changed)
+            ]
+            for kind in numbers
+        }
+        asked = {values: changes(*values) for each in others.values() for _, values in each}
         titles = [each.title for each in photographs]
         texts = Texts.of(
-            [*(text for _, _, said in found for text in said), *filter(None, titles)] or [""], tower
+            [*(text for each in asked.values() for text in each), *filter(None, titles)] or [""], tower
         )
+        rows = {values: tuple(texts.rows(said)) for values, said in asked.items()}
         return cls(
             texts=texts,
             all=tuple(
-                Change(source=source, target=target, texts=tuple(texts.rows(said)))
-                for source, target, said in found
+                Change(source=source, target=target, texts=rows[values])
+                for source, kind in enumerate(described)
+                for target, values in others[kind]
             ),
             kinds=np.array([numbers[kind] for kind in described]),
             titles=np.array([texts.numbers[title] if title else NONE for title in titles]),

@@ -34,8 +34,8 @@ def train_fusion(
     """
     if not changes.all:
         return {}
-    pictures = embed_features(encoders.image.head, features[:, :1])[:, 0]
-    words = embed_texts(encoders.text.head, changes.texts.features)
+    pictures = embed_features(encoders.image, features[:, :1])[:, 0]
+    words = embed_texts(encoders.text, changes.texts.features)
     kinds = torch.from_numpy(changes.kinds).to(device())
     searched = {
         "composed to picture": pictures,

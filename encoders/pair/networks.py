@@ -1,5 +1,8 @@
 """The three networks of the family `pair`: two pretrained towers, a head on each into one space, and a combiner.
 
+The first numbers of an embedding are those of a head; the others say what the image tower itself makes of a picture that is
+unlike the data that the heads learnt from (`Kept`), and are 0 of a text.
+
 Every embedding is L2-normalised float32 of one space, so that inner products are cosines.
 """
 
@@ -17,6 +20,11 @@ from encoders.pair.pieces import PAD_ID, VOCABULARY
 from encoders.pair.sentences import Sentences
 
 _DROPOUT = 0.1
+_SOFTNESS = 0.01
+"""How fast the weight of the tower rises beyond the limit, in shares of a picture's features."""
+_SMALLEST = 1e-6
+_AXES = 192
+"""Principal axes that tell what is like the data: more of them than the embedding has room for tell it better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +33,19 @@ class Sizes:
 
     head_width: int = 1_024
     fusion_width: int = 512
+    trained_dim: int = EMBEDDING_DIM
+    """Numbers that the heads fill; the image tower's own fill the others."""
 
 
 class Head(nn.Module):
     """A linear map beside a perceptron of one hidden layer, on normalised features."""
 
-    def __init__(self, features: int, width: int) -> None:
+    def __init__(self, features: int, width: int, outputs: int = EMBEDDING_DIM) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(features)
-        self.linear = nn.Linear(features, EMBEDDING_DIM)
+        self.linear = nn.Linear(features, outputs)
         self.perceptron = nn.Sequential(
-            nn.Linear(features, width), nn.GELU(), nn.Dropout(_DROPOUT), nn.Linear(width, EMBEDDING_DIM)
+            nn.Linear(features, width), nn.GELU(), nn.Dropout(_DROPOUT), nn.Linear(width, outputs)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -44,18 +54,62 @@ class Head(nn.Module):
         return functional.normalize(self.linear(normed) + self.perceptron(normed), dim=-1)
 
 
-class PairImageEncoder(nn.Module):
-    """The backbone and its head."""
+class Kept(nn.Module):
+    """Lets the tower speak for pictures that are unlike the data that the head learnt from.
 
-    def __init__(self, tower: Backbone, head: Head) -> None:
+    A head knows what it was trained to tell apart, and lays all else on a few directions. How unlike the data a picture is, is
+    the share of its features, less the data's mean, that lies outside the data's principal axes: a reconstruction error, as in
+    the detection of novelties (Tax and Duin 2004 measure with it). `keep` in kept.py fits the buffers.
+    """
+
+    centre: Tensor
+    """(features,), the mean of the data."""
+    axes: Tensor
+    """(axes, features), orthonormal, the largest first."""
+    usual: Tensor
+    """(features,), the mean of the pictures that the tower learnt from."""
+    limit: Tensor
+    """(), the share outside the axes at which head and tower weigh the same."""
+
+    def __init__(self, features: int, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("axes", torch.zeros(max(outputs, _AXES), features))
+        self.register_buffer("usual", torch.zeros(features))
+        self.register_buffer("limit", torch.zeros(()))
+
+    def unlike(self, features: Tensor) -> Tensor:
+        """Return the share outside the axes, (n, 1), from 0 to 1."""
+        apart = features - self.centre
+        inside = apart @ self.axes.T
+        whole = apart.square().sum(-1, keepdim=True).clamp(min=_SMALLEST)
+        return 1 - inside.square().sum(-1, keepdim=True) / whole
+
+    def forward(self, features: Tensor, trained: Tensor) -> Tensor:
+        """Return the embeddings, (n, trained + outputs), of features with what their head makes of them."""
+        weight = torch.sigmoid((self.unlike(features) - self.limit) / _SOFTNESS)
+        seen = functional.normalize((features - self.usual) @ self.axes[: self.outputs].T, dim=-1)
+        return torch.cat([(1 - weight).sqrt() * trained, weight.sqrt() * seen], dim=-1)
+
+
+class PairImageEncoder(nn.Module):
+    """The backbone and its head; with what the backbone itself tells, where that was fitted."""
+
+    def __init__(self, tower: Backbone, head: Head, kept: Kept | None = None) -> None:
         super().__init__()
         self.tower = tower
         self.head = head
+        self.kept = kept
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Embed uint8 pixels (n, 224, 224, 3), rows first, RGB."""
-        embedding: Tensor = self.head(self.tower(pixels))
-        return embedding
+        return self.embed(self.tower(pixels))
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embed what the tower makes of pictures, (n, features)."""
+        embedding: Tensor = self.head(features)
+        return embedding if self.kept is None else self.kept(features, embedding)
 
 
 class PairTextEncoder(nn.Module):
@@ -72,8 +126,12 @@ class PairTextEncoder(nn.Module):
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """Embed int64 token ids (n, length <= 64)."""
-        embedding: Tensor = self.head(self.tower(token_ids))
-        return embedding
+        return self.embed(self.tower(token_ids))
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embed what the tower makes of texts, (n, features)."""
+        embedding: Tensor = self.head(features)
+        return functional.pad(embedding, (0, EMBEDDING_DIM - embedding.shape[-1]))
 
 
 class Combiner(nn.Module):
@@ -127,7 +185,13 @@ def new_pair(sizes: Sizes) -> PairEncoders:
     """
     return PairEncoders(
         sizes=sizes,
-        image=PairImageEncoder(backbone.load_backbone(), Head(backbone.FEATURES, sizes.head_width)),
-        text=PairTextEncoder(sentences.load_sentences(), Head(sentences.FEATURES, sizes.head_width)),
+        image=PairImageEncoder(
+            backbone.load_backbone(),
+            Head(backbone.FEATURES, sizes.head_width, sizes.trained_dim),
+            Kept(backbone.FEATURES, kept) if (kept := EMBEDDING_DIM - sizes.trained_dim) else None,
+        ),
+        text=PairTextEncoder(
+            sentences.load_sentences(), Head(sentences.FEATURES, sizes.head_width, sizes.trained_dim)
+        ),
         fusion=Combiner(sizes.fusion_width),
     )

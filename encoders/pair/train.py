@@ -17,6 +17,7 @@ from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import Captions, Changes
 from encoders.pair.features import Features, Maps, features_of, picture_features, picture_maps
 from encoders.pair.fusion import FUSION, train_fusion
+from encoders.pair.kept import keep
 from encoders.pair.networks import Combiner, PairEncoders, Sizes, new_pair
 from encoders.pair.training import Settings, parameters, train_heads, tune_backbone
 from encoders.pair.validation import find_by_change, find_by_title
@@ -67,6 +68,8 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     if tuned:
         history |= tune_backbone(encoders, seen.maps(), captions, settings, run)
         found["tuned"] = find_by_title(encoders, asked.features(), validation)
+    encoders = keep(encoders, seen.features(), captions.texts.features)
+    found["kept"] = find_by_title(encoders, asked.features(), validation)
     described = [_described(path, photographs) for path in data]
     training = {"photographs": len(photographs), **asdict(settings)}
     write_result(
@@ -106,11 +109,9 @@ def train_fusion_again(out: Path, work: Path, data: Sequence[Path], settings: Se
     torch.manual_seed(settings.seed)
     encoders = replace(encoders, fusion=Combiner(encoders.sizes.fusion_width))
     photographs, validation = _read(data, Counter())
-    tower = encoders.image.tower
-    seen, asked = (
-        picture_features(tower, [each.picture for each in pictures], work=work, views=1)
-        for pictures in (photographs, validation)
-    )
+    pictures = [each.picture for each in (*photographs, *validation)]
+    features = picture_features(encoders.image.tower, pictures, work=work, views=1)
+    seen, asked = features[: len(photographs)], features[len(photographs) :]
     heads = digest_of_files([weights_path(out, name) for name in ("image_encoder", "text_encoder")])
     run = work / f"{_run_name(photographs, settings)}-{heads}"
     run.mkdir(parents=True, exist_ok=True)

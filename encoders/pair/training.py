@@ -17,7 +17,7 @@ from encoders.losses import contrastive_loss
 from encoders.pair.backbone import Upper
 from encoders.pair.data import Captions
 from encoders.pair.features import VIEWS, Features, Maps, as_tensor
-from encoders.pair.networks import Head, PairEncoders
+from encoders.pair.networks import PairEncoders, PairImageEncoder, PairTextEncoder
 from encoders.progress import History
 from encoders.stages import Losses, device, new_scale, new_stage, run_stage
 
@@ -89,18 +89,16 @@ def tune_backbone(
 
 
 @torch.no_grad()
-def embed_features(head: Head, features: Features) -> Tensor:
+def embed_features(encoder: PairImageEncoder, features: Features) -> Tensor:
     """Return the embeddings of all views, float32 (n, views, d)."""
-    head.eval()
     given = torch.from_numpy(np.asarray(features, np.float32)).to(device())
-    return head(given.flatten(0, 1)).unflatten(0, given.shape[:2])  # type: ignore[no-any-return]
+    return encoder.eval().embed(given.flatten(0, 1)).reshape(*given.shape[:2], -1)
 
 
 @torch.no_grad()
-def embed_texts(head: Head, features: Tensor) -> Tensor:
+def embed_texts(encoder: PairTextEncoder, features: Tensor) -> Tensor:
     """Return the embeddings of texts, float32 (t, d)."""
-    head.eval()
-    return head(features.to(device()))  # type: ignore[no-any-return]
+    return encoder.eval().embed(features.to(device()))
 
 
 def _drawn(

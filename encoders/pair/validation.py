@@ -44,9 +44,9 @@ def find_by_change(
 
 def _gallery(encoders: PairEncoders, features: Features, photographs: Sequence[Photograph]) -> Gallery:
     given = torch.from_numpy(np.asarray(features[:, 0], np.float32)).to(device())
-    return Gallery(photographs=photographs, images=encoders.image.head.eval()(given).cpu().numpy())
+    return Gallery(photographs=photographs, images=encoders.image.eval().embed(given).cpu().numpy())
 
 
 def _embedded(encoders: PairEncoders, texts: Sequence[str]) -> Tensor:
     known = Texts.of(texts, encoders.text.tower)
-    return embed_texts(encoders.text.head, known.features[known.rows(texts)])
+    return embed_texts(encoders.text, known.features[known.rows(texts)])

@@ -13,12 +13,13 @@ from PIL import Image
 from encoders.checkpoint import CheckpointError
 from encoders.families import open_tokenizer, read_family
 from encoders.pair import packages
-from encoders.pair.backbone import TUNED_BLOCKS, load_backbone
+from encoders.pair.backbone import FEATURES, TUNED_BLOCKS, load_backbone
 from encoders.pair.captions import attribute, said_of
 from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import NONE, Captions, Changes
-from encoders.pair.dimensions import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH
+from encoders.pair.dimensions import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH, TRAINED_DIM
 from encoders.pair.features import VIEWS, features_of, picture_features, picture_maps
+from encoders.pair.kept import keep
 from encoders.pair.networks import PairEncoders, Sizes, new_pair
 from encoders.pair.packages import BACKBONE, packaged
 from encoders.pair.pieces import PAD_ID, load_tokenizer
@@ -220,7 +221,9 @@ def test_training_learns_resumes_and_is_read_again(
     found = json.loads((out / "validation.json").read_text())["results"]
     assert set(found["tuned"]) == {"R@1", "R@10", "R@50"}
     assert found.items() < card["validation"].items()
-    assert card["validation"]["changes"]["R@10"] > 90  # of 12
+    assert set(card["validation"]["changes"]) == {"R@1", "R@10", "R@50"}
+    assert found["kept"]["R@10"] > 90
+    assert card["sizes"]["trained_dim"] == TRAINED_DIM
     assert (out / "loss.png").exists()
     tuned, packaged_tower = load_pair(out).image.tower.state_dict(), load_backbone().state_dict()
     changed = {name for name, tensor in tuned.items() if not torch.equal(tensor, packaged_tower[name])}
@@ -235,17 +238,26 @@ def test_training_learns_resumes_and_is_read_again(
     said = capsys.readouterr().out
     assert "heads: resumes at step 60" in said
     assert "tuning: resumes at step 5" in said
+
+
+@pytest.mark.slow
+def test_the_combiner_is_trained_anew_on_heads_that_stay(encoders: PairEncoders, tmp_path: Path) -> None:
+    """The combiner and what the card says of it are other ones; heads, their seed and their losses are kept."""
+    data, out = _catalogue(tmp_path / "data"), tmp_path / "weights"
+    losses = {"heads: text to picture": 1.5, "fusion: composed to picture": 9.0}
+    save_pair(out, encoders, card={"training": {"seed": 3}, "losses": losses})
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    train_fusion_again(out, work, [data], replace(settings, seed=4, fusion_steps=20))
+    settings = Settings(seed=4, fusion_steps=20, fusion_rows=32, fusion_gallery=16)
+    train_fusion_again(out, tmp_path / "work", [data], settings)
     after = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert {name for name in before if before[name] != after[name]} == {
-        "card.json",
-        "fusion_encoder.safetensors",
-    }
-    again = json.loads(after["card.json"])
-    assert (again["training"]["seed"], again["training"]["fusion_seed"]) == (3, 4)
-    assert again["losses"].keys() == card["losses"].keys()
-    assert again["losses"]["heads: text to picture"] == card["losses"]["heads: text to picture"]
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"card.json", "fusion_encoder.safetensors"}
+    card = json.loads(after["card.json"])
+    assert (card["training"]["seed"], card["training"]["fusion_seed"]) == (3, 4)
+    assert card["losses"]["heads: text to picture"] == 1.5
+    assert 0 < card["losses"]["fusion: composed to picture"] < 9.0
+    assert "fusion: composed to picture and title" in card["losses"]
+    assert set(card["validation"]["changes"]) == {"R@1", "R@10", "R@50"}
 
 
 def test_weights_come_back_as_they_were(encoders: PairEncoders, tmp_path: Path) -> None:
@@ -256,7 +268,14 @@ def test_weights_come_back_as_they_were(encoders: PairEncoders, tmp_path: Path) 
     ids = torch.tensor([load_tokenizer().encode("red mug").ids])
     assert torch.nn.functional.cosine_similarity(again.text(ids), encoders.text(ids)).item() > 0.999
     card = json.loads((tmp_path / "card.json").read_text())
-    card["sizes"]["head_width"] = 64
+    del card["sizes"]["trained_dim"]
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert load_pair(tmp_path).sizes == encoders.sizes
+    card["sizes"]["trained_dim"] = EMBEDDING_DIM + 1
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match="trained_dim must be 256 at most"):
+        load_pair(tmp_path)
+    card["sizes"] = {"head_width": 64, "fusion_width": 16}
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(CheckpointError, match=r"image_encoder.safetensors: head.* the card's sizes make it"):
         load_pair(tmp_path)
@@ -264,6 +283,32 @@ def test_weights_come_back_as_they_were(encoders: PairEncoders, tmp_path: Path) 
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(CheckpointError, match="made for other towers"):
         read_family(tmp_path)
+
+
+@torch.no_grad()
+def test_the_tower_speaks_for_pictures_unlike_the_data(encoders: PairEncoders) -> None:
+    """What is like the data keeps its neighbours by the heads; what is not has those that the tower sees, and no text."""
+    generator = torch.Generator().manual_seed(0)
+    plane = torch.randn(20, FEATURES, generator=generator)
+    like = 0.5 + torch.randn(400, 20, generator=generator) @ plane / 20
+    stranger = 5 * torch.rand(2, FEATURES, generator=generator)
+    unlike = torch.cat([stranger, stranger + 0.1 * torch.randn(2, FEATURES, generator=generator)])
+    words = torch.randn(300, 512, generator=generator)
+    made = keep(encoders, like[:, None].half().numpy(), words)
+    assert made.sizes.trained_dim == TRAINED_DIM
+    before, after = encoders.image.embed(like), made.image.embed(like)
+    assert after.shape == (400, EMBEDDING_DIM)
+    assert torch.allclose(after.norm(dim=1), torch.ones(400), atol=1e-4)
+    usual = after[:, TRAINED_DIM:].norm(dim=1) < 0.01
+    assert usual.float().mean() > 0.9
+    cosines = (before @ before.T)[usual][:, usual]
+    assert torch.allclose((after @ after.T)[usual][:, usual], cosines, atol=0.05)
+    said, known = made.text.embed(words), encoders.text.embed(words)
+    assert (said[:, TRAINED_DIM:] == 0).all()
+    assert torch.allclose(after[usual] @ said.T, before[usual] @ known.T, atol=0.05)
+    strange = made.image.embed(unlike)
+    assert (strange @ said.T).abs().max() < 0.05
+    assert (strange @ strange.T).argsort(dim=1)[:, -2:].sort(dim=1).values.tolist() == [[0, 2], [1, 3]] * 2
 
 
 def test_data_that_teaches_nothing_is_refused(tmp_path: Path) -> None:
