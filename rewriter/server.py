@@ -56,7 +56,7 @@ async def run(settings: Settings) -> None:
 async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event) -> None:
     metrics = Metrics()
     async with (
-        open_linker() as linker,
+        open_linker(settings) as linker,
         open_engine(settings, metrics, linker) as engine,
         _open_phraser(settings) as phraser,
         serving(settings, engine, metrics, phraser=phraser, linker=linker, tracer=tracer) as server,
@@ -68,9 +68,10 @@ async def _serve(settings: Settings, tracer: Tracer, told_to_stop: asyncio.Event
 
 
 @asynccontextmanager
-async def open_linker() -> AsyncIterator[Linker]:
+async def open_linker(settings: Settings) -> AsyncIterator[Linker]:
     """Open what links words, with the sentence encoder where its package is installed."""
-    with closing(Linker(tower=await asyncio.to_thread(open_tower))) as linker:
+    tower = await asyncio.to_thread(open_tower)
+    with closing(Linker(tower=tower, synonyms=settings.own_synonyms())) as linker:
         yield linker
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from rewriter.synonyms import Synonyms, read_synonyms
 from vitrine.process.authorities import Authorities, authorities_of
 from vitrine.process.secrets import Secret, secret_of
 from vitrine.process.settings import (
@@ -66,6 +67,9 @@ class Settings:
     openai_connections: int = 16
     """Calls to the server at once; a turn beyond them goes to the rules."""
 
+    synonyms: str = ""
+    """A TOML file of the shop's own words for its values (docs/catalogue.md), read at the start. Empty: none."""
+
     default_timeout_ms: int = 1_000
     """Time of a call whose caller sets none."""
     max_timeout_ms: int = 10_000
@@ -95,6 +99,7 @@ class Settings:
         if self.model_least_certainty > 1:
             raise InvalidSettings(f"{_variable('model_least_certainty')} must be at most 1")
         server_tls(self.tls_cert, self.tls_key, self.tls_client_ca, prefix=PREFIX)
+        self.own_synonyms()
         if self.engine == "openai":
             self._check_openai()
 
@@ -119,6 +124,10 @@ class Settings:
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raises InvalidSettings for what it does not know or cannot read."""
         return read_settings(cls, PREFIX, env)
+
+    def own_synonyms(self) -> Synonyms:
+        """Return what the file of synonyms says; raises InvalidSettings where it cannot be used."""
+        return read_synonyms(self.synonyms, _variable("synonyms"))
 
     def authorities(self) -> Authorities | None:
         """Return whom the server must be signed by; raises InvalidSettings where the file cannot be used."""

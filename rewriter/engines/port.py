@@ -19,6 +19,7 @@ _READING = (
     "answer_schema.py",
     "checks.py",
     "catalogues.py",
+    "synonyms.py",
     "prompt.toml",
 )
 """What readings depend on in the rewriter; the domain is the rest of it."""

@@ -31,6 +31,7 @@ from rewriter.nlu.phrasings import foreign_names, written_out
 from rewriter.nlu.spelling import Speller
 from rewriter.nlu.tagging import VALUES
 from rewriter.nlu.words import CJK, fold, key_of, stem
+from rewriter.synonyms import Synonyms
 from vitrine.packages import SENTENCES, PackageError
 from vitrine.process.logs import log_event
 from vitrine.v1 import rewrite_pb2
@@ -81,20 +82,30 @@ class Linked:
 class Linker:
     """Links the words of turns; one for all engines of a process."""
 
-    def __init__(self, *, tower: Encoder | None = None, least: float = LEAST_SIMILARITY) -> None:
+    def __init__(
+        self,
+        *,
+        tower: Encoder | None = None,
+        least: float = LEAST_SIMILARITY,
+        synonyms: Synonyms | None = None,
+    ) -> None:
+        self._synonyms = synonyms or Synonyms()
         self._tower = tower
         self._meanings = Meanings(tower) if tower is not None else None
         self._least = least
-        self._lexicons = LexiconCache(CATALOGUES)
+        self._lexicons = LexiconCache(CATALOGUES, synonyms=self._synonyms)
         self._catalogues: OrderedDict[int, Catalogue] = OrderedDict()
         self._gathering: dict[int, asyncio.Future[Catalogue]] = {}
-        self._vocabularies = Vocabularies(is_common=tower.is_common if tower is not None else None)
+        self._vocabularies = Vocabularies(
+            is_common=tower.is_common if tower is not None else None, synonyms=self._synonyms
+        )
         self._gathers = ThreadPoolExecutor(1, "links-catalogues")
 
     @property
     def version(self) -> str:
         """Name what links words beside the rules; empty where nothing does."""
-        return f"+{SENTENCES.package}-{SENTENCES.version}-{self._least:g}" if self._tower else ""
+        own = f"+synonyms-{self._synonyms.digest}" if self._synonyms.digest else ""
+        return own + (f"+{SENTENCES.package}-{SENTENCES.version}-{self._least:g}" if self._tower else "")
 
     async def link(self, request: rewrite_pb2.RewriteRequest, *, timeout_s: float) -> Linked:
         """Return the turn with the lexicon of its catalogue, in which its words are linked."""

@@ -14,6 +14,7 @@ from rewriter.checks import InvalidRequest
 from rewriter.linking.meanings import keep
 from rewriter.linking.turn import Catalogue
 from rewriter.nlu.lexicon import IsCommon, build_lexicon
+from rewriter.synonyms import Synonyms
 from vitrine.domain import limits
 from vitrine.domain.messages import read_schema_message
 from vitrine.domain.schema import Schema, SchemaError
@@ -36,8 +37,8 @@ class TooManyVocabularies(Exception):  # noqa: N818 - refused at the door; no wo
 class Vocabularies:
     """Learns vocabularies, one at a time in a thread, and keeps the last ones."""
 
-    def __init__(self, *, is_common: IsCommon | None) -> None:
-        self._is_common = is_common
+    def __init__(self, *, is_common: IsCommon | None, synonyms: Synonyms) -> None:
+        self._learn = partial(_learnt, is_common=is_common, synonyms=synonyms)
         self._learnt: OrderedDict[bytes, Catalogue] = OrderedDict()
         self._learning: dict[bytes, asyncio.Future[Catalogue]] = {}
         self._thread = ThreadPoolExecutor(1, "links-vocabularies")
@@ -65,9 +66,7 @@ class Vocabularies:
         if digest not in self._learning:
             if len(self._learning) >= _WAITING:
                 raise TooManyVocabularies
-            made = asyncio.get_running_loop().run_in_executor(
-                self._thread, _learnt, digest, data, self._is_common
-            )
+            made = asyncio.get_running_loop().run_in_executor(self._thread, self._learn, digest, data)
             self._learning[digest] = made
             made.add_done_callback(partial(self._ended, digest))
         return await asyncio.shield(self._learning[digest]), True
@@ -82,7 +81,7 @@ class Vocabularies:
             keep(self._learnt, digest, made.result(), _KEPT)
 
 
-def _learnt(digest: bytes, data: bytes, is_common: IsCommon | None) -> Catalogue:
+def _learnt(digest: bytes, data: bytes, *, is_common: IsCommon | None, synonyms: Synonyms) -> Catalogue:
     """Check a vocabulary and gather what words are held against."""
     began = time.perf_counter()
     if len(data) > limits.MAX_VOCABULARY_BYTES:
@@ -103,7 +102,8 @@ def _learnt(digest: bytes, data: bytes, is_common: IsCommon | None) -> Catalogue
         raise InvalidRequest(
             "vocabulary.facets", f"at most {limits.MAX_VOCABULARY_VALUES:,} values, got {values:,}"
         )
-    catalogue = Catalogue.of(build_lexicon(vocabulary.facets, schema, is_common=is_common))
+    lexicon = build_lexicon(vocabulary.facets, schema, is_common=is_common, synonyms=synonyms.of(schema.name))
+    catalogue = Catalogue.of(lexicon)
     seconds = round(time.perf_counter() - began, 2)
     log_event(_logger, logging.INFO, "vocabulary_learnt", values=values, seconds=seconds)
     return catalogue

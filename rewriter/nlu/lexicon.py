@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import chain, product
+from types import MappingProxyType
 
 from rewriter.languages.files import spoken_words
 from rewriter.nlu.field_words import FieldWords, Key, field_words
@@ -26,6 +27,7 @@ from rewriter.nlu.vocabulary import (
     Role,
 )
 from rewriter.nlu.words import fold, key_of, split_words
+from rewriter.synonyms import OfCatalogue, Synonyms
 from vitrine.domain.schema import KEYWORD_KINDS, Field, Kind, Schema
 from vitrine.domain.schema import Role as FieldRole
 from vitrine.domain.schema_files import shipped_schema
@@ -126,8 +128,11 @@ def build_lexicon(
     schema: Schema | None = None,
     *,
     is_common: IsCommon | None = None,
+    synonyms: OfCatalogue = MappingProxyType({}),
 ) -> Lexicon:
     """Join the vocabulary with the facets' values; facets of fields that take no keywords in filters are left out.
+
+    The shop's synonyms go before those of the language files, and the catalogue's own values before both.
 
     In a field of many names, such as brands or authors, a value that is a common word is meant only beside a word that asks
     for the field: "a simple lamp" is by nobody.
@@ -136,7 +141,8 @@ def build_lexicon(
     is_common = is_common or spoken_words().__contains__
     values = _values_of(facets, schema)
     aliases = {name: owner.name for name in _NAMED if (owner := _called(name, schema)) is not None}
-    phrases = _VOCABULARY | dict(_synonyms(values, aliases, schema))
+    own = dict(_own_synonyms(values, synonyms, schema))
+    phrases = _VOCABULARY | dict(_synonyms(values, aliases, schema)) | own
     named: dict[str, dict[Key, str]] = {}
     for owner in _by_precedence(schema):
         held = values.get(owner.name, {}).values()
@@ -162,15 +168,16 @@ def build_lexicon(
         ),
         fields=field_words(schema, named, values),
         aliases=aliases,
-        unspaced=Unspaced.of(chain.from_iterable(values.values())),
+        unspaced=Unspaced.of(chain(*values.values(), (" ".join(key) for key in own))),
     )
 
 
 class LexiconCache:
     """Keeps the lexicons of the catalogues seen last, by digest; at most `size` of them."""
 
-    def __init__(self, size: int = 32) -> None:
+    def __init__(self, size: int = 32, *, synonyms: Synonyms | None = None) -> None:
         self._size = size
+        self._synonyms = synonyms or Synonyms()
         self._lexicons: OrderedDict[bytes, Lexicon] = OrderedDict()
 
     def get(self, facets: Iterable[rewrite_pb2.Facet], schema: Schema | None = None) -> Lexicon:
@@ -179,7 +186,7 @@ class LexiconCache:
         digest = _digest(facets, schema)
         lexicon = self._lexicons.get(digest)
         if lexicon is None:
-            lexicon = build_lexicon(facets, schema)
+            lexicon = build_lexicon(facets, schema, synonyms=self._synonyms.of(schema.name))
             self._lexicons[digest] = lexicon
             if len(self._lexicons) > self._size:
                 self._lexicons.popitem(last=False)
@@ -273,6 +280,27 @@ def _synonyms(
             value = known.get(key_of(target))
             if value is not None:
                 yield from ((key_of(phrase), _value(owner, value)) for phrase in phrases)
+
+
+def _own_synonyms(
+    values: Mapping[str, Mapping[str, str]], synonyms: OfCatalogue, schema: Schema
+) -> Iterator[tuple[Key, Meaning]]:
+    """Yield the shop's synonyms of those values that the facets hold, but what is a value itself.
+
+    A query keeps the shopper's word for what the product is.
+    """
+    taken = {key_of(value) for known in values.values() for value in known} if synonyms else set()
+    for name, said in synonyms.items():
+        owner, known = schema.filtered.get(name), values.get(name, {})
+        for target, phrases in said.items():
+            value = known.get(fold(target))
+            if owner is None or value is None:
+                continue
+            meaning = _value(owner, value)
+            for phrase in phrases:
+                own = replace(meaning, said=fold(phrase)) if meaning.part is Part.CATEGORY else meaning
+                if (key := key_of(phrase)) and key not in taken:
+                    yield key, own
 
 
 def _kinds(categories: Iterable[str]) -> Iterator[tuple[str, str]]:

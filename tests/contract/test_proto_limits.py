@@ -63,6 +63,7 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "FieldDescription.values": (limits.MAX_FACET_VALUES,),
     "Filter": (limits.MAX_FILTER_LEVELS, limits.MAX_FILTER_VALUES),
     "InferenceOptions.fields": (limits.MAX_SCHEMA_FIELDS,),
+    "LearnRequest.vocabulary": (limits.MAX_VOCABULARY_BYTES,),
     "ListCampaignsRequest.page_size": (limits.MAX_CAMPAIGN_PAGE, limits.DEFAULT_CAMPAIGN_PAGE),
     "PageToken.excluded": (limits.MAX_EXCLUSIONS,),
     "PageToken.sponsored": (limits.MAX_SPONSORED_PLACES,),
@@ -96,11 +97,12 @@ QUOTED: Mapping[str, tuple[int, ...]] = {
     "SearchedQuery.excluded": (limits.MAX_EXCLUSIONS,),
     "TranscribeRequest.audio": (limits.MAX_AUDIO_BYTES, int(limits.MAX_AUDIO_S)),
     "Turn.shown": (limits.MAX_SHOWN,),
+    "Vocabulary": (limits.MAX_VOCABULARY_VALUES,),
     "WordsReport.popular": (limits.MAX_REPORTED_WORDS,),
 }
 """The numbers that the comment of a message or field quotes, in their order."""
 
-_NO_LIMITS = re.compile(r"(?:BCP|ISO) \d+|float32|\b[01]\b(?!,\d)")
+_NO_LIMITS = re.compile(r"(?:BCP|ISO|SHA)[ -]\d+|float32|\b[01]\b(?!,\d)")
 """Names of standards and types, and the ends of intervals that are no limits."""
 
 

@@ -106,7 +106,7 @@ async def gateway(model: Model) -> AsyncIterator[ServedGateway]:
     )
     patient = GatewaySettings(converse_budget_ms=6_000, converse_budget_floor_ms=6_000)
     async with (
-        open_linker() as linker,
+        open_linker(engine_settings) as linker,
         open_engine(engine_settings, metrics, linker) as engine,
         serving_rewriter(engine_settings, engine, metrics) as server,
         open_rewriter(f"127.0.0.1:{server.port}") as adapter,

@@ -4,7 +4,6 @@ Fields of every kind are indexed, filtered, counted, sorted by, compared and ask
 of the product: the catalogue, its schema and what is added to the schema are texts.
 """
 
-import asyncio
 import csv
 import json
 import subprocess
@@ -71,14 +70,6 @@ labels = { en = "deposit" }
 kind = "text"
 labels = { en = "care" }
 """
-
-DESIGNERS = """
-[fields.designers]
-kind = "keywords"
-labels = { en = "designer" }
-"""
-MANY = 10_000
-OF_A_PRODUCT = 64
 
 HEADER = ("article", "title", "photo", "room", "materials", "seats", "foldable", "deposit", "care")
 ROWS = (
@@ -333,43 +324,3 @@ def test_a_stale_index_is_rebuilt_where_that_is_asked_for(indexed: Any, shop: Pa
     assert [hit["product_id"] for hit in json.loads(found.stdout)["hits"]] == ["A-1"]
     # The next test, if any, begins anew.
     (shop / "schema.toml").write_text(FURNITURE)
-
-
-@pytest.fixture
-def designed(indexed: Any, shop: Path, tmp_path: Path) -> dict[str, str]:
-    """Index products of ten thousand designers, of whom each differs from others in one letter; return their products by name."""
-    letters = "bcdfghjklm"
-    names = [
-        "Tapiovaara",
-        *(f"Qa{''.join(letters[int(digit)] for digit in f'{number:04}')}o" for number in range(MANY)),
-    ]
-    rows = [
-        (f"B-{start}", "rocking chair", "|".join(names[start : start + OF_A_PRODUCT]))
-        for start in range(0, len(names), OF_A_PRODUCT)
-    ]
-    with (tmp_path / "designs.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows((("article", "title", "designers"), *rows))
-    schema = tmp_path / "schema.toml"
-    schema.write_text((shop / "schema.toml").read_text() + DESIGNERS)
-    written = vitrine(indexed, "index", str(tmp_path / "designs.csv"), "--schema", str(schema), "--json")
-    assert written.returncode == 0, written.stderr
-    return {name: f"B-{number // OF_A_PRODUCT * OF_A_PRODUCT}" for number, name in enumerate(names)}
-
-
-@pytest.mark.stack
-async def test_ten_thousand_values_are_asked_for_in_words(
-    client: VitrineClient, designed: dict[str, str]
-) -> None:
-    """The gateway has the rewriter learn them beside the calls; each is found as it is written, one also misspelt."""
-    asked = {"Tapiovaara": "tapiovara chairs", "Qabcdfo": "a qabcdfo chair", "Qammmlo": "qammmlo"}
-    async with asyncio.timeout(CALL_S):
-        while "Tapiovaara" not in (await read_in_words(client, asked["Tapiovaara"]))[0]:  # noqa: ASYNC110 - what is waited for sets no event
-            await asyncio.sleep(0.5)
-    for name, text in asked.items():
-        assert await read_in_words(client, text) == (f"designers={name}", [designed[name]]), text
-
-
-async def read_in_words(client: VitrineClient, text: str) -> tuple[str, list[str]]:
-    """Return the conditions that words were read as, and the products that fulfil them."""
-    answer = await found(client, text, rewrite=search_pb2.REWRITE_MODE_AUTO)
-    return format_filter(answer.searched.filter), ids(answer)

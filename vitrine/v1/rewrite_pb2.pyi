@@ -27,7 +27,7 @@ class LearnRequest(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     VOCABULARY_FIELD_NUMBER: _builtins.int
     digest: _builtins.bytes
-    """SHA-256 of `vocabulary`, 32 bytes: by it requests name what was learnt."""
+    """SHA-256 of `vocabulary`: by it requests name what was learnt."""
     vocabulary: _builtins.bytes
     """A Vocabulary, serialised; at most 3,000,000 bytes."""
     def __init__(

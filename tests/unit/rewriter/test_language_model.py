@@ -131,7 +131,10 @@ async def test_an_unsure_reading_is_no_reading(facets: Facets) -> None:
 
 async def test_the_rules_stand_in_for_the_model(facets: Facets) -> None:
     """As it is served, a turn that the model cannot read is read by rules, and the source says so."""
-    async with open_linker() as linker, open_engine(Settings(engine="model"), Metrics(), linker) as engine:
+    async with (
+        open_linker(Settings(engine="model")) as linker,
+        open_engine(Settings(engine="model"), Metrics(), linker) as engine,
+    ):
         read = await engine.rewrite(
             rewrite_pb2.RewriteRequest(text="red dress", facets=facets), timeout_s=10.0
         )
@@ -144,7 +147,10 @@ async def test_the_rules_stand_in_for_the_model(facets: Facets) -> None:
 @pytest.mark.parametrize("text", ["sofa", "wireless headphones", "do you have umbrellas"])
 async def test_what_nobody_knows_is_searched(facets: Facets, text: str) -> None:
     """A thing that no facet names is looked for, not taken for small talk."""
-    async with open_linker() as linker, open_engine(Settings(engine="model"), Metrics(), linker) as engine:
+    async with (
+        open_linker(Settings(engine="model")) as linker,
+        open_engine(Settings(engine="model"), Metrics(), linker) as engine,
+    ):
         rewrite = await engine.rewrite(rewrite_pb2.RewriteRequest(text=text, facets=facets), timeout_s=60)
     assert rewrite.route == query_pb2.ROUTE_TEXT
 
@@ -152,7 +158,10 @@ async def test_what_nobody_knows_is_searched(facets: Facets, text: str) -> None:
 @pytest.mark.parametrize("text", ["how do i pay", "where is my parcel", "are you a robot"])
 async def test_small_talk_is_not_searched(facets: Facets, text: str) -> None:
     """A question about the shop is answered, though the catalogue knows none of its words."""
-    async with open_linker() as linker, open_engine(Settings(engine="model"), Metrics(), linker) as engine:
+    async with (
+        open_linker(Settings(engine="model")) as linker,
+        open_engine(Settings(engine="model"), Metrics(), linker) as engine,
+    ):
         rewrite = await engine.rewrite(rewrite_pb2.RewriteRequest(text=text, facets=facets), timeout_s=60)
     assert (rewrite.route, rewrite.intent) == (query_pb2.ROUTE_CHAT, query_pb2.INTENT_UNSPECIFIED)
 

@@ -356,7 +356,10 @@ def test_a_later_bound_takes_the_place_of_an_earlier_one() -> None:
 async def test_the_embedded_model_serves_every_trade(name: str) -> None:
     """As it is served, the model, trained on fashion, reads turns about other fields with all their conditions."""
     missed = []
-    async with open_linker() as linker, open_engine(Settings(engine="model"), Metrics(), linker) as engine:
+    async with (
+        open_linker(Settings(engine="model")) as linker,
+        open_engine(Settings(engine="model"), Metrics(), linker) as engine,
+    ):
         for shop, text, conditions in CONDITIONS:
             if shop != name:
                 continue

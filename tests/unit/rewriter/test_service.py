@@ -296,7 +296,7 @@ async def test_the_openai_engine_falls_back_when_nobody_listens(facets: Facets) 
     """With the engine that the settings name out of reach, the router answers, and the failure is counted."""
     metrics = Metrics()
     settings = Settings(engine="openai", openai_url="http://127.0.0.1:9/v1", openai_model="tiny")
-    async with open_linker() as linker, open_engine(settings, metrics, linker) as engine:
+    async with open_linker(settings) as linker, open_engine(settings, metrics, linker) as engine:
         rewrite = await engine.rewrite(
             rewrite_pb2.RewriteRequest(text="red dress", facets=facets), timeout_s=5
         )
