@@ -8,8 +8,8 @@ are taken too, it is refused.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import cast
 
 from google.protobuf.message import Message
@@ -61,13 +61,14 @@ class Reception:
             InvalidQuery: there is none, there are several, or `parse` refuses it.
             DeadlineExceeded: it took longer than SLOW_S.
         """
-        data = await self._receive(stream, share)
+        data = await self.receive(stream, share)
         with self.budget.held(len(data)):
             message = parse(data)
             del data  # the message has its own copy, and lasts as long as the call
             yield message
 
-    async def _receive(self, stream: AsyncIterator[bytes], share: str) -> bytes:
+    async def receive(self, stream: AsyncIterator[bytes], share: str) -> bytes:
+        """Receive the one message of a call; raises as `message` does, but for what concerns parsing."""
         await self._take(share)
         place = _Place(self, share)
         try:
@@ -182,16 +183,17 @@ class Crowd:
         self._most = most
         self._retry_after_s = retry_after_s
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Be here while the block runs; raises Overloaded where there is no place."""
+    def entered(self) -> "Crowd":
+        """Return what lets one in while a block runs; the block raises Overloaded where there is no place."""
+        return self
+
+    def __enter__(self) -> None:
         if self.here >= self._most:
             raise Overloaded(f"at most {self._most:,} {self._whom}", retry_after_s=self._retry_after_s)
         self.here += 1
-        try:
-            yield
-        finally:
-            self.here -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.here -= 1
 
 
 def closing_requests(
