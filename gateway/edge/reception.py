@@ -22,6 +22,8 @@ QUICK_S = 0.25
 """For a message that is there already; the slow places are for the others."""
 END_S = 0.05
 """For the end of a request behind its message; most come together."""
+SHORT = 16_384
+"""Bytes of a message up to which its end is not waited for: gRPC would wake the process once more for it, a tenth of a search."""
 SLOW_S = 10.0
 """For the whole of a message: 12 MB over 10 Mbit/s."""
 WAIT_S = 2.0
@@ -126,10 +128,11 @@ class _Place:
         self._slow = False
 
     async def read(self, stream: AsyncIterator[bytes]) -> bytes:
-        """Return the one message of a request, once its end was read too.
+        """Return the one message of a request, once its end was read too, unless it is short.
 
         Without that gRPC keeps the bytes of a call that it refuses until Python's collector comes by, and that may be
-        hundreds of calls later. A caller who does not end its request is answered all the same.
+        hundreds of calls later. A caller who does not end its request is answered all the same; what comes after a short
+        message is not looked at, as with gRPC's own handlers.
         """
         moving = self._loop.call_later(QUICK_S, self._move)
         data = more = None
@@ -137,7 +140,7 @@ class _Place:
             async with self._limit, closing_requests(stream) as messages:
                 data = await anext(messages, None)
                 moving.cancel()
-                if data is not None:
+                if data is not None and len(data) > SHORT:
                     self._limit.reschedule(self._loop.time() + END_S)
                     more = await anext(messages, None)
         except TimeoutError:
