@@ -90,7 +90,9 @@ class Saturation:
         while True:
             await asyncio.sleep(_LOOK_S)
             now = time.perf_counter()
-            self.learn(waiting() * (now - at) / max(1, self.taken - taken))
+            # Nobody waits where nobody came and nobody is here; to ask the core is the largest part of an idle process's time.
+            idle = self.taken == taken and not self.under_way
+            self.learn(0.0 if idle else waiting() * (now - at) / max(1, self.taken - taken))
             taken, at = self.taken, now
             if self._refused and now - told >= _TELL_S:
                 told = now
