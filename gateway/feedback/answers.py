@@ -66,7 +66,8 @@ class AnswerLog:
         if known is not None and _says_the_same(known, result, bucket):
             return known.body
         body = packed_answer(result, bucket)
-        if len(result.hits) <= MAX_KEPT_HITS:  # as those that are given again have
+        # As those that are given again have; of a shopper nothing is kept that need not be.
+        if len(result.hits) <= MAX_KEPT_HITS and not result.searched.user_id:
             self._packed.put(id(result.hits), _Packed(result, bucket, body))
         return body
 
