@@ -120,7 +120,7 @@ def _rendered() -> str:
         "ranking": [ranking_section(_found("ranking*.json"))],
         "moderation": [moderation_section(_found("moderation.json"))],
         "speech": [speech_section(_found("speech.json"))],
-        "levers": [levers_section(_found("gateway-levers.json"))],
+        "levers": [levers_section(_found("gateway-levers*.json"))],
         "features": [
             features_section(path, document) for path, document in _found("gateway-features.json").items()
         ],
