@@ -63,7 +63,7 @@ async def measure_features(
         }
         started[BARE_SERVER] = stack.enter_context(bare_server())
         used = await _rounds(started, plan, streams, behind(pids), say)
-    results = [_figures(workload, costs) for workload, costs in used.items()]
+    results = [workload_figures(workload, costs) for workload, costs in used.items()]
     params = {"benchmark": "features", "revision": asdict(named)} | asdict(plan)
     return {"environment": environment, "params": params, "results": results}
 
@@ -101,7 +101,8 @@ async def _rounds(
     return used
 
 
-def _figures(workload: str, costs: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def workload_figures(workload: str, costs: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return the figures of one workload from the CPU of each side by round, in ms a search."""
     return {
         "workload": workload,
         "none_ms": round(median(costs[NONE]), 3),
