@@ -332,7 +332,7 @@ train-ranker: $(VENV)/.serve ## Train a ranker on events: make train-ranker EVEN
 export: $(VENV)/.train ## Export the encoders and publish the local model repository
 	@$(BIN)/python -m export publish --target local --weights $(WEIGHTS) --out $(REPOSITORY)
 
-bench: bench-throughput bench-latency bench-personal bench-stages bench-sweep bench-peers bench-scale bench-uptime ## All of the following that one machine without a GPU can; two hours
+bench: bench-throughput bench-latency bench-personal bench-features bench-stages bench-sweep bench-peers bench-scale bench-uptime ## All of the following that one machine without a GPU can; two hours
 
 bench-throughput: setup ## Closed loop: the ceiling, and CPU by process
 	@$(BIN)/python -m stack up
@@ -375,6 +375,10 @@ bench-levers: setup ## The gateway's own CPU: make bench-levers REVISIONS="BEFOR
 	@$(BIN)/python -m benchmarks levers $(REVISIONS)
 	@$(MAKE) -s plots
 
+bench-features: setup ## What events, campaigns and moderation cost searches without use for them
+	@$(BIN)/python -m benchmarks features
+	@$(MAKE) -s plots
+
 bench-baseline: setup ## The CPU per search that `make test` compares with
 	@$(BIN)/python -m benchmarks baseline
 
@@ -385,8 +389,8 @@ bench-scale: setup ## What a second core brings, on the whole service
 	@$(BIN)/python -m benchmarks cores
 	@$(MAKE) -s plots
 
-bench-uptime: setup ## A search after a start, and after rebuilds under load: make bench-uptime MINUTES=10
-	@$(BIN)/python -m benchmarks uptime --minutes $(MINUTES)
+bench-uptime: setup ## A search after a start, and after a dozen rebuilds under load: make bench-uptime MINUTES=60 loads longer
+	@$(BIN)/python -m benchmarks uptime $(if $(filter-out file,$(origin MINUTES)),--minutes $(MINUTES))
 	@$(MAKE) -s plots
 
 bench-compare: $(VENV)/.train ## What changed: make bench-compare A=before.json B=after.json
@@ -424,4 +428,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test \
 	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
-	bench-latency bench-personal bench-stages bench-peers bench-sweep bench-index bench-bulk bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom bench-scale bench-uptime capacity
+	bench-latency bench-personal bench-stages bench-peers bench-sweep bench-index bench-bulk bench-features bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom bench-scale bench-uptime capacity

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +14,8 @@ import uvloop
 
 from benchmarks.cli_scale import bulk, capacity, cores, index, uptime
 from benchmarks.compare import changes_table, compare, regressions
-from benchmarks.levers import LeverPlan, measure_levers
+from benchmarks.features import measure_features
+from benchmarks.levers import WORKING_TREE, LeverPlan, measure_levers
 from benchmarks.load import PLANS, measure
 from benchmarks.moderation import measure_moderation
 from benchmarks.peers.measure import measure_peers
@@ -225,55 +226,93 @@ def sweep_settings(*, weights: tuple[Path, ...], repeats: int, out: Path, chosen
         measure_on_own_stack(family, measuring, out / f"sweep-{family.name}.json")
 
 
+def _on_stack(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a measurement that runs gateways of its own before a stack."""
+    for option in (
+        click.option("--seconds", type=click.FloatRange(min=0.2, max=60), default=1.0, show_default=True),
+        click.option("--pairs", type=click.IntRange(min=4), default=12, show_default=True),
+        click.option(
+            "--workload",
+            "workloads",
+            type=click.Choice([name for name in WORKLOADS if name != "refined"]),
+            multiple=True,
+            help="Only these.",
+        ),
+        click.option(
+            "--state", type=click.Path(path_type=Path), help="A stack that runs, instead of one of its own."
+        ),
+        click.option(
+            "--queries",
+            type=click.Path(path_type=Path),
+            default=Path("build/catalogue/queries"),
+            show_default=True,
+            help="Pictures that are asked for, where a stack runs already.",
+        ),
+        click.option(
+            "--weights",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            default=SMALL,
+            show_default=True,
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _measure_on_stack(
+    measuring: Callable[..., Coroutine[Any, Any, dict[str, Any]]],
+    *,
+    weights: Path,
+    state: Path | None,
+    queries: Path,
+    out: Path,
+) -> None:
+    """Measure on a stack of its own, or on the one of that state, and write the result."""
+    if state is None:
+        measure_on_own_stack(weights, lambda served: measuring(pids=served.pids, queries=served.queries), out)
+        return
+    begun = datetime.now(UTC)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(measuring(pids=service_pids(state), queries=queries))
+    write_result(out, result, begun)
+
+
 @main.command()
 @click.argument("revisions", nargs=-1, required=True)
-@click.option(
-    "--weights",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=SMALL,
-    show_default=True,
-)
-@click.option(
-    "--state", type=click.Path(path_type=Path), help="A stack that runs, instead of one of its own."
-)
-@click.option(
-    "--workload",
-    "workloads",
-    type=click.Choice([name for name in WORKLOADS if name != "refined"]),
-    multiple=True,
-    help="Only these.",
-)
+@_on_stack
 @click.option("--clients", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--pairs", type=click.IntRange(min=4), default=12, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=0.2, max=60), default=1.0, show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=RESULTS / "gateway-levers.json", show_default=True
 )
 def levers(
     *,
     revisions: tuple[str, ...],
-    weights: Path,
-    state: Path | None,
     workloads: tuple[str, ...],
     clients: int,
     pairs: int,
     seconds: float,
-    out: Path,
+    **stack: Any,
 ) -> None:
     """Compare the gateway's CPU per search of each REVISION with the one before it; `.` is the working tree."""
     plan = LeverPlan(clients=clients, pairs=pairs, seconds=seconds, salt=secrets.token_hex(4))
     plan = replace(plan, workloads=workloads or plan.workloads)
+    _measure_on_stack(partial(measure_levers, revisions, plan, say=click.echo), **stack)
 
-    def measuring(pids: dict[str, int], queries: Path) -> Coroutine[Any, Any, dict[str, Any]]:
-        return measure_levers(revisions, plan, pids=pids, queries=queries, say=click.echo)
 
-    if state is None:
-        measure_on_own_stack(weights, lambda served: measuring(served.pids, served.queries), out)
-        return
-    begun = datetime.now(UTC)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        result = runner.run(measuring(service_pids(state), Path("build/catalogue/queries")))
-    write_result(out, result, begun)
+@main.command()
+@click.option("--revision", default=WORKING_TREE, show_default=True, help="The working tree, or a commit.")
+@_on_stack
+@click.option("--clients", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=RESULTS / "gateway-features.json", show_default=True
+)
+def features(
+    *, revision: str, workloads: tuple[str, ...], clients: int, pairs: int, seconds: float, **stack: Any
+) -> None:
+    """Compare the gateway's CPU per search with events, campaigns and moderation on, and off, and with a bare server's."""
+    plan = LeverPlan(clients=clients, pairs=pairs, seconds=seconds, salt=secrets.token_hex(4))
+    plan = replace(plan, workloads=workloads or ("text, repeated", "text"))
+    _measure_on_stack(partial(measure_features, revision, plan, say=click.echo), **stack)
 
 
 @main.command()

@@ -31,9 +31,9 @@ def cores(*, seconds: float, repeats: int, out: Path) -> None:
 
 
 @click.command()
-@click.option("--minutes", type=float, default=10.0, show_default=True, help="Of load in between, at least.")
+@click.option("--minutes", type=float, default=1.0, show_default=True, help="Of load in between, at least.")
 @click.option("--rebuilds", type=click.IntRange(min=0), default=12, show_default=True)
-@click.option("--seconds", type=float, default=2.0, show_default=True, help="Of a run.")
+@click.option("--seconds", type=float, default=1.5, show_default=True, help="Of a run.")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "uptime.json", show_default=True)
 def uptime(*, minutes: float, rebuilds: int, seconds: float, repeats: int, out: Path) -> None:

@@ -93,7 +93,7 @@ def _to(case: Mapping[str, Any]) -> str:
 
 
 def _lever(figure: Mapping[str, Any]) -> tuple[str, str]:
-    return f"{figure['before_ms']:.3g} to {figure['after_ms']:.3g}", _change(figure)
+    return f"{figure['before_ms']:.3g} to {figure['after_ms']:.3g}", change_cell(figure)
 
 
 def sweep_section(documents: Mapping[str, Document]) -> list[str]:
@@ -106,7 +106,7 @@ def sweep_section(documents: Mapping[str, Document]) -> list[str]:
             *(f"{load}, {figure}" for load in loads for figure in ("answers/s", "p50", "CPU")),
         ]
         rows = [
-            [row["variant"], *(_change(each) for load in loads for each in row["changes"][load].values())]
+            [row["variant"], *(change_cell(each) for load in loads for each in row["changes"][load].values())]
             for row in document["results"]
         ]
         lines += [f"### {name.removeprefix('sweep-').removesuffix('.json').capitalize()}, settings", ""]
@@ -128,7 +128,8 @@ def _peer_row(row: Mapping[str, Any], ours: float | None) -> list[str]:
     ]
 
 
-def _change(change: Mapping[str, Any]) -> str:
+def change_cell(change: Mapping[str, Any]) -> str:
+    """Return a ratio with its bounds, bold where it is more than noise."""
     middle, low, high = change["ratio"]
     text = f"{middle:.2f} ({low:.2f}-{high:.2f})"
     return f"**{text}**" if change["seen"] else text

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +37,9 @@ GATEWAY = "gateway"
 WORKING_TREE = "."
 """Names the files as they are, committed or not."""
 
+FEATURES = ("events", "campaigns", "moderation")
+"""What the local stack switches on, and a search may have no use for."""
+
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _START_S = 90.0
 _STOP_S = 20.0
@@ -54,6 +57,8 @@ class LeverPlan:
     pairs: int = 12
     seconds: float = 1.0
     """Of one run."""
+    features: tuple[str, ...] = FEATURES
+    """What the gateways have on, each with files of its own."""
     salt: str = ""
 
 
@@ -68,7 +73,7 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
-class _Used:
+class Used:
     """CPU per answered search, in ms."""
 
     gateway: float
@@ -80,7 +85,9 @@ FIGURES = ("gateway", "whole")
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
+    """A gateway that is loaded."""
+
     client: VitrineClient
     pid: int
 
@@ -109,9 +116,10 @@ async def measure_levers(
     for before, after in [*steps, (named[0], named[-1])] if len(steps) > 1 else steps:
         with ExitStack() as stack:
             started = [
-                stack.enter_context(running_gateway(each.name, pids[GATEWAY])) for each in (before, after)
+                stack.enter_context(running_gateway(each.name, pids[GATEWAY], features=plan.features))
+                for each in (before, after)
             ]
-            for case in await _compare(started, plan, streams, _behind(pids)):
+            for case in await _compare(started, plan, streams, behind(pids)):
                 results.append(
                     {"before": asdict(before), "after": asdict(after), "commits": _between(before, after)}
                     | case
@@ -137,14 +145,16 @@ def _between(before: Revision, after: Revision) -> int:
 
 
 @contextmanager
-def running_gateway(revision: str, like: int) -> Iterator[tuple[str, int]]:
+def running_gateway(revision: str, like: int, *, features: Collection[str]) -> Iterator[tuple[str, int]]:
     """Run a gateway of a revision with the settings of the one with that pid; yield its address and its pid.
 
-    It keeps no events: those are the stack's own.
+    Of FEATURES it has those that are named, with files of its own.
     """
     address = f"127.0.0.1:{_free_port()}"
-    changed = {"GATEWAY_LISTEN": address, "GATEWAY_METRICS_LISTEN": "", "GATEWAY_EVENTS": ""}
     with TemporaryDirectory() as folder:
+        changed = {"GATEWAY_LISTEN": address, "GATEWAY_METRICS_LISTEN": ""} | _switches(
+            features, Path(folder)
+        )
         tree = _tree(revision, Path(folder))
         environment = psutil.Process(like).environ() | changed | {"PYTHONPATH": str(tree)}
         silent = subprocess.DEVNULL
@@ -163,16 +173,26 @@ def running_gateway(revision: str, like: int) -> Iterator[tuple[str, int]]:
                     process.wait()
 
 
+def _switches(features: Collection[str], folder: Path) -> dict[str, str]:
+    """Return the settings that switch those features on and the others off."""
+    on = {
+        "events": ("GATEWAY_EVENTS", str(folder / "events.db")),
+        "campaigns": ("GATEWAY_CAMPAIGNS", str(folder / "campaigns.db")),
+        "moderation": ("GATEWAY_MODERATION_UPLOADS", "refuse"),
+    }
+    return {name: value if feature in features else "" for feature, (name, value) in on.items()}
+
+
 async def _compare(
     started: Sequence[tuple[str, int]],
     plan: LeverPlan,
     streams: dict[str, Iterator[Request]],
     behind: dict[str, int],
 ) -> list[dict[str, Any]]:
-    used: dict[str, tuple[list[_Used], list[_Used]]] = {name: ([], []) for name in streams}
+    used: dict[str, tuple[list[Used], list[Used]]] = {name: ([], []) for name in streams}
     async with AsyncExitStack() as stack:
         sides = [
-            _Side(await stack.enter_async_context(VitrineClient(address, timeout_s=30, retry=False)), pid)
+            Side(await stack.enter_async_context(VitrineClient(address, timeout_s=30, retry=False)), pid)
             for address, pid in started
         ]
         for stream in streams.values():
@@ -183,20 +203,23 @@ async def _compare(
         for pair in range(plan.pairs):
             for name, stream in streams.items():
                 for which in (0, 1) if pair % 2 == 0 else (1, 0):
-                    used[name][which].append(await _used(sides[which], stream, plan, behind))
+                    used[name][which].append(await used_by(sides[which], stream, plan, behind))
     return [
         {"workload": name, "pairs": plan.pairs}
-        | {figure: _figures(*([getattr(run, figure) for run in side] for side in both)) for figure in FIGURES}
+        | {
+            figure: paired_figures(*([getattr(run, figure) for run in side] for side in both))
+            for figure in FIGURES
+        }
         for name, both in used.items()
     ]
 
 
-def _behind(pids: dict[str, int]) -> dict[str, int]:
+def behind(pids: dict[str, int]) -> dict[str, int]:
     """Return the processes that answer the gateway."""
     return {name: pid for name, pid in pids.items() if not name.startswith(GATEWAY)}
 
 
-async def _used(side: _Side, stream: Iterator[Request], plan: LeverPlan, behind: dict[str, int]) -> _Used:
+async def used_by(side: Side, stream: Iterator[Request], plan: LeverPlan, behind: dict[str, int]) -> Used:
     """Load one side; raises ServingError where next to nothing was answered."""
     pids = {GATEWAY: side.pid} | behind
     before = cpu_seconds(pids)
@@ -205,10 +228,10 @@ async def _used(side: _Side, stream: Iterator[Request], plan: LeverPlan, behind:
     answered = sum(sample.status == OK for sample in trace.samples)
     if answered < _LEAST_ANSWERS:
         raise ServingError(f"only {answered} of {len(trace.samples)} searches were answered")
-    return _Used(gateway=1e3 * used[GATEWAY] / answered, whole=1e3 * sum(used.values()) / answered)
+    return Used(gateway=1e3 * used[GATEWAY] / answered, whole=1e3 * sum(used.values()) / answered)
 
 
-def _figures(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
+def paired_figures(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
     """Return the medians in ms, and of the ratios of pairs the median with the quartiles, and whether that is more than noise."""
     ratios = sorted(new / old for old, new in zip(before, after, strict=True))
     quarter = len(ratios) // 4

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import capacity_page, documents, paper, plans, reliability
 from benchmarks.costs import levers_section, peers_section, stages_section, sweep_section
+from benchmarks.features import features_section
 from benchmarks.fields import fields_section
 from benchmarks.moderation import moderation_section
 from benchmarks.personal import personal_section
@@ -120,7 +121,10 @@ def _rendered() -> str:
         "experiments": [experiment_section(_found("experiment.json"))],
         "moderation": [moderation_section(_found("moderation.json"))],
         "speech": [speech_section(_found("speech.json"))],
-        "levers": [levers_section(_found("gateway-levers.json"))],
+        "levers": [levers_section(_found("gateway-levers*.json"))],
+        "features": [
+            features_section(path, document) for path, document in _found("gateway-features.json").items()
+        ],
         "personal": [personal_section(path, document) for path, document in _found("personal.json").items()],
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],

@@ -13,9 +13,9 @@ REQUEST_ID_HEADER = "x-request-id"
 """The metadata that carries a request's id, from its caller to every hop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
-    """One RPC."""
+    """One RPC; its caller is known once the door has looked."""
 
     method: str
     """Such as "Search"."""

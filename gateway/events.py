@@ -1,10 +1,13 @@
 """What shoppers do with products, as the gateway keeps it: never who they are, but for a keyed hash."""
 
 import json
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 DAY_MS = 86_400_000
 
@@ -115,22 +118,15 @@ class Answer:
     shown: tuple[Shown, ...] = ()
 
     def packed(self) -> str:
-        """Return all but the id and the time as JSON, each feature's name once."""
-        names = sorted({name for each in self.shown for name in each.features})
-        rows = [
-            [each.product_id, each.position, *(_rounded(each.features.get(name)) for name in names)]
-            for each in self.shown
-        ]
-        parts = {
-            "route": self.route,
-            "weights": self.score_weights,
-            "bucket": self.bucket,
-            "fold": self.fold,
-            "swap": self.swap,
-            "features": names,
-            "shown": rows,
-        }
-        return json.dumps(parts, separators=(",", ":"))
+        """Return all but the id and the time as JSON."""
+        return pack_answer(
+            ((each.product_id, each.position, each.features) for each in self.shown),
+            route=self.route,
+            score_weights=self.score_weights,
+            bucket=self.bucket,
+            fold=self.fold,
+            swap=self.swap,
+        )
 
     @classmethod
     def unpacked(cls, request_id: str, at_ms: int, packed: str) -> "Answer":
@@ -148,13 +144,60 @@ class Answer:
             route=parts["route"],
             score_weights=(text, image),
             bucket=parts["bucket"],
-            # Answers that were kept before folds were: as if each were a shopper's of their own.
+            # Of nobody's answers, as if each were a shopper's of their own.
             fold=parts.get("fold", zlib.crc32(request_id.encode()) % FOLDS),
             swap=parts["swap"],
             shown=tuple(shown),
         )
 
 
-def _rounded(value: float | None) -> float | None:
-    """Return a feature with as many digits as training can tell apart."""
-    return None if value is None else float(f"{value:.5g}")
+@dataclass(frozen=True, slots=True)
+class PackedAnswer:
+    """An answer on its way to the store, as JSON already: a kept answer that is given again is packed once."""
+
+    request_id: str
+    at_ms: int
+    body: str
+
+    def packed(self) -> str:
+        """Return the body."""
+        return self.body
+
+
+def pack_answer(
+    shown: Iterable[tuple[str, int, Mapping[str, float]]],
+    *,
+    route: str,
+    score_weights: tuple[float, float],
+    bucket: str,
+    fold: int | None,
+    swap: int,
+) -> str:
+    """Return what `Answer.unpacked` reads, each feature's name once.
+
+    Args:
+        shown: products, their positions and features.
+        route: of the search.
+        score_weights: of the text half and of the image half.
+        bucket: of the experiment.
+        fold: of the shopper; None where nobody is named: `unpacked` draws one by the request.
+        swap: see Answer.
+    """
+    rows = list(shown)
+    names = sorted(set[str]().union(*(features for _, _, features in rows)))
+    parts = {"route": route, "weights": score_weights, "bucket": bucket, "swap": swap, "features": names}
+    if fold is not None:
+        parts["fold"] = fold
+    return f'{_compact(parts)[:-1]},"shown":[{",".join(_packed_rows(rows, names))}]}}'
+
+
+def _packed_rows(rows: Iterable[tuple[str, int, Mapping[str, float]]], names: list[str]) -> Iterator[str]:
+    """Yield each row as JSON, its features with as many digits as training can tell apart."""
+    whole = f"[%s,%d{',%.5g' * len(names)}]"
+    for product_id, position, features in rows:
+        values = [features.get(name, math.nan) for name in names]
+        if math.isfinite(sum(values)):
+            yield whole % (_compact(product_id), position, *values)
+        else:  # one is not known
+            known = [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
+            yield _compact([product_id, position, *known])

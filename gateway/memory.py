@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from gateway.errors import Overloaded
 
@@ -32,19 +31,18 @@ class ByteBudget:
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
 
-    @contextmanager
-    def held(self, size: int) -> Iterator[None]:
-        """Hold so many bytes while the block runs; raises Overloaded where they do not fit."""
+    def held(self, size: int) -> "_Held":
+        """Return what holds so many bytes while a block runs; the block raises Overloaded where they do not fit."""
+        return _Held(self, size)
+
+    def hold(self, size: int) -> None:
+        """Hold so many bytes until `release`; raises Overloaded where they do not fit."""
         if size > SMALL and not self._fits(size):
             raise Overloaded(
                 f"the requests being answered hold {self.used:,} of at most {self.limit:,} bytes",
                 retry_after_s=_RETRY_S,
             )
         self.used += size
-        try:
-            yield
-        finally:
-            self.release(size)
 
     async def reserve(self, size: int) -> None:
         """Wait until so many bytes fit, in the order in which they were asked for, and hold them until `release`."""
@@ -61,6 +59,22 @@ class ByteBudget:
 
     def _fits(self, size: int) -> bool:
         return not self.used or self.used + size <= self.limit
+
+
+class _Held:
+    """Bytes of a budget while a block runs."""
+
+    __slots__ = ("_budget", "_size")
+
+    def __init__(self, budget: ByteBudget, size: int) -> None:
+        self._budget = budget
+        self._size = size
+
+    def __enter__(self) -> None:
+        self._budget.hold(self._size)
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.release(self._size)
 
 
 class StreamedBytes:

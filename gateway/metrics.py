@@ -3,8 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -140,29 +139,15 @@ class Metrics:
         """Return when a dependency last answered a call, by the monotonic clock; minus infinity before it ever did."""
         return self._answers.get(dependency, -math.inf)
 
-    @contextmanager
-    def dependency(self, name: str) -> Iterator[None]:
-        """Time one call to a dependency, with its outcome."""
-        started = time.perf_counter()
-        outcome = "error"
-        try:
-            yield
-            outcome = "ok"
-            self._answers[name] = time.monotonic()
-        except asyncio.CancelledError:
-            outcome = "cancelled"
-            raise
-        except (DeadlineExceeded, TimeoutError):
-            outcome = "deadline"
-            raise
-        except Overloaded:
-            outcome = "overloaded"
-            raise
-        except InvalidQuery:
-            outcome = "rejected"
-            raise
-        finally:
-            self._dependency(name, outcome).observe(time.perf_counter() - started)
+    def dependency(self, name: str) -> "_Asking":
+        """Return what times one call to a dependency, with its outcome, while a block runs."""
+        return _Asking(self, name)
+
+    def asked(self, dependency: str, outcome: str, seconds: float) -> None:
+        """Count one call to a dependency that has ended."""
+        if outcome == _OK:
+            self._answers[dependency] = time.monotonic()
+        self._dependency(dependency, outcome).observe(seconds)
 
     def certificate_expires(self, use: str, at: float) -> None:
         """Tell when the certificate in use ends, as Unix time in seconds; without a certificate there is no series."""
@@ -180,3 +165,34 @@ class Metrics:
 
     def _histogram(self, name: str, *labels: str) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", _TEXTS[name], labels, buckets=_BUCKETS, registry=self.registry)
+
+
+class _Asking:
+    """A call to a dependency while its block runs."""
+
+    __slots__ = ("_metrics", "_name", "_started")
+
+    def __init__(self, metrics: Metrics, name: str) -> None:
+        self._metrics = metrics
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        outcome = _OK if kind is None else _outcome(kind)
+        self._metrics.asked(self._name, outcome, time.perf_counter() - self._started)
+
+
+_OK = "ok"
+
+
+def _outcome(kind: type[BaseException]) -> str:
+    """Return what the metric calls a failure."""
+    if issubclass(kind, asyncio.CancelledError):
+        return "cancelled"
+    if issubclass(kind, DeadlineExceeded | TimeoutError):
+        return "deadline"
+    if issubclass(kind, Overloaded):
+        return "overloaded"
+    return "rejected" if issubclass(kind, InvalidQuery) else "error"

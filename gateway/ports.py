@@ -7,7 +7,7 @@ DependencyError of its service when that fails.
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from typing import Protocol
 
-from gateway.events import Answer, Event, Outcome
+from gateway.events import Answer, Event, Outcome, PackedAnswer
 from gateway.model import (
     Change,
     DocumentSet,
@@ -366,7 +366,9 @@ class EventStore(Protocol):
         """Delete what happened before a moment, and the answers given before it; return how many events."""
         ...
 
-    async def log_answers(self, answers: Sequence[Answer], *, most: int, timeout_s: float) -> None:
+    async def log_answers(
+        self, answers: Sequence[Answer | PackedAnswer], *, most: int, timeout_s: float
+    ) -> None:
         """Keep what answers showed; of more than `most` the oldest make room."""
         ...
 

@@ -138,7 +138,7 @@ def _compared(pools: Sequence[Floats], salt: str, shoppers: int, dice: np.random
     experiment = Experiment(NAME, 0.5)
     users = [f"{salt}-{number}" for number in range(shoppers)]
     learnt = np.array([experiment.bucket(user, "") is Bucket.LEARNT for user in users])
-    folds = np.array([fold_of(NAME, user, "") for user in users])
+    folds = np.array([fold_of(NAME, user) for user in users])
     who = np.repeat(np.arange(shoppers), dice.geometric(1 / SEARCHES, shoppers))
     ready = dice.gamma(READINESS, 1 / READINESS, shoppers)[who]
     asked = dice.integers(0, len(pools[0]), len(who))

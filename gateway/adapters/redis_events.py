@@ -30,7 +30,7 @@ from redis.exceptions import RedisError
 
 from gateway.adapters.redis_connection import RedisAccess, open_redis
 from gateway.errors import DeadlineExceeded, EventStoreError
-from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Answer, Event, EventKind, Outcome
+from gateway.events import DAILY_ALL, DAILY_SAME, DAY_MS, Answer, Event, EventKind, Outcome, PackedAnswer
 from gateway.logs import log_event
 from vitrine.domain.limits import MAX_EVENT_AGE_DAYS, MAX_EVENT_AHEAD_S
 
@@ -246,7 +246,9 @@ class RedisEvents:
         await _answer(self._client.xtrim(_ACTS, minid=before, approximate=False), timeout_s)
         return await _answer(self._client.xtrim(_ALL, minid=before, approximate=False), timeout_s)
 
-    async def log_answers(self, answers: Sequence[Answer], *, most: int, timeout_s: float) -> None:
+    async def log_answers(
+        self, answers: Sequence[Answer | PackedAnswer], *, most: int, timeout_s: float
+    ) -> None:
         """As the port says."""
         told = [text for each in answers for text in (each.request_id, str(each.at_ms), each.packed())]
         work = self._client.eval(_LOG, 2, _ANSWERS, _ANSWERED, str(most), *told)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import DeadlineExceeded, EventStoreError, Overloaded
-from gateway.events import DAILY_ALL, DAILY_SAME, Answer, Event, EventKind, Outcome
+from gateway.events import DAILY_ALL, DAILY_SAME, Answer, Event, EventKind, Outcome, PackedAnswer
 
 LAYOUT = 1
 """Of the tables; a file of another layout is refused."""
@@ -182,7 +182,9 @@ class SqliteEvents:
 
         return await self._writer.do(work, timeout_s=timeout_s)
 
-    async def log_answers(self, answers: Sequence[Answer], *, most: int, timeout_s: float) -> None:
+    async def log_answers(
+        self, answers: Sequence[Answer | PackedAnswer], *, most: int, timeout_s: float
+    ) -> None:
         """As the port says."""
         rows = [(each.request_id, each.at_ms, each.packed()) for each in answers]
 

@@ -13,6 +13,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from gateway.api.history import check_history
 from gateway.api.images import check_image
 from gateway.api.responses import PRODUCT_FIELDS
+from gateway.copying import changed
 from gateway.errors import InvalidQuery, as_invalid_query
 from gateway.model import Intent, Sort, Weights
 from gateway.retrieval.pages import read_sort
@@ -60,7 +61,7 @@ class TurnCall:
 async def read_search(request: search_pb2.SearchRequest, *, rewrite_by_default: bool) -> SearchCall:
     """Check a search; raises InvalidQuery."""
     query = await _read_query(request, rewrite=_rewrite_mode(request.rewrite, default=rewrite_by_default))
-    query = replace(
+    query = changed(
         query,
         literal=request.rewrite == search_pb2.REWRITE_MODE_OFF,
         sort=_sort(request.sort) if request.HasField("sort") else None,

@@ -8,6 +8,7 @@ from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from gateway.caches import LruCache
 from gateway.conversation.catalogue_qa import Fact
 from gateway.conversation.comparison import Comparison
+from gateway.copying import changed
 from gateway.documents.library import HandedOver, Quoted
 from gateway.documents.ranking import Scored
 from gateway.memory import KEPT_PRODUCTS, MAX_KEPT_BYTES
@@ -40,12 +41,33 @@ DETAILS = "details"
 
 @dataclass(slots=True)
 class _Answered:
-    """The hits of an answer, and their messages as bytes once they were given a second time."""
+    """An answer, and its message as bytes once it was given a second time."""
 
-    hits: Sequence[Hit]
-    schema: Schema
+    result: SearchResult
+    request: Query
     fields: Collection[str]
+    shares: Mapping[str, float]
     data: bytes = b""
+    """All but the times and the request's id."""
+
+    def answers(
+        self, result: SearchResult, request: Query, fields: Collection[str], shares: Mapping[str, float]
+    ) -> bool:
+        """Return whether the message of that answer would be the same one."""
+        mine = self.result
+        same = (
+            mine.hits is result.hits
+            and mine.searched is result.searched
+            and mine.versions.schema is result.versions.schema
+            and mine.facets is result.facets
+            and self.shares is shares
+        )
+        return (
+            same
+            and (self.fields, mine.degraded, mine.more, mine.weights, mine.versions)
+            == (fields, result.degraded, result.more, result.weights, result.versions)
+            and (self.request is request or self.request == request)
+        )
 
 
 _answered = LruCache[int, _Answered](MAX_REPEATED)
@@ -61,13 +83,30 @@ def search_message(
     shares: Mapping[str, float],
 ) -> search_pb2.SearchResponse:
     """Return the answer of a search, its products with those fields alone."""
+    known = _answered.get(id(result.hits))
+    given_before = known is not None and known.answers(result, request, fields, shares)
+    if known is not None and given_before and known.data:
+        response = search_pb2.SearchResponse.FromString(known.data)
+    else:
+        response, whole = _lasting_message(result, request, fields, shares)
+        if known is not None and given_before:
+            known.data = response.SerializeToString()
+        elif whole and not request.user_id and response.ByteSize() <= MAX_KEPT_HITS * MAX_KEPT_BYTES:
+            _answered.put(id(result.hits), _Answered(result, request, fields, shares))
+    _fill_timings(response.timings, result.timings)
+    response.request_id = request_id
+    return response
+
+
+def _lasting_message(
+    result: SearchResult, request: Query, fields: Collection[str], shares: Mapping[str, float]
+) -> tuple[search_pb2.SearchResponse, bool]:
+    """Return what an answer has in common with others of the same result, and whether all hits have their fields."""
     searched = result.searched
     following = searched.offset + searched.limit
     response = search_pb2.SearchResponse(
         searched=_searched_message(searched, result.weights, shares),
-        timings=timings_message(result.timings),
         versions=versions_message(result.versions),
-        request_id=request_id,
         next_page_token=page_token(
             request, searched, result.versions, offset=following, sponsored=_sponsored(result)
         )
@@ -76,9 +115,9 @@ def search_message(
         facets=map(facet_message, listed(result.facets)),
         more=result.more,
     )
-    whole = _add_hits(response, result, fields)
+    whole = fill_hits(response.hits, result.hits, result.versions.schema, fields)
     response.degraded.extend(result.degraded if whole else (*result.degraded, DETAILS))
-    return response
+    return response, whole
 
 
 def listed(summaries: Collection[FieldSummary]) -> list[FieldSummary]:
@@ -172,30 +211,13 @@ def _quote_message(scored: Scored) -> search_pb2.Quote:
     )
 
 
-def _add_hits(response: search_pb2.SearchResponse, result: SearchResult, fields: Collection[str]) -> bool:
-    """Add the hits; return whether all have their products' fields: what does not fit any more has the id alone."""
-    schema = result.versions.schema
-    known = _answered.get(id(result.hits))
-    if known is None or known.hits is not result.hits or known.schema is not schema or known.fields != fields:
-        whole = fill_hits(response.hits, result.hits, schema, fields)
-        if whole and response.ByteSize() <= MAX_KEPT_HITS * MAX_KEPT_BYTES:
-            _answered.put(id(result.hits), _Answered(result.hits, schema, fields))
-        return whole
-    if known.data:
-        response.MergeFromString(known.data)
-    else:
-        fill_hits(response.hits, result.hits, schema, fields)
-        known.data = search_pb2.SearchResponse(hits=response.hits).SerializeToString()
-    return True
-
-
 def fill_hits(
     hits: RepeatedCompositeFieldContainer[search_pb2.Hit],
     shown: Sequence[Hit],
     schema: Schema,
     fields: Collection[str],
 ) -> bool:
-    """Add what is shown, as `_add_hits` does, and keep nothing of it."""
+    """Add the hits; return whether all have their products' fields: what does not fit any more has the id alone."""
     size, whole = 0, True
     for hit in shown:
         message = hits.add()
@@ -269,7 +291,7 @@ def _searched_message(
     query: Query, weights: Weights, shares: Mapping[str, float]
 ) -> search_pb2.SearchedQuery:
     valued = tuple(each for each in query.excluded if isinstance(each, Equals))
-    filters = replace(query, excluded=valued).conditions
+    filters = (query if len(valued) == len(query.excluded) else changed(query, excluded=valued)).conditions
     return search_pb2.SearchedQuery(
         route=ROUTE_NUMBERS[query.route],
         text=query.text,
@@ -284,7 +306,12 @@ def _searched_message(
 
 def timings_message(timings: Timings) -> search_pb2.Timings:
     """Return where the time went."""
-    return search_pb2.Timings(
-        total_ms=timings.total_s * 1e3,
-        stages_ms={stage: seconds * 1e3 for stage, seconds in timings.stages_s.items()},
-    )
+    message = search_pb2.Timings()
+    _fill_timings(message, timings)
+    return message
+
+
+def _fill_timings(message: search_pb2.Timings, timings: Timings) -> None:
+    message.total_ms = timings.total_s * 1e3
+    for stage, seconds in timings.stages_s.items():
+        message.stages_ms[stage] = seconds * 1e3

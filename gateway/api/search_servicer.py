@@ -7,7 +7,7 @@ from typing import Any
 from grpc import aio
 
 from gateway.api.recommending import read_recommend, recommend_message
-from gateway.api.requests import TurnCall, read_search, read_turn
+from gateway.api.requests import SearchCall, TurnCall, read_search, read_turn
 from gateway.api.responses import (
     answer_message,
     comparison_message,
@@ -16,6 +16,7 @@ from gateway.api.responses import (
     search_message,
     transcript_message,
 )
+from gateway.caches import LruCache
 from gateway.context import current_call
 from gateway.conversation.comparison import Comparison
 from gateway.conversation.conversations import Conversations
@@ -33,6 +34,9 @@ from gateway.retrieval.pages import words_in
 from gateway.retrieval.query import Bucket, Query, SearchResult
 from gateway.understanding.validation import Understanding, rewrite_message
 from vitrine.v1 import recommend_pb2, search_pb2, search_pb2_grpc
+
+_READ, _READ_BYTES = 256, 1_024
+"""Searches that were checked of late and are kept, and the bytes of one at most."""
 
 _Context = aio.ServicerContext[Any, Any]
 
@@ -64,6 +68,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._answered = answered
         self._experiment = experiment
         self._moderation = moderation
+        self._read = LruCache[bytes, SearchCall](_READ)
 
     async def warm(self) -> None:
         """Have prepared what the first search would wait for."""
@@ -80,7 +85,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     ) -> search_pb2.SearchResponse:
         """Answer one query."""
         call = current_call()
-        search = await read_search(request, rewrite_by_default=self._rewrite_by_default)
+        search = await self._read_search(request)
         query = self._in_bucket(search.query, call.request_id)
         spoken = await self._allowed(
             await self._hearing.hear(query, search.audio, call.deadline), call.deadline
@@ -138,6 +143,17 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         async with self._conversations.session(turn.session_id, turn.query.user_id, deadline) as session:
             async for event in _after(spoken, self._conversations.turn(turn.query, session, deadline)):
                 yield self._message(event, turn, session.id)
+
+    async def _read_search(self, request: search_pb2.SearchRequest) -> SearchCall:
+        """Check a search; one that equals an earlier one by nobody in particular was checked already. Raises InvalidQuery."""
+        small = not (request.image or request.audio or request.user_id)
+        data = request.SerializeToString() if small and request.ByteSize() <= _READ_BYTES else b""
+        known = self._read.get(data)
+        if known is None:
+            known = await read_search(request, rewrite_by_default=self._rewrite_by_default)
+            if data:
+                self._read.put(data, known)
+        return known
 
     def _in_bucket(self, query: Query, request_id: str) -> Query:
         """Return the query with its shopper's bucket; a further page has that of the first one."""

@@ -26,8 +26,8 @@ from gateway.settings import Settings
 
 _STORE_S = 5.0
 """How long the store may take for what nobody waits for."""
-_FLUSH_S = 0.5
-"""Between two writes of the answers that are kept for training."""
+_FLUSH_S = 1.0
+"""Between two writes of the answers that are kept for training: of more together the store writes fewer pages."""
 _EXPIRE_S = 3_600.0
 """Between two looks for events that have passed their age."""
 

@@ -1,7 +1,6 @@
 """The door: who calls, whether the caller may, and whether it has asked for too much, before a byte is parsed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +36,6 @@ class Door:
         if not needs.in_front and not self.takes_writes:
             raise PermissionDenied("the catalogue is written at an address of its own: --catalogue-address")
 
-    @contextmanager
-    def counted(self, caller: Caller, needs: Needs) -> Iterator[None]:
-        """Count the call to its caller's quotas until the block is left; raises QuotaExceeded."""
-        with self.quotas.held(caller, ingest=needs.ingests):
-            yield
+    def counted(self, caller: Caller, needs: Needs) -> AbstractContextManager[None]:
+        """Return what counts the call to its caller's quotas while a block runs; the block raises QuotaExceeded."""
+        return self.quotas.held(caller, ingest=needs.ingests)

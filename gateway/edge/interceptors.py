@@ -6,14 +6,12 @@ leaves one log line and one set of measurements. Health and reflection have boun
 
 import asyncio
 import logging
-import re
 import time
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, nullcontext
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -22,10 +20,11 @@ from google.rpc import status_pb2  # type: ignore[import-untyped] # it has no py
 from grpc import aio
 from grpc_status import rpc_status
 
-from gateway.callers import LOCAL, UNKNOWN, Caller
-from gateway.context import REQUEST_ID_HEADER, Call, current_call, enter_call
+from gateway.callers import UNKNOWN
+from gateway.context import REQUEST_ID_HEADER, Call, enter_call
 from gateway.edge.aborting import let_go, released
 from gateway.edge.audit import audit
+from gateway.edge.calls import Context, deadline_of, request_id_in, share, share_of
 from gateway.edge.decoding import decode
 from gateway.edge.door import Door
 from gateway.edge.methods import needs
@@ -50,7 +49,6 @@ from vitrine.v1 import (
     search_pb2,
 )
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SERVICES: dict[str, ServiceDescriptor] = {
     service.full_name: service
     for module in (
@@ -83,9 +81,11 @@ _FULL_TRAILERS = rpc_status.to_status(_FULL).trailing_metadata
 _CHILDREN = 1_024
 """Of a metric by code and caller, that are found without their labels being checked again."""
 
+_NOWHERE = nullcontext()
+
 _logger = logging.getLogger(__name__)
 
-_Context = aio.ServicerContext[Any, Any]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,54 +201,73 @@ class _Method:
         self._seconds = edge.metrics.request_seconds.labels(descriptor.name)
         self._patience = Patience(edge.rules.unread_s, on_lost=lost.inc)
 
-    async def unary_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
-        async with (
-            self._answering(context, self._unary_deadline(context)),
-            self._edge.crowding.reception.message(stream, self._parse, share=_share(context)) as request,
-        ):
+    async def unary_unary(self, stream: AsyncIterator[bytes], context: Context) -> Message:
+        work = partial(self._answer_one, stream, context)
+        return await self._answer(context, self._unary_deadline(context), work)
+
+    async def unary_stream(self, stream: AsyncIterator[bytes], context: Context) -> None:
+        work = partial(self._stream_of_one, stream, context)
+        await self._answer(context, self._unary_deadline(context), work)
+
+    async def stream_stream(self, stream: AsyncIterator[bytes], context: Context) -> None:
+        deadline = deadline_of(context, default_s=_DAY_S, maximum_s=_DAY_S)
+        await self._answer(context, deadline, partial(self._stream_of_stream, stream, context))
+
+    async def stream_unary(self, stream: AsyncIterator[bytes], context: Context) -> Message:
+        longest_s = self._edge.rules.maximum_s
+        deadline = deadline_of(context, default_s=longest_s, maximum_s=longest_s)
+        return await self._answer(context, deadline, partial(self._answer_stream, stream, context))
+
+    async def _answer_one(self, stream: AsyncIterator[bytes], context: Context) -> Message:
+        reception = self._edge.crowding.reception
+        data = await reception.receive(stream, share(context))
+        with reception.budget.held(len(data)):
+            request = self._parse(data)
+            del data  # the message has its own copy, and lasts as long as the call
             answering = self._handler.unary_unary(request, context)
             del request  # it is the handler's, which lets go of it
             response: Message = await answering
             return response
 
-    async def unary_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
+    async def _stream_of_one(self, stream: AsyncIterator[bytes], context: Context) -> None:
         async with (
-            self._answering(context, self._unary_deadline(context)),
-            self._edge.crowding.reception.message(stream, self._parse, share=_share(context)) as request,
+            self._edge.crowding.reception.message(stream, self._parse, share=share(context)) as request,
             made_ahead(self._handler.unary_stream(request, context)) as responses,
         ):
             async for response in responses:
                 await self._patience.write(context, response)
 
-    async def stream_stream(self, stream: AsyncIterator[bytes], context: _Context) -> None:
+    async def _stream_of_stream(self, stream: AsyncIterator[bytes], context: Context) -> None:
         async with (
-            self._answering(context, _deadline(context, default_s=_DAY_S, maximum_s=_DAY_S)),
             closing_requests(stream) as requests,
             aclosing(self._handler.stream_stream(self._parsed(requests, context), context)) as responses,
         ):
             async for response in responses:
                 await self._patience.write(context, response)
 
-    async def stream_unary(self, stream: AsyncIterator[bytes], context: _Context) -> Message:
-        longest_s = self._edge.rules.maximum_s
+    async def _answer_stream(self, stream: AsyncIterator[bytes], context: Context) -> Message:
         async with (
-            self._answering(context, _deadline(context, default_s=longest_s, maximum_s=longest_s)),
             closing_requests(stream) as requests,
             aclosing(self._parsed(requests, context)) as messages,
         ):
             response: Message = await self._handler.stream_unary(messages, context)
             return response
 
-    def _unary_deadline(self, context: _Context) -> Deadline:
-        return _deadline(context, default_s=self._edge.rules.default_s, maximum_s=self._edge.rules.maximum_s)
+    def _unary_deadline(self, context: Context) -> Deadline:
+        return deadline_of(
+            context, default_s=self._edge.rules.default_s, maximum_s=self._edge.rules.maximum_s
+        )
 
-    @asynccontextmanager
-    async def _answering(self, context: _Context, deadline: Deadline) -> AsyncIterator[None]:
+    async def _answer(
+        self, context: Context, deadline: Deadline, work: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """Return what the work returns, as the work of a call; its errors become statuses."""
         if self._needs.for_searchers and self._is_full_for(context):
             await self._turn_away(context)
+        metadata = context.invocation_metadata() or ()
         call = Call(
             method=self._name,
-            request_id=_request_id(context),
+            request_id=request_id_in(metadata),
             deadline=deadline,
             caller=UNKNOWN,
             peer=context.peer(),
@@ -256,27 +275,10 @@ class _Method:
         enter_call(call)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
         code = grpc.StatusCode.OK
-        traceparent = read_traceparent(context.invocation_metadata() or ())
-        with (
-            self._edge.tracer.served(self._full_name, traceparent) as span,
-            self._measured(call, span, lambda: code),
-        ):
+        with self._edge.tracer.served(self._full_name, read_traceparent(metadata)) as span:
+            started = self._begin()
             try:
-                if self._edge.closed:
-                    raise ShuttingDown  # noqa: TRY301 - told like every other error
-                caller = self._edge.door.caller(context)
-                enter_call(replace(call, caller=caller))
-                self._edge.door.check(caller, self._needs)
-                crowding = self._edge.crowding
-                with (
-                    crowding.calls.entered(),
-                    crowding.searches.entered(_share(context))
-                    if self._needs.for_searchers
-                    else nullcontext(),
-                    self._edge.door.counted(caller, self._needs),
-                ):
-                    async with asyncio.timeout(deadline.remaining_s()):
-                        yield
+                answer = await self._let_in(context, call, work)
                 self._patience.end_soon()
             except SearchError as error:
                 code = error.code
@@ -295,61 +297,79 @@ class _Method:
                 code = grpc.StatusCode.INTERNAL
                 log_event(_logger, logging.ERROR, "call_failed", failed=True)
                 await self._abort(context, code, internal_status(call.request_id))
+            finally:
+                self._end(call, span, code, time.perf_counter() - started)
+        return answer
 
-    def _is_full_for(self, context: _Context) -> bool:
+    async def _let_in(self, context: Context, call: Call, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Do the work for its caller, within the bounds on how many are here and until the deadline."""
+        if self._edge.closed:
+            raise ShuttingDown
+        door, crowding = self._edge.door, self._edge.crowding
+        call.caller = caller = door.caller(context)
+        door.check(caller, self._needs)
+        with (
+            crowding.calls.entered(),
+            crowding.searches.entered(share(context)) if self._needs.for_searchers else _NOWHERE,
+            door.counted(caller, self._needs),
+        ):
+            async with asyncio.timeout(call.deadline.remaining_s()):
+                return await work()
+
+    def _is_full_for(self, context: Context) -> bool:
         searches = self._edge.crowding.searches
         if searches.inside < searches.limit:
             return False
         try:
-            return searches.is_full_for(_share_of(self._edge.door.caller(context), context))
+            return searches.is_full_for(share_of(self._edge.door.caller(context), context))
         except Unauthenticated:
             return False  # that is said to them first
 
-    async def _turn_away(self, context: _Context) -> None:
+    async def _turn_away(self, context: Context) -> None:
         """Refuse with the least work: what a refusal costs is taken from those who are answered."""
         self._edge.crowding.searches.refused()
         self._shed.inc()
         self._turned_away.inc()
         await context.abort(
-            Overloaded.code, _FULL.message, (*_FULL_TRAILERS, (REQUEST_ID_HEADER, _request_id(context)))
+            Overloaded.code,
+            _FULL.message,
+            (*_FULL_TRAILERS, (REQUEST_ID_HEADER, request_id_in(context.invocation_metadata() or ()))),
         )
 
-    async def _abort(self, context: _Context, code: grpc.StatusCode, status: status_pb2.Status) -> None:
+    async def _abort(self, context: Context, code: grpc.StatusCode, status: status_pb2.Status) -> NoReturn:
         self._patience.end_soon()
         await abort(context, code, status)
 
-    @contextmanager
-    def _measured(self, call: Call, span: Span, code: Callable[[], grpc.StatusCode]) -> Iterator[None]:
-        started = time.perf_counter()
+    def _begin(self) -> float:
+        """Count a call that begins; return when that was."""
         self._in_flight.inc()
         self._edge.crowding.searches.under_way += 1
-        try:
-            yield
-        finally:
-            seconds = time.perf_counter() - started
-            self._in_flight.dec()
-            self._edge.crowding.searches.under_way -= 1
-            self._ended(code().name).inc()
-            self._seconds.observe(seconds)
-            span.end(
-                {
-                    "rpc.system": "grpc",
-                    "rpc.grpc.status_code": code().value[0],
-                    "vitrine.request_id": call.request_id,
-                },
-                fault=code().name if code() in _FAULTS else "",
-            )
-            log_event(
-                _logger, logging.INFO, "call", code=code().name, ms=round(seconds * 1e3, 2), **call.notes
-            )
-            self._ended_of(current_call().caller.name, code().name).inc()
-            if self._needs.writes:
-                audit(current_call(), code=code().name)
+        return time.perf_counter()
+
+    def _end(self, call: Call, span: Span, code: grpc.StatusCode, seconds: float) -> None:
+        """Measure a call that has ended, and leave its line in the log."""
+        name = code.name
+        self._in_flight.dec()
+        self._edge.crowding.searches.under_way -= 1
+        self._ended(name).inc()
+        self._seconds.observe(seconds)
+        span.end(
+            {
+                "rpc.system": "grpc",
+                "rpc.grpc.status_code": code.value[0],
+                "vitrine.request_id": call.request_id,
+            },
+            fault=name if code in _FAULTS else "",
+        )
+        log_event(_logger, logging.INFO, "call", code=name, ms=round(seconds * 1e3, 2), **call.notes)
+        self._ended_of(call.caller.name, name).inc()
+        if self._needs.writes:
+            audit(call, code=name)
 
     def _parse(self, data: bytes) -> Message:
         return decode(data, self._handler.request_deserializer, self._input)
 
-    async def _parsed(self, stream: AsyncIterator[bytes], context: _Context) -> AsyncGenerator[Message, None]:
+    async def _parsed(self, stream: AsyncIterator[bytes], context: Context) -> AsyncGenerator[Message, None]:
         """Yield the messages; a caller who is known no more, or who keeps the stream waiting, ends it."""
         rules, messages = self._edge.rules, aiter(stream)
         patience_s = rules.idle_s
@@ -367,24 +387,3 @@ class _Method:
             patience_s = min(rules.idle_s, patience_s - (time.monotonic() - began) + rules.earned_s)
             self._edge.door.check(self._edge.door.caller(context), self._needs)
             yield self._parse(data)
-
-
-def _deadline(context: _Context, *, default_s: float, maximum_s: float) -> Deadline:
-    remaining_s: float | None = context.time_remaining()
-    return Deadline.after(min(default_s if remaining_s is None else remaining_s, maximum_s))
-
-
-def _share(context: _Context) -> str:
-    """Return whose share of the places a call takes: its caller's, or its connection's."""
-    return _share_of(current_call().caller, context)
-
-
-def _share_of(caller: Caller, context: _Context) -> str:
-    return str(context.peer()) if caller is LOCAL else caller.name
-
-
-def _request_id(context: _Context) -> str:
-    for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
-            return value
-    return uuid.uuid4().hex

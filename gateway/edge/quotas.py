@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from gateway.callers import LOCAL, Caller, Quotas
@@ -13,6 +13,9 @@ _INGEST_RETRY_S = 5.0
 _SHORTEST_RETRY_S, _LONGEST_RETRY_S = 0.05, 5.0
 _WEIGHT = 0.1
 """Of one more call in the average of their durations."""
+
+
+_UNCOUNTED = nullcontext()
 
 
 @dataclass(slots=True)
@@ -52,12 +55,12 @@ class QuotaKeeper:
         for name in gone:
             del self._usages[name]
 
+    def held(self, caller: Caller, *, ingest: bool) -> AbstractContextManager[None]:
+        """Return what counts one call, or one stream of products, while a block runs; the block raises QuotaExceeded."""
+        return _UNCOUNTED if caller is LOCAL else self._held(caller, ingest=ingest)
+
     @contextmanager
-    def held(self, caller: Caller, *, ingest: bool) -> Iterator[None]:
-        """Count one call, or one stream of products, until the block is left; raises QuotaExceeded."""
-        if caller is LOCAL:
-            yield
-            return
+    def _held(self, caller: Caller, *, ingest: bool) -> Iterator[None]:
         usage = self._usages.setdefault(caller.name, _Usage(allowance=1.0, counted_at=self._clock() - 1.0))
         self._check_room(caller, usage, ingest=ingest)
         self._take_request(caller, usage)

@@ -8,8 +8,8 @@ are taken too, it is refused.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import cast
 
 from google.protobuf.message import Message
@@ -22,6 +22,8 @@ QUICK_S = 0.25
 """For a message that is there already; the slow places are for the others."""
 END_S = 0.05
 """For the end of a request behind its message; most come together."""
+SHORT = 16_384
+"""Bytes of a message up to which its end is not waited for: gRPC would wake the process once more for it, a tenth of a search."""
 SLOW_S = 10.0
 """For the whole of a message: 12 MB over 10 Mbit/s."""
 WAIT_S = 2.0
@@ -61,13 +63,14 @@ class Reception:
             InvalidQuery: there is none, there are several, or `parse` refuses it.
             DeadlineExceeded: it took longer than SLOW_S.
         """
-        data = await self._receive(stream, share)
+        data = await self.receive(stream, share)
         with self.budget.held(len(data)):
             message = parse(data)
             del data  # the message has its own copy, and lasts as long as the call
             yield message
 
-    async def _receive(self, stream: AsyncIterator[bytes], share: str) -> bytes:
+    async def receive(self, stream: AsyncIterator[bytes], share: str) -> bytes:
+        """Receive the one message of a call; raises as `message` does, but for what concerns parsing."""
         await self._take(share)
         place = _Place(self, share)
         try:
@@ -125,10 +128,11 @@ class _Place:
         self._slow = False
 
     async def read(self, stream: AsyncIterator[bytes]) -> bytes:
-        """Return the one message of a request, once its end was read too.
+        """Return the one message of a request, once its end was read too, unless it is short.
 
         Without that gRPC keeps the bytes of a call that it refuses until Python's collector comes by, and that may be
-        hundreds of calls later. A caller who does not end its request is answered all the same.
+        hundreds of calls later. A caller who does not end its request is answered all the same; what comes after a short
+        message is not looked at, as with gRPC's own handlers.
         """
         moving = self._loop.call_later(QUICK_S, self._move)
         data = more = None
@@ -136,7 +140,7 @@ class _Place:
             async with self._limit, closing_requests(stream) as messages:
                 data = await anext(messages, None)
                 moving.cancel()
-                if data is not None:
+                if data is not None and len(data) > SHORT:
                     self._limit.reschedule(self._loop.time() + END_S)
                     more = await anext(messages, None)
         except TimeoutError:
@@ -182,16 +186,17 @@ class Crowd:
         self._most = most
         self._retry_after_s = retry_after_s
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Be here while the block runs; raises Overloaded where there is no place."""
+    def entered(self) -> "Crowd":
+        """Return what lets one in while a block runs; the block raises Overloaded where there is no place."""
+        return self
+
+    def __enter__(self) -> None:
         if self.here >= self._most:
             raise Overloaded(f"at most {self._most:,} {self._whom}", retry_after_s=self._retry_after_s)
         self.here += 1
-        try:
-            yield
-        finally:
-            self.here -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.here -= 1
 
 
 def closing_requests(

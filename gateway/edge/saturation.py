@@ -15,8 +15,7 @@ import json
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container
 from typing import Any, NoReturn
 
 # The core counts its calls and tells them nowhere else; grpcio-channelz reads them here as well.
@@ -68,18 +67,21 @@ class Saturation:
         """Count a search that was refused; they are logged together, for a line each would cost as much as the refusal."""
         self._refused += 1
 
-    @contextmanager
-    def entered(self, share: str) -> Iterator[None]:
-        """Be inside while the block runs."""
+    def entered(self, share: str) -> "_Inside":
+        """Return what counts a search as inside while a block runs."""
+        return _Inside(self, share)
+
+    def enter(self, share: str) -> None:
+        """Count one more inside."""
         self.inside += 1
         self._inside[share] += 1
-        try:
-            yield
-        finally:
-            self.inside -= 1
-            self._inside[share] -= 1
-            if not self._inside[share]:
-                del self._inside[share]
+
+    def leave(self, share: str) -> None:
+        """Count one less."""
+        self.inside -= 1
+        self._inside[share] -= 1
+        if not self._inside[share]:
+            del self._inside[share]
 
     async def watch(self, waiting: Callable[[], int]) -> NoReturn:
         """Look how many wait outside, and move the limit by it, for as long as anything is served."""
@@ -88,7 +90,9 @@ class Saturation:
         while True:
             await asyncio.sleep(_LOOK_S)
             now = time.perf_counter()
-            self.learn(waiting() * (now - at) / max(1, self.taken - taken))
+            # Nobody waits where nobody came and nobody is here; to ask the core is the largest part of an idle process's time.
+            idle = self.taken == taken and not self.under_way
+            self.learn(0.0 if idle else waiting() * (now - at) / max(1, self.taken - taken))
             taken, at = self.taken, now
             if self._refused and now - told >= _TELL_S:
                 told = now
@@ -103,6 +107,22 @@ class Saturation:
         # What is inside made it late, not the limit, which may not have been reached for hours.
         limit = min(self.limit, max(self.inside, _LEAST)) if late else self.limit
         self.limit = self._rule.after(limit, in_flight=self.inside, overloaded=late)
+
+
+class _Inside:
+    """A search that is inside while a block runs."""
+
+    __slots__ = ("_saturation", "_share")
+
+    def __init__(self, saturation: Saturation, share: str) -> None:
+        self._saturation = saturation
+        self._share = share
+
+    def __enter__(self) -> None:
+        self._saturation.enter(self._share)
+
+    def __exit__(self, *_: object) -> None:
+        self._saturation.leave(self._share)
 
 
 def open_servers() -> set[str]:

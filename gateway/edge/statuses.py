@@ -1,6 +1,6 @@
 """Errors of the tree to rich statuses: google.rpc details that programs can read."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -61,7 +61,7 @@ def _extra(error: SearchError) -> list[Message]:
 
 async def abort(
     context: aio.ServicerContext[Any, Any], code: grpc.StatusCode, status: status_pb2.Status
-) -> None:
+) -> NoReturn:
     """End the call with the status, its details and the request's id in the trailers."""
     trailers = rpc_status.to_status(status).trailing_metadata
     request_id = (

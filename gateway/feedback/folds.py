@@ -35,13 +35,12 @@ class Rate:
     highest: float
 
 
-def fold_of(bucket: str, user_id: str, request_id: str) -> int:
-    """Return the fold of a shopper, or of a request without one, in the experiment that a bucket is of: 0 to FOLDS - 1.
+def fold_of(bucket: str, user_id: str) -> int:
+    """Return the fold of a shopper in the experiment that a bucket is of: 0 to FOLDS - 1.
 
     Of another experiment the same shopper has another fold, and of the hash nothing else is kept.
     """
-    unit = f"fold\0user\0{user_id}" if user_id else f"fold\0request\0{request_id}"
-    digest = hmac.digest(bucket.partition(":")[0].encode(), unit.encode(), hashlib.sha256)
+    digest = hmac.digest(bucket.partition(":")[0].encode(), f"fold\0{user_id}".encode(), hashlib.sha256)
     return int.from_bytes(digest[:8], "big") % FOLDS
 
 

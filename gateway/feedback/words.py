@@ -64,15 +64,10 @@ class WordCounts:
     def note(self, result: SearchResult) -> None:
         """Count a search: the first page of words that a shopper with an id typed, and nothing else."""
         searched = result.searched
+        if not self.least or not searched.user_id:
+            return
         words = normalised(searched.typed or searched.text)
-        if (
-            not self.least
-            or not words
-            or not searched.user_id
-            or searched.offset
-            or searched.image
-            or searched.product_id
-        ):
+        if not words or searched.offset or searched.image or searched.product_id:
             return
         self._turn()
         today = self._counts.setdefault(words, (_Day(), _Day()))[0]

@@ -7,11 +7,11 @@ behind. Beside it stands what training needs: the features of what was shown, an
 
 import hashlib
 import time
-from dataclasses import replace
 
 import numpy as np
 
 from gateway.context import find_call
+from gateway.copying import changed
 from gateway.retrieval.features import features_of
 from gateway.retrieval.query import Bucket
 from gateway.retrieval.ranker import LEARNT
@@ -32,7 +32,7 @@ async def rank_learnt(search: Search, tools: Tools) -> Search:
     hits = pool.hits[:CANDIDATES]
     told = features_of(hits, search.schema, freshness_field=learning.freshness_field, now_s=time.time())
     if learning.keeps_features:
-        hits = tuple(replace(hit, features=features) for hit, features in zip(hits, told, strict=True))
+        hits = tuple(changed(hit, features=features) for hit, features in zip(hits, told, strict=True))
     if learning.ranker is not None and search.query.bucket is not Bucket.DEFAULT:
         values = learning.ranker.values(told, [hit.product.id for hit in hits])
         ranked = [
@@ -40,7 +40,7 @@ async def rank_learnt(search: Search, tools: Tools) -> Search:
             for hit, value in zip(hits, values, strict=True)
         ]
         hits = tuple(sorted(ranked, key=rank))
-    return replace(search, pool=replace(pool, hits=(*hits, *pool.hits[CANDIDATES:])))
+    return changed(search, pool=changed(pool, hits=(*hits, *pool.hits[CANDIDATES:])))
 
 
 async def explore(search: Search, tools: Tools) -> Search:
@@ -65,4 +65,4 @@ async def explore(search: Search, tools: Tools) -> Search:
     hits = list(search.hits)
     if drawn.random() < 0.5:  # noqa: PLR2004 - a toss
         hits[0], hits[place - 1] = hits[place - 1], hits[0]
-    return replace(search, hits=tuple(hits), swap=place, offers=())
+    return changed(search, hits=tuple(hits), swap=place, offers=())

@@ -1,8 +1,7 @@
 """Whole answers that are given again for a moment, to whoever asks exactly the same (decision 39)."""
 
-from dataclasses import replace
-
 from gateway.caches import LruCache
+from gateway.copying import changed
 from gateway.metrics import Metrics
 from gateway.model import Weights
 from gateway.retrieval.clock import StageClock
@@ -32,7 +31,7 @@ class Results:
         """Return the answer as of now, or None."""
         known = self._cache.get(key)
         self._metrics.cache("result", hit=known is not None)
-        return None if known is None else replace(known, timings=clock.timings())
+        return None if known is None else changed(known, timings=clock.timings())
 
     def keep(self, key: Key, result: SearchResult) -> None:
         """Keep an answer, unless it is large, places were exchanged in it, or a fault left something out of it."""

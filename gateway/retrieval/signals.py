@@ -7,8 +7,9 @@ query that is an id or a keyword as a whole, such as a brand.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from gateway.copying import changed
 from gateway.model import Hit, IndexSummary
 from gateway.retrieval.query import Query
 from vitrine.domain.lexical import query_tokens
@@ -62,7 +63,7 @@ def with_signals(hit: Hit, signals: Mapping[str, float], shares: Mapping[str, fl
     """Return the hit with signals and, by their shares, what they add to its score."""
     assert all(0 <= value <= 1 for value in signals.values()), "signals are bounded"
     added = sum(shares[name] * value for name, value in signals.items())
-    return replace(hit, score=hit.score + added, signals={**hit.signals, **signals})
+    return changed(hit, score=hit.score + added, signals={**hit.signals, **signals})
 
 
 def _names(token: str, typed: str, summary: IndexSummary, threshold: float) -> bool:

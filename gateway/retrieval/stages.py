@@ -8,9 +8,10 @@ is in `Tools`. A new ranking signal is one more rerank stage.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.context import time_for_hop
+from gateway.copying import changed
 from gateway.errors import DeadlineExceeded, DependencyError, IndexSwapped, InvalidQuery, as_invalid_query
 from gateway.model import Deadline, Embedding, FieldSummary, Hit, Offer, Pool, StoredProduct, Weights
 from gateway.ports import MAX_POOL, VectorIndex
@@ -123,7 +124,7 @@ async def compatible(search: Search, tools: Tools) -> Search:
         InvalidQuery: a condition, sort or facet names what the schema lacks.
     """
     versions = await tools.compatibility.versions(timeout_s=hop(search, tools))
-    return replace(search, versions=versions, query=fit_query(search.query, versions.schema))
+    return changed(search, versions=versions, query=fit_query(search.query, versions.schema))
 
 
 def fit_query(query: Query, schema: Schema) -> Query:
@@ -138,7 +139,7 @@ def fit_query(query: Query, schema: Schema) -> Query:
     if query.filters is None:
         return query
     with as_invalid_query():
-        return replace(query, filters=fitted(query.filters, schema))
+        return changed(query, filters=fitted(query.filters, schema))
 
 
 async def encode(search: Search, tools: Tools) -> Search:
@@ -156,10 +157,10 @@ async def encode(search: Search, tools: Tools) -> Search:
         reference = product.image_embeddings[0] if len(product.image_embeddings) else product.text_embedding
         if ROUTES[query.route].ensemble is None:
             words = product.text_embedding if product.text_embedding.any() else reference
-            return replace(search, image_target=reference, text_target=words)
+            return changed(search, image_target=reference, text_target=words)
     with search.clock.stage("encode"):
         search, embedding = await _encode_words(search, tools, product, reference)
-    return replace(
+    return changed(
         search,
         image_target=embedding.vector,
         text_target=embedding.vector,
@@ -182,7 +183,7 @@ async def _encode_words(
         else:
             reader = await tools.readers.of(versions, timeout_s=min(CATEGORY_WAIT_S, hop(search, tools)))
             if reader is None:
-                search = replace(search, degraded=(*search.degraded, CATEGORY))
+                search = changed(search, degraded=(*search.degraded, CATEGORY))
             elif reader.fields:
                 # The picture is encoded by itself and then changed: one ensemble does both at once, and costs the same.
                 alone = Query(image=query.image)
@@ -190,7 +191,7 @@ async def _encode_words(
                 category = category_in(reference, reader, search.schema)
     if category:
         query = with_category(query, category, known, search.schema)
-        search = replace(search, query=query)
+        search = changed(search, query=query)
     return search, await tools.embeddings.embed(query, versions.model, search.deadline, reference)
 
 
@@ -217,8 +218,8 @@ async def know_shopper(search: Search, tools: Tools) -> Search:
             timeout_s = min(tools.personal_budget_s, hop(search, tools))
             taste = await tastes.of(query.user_id, search.versions, timeout_s=timeout_s)
         except (DeadlineExceeded, DependencyError, IndexSwapped):
-            return replace(search, degraded=(*search.degraded, PERSONAL))
-    return replace(search, taste=taste)
+            return changed(search, degraded=(*search.degraded, PERSONAL))
+    return changed(search, taste=taste)
 
 
 async def look_up(search: Search, tools: Tools) -> Search:
@@ -230,7 +231,7 @@ async def look_up(search: Search, tools: Tools) -> Search:
     if search.taste is not None or search.steering is not None or learns:
         wanted = max(wanted, RANKED + bool(query.product_id))
     pool = await _ask(search, tools, query.conditions, limit=min(wanted, MAX_POOL))
-    return replace(search, pool=pool)
+    return changed(search, pool=pool)
 
 
 async def add_exact_matches(search: Search, tools: Tools) -> Search:
@@ -243,7 +244,7 @@ async def add_exact_matches(search: Search, tools: Tools) -> Search:
     assert search.pool is not None, "the pool is looked up first"
     summary = await tools.summary.of(search.versions.index, timeout_s=min(LEXICAL_WAIT_S, hop(search, tools)))
     if summary is None:
-        return replace(search, degraded=(*search.degraded, LEXICAL))
+        return changed(search, degraded=(*search.degraded, LEXICAL))
     words = rare_words(query, summary)
     if not words:
         return search
@@ -260,7 +261,7 @@ async def add_exact_matches(search: Search, tools: Tools) -> Search:
     for hit in matching:
         matched = matched_share(weighted, hit.product.product, search.schema)
         hits[hit.product.id] = with_lexical(hit, matched, share)
-    return replace(
+    return changed(
         search, pool=Pool(hits=tuple(sorted(hits.values(), key=rank)), complete=search.pool.complete)
     )
 
@@ -279,7 +280,7 @@ async def relax(search: Search, tools: Tools) -> Search:
         if _found(search):
             break
         degraded = tuple(dict.fromkeys((*search.degraded, left_out)))
-        search = await look_up(replace(search, query=query, degraded=degraded), tools)
+        search = await look_up(changed(search, query=query, degraded=degraded), tools)
     return search
 
 
@@ -294,8 +295,8 @@ async def rank_by_taste(search: Search, tools: Tools) -> Search:
     for hit in pool.hits[:RANKED]:
         value, reason = personal(hit.product, taste, search.schema)
         told = {**hit.reasons, PERSONAL: reason} if reason else hit.reasons
-        hits.append(replace(with_signals(hit, {PERSONAL: value}, {PERSONAL: share}), reasons=told))
-    return replace(search, pool=replace(pool, hits=(*sorted(hits, key=rank), *pool.hits[RANKED:])))
+        hits.append(changed(with_signals(hit, {PERSONAL: value}, {PERSONAL: share}), reasons=told))
+    return changed(search, pool=changed(pool, hits=(*sorted(hits, key=rank), *pool.hits[RANKED:])))
 
 
 async def find_offers(search: Search, tools: Tools) -> Search:
@@ -313,13 +314,13 @@ async def find_offers(search: Search, tools: Tools) -> Search:
         try:
             timeout_s = min(sponsors.budget_s, hop(search, tools))
         except DeadlineExceeded:
-            return replace(search, degraded=(*search.degraded, SPONSORED))
+            return changed(search, degraded=(*search.degraded, SPONSORED))
         offers = await offers_in_time(
             sponsors, query, search.schema, search.pool.hits, look_up=look_up, timeout_s=timeout_s
         )
     if offers is None:
-        return replace(search, degraded=(*search.degraded, SPONSORED))
-    return replace(search, offers=offers)
+        return changed(search, degraded=(*search.degraded, SPONSORED))
+    return changed(search, offers=offers)
 
 
 async def page(search: Search, tools: Tools) -> Search:  # noqa: ARG001 - every stage takes the tools
@@ -333,7 +334,7 @@ async def page(search: Search, tools: Tools) -> Search:  # noqa: ARG001 - every 
     end = begin + query.limit
     # Sorted by a field, products beyond the pool may come before some that are in it.
     degraded = () if pool.complete or query.sort is None else (POOL,)
-    return replace(
+    return changed(
         search,
         hits=tuple(hits[begin:end]),
         more=len(hits) > end and query.offset + query.limit < limits.MAX_POSITION,
@@ -349,7 +350,7 @@ async def count_facets(search: Search, tools: Tools) -> Search:
         counted = await tools.index.facets(
             search.query.conditions, search.query.facets, timeout_s=hop(search, tools)
         )
-    return replace(search, facets=counted)
+    return changed(search, facets=counted)
 
 
 def rank(hit: Hit) -> tuple[float, str]:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
+from gateway.copying import changed
 from gateway.errors import DeadlineExceeded, DependencyError, NotFound
 from gateway.model import Intent, StoredProduct
 from gateway.retrieval.stages import Search, Tools, rank
@@ -35,8 +35,8 @@ async def know(search: Search, tools: Tools) -> Search:
         try:
             products = await _known_products(search, tools, disliked)
         except (TimeoutError, DeadlineExceeded, DependencyError):
-            search = replace(search, degraded=(*search.degraded, UNLIKE))
-    return replace(search, steering=Steering(intent=intent, disliked=products, popularity=popularity))
+            search = changed(search, degraded=(*search.degraded, UNLIKE))
+    return changed(search, steering=Steering(intent=intent, disliked=products, popularity=popularity))
 
 
 async def _known_products(search: Search, tools: Tools, ids: Sequence[str]) -> tuple[StoredProduct, ...]:
@@ -60,4 +60,4 @@ async def steer(search: Search, tools: Tools) -> Search:
     if steering is None or not pool.hits:
         return search
     hits = steered(pool.hits[:RANKED], steering, search.taste, search.schema, tools.shares)
-    return replace(search, pool=replace(pool, hits=(*sorted(hits, key=rank), *pool.hits[RANKED:])))
+    return changed(search, pool=changed(pool, hits=(*sorted(hits, key=rank), *pool.hits[RANKED:])))

@@ -15,6 +15,7 @@ from gateway.retrieval.sponsored import SPONSORED, LookUp
 from gateway.sponsoring.auction import Bid, hold_auction
 from gateway.sponsoring.candidates import Contest, find_offers
 from gateway.sponsoring.caps import Caps
+from gateway.sponsoring.live import NOTHING_LIVE, Live, find_live, spoken_by
 from gateway.sponsoring.placing import arranged
 from gateway.sponsoring.roster import Roster
 from gateway.sponsoring.rules import Rules
@@ -44,6 +45,7 @@ class Sponsoring:
         self._version = -1
         self._campaigns: Mapping[str, Campaign] = {}
         self._roster = Roster()
+        self._live = NOTHING_LIVE
         self._caps = Caps(clock=clock)
         self._wallet = Wallet(store, metrics, clock=clock)
         self._refilling: asyncio.Task[None] | None = None
@@ -67,6 +69,7 @@ class Sponsoring:
                 self._campaigns = {each.key: each for each in kept}
                 self._version = version
                 self._roster = Roster()
+                self._live = find_live(kept, self._clock() * 1e3)
         await self._wallet.keep_up(self._campaigns, timeout_s=STORE_S)
 
     async def close(self) -> None:
@@ -79,17 +82,17 @@ class Sponsoring:
         """As the protocol says."""
         if query.sort is not None or query.offset or query.no_sponsored:
             return False
-        now_ms, locale = self._clock() * 1e3, query.locale.lower()
-        return any(each.runs(now_ms) and _speaks(each, locale) for each in self._campaigns.values())
+        live = self._running()
+        return bool(live.locales) and live.speaks(spoken_by(query.locale))
 
     async def offers(
         self, query: Query, schema: Schema, hits: Sequence[Hit], look_up: LookUp
     ) -> tuple[Offer, ...]:
         """As the protocol says; the budgets of those who offer are leased too."""
-        now_ms, locale = self._clock() * 1e3, query.locale.lower()
+        live, spoken = self._running(), spoken_by(query.locale)
         contest = Contest(
             roster=self._roster_of(schema),
-            suits=lambda each: each.runs(now_ms) and _speaks(each, locale),
+            suits=lambda each: live.suits(each, spoken),
             schema=schema,
             floor=self._rules.floor,
             lookups=self._rules.lookups,
@@ -104,10 +107,12 @@ class Sponsoring:
 
         `who`: of whom impressions are counted; empty for nobody in particular.
         """
+        if not result.offers or not result.hits:
+            return result
         positions = [
             each for each in self._rules.positions if each <= min(result.searched.limit, len(result.hits) + 1)
         ]
-        if not result.offers or not result.hits or not positions:
+        if not positions:
             return result
         bids = [bid for offer in result.offers if (bid := self._bid(offer, who, intent)) is not None]
         self._refill(result.offers)
@@ -152,20 +157,19 @@ class Sponsoring:
         with suppress(SearchError):  # the next round of `refresh` tries again
             await self._wallet.fill(campaigns, timeout_s=STORE_S)
 
+    def _running(self) -> Live:
+        """Return the campaigns that run now."""
+        now_ms = self._clock() * 1e3
+        if not self._live.holds(now_ms):
+            self._live = find_live(self._campaigns.values(), now_ms)
+        return self._live
+
     def _roster_of(self, schema: Schema) -> Roster:
         """Return the campaigns with their filters as the schema knows them."""
         if self._roster.schema is None or self._roster.schema.digest != schema.digest:
             self._roster = Roster(self._campaigns.values(), schema)
             self._metrics.sponsored_refused.labels("filter").inc(self._roster.unknown)
         return self._roster
-
-
-def _speaks(campaign: Campaign, locale: str) -> bool:
-    """Whether a locale, in small letters, is one of the campaign's or begins with one: "de" has "de-AT"."""
-    if not campaign.locales:
-        return True
-    wanted = [each.lower() for each in campaign.locales]
-    return any(locale == each or locale.startswith(f"{each}-") for each in wanted)
 
 
 def _marked(hit: Hit, campaign: Campaign, reason: str) -> Hit:

@@ -16,6 +16,7 @@ from gateway.adapters.milvus.searching import SearchChannel, open_searches
 from gateway.context import request_id
 from gateway.errors import DeadlineExceeded, VectorIndexError
 from gateway.logs import log_event
+from gateway.model import Deadline
 from vitrine.channels import Tls
 from vitrine.process.secrets import Secret
 from vitrine.process.tracing import span
@@ -75,11 +76,23 @@ class MilvusConnection:
 
     async def search(self, request: bytes, *, timeout_s: float) -> schema_pb2.SearchResultData:
         """Return what a search finds, whose request is of `searching.search_request`; raises as `call` does."""
+        deadline = Deadline.after(timeout_s)
         with _told("search"):
-            async with within(timeout_s), self._slots:
-                answer = await self._searches.search(request, timeout_s=timeout_s)
+            await self._take_slot(timeout_s)
+            try:
+                # The call has a deadline of its own: a timer beside it would cost as much as building the request.
+                answer = await self._searches.search(request, timeout_s=deadline.remaining_s())
+            finally:
+                self._slots.release()
             _check(answer.status)
         return answer.results
+
+    async def _take_slot(self, timeout_s: float) -> None:
+        if self._slots.locked():
+            async with within(timeout_s):
+                await self._slots.acquire()
+        else:
+            await self._slots.acquire()
 
     async def send(self, method: str, request: Message, answers: type[Message], *, timeout_s: float) -> Any:
         """Return what a call answers that the client lacks, by its name in Milvus's protocol; raises as `call` does."""

@@ -11,7 +11,9 @@ from tritonclient.grpc import model_config_pb2
 
 from benchmarks import levers
 from benchmarks.costs import levers_section, peers_section, stages_section, sweep_section
+from benchmarks.features import features_section, workload_figures
 from benchmarks.infer import query_inputs
+from benchmarks.processes import BARE_SERVER
 from benchmarks.serving import ServingError
 from benchmarks.stages import Measured
 from benchmarks.sweep import Variant, write_variant
@@ -133,9 +135,9 @@ def test_a_variant_that_differs_is_bold() -> None:
 
 def test_a_lever_is_the_median_of_its_pairs() -> None:
     """A change of the same size in every pair is seen, one that goes either way is not; several commits are told by their number."""
-    seen = levers._figures([2.0, 4.0, 3.0, 2.0, 1.0], [1.01, 2.0, 1.49, 1.0, 0.5])
+    seen = levers.paired_figures([2.0, 4.0, 3.0, 2.0, 1.0], [1.01, 2.0, 1.49, 1.0, 0.5])
     assert seen == {"before_ms": 2.0, "after_ms": 1.01, "ratio": [0.5, 0.5, 0.5], "seen": True}
-    unseen = levers._figures([1.0, 1.0, 1.0, 1.0], [0.5, 2.0, 0.8, 1.3])
+    unseen = levers.paired_figures([1.0, 1.0, 1.0, 1.0], [0.5, 2.0, 0.8, 1.3])
     assert not unseen["seen"]
     commits = [{"name": name, "subject": f"did {name}"} for name in "abc"]
     results = [
@@ -165,3 +167,19 @@ def test_a_commit_is_named_and_an_unknown_one_refused() -> None:
     assert levers.describe(".").subject == "the working tree"
     with pytest.raises(ServingError, match="no-such-revision"):
         levers.describe("no-such-revision")
+
+
+def test_a_feature_is_set_against_the_gateway_without_any() -> None:
+    """Each variant's CPU is over that of the one without features and over the bare server's, of the same rounds."""
+    costs = {"none": [1.0, 2.0, 4.0, 2.0], "events": [1.1, 2.2, 4.4, 2.2], "all": [1.2, 2.4, 4.8, 2.4]}
+    costs |= {"campaigns": costs["none"], "moderation": costs["none"], BARE_SERVER: [0.5, 1.0, 2.0, 1.0]}
+    row = workload_figures("text", costs)
+    assert (row["none_ms"], row["bare_ms"]) == (2.0, 1.0)
+    assert [row["over_none"][name]["ratio"][0] for name in ("events", "campaigns", "all")] == [1.1, 1.0, 1.2]
+    assert [row["over_bare"][name]["ratio"][0] for name in ("none", "all")] == [2.0, 2.4]
+    document = {
+        "environment": {"cores": 2},
+        "params": {"pairs": 4, "seconds": 1.0, "clients": 16},
+        "results": [row],
+    }
+    assert "| text | 1 | 2 |" in "\n".join(features_section("gateway-features.json", document))

@@ -14,7 +14,7 @@ from benchmarks.summary import summarise_repeats, summarise_run
 
 SECTIONS = (
     "load", "levers", "stages", "peers", "sweep", "encoders", "photographs", "fields", "bulk", "cores", "uptime", "index-scale", "speech", "designs", "css",
-    "fashion200k", "precisions", "photograph-precisions", "tuning", "several-pictures", "ranking", "experiments", "moderation", "personal",
+    "fashion200k", "precisions", "photograph-precisions", "tuning", "several-pictures", "ranking", "experiments", "moderation", "personal", "features",
 )  # fmt: skip
 MARKERS = "# Title\n\nprose\n" + "".join(
     f"\n<!-- begin: {name} -->\n<!-- end: {name} -->\n" for name in SECTIONS

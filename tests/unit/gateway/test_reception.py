@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway.edge import standard_calls
-from gateway.edge.reception import Reception
+from gateway.edge.reception import SHORT, Reception
 from gateway.errors import InvalidQuery, Overloaded
 from gateway.memory import ByteBudget, StreamedBytes
 from gateway.settings import Settings
@@ -100,12 +100,15 @@ async def _failure(task: "asyncio.Task[str]") -> BaseException | None:
 
 
 async def test_a_request_is_one_message() -> None:
-    """None is missing, two are one too many; and one whose end is not told is answered."""
+    """None is missing, two are one too many; and one whose end is not told is answered, as one that is short is at once."""
     reception = Reception(places=4, budget=ByteBudget(1_000))
+    long = b"a" * (SHORT + 1)
     with pytest.raises(InvalidQuery, match="is missing"):
         await received(reception, sent())
     with pytest.raises(InvalidQuery, match="must be one message"):
-        await received(reception, sent(b"a", b"b"))
+        await received(reception, sent(long, b"b"))
+    assert await received(reception, sent(long, then=asyncio.Event())) == long.decode()
+    assert await received(reception, sent(b"a", b"b")) == "a"
     assert await received(reception, sent(b"a", then=asyncio.Event())) == "a"
 
 
