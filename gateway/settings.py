@@ -299,7 +299,7 @@ class Settings:
     """The one currency of all campaigns, by ISO 4217."""
     sponsored_positions: str = "1"
     """Where sponsored places are on a first page, from 1, with commas between: as many as there are positions, 4 at most."""
-    sponsored_floor: float = 0.85
+    sponsored_floor: float = 0.7
     """The least score of a product that is shown in one, as a share of the best one's on the page."""
     sponsored_reserve_micros: int = 1
     """The least price of an impression, in millionths of the currency."""
