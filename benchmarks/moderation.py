@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 
 from benchmarks.environment import describe_machine
+from benchmarks.picture_edits import edited, edits
 from benchmarks.tables import Document, origin, table
-from vitrine.moderation.fingerprints import BITS, blocked_hashes, seen_hashes
+from vitrine.moderation.fingerprints import BITS, blocked_hashes, seen_hashes, signs
 from vitrine.moderation.judging import BlockedPicture, Blocklist, Rules
 from vitrine.preprocess import decode_image
 
@@ -30,14 +31,16 @@ MUST_FIND = ("crop", "resize", "recompress", "flip")
 """Edits of which 98 % are to be found, with false alarms of .1 % at most."""
 MOST_FALSE = 0.001
 
+MANY = 10_000
+"""Blocked pictures of the list whose cost is told: those that are blocked, again and again."""
+_COSTLY = 60
+"""Other pictures that are looked up in it."""
+
 _MANIFEST = "measured"
 _COPY_BITS = (16, 20, 24, 28, 32, 36)
 _TILE_BITS = (16, 24, 32)
-_CROP_BITS = tuple(range(20, 52, 2))
-_SIMILARITIES = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
-
-Picture = Image.Image
-Edit = Callable[[Picture, random.Random], Picture]
+_CROP_BITS = tuple(range(12, 38, 2))
+_SIMILARITIES = (0.8, 0.825, 0.85, 0.875, 0.9, 0.925)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,8 @@ def measure_moderation(
     looking = _Looking(repository, chosen)
     say(f"{len(chosen)} blocked")
     looked: dict[str, list[Looked]] = {}
-    for name, edit in _edits(left).items():
-        looked[name] = [looking.look(_edited(each, edit, dice)) for each in chosen]
+    for name, edit in edits([each.data for each in left]).items():
+        looked[name] = [looking.look(edited(each.data, edit, dice)) for each in chosen]
         say(f"{name} done")
     innocent = [looking.look(each.data) for each in left]
     rules = _choose({name: each[::2] for name, each in looked.items()}, innocent[::2])
@@ -105,6 +108,7 @@ def measure_moderation(
             "found": {name: _share(each[1::2], rules) for name, each in looked.items()},
             "false_alarms": _false_alarms(innocent[1::2], left[1::2], rules),
             "cpu_ms": looking.costs(),
+            "many": looking.among_many([each.data for each in left[:_COSTLY]]),
         },
     }
 
@@ -123,6 +127,7 @@ def moderation_section(documents: Mapping[str, Document]) -> list[str]:
             (
                 f"Encoders {params['repository']}; photographs: {drawn}. {params['blocked']} are blocked and {params['others']:,} others looked up; the rules were"
                 f" chosen on {chosen_on['blocked']} and {chosen_on['others']:,} of them and are reported on the rest: {rules}. CPU ms a picture: {costs}."
+                f"{_many(results)}"
             ),
             "",
             *table(
@@ -140,6 +145,12 @@ def moderation_section(documents: Mapping[str, Document]) -> list[str]:
             "",
         ]
     return lines[:-1]
+
+
+def _many(results: Mapping[str, Any]) -> str:
+    if (many := results.get("many")) is None:
+        return ""
+    return f" With {many['blocked']:,} blocked pictures, {many['mib']:g} MiB in memory, to compare takes {many['compare_ms']:g}."
 
 
 class _Looking:
@@ -176,14 +187,31 @@ class _Looking:
         """Return the mean of each part, in milliseconds."""
         return {name: round(1e3 * spent / self._times, 2) for name, spent in self._spent.items()}
 
+    def among_many(self, data: Sequence[bytes]) -> dict[str, float]:
+        """Return what comparing a picture with MANY blocked ones takes, in milliseconds of CPU, and what these take in memory, in MiB."""
+        many = Blocklist([self._blocked[i % len(self._blocked)] for i in range(MANY)])
+        ready = [(seen_hashes(*self._decoded(each)), self._embed(self._decoded(each)[0])) for each in data]
+        started = time.process_time()
+        for seen, embedding in ready:
+            self._looked(many, seen, embedding)
+        spent = time.process_time() - started
+        each = self._blocked[0]
+        bytes_of_one = each.windows.nbytes + each.copies.nbytes + 2 * each.embedding.nbytes
+        bytes_of_one += signs(each.copies).nbytes  # multiplied with what is looked up
+        return {
+            "blocked": MANY,
+            "compare_ms": round(1e3 * spent / len(data), 2),
+            "mib": round(MANY * bytes_of_one / 2**20, 1),
+        }
+
     def _looked(self, blocked: Blocklist, seen: Any, embedding: NDArray[np.float32]) -> Looked:
         copy, tile = blocked.nearest(seen.whole), blocked.nearest(seen.tiles)
-        crops = blocked.crops(seen, embedding, _MANIFEST, min(_SIMILARITIES))
+        crops = blocked.crops(seen, embedding, _MANIFEST, similarity=min(_SIMILARITIES), bits=min(_CROP_BITS))
         return Looked(
             copy=BITS if copy is None else copy.distance,
             tile=BITS if tile is None else tile.distance,
             crops=tuple(
-                min((each.distance for each in crops if (each.similarity or 0.0) >= least), default=BITS)
+                min((each.distance for each in crops if each.likeness >= least), default=BITS)
                 for least in _SIMILARITIES
             ),
         )
@@ -241,68 +269,6 @@ def _spread(photographs: Sequence[Photograph], count: int, dice: random.Random) 
     mixed = list(chosen.values())
     dice.shuffle(mixed)
     return mixed
-
-
-def _edited(photograph: Photograph, edit: Edit, dice: random.Random) -> bytes:
-    with Image.open(io.BytesIO(photograph.data)) as image:
-        edited = edit(image.convert("RGB"), dice)
-    return _jpeg(edited, 90)
-
-
-def _jpeg(image: Picture, quality: int) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality)
-    return file.getvalue()
-
-
-def _edits(others: Sequence[Photograph]) -> Mapping[str, Edit]:
-    """Return what is done to a blocked picture, by name; docs/moderation.md says it in words."""
-    white, black, red = "white", "black", "#c33"
-    return {
-        "crop": lambda image, dice: _crop(image, dice, even=True),
-        "uneven crop": lambda image, dice: _crop(image, dice, even=False),
-        "resize": lambda image, dice: _scale(image, dice.uniform(0.4, 2)),
-        "recompress": lambda image, dice: Image.open(io.BytesIO(_jpeg(image, dice.randint(30, 90)))),
-        "flip": lambda image, _: ImageOps.mirror(image),
-        "brightness": lambda image, dice: ImageEnhance.Brightness(image).enhance(dice.uniform(0.7, 1.3)),
-        "border": lambda image, dice: ImageOps.expand(
-            image, round(max(image.size) * dice.uniform(0.03, 0.12)), dice.choice((white, black, red))
-        ),
-        "rotation": lambda image, dice: image.rotate(
-            dice.uniform(-3, 3), resample=Image.Resampling.BICUBIC, expand=True, fillcolor=white
-        ),
-        "collage of 2": lambda image, dice: _collage(image, others, 2, dice),
-        "collage of 4": lambda image, dice: _collage(image, others, 4, dice),
-    }
-
-
-def _crop(image: Picture, dice: random.Random, *, even: bool) -> Picture:
-    """Take 5 to 20 % off both sides, by the same share where it is even, at a random place."""
-    wide, high = image.size
-    across = dice.uniform(0.05, 0.2)
-    along = across if even else dice.uniform(0.05, 0.2)
-    left, top = dice.uniform(0, wide * across), dice.uniform(0, high * along)
-    return image.crop(
-        (round(left), round(top), round(left + wide * (1 - across)), round(top + high * (1 - along)))
-    )
-
-
-def _scale(image: Picture, by: float) -> Picture:
-    return image.resize((round(image.width * by), round(image.height * by)))
-
-
-def _collage(image: Picture, others: Sequence[Photograph], cells: int, dice: random.Random) -> Picture:
-    """Put a picture beside others of its size, in a row of two or two rows of two, at a random place."""
-    wide, high = image.size
-    parts = [image]
-    for other in dice.sample(others, cells - 1):
-        with Image.open(io.BytesIO(other.data)) as opened:
-            parts.append(opened.convert("RGB").resize(image.size))
-    dice.shuffle(parts)
-    whole = Image.new("RGB", (2 * wide, high * cells // 2))
-    for place, part in enumerate(parts):
-        whole.paste(part, (place % 2 * wide, place // 2 * high))
-    return whole
 
 
 def _choose(looked: Mapping[str, Sequence[Looked]], innocent: Sequence[Looked]) -> Rules:

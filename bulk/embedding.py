@@ -11,12 +11,13 @@ from typing import Any
 from bulk.chunks import NUMBER, ROWS
 from bulk.onnx import OnnxEncoder
 from bulk.parts import BadRow, Part, decode_part, encode_part
+from bulk.screening import Screening
 from bulk.work import Work, part_name
 from catalogue.indexing import product_input
 from catalogue.product import CatalogueProduct
 from catalogue.readers.rows import RowError
 from catalogue.report import Report
-from gateway.adapters.triton import open_triton
+from gateway.adapters.triton import TritonEncoder, open_triton
 from gateway.api.catalogue_servicer import read_input
 from gateway.encoders import Encoders
 from gateway.indexing.encoding import Encoded, Refusal, Submission, encode
@@ -41,8 +42,10 @@ class EncoderPlace:
     triton: str = ""
     """HOST:PORT."""
     tls: Tls | None = None
+    screening: Screening | None = None
+    """What the pictures are held against; None: nothing."""
 
-    async def open(self, stack: AsyncExitStack) -> Encoder:
+    async def open(self, stack: AsyncExitStack) -> OnnxEncoder | TritonEncoder:
         """Open the encoder for as long as the stack lives."""
         if self.repository:
             return OnnxEncoder(Path(self.repository))
@@ -68,8 +71,9 @@ class ChunkEncoder:
         return {NUMBER: [number]}
 
     async def _open(self, place: EncoderPlace) -> Encoder:
-        encoders = Encoders([await place.open(self._stack)])
-        served = await encoders.of(self._version.manifest, timeout_s=_ENCODERS_TIMEOUT_S)
+        opened = await place.open(self._stack)
+        encoder = opened if place.screening is None else place.screening.of(opened, opened)
+        served = await Encoders([encoder]).of(self._version.manifest, timeout_s=_ENCODERS_TIMEOUT_S)
         return served.encoder
 
     def _is_there(self, number: int) -> bool:

@@ -13,6 +13,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library is loaded
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from bulk.errors import BulkError
 from gateway.errors import InvalidQuery
@@ -64,6 +65,11 @@ class OnnxEncoder:
         del timeout_s
         dim: int = self._texts.get_outputs()[0].shape[1]
         return dim
+
+    async def pixels(self, images: Sequence[bytes], *, timeout_s: float) -> NDArray[np.uint8]:
+        """As `gateway.moderation.ports.PictureDecoder` says."""
+        del timeout_s
+        return self._pixels(images)
 
     def _pixels(self, images: Sequence[bytes]) -> np.ndarray:  # type: ignore[type-arg] # (n, side, side, 3) uint8
         side: int = self._images.get_inputs()[0].shape[1]

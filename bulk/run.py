@@ -19,6 +19,7 @@ from bulk.embedding import EncoderPlace
 from bulk.errors import BulkError
 from bulk.inserting import FilesPlace, InsertedFiles
 from bulk.loading import BAD_ROWS, Loader, Tally
+from bulk.screening import open_screening
 from bulk.source import CatalogueSource
 from bulk.work import Work, run_key
 from catalogue.indexing import source_digest
@@ -97,7 +98,12 @@ async def run(
                     lease_s=plan.lease_s,
                 )
             )
-            place = EncoderPlace(repository=plan.repository, triton=settings.triton, tls=access.triton)
+            screening = await open_screening(
+                settings, index.blocked, by_triton=not plan.repository, timeout_s=_TIMEOUT_S
+            )
+            place = EncoderPlace(
+                repository=plan.repository, triton=settings.triton, tls=access.triton, screening=screening
+            )
             encoders = Encoders([await place.open(stack)])
             served = await encoders.newest(timeout_s=_TIMEOUT_S)
             in_use = await _schema_in_use(index)

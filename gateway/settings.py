@@ -278,10 +278,11 @@ class Settings:
     """Bits of 256 by which the hash of a copy differs at most; docs/benchmarks.md has what that finds."""
     moderation_tile_bits: int = 16
     """The same of a half or a quarter of a picture, which finds a blocked one in a collage."""
-    moderation_crop_bits: int = 30
-    """The same of a crop, whose embedding must be near besides."""
-    moderation_crop_similarity: float = 0.75
-    """Cosine similarity that a crop has to a blocked picture at least."""
+    moderation_crop_bits: int = 24
+    """The same of a crop or a turned picture, laid over the blocked one; its embedding must be near besides."""
+    moderation_crop_similarity: float = 0.9
+    """Cosine similarity that these have to a blocked picture at least, less .8 for what they lack of its area and .03 for each degree
+    that they are turned by, .3 at most."""
     moderation_nudity: float = 0.0
     """From which score of the classifier on, 0 to 1, a picture is unwanted; 0: no classifier is asked. `python -m export nudity` makes it."""
     moderation_unchecked: str = "refuse"
@@ -298,7 +299,7 @@ class Settings:
     """The one currency of all campaigns, by ISO 4217."""
     sponsored_positions: str = "1"
     """Where sponsored places are on a first page, from 1, with commas between: as many as there are positions, 4 at most."""
-    sponsored_floor: float = 0.85
+    sponsored_floor: float = 0.7
     """The least score of a product that is shown in one, as a share of the best one's on the page."""
     sponsored_reserve_micros: int = 1
     """The least price of an impression, in millionths of the currency."""

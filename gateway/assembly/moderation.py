@@ -46,7 +46,17 @@ def open_pictures(
     """
     if dependencies is None or not (settings.moderation_uploads or settings.moderation_catalogue):
         return None, paced
-    policy = PicturePolicy(
+    policy = picture_policy(settings)
+    pictures = Pictures(dependencies.store, dependencies.decoder, dependencies.classifier, policy, metrics)
+    metrics.blocked_images.set_function(lambda: pictures.blocked)
+    if policy.catalogue is Action.OFF:
+        return pictures, paced
+    return pictures, lambda encoder: ScreenedEncoder(paced(encoder), pictures)
+
+
+def picture_policy(settings: Settings) -> PicturePolicy:
+    """Return what the settings want of pictures."""
+    return PicturePolicy(
         uploads=Action(settings.moderation_uploads),
         catalogue=Action(settings.moderation_catalogue),
         rules=Rules(
@@ -59,11 +69,6 @@ def open_pictures(
         refuse_unchecked=settings.moderation_unchecked == Action.REFUSE.value,
         budget_s=settings.moderation_budget_ms / 1e3,
     )
-    pictures = Pictures(dependencies.store, dependencies.decoder, dependencies.classifier, policy, metrics)
-    metrics.blocked_images.set_function(lambda: pictures.blocked)
-    if policy.catalogue is Action.OFF:
-        return pictures, paced
-    return pictures, lambda encoder: ScreenedEncoder(paced(encoder), pictures)
 
 
 def open_moderation(

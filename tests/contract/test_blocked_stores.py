@@ -31,7 +31,7 @@ def _blocked(identity: str, label: str = "", *, dim: int = 8) -> BlockedPicture:
         manifest="m",
         embedding=random.standard_normal(dim).astype(np.float32),
         copies=random.integers(0, 256, (2, 32), np.uint8),
-        windows=random.integers(0, 256, (225, 32), np.uint8),
+        windows=random.integers(0, 256, (441, 32), np.uint8),
     )
 
 

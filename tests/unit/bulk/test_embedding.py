@@ -13,15 +13,20 @@ from bulk.embedding import embed_rows
 from bulk.errors import BulkError
 from bulk.parts import decode_part, encode_part
 from bulk.remote import brought_here
+from bulk.screening import open_screening
 from bulk.work import Work, open_filesystem, part_name, run_key
 from catalogue.product import CatalogueProduct, PictureBytes, PictureFile
 from catalogue.readers.rows import RowError
 from gateway.indexing.encoding import Submission
 from gateway.indexing.ingest import digest
 from gateway.model import IndexVersion
+from gateway.settings import Settings
+from gateway.testing import FakeBlocked, FakeDecoder
 from gateway.testing.encoder import MANIFEST, FakeEncoder, embed_picture, embed_words
 from vitrine.domain.product import Product, encoded_text
 from vitrine.domain.schema_files import shipped_schema
+from vitrine.moderation.fingerprints import blocked_hashes
+from vitrine.moderation.judging import BlockedPicture
 from vitrine.tensors import EMBEDDING_DIM
 
 VERSION = IndexVersion(
@@ -118,3 +123,45 @@ def test_a_catalogue_in_a_bucket_is_brought_once_and_again_after_a_change(tmp_pa
         brought_here((bucket / "nothing").as_uri(), work)
     with pytest.raises(BulkError, match="--work must be a folder that all workers see"):
         brought_here(bucket.as_uri(), "s3://bucket/work")
+
+
+def scene(form: str) -> PictureBytes:
+    """Give a file of another form of the same picture."""
+    dice = np.random.default_rng(5)
+    image = Image.fromarray(dice.integers(0, 256, (8, 6, 3), np.uint8)).resize(
+        (120, 160), Image.Resampling.NEAREST
+    )
+    file = io.BytesIO()
+    image.save(file, form, lossless=True)
+    return PictureBytes(file.getvalue())
+
+
+async def test_what_a_gateway_would_refuse_a_run_refuses() -> None:
+    """The product of a blocked picture is listed with its field and the others are there, also where a batch has several."""
+    png_file = scene("PNG").data
+    decoder = FakeDecoder()
+    (pixels,) = await decoder.pixels([png_file], timeout_s=1)
+    kept = blocked_hashes(pixels, (120, 160))
+    assert kept is not None
+    store = FakeBlocked()
+    blocked = BlockedPicture(
+        id="b1", label="", added_ms=0, manifest=MANIFEST, embedding=embed_picture(png_file), copies=kept.copies, windows=kept.windows,
+    )  # fmt: skip
+    await store.add([blocked], timeout_s=1)
+    settings = Settings(moderation_catalogue="refuse")
+    screening = await open_screening(settings, store, by_triton=False, timeout_s=1)
+    assert screening is not None
+    rows = [row("bad", "red dress", scene("WEBP")), row("good", "blue dress", PictureBytes(png()))]
+    part = await embed_rows(rows, screening.of(FakeEncoder(), decoder), VERSION)
+    assert [made.product.id for made in part.products] == ["good"]
+    assert [(each.where, each.field, each.reason) for each in part.bad] == [
+        ("product bad", "image", "is refused by the shop's moderation")
+    ]
+
+
+async def test_a_run_is_screened_only_as_the_settings_say() -> None:
+    """Not at all by default; for nudity by Triton alone."""
+    assert await open_screening(Settings(), FakeBlocked(), by_triton=False, timeout_s=1) is None
+    settings = Settings(moderation_catalogue="refuse", moderation_nudity=0.8)
+    with pytest.raises(BulkError, match="--triton"):
+        await open_screening(settings, FakeBlocked(), by_triton=False, timeout_s=1)

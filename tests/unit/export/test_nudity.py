@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
 from export.model_config import read_config
-from export.nudity import add_classifier, with_preprocessing
+from export.nudity import add_classifier, largest_difference, with_preprocessing
 from vitrine.tensors import NUDITY
 
 
@@ -62,3 +62,14 @@ def test_a_repository_gets_a_model_of_its_own(tmp_path: Path) -> None:
         assert named == [(each.name, each.shape) for each in (*NUDITY.inputs, *NUDITY.outputs)]
     with pytest.raises(ExportError, match=r"requirements/nudity\.txt"):
         add_classifier(tmp_path, "local")
+
+
+def test_other_scores_than_the_packages_are_seen() -> None:
+    """By value, on the same pixels: none for what is published, and much for a graph whose colours are in another order."""
+    own = classifier()
+    assert largest_difference(with_preprocessing(own), own) < 0.01  # of means of up to 255
+    turned = classifier()
+    turned.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(np.array([[0, -1], [0, 0], [0, 1]], np.float32), "weights")
+    )
+    assert largest_difference(with_preprocessing(turned), own) > 1
