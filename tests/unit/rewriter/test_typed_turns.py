@@ -26,7 +26,12 @@ READINGS = {
     ("dresses", "nur rote"): ("text", "category=dress; colour=red; price<100", "", ""),
     ("dresses", "seulement les rouges"): ("text", "category=dress; colour=red; price<100", "", ""),
     ("dresses", "in green or beige"): ("text", "category=dress; colour in (green, beige); price<100", "", ""),
-    ("dresses", "두 번째 거 초록색으로 있나요"): ("refine", "category=dress; colour=green; price<100", "r2", ""),
+    ("dresses", "두 번째 거 초록색으로 있나요"): (
+        "refine",
+        "category=dress; colour=green; price<100",
+        "r2",
+        "",
+    ),
     ("first", "tops that arent striped"): ("text", "category=top; not pattern=striped", "", ""),
     ("dresses", "merci beaucoup"): ("chat", "", "", ""),
     ("dresses", "kann ich das zurückgeben?"): ("chat", "", "", ""),
