@@ -26,6 +26,8 @@ READINGS = {
     ("dresses", "nur rote"): ("text", "category=dress; colour=red; price<100", "", ""),
     ("dresses", "seulement les rouges"): ("text", "category=dress; colour=red; price<100", "", ""),
     ("dresses", "in green or beige"): ("text", "category=dress; colour in (green, beige); price<100", "", ""),
+    ("dresses", "第二个有绿色吗"): ("refine", "category=dress; colour=green; price<100", "r2", ""),
+    ("headphones", "第二个防水吗"): ("chat", "", "h2", ""),
     ("dresses", "두 번째 거 초록색으로 있나요"): (
         "refine",
         "category=dress; colour=green; price<100",
