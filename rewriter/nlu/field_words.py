@@ -250,15 +250,17 @@ def _any_word(words: Mapping[str, object]) -> str:
 
 
 def _form(word: str) -> str:
-    """Return the pattern of a word and its plural; of a script without spaces, anywhere."""
+    """Return the pattern of a word with the endings of English and German; of a script without spaces, anywhere."""
     if not word.isascii() and not any(character.isascii() and character.isalpha() for character in word):
         return re.escape(word)
-    ending = "" if word.endswith("s") else "(?:e?s)?"
+    ending = "" if word.endswith("s") else "(?:e?s|e?n|e[mr]?)?"
     return rf"(?<![^\W\d_]){re.escape(word)}{ending}(?![^\W\d_])"
 
 
 def _singulars(surface: str) -> tuple[str, ...]:
-    return surface, surface.removesuffix("s"), surface.removesuffix("es")
+    return tuple(
+        dict.fromkeys(surface.removesuffix(ending) for ending in ("", "s", "es", "n", "en", "e", "er", "em"))
+    )
 
 
 @cache

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 
-from rewriter.languages.files import languages
+from rewriter.languages.files import any_language, languages
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import HEAD, Lexicon
 from rewriter.nlu.phrasings import foreign_ordinals, names_pattern
@@ -50,7 +50,7 @@ def questions_of(text: str, lexicon: Lexicon) -> Iterator[Question]:
         match = form.fullmatch(said)
         parts = match.groupdict() if match is not None else {}
         asked = parts.pop("x", "")
-        if match is None or _ordinals().search(asked) is not None:
+        if match is None or _ordinals().search(asked) or _turns().search(asked):
             continue
         of = _product(next(filter(None, parts.values()), ""))
         if (question := _KINDS[kind](asked, of, lexicon)) is not None:
@@ -70,7 +70,11 @@ def _is(asked: str, of: tuple[str, int], lexicon: Lexicon) -> Question | None:
     """Return the question whether a product is something that the catalogue or a language file knows."""
     reading = read(asked, lexicon)
     known = any(tag.role in VALUES and tag.part not in HEAD for tag in reading.tags)
-    return Question(*of, reading) if (known or reading.taken.conditions) and not reading.price else None
+    if (known or reading.taken.conditions) and not reading.price:
+        return Question(*of, reading)
+    # What nobody knows is asked only of a product that is named by its position: "第一个是布的吗".
+    strange = of[1] != 0 and not known and not reading.price
+    return Question(*of, Reading(tags=(), price=None, lexicon=lexicon), asked.strip()) if strange else None
 
 
 def _comes_in(asked: str, of: tuple[str, int], lexicon: Lexicon) -> Question | None:
@@ -101,6 +105,12 @@ _KINDS: Mapping[str, Callable[[str, tuple[str, int], Lexicon], Question | None]]
     "about": _about,
 }
 """What a form asks, by its name in the language files."""
+
+
+@cache
+def _turns() -> re.Pattern[str]:
+    """Return the pattern of what begins another wish: "the first is nice, but in red"."""
+    return re.compile(f"[,;.]\\s|{any_language('holding', 'but')}")
 
 
 @cache

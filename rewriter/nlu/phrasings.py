@@ -27,6 +27,7 @@ class _Phrasing:
     """Whether it is meant only where the catalogue or a language knows the plain words as a phrase."""
 
 
+_SPACES = re.compile(r"\s+")
 _SHARED = re.compile(r"(?<![\w-])([^\W\d_]+),? (or|and|nor) ([^\W\d_]+)[ -]([^\W\d_]+)")
 """Two words of which the second is followed by a third: "red or white wine"."""
 
@@ -39,7 +40,7 @@ def plain(text: str, known: Mapping[tuple[str, ...], object]) -> str:
 def written_out(text: str, known: Mapping[tuple[str, ...], object]) -> str:
     """Return folded text with what people shorten written out, but for words that the lexicon knows as they are."""
     written = _put_plainly(text, known, "shorthand")
-    return text if written == text else " ".join(written.split())
+    return text if written == text else written.strip()
 
 
 def _with_heads(text: str, known: Mapping[tuple[str, ...], object]) -> str:
@@ -54,7 +55,7 @@ def _with_heads(text: str, known: Mapping[tuple[str, ...], object]) -> str:
 
 
 def _put_plainly(text: str, known: Mapping[tuple[str, ...], object], table: str) -> str:
-    left = MAX_REPLACED
+    left, given = MAX_REPLACED, text
     for phrasing in _phrasings(table):
 
         def put(match: re.Match[str], phrasing: _Phrasing = phrasing) -> str:
@@ -65,7 +66,7 @@ def _put_plainly(text: str, known: Mapping[tuple[str, ...], object], table: str)
         if left > 0 and phrasing.said.search(text):
             text, replaced = phrasing.said.subn(put, text, count=left)
             left -= replaced
-    return text
+    return text if text == given else _SPACES.sub(" ", text)
 
 
 def translated(text: str, known: Mapping[tuple[str, ...], object]) -> str:

@@ -4,12 +4,14 @@ The plan is right about most turns; these are the kinds in which the words are s
 for the best of a kind, alternatives, what is asked for in so many words.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from rewriter.engines.model.placeholders import MarkedTurn
+from rewriter.engines.model.placeholders import OF_OTHER_VALUES, MarkedTurn
 from rewriter.engines.model.plan import Act, Money, Plan, Use
+from rewriter.languages.files import any_language
 from rewriter.nlu.dialogue_state import Memory
 from rewriter.nlu.lexicon import HEAD, Part
 from rewriter.nlu.prices import speaks_of_money
@@ -30,6 +32,11 @@ _CLASSIFIERS = frozenset("个件款双条")
 """What stands in Chinese between a position and a noun."""
 _SUPERLATIVES = frozenset({Role.CHEAPEST, Role.DEAREST})
 _QUESTIONS = frozenset({Act.DESCRIBE, Act.STOCK, Act.ADVISE, Act.DEFINE})
+_OF_LOOKS = frozenset({Act.SIMILAR, Act.CHANGE})
+_COURTESIES = {Role.GREET: Act.GREET, Role.THANK: Act.THANK, Role.LEAVE: Act.LEAVE}
+_NEGATIVE = frozenset({Role.NOT, Role.INSTEAD_OF, Role.FAULT, Role.REPLACE})
+_BLAME = re.compile(f"{any_language('sentiment', 'blame')}|{any_language('measures', 'negations')}")
+_TWO = 2
 _OF_ONE = frozenset({Role.SAME, Role.POINT, Role.STEP, Role.COMPARATIVE, Role.ORDINAL})
 """Roles of words that speak of one product."""
 _OF_ANY = frozenset({"something", "anything"})
@@ -37,7 +44,8 @@ _OF_ANY = frozenset({"something", "anything"})
 
 def of_words(plan: Plan, turn: MarkedTurn, request: rewrite_pb2.RewriteRequest, memory: Memory) -> Plan:
     """Return the plan with what the turn's words tell about its act, its positions and money."""
-    return _with_superlatives(_with_kinds_named(_with_money_said(plan, turn, request), turn), turn, memory)
+    plan = _with_courtesy(_with_money_said(plan, turn, request), turn)
+    return _with_superlatives(_with_kinds_named(plan, turn), turn, memory)
 
 
 def of_products(
@@ -50,7 +58,11 @@ def of_products(
     pointed: int,
 ) -> Plan:
     """Return the plan with what follows from how many products the turn names."""
-    if pointed > 1 and plan.act in _OF_SHOWN and any(piece.tag.role is Role.COMPARE for piece in turn.pieces):
+    asks = any(tag.use is TagUse.WANTED and tag.role is Role.VALUE for tag in tags) or turn.taken.conditions
+    compares = any(piece.tag.role is Role.COMPARE for piece in turn.pieces)
+    if plan.act is Act.COMPARE and memory.last and pointed < _TWO and asks and not compares:
+        return replace(plan, act=Act.NARROW)
+    if pointed >= _TWO and compares and plan.act in _OF_SHOWN:
         return replace(plan, act=Act.COMPARE)
     if not pointed and _narrows(plan, turn, tags, request, memory):
         return replace(plan, act=Act.NARROW)
@@ -62,15 +74,37 @@ def uses_of(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> 
     return _with_alternatives(_without_denied(uses, turn, ruled), turn)
 
 
-def _with_money_said(plan: Plan, turn: MarkedTurn, request: rewrite_pb2.RewriteRequest) -> Plan:
-    """Return the plan without an order or a bound by price that a turn in signs does not speak of.
+def _with_courtesy(plan: Plan, turn: MarkedTurn) -> Plan:
+    """Return the plan with the courtesy that is said where only one is: "cheers mate" thanks and does not greet."""
+    said = {_COURTESIES[piece.tag.role] for piece in turn.pieces if piece.tag.role in _COURTESIES}
+    return replace(plan, act=said.pop()) if len(said) == 1 and plan.act in _COURTESIES.values() else plan
 
-    The model knows idioms of money in English; of signs that it never saw, 纯素的, it makes anything.
+
+def _with_money_said(plan: Plan, turn: MarkedTurn, request: rewrite_pb2.RewriteRequest) -> Plan:
+    """Return the plan without an order or a bound by price that the turn does not speak of.
+
+    The model knows idioms of money, "that's a bit steep", and takes what it never saw for one: 纯素的, "something bigger",
+    "with wooden legs". Words that say how or with what a thing is are wishes.
     """
-    if plan.money not in _OF_PRICES or not CJK.search(request.text):
-        return plan
     said = speaks_of_money(fold(request.text)) or any(piece.tag.role in PRICES for piece in turn.pieces)
-    return plan if said else replace(plan, money=Money.NONE)
+    if said or plan.money not in _OF_PRICES:
+        return plan
+    wishes = _wishes(turn)
+    if not wishes and not CJK.search(request.text):
+        return plan
+    return replace(plan, money=Money.NONE, uses={**plan.uses, **dict.fromkeys(wishes, Use.WANT)})
+
+
+def _wishes(turn: MarkedTurn) -> list[str]:
+    """Return the marks of words that say how a thing is, or with what: "bigger", "with wooden legs"."""
+    wishes: list[str] = []
+    follows = False
+    for piece in turn.pieces:
+        if piece.marked and piece.tag.role in {Role.WORD, Role.COMPARATIVE}:
+            wishes += [piece.text] if follows or piece.tag.role is Role.COMPARATIVE else []
+        else:
+            follows = piece.tag.role is Role.WITH or (follows and piece.tag.role in _BOUND)
+    return wishes
 
 
 def _with_kinds_named(plan: Plan, turn: MarkedTurn) -> Plan:
@@ -93,7 +127,8 @@ def _with_superlatives(plan: Plan, turn: MarkedTurn, memory: Memory) -> Plan:
     "What's the priciest handbag?" is answered by the handbag; of no kind, "which is the best rated?", by what was searched.
     """
     ranks = turn.taken.sort is not None or any(piece.tag.role in _SUPERLATIVES for piece in turn.pieces)
-    if not ranks or plan.positions or plan.act not in _QUESTIONS:
+    bare = memory.last is not None and not turn.marks and plan.act in _OF_LOOKS
+    if not ranks or plan.positions or not (bare or plan.act in _QUESTIONS):
         return plan
     uses = {mark: Use.WANT if use is Use.NAME else use for mark, use in plan.uses.items()}
     names_a_kind = any(piece.marked and piece.tag.part in HEAD for piece in turn.pieces)
@@ -109,19 +144,25 @@ def _narrows(
 ) -> bool:
     """Return whether what the plan takes for a change of a product is a condition on a search by words.
 
-    So are alternatives, "in green or blue", what leaves something out beside what it asks for, and what asks for "something":
-    one product is not changed into any of them.
+    So are alternatives, "in green or blue", what leaves something out beside what it asks for, what asks for "something", and
+    values of fields in which products are not changed: one product is not made into any of them.
     """
     by_words = memory.last is not None and memory.last.route == query_pb2.ROUTE_TEXT
-    if plan.act is not Act.CHANGE or not by_words or request.has_image or request.product_id:
+    if plan.act not in _OF_LOOKS or not by_words or request.has_image or request.product_id:
+        return False
+    if any(piece.tag.role in _OF_ONE for piece in turn.pieces):
         return False
     wanted = [tag for tag in tags if tag.use is TagUse.WANTED and tag.role in VALUES]
-    known = bool(wanted) and all(tag.role is Role.VALUE for tag in wanted)
-    if not known or any(piece.tag.role in _OF_ONE for piece in turn.pieces):
-        return False
-    alternatives = len({tag.meaning.value for tag in wanted}) > len({tag.slot for tag in wanted})
     excludes = any(tag.use is TagUse.UNWANTED for tag in tags) or bool(turn.things)
-    return alternatives or excludes or any(piece.tag.surface in _OF_ANY for piece in turn.pieces)
+    if not wanted and excludes:
+        return True
+    if not wanted or any(tag.role is not Role.VALUE for tag in wanted):
+        return False
+    if len(wanted) == 1 and wanted[0].part is Part.CATEGORY:
+        return True
+    alternatives = len({tag.meaning.value for tag in wanted}) > len({tag.slot for tag in wanted})
+    untrained = all(mark.startswith(OF_OTHER_VALUES) for mark in turn.marks)
+    return alternatives or excludes or untrained or any(piece.tag.surface in _OF_ANY for piece in turn.pieces)
 
 
 def _without_denied(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
@@ -133,7 +174,17 @@ def _without_denied(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[T
         if excluded and piece.tag.role in VALUES and (piece.tag.slot, piece.tag.meaning.value) not in excluded
     }
     wanted |= _welcomed(turn)
+    if not _says_no(turn, ruled):
+        # Of fields that the model met in no training it guesses.
+        wanted |= {mark for mark in uses if mark.startswith(OF_OTHER_VALUES)}
     return {mark: Use.WANT if mark in wanted and use is Use.AVOID else use for mark, use in uses.items()}
+
+
+def _says_no(turn: MarkedTurn, ruled: Sequence[Tag]) -> bool:
+    """Return whether a word of the turn excludes or finds fault."""
+    negative = any(tag.role in _NEGATIVE or tag.use is TagUse.UNWANTED for tag in ruled)
+    said = " ".join(piece.tag.surface for piece in turn.pieces)
+    return negative or bool(turn.things) or _BLAME.search(said) is not None
 
 
 def _welcomed(turn: MarkedTurn) -> set[str]:
@@ -150,15 +201,16 @@ def _welcomed(turn: MarkedTurn) -> set[str]:
 
 def _with_alternatives(uses: Mapping[str, Use], turn: MarkedTurn) -> Mapping[str, Use]:
     """Return the uses in which both values of "grey or blue" are wanted where one is: neither gives way to the other."""
-    said = [piece for piece in turn.pieces if piece.marked or piece.tag.role not in _BOUND]
-    pairs = (
-        (first.text, second.text)
-        for first, join, second in zip(said, said[1:], said[2:], strict=False)
-        if join.tag.surface in _ALTERNATIVES
-        and first.marked
-        and second.marked
-        and first.tag.role in VALUES
-        and first.tag.slot == second.tag.slot
-    )
+    pairs: list[tuple[str, str]] = []
+    latest: dict[str, str] = {}
+    joined = False
+    for piece in turn.pieces:
+        if piece.marked and piece.tag.role in VALUES:
+            if joined and piece.tag.slot in latest:
+                pairs.append((latest[piece.tag.slot], piece.text))
+            latest[piece.tag.slot] = piece.text
+            joined = False
+        elif piece.tag.role not in _BOUND:
+            joined = piece.tag.surface in _ALTERNATIVES
     wanted = {mark for pair in pairs if Use.WANT in {uses[mark] for mark in pair} for mark in pair}
     return {mark: Use.WANT if mark in wanted and use in _GIVING_WAY else use for mark, use in uses.items()}

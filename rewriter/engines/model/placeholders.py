@@ -29,9 +29,9 @@ from vitrine.domain.schema import Role as FieldRole
 _MARKS = tomllib.loads(Path(__file__).with_name("marks.toml").read_text(encoding="utf-8"))
 _OF_PARTS: Mapping[Part, str] = {Part[name.upper()]: letter for name, letter in _MARKS["parts"].items()}
 _OF_FIELDS: Mapping[str, str] = _MARKS["fields"]
-_OF_OTHER_VALUES, _OF_STEPS, _OF_WORDS = (_MARKS["others"][name] for name in ("value", "step", "word"))
+OF_OTHER_VALUES, _OF_STEPS, _OF_WORDS = (_MARKS["others"][name] for name in ("value", "step", "word"))
 
-LETTERS = (*_OF_FIELDS.values(), *_OF_PARTS.values(), _OF_OTHER_VALUES, _OF_STEPS, _OF_WORDS)
+LETTERS = (*_OF_FIELDS.values(), *_OF_PARTS.values(), OF_OTHER_VALUES, _OF_STEPS, _OF_WORDS)
 MAX_OF_A_KIND = 8
 """Marks of one letter in a turn."""
 
@@ -85,7 +85,7 @@ class MarkedTurn:
 
 def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     """Put marks into a shopper's words; raises TooManyMarks."""
-    taken = lexicon.fields.take(fold(text))
+    taken = lexicon.fields.take(fold(text), by_price=True)
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
     tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon)]
@@ -132,7 +132,7 @@ def _letter(tag: Tag, lexicon: Lexicon) -> str:
             if tag.part in _OF_PARTS:
                 return _OF_PARTS[tag.part]
             called = (name for name in _OF_FIELDS if lexicon.aliases.get(name) == tag.slot)
-            return _OF_FIELDS[name] if (name := next(called, "")) else _OF_OTHER_VALUES
+            return _OF_FIELDS[name] if (name := next(called, "")) else OF_OTHER_VALUES
         case Role.STEP:
             return str(_OF_STEPS)
         case Role.WORD | Role.COMPARATIVE | Role.CHEAP | Role.EXPENSIVE:

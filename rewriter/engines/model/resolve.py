@@ -133,10 +133,14 @@ def _built(plan: Plan, situation: Situation) -> rewrite_pb2.Rewrite:
 
 def _pointed(plan: Plan, turn: MarkedTurn, memory: Memory, lexicon: Lexicon) -> Sequence[Product]:
     """Find the products that the plan names: by position among those shown last, else by description among all."""
+    ruled = mark_uses(tuple(piece.tag for piece in turn.pieces))
     named = [
         piece.tag
-        for piece in turn.pieces
-        if piece.marked and plan.uses[piece.text] is Use.NAME and _is_value(piece)
+        for piece, tag in zip(turn.pieces, ruled, strict=True)
+        if piece.marked
+        and plan.uses[piece.text] is Use.NAME
+        and _is_value(piece)
+        and tag.use is not TagUse.UNWANTED
     ]
     shown = _shelf(named, memory, lexicon)
     if positioned := [shown[place] for place in _places(plan, turn, len(shown))]:
@@ -216,6 +220,7 @@ def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bo
     """
     use = uses[piece.text]
     overruled = {Use.WANT, Use.AVOID, Use.OLD, *([Use.DROP] if piece.tag.part in HEAD else [])}
+    overruled |= set() if names else {Use.NAME}
     if _is_value(piece) and ruled in _RULED and use in overruled:
         return replace(piece.tag, use=ruled)
     if use is Use.NAME and not names:

@@ -91,7 +91,7 @@ def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb
     changes = changed_price(text) is not None
     ranges = _RANGES.search(text) is not None and not request.has_image
     asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes or ranges
-    if not (asks or lexicon.fields.take(text)):
+    if not (asks or lexicon.fields.take(text, by_price=True)):
         return None
     situation = _situation(request, lexicon)
     if asks and (rewrite := _more(situation) or _stock(situation) or _budget(situation)) is not None:

@@ -191,10 +191,10 @@ def test_words_that_nobody_read_are_said_to_be_searched_as_they_are() -> None:
 def test_an_order_is_told_and_whether_it_is_one_of_all_products() -> None:
     """Sorted hits are near to no words."""
     query = Query(text="nice dress", sort=Sort(field="price"))
-    assert said(answered(query)) == ["Lowest first by price."]
+    assert said(answered(query)) == ["Sorted by price, lowest first."]
     down = replace(query, sort=Sort(field="price", descending=True))
     assert said(answered(down, degraded=["pool"])) == [
-        "Highest first by price.",
+        "Sorted by price, highest first.",
         "Too many products fit to put them all in order; these are the nearest ones.",
     ]
 

@@ -25,6 +25,15 @@ READINGS = {
     ("dresses", "哪个最便宜"): ("text", "category=dress; price<100", "", "price_ascending"),
     ("dresses", "nur rote"): ("text", "category=dress; colour=red; price<100", "", ""),
     ("dresses", "seulement les rouges"): ("text", "category=dress; colour=red; price<100", "", ""),
+    ("dresses", "in green or beige"): ("text", "category=dress; colour in (green, beige); price<100", "", ""),
+    ("dresses", "第二个有绿色吗"): ("refine", "category=dress; colour=green; price<100", "r2", ""),
+    ("headphones", "第二个防水吗"): ("chat", "", "h2", ""),
+    ("dresses", "두 번째 거 초록색으로 있나요"): (
+        "refine",
+        "category=dress; colour=green; price<100",
+        "r2",
+        "",
+    ),
     ("first", "tops that arent striped"): ("text", "category=top; not pattern=striped", "", ""),
     ("dresses", "merci beaucoup"): ("chat", "", "", ""),
     ("dresses", "kann ich das zurückgeben?"): ("chat", "", "", ""),
@@ -80,7 +89,7 @@ def test_what_the_catalogue_calls_so_stays() -> None:
 
 def test_two_kinds_share_their_noun() -> None:
     """A noun that is said once belongs to both, where the lexicon knows both."""
-    known = {("red", "wine"): None, ("white", "wine"): None}
+    known: dict[tuple[str, ...], None] = {("red", "wine"): None, ("white", "wine"): None}
     assert plain("red or white wine", known) == "red wine or white wine"
     assert plain("red or green wine", known) == "red or green wine"
 

@@ -38,8 +38,8 @@ not-excluded = Every product that fits has what you did not like: { $conditions 
 words-excluded = None of these, as far as the catalogue says, has: “{ $words }”.
 words-not-excluded = Every product that fits has this, by what the catalogue says: “{ $words }”.
 as-said = I searched your words just as they are.
-sorted-up = Lowest first by { $label }.
-sorted-down = Highest first by { $label }.
+sorted-up = Sorted by { $label }, lowest first.
+sorted-down = Sorted by { $label }, highest first.
 sorted-nearest = Too many products fit to put them all in order; these are the nearest ones.
 
 ## A next step

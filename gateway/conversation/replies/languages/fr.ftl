@@ -38,7 +38,7 @@ sorted-nearest = Trop de produits conviennent pour les trier tous ; voici les pl
 ## A next step
 next-wider = Essayez sans l’une de ces conditions.
 next-words = Essayez avec d’autres mots.
-next-more = Dites « montre-moi plus » pour voir les suivants.
+next-more = Dites « voir plus » pour voir les suivants.
 next-narrow = Vous pouvez affiner : { $fields }.
 
 ## Products side by side
