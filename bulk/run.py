@@ -130,7 +130,8 @@ async def _rebuild(
     progress: Callable[[Tally], None],
 ) -> Ended:
     source = source_digest(catalogue.files, catalogue.schema)
-    key = run_key(source, catalogue.schema.digest, served.manifest)
+    screened = () if place.screening is None else (place.screening.digest,)
+    key = run_key(source, catalogue.schema.digest, served.manifest, *screened)
     work = Work(f"{plan.work.rstrip('/')}/{key}")
     done = work.parts()
     by_files = bool(plan.insert_from) and await index.can_insert_files()

@@ -1,7 +1,9 @@
 """Moderation of a bulk run: what its workers embed is held against the pictures that were blocked when the run began."""
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from bulk.errors import BulkError
 from gateway.adapters.triton import TritonEncoder
@@ -23,6 +25,14 @@ class Screening:
 
     policy: PicturePolicy
     blocked: tuple[BlockedPicture, ...]
+
+    @property
+    def digest(self) -> str:
+        """Tell it from what other pictures, or the same ones by other rules, would be: parts of a run outlast it."""
+        policy = self.policy
+        ruled = (policy.catalogue.value, *astuple(policy.rules), policy.nudity, policy.refuse_unchecked)
+        blocked = sorted((each.id, each.added_ms, each.manifest) for each in self.blocked)
+        return hashlib.sha256(json.dumps([ruled, blocked]).encode()).hexdigest()
 
     def of(self, encoder: Encoder, decoder: PictureDecoder) -> Encoder:
         """Return an encoder that refuses or flags as a gateway's own ingests do."""

@@ -3,7 +3,8 @@
     <work>/<key>/part-000017.parquet    what became of rows 17 * CHUNK_ROWS and on
     <work>/<key>/bad-rows.jsonl         every row that is not in the index, and why
 
-The key names the source, the schema and the encoders, so that a run finds the parts of one that was killed, and no others.
+The key names the source, the schema, the encoders and the blocked pictures, so that a run finds the parts of one that was
+killed, and no others.
 A part is there as a whole or not at all.
 """
 

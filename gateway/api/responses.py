@@ -91,7 +91,11 @@ def search_message(
         response, whole = _lasting_message(result, request, fields, shares)
         if known is not None and given_before:
             known.data = response.SerializeToString()
-        elif whole and not request.user_id and response.ByteSize() <= MAX_KEPT_HITS * MAX_KEPT_BYTES:
+        elif (
+            whole
+            and not (request.user_id or request.image or result.searched.image)  # nobody gets it again
+            and response.ByteSize() <= MAX_KEPT_HITS * MAX_KEPT_BYTES
+        ):
             _answered.put(id(result.hits), _Answered(result, request, fields, shares))
     _fill_timings(response.timings, result.timings)
     response.request_id = request_id

@@ -23,7 +23,7 @@ WINDOW = 65_536
 EMBEDDING, PRODUCT, READING, TASTE = 4_000, 4_000, 2_000, 8_000
 """Bytes of what the caches hold, each; rather too much for most catalogues."""
 
-BLOCKED = 24_000
+BLOCKED = 44_000
 """Bytes of a blocked picture's hashes and vector, twice: the list is exchanged as a whole."""
 CAMPAIGNS = 4 * limits.MAX_CAMPAIGNS * limits.MAX_CAMPAIGN_BYTES + 200 * MAX_COUNTS
 """Of all campaigns, their values some four times their messages, and of the counts for their caps."""

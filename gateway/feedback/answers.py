@@ -67,8 +67,9 @@ class AnswerLog:
         if known is not None and _says_the_same(known, result, bucket):
             return known.body
         body = packed_answer(result, bucket)
-        # As those that are given again have; of a shopper nothing is kept that need not be.
-        if len(result.hits) <= MAX_KEPT_HITS and not result.searched.user_id:
+        # As those that are given again have; of a shopper nothing is kept that need not be, nor any picture.
+        searched = result.searched
+        if len(result.hits) <= MAX_KEPT_HITS and not (searched.user_id or searched.image):
             self._packed.put(id(result.hits), _Packed(result, bucket, body))
         return body
 

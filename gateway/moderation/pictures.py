@@ -10,7 +10,9 @@ Nothing of a picture is kept. The list in memory is as old as one interval betwe
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,10 @@ NUDITY = "nudity"
 
 Embed = Callable[[], Awaitable[tuple[str, Embedding]]]
 """Returns the digest of the encoders' manifest and the embedding, (d,), of the picture in question."""
+
+_UPLOADS_AT_ONCE, _PRODUCTS_AT_ONCE = 2, 1
+"""Threads that compare pictures. More compare hardly faster and keep Python from whoever answers calls; products have one of their
+own, so that no upload waits behind an ingest."""
 
 _READ_TIMEOUT_S = 30.0
 _UNCHECKED = (DependencyError, DeadlineExceeded, FailedPrecondition)
@@ -76,6 +82,8 @@ class Pictures:
         self._list: Blocklist | None = None
         self._version = ""
         self._reading = asyncio.Lock()
+        self._uploads = ThreadPoolExecutor(_UPLOADS_AT_ONCE, "uploads")
+        self._products = ThreadPoolExecutor(_PRODUCTS_AT_ONCE, "products")
 
     async def idle(self) -> bool:
         """Return whether no picture is blocked and no classifier is asked; reads the list where it never was."""
@@ -137,7 +145,7 @@ class Pictures:
         async def embed() -> tuple[str, Embedding]:
             return embedded
 
-        checked = await self._judged(image, pixels, embed, deadline)
+        checked = await self._judged(image, pixels, embed, deadline, self._products)
         if checked.unwanted:
             finding = self._finding(checked, "image", subject=hashlib.sha256(image).hexdigest())
             settle(finding, self.policy.catalogue, self._metrics, again=again)
@@ -154,23 +162,29 @@ class Pictures:
         embedding = asyncio.ensure_future(embed())
         try:
             (pixels,) = await self.decoded([image], timeout_s=deadline.remaining_s())
-            return await self._judged(image, pixels, lambda: embedding, deadline)
+            return await self._judged(image, pixels, lambda: embedding, deadline, self._uploads)
         finally:
             embedding.cancel()
             await asyncio.gather(embedding, return_exceptions=True)
 
     async def _judged(
-        self, image: bytes, pixels: NDArray[np.uint8], embed: Embed, deadline: Deadline
+        self,
+        image: bytes,
+        pixels: NDArray[np.uint8],
+        embed: Embed,
+        deadline: Deadline,
+        threads: ThreadPoolExecutor,
     ) -> Checked:
         match = None
+        beside = partial(asyncio.get_running_loop().run_in_executor, threads)
         if (blocked := self._list) is not None and len(blocked):
             header = inspect_image(image, max_work=MAX_WORK)
             size = (header.width, header.height)
-            seen = await asyncio.to_thread(seen_hashes, pixels, size)
-            match = await asyncio.to_thread(blocked.copy_of, seen, self.policy.rules)
+            seen = await beside(seen_hashes, pixels, size)
+            match = await beside(blocked.copy_of, seen, self.policy.rules)
             if match is None:
                 manifest, embedding = await embed()
-                match = await asyncio.to_thread(blocked.crop_of, seen, embedding, manifest, self.policy.rules)
+                match = await beside(blocked.crop_of, seen, embedding, manifest, self.policy.rules)
         nudity = None
         if match is None and self._classifier is not None:
             with self._metrics.dependency("classifier"):

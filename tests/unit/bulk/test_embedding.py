@@ -165,3 +165,30 @@ async def test_a_run_is_screened_only_as_the_settings_say() -> None:
     settings = Settings(moderation_catalogue="refuse", moderation_nudity=0.8)
     with pytest.raises(BulkError, match="--triton"):
         await open_screening(settings, FakeBlocked(), by_triton=False, timeout_s=1)
+
+
+async def test_parts_are_of_the_pictures_that_were_blocked() -> None:
+    """A run goes on with the parts of one that held its pictures against the same list by the same rules, and of no other."""
+    hashes = np.zeros((1, 32), np.uint8)
+    blocked = [
+        BlockedPicture(
+            id=name, label="", added_ms=1, manifest=MANIFEST, embedding=embed_picture(png()), copies=hashes, windows=hashes,
+        )
+        for name in ("b1", "b2")
+    ]  # fmt: skip
+    refusing = Settings(moderation_catalogue="refuse")
+    first, second, both = FakeBlocked(), FakeBlocked(), FakeBlocked()
+    await first.add(blocked[:1], timeout_s=60)
+    await second.add(blocked[:1], timeout_s=60)
+    await both.add(blocked, timeout_s=60)
+    runs = [
+        (refusing, first),
+        (refusing, both),
+        (replace(refusing, moderation_crop_bits=20), first),
+        (replace(refusing, moderation_catalogue="flag"), first),
+        (refusing, second),
+    ]
+    opened = [await open_screening(*run, by_triton=False, timeout_s=60) for run in runs]
+    keys = [run_key("source", "schema", MANIFEST, each.digest) for each in opened if each is not None]
+    assert len(set(keys[:-1])) == len(runs) - 1
+    assert keys[-1] == keys[0]

@@ -1,12 +1,17 @@
 """What the settings may come to, held against the memory that there is."""
 
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gateway.assembly.footprint import check_memory, memory_limit, parts
+from gateway.assembly.footprint import BLOCKED, check_memory, memory_limit, parts
 from gateway.settings import Settings
+from vitrine.moderation.fingerprints import blocked_hashes
+from vitrine.moderation.judging import BlockedPicture, Blocklist
 from vitrine.process.settings import InvalidSettings
+from vitrine.tensors import EMBEDDING_DIM
 
 
 def test_settings_that_cannot_fit_are_refused_in_words() -> None:
@@ -40,3 +45,37 @@ def test_a_budget_has_room_for_one_message() -> None:
     """A budget that is smaller than the largest message would be none."""
     with pytest.raises(InvalidSettings, match="must be at least GATEWAY_MAX_MESSAGE_BYTES"):
         Settings(max_request_bytes=1_000)
+
+
+def test_blocked_pictures_take_no_more_than_is_counted_for_them() -> None:
+    """Two lists, as while one takes the place of another, of pictures in as many borders as are taken off."""
+    pixels = np.arange(224 * 224 * 3, dtype=np.uint32).reshape(224, 224, 3).astype(np.uint8)
+    for width, colour in ((30, 10), (20, 200), (10, 90)):
+        pixels[:width] = pixels[-width:] = pixels[:, :width] = pixels[:, -width:] = colour
+    kept = blocked_hashes(pixels, (224, 224))
+    assert kept is not None
+    assert len(kept.copies) == 4
+
+    def read() -> Blocklist:
+        return Blocklist(
+            [
+                BlockedPicture(
+                    id=f"{number:032}",
+                    label="asked for by the maker",
+                    added_ms=number,
+                    manifest="m",
+                    embedding=np.zeros(EMBEDDING_DIM, np.float32),
+                    copies=kept.copies.copy(),
+                    windows=kept.windows.copy(),
+                )
+                for number in range(200)
+            ]
+        )
+
+    tracemalloc.start()
+    before = read()
+    after = read()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(before) == len(after) == 200
+    assert peak <= 200 * BLOCKED

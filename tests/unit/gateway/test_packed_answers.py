@@ -2,12 +2,14 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.adapters.sqlite_events import open_sqlite_events
+from gateway.api.responses import search_message
 from gateway.events import Answer, Shown
 from gateway.feedback.answers import AnswerLog
 from gateway.metrics import Metrics
@@ -45,19 +47,46 @@ def test_features_are_read_as_they_were_packed(product_id: str) -> None:
     assert read(bare.packed()) == bare
 
 
-async def test_an_answer_that_is_given_again_is_kept_as_itself(tmp_path: Path) -> None:
-    """Answers of the same hits are kept each under its own id; in another bucket, or exchanged, they say so."""
+def answer(query: Query) -> SearchResult:
     hit = Hit(
         product=product("p1", "dress"), score=1.0, text_score=0.5, image_score=0.5, features={"score": 1.0}
     )
-    result = SearchResult(
+    return SearchResult(
         hits=(hit,),
-        searched=Query(text="dress"),
+        searched=query,
         weights=Weights(text=0.5, image=0.5),
         degraded=(),
         timings=Timings(total_s=0.1, stages_s={}),
         versions=Versions(model="m", index="i", schema=shipped_schema()),
     )
+
+
+@pytest.mark.parametrize(
+    ("query", "is_kept"),
+    [
+        (Query(text="dress"), True),
+        (Query(image=b"a picture"), False),
+        (Query(text="dress", user_id="u"), False),
+    ],
+)
+async def test_nothing_is_kept_of_pictures_and_of_who_names_themselves(
+    query: Query, *, is_kept: bool, tmp_path: Path
+) -> None:
+    """Memory holds answers that are given again alone: a picture's never is, and holds megabytes of a shopper's own."""
+    result = answer(query)
+    held = sys.getrefcount(result)
+    search_message(result, request=query, fields=frozenset(), request_id="r", shares={})
+    assert (sys.getrefcount(result) > held) is is_kept
+    held = sys.getrefcount(result)
+    async with open_sqlite_events(tmp_path / "events.db") as store:
+        log = AnswerLog(store, Metrics(), entries=10)
+        log.note(result, "r", "")
+        assert (sys.getrefcount(result) > held) is is_kept
+
+
+async def test_an_answer_that_is_given_again_is_kept_as_itself(tmp_path: Path) -> None:
+    """Answers of the same hits are kept each under its own id; in another bucket, or exchanged, they say so."""
+    result = answer(Query(text="dress"))
     async with open_sqlite_events(tmp_path / "events.db") as store:
         log = AnswerLog(store, Metrics(), entries=10)
         log.note(result, "r1", "")
