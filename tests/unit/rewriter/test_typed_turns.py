@@ -100,6 +100,9 @@ def test_two_kinds_share_their_noun() -> None:
     "text",
     [
         "do you deliver on sundays",
+        "do you have a return policy?",
+        "which cards do you accept",
+        "do you deliver bags to france",
         "ok and when will it arrive?",
         "kann ich das zurückgeben?",
         "wie lange dauert der versand?",
@@ -116,7 +119,11 @@ def test_questions_about_the_shop_are_known(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["do you have a dress", "how much is the first one?", "quel est le prix du premier", "가방 있어요?"],
+    [
+        *("do you have a dress", "how much is the first one?", "quel est le prix du premier", "가방 있어요?"),
+        *("do you have a privacy screen", "how much are shipping boxes", "which cards for a birthday"),
+        *("can i return to the first one", "was kostet ein versandkarton", "可以退烧的药"),
+    ],
 )
 def test_questions_about_products_are_none_about_the_shop(text: str) -> None:
     """They begin like those, and ask for what it sells."""
