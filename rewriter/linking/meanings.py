@@ -70,16 +70,17 @@ class Meanings:
         index = index.free if index is not None and free else index
         if index is None:
             return None
-        keys = [(catalogue.digest, free, text) for text in texts]
-        missing = [text for key, text in zip(keys, texts, strict=True) if key not in self._nearest]
-        missing = [*dict.fromkeys(missing)]
-        if missing:
-            found = await self._compared(missing, index, timeout_s)
-            if found is None:
-                return None
-            for text, near in zip(missing, found, strict=True):
-                keep(self._nearest, (catalogue.digest, free, text), near, _NEAREST)
-        return [self._nearest[key] for key in keys]
+        keys = {text: (catalogue.digest, free, text) for text in texts}
+        # Held here, since what others ask for meanwhile may take its place in memory.
+        known = {text: self._nearest[key] for text, key in keys.items() if key in self._nearest}
+        missing = [text for text in keys if text not in known]
+        found = await self._compared(missing, index, timeout_s) if missing else []
+        if found is None:
+            return None
+        known |= zip(missing, found, strict=True)
+        for text, key in keys.items():
+            keep(self._nearest, key, known[text], _NEAREST)
+        return [known[text] for text in texts]
 
     async def settle(self) -> None:
         """Wait until the values of every catalogue seen so far have their vectors."""

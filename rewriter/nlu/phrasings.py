@@ -60,7 +60,8 @@ def _put_plainly(text: str, known: Mapping[tuple[str, ...], object], table: str)
 
         def put(match: re.Match[str], phrasing: _Phrasing = phrasing) -> str:
             said = f" {match.expand(phrasing.means)} "
-            kept = key_of(said) not in known if phrasing.known else key_of(match[0]) in known
+            named = key_of(match[0]) in known or _is_within(match, [*word_spans(match.string)], known)
+            kept = key_of(said) not in known if phrasing.known else named
             return match[0] if kept else said
 
         if left > 0 and phrasing.said.search(text):
@@ -89,21 +90,18 @@ def standing_alone(
     spans: list[tuple[int, int]] | None = None
     for match in not_hidden(pattern, text):
         spans = spans if spans is not None else [*word_spans(text)]
-        inner = [
-            place for place, span in enumerate(spans) if span[0] < match.end() and match.start() < span[1]
-        ]
-        if not inner or not _in_a_phrase(match, (inner[0], inner[-1]), spans, known):
+        if not _is_within(match, spans, known):
             yield match
 
 
-def _in_a_phrase(
-    match: re.Match[str],
-    inner: tuple[int, int],
-    spans: Sequence[tuple[int, int]],
-    known: Mapping[tuple[str, ...], object],
+def _is_within(
+    match: re.Match[str], spans: Sequence[tuple[int, int]], known: Mapping[tuple[str, ...], object]
 ) -> bool:
-    """Return whether the words around a match, from its first to its last one, are a phrase that is longer than it."""
-    (first, last), text = inner, match.string
+    """Return whether the words around a match, given where all words stand, are a known phrase that is longer than it."""
+    inner = [place for place, span in enumerate(spans) if span[0] < match.end() and match.start() < span[1]]
+    if not inner:
+        return False
+    first, last, text = inner[0], inner[-1], match.string
     windows = (
         text[spans[start][0] : spans[end][1]]
         for start in range(max(0, last - _MAX_WORDS + 1), first + 1)

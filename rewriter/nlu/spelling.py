@@ -40,7 +40,8 @@ class Speller:
     def mended(self, word: str, *, doubted: bool = False) -> str:
         """Return the one word of the lexicon that a single slip of the finger leads to; else the word itself.
 
-        A word that is `doubted`, known to be none of any language, may be short.
+        A word that is `doubted`, known to be none of any language, may be short, or a slip for one that bounds amounts: where
+        nobody knows that, "bitter" is not "better".
         """
         least = _MIN_SWAPPED if doubted else _MIN_TYPO
         if not least <= len(word) <= _MAX_TYPO or not word.isascii() or not word.isalpha():
@@ -55,7 +56,7 @@ class Speller:
         found = {
             edit
             for edit in edits
-            if len(edit) >= least and (stem(edit) in mendable or edit in _bounding_words())
+            if len(edit) >= least and (stem(edit) in mendable or (doubted and edit in _bounding_words()))
         }
         found = {edit for edit in found if stem(edit) not in self.lexicon.names} or found
         stems = {stem(edit) for edit in found}

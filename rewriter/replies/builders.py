@@ -189,7 +189,7 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
 def wish_of(situation: Situation) -> str:
     """Return the words to search by: the turn's own where none of them is known, and none that it does not want."""
     reading = situation.reading
-    declined = reading.unwanted or reading.things
+    declined = reading.unwanted or reading.excluded
     return shorten(reading.query or (ANYTHING if declined else " ".join(situation.request.text.split())))
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 from rewriter.engines.rules.asking import asked_of_shown
 from rewriter.languages.files import any_language
@@ -17,7 +18,7 @@ from rewriter.nlu.prices import changed_price
 from rewriter.nlu.reading import Reading, point_at, read, titled
 from rewriter.nlu.sentiments import add_opinions, intent_of, sentiment_of
 from rewriter.nlu.service import asks_of_the_shop
-from rewriter.nlu.tagging import PRICES
+from rewriter.nlu.tagging import PRICES, VALUES, Use
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import fold
 from rewriter.replies.builders import (
@@ -189,7 +190,7 @@ def _small_talk(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """Courtesies, questions about the shop, and turns that give up what was searched."""
     reading = situation.reading
     asks = reading.has(*PRICES, Role.SIMILAR, Role.STEP, Role.COMPARATIVE, Role.FAULT)
-    said = reading.taken or reading.things or reading.wanted or reading.unwanted or reading.price
+    said = reading.taken or reading.excluded or reading.wanted or reading.unwanted or reading.price
     if asks or said or situation.target:
         return None
     role = next((role for role in _SMALL_TALK if reading.has(role)), None)
@@ -221,9 +222,18 @@ def _change(situation: Situation) -> rewrite_pb2.Rewrite | None:
 def _constraint(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """A condition more on what was searched last: "under 50", "only red ones", "no stripes", "no, the skirt"."""
     reading = situation.reading
-    says_more = bool(reading.wanted or reading.unwanted or reading.price or reading.taken or reading.things)
-    apart = situation.opens_topic or situation.restates_kind or bool(reading.words and not says_more)
+    says_more = bool(reading.wanted or reading.unwanted or reading.price or reading.taken or reading.excluded)
+    apart = situation.opens_topic or situation.restates_kind or _names_a_thing(reading)
+    apart = apart or bool(reading.words and not says_more)
     return None if apart or not _asks_anything(situation) else constrained(situation)
+
+
+def _names_a_thing(reading: Reading) -> bool:
+    """Return whether a word that nobody knows follows a value at once, as a noun does: "black toaster", not "red with pockets"."""
+    return any(
+        value.role in VALUES and value.use is Use.WANTED and word.role is Role.WORD and word.surface.isascii()
+        for value, word in pairwise(reading.tags)
+    )
 
 
 def _search(situation: Situation) -> rewrite_pb2.Rewrite | None:
@@ -262,6 +272,6 @@ def _asks_anything(situation: Situation) -> bool:
         or reading.price
         or reading.taken
         or reading.words
-        or reading.things
+        or reading.excluded
     )
     return bool(said) or reading.has(*PRICES, Role.STEP, Role.FAULT)

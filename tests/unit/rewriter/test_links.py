@@ -321,6 +321,13 @@ def test_the_least_similarity_is_the_one_that_was_measured() -> None:
     assert report["links"]["exact"]["recall"] == 1.0
 
 
+async def test_a_full_memory_of_words_fails_no_turn(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a turn has remembered itself may be what makes room for its other words."""
+    monkeypatch.setattr("rewriter.linking.meanings._NEAREST", 2)
+    for text in ("couch", "couch settee", "settee couch"):
+        assert await conditions(linker, asked("furniture", text, ())) == "kind=sofa"
+
+
 async def test_many_values_are_compared_in_a_thread_and_in_time(
     linker: Linker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

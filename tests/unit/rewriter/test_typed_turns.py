@@ -8,6 +8,8 @@ from rewriter.engines.model.engine import LanguageModel, open_language_model
 from rewriter.engines.model.placeholders import mark_turn
 from rewriter.engines.model.plan import Act, Money, Plan, Use
 from rewriter.engines.model.resolve import resolve
+from rewriter.engines.rules.engine import Router
+from rewriter.linking.linker import Linker
 from rewriter.nlu.dialogue_state import remember
 from rewriter.nlu.lexicon import build_lexicon
 from rewriter.nlu.phrasings import plain, written_out
@@ -98,6 +100,9 @@ def test_two_kinds_share_their_noun() -> None:
     "text",
     [
         "do you deliver on sundays",
+        "do you have a return policy?",
+        "which cards do you accept",
+        "do you deliver bags to france",
         "ok and when will it arrive?",
         "kann ich das zurückgeben?",
         "wie lange dauert der versand?",
@@ -114,7 +119,11 @@ def test_questions_about_the_shop_are_known(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["do you have a dress", "how much is the first one?", "quel est le prix du premier", "가방 있어요?"],
+    [
+        *("do you have a dress", "how much is the first one?", "quel est le prix du premier", "가방 있어요?"),
+        *("do you have a privacy screen", "how much are shipping boxes", "which cards for a birthday"),
+        *("can i return to the first one", "was kostet ein versandkarton", "可以退烧的药"),
+    ],
 )
 def test_questions_about_products_are_none_about_the_shop(text: str) -> None:
     """They begin like those, and ask for what it sells."""
@@ -134,3 +143,56 @@ def test_a_plan_invents_no_price_of_signs(facets: Facets) -> None:
     plan = Plan(act=Act.SEARCH, uses=dict.fromkeys(turn.marks, Use.WANT), money=Money.DEAREST)
     rewrite = resolve(plan, turn, request, memory=remember(request.history), lexicon=lexicon)
     assert not rewrite.HasField("sort")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("u-shaped pillow", "cotton u neck top", "ssd 2 tb", "q tips", "lol surprise doll", "ty beanie hat"),
+        *("d'orsay flats", "ring size n gold", "hornby n gauge"),
+    ],
+)
+def test_what_only_looks_shortened_stays(typed: str) -> None:
+    """Letters that are shapes, units and names are no words that somebody shortened."""
+    assert written_out(typed, {}) == typed
+
+
+def test_what_is_quoted_has_no_inches() -> None:
+    """A quotation mark is a sign of inches, but not where it ends what another one begins."""
+    assert written_out('the 27" or 32" screen', {}) == "the 27 inch or 32 inch screen"
+    assert written_out('levis "501" jeans', {}) == "levis 501 jeans"
+
+
+def test_a_longer_name_of_the_catalogue_is_not_shortened() -> None:
+    """Nor put plainly: a part of "Salt n Light" or "Ciao Bella" is none of the shopper's."""
+    known = {("salt", "n", "light"): None, ("ciao", "bella"): None}
+    assert written_out("a salt n light lamp", known) == "a salt n light lamp"
+    assert written_out("salt n vinegar", known) == "salt and vinegar"
+    assert plain("ciao bella bag", known) == "ciao bella bag"
+    assert plain("rubber o ring", {}) == "rubber o ring"
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "read_as"),
+    [
+        ("dresses", "no bags", "category=dress; price<100; without bag"),
+        ("cheeses", "thanks, no butter", "category=cheese; price<10; without butter"),
+        ("dresses", "black toaster", "colour=black"),
+        ("dresses", "casual blue", "category=dress; colour=blue; price<100"),
+    ],
+)
+async def test_the_rules_carry_on_what_a_turn_narrows(state: str, text: str, read_as: str) -> None:
+    """What is left out narrows the search that stands; what has a noun of its own behind a value is another search."""
+    request = state_request(state)
+    request.text = text
+    rewrite = await Router(Linker()).rewrite(request, timeout_s=30)
+    assert "; ".join(sorted(Expected.of(rewrite).conditions)) == read_as
+
+
+@pytest.mark.parametrize("text", ["bitter", "body butter", "pound cake", "build a bear"])
+async def test_a_word_is_no_slip_for_a_bound_where_nobody_knows_it(text: str) -> None:
+    """Without the sentence encoder "bitter" may be a word, and is not mended to "better"."""
+    request = state_request("first")
+    request.text = text
+    linked = await Linker().link(request, timeout_s=30)
+    assert linked.request.text == text

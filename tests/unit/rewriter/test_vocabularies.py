@@ -122,6 +122,16 @@ async def test_names_that_are_common_words_are_meant_where_they_are_asked_for(li
         assert await conditions(linker, asked(text, learnt)) == read, text
 
 
+async def test_names_that_hold_what_people_shorten_are_whole(plain: Linker) -> None:
+    """What is written out or put plainly where it stands alone is a part of a name that the catalogue has."""
+    names = ["Salt n Light", "Q Acoustics", "U Power", "LOL Surprise", "Ciao Bella"]
+    learnt = vocabulary([*alike(300), *names])
+    await plain.learn(learnt)
+    for name in names:
+        found = await conditions(plain, asked(f"do u have a lamp by {name.lower()}", learnt))
+        assert found == f'kind=lamp and brand="{name}"', name
+
+
 async def test_a_field_of_many_words_is_no_field_of_names(linker: Linker) -> None:
     """Three hundred colours are words for the most part: each is meant where it stands alone."""
     shades = ["red", "coral", "sand", "ruby", "amber", "ivory", "mustard", "olive"]
