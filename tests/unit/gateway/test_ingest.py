@@ -35,12 +35,19 @@ class SlowCollection(FakeCollection):
     most_under_way: int = 0
     sizes: list[int] = field(default_factory=list)
     error: Exception | None = None
+    waits: bool = False
+    """The first one waits for a second one."""
+    second: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def upsert(self, products: Sequence[StoredProduct], *, replaces: bool = True) -> None:
         """Take a moment, then write or fail."""
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         self.sizes.append(len(products))
+        if self.under_way > 1:
+            self.second.set()
+        if self.waits:
+            await asyncio.wait_for(self.second.wait(), 60)
         await asyncio.sleep(0.01)
         self.under_way -= 1
         if self.error is not None:
@@ -207,7 +214,7 @@ async def test_a_slow_stream_is_acknowledged_while_it_pauses(
 
 async def test_few_batches_are_under_way_at_once(jpeg: bytes) -> None:
     """The window bounds what is read ahead of the slowest batch."""
-    slow = SlowCollection(VERSION)
+    slow = SlowCollection(VERSION, waits=True)
     await collect(stream([submission(i, jpeg) for i in range(20 * MAX_BATCH_SIZE)]), slow)
     assert 1 < slow.most_under_way <= module.MAX_RUNNING + 1
     assert len(slow.products) == 20 * MAX_BATCH_SIZE

@@ -262,7 +262,7 @@ async def test_a_turn_with_time_joins_no_hurried_turns_failure() -> None:
 async def test_the_trial_of_a_breaker_is_for_a_turn_with_time() -> None:
     """A hurried turn does not ask a rewriter that failed: it could not show that it is well again."""
     gate = Gate()
-    setup = Setup(gate, ceiling_s=0.05, failures=1)
+    setup = Setup(gate, ceiling_s=1.0, failures=1)
     assert await setup.read() is None
     assert setup.breaker.state is BreakerState.HALF_OPEN
     message = rewrite_pb2.RewriteRequest(text="hurried")
