@@ -79,16 +79,11 @@ class _Tree:
 
 
 def _programs(folder: Path) -> Path:
-    """Make the programs of the base image: a Python without packages, and a pip that installs into others.
-
-    What pip would install there is installed by uv, which checks the same hashes and takes a tenth of pip's CPU.
-    """
+    """Make the programs of the base image: a Python without packages, and a pip that installs into others."""
     folder.mkdir(exist_ok=True)
-    uv = Path(sys.executable).with_name("uv")
     scripts = {
         "python": f'exec "{Path(sys.executable).resolve()}" "$@"',
-        "pip": '[ "$1 $3" = "--python install" ] || { echo "pip: not known here: $*" >&2; exit 2; }\n'
-        f'at=$2; shift 3; exec "{uv}" pip install --quiet --python "$at" "$@"',
+        "pip": f'exec "{sys.executable}" -m pip "$@"',
     }
     for name, line in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
