@@ -48,6 +48,8 @@ class Profile:
     embedded: int = 0
     urls: int = 0
     lists: int = 0
+    several: int = 0
+    """Lists of more than one value."""
     separated: int = 0
     """Texts with a comma in them and short parts."""
     parts: dict[str, int] = field(default_factory=dict)
@@ -99,7 +101,10 @@ def _look_at(column: Profile, cell: object) -> None:
         column.lists += 1
         parts = [part for part in cell if isinstance(part, str | int | float)]
         column.nested += not parts
+        column.several += len(parts) > 1
         _look_at_text(column, ", ".join(map(str, parts)))
+        if len(parts) == 1:
+            _look_at_number(column, parts[0], str(parts[0]))
         return
     try:
         text = plain_text(column.name, cell)
@@ -125,24 +130,30 @@ def _look_at_text(column: Profile, text: str) -> None:
 
 
 def _look_at_kind(column: Profile, cell: object, text: str) -> None:
+    _look_at_number(column, cell, text)
+    if isinstance(cell, int | float):
+        column.booleans += isinstance(cell, bool)
+        return
+    column.booleans += to_boolean(text) is not None
+    column.urls += bool(_URL.fullmatch(text))
+    column.pictures += bool(_PICTURE.fullmatch(text))
+    column.lists += any(separator in text for separator in _SEPARATORS) or text.startswith("[")
+    if "," in text and len(text) < _MAX_TEXT:
+        _look_at_parts(column, text)
+
+
+def _look_at_number(column: Profile, cell: object, text: str) -> None:
     if isinstance(cell, int | float):
         column.numbers += not isinstance(cell, bool)
-        column.booleans += isinstance(cell, bool)
         return
     if len(column.texts) < _KEPT_TEXTS:
         column.texts.append(text)
-    column.booleans += to_boolean(text) is not None
     if _LEADING_ZERO.match(text):
         column.codes += text.isdecimal()
     if _is_number(text):
         column.numbers += 1
     elif looks_like_price(text):
         column.prices += 1
-    column.urls += bool(_URL.fullmatch(text))
-    column.pictures += bool(_PICTURE.fullmatch(text))
-    column.lists += any(separator in text for separator in _SEPARATORS) or text.startswith("[")
-    if "," in text and len(text) < _MAX_TEXT:
-        _look_at_parts(column, text)
 
 
 def _look_at_parts(column: Profile, text: str) -> None:

@@ -1,14 +1,18 @@
 """A schema for a catalogue, from what its columns hold."""
 
 import re
+import tomllib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import resources
 from itertools import islice
 from typing import Any
 
-from catalogue.feeds.loading import known_feeds
+from babel.numbers import list_currencies
+
+from catalogue.feeds.loading import PLAIN, known_feeds
 from catalogue.proposal.profiling import SAMPLE_ROWS, Profile, profile
 from catalogue.readers.cells import currencies_of
 from catalogue.readers.opening import Head
@@ -17,13 +21,15 @@ from catalogue.readers.rows import CatalogueError, Row, column_key
 from vitrine.domain import limits
 from vitrine.domain.schema import KINDS_OF_ROLES, RESERVED, Field, Kind, Role, Schema, default_flags
 from vitrine.domain.schema_files import shipped_schema
-from vitrine.domain.values import fold
+from vitrine.domain.values import fold, to_boolean
 
 _MOST = 0.9
 """Share of a column's cells from which they all are taken for of a kind; the others are refused when they are read."""
 _FEW_ROWS = 20
 """Rows from which the share of distinct values says something."""
 _MANY_DISTINCT = 0.5
+_HALF = 0.5
+"""Share of a column's cells that must fit a role by whose name it goes; those that do not are refused when they are read."""
 _AGREEING = 0.9
 _LONG = 80
 """Mean length of a value, in characters, from which it is a text."""
@@ -31,6 +37,8 @@ _TEXT_WORDS = 3.5
 """Mean length of a value, in words, from which one that is seldom twice is a text."""
 _TITLE_WORDS = (1.3, 25)
 _ID_LENGTH = 40
+_CODE_WORDS = 1.2
+"""Mean length of a code, in words."""
 _CODE_DIGITS = 8
 """Digits from which a number that is seldom twice is a code, such as a GTIN."""
 _COMPULSORY = (Role.ID, Role.TITLE, Role.IMAGE)
@@ -95,7 +103,8 @@ def _of_feed(head: Head, columns: Sequence[Profile]) -> Schema:
 
 def _of_columns(head: Head, columns: Sequence[Profile], rows: int) -> Schema:
     there = [column for column in columns if column.filled and column.nested < column.filled]
-    roles = _roles(there, rows)
+    # What begins with @ says of JSON-LD what it is, and of no product.
+    roles = _roles([column for column in there if not column.name.startswith("@")], rows)
     fields: list[Field] = []
     for column in there:
         role = next((role for role, owner in roles.items() if owner is column), None)
@@ -136,12 +145,15 @@ def _roles(columns: Sequence[Profile], rows: int) -> dict[Role, Profile]:
     for role in Role:
         names = _role_names()[role]
         named = sorted((c for c in columns if c.key in names), key=lambda c: names.index(c.key))
-        fitting = [c for c in named if _may_have(role, c, rows) and c not in found.values()]
+        free = [c for c in named if c not in found.values()]
+        fitting = [c for c in free if _may_have(role, c, rows)]
+        if not fitting and role is Role.ID:
+            fitting = [c for c in free if _is_id(c, rows, faults=_HALF)]
         if fitting:
             found[role] = fitting[0]
     seen_in: tuple[tuple[Role, Callable[[Profile], bool]], ...] = (
         (Role.IMAGE, _is_picture),
-        (Role.ID, lambda column: _is_id(column, rows)),
+        (Role.ID, lambda column: _is_id(column, rows) and column.share(column.prices) < _HALF),
         (Role.TITLE, _is_title),
         (Role.PRICE, lambda column: column.share(column.prices) >= _MOST),
     )
@@ -149,6 +161,8 @@ def _roles(columns: Sequence[Profile], rows: int) -> dict[Role, Profile]:
         free = [column for column in columns if column not in found.values() and may_be(column)]
         if role is Role.TITLE:
             free.sort(key=lambda column: -column.distinct)
+        if role is Role.ID:  # what is one word is more often a code than a name
+            free.sort(key=lambda column: column.mean_words > _CODE_WORDS)
         if free:
             found.setdefault(role, free[0])
     return found
@@ -159,15 +173,20 @@ def _may_have(role: Role, column: Profile, rows: int) -> bool:
     if role is Role.ID:
         return _is_id(column, rows)
     if role is Role.PRICE:
-        return column.share(column.numbers + column.prices) >= _MOST
+        return column.share(column.numbers + column.prices) >= _HALF
     if role is Role.IMAGE:
         return column.embedded > 0 or column.share(column.pictures + column.urls + column.lists) > 0
+    if role is Role.AVAILABILITY and _measured_kind(column, rows) is Kind.NUMBER:
+        return False  # how many there are
     return not column.embedded
 
 
-def _is_id(column: Profile, rows: int) -> bool:
-    unique = column.filled >= rows and (column.distinct >= column.filled or column.more)
-    return unique and column.mean_length <= _ID_LENGTH and not column.lists and not _is_picture(column)
+def _is_id(column: Profile, rows: int, *, faults: float = 0.0) -> bool:
+    """Whether a column tells the rows apart; `faults` is the share of rows without a value, and of values that come again."""
+    filled = column.filled >= (1 - faults) * rows
+    unique = column.distinct >= (1 - faults) * column.filled or column.more
+    fits = column.mean_length <= _ID_LENGTH and not column.lists and not _is_picture(column)
+    return filled and unique and fits
 
 
 def _is_title(column: Profile) -> bool:
@@ -206,6 +225,8 @@ def _flagged(*, name: str, kind: Kind, role: Role | None, **rest: Any) -> Field:
 
 def _kind(column: Profile, role: Role | None, rows: int) -> Kind:
     measured = _measured_kind(column, rows)
+    if role is Role.AVAILABILITY and _says_whether(column):
+        return Kind.BOOLEAN
     if role is None or measured in KINDS_OF_ROLES[role]:
         return measured
     return next(kind for kind in Kind if kind in KINDS_OF_ROLES[role])
@@ -214,7 +235,7 @@ def _kind(column: Profile, role: Role | None, rows: int) -> Kind:
 def _measured_kind(column: Profile, rows: int) -> Kind:
     if column.share(column.booleans) == 1 and column.distinct <= 2 and rows > 2:  # noqa: PLR2004 - true and false
         return Kind.BOOLEAN
-    if column.share(column.numbers) >= _MOST:
+    if column.share(column.numbers) >= _MOST and not column.several:
         code = (
             _is_mostly_distinct(column)
             and column.mean_length >= _CODE_DIGITS
@@ -234,6 +255,15 @@ def _measured_kind(column: Profile, rows: int) -> Kind:
     return Kind.TEXT if _is_mostly_distinct(column) and column.mean_words >= _TEXT_WORDS else Kind.KEYWORD
 
 
+def _says_whether(column: Profile) -> bool:
+    """Whether all values of a column are words for true or false as they are read from a plain table."""
+    rules = known_feeds()[PLAIN].usual_rules
+    return not column.more and all(
+        value.replace("_", " ") in rules.true | rules.false or to_boolean(value) is not None
+        for value in column.values
+    )
+
+
 def _is_list(column: Profile) -> bool:
     """Whether texts with commas are lists: their parts are short, and come again."""
     return column.share(column.separated) >= _MANY_DISTINCT and 2 * len(column.parts) <= sum(
@@ -248,7 +278,14 @@ def _is_mostly_distinct(column: Profile) -> bool:
 def _currency(fields: Sequence[Field], columns: Sequence[Profile]) -> str:
     keys = {key for each in fields if each.kind is Kind.MONEY for key in keys_of_field(each)}
     named, agreeing = currencies_of(text for column in columns if column.key in keys for text in column.texts)
-    return next(iter(named)) if len(named) == 1 and agreeing >= _AGREEING else ""
+    if named or not keys:
+        return next(iter(named)) if len(named) == 1 and agreeing >= _AGREEING else ""
+    beside = [column for column in columns if column.key in _headings()["currency"] and not column.more]
+    named_beside = {
+        part.upper() for column in beside for value in column.values for part in value.split(", ")
+    }
+    codes = named_beside & list_currencies()
+    return codes.pop() if len(named_beside) == len(codes) == 1 else ""
 
 
 def _name(text: str, taken: set[str]) -> str:
@@ -288,9 +325,18 @@ def _known_fields() -> Mapping[str, Field]:
 
 @cache
 def _role_names() -> Mapping[Role, list[str]]:
-    """Return the keys of the columns that have a role in one of the schemas that ship."""
+    """Return the keys of the columns that have a role in one of the schemas that ship, and what else shops call them."""
     names: dict[Role, list[str]] = {role: [] for role in Role}
     for key, each in _known_fields().items():
         if each.role is not None:
             names[each.role].append(key)
+    for role in Role:
+        names[role] = list(dict.fromkeys((*names[role], *_headings()[role.value])))
     return names
+
+
+@cache
+def _headings() -> Mapping[str, tuple[str, ...]]:
+    """Return the keys of the columns by what headings.toml says that they are."""
+    text = (resources.files("catalogue.proposal") / "headings.toml").read_text(encoding="utf-8")
+    return {meant: tuple(map(column_key, names)) for meant, names in tomllib.loads(text).items()}

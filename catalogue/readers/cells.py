@@ -130,9 +130,15 @@ def _boolean(name: str, cell: object, rules: ColumnRules) -> bool:
 
 
 def _lowest(owner: Field, key: str, cell: object, facts: Facts) -> float | None:
-    """Return the number of a cell, the lowest of the rows that were joined."""
-    cells = [each for each in cell if not is_missing(each)] if isinstance(cell, tuple) else [cell]
-    return min((_number(owner, key, each, facts) for each in cells), default=None)
+    """Return the number of a cell, the lowest of the rows that were joined, and of a list of prices."""
+    cells = cell if isinstance(cell, tuple) else (cell,)
+    numbers = [part for each in cells for part in _single(owner, each) if not is_missing(part)]
+    return min((_number(owner, key, each, facts) for each in numbers), default=None)
+
+
+def _single(owner: Field, cell: object) -> list[object]:
+    """Return what a list holds where it can be one number: prices, or one thing."""
+    return cell if isinstance(cell, list) and (owner.kind is Kind.MONEY or len(cell) == 1) else [cell]
 
 
 def _number(owner: Field, key: str, cell: object, facts: Facts) -> float:

@@ -1,4 +1,4 @@
-"""Prices and numbers as people write them: 19.99 USD, 1,299.00, 29,90, €19.99, 1.299,00 €, 1 299,00 kr.
+"""Prices and numbers as people write them: 19.99 USD, 1,299.00, 29,90, €19.99, 1.299,00 €, 1 299,00 kr, 49,- incl. VAT.
 
 Only what can be read one way is read. "1.234" is 1,234 in Berlin and 1.234 in London: the other numbers of its
 column decide, and where they do not it is refused.
@@ -24,8 +24,15 @@ _WAY_OUT = "write a plain number such as 1299.00"
 
 _AMOUNT = re.compile(
     r"(?P<before>(?:[^\d.,+-]+\.?)?)\s*(?P<sign>[+-]?)\s*(?P<before2>(?:[^\d.,+-]+\.?)?)\s*"
-    r"(?P<number>\d[\d.,' ]*\d|\d)(?:[.,]-{1,2})?(?P<after>[^\d]*)"
+    r"(?P<number>\d[\d.,' ]*\d|\d)(?P<cents>[.,:]-{1,2})?(?P<after>[^\d]*)"
 )
+_DASHES = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2014": "-"})
+_WITH_TAX = re.compile(
+    r"[\s(]+(?:(?:inkl|incl|inc)\b\.? ?(?:der |of )?(?:mwst|ust|vat|gst|tax|taxes|btw|moms|mva)\b\.?"
+    r"|ttc|iva (?:incluido|inclusa|inclu[ií]do|incl\b\.?)|税込|VAT included|tax included)\)?$",
+    re.IGNORECASE,
+)
+"""What a price says of the tax in it, which is the same amount without these words."""
 _GROUPED = re.compile(r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
 """Thousands, or lakhs as in 12,34,567."""
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -68,6 +75,8 @@ _LOCALES = [
     "ms",
 ]
 """Whose signs of currencies are known: those of the larger currencies that differ from their codes."""
+_SIGNS_BESIDE = {"fr": "CHF", "sfr": "CHF", "euro": "EUR", "euros": "EUR"}
+"""Signs that people write and the CLDR does not have."""
 
 
 def read_price(
@@ -90,6 +99,7 @@ def read_price(
             else "most prices are not"
         )
         raise InvalidValue(name, f"{named}, got {shown(text)}: {owned}")
+    mark = mark or _mark_before_no_cents(amount)
     if not mark and "," in amount["number"] and codes and not any(map(_has_mills, codes)):
         mark = "."  # "$1,299": no price in dollars has three decimals, and no program writes a decimal comma
     return _signed(amount["sign"], _number(name, amount["number"], mark, text))
@@ -103,12 +113,14 @@ def read_number(name: str, text: str, *, mark: DecimalMark = "") -> float:
     amount = _AMOUNT.fullmatch(normalised)
     if amount is None or _affixes(amount):
         raise InvalidValue(name, f"must be a number, got {shown(text)}")
+    mark = mark or _mark_before_no_cents(amount)
     return _signed(amount["sign"], _number(name, amount["number"], mark, text))
 
 
 def decimal_mark(texts: Iterable[str]) -> DecimalMark:
     """Return what parts the decimals of a column's numbers, where those that can be read one way agree."""
-    marks = {_mark(amount["number"]) for text in texts if (amount := _AMOUNT.fullmatch(_normalised(text)))}
+    amounts = (amount for text in texts if (amount := _AMOUNT.fullmatch(_normalised(text))))
+    marks = {_mark(amount["number"]) or _mark_before_no_cents(amount) for amount in amounts}
     marks.discard("")
     return marks.pop() if len(marks) == 1 else ""
 
@@ -125,8 +137,8 @@ def looks_like_price(text: str) -> bool:
 
 
 def _normalised(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).replace("\u2212", "-")
-    return _SPACES.sub(" ", folded).strip()
+    folded = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).translate(_DASHES)
+    return _WITH_TAX.sub("", _SPACES.sub(" ", folded).strip())
 
 
 def _affixes(amount: re.Match[str]) -> list[str]:
@@ -170,6 +182,8 @@ def _signs() -> dict[str, frozenset[str]]:
             bare = unicodedata.normalize("NFKC", sign).strip("\u200e\u200f ").casefold().rstrip(".")
             if bare and bare.upper() != code:
                 signs.setdefault(bare, set()).add(code)
+    for sign, code in _SIGNS_BESIDE.items():
+        signs.setdefault(sign, set()).add(code)
     return {sign: frozenset(codes) for sign, codes in signs.items()}
 
 
@@ -187,6 +201,17 @@ def _mark(number: str) -> DecimalMark:
     if len(decimals) != _GROUP or len(whole) > _GROUP or whole == "0" or " " in whole or "'" in whole:
         return mark
     return ""
+
+
+def _mark_before_no_cents(amount: re.Match[str]) -> DecimalMark:
+    """Return what stands before the dash in "1.299,-", where it is a decimal mark."""
+    match (amount["cents"] or "")[:1]:
+        case ".":
+            return "."
+        case ",":
+            return ","
+        case _:
+            return ""
 
 
 def _number(name: str, number: str, mark: DecimalMark, text: str) -> float:

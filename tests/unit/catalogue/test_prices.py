@@ -33,6 +33,16 @@ from vitrine.domain.errors import InvalidValue
         ("kr. 49", 49.0),
         ("Rs.500", 500.0),
         ("49,- €", 49.0),
+        ("49,\u2013 €", 49.0),
+        ("1.249,-- €", 1249.0),
+        ("1,249.\u2014", 1249.0),
+        ("129:-", 129.0),
+        ("kr 2 349:-", 2349.0),
+        ("Fr. 49.90", 49.9),
+        ("29,90 Euro", 29.9),
+        ("49,95 € inkl. MwSt.", 49.95),
+        ("1 299 € TTC", 1299.0),
+        ("£12.00 (incl. VAT)", 12.0),
         ("49 zł", 49.0),
         ("４９．９５", 49.95),  # noqa: RUF001 - full-width digits
         ("0.125", 0.125),
@@ -48,7 +58,7 @@ def test_usual_forms_are_read(text: str, amount: float) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "1_000", "ask in the shop", "from 49", "49 - 59", "3 for 2", "49%", "nan", "inf", "1e3", "1.2.3", "1,29,9",
+        "1_000", "ask in the shop", "from 49", "49 - 59", "49\u201359 €", "3 for 2", "49 excl. VAT", "49%", "nan", "inf", "1e3", "1.2.3", "1,29,9",
         "49 EUR USD", "", ".", "49 apples", "1 2 3", "--5",
     ],
 )  # fmt: skip

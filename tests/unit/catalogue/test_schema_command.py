@@ -1,5 +1,6 @@
 """`vitrine schema`: what it proposes, and that it works when it is given back."""
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.cells import cell_len
 
 from catalogue.product import CatalogueProduct
 from catalogue.schema_command import schema
-from vitrine.domain.schema import Kind, Role
+from vitrine.domain.schema import Kind, Role, Schema
 from vitrine.domain.schema_files import parse_schema, read_schema
 
 Read = Callable[..., tuple[list[CatalogueProduct], list[tuple[int, str, str]]]]
@@ -56,7 +57,7 @@ def test_kinds_roles_and_flags_are_proposed(wines: Path) -> None:
         "Preis": (Kind.MONEY, Role.PRICE),
         "bio": (Kind.BOOLEAN, None),
         "ean": (Kind.KEYWORD, None),
-        "beschreibung": (Kind.TEXT, None),
+        "Beschreibung": (Kind.TEXT, Role.DESCRIPTION),
         "Bild": (Kind.TEXT, Role.IMAGE),
     }
     assert proposed.currency == "EUR"
@@ -148,3 +149,84 @@ def test_names_that_no_field_may_have_are_made_ones(tmp_path: Path, read: Read) 
         "d",
         "e",
     ]
+
+
+def _proposed(path: Path, text: str) -> Schema:
+    path.write_text(text)
+    result = _run(path, "--toml")
+    assert result.exit_code == 0, result.output
+    return parse_schema(result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("heads", "row"),
+    [
+        ("Artikelnummer;Bezeichnung;Warengruppe;Hersteller;Preis inkl. MwSt.;Verfügbarkeit", "T{};Säge {} W;Sägen;Bosch;1.299,\u2013 €;nicht lieferbar"),
+        ("Référence;Désignation;Rayon;Marque;Prix TTC;Disponibilité", "R{};Chaise numéro {};Salon;Nord;1 299,00 €;rupture de stock"),
+        ("Código;Nombre;Familia;Marca;PVP;Disponibilidad", "C{};Silla número {};Sala;Norte;129,95 €;agotado"),
+        ("Codice articolo;Denominazione;Reparto;Produttore;Prezzo;Disponibilità", "P{};Sedia numero {};Sala;Nord;129,95 €;esaurito"),
+        ("货号;商品名称;分类;品牌;售价;库存状态", "H{};椅子 {};家具;北;¥129;缺货"),
+        ("품번;상품명;카테고리;브랜드;판매가;재고상태", "K{};의자 {};가구;북;₩12,900;품절"),
+    ],
+)  # fmt: skip
+def test_headings_of_other_languages_have_their_roles(tmp_path: Path, heads: str, row: str) -> None:
+    """A shop's own words for its columns say what they are, where what they hold fits."""
+    proposed = _proposed(tmp_path / "x.csv", "\n".join([heads, *(row.format(n, n) for n in range(5))]))
+    roles = (Role.ID, Role.TITLE, Role.CATEGORY, Role.BRAND, Role.PRICE, Role.AVAILABILITY)
+    assert [each.role for each in proposed] == [*roles]
+    assert [each.kind for each in proposed][-2:] == [Kind.MONEY, Kind.BOOLEAN]
+
+
+def test_a_column_called_id_is_the_id_with_a_gap_and_a_repeat(tmp_path: Path, read: Read) -> None:
+    """A fault in a row does not make the price the id: the row is refused by itself."""
+    path = tmp_path / "x.csv"
+    text = "id,title,price\n1,Pan,CHF 1'299.-\n2,Grater,Fr. 49.90\n3,Knife,CHF 9\n3,Knife again,CHF 10\n,Spoon,CHF 3\n4,Fork,soon\n"
+    proposed = _proposed(path, text)
+    assert [(each.name, each.role) for each in proposed] == [
+        ("id", Role.ID),
+        ("title", Role.TITLE),
+        ("price", Role.PRICE),
+    ]
+    assert proposed.currency == "CHF"
+    products, errors = read(path, proposed)
+    assert [(each.product.id, each.product.values["price"]) for each in products] == [
+        ("1", 1299.0),
+        ("2", 49.9),
+        ("3", 9.0),
+    ]
+    assert [(line, name) for line, name, _ in errors] == [(5, "id"), (6, "id"), (7, "price")]
+
+
+def test_how_many_there_are_is_a_number_and_not_whether(tmp_path: Path) -> None:
+    """A column called "in stock" that counts stays a number; one that is true or false has the role."""
+    counted = _proposed(tmp_path / "a.csv", "sku,name,in stock\na,A thing,3\nb,B thing,0\nc,C thing,7\n")
+    said = _proposed(tmp_path / "b.csv", "sku,name,in stock\na,A thing,yes\nb,B thing,no\nc,C thing,yes\n")
+    assert [(each.kind, each.role) for each in counted][-1] == (Kind.NUMBER, None)
+    assert [(each.kind, each.role) for each in said][-1] == (Kind.BOOLEAN, Role.AVAILABILITY)
+
+
+def test_nested_offers_are_prices_in_their_currency(tmp_path: Path, read: Read) -> None:
+    """Records as schema.org has them, and lists of prices: the lowest one is the product's."""
+    rows = [
+        {
+            "@type": "Product",
+            "sku": f"S{number}",
+            "name": f"Cup number {number}",
+            "brand": {"name": "Nord"},
+            "offers": [{"price": number + 4.5, "priceCurrency": "EUR"}],
+            "weights": [number, number + 1],
+        }
+        for number in range(4)
+    ]
+    rows[3]["offers"] = [{"price": 9, "priceCurrency": "EUR"}, {"price": "8.00", "priceCurrency": "EUR"}]
+    path = tmp_path / "x.json"
+    proposed = _proposed(path, json.dumps(rows))
+    kinds = {each.name: (each.kind, each.role) for each in proposed}
+    assert kinds["price"] == (Kind.MONEY, Role.PRICE)
+    assert kinds["brand"] == (Kind.KEYWORD, Role.BRAND)
+    assert kinds["weights"] == (Kind.KEYWORDS, None)
+    assert Role.CATEGORY not in {role for _, role in kinds.values()}
+    assert proposed.currency == "EUR"
+    products, errors = read(path, proposed)
+    assert errors == []
+    assert [each.product.values["price"] for each in products] == [4.5, 5.5, 6.5, 8.0]
