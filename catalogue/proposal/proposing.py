@@ -214,6 +214,8 @@ def _field(column: Profile, role: Role | None, rows: int, taken: set[str]) -> Fi
     )
     if kind not in {Kind.KEYWORD, Kind.KEYWORDS} or not each.facet:
         return each
+    if role is None and kind is Kind.KEYWORD and column.distinct >= _MOST * column.filled:
+        each = replace(each, lexical=True)  # names a product, as a Latin name does
     many = column.more or column.distinct > limits.MAX_FACET_VALUES or _is_mostly_distinct(column)
     return replace(each, facet=not many, lexical=each.lexical or (many and kind is Kind.KEYWORD))
 
@@ -307,8 +309,12 @@ def _name(text: str, taken: set[str]) -> str:
 
 
 def _label(name: str) -> str:
+    """Return what a column is called in a sentence: of a nested one the last part, and without its unit."""
     printable = "".join(character if character.isprintable() else " " for character in name)
-    return " ".join(printable.replace("_", " ").split())[: limits.MAX_LABEL_LENGTH] or "field"
+    words = re.split(r"[_\s]+", printable.rpartition(".")[2].strip("_ ") or printable)
+    if len(words) > 1 and column_key(words[-1]) in _headings()["unit"]:
+        words.pop()
+    return " ".join(words).strip()[: limits.MAX_LABEL_LENGTH] or "field"
 
 
 @cache

@@ -230,3 +230,20 @@ def test_nested_offers_are_prices_in_their_currency(tmp_path: Path, read: Read) 
     products, errors = read(path, proposed)
     assert errors == []
     assert [each.product.values["price"] for each in products] == [4.5, 5.5, 6.5, 8.0]
+
+
+def test_a_nested_number_is_called_by_what_it_measures(tmp_path: Path) -> None:
+    """The label is what a shopper would say, and what names a product is matched word by word."""
+    rows = [
+        {
+            "sku": f"P{n}",
+            "name": f"Plant number {n}",
+            "details": {"latin": f"Planta vera {n}", "height_cm": 10 * n},
+        }
+        for n in range(4)
+    ]
+    proposed = _proposed(tmp_path / "x.json", json.dumps(rows))
+    fields = {each.label(): each for each in proposed}
+    assert fields["height"].kind is Kind.NUMBER
+    assert fields["latin"].lexical
+    assert fields["latin"].facet
