@@ -11,7 +11,7 @@ from catalogue.proposal.proposing import Proposal, propose
 from catalogue.readers.opening import open_table, read_head
 from catalogue.readers.rows import CatalogueError
 from vitrine.commands.connection import Failure
-from vitrine.domain.schema import Field, SchemaError
+from vitrine.domain.schema import Field, Role, SchemaError
 from vitrine.domain.schema_files import format_schema
 from vitrine.terminal import printable
 
@@ -20,6 +20,10 @@ _LEGEND = "f: filters, c: counts, s: sorts, w: words matched exactly, e: encoded
 _WIDTHS = {"column": 18, "field": 16, "kind": 9, "role": 12, "flags": 5, " values": 7, "filled": 6}
 """Headings of the table, and their widths in a terminal's cells."""
 _SAMPLES = 74
+_NO_CATEGORY = (
+    'no field is the category: say role = "category" for the one that says what kind\n'
+    "of thing a product is, so that a turn that names another kind begins anew"
+)
 
 
 @click.command()
@@ -75,6 +79,8 @@ def _print(proposal: Proposal) -> None:
     click.echo(_LEGEND)
     if proposal.schema.currency:
         click.echo(f"prices in {proposal.schema.currency}")
+    if proposal.schema.role(Role.CATEGORY) is None:
+        click.echo(_NO_CATEGORY)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -92,6 +92,9 @@ def test_the_table_is_readable_in_80_columns(wines: Path) -> None:
     assert lines[2].split() == ["Artikelnummer", "id", "keyword", "id", "w", "120", "100%"]
     assert lines[3].strip() == "W0000 | W0001 | W0002"
     assert max(map(cell_len, lines)) <= 80
+    assert 'no field is the category: say role = "category"' in result.stdout
+    wines.write_text(wines.read_text().replace("Rebsorten", "Kategorie"))
+    assert "no field is the category" not in _run(wines).stdout
 
 
 def test_a_known_feed_is_named_and_keeps_its_own_fields(tmp_path: Path) -> None:
