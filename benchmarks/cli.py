@@ -163,7 +163,7 @@ def speech(*, out: Path) -> None:
     help="The model repository whose image encoder embeds.",
 )
 @click.option("--blocked", type=click.IntRange(min=2), default=510, show_default=True)
-@click.option("--others", type=click.IntRange(min=2), default=4000, show_default=True)
+@click.option("--others", type=click.IntRange(min=2), default=9000, show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=RESULTS / "moderation.json", show_default=True
 )
