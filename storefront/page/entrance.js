@@ -21,7 +21,9 @@ export function examples(catalogue, products) {
     const held = others.map(({ name }) => firstOf(product.fields?.[name])).filter(Boolean);
     // Each example shows another field where there are several.
     const trait = held[index % Math.max(1, held.length)] ?? "";
-    const words = [trait, lead && firstOf(product.fields?.[lead.name])].filter(Boolean).join(" ");
+    const thing = (lead && firstOf(product.fields?.[lead.name])) ?? "";
+    // "Apple Juice" says what kind of thing it is by itself.
+    const words = trait.toLowerCase().includes(thing.toLowerCase()) ? trait : [trait, thing].filter(Boolean).join(" ");
     return words && index === 1 ? words + affordable(catalogue, product) : words;
   });
   return [...new Set(texts.filter(Boolean))];
