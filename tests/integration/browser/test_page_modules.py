@@ -255,6 +255,8 @@ def test_examples_are_in_the_catalogues_own_words(evaluate: Evaluate) -> None:
         "oak box",
         "oak tray under 2000",
     ]
+    said = {**CRATE, "fields": {**CRATE["fields"], "wood": {"text": "Tea Box"}}}
+    assert evaluate("entrance.examples(known, products)", products=[said]) == ["Tea Box"]
 
 
 def test_the_entrance_begins_with_the_category_or_the_first_keyword(evaluate: Evaluate) -> None:
