@@ -34,6 +34,9 @@ _WAIT_S = 0.05
 them before the first refusal, for a burst is taken in meanwhile, than while there are refusals."""
 _TELL_S = 1.0
 """Between two lines in the log."""
+_CROWD = 24
+"""Searches inside and waiting together that are no crowd, however slow they are: so few clients, each with one call
+under way, wait for nothing but each other's answers, and refusing one of them makes no other's wait end sooner by much."""
 _LEAST = 8
 """Searches that are let in however long the row is."""
 _RESERVE = 2
@@ -92,12 +95,21 @@ class Saturation:
             now = time.perf_counter()
             # Nobody waits where nobody came and nobody is here; to ask the core is the largest part of an idle process's time.
             idle = self.taken == taken and not self.under_way
-            self.learn(0.0 if idle else waiting() * (now - at) / max(1, self.taken - taken))
+            self.learn(
+                0.0 if idle else self.wait_s(waiting(), pace_s=(now - at) / max(1, self.taken - taken))
+            )
             taken, at = self.taken, now
             if self._refused and now - told >= _TELL_S:
                 told = now
                 log_event(_logger, logging.WARNING, "saturated", refused=self._refused, limit=self.limit)
                 self._refused = 0
+
+    def wait_s(self, row: int, *, pace_s: float) -> float:
+        """Return how long a call that comes now waits outside, in seconds, behind a row of which one is taken each `pace_s`.
+
+        It is 0 where those are so few that nobody would be helped by a refusal.
+        """
+        return row * pace_s if self.inside + row >= _CROWD else 0.0
 
     def learn(self, wait_s: float) -> None:
         """Move the limit by how long a call that comes now waits outside, in seconds."""

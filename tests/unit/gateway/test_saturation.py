@@ -53,6 +53,15 @@ def test_a_burst_that_is_taken_in_is_no_sign() -> None:
     assert saturation.limit == 512
 
 
+def test_few_clients_are_refused_nothing_however_slow_the_machine() -> None:
+    """Sixteen callers with a call each are no crowd, inside or outside; a row beyond that waits by its length and pace."""
+    saturation = Saturation(maximum=512)
+    with inside(saturation, 6):
+        assert saturation.wait_s(10, pace_s=0.05) == 0.0
+        assert saturation.wait_s(20, pace_s=0.05) == pytest.approx(1.0)
+    assert saturation.wait_s(300, pace_s=0.001) == pytest.approx(0.3)
+
+
 def test_a_crowd_keeps_no_other_caller_out() -> None:
     """Who has nothing inside comes in beyond the limit, by half of it at most."""
     saturation = Saturation(maximum=4)
