@@ -144,7 +144,7 @@ def index(
 ) -> None:
     """Index the catalogue at PATH.
 
-    PATH is a CSV, TSV, JSON, JSONL, Parquet or XML file beside its pictures, the folder of one, a folder of pictures,
+    PATH is a CSV, TSV, JSON, JSONL, Parquet or XML file (as it is or packed as .gz) beside its pictures, the folder of one, a folder of pictures,
     or a data set in a layout that is known. Feeds that are known, such as those of Shopify, Google Merchant and
     WooCommerce, are read by their own columns; any other table by the schema's. Only an id, and a title or a
     picture, are compulsory; a column that is no field becomes an attribute. A bad row is reported and left out.

@@ -13,6 +13,8 @@ from catalogue.readers.cells import Facts, currencies_of, mark_of, texts
 from catalogue.readers.delimited import open_delimited
 from catalogue.readers.json_rows import open_json, open_json_lines
 from catalogue.readers.layouts import PICTURE_ENDINGS, open_coco_file, open_layout, open_pictures
+from catalogue.readers.packed import ENDING as PACKED
+from catalogue.readers.packed import open_packed
 from catalogue.readers.parquet import open_parquet, shards_in
 from catalogue.readers.pictures import PicturePlan, embedded_key, find_pictures, plan_pictures
 from catalogue.readers.products import keys_of_field, make_plan, products
@@ -107,10 +109,10 @@ def open_table(path: Path) -> Table:
         path = found
     if not path.is_file():
         raise CatalogueError(f"{path}: no such file or folder")
-    read = _TABLES.get(path.suffix.lower())
+    read = _TABLES.get(_ending(path))
     if read is None:
         raise CatalogueError(f"{path}: not a catalogue; expected a folder or a file ending in {_endings()}")
-    return read(path)
+    return open_packed(path, read) if path.suffix.lower() == PACKED else read(path)
 
 
 def read_head(table: Table) -> Head:
@@ -258,7 +260,7 @@ def _find_table(folder: Path) -> Path | Table:
         if shards := shards_in(tables):
             return open_parquet(folder, shards)
     tables = _tables_in(folder)
-    usual = [path for path in tables if path.stem == _USUAL_STEM]
+    usual = [path for path in tables if _plain(path).stem == _USUAL_STEM]
     for candidates in (tables, usual):
         if len(candidates) == 1:
             return candidates[0]
@@ -276,10 +278,17 @@ def _find_table(folder: Path) -> Path | Table:
 def _tables_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in TABLE_ENDINGS and path.is_file()
-    )
+    return sorted(path for path in folder.iterdir() if _ending(path) in TABLE_ENDINGS and path.is_file())
+
+
+def _plain(path: Path) -> Path:
+    """Return the name that a packed file has when it is unpacked, and any other file's own."""
+    return path.with_suffix("") if path.suffix.lower() == PACKED else path
+
+
+def _ending(path: Path) -> str:
+    return _plain(path).suffix.lower()
 
 
 def _endings() -> str:
-    return ", ".join(_TABLES)
+    return f"{', '.join(_TABLES)}, or one of these packed as {PACKED}"
