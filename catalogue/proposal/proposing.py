@@ -3,7 +3,7 @@
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -144,7 +144,8 @@ def _roles(columns: Sequence[Profile], rows: int) -> dict[Role, Profile]:
     found: dict[Role, Profile] = {}
     for role in Role:
         names = _role_names()[role]
-        named = sorted((c for c in columns if c.key in names), key=lambda c: names.index(c.key))
+        keys = {column.key: key for column in columns if (key := _key_among(names, column)) is not None}
+        named = sorted((c for c in columns if c.key in keys), key=lambda c: names.index(keys[c.key]))
         free = [c for c in named if c not in found.values()]
         fitting = [c for c in free if _may_have(role, c, rows)]
         if not fitting and role is Role.ID:
@@ -199,17 +200,18 @@ def _is_picture(column: Profile) -> bool:
 
 
 def _field(column: Profile, role: Role | None, rows: int, taken: set[str]) -> Field:
-    known = _known_fields().get(column.key)
+    key = _key_among(_known_fields(), column)
+    known = None if key is None else _known_fields()[key]
     if known is not None and (known.role is not role or known.name in taken):
         known = None
     kind = _kind(column, role, rows)
-    name = known.name if known is not None else _name(role.value if role else column.name, taken)
+    name = known.name if known is not None else _name(role.value if role else _called(column), taken)
     each = _flagged(
         name=name,
         kind=kind,
         role=role,
         columns=() if column_key(name) == column.key else (column.name,),
-        labels=dict(known.labels) if known is not None else {"en": _label(column.name)},
+        labels=dict(known.labels) if known is not None else {"en": _label(_called(column))},
         questions=dict(known.questions) if known is not None else {},
     )
     if kind not in {Kind.KEYWORD, Kind.KEYWORDS} or not each.facet:
@@ -306,6 +308,19 @@ def _name(text: str, taken: set[str]) -> str:
     while unique in taken:
         unique, number = f"{name}_{number}", number + 1
     return unique
+
+
+def _called(column: Profile) -> str:
+    """Return a column's name without the parts of a nested one that say nothing, as in brand.name and colour.value."""
+    parts = column.name.split(".")
+    while len(parts) > 1 and column_key(parts[-1]) in _headings()["nothing"]:
+        parts.pop()
+    return ".".join(parts)
+
+
+def _key_among(keys: Container[str], column: Profile) -> str | None:
+    """Return the key by which a column is known, its own or that of what it is called; None where it is not."""
+    return next((key for key in (column.key, column_key(_called(column))) if key in keys), None)
 
 
 def _label(name: str) -> str:

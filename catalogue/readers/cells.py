@@ -90,7 +90,7 @@ def listed(cell: object, separator: str) -> list[object]:
 
 
 def _keyword(owner: Field, cell: object, rules: ColumnRules) -> str | None:
-    value = cell[0] if isinstance(cell, tuple) else cell
+    value = cell[0] if isinstance(cell, tuple | list) and cell else cell
     text = plain_text(owner.name, value)
     if rules.first_of:
         text = text.split(rules.first_of)[0].strip()

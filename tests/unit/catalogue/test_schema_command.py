@@ -250,3 +250,34 @@ def test_a_nested_number_is_called_by_what_it_measures(tmp_path: Path) -> None:
     assert fields["height"].kind is Kind.NUMBER
     assert fields["latin"].lexical
     assert fields["latin"].facet
+
+
+def test_values_in_records_of_their_own_are_called_by_what_holds_them(tmp_path: Path, read: Read) -> None:
+    """Lists of records with a language and a value: the field is called brand and not value, and has its role."""
+    rows = [
+        {
+            "item_id": f"B{number}",
+            "item_name": [{"language_tag": "en_IN", "value": f"Phone case number {number}"}],
+            "brand": [{"language_tag": "en_IN", "value": "Nord"}],
+            "color": [{"language_tag": "en_IN", "value": "Blue"}],
+            "product_type": [{"value": "CASE"}],
+            "item_weight": [{"unit": "grams", "value": 50 + number}],
+        }
+        for number in range(4)
+    ]
+    path = tmp_path / "x.json"
+    proposed = _proposed(path, json.dumps(rows))
+    roles = {each.name: each.role for each in proposed}
+    assert (roles["title"], roles["brand"], roles["category"]) == (Role.TITLE, Role.BRAND, Role.CATEGORY)
+    products, errors = read(path, proposed)
+    assert errors == []
+    assert {
+        name: products[1].product.values[name]
+        for name in ("title", "brand", "category", "colour", "item_weight")
+    } == {
+        "title": "Phone case number 1",
+        "brand": "Nord",
+        "category": "CASE",
+        "colour": ("Blue",),
+        "item_weight": 51.0,
+    }
