@@ -144,8 +144,7 @@ class Turns:
         What asks about the shop's service is answered by its documents, or handed over, and nothing is searched.
         """
         if (served := await self._served(query, deadline)) is not None:
-            outcome = "quoted" if isinstance(served, Quoted) else "handed_over"
-            self._with.metrics.service_questions.labels(outcome).inc()
+            self._count_served(served)
             yield _SERVICE
             yield served
             yield Reply(served.reply)
@@ -169,9 +168,10 @@ class Turns:
             if reading.query is None:
                 await _ended(raw)
                 answer = await self._answering.answer(reading.understanding, query, language, deadline)
-                if answer is not None:
-                    yield answer
-                own = reading.understanding.reply
+                handed = self._handed_over(reading.understanding, query) if answer is None else None
+                if (event := answer or handed) is not None:
+                    yield event
+                own = handed.reply if handed is not None else reading.understanding.reply
                 yield Reply(await self._with.replies.to_answer(query, own, answer, language, deadline))
             else:
                 found = await self._found(reading, as_it_stands, raw, deadline=deadline, clock=clock)
@@ -200,6 +200,19 @@ class Turns:
             return names_a_value(query.text, catalogue.schema, catalogue.fields)
 
         return await self._with.library.consider(query.text, query.locale, names_products, deadline)
+
+    def _handed_over(self, understanding: Understanding, query: Query) -> HandedOver | None:
+        """Return what hands a turn over that the rewriter has no answer to but that it is about no products."""
+        if understanding.route is not Route.CHAT or understanding.references or query.image:
+            return None
+        handed = self._with.library.hand_over(query.text, query.locale)
+        if handed is not None:
+            self._count_served(handed)
+        return handed
+
+    def _count_served(self, served: Quoted | HandedOver) -> None:
+        outcome = "quoted" if isinstance(served, Quoted) else "handed_over"
+        self._with.metrics.service_questions.labels(outcome).inc()
 
     async def _read_beside(
         self,

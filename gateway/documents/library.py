@@ -116,9 +116,16 @@ class Library:
             return Quoted(quoted, sentence("answered", language, title=title))
         if not terms.service or await names_products():
             return None
-        topics = tuple(sorted(topic.removeprefix("#") for topic in terms.topics))
-        contact = known.ranking.rank(_PERSON, limit=1)
-        return HandedOver(topics, sentence("unknown", language), next(iter(contact), None))
+        return _handed_over(known, terms, language)
+
+    def hand_over(self, words: str, locale: str) -> HandedOver | None:
+        """Return what hands a turn over that means no products after all; None where it does not ask about the service."""
+        known = self._known
+        if not known.documents.digest or not words or len(words) > _MAX_QUESTION:
+            return None
+        language = language_of(words, locale)
+        terms = terms_of(words, language=language)
+        return _handed_over(known, terms, language) if _asks_of_service(terms) else None
 
     async def _quoted(
         self, words: str, terms: Terms, known: _Known, deadline: Deadline
@@ -148,6 +155,12 @@ class Library:
 def _asks_of_service(terms: Terms) -> bool:
     """Whether a turn asks about the service: it names a topic and asks, or is nothing but a topic's name."""
     return terms.subject and (terms.asks or (terms.service and not terms.words))
+
+
+def _handed_over(known: _Known, terms: Terms, language: str) -> HandedOver:
+    topics = tuple(sorted(topic.removeprefix("#") for topic in terms.topics))
+    contact = known.ranking.rank(_PERSON, limit=1)
+    return HandedOver(topics, sentence("unknown", language), next(iter(contact), None))
 
 
 def _known(documents: DocumentSet) -> _Known:

@@ -155,6 +155,24 @@ async def test_what_no_document_answers_is_handed_over() -> None:
     assert "inventarlo" in events[2].reply
 
 
+async def test_what_the_rewriter_finds_to_be_about_no_products_is_handed_over() -> None:
+    """Words that may mean a product are read first; where they mean none, a person is better than "say what you look for"."""
+
+    def chats(_: rewrite_pb2.RewriteRequest) -> rewrite_pb2.Rewrite:
+        return rewrite_pb2.Rewrite(route=query_pb2.ROUTE_CHAT, reply="I only find products.", source="fake")
+
+    async with serving(products=[product("p1", "red dress")], rewriter=FakeRewriter(chats)) as gateway:
+        await _put(gateway.channel, help="# Help\n\n## Talking to a person\n\nCall us until 5.")
+        asked = await _events(gateway.channel, "is delivery of a red dress free?")
+        joked = await _events(gateway.channel, "tell me a joke about a red dress")
+    assert [event.WhichOneof("event") for event in asked] == ["understood", "hand_over", "reply"]
+    assert "shipping" in asked[1].hand_over.topics
+    assert asked[1].hand_over.contact.text == "Call us until 5."
+    assert "rather not guess" in asked[2].reply
+    assert [event.WhichOneof("event") for event in joked] == ["understood", "reply"]
+    assert joked[1].reply == "I only find products."
+
+
 @pytest.mark.parametrize(
     "text",
     ["red dress", "do you have dresses with a discount", "show me cheaper ones", "return spring shoes"],
