@@ -280,7 +280,7 @@ class Settings:
     """The same of a half or a quarter of a picture, which finds a blocked one in a collage."""
     moderation_crop_bits: int = 24
     """The same of a crop or a turned picture, laid over the blocked one; its embedding must be near besides."""
-    moderation_crop_similarity: float = 0.9
+    moderation_crop_similarity: float = 0.925
     """Cosine similarity that these have to a blocked picture at least, less .8 for what they lack of its area and .03 for each degree
     that they are turned by, .3 at most."""
     moderation_nudity: float = 0.0
