@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from catalogue.readers.prices import looks_like_price, read_number
+from catalogue.readers.prices import looks_like_price, may_be_code, read_number
 from catalogue.readers.rows import Row, is_missing, is_picture
 from catalogue.readers.text import plain_text
 from vitrine.domain.errors import InvalidValue
@@ -41,6 +41,8 @@ class Profile:
     """The first texts, by which the forms of numbers are told."""
     numbers: int = 0
     prices: int = 0
+    like_codes: int = 0
+    """Prices that may be codes or sizes as well, such as R12 and FR 36."""
     booleans: int = 0
     codes: int = 0
     """Numbers with a zero before them, which are no numbers."""
@@ -154,6 +156,7 @@ def _look_at_number(column: Profile, cell: object, text: str) -> None:
         column.numbers += 1
     elif looks_like_price(text):
         column.prices += 1
+        column.like_codes += may_be_code(text)
 
 
 def _look_at_parts(column: Profile, text: str) -> None:

@@ -3,7 +3,8 @@
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -28,6 +29,8 @@ _MOST = 0.9
 _FEW_ROWS = 20
 """Rows from which the share of distinct values says something."""
 _MANY_DISTINCT = 0.5
+_FEW_FAULTS = 0.25
+"""Share of rows without an id, and of ids that come again, up to which a column called so is the id before any other."""
 _HALF = 0.5
 """Share of a column's cells that must fit a role by whose name it goes; those that do not are refused when they are read."""
 _AGREEING = 0.9
@@ -39,6 +42,7 @@ _TITLE_WORDS = (1.3, 25)
 _ID_LENGTH = 40
 _CODE_WORDS = 1.2
 """Mean length of a code, in words."""
+_CODE = re.compile(r"(?=[^\d]*\d)[A-Z0-9._/-]+")
 _CODE_DIGITS = 8
 """Digits from which a number that is seldom twice is a code, such as a GTIN."""
 _COMPULSORY = (Role.ID, Role.TITLE, Role.IMAGE)
@@ -103,14 +107,17 @@ def _of_feed(head: Head, columns: Sequence[Profile]) -> Schema:
 
 def _of_columns(head: Head, columns: Sequence[Profile], rows: int) -> Schema:
     there = [column for column in columns if column.filled and column.nested < column.filled]
-    # What begins with @ says of JSON-LD what it is, and of no product.
-    roles = _roles([column for column in there if not column.name.startswith("@")], rows)
+    roles = _roles(there, rows)
+    calls = Counter(column_key(_called(column)) for column in there)
     fields: list[Field] = []
     for column in there:
         role = next((role for role, owner in roles.items() if owner is column), None)
         if role is None and _is_picture(column):
             continue  # further pictures are no field
-        each = _field(column, role, rows, {taken.name for taken in fields})
+        called = _called(column)
+        if role is None and calls[column_key(called)] > 1:
+            called = column.name  # brand.name beside brand.text
+        each = _field(column, role, rows, called=called, taken={taken.name for taken in fields})
         fields.append(each)
     if Role.ID not in roles:
         names = {each.name for each in fields}
@@ -142,37 +149,52 @@ def _most_filled(fields: list[Field], columns: Sequence[Profile]) -> list[Field]
 def _roles(columns: Sequence[Profile], rows: int) -> dict[Role, Profile]:
     """Return the columns that have a role: by their names, then by what they hold."""
     found: dict[Role, Profile] = {}
+    named = {role: _named(role, columns) for role in Role}
     for role in Role:
-        names = _role_names()[role]
-        keys = {column.key: key for column in columns if (key := _key_among(names, column)) is not None}
-        named = sorted((c for c in columns if c.key in keys), key=lambda c: names.index(keys[c.key]))
-        free = [c for c in named if c not in found.values()]
-        fitting = [c for c in free if _may_have(role, c, rows)]
-        if not fitting and role is Role.ID:
-            fitting = [c for c in free if _is_id(c, rows, faults=_HALF)]
-        if fitting:
-            found[role] = fitting[0]
-    seen_in: tuple[tuple[Role, Callable[[Profile], bool]], ...] = (
-        (Role.IMAGE, _is_picture),
-        (Role.ID, lambda column: _is_id(column, rows) and column.share(column.prices) < _HALF),
-        (Role.TITLE, _is_title),
-        (Role.PRICE, lambda column: column.share(column.prices) >= _MOST),
-    )
-    for role, may_be in seen_in:
-        free = [column for column in columns if column not in found.values() and may_be(column)]
-        if role is Role.TITLE:
-            free.sort(key=lambda column: -column.distinct)
-        if role is Role.ID:  # what is one word is more often a code than a name
-            free.sort(key=lambda column: column.mean_words > _CODE_WORDS)
+        free = [c for c in named[role] if c not in found.values() and _may_have(role, c, rows)]
         if free:
-            found.setdefault(role, free[0])
+            found[role] = free[0]
+    # What begins with @ says of JSON-LD what it is, and of no product; but for its id.
+    seen = [c for c in columns if not c.name.startswith("@") or c.key in _role_names()[Role.ID]]
+    titles = sorted(filter(_is_title, seen), key=lambda column: -column.distinct)
+    codes = [c for c in seen if _is_id(c, rows) and not _shows_prices(c, least=_HALF)]
+    candidates: tuple[tuple[Role, Iterable[Profile]], ...] = (
+        (Role.IMAGE, filter(_is_picture, seen)),
+        (Role.ID, (c for c in named[Role.ID] if _is_id(c, rows, faults=_FEW_FAULTS))),
+        (Role.ID, (c for c in codes if c.mean_words <= _CODE_WORDS)),
+        (Role.ID, (c for c in named[Role.ID] if _is_id(c, rows, faults=_HALF))),
+        # The one column that can be a title is no code.
+        (Role.ID, (c for c in codes if Role.TITLE in found or any(t is not c for t in titles))),
+        (Role.TITLE, titles),
+        (Role.PRICE, (c for c in seen if _shows_prices(c, least=_MOST))),
+    )
+    for role, fitting in candidates:
+        free = [c for c in fitting if role not in found and c not in found.values()]
+        if free:
+            found[role] = free[0]
+    if Role.TITLE not in found and Role.DESCRIPTION in found and _is_title(found[Role.DESCRIPTION]):
+        found[Role.TITLE] = found.pop(Role.DESCRIPTION)
+    if Role.TITLE not in found and (free := [c for c in named[Role.TITLE] if c not in found.values()]):
+        found[Role.TITLE] = free[0]
     return found
+
+
+def _named(role: Role, columns: Sequence[Profile]) -> list[Profile]:
+    """Return the columns that are called as one of a role is, the most usual name first."""
+    names = _role_names()[role]
+    keys = {c.key: key for c in columns if (key := _key_among(names, c)) is not None}
+    there = (c for c in columns if c.key in keys and not c.name.startswith("@"))
+    return sorted(there, key=lambda c: names.index(keys[c.key]))
 
 
 def _may_have(role: Role, column: Profile, rows: int) -> bool:
     """Whether a column that is called so holds what the role means."""
     if role is Role.ID:
         return _is_id(column, rows)
+    if (
+        role is Role.TITLE and column.key not in _known_fields()
+    ):  # "article" and "item" are codes and kinds too
+        return not column.embedded and not _is_code(column) and column.distinct >= _HALF * column.filled
     if role is Role.PRICE:
         return column.share(column.numbers + column.prices) >= _HALF
     if role is Role.IMAGE:
@@ -190,28 +212,38 @@ def _is_id(column: Profile, rows: int, *, faults: float = 0.0) -> bool:
     return filled and unique and fits
 
 
+def _is_code(column: Profile) -> bool:
+    return bool(column.numbers) or all(map(_CODE.fullmatch, column.texts))
+
+
 def _is_title(column: Profile) -> bool:
     low, high = _TITLE_WORDS
-    return low <= column.mean_words <= high and column.longest <= limits.MAX_TITLE_LENGTH and not column.urls
+    fits = low <= column.mean_words <= high and column.longest <= limits.MAX_TITLE_LENGTH
+    return fits and not column.urls and not _shows_prices(column, least=_HALF)
+
+
+def _shows_prices(column: Profile, *, least: float) -> bool:
+    """Whether a share of a column's cells are prices, whatever it is called; some of them are no codes such as R12."""
+    return column.share(column.prices) >= least and column.prices > column.like_codes
 
 
 def _is_picture(column: Profile) -> bool:
     return column.embedded > 0 or column.share(column.pictures) >= _MOST
 
 
-def _field(column: Profile, role: Role | None, rows: int, taken: set[str]) -> Field:
+def _field(column: Profile, role: Role | None, rows: int, *, called: str, taken: set[str]) -> Field:
     key = _key_among(_known_fields(), column)
     known = None if key is None else _known_fields()[key]
     if known is not None and (known.role is not role or known.name in taken):
         known = None
     kind = _kind(column, role, rows)
-    name = known.name if known is not None else _name(role.value if role else _called(column), taken)
+    name = known.name if known is not None else _name(role.value if role else called, taken)
     each = _flagged(
         name=name,
         kind=kind,
         role=role,
         columns=() if column_key(name) == column.key else (column.name,),
-        labels=dict(known.labels) if known is not None else {"en": _label(_called(column))},
+        labels=dict(known.labels) if known is not None else {"en": _label(called)},
         questions=dict(known.questions) if known is not None else {},
     )
     if kind not in {Kind.KEYWORD, Kind.KEYWORDS} or not each.facet:
@@ -246,7 +278,7 @@ def _measured_kind(column: Profile, rows: int) -> Kind:
             and "." not in column.samples[0]
         )
         return Kind.KEYWORD if column.codes or code else Kind.NUMBER
-    if column.share(column.prices + column.numbers) >= _MOST:
+    if column.share(column.prices + column.numbers) >= _MOST and column.prices > column.like_codes:
         return Kind.MONEY
     if column.share(column.lists) >= _MANY_DISTINCT or _is_list(column):
         return (

@@ -278,7 +278,10 @@ def _find_table(folder: Path) -> Path | Table:
 def _tables_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _ending(path) in TABLE_ENDINGS and path.is_file())
+    tables = sorted(path for path in folder.iterdir() if _ending(path) in TABLE_ENDINGS and path.is_file())
+    return [
+        path for path in tables if _plain(path) == path
+    ] or tables  # what is packed beside them is kept, not meant
 
 
 def _plain(path: Path) -> Path:

@@ -75,8 +75,9 @@ _LOCALES = [
     "ms",
 ]
 """Whose signs of currencies are known: those of the larger currencies that differ from their codes."""
-_SIGNS_BESIDE = {"fr": "CHF", "sfr": "CHF", "euro": "EUR", "euros": "EUR"}
+_SIGNS_BESIDE = {"fr": "CHF", "sfr": "CHF", "euro": "EUR", "euros": "EUR", "tl": "TRY", "руб": "RUB"}  # noqa: RUF001 - Cyrillic
 """Signs that people write and the CLDR does not have."""
+_LIKE_A_CODE = re.compile(r"[A-Z]+\d+|(?:[A-Z]|FR|Fr|fr|EURO|Euro) \d+|\d+ ?(?:[A-Z]|FR)")
 
 
 def read_price(
@@ -134,6 +135,13 @@ def currencies_named(text: str) -> frozenset[str]:
 def looks_like_price(text: str) -> bool:
     """Whether a text names an amount and its currency."""
     return bool(currencies_named(text))
+
+
+def may_be_code(text: str) -> bool:
+    """Whether what looks like a price may be a code or a size as well, as R12, 38R and FR 36 may."""
+    normalised = _normalised(text)
+    letters = "".join(filter(str.isalpha, normalised))
+    return bool(_LIKE_A_CODE.fullmatch(normalised)) and letters.upper() not in _currency_codes()
 
 
 def _normalised(text: str) -> str:

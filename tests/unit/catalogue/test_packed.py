@@ -66,3 +66,12 @@ def test_what_is_no_packed_table_is_refused_by_its_own_name(
         open_catalogue(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert not [*(tmp_path / "temporary").iterdir()]
+
+
+def test_a_table_is_meant_before_what_is_packed_beside_it(tmp_path: Path, read: Read) -> None:
+    """An old copy that lies packed beside a table does not make two of it; all parts of a packed file are read."""
+    (tmp_path / "a.csv").write_text("id,title\na1,Red shirt\n")
+    old = tmp_path / "a.csv.gz"
+    old.write_bytes(gzip.compress(b"id,title\nb1,Blue shirt\n") + gzip.compress(b"b2,Green shirt\n"))
+    assert open_catalogue(tmp_path).files == (tmp_path / "a.csv",)
+    assert [each.product.id for each in read(old)[0]] == ["b1", "b2"]

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogue.readers.prices import DecimalMark, currencies_named, decimal_mark, read_number, read_price
+from catalogue.readers.prices import (
+    DecimalMark,
+    currencies_named,
+    decimal_mark,
+    looks_like_price,
+    may_be_code,
+    read_number,
+    read_price,
+)
 from vitrine.domain.errors import InvalidValue
 
 
@@ -104,6 +112,16 @@ def test_another_currency_is_refused_with_its_reason() -> None:
     assert read_price("price", "49", currencies=frozenset({"EUR"})) == 49
     assert currencies_named("49 €") == {"EUR"}
     assert currencies_named("49") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("R12", True), ("R 12", True), ("38R", True), ("FR 36", True), ("R12.50", False), ("Fr. 36", False), ("EUR12", False), ("49 kr", False), ("Rs 500", False)],
+)  # fmt: skip
+def test_what_may_be_a_code_as_well_is_told(text: str, *, is_one: bool) -> None:
+    """Letters that stand for a currency are like those of codes and sizes; cents, a dot or a code of ISO 4217 tell."""
+    assert looks_like_price(text)
+    assert may_be_code(text) is is_one
 
 
 def test_numbers_are_read_as_programs_write_them() -> None:

@@ -281,3 +281,60 @@ def test_values_in_records_of_their_own_are_called_by_what_holds_them(tmp_path: 
         "colour": ("Blue",),
         "item_weight": 51.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "roles", "currency"),
+    [
+        # Codes with a letter that stands for a currency too are ids, and name no currency.
+        ("name,teil,cost\nOak table,R10,11.50\nPine chair,R11,12.50\nWool rug,R12,13.50\n", {"name": Role.TITLE, "teil": Role.ID}, ""),
+        ("sku,name,Code,price\nS1,Oak table,R10,9.95\nS2,Pine chair,38R,8.95\n", {"sku": Role.ID, "name": Role.TITLE, "price": Role.PRICE}, ""),
+        ("id,title,size\n1,Oak clog,FR 36\n2,Felt boot,FR 37\n3,Cork shoe,38 FR\n", {"id": Role.ID, "title": Role.TITLE}, ""),
+        # Prices of no known heading are no title and no id, and keep their currency.
+        ("a,b,c\n20.95 €,Oak table,1\n21 €,Pine chair,2\n9.50 €,Wool rug,3\n", {"a": Role.PRICE, "b": Role.TITLE, "c": Role.ID}, "EUR"),
+        # What is called as a product and holds codes or kinds is not its title where another column can be.
+        ("article,designation\nAR0,Table en chêne\nAR1,Chaise en pin\nAR2,Tapis de laine\n", {"article": Role.ID, "designation": Role.TITLE}, ""),
+        ("item,description\nI0,Oak table\nI1,Pine chair\nI2,Wool rug\n", {"item": Role.ID, "description": Role.TITLE}, ""),
+        ("id,product,model name\n1,table,Oak one\n2,table,Oak two\n3,table,Oak three\n", {"id": Role.ID, "model name": Role.TITLE}, ""),
+        # A reference that variants share is no id beside a code that each has; a few faults are.
+        ("ref,variant,title\nc0,v0,Oak table\nc0,v1,Oak table\nc1,v2,Pine chair\nc1,v3,Pine chair\n", {"variant": Role.ID, "title": Role.TITLE}, ""),
+        ("id,title,unit price,retail price\n1,Oak table,.50,9\n2,Pine chair,.40,8\n", {"id": Role.ID, "title": Role.TITLE, "retail price": Role.PRICE}, ""),
+        ("编号,名称,价格\n1,木桌,10元\n2,木椅,11元\n", {"编号": Role.ID, "名称": Role.TITLE, "价格": Role.PRICE}, "CNY"),
+        ("код;наименование;Fiyat;Stok Durumu\nT1;Meşe masa;10,90 TL;var\nT2;Çam sandalye;11,90 TL;yok\n", {"код": Role.ID, "наименование": Role.TITLE, "Fiyat": Role.PRICE, "Stok Durumu": Role.AVAILABILITY}, "TRY"),
+    ],
+)  # fmt: skip
+def test_what_a_column_holds_speaks_against_its_name(
+    tmp_path: Path, text: str, roles: dict[str, Role], currency: str
+) -> None:
+    """Of columns that might have a role, the one has it whose cells are like that."""
+    proposed = _proposed(tmp_path / "x.csv", text)
+    heads = {head.casefold(): head for head in text.partition("\n")[0].replace(";", ",").split(",")}
+    found = {heads[(each.columns or (each.name,))[0].casefold()]: each.role for each in proposed if each.role}
+    assert found == roles
+    assert proposed.currency == currency
+
+
+def test_parts_of_one_record_keep_their_names(tmp_path: Path) -> None:
+    """A nested name is shortened where it stays the only one, and an id of JSON-LD is one where there is no other."""
+    rows = [
+        {
+            "@id": f"p{n}",
+            "@type": "Product",
+            "name": f"Oak table {n}",
+            "price": {"value": n + 1.5, "text": f"€{n + 1}.50"},
+            "attributes": [{"name": "colour", "value": "red"}, {"name": "wood", "value": "oak"}],
+            "maker": {"name": "Nord"},
+        }
+        for n in range(4)
+    ]
+    proposed = _proposed(tmp_path / "x.json", json.dumps(rows))
+    assert {each.name: each.role for each in proposed} == {
+        "id": Role.ID,
+        "type": None,
+        "title": Role.TITLE,
+        "price_value": None,
+        "price": Role.PRICE,
+        "attributes_name": None,
+        "attributes_value": None,
+        "brand": Role.BRAND,
+    }
