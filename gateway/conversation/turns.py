@@ -205,6 +205,9 @@ class Turns:
         """Return what hands a turn over that the rewriter has no answer to but that it is about no products."""
         if understanding.route is not Route.CHAT or understanding.references or query.image:
             return None
+        # It explains a word ("what is washed denim?"), or says what is missing to compare products.
+        if understanding.reply and understanding.intent in {Intent.CONSULT, Intent.COMPARE}:
+            return None
         handed = self._with.library.hand_over(query.text, query.locale)
         if handed is not None:
             self._count_served(handed)

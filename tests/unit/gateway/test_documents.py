@@ -174,6 +174,28 @@ async def test_what_the_rewriter_finds_to_be_about_no_products_is_handed_over() 
 
 
 @pytest.mark.parametrize(
+    ("text", "intent", "reply"),
+    [
+        ("what is washed denim?", query_pb2.INTENT_CONSULT, "Denim is the strong cotton twill that jeans are made of."),
+        ("which of the two is easier to wash?", query_pb2.INTENT_COMPARE, "There are no two products to compare yet."),
+    ],
+)  # fmt: skip
+async def test_what_the_rewriter_answers_itself_is_not_handed_over(
+    text: str, intent: "query_pb2.Intent.ValueType", reply: str
+) -> None:
+    """A word that is explained and a comparison without products are answered, whatever topic of the service they name."""
+
+    def answers(_: rewrite_pb2.RewriteRequest) -> rewrite_pb2.Rewrite:
+        return rewrite_pb2.Rewrite(route=query_pb2.ROUTE_CHAT, intent=intent, reply=reply, source="fake")
+
+    async with serving(products=[product("p1", "red dress")], rewriter=FakeRewriter(answers)) as gateway:
+        await _put(gateway.channel, help="# Help\n\n## Talking to a person\n\nCall us until 5.")
+        events = await _events(gateway.channel, text)
+    assert [event.WhichOneof("event") for event in events] == ["understood", "reply"]
+    assert events[1].reply == reply
+
+
+@pytest.mark.parametrize(
     "text",
     ["red dress", "do you have dresses with a discount", "show me cheaper ones", "return spring shoes"],
 )
