@@ -120,9 +120,12 @@ def _of_columns(head: Head, columns: Sequence[Profile], rows: int) -> Schema:
         each = _field(column, role, rows, called=called, taken={taken.name for taken in fields})
         fields.append(each)
     if Role.ID not in roles:
-        names = {each.name for each in fields}
+        name = "product_id" if any(each.name == "id" for each in fields) else "id"
+        # Where neither a code nor a picture tells the products apart, their titles may.
+        titles = [roles[Role.TITLE]] if Role.TITLE in roles and Role.IMAGE not in roles else []
+        told = tuple(each.name for each in titles if _is_id(each, rows))
         fields.insert(
-            0, _flagged(name="id" if "id" not in names else "product_id", kind=Kind.KEYWORD, role=Role.ID)
+            len(fields) if told else 0, _flagged(name=name, kind=Kind.KEYWORD, role=Role.ID, columns=told)
         )
     if not roles.keys() & {Role.TITLE, Role.IMAGE}:
         columns_there = ", ".join(column.name for column in columns)

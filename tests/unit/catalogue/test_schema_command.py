@@ -338,3 +338,16 @@ def test_parts_of_one_record_keep_their_names(tmp_path: Path) -> None:
         "attributes_value": None,
         "brand": Role.BRAND,
     }
+
+
+def test_titles_are_the_ids_where_nothing_else_is(tmp_path: Path, read: Read) -> None:
+    """A table of names and prices is indexed by its names, as long as they differ."""
+    path = tmp_path / "x.csv"
+    proposed = _proposed(path, "name;preis\nOak table;9,95 €\nPine chair;10,95 €\n")
+    products, errors = read(path, proposed)
+    assert errors == []
+    assert [(each.product.id, each.product.values["price"]) for each in products] == [
+        ("Oak table", 9.95),
+        ("Pine chair", 10.95),
+    ]
+    assert "name" in _run(path).stdout
