@@ -235,7 +235,7 @@ breaking: $(VENV)/.tools ## Hold the protos against those of the last release
 	@$(BIN)/buf breaking --against $(RELEASED_API)
 
 test: setup-test ## Lint and every test, on the real stack; ends with a summary
-	@$(BIN)/python tests/everything.py
+	@$(BIN)/python -m tests.everything
 
 test-page: setup-test ## The page's tests, in Chromium on a stack of their own
 	@$(BIN)/python -m pytest tests/integration/browser
