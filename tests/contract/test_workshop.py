@@ -129,7 +129,7 @@ def test_in_ci_bad_luck_is_named_and_passes(tmp_path: Path, monkeypatch: pytest.
     """A test that fails once runs again in a process of its own; what failed first is told, and the part is well."""
     monkeypatch.setenv("CI", "true")
     part = _part(tmp_path, monkeypatch, unlucky=UNLUCKY)
-    ran = everything._run(part, everything.Processes())
+    ran = everything._run(part, processes.Processes())
     assert (ran.status, len(ran.tests), [test.failure for test in ran.tests]) == (0, 2, ["", ""])
     (lucky,) = ran.lucky
     assert lucky.name.endswith("test_of_bad_luck")
@@ -140,13 +140,13 @@ def test_what_fails_twice_fails_the_part(tmp_path: Path, monkeypatch: pytest.Mon
     """Also where another test had bad luck alone; outside of CI nothing runs twice."""
     monkeypatch.setenv("CI", "true")
     part = _part(tmp_path, monkeypatch, unlucky=UNLUCKY, broken=BROKEN)
-    ran = everything._run(part, everything.Processes())
+    ran = everything._run(part, processes.Processes())
     assert ran.status == 1
     assert [test.failure for test in ran.tests if test.failure] == ["AssertionError: as ever"]
     assert len(ran.lucky) == 1
     monkeypatch.delenv("CI")
     (tmp_path / "been here").unlink()
-    ran = everything._run(part, everything.Processes())
+    ran = everything._run(part, processes.Processes())
     assert (ran.status, sum(bool(test.failure) for test in ran.tests), ran.lucky) == (1, 2, [])
 
 
