@@ -45,13 +45,13 @@ UNCOUNTED = tuple(
         *("contract/helm", "contract/test_docs.py", "contract/test_releases.py", "contract/test_tree.py"),
     )
 )
-"""Tests of what serves nothing, which cover no line of what serves that others do not."""
+"""Tests of what does not serve, and of files. What serves is asked by its own tests."""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Let coverage count what quick tests of what serves cover: counting takes half of the time of a test, and more.
+    """Let coverage count the quick tests of what serves alone: a test that is counted takes up to twice as long.
 
-    A slow test tries more of what quicker ones cover.
+    A slow test tries much of what quicker ones cover.
     """
     for item in items:
         if item.get_closest_marker("slow") or any(map(item.path.is_relative_to, UNCOUNTED)):
