@@ -19,7 +19,6 @@ LOCKED := $(PIP) install -q --no-deps --require-hashes
 # One file for every Python; `[tool.uv]` in pyproject.toml has what overrides a package's own wish.
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
-PROTOS := $(wildcard vitrine/v1/*.proto)
 RELEASED_API := vitrine/v1/released.binpb
 PRODUCTS ?= 3200
 CATALOGUE ?= build/catalogue
@@ -216,9 +215,10 @@ search: $(VENV)/.serve ## Search: make search QUERY="red floral midi dress"
 unit: $(VENV)/.tools ## Quick unit tests, without a stack: make unit ROOMS=gateway
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $$(($$(nproc) + 1)) --maxprocesses 5 --dist loadfile -m "not slow" $(ROOMS:%=tests/unit/%)
 
-lint: $(VENV)/.tools ## Check style, types, import floors and protos; no network
+lint: $(VENV)/.tools ## Check style, types, import floors, protos and generated files; no network
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m reference.generated
 	@if command -v cc >/dev/null; then $(BIN)/python -m export.tensorrt_stubs build/stubs; \
 	elif [ -n "$$CI" ]; then echo "lint: no C compiler, and CI may not go without it" >&2; exit 1; \
 	else echo "lint: no C compiler, so the calls of TensorRT are not held against its types"; fi
@@ -235,7 +235,7 @@ breaking: $(VENV)/.tools ## Hold the protos against those of the last release
 	@$(BIN)/buf breaking --against $(RELEASED_API)
 
 test: setup-test ## Lint and every test, on the real stack; ends with a summary
-	@$(BIN)/python tests/everything.py
+	@$(BIN)/python -m tests.everything
 
 test-page: setup-test ## The page's tests, in Chromium on a stack of their own
 	@$(BIN)/python -m pytest tests/integration/browser
@@ -276,9 +276,12 @@ format: $(VENV)/.tools ## Format the code
 	@$(BIN)/ruff check --fix-only -q .
 
 proto: $(VENV)/.tools ## Generate the code of vitrine/v1/*.proto
-	@$(BIN)/python -m grpc_tools.protoc -I. \
-		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
+	@$(BIN)/python -m reference.protos
+
+generated: proto ## Write anew every committed file that a command makes; `make lint` names those that are old
+	@$(BIN)/python -m catalogue document
+	@$(BIN)/python -m reference
+	@$(BIN)/python -m benchmarks report
 
 released-api: $(VENV)/.tools ## Release the protos: `make breaking` compares with them
 	@$(BIN)/buf build --exclude-source-info -o $(RELEASED_API)
@@ -427,5 +430,5 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 	@$(BIN)/python -m rewriter.quality $(if $(OPENAI_URL),--openai-url $(OPENAI_URL) --openai-model $(OPENAI_MODEL))
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test \
-	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
+	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto generated released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
 	bench-latency bench-personal bench-stages bench-peers bench-sweep bench-index bench-bulk bench-features bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom bench-scale bench-uptime capacity

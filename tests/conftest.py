@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +36,26 @@ DOES_NOT_APPLY = "does not apply: "
 
 SHARED_VARIABLE = "VITRINE_TEST_SHARED"
 """Names the folder, empty at its beginning, of what the parts of one run make once for all of them."""
+
+
+UNCOUNTED = tuple(
+    Path(__file__).parent / name
+    for name in (
+        *("chaos", "unit/benchmarks", "unit/bulk", "unit/ranking"),
+        *("contract/helm", "contract/test_docs.py", "contract/test_releases.py", "contract/test_tree.py"),
+    )
+)
+"""Tests of what does not serve, and of files. What serves is asked by its own tests."""
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Let coverage count the quick tests of what serves alone: a test that is counted takes up to twice as long.
+
+    A slow test tries much of what quicker ones cover.
+    """
+    for item in items:
+        if item.get_closest_marker("slow") or any(map(item.path.is_relative_to, UNCOUNTED)):
+            item.add_marker("no_cover")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,17 +11,17 @@ that passed only then, so that they are mended. A test that fails twice fails th
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from xml.etree import ElementTree as ET
+
+from tests.processes import Processes
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "build" / "reports"
@@ -29,11 +29,6 @@ SHARED = REPORTS / "shared"
 """What several parts need and one of them makes (tests/conftest.py)."""
 AT_ONCE = 3
 """Parts beside each other. Two leave cores idle while both wait; a fourth would take memory and gain nothing."""
-PART_S = 1_800
-"""How long a part may take."""
-STOP_S = 60
-"""How long an interrupted part may take to stop what it has started."""
-POLL_S = 0.2
 TELL_S = 60
 """How often it says what runs, while no part has ended."""
 MOST_AGAIN = 10
@@ -41,6 +36,7 @@ MOST_AGAIN = 10
 not start."""
 TESTS_FAILED = 1
 """Pytest's exit status where tests failed, and nothing else went wrong."""
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 SLOWEST = 10
 LONGEST_REASON = 300
 SETUP_VARIABLE = "VITRINE_SETUP_S"
@@ -176,21 +172,34 @@ def main() -> int:
     """Run the parts and print the summary; return the exit status."""
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir(parents=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in INTERRUPTS:
+        signal.signal(number, _interrupt_once)
     processes = Processes()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(_run, part, processes) for part in PARTS]
         try:
-            while wait(running, TELL_S).not_done:
-                _say(f"== running: {', '.join(processes.names())}")
-            ran = [each.result() for each in running]
+            ran = _outcomes([pool.submit(_run, part, processes) for part in PARTS], processes)
+            ran += _outcomes([pool.submit(_run, COVERED, processes)], processes)
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
+            _say("== stopping what runs")
             processes.stop()
             raise
-    ran.append(_run(COVERED, processes))
     print("\n".join(summary(ran, setup_s=os.environ.get(SETUP_VARIABLE, ""))))
     return int(any(each.status for each in ran))
+
+
+def _outcomes(running: "Sequence[Future[Ran]]", processes: Processes) -> list[Ran]:
+    """Return what has run when all of it has ended, and tell each minute what still runs."""
+    while wait(running, TELL_S).not_done:
+        _say(f"== running: {', '.join(processes.names())}")
+    return [each.result() for each in running]
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """Interrupt the run, and let no further signal cut short how it stops: make and its caller may both send one."""
+    for each in INTERRUPTS:
+        signal.signal(each, lambda *_: None)
+    signal.default_int_handler(number, frame)
 
 
 def summary(ran: Sequence[Ran], *, setup_s: str) -> Iterator[str]:
@@ -220,77 +229,14 @@ def summary(ran: Sequence[Ran], *, setup_s: str) -> Iterator[str]:
     yield from (f"{test.seconds:7.1f} s  {test.name}" for test in slowest)
 
 
-class Processes:
-    """Runs commands, each in a session of its own, so that whatever a command has started can be stopped with it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._groups: dict[int, str] = {}
-        self._stopped = False
-
-    def run(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> tuple[int, float]:
-        """Run a command to its end or its deadline; return the exit status and the seconds of the processors."""
-        with self._lock, log.open("ab") as output:
-            if self._stopped:
-                return -signal.SIGINT, 0.0
-            # Parts beside each other compute on one core each.
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "VITRINE_TEST_SHARED": str(SHARED), **environment},
-                start_new_session=True,
-            )
-            self._groups[process.pid] = log.stem
-        try:
-            return _wait(process)
-        finally:
-            with self._lock:
-                del self._groups[process.pid]
-
-    def names(self) -> list[str]:
-        """Return what runs, by the names of the logs."""
-        with self._lock:
-            return list(self._groups.values())
-
-    def stop(self) -> None:
-        """End what runs, and start nothing more."""
-        with self._lock:
-            self._stopped = True
-        for stop in (signal.SIGINT, signal.SIGKILL):
-            for group in list(self._groups):
-                _signal(group, stop)
-            give_up = time.monotonic() + STOP_S
-            while self._groups and time.monotonic() < give_up:
-                time.sleep(POLL_S)
-
-
-def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, float]:
-    """Wait for a process and count what it used, with all that it has waited for itself; end it at its deadline."""
-    give_up = time.monotonic() + PART_S
-    stops = iter((signal.SIGINT, signal.SIGKILL))
-    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-        if time.monotonic() > give_up:
-            _signal(process.pid, next(stops, signal.SIGKILL))
-            give_up += STOP_S
-        time.sleep(POLL_S)
-    _, status, used = ended
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, used.ru_utime + used.ru_stime
-
-
-def _signal(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, number)
-
-
 def _run(part: Part, processes: Processes) -> Ran:
     """Run a part, where CI is set what failed of it once more, and show what it printed."""
     _say(f"== {part.name} begins")
     begun = time.monotonic()
     log = REPORTS / f"{part.name}.log"
-    status, cpu_s = processes.run(part.command, log, part.environment)
+    # Parts beside each other compute on one core each.
+    environment = {"OMP_NUM_THREADS": "1", "VITRINE_TEST_SHARED": str(SHARED), **part.environment}
+    status, cpu_s = processes.run(part.command, log, environment)
     tests, lucky = _read_report(_report(part.name)), []
     failed = {test.name: test for test in tests if test.failure}
     if status == TESTS_FAILED and part.again and os.environ.get("CI") and may_be_luck([*failed.values()]):
@@ -298,7 +244,7 @@ def _run(part: Part, processes: Processes) -> Ran:
         passed = {test.name: test for test in tests if _passed(test)}
         status = 0
         if not failed.keys() <= passed.keys():
-            status, more_s = processes.run((*part.command, *part.again), log, part.environment)
+            status, more_s = processes.run((*part.command, *part.again), log, environment)
             cpu_s += more_s
             again = _read_report(_report(part.name, again=True))
             passed |= {test.name: test for test in again if _passed(test)}

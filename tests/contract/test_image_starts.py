@@ -35,6 +35,8 @@ STOP_S = 60
 CALL_S = 5
 ADDRESS = re.compile(r"\b[a-z0-9][a-z0-9.-]*:\d{4,5}\b")
 SERVICES = ("gateway", "rewriter", "speech")
+BY_PIP = "tools"
+"""The image that pip itself installs. The others are installed in the same words, by uv."""
 NO_SERVICE = 3
 WAIT = re.compile("--wait=[0-9]+")
 """Exit status of the command line where nothing answers at the address."""
@@ -53,7 +55,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
         if name not in made:
             folder = tmp_path_factory.mktemp(name) / "root"
             folder.mkdir()
-            made[name] = image_tree.build(ROOT / "docker" / f"{name}.Dockerfile", folder)
+            by_pip = name == BY_PIP
+            made[name] = image_tree.build(ROOT / "docker" / f"{name}.Dockerfile", folder, by_pip=by_pip)
         return made[name]
 
     return image
@@ -154,6 +157,14 @@ def wait_for_health(address: str, wanted: set[int], process: "subprocess.Popen[b
             time.sleep(0.1)
 
 
+def test_images_are_installed_in_the_same_words() -> None:
+    """So that what pip does for one of them shows its options for all."""
+    texts = [(ROOT / f"docker/{name}.Dockerfile").read_text() for name in (BY_PIP, *SERVICES, "storefront")]
+    installs = {re.findall(r"^RUN .*?(?=\n(?:#|\n))", text, re.MULTILINE | re.DOTALL)[0] for text in texts}
+    (words,) = installs
+    assert "pip --python /opt/vitrine/venv install" in words
+
+
 @pytest.mark.parametrize("by", STARTED_BY)
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_starts(images: Images, tmp_path: Path, service: str, by: str) -> None:
@@ -239,7 +250,11 @@ def test_tritons_packages_are_there_for_its_python(tmp_path: Path) -> None:
     image = ("--python-version", "3.12", "--python-platform", "x86_64-manylinux_2_36")
     command = (uv, "pip", "install", "-q", *options, *image, "-r", "docker/requirements/triton.txt")
     subprocess.run(
-        [ROOT / "requirements" / "retry.sh", *command], cwd=ROOT, timeout=image_tree.RUN_S, check=True
+        [ROOT / "requirements" / "retry.sh", *command],
+        cwd=ROOT,
+        env={**os.environ, **image_tree.uv_settings()},
+        timeout=image_tree.RUN_S,
+        check=True,
     )
     assert (tmp_path / "packages" / "tritonclient").is_dir()
 

@@ -15,11 +15,6 @@ SETTING = re.compile(r"\b(?:GATEWAY|REWRITER|SPEECH|STOREFRONT)_[A-Z_]*[A-Z]\b(?
 METRIC = re.compile(r"\bvitrine_(?:gateway|rewriter|speech)_[a-z_]*[a-z]\b(?![_*.])")
 
 
-def test_the_reference_is_that_of_the_code() -> None:
-    """`python -m reference` would change nothing."""
-    assert out_of_date(ROOT) == []
-
-
 def test_what_differs_is_told(tmp_path: Path) -> None:
     """A page that is missing, that differs, or that is no longer made is out of date."""
     for name, text in written().items():

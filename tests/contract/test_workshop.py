@@ -1,19 +1,19 @@
 """What runs everything skips nothing in silence, and ends with what ran."""
 
-import importlib.util
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 
+from tests import everything, processes
 from tests.contract.commands import ROOT, run
 
 SKIPPING = """
@@ -68,18 +68,7 @@ def test_without_nvidias_parser_its_tests_say_why(tmp_path: Path) -> None:
     assert "TensorRT-RTX could not be installed: ERROR: No matching distribution" in result.stdout
 
 
-@pytest.fixture(scope="module")
-def everything() -> ModuleType:
-    """The program that runs everything, loaded by its path."""
-    spec = importlib.util.spec_from_file_location("everything", ROOT / "tests" / "everything.py")
-    assert spec and spec.loader  # noqa: PT018 - for the types
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["everything"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_run_ends_with_what_ran_was_skipped_and_was_slow(everything: ModuleType) -> None:
+def test_a_run_ends_with_what_ran_was_skipped_and_was_slow() -> None:
     """The summary fits 80 columns and has a line a part, a line a reason, and the ten slowest tests."""
     tests = [
         everything.Test(
@@ -128,7 +117,7 @@ def test_that_always_fails():
 """
 
 
-def _part(everything: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Any:
+def _part(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Any:
     monkeypatch.setattr(everything, "REPORTS", folder)
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text)
@@ -136,36 +125,32 @@ def _part(everything: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch,
     return everything._tests("part", "-m", "pytest", str(folder), *options)
 
 
-def test_in_ci_bad_luck_is_named_and_passes(
-    everything: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_ci_bad_luck_is_named_and_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that fails once runs again in a process of its own; what failed first is told, and the part is well."""
     monkeypatch.setenv("CI", "true")
-    part = _part(everything, tmp_path, monkeypatch, unlucky=UNLUCKY)
-    ran = everything._run(part, everything.Processes())
+    part = _part(tmp_path, monkeypatch, unlucky=UNLUCKY)
+    ran = everything._run(part, processes.Processes())
     assert (ran.status, len(ran.tests), [test.failure for test in ran.tests]) == (0, 2, ["", ""])
     (lucky,) = ran.lucky
     assert lucky.name.endswith("test_of_bad_luck")
     assert lucky.failure == "AssertionError: the first time"
 
 
-def test_what_fails_twice_fails_the_part(
-    everything: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_twice_fails_the_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where another test had bad luck alone; outside of CI nothing runs twice."""
     monkeypatch.setenv("CI", "true")
-    part = _part(everything, tmp_path, monkeypatch, unlucky=UNLUCKY, broken=BROKEN)
-    ran = everything._run(part, everything.Processes())
+    part = _part(tmp_path, monkeypatch, unlucky=UNLUCKY, broken=BROKEN)
+    ran = everything._run(part, processes.Processes())
     assert ran.status == 1
     assert [test.failure for test in ran.tests if test.failure] == ["AssertionError: as ever"]
     assert len(ran.lucky) == 1
     monkeypatch.delenv("CI")
     (tmp_path / "been here").unlink()
-    ran = everything._run(part, everything.Processes())
+    ran = everything._run(part, processes.Processes())
     assert (ran.status, sum(bool(test.failure) for test in ran.tests), ran.lucky) == (1, 2, [])
 
 
-def test_many_different_errors_are_no_bad_luck(everything: ModuleType) -> None:
+def test_many_different_errors_are_no_bad_luck() -> None:
     """A few failures may be luck, and so may those that a stack which did not start gives every test."""
     same = [everything.Test(name=f"t{i}", seconds=1, failure="Failed: stack up: exit 1") for i in range(80)]
     different = [everything.Test(name=f"t{i}", seconds=1, failure=f"AssertionError: {i}") for i in range(11)]
@@ -175,18 +160,79 @@ def test_many_different_errors_are_no_bad_luck(everything: ModuleType) -> None:
     assert not everything.may_be_luck([])
 
 
-def test_what_is_stopped_is_ended_and_nothing_begins_after_it(everything: ModuleType, tmp_path: Path) -> None:
+def wait_until(holds: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + processes.STOP_S
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+def test_what_is_stopped_is_ended_and_nothing_begins_after_it(tmp_path: Path) -> None:
     """An interruption ends the commands that run, and a part that waits for its turn does not begin."""
-    processes = everything.Processes()
+    running = processes.Processes()
     log = tmp_path / "log"
     endless = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(processes.run, endless, log, {})
-        give_up = time.monotonic() + everything.STOP_S
-        while not log.exists() or not log.read_text():
-            assert not running.done() and time.monotonic() < give_up  # noqa: PT018 - one wait
-            time.sleep(0.02)
-        processes.stop()
-        status, _ = running.result(everything.STOP_S)
+        ran = pool.submit(running.run, endless, log, {})
+        wait_until(lambda: log.exists() and log.read_text() != "")
+        running.stop()
+        status, _ = ran.result(processes.STOP_S)
     assert status == -signal.SIGINT
-    assert processes.run(("true",), log, {}) == (-signal.SIGINT, 0.0)
+    assert running.run(("true",), log, {}) == (-signal.SIGINT, 0.0)
+
+
+STUBBORN = """
+import subprocess, sys, time
+from pathlib import Path
+
+LEAVES = (
+    "import subprocess as s, sys; "
+    "print(s.Popen(sys.argv[1:], start_new_session=True, stdout=s.DEVNULL, stderr=s.DEVNULL).pid)"
+)
+
+def test_that_swallows_interrupts():
+    endless = (sys.executable, "-c", "import time; time.sleep(600)")
+    child = subprocess.Popen(endless)
+    in_a_session = subprocess.Popen(endless, start_new_session=True)
+    without_a_mark = subprocess.Popen(endless, start_new_session=True, env={})
+    # Its parent ends at once: by its mark alone it can be known whose it is.
+    orphan = subprocess.run((sys.executable, "-c", LEAVES, *endless), capture_output=True, check=True, text=True)
+    pids = [child.pid, in_a_session.pid, without_a_mark.pid, orphan.stdout.strip()]
+    Path(__file__).with_name("started").write_text("\\n".join(map(str, pids)) + "\\n")
+    while True:
+        try:
+            time.sleep(600)
+        except KeyboardInterrupt:
+            pass
+"""
+RUN_OF_ONE = """
+import sys
+from pathlib import Path
+from tests import everything, processes
+
+everything.REPORTS = Path(sys.argv[1])
+everything.PARTS = (everything._tests("part", "-m", "pytest", sys.argv[2]),)
+processes.STOP_S = 1
+everything.main()
+"""
+
+
+def test_a_part_that_swallows_interrupts_is_killed_with_all_it_started(tmp_path: Path) -> None:
+    """SIGTERM, twice as make and its caller send it, ends the run, a test that goes on, and its children in any session."""
+    (tmp_path / "test_stubborn.py").write_text(STUBBORN)
+    started = tmp_path / "started"
+    command = (sys.executable, "-c", RUN_OF_ONE, str(tmp_path / "reports"), str(tmp_path))
+    run_of_one = psutil.Popen(command, cwd=ROOT)
+    ours: list[psutil.Process] = []
+    try:
+        wait_until(lambda: started.exists() and started.read_text().endswith("\n"))
+        ours = [*run_of_one.children(), *(psutil.Process(int(pid)) for pid in started.read_text().split())]
+        assert len(ours) == 5
+        run_of_one.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        run_of_one.send_signal(signal.SIGTERM)
+        assert run_of_one.wait(processes.STOP_S) != 0
+        wait_until(lambda: not any(map(processes.runs, ours)))
+    finally:
+        for process in filter(processes.runs, [run_of_one, *ours]):
+            process.kill()

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -76,25 +76,36 @@ def main(
 
 def fuzz(target: str, cases: int, seed: int, state: Path) -> Tally:
     """Fuzz a target until it has seen so many cases, or has broken a promise."""
-    folder = state / target
-    corpus = folder / "corpus"
-    corpus.mkdir(parents=True, exist_ok=True)
-    for number, case in enumerate(SEEDS[target]()):
-        (corpus / f"seed-{number:03}").write_bytes(case)
-    kept = folder / "tally.json"
-    tally = Tally(**json.loads(kept.read_text())) if kept.exists() else Tally(target=target)
+    tally = _begun(target, state)
     while tally.cases < cases and not tally.faults:
-        _run_piece(tally, folder, min(PIECE, cases - tally.cases), seed + tally.cases)
-        tally.corpus = sum(1 for _ in corpus.iterdir())
-        kept.write_text(json.dumps(asdict(tally)))
+        _run_pieces({target: min(PIECE, cases - tally.cases)}, seed + tally.cases, state, [tally])
     return tally
 
 
-def _run_piece(tally: Tally, folder: Path, cases: int, seed: int) -> None:
-    report = folder / "piece.json"
-    report.unlink(missing_ok=True)
+def fuzz_at_once(cases: Mapping[str, int], seed: int, state: Path) -> list[Tally]:
+    """Fuzz several targets with so many cases, PIECE at most, in processes that are forked off one."""
+    tallies = [_begun(target, state) for target in cases]
+    _run_pieces(cases, seed, state, tallies)
+    return tallies
+
+
+def _begun(target: str, state: Path) -> Tally:
+    """Return how far a target has come; its folder has the seeds."""
+    folder = state / target
+    (folder / "corpus").mkdir(parents=True, exist_ok=True)
+    for number, case in enumerate(SEEDS[target]()):
+        (folder / "corpus" / f"seed-{number:03}").write_bytes(case)
+    kept = folder / "tally.json"
+    return Tally(**json.loads(kept.read_text())) if kept.exists() else Tally(target=target)
+
+
+def _run_pieces(cases: Mapping[str, int], seed: int, state: Path, tallies: Sequence[Tally]) -> None:
+    for target in cases:
+        for left in ("piece.json", "piece.log"):
+            (state / target / left).unlink(missing_ok=True)
     begun = time.monotonic()
-    command = [sys.executable, "-m", "tests.fuzz.piece", tally.target, str(cases), str(seed), str(folder)]
+    asked = [f"{target}={number}" for target, number in cases.items()]
+    command = [sys.executable, "-m", "tests.fuzz.piece", str(seed), str(state), *asked]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -104,15 +115,27 @@ def _run_piece(tally: Tally, folder: Path, cases: int, seed: int) -> None:
         timeout=PIECE_TIMEOUT_S,
         check=False,
     )
-    tally.seconds += time.monotonic() - begun
-    if not report.exists():
-        tally.faults.append(_fault(done.stdout + done.stderr))
-        return
-    piece = json.loads(report.read_text())
-    tally.cases += piece["cases"]
-    tally.growth_mb = max(tally.growth_mb, piece["growth_mb"])
-    if piece["growth_mb"] > MAX_GROWTH_MB:
-        tally.faults.append(f"the memory grew by {piece['growth_mb']:.0f} MB over {piece['cases']:,} cases")
+    seconds = (time.monotonic() - begun) / len(tallies)
+    for tally in tallies:
+        _count_piece(tally, state / tally.target, seconds, done.stdout + done.stderr)
+
+
+def _count_piece(tally: Tally, folder: Path, seconds: float, said: str) -> None:
+    """Add a piece to what a target has gone through, and keep that."""
+    tally.seconds += seconds
+    report, log = folder / "piece.json", folder / "piece.log"
+    if report.exists():
+        piece = json.loads(report.read_text())
+        tally.cases += piece["cases"]
+        tally.growth_mb = max(tally.growth_mb, piece["growth_mb"])
+        if piece["growth_mb"] > MAX_GROWTH_MB:
+            grown = f"the memory grew by {piece['growth_mb']:.0f} MB over {piece['cases']:,} cases"
+            tally.faults.append(grown)
+    else:
+        told = log.read_text(errors="replace") if log.exists() else ""
+        tally.faults.append(_fault(said + told))
+    tally.corpus = sum(1 for _ in (folder / "corpus").iterdir())
+    (folder / "tally.json").write_text(json.dumps(asdict(tally)))
 
 
 def _fault(output: str) -> str:

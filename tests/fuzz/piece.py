@@ -1,6 +1,8 @@
-"""One piece of a run of fuzzing: `python -m tests.fuzz.piece TARGET CASES SEED FOLDER`.
+"""Pieces of a run of fuzzing: `python -m tests.fuzz.piece SEED STATE TARGET=CASES ...`.
 
-A process of its own, since the fuzzer ends it; it leaves piece.json where every case went well.
+Each is a process of its own, since the fuzzer ends it. It is forked off one that has imported the code and instrumented
+it, which takes longer than thousands of cases do. In STATE/TARGET it leaves piece.log, what it said, and piece.json where
+every case went well.
 """
 
 import ctypes
@@ -8,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -22,16 +25,26 @@ with atheris.instrument_imports(include=[*INSTRUMENTED]):
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SLOW_CASE_S = 20
 _MOST_MEMORY_MB = 2_048
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Run the cases; never returns."""
-    target, cases, seed, folder = (
-        (TARGETS | {PLANTED: planted})[sys.argv[1]],
-        int(sys.argv[2]),
-        int(sys.argv[3]),
-        Path(sys.argv[4]),
-    )
+    """Run the pieces, one after the other."""
+    for each in sys.argv[3:]:
+        target, _, cases = each.partition("=")
+        child = os.fork()
+        if not child:
+            _fuzz(target, int(cases), int(sys.argv[1]), Path(sys.argv[2]) / target)
+        os.waitpid(child, 0)
+
+
+def _fuzz(name: str, cases: int, seed: int, folder: Path) -> None:
+    """Run the cases of a target; never returns."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # whoever ends the pieces ends this one
+    with (folder / "piece.log").open("wb") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    target = (TARGETS | {PLANTED: planted})[name]
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     run = before = 0

@@ -2,8 +2,10 @@
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 
 from encoders.checkpoint import CheckpointError
 from encoders.families import open_tokenizer, read_family
-from encoders.pair import packages
+from encoders.pair import features, packages
 from encoders.pair.backbone import FEATURES, TUNED_BLOCKS, load_backbone
 from encoders.pair.captions import attribute, said_of
 from encoders.pair.checkpoint import load_pair, save_pair
@@ -31,6 +33,23 @@ from vitrine.preprocess import decode_image
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 200), "white": (250, 250, 250)}
 SHAPES = ("mug", "plate", "bowl")
 SMALL = Sizes(head_width=32, fusion_width=16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _exported_once() -> Iterator[None]:
+    """Export a tower once for all tests: that takes seconds, and equal weights give equal graphs."""
+    made: dict[tuple[type, str], Any] = {}
+    export = features._Runner
+
+    def runner(module: torch.nn.Module) -> Any:
+        key = type(module), features._digest(module)
+        if key not in made:
+            made[key] = export(module)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_Runner", runner)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +128,19 @@ def test_the_backbone_tells_pictures_apart(encoders: PairEncoders, tmp_path: Pat
     pictures = [picture("red", "mug", 0), picture("red", "mug", 1), picture("blue", "bowl", 0)]
     tower = encoders.image.tower
     maps = picture_maps(tower, pictures, work=tmp_path)
-    features = features_of(tower, maps, work=tmp_path, pictures="three")
-    assert features.shape == (3, VIEWS, 1_280)
-    assert np.isfinite(features).all()
-    normed = features / np.linalg.norm(features.astype(np.float32), axis=-1, keepdims=True)
+    found = features_of(tower, maps, work=tmp_path, pictures="three")
+    assert found.shape == (3, VIEWS, 1_280)
+    assert np.isfinite(found).all()
+    normed = found / np.linalg.norm(found.astype(np.float32), axis=-1, keepdims=True)
     plain, mirrored = normed[:, 0], normed[:, 1]
     assert plain[0] @ plain[1] > plain[0] @ plain[2]
     assert plain[0] @ mirrored[0] > plain[0] @ plain[2]
     whole = tower(torch.from_numpy(np.stack([decode_image(each, size=IMAGE_SIZE) for each in pictures])))
     assert torch.nn.functional.cosine_similarity(torch.from_numpy(plain), whole).min() > 0.9999
     at_once = picture_features(tower, pictures, work=tmp_path).astype(np.float32)
-    assert np.allclose(at_once, features, atol=0.01)
+    assert np.allclose(at_once, found, atol=0.01)
     assert np.array_equal(maps, picture_maps(tower, pictures, work=tmp_path))
-    assert np.array_equal(features, features_of(tower, maps, work=tmp_path, pictures="three"))
+    assert np.array_equal(found, features_of(tower, maps, work=tmp_path, pictures="three"))
 
 
 def test_a_package_that_is_not_the_one_that_is_meant_is_one_clear_line(

@@ -93,10 +93,11 @@ def test_the_texts_of_a_pair_are_cut_and_embedded_as_before(tmp_path: Path) -> N
     text = networks.parts["text_encoder"]
     assert isinstance(text, PairTextEncoder)
     specs = {spec.name: spec for spec in networks.specs()}
-    for name, least in (("text_encoder", 0.999999), ("image_encoder", 0.9999)):
+    # Of pictures, which nothing is cut from, a few say it: torch computes them slowly.
+    for name, least, rows in (("text_encoder", 0.999999, MAX_BATCH_SIZE), ("image_encoder", 0.9999, 4)):
         encoder, spec = networks.parts[name], specs[name]
         onnx.save(export_graph(encoder, spec), graph_path(tmp_path, name))
-        feeds = example_feeds(spec, rows=MAX_BATCH_SIZE, vocabulary=text.vocabulary, padding=text.padding)
+        feeds = example_feeds(spec, rows=rows, vocabulary=text.vocabulary, padding=text.padding)
         parity = measure_parity(torch_run(encoder), open_graph(tmp_path, spec), feeds)
         assert min(parity.minimum_cosine, parity.batch_cosine) > least
     nodes = onnx.load(graph_path(tmp_path, "text_encoder")).graph.node
