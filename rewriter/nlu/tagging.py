@@ -1,13 +1,18 @@
 """A turn as tags: each word or phrase with what it does, first by the lexicon, then by its neighbours."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import cache
+from itertools import pairwise
 
+from rewriter.languages.files import any_language
+from rewriter.nlu.called import called_things
 from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
-from rewriter.nlu.spelling import is_scaffolding
+from rewriter.nlu.spelling import is_scaffolding, scaffolding
 from rewriter.nlu.vocabulary import ACCENT, ACCENTED, Role
-from rewriter.nlu.words import CJK, split_words, stem
+from rewriter.nlu.words import CJK, key_of, split_words, stem
 
 VALUES = frozenset({Role.VALUE, Role.STYLE})
 PRICES = frozenset({Role.CHEAP, Role.EXPENSIVE, Role.CHEAPER, Role.DEARER, Role.CHEAPEST, Role.DEAREST})
@@ -22,6 +27,7 @@ _BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.W
 """Roles that may stand between "not" or "instead of" and the value that it governs."""
 
 
+_OF_TWO = 2
 _OF_HEAD = frozenset({Role.ARTICLE, Role.GLUE, Role.IN, Role.WITH})
 """Those between a thing and what is said of it."""
 
@@ -62,7 +68,8 @@ class Tag:
 
 def tag_text(text: str, lexicon: Lexicon) -> tuple[Tag, ...]:
     """Tag folded text: longest phrase first, then accents, negations and replacements by their neighbours."""
-    return mark_uses(mark_accents(tuple(look_up(split_words(set_apart(text, lexicon)), lexicon)), lexicon))
+    tags = mark_accents(tuple(look_up(split_words(set_apart(text, lexicon)), lexicon)), lexicon)
+    return mark_uses(mark_kinds(tags))
 
 
 def set_apart(text: str, lexicon: Lexicon) -> str:
@@ -106,6 +113,57 @@ def mark_accents(tags: tuple[Tag, ...], lexicon: Lexicon) -> tuple[Tag, ...]:
     return tuple(marked)
 
 
+def mark_kinds(tags: Sequence[Tag]) -> tuple[Tag, ...]:
+    """Make words of the kinds of product that say what another thing is for, or goes with.
+
+    The last of two that stand together names the thing, a "phone charger", and so does a thing that the catalogue lacks, "apple
+    juice"; three and more are a list as people type it. Of "shoes for a black dress" the dress is not asked for, nor is it black.
+    """
+    marked = list(tags)
+    for start, end in _runs_of_kinds(tags):
+        first, last = tags[start], tags[end - 1]
+        other = end < len(tags) and tags[end].role is Role.WORD and key_of(tags[end].surface) in called_things()
+        if (end - start == _OF_TWO and first.meaning.value != last.meaning.value) or (
+            other and end - start == 1
+        ):
+            marked[start] = replace(first, meaning=Meaning(Role.WORD, said=first.meaning.said))
+    return _without_companions(marked)
+
+
+def _runs_of_kinds(tags: Sequence[Tag]) -> Iterable[tuple[int, int]]:
+    """Yield where kinds of product stand with nothing between them."""
+    start = 0
+    for position in range(len(tags) + 1):
+        if position == len(tags) or not _is_kind(tags[position]) or tags[position].part is Part.KIND:
+            if position > start:
+                yield start, position
+            start = position + 1
+
+
+def _without_companions(tags: list[Tag]) -> tuple[Tag, ...]:
+    """Make fillers of what a thing goes with: from the words that say so up to the kind that they lead to."""
+    kinds = [place for place, tag in enumerate(tags) if _is_kind(tag)]
+    for thing, companion in pairwise(kinds):
+        between = " ".join(tag.surface for tag in tags[thing + 1 : companion])
+        match = _leading_to_companions().search(f" {between} ")
+        if match is not None:
+            start, end = thing + 1 + len(between[: match.start()].split()), companion + 1
+            while end < len(tags) and tags[end].role in VALUES and not _is_kind(tags[end]):
+                end += 1  # "un vestido negro"
+            tags[start:end] = [replace(tag, meaning=Meaning(Role.FILLER)) for tag in tags[start:end]]
+    return tuple(tags)
+
+
+def _is_kind(tag: Tag) -> bool:
+    return tag.role in VALUES and tag.part in HEAD
+
+
+@cache
+def _leading_to_companions() -> re.Pattern[str]:
+    """Return the pattern of what stands between a thing and what it is for, up to where that begins."""
+    return re.compile(rf"(?<!\S)(?:{any_language('companions', 'before')})(?!\S)")
+
+
 def _mark_unwanted(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
     """Mark the values that "not", "no" or "without" governs: "no black or white", "anything but floral"."""
     return _mark_governed(tags, Role.NOT, Use.UNWANTED)
@@ -142,9 +200,18 @@ def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
             positions.append(position)
         elif current.role is Role.JOIN and positions:
             joins.add(current.surface)
-        elif current.role not in _passed(tags, positions) or _is_strange(current):
+        elif current.role not in _passed(tags, positions) and not _binds(tags, position):
+            break
+        elif _is_strange(current):
             break
     return positions if joins - {",", ";"} else positions[:1]
+
+
+def _binds(tags: Sequence[Tag], position: int) -> bool:
+    """Return whether a small word stands right behind "or" or "and", before what is governed too: "noir ou de marron"."""
+    current, before = tags[position], tags[position - 1]
+    small = current.role in _OF_HEAD or current.surface in scaffolding()
+    return before.role is Role.JOIN and before.surface not in {",", ";"} and small
 
 
 def _passed(tags: Sequence[Tag], positions: Sequence[int]) -> Collection[Role]:

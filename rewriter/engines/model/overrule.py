@@ -32,6 +32,9 @@ _CLASSIFIERS = frozenset("个件款双条")
 """What stands in Chinese between a position and a noun."""
 _SUPERLATIVES = frozenset({Role.CHEAPEST, Role.DEAREST})
 _QUESTIONS = frozenset({Act.DESCRIBE, Act.STOCK, Act.ADVISE, Act.DEFINE})
+_OF_NO_SEARCH = frozenset({Act.STOCK, Act.DEFINE, Act.GREET, Act.SERVICE})
+_ASKING_TO_SEE = frozenset({"show", "show me", "find me", "get me", "give me", "looking for", "look for", "search for"})
+_GOING_ON = frozenset({Act.NARROW, Act.CHANGE, Act.SIMILAR})
 _OF_LOOKS = frozenset({Act.SIMILAR, Act.CHANGE})
 _COURTESIES = {Role.GREET: Act.GREET, Role.THANK: Act.THANK, Role.LEAVE: Act.LEAVE}
 _NEGATIVE = frozenset({Role.NOT, Role.INSTEAD_OF, Role.FAULT, Role.REPLACE})
@@ -39,13 +42,14 @@ _BLAME = re.compile(f"{any_language('sentiment', 'blame')}|{any_language('measur
 _TWO = 2
 _OF_ONE = frozenset({Role.SAME, Role.POINT, Role.STEP, Role.COMPARATIVE, Role.ORDINAL})
 """Roles of words that speak of one product."""
-_OF_ANY = frozenset({"something", "anything"})
+OF_ANY = frozenset({"something", "anything", "any"})
+"""Words that speak of more than one product."""
 
 
 def of_words(plan: Plan, turn: MarkedTurn, request: rewrite_pb2.RewriteRequest, memory: Memory) -> Plan:
     """Return the plan with what the turn's words tell about its act, its positions and money."""
-    plan = _with_courtesy(_with_money_said(plan, turn, request), turn)
-    return _with_superlatives(_with_kinds_named(plan, turn), turn, memory)
+    plan = _with_courtesy(_with_money_said(_with_what_is_to_be_shown(plan, turn), turn, request), turn)
+    return _with_superlatives(_with_kinds_named(_with_looks_changed(plan, turn), turn), turn, memory)
 
 
 def of_products(
@@ -56,8 +60,9 @@ def of_products(
     memory: Memory,
     *,
     pointed: int,
+    standing: str,
 ) -> Plan:
-    """Return the plan with what follows from how many products the turn names."""
+    """Return the plan with what follows from how many products the turn names, and from the category that was searched."""
     asks = any(tag.use is TagUse.WANTED and tag.role is Role.VALUE for tag in tags) or turn.taken.conditions
     compares = any(piece.tag.role is Role.COMPARE for piece in turn.pieces)
     if plan.act is Act.COMPARE and memory.last and pointed < _TWO and asks and not compares:
@@ -65,13 +70,33 @@ def of_products(
     if pointed >= _TWO and compares and plan.act in _OF_SHOWN:
         return replace(plan, act=Act.COMPARE)
     if not pointed and _narrows(plan, turn, tags, request, memory):
-        return replace(plan, act=Act.NARROW)
-    return plan
+        plan = replace(plan, act=Act.NARROW)
+    anew = plan.act in _GOING_ON and not pointed and _begins_anew(turn, tags, standing)
+    return replace(plan, act=Act.SEARCH) if anew else plan
+
+
+def _begins_anew(turn: MarkedTurn, tags: Sequence[Tag], standing: str) -> bool:
+    """Return whether a turn gives up what was searched and names another kind: "never mind, shoes", "bags instead"."""
+    gives_up = any(piece.tag.role in {Role.RESET, Role.INSTEAD} for piece in turn.pieces)
+    kinds = {tag.meaning.value for tag in tags if tag.use is TagUse.WANTED and tag.part in HEAD}
+    return gives_up and bool(kinds) and standing not in kinds
 
 
 def uses_of(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
     """Return what the marks are for, without what the words deny."""
-    return _with_alternatives(_without_denied(uses, turn, ruled), turn)
+    return _with_other_kinds(_with_alternatives(_without_denied(uses, turn, ruled), turn), turn, ruled)
+
+
+def _with_what_is_to_be_shown(plan: Plan, turn: MarkedTurn) -> Plan:
+    """Return the plan that searches where the turn asks to be shown a thing, though nobody knows it: "show me umbrellas"."""
+    if plan.act not in _OF_NO_SEARCH:
+        return plan
+    asked = [
+        piece.text
+        for before, piece in pairwise(turn.pieces)
+        if piece.marked and before.tag.surface in _ASKING_TO_SEE
+    ]
+    return replace(plan, act=Act.SEARCH, uses={**plan.uses, **dict.fromkeys(asked, Use.WANT)}) if asked else plan
 
 
 def _with_courtesy(plan: Plan, turn: MarkedTurn) -> Plan:
@@ -93,6 +118,14 @@ def _with_money_said(plan: Plan, turn: MarkedTurn, request: rewrite_pb2.RewriteR
     if not wishes and not CJK.search(request.text):
         return plan
     return replace(plan, money=Money.NONE, uses={**plan.uses, **dict.fromkeys(wishes, Use.WANT)})
+
+
+def _with_looks_changed(plan: Plan, turn: MarkedTurn) -> Plan:
+    """Return the plan in which a product that is to be otherwise is changed: "like the second but smaller"."""
+    wishes = _wishes(turn) if plan.act is Act.SIMILAR and plan.money is Money.NONE else []
+    if not wishes:
+        return plan
+    return replace(plan, act=Act.CHANGE, uses={**plan.uses, **dict.fromkeys(wishes, Use.WANT)})
 
 
 def _wishes(turn: MarkedTurn) -> list[str]:
@@ -127,7 +160,7 @@ def _with_superlatives(plan: Plan, turn: MarkedTurn, memory: Memory) -> Plan:
     "What's the priciest handbag?" is answered by the handbag; of no kind, "which is the best rated?", by what was searched.
     """
     ranks = turn.taken.sort is not None or any(piece.tag.role in _SUPERLATIVES for piece in turn.pieces)
-    bare = memory.last is not None and not turn.marks and plan.act in _OF_LOOKS
+    bare = memory.last is not None and not turn.marks and plan.act in _OF_LOOKS | {Act.COMPARE}
     if not ranks or plan.positions or not (bare or plan.act in _QUESTIONS):
         return plan
     uses = {mark: Use.WANT if use is Use.NAME else use for mark, use in plan.uses.items()}
@@ -156,13 +189,14 @@ def _narrows(
     excludes = any(tag.use is TagUse.UNWANTED for tag in tags) or bool(turn.things)
     if not wanted and excludes:
         return True
+    any_of_them = any(piece.tag.surface in OF_ANY for piece in turn.pieces)
     if not wanted or any(tag.role is not Role.VALUE for tag in wanted):
-        return False
+        return bool(wanted) and any_of_them
     if len(wanted) == 1 and wanted[0].part is Part.CATEGORY:
         return True
     alternatives = len({tag.meaning.value for tag in wanted}) > len({tag.slot for tag in wanted})
     untrained = all(mark.startswith(OF_OTHER_VALUES) for mark in turn.marks)
-    return alternatives or excludes or untrained or any(piece.tag.surface in _OF_ANY for piece in turn.pieces)
+    return alternatives or excludes or untrained or any_of_them
 
 
 def _without_denied(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
@@ -178,6 +212,31 @@ def _without_denied(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[T
         # Of fields that the model met in no training it guesses.
         wanted |= {mark for mark in uses if mark.startswith(OF_OTHER_VALUES)}
     return {mark: Use.WANT if mark in wanted and use is Use.AVOID else use for mark, use in uses.items()}
+
+
+def _with_other_kinds(
+    uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]
+) -> Mapping[str, Use]:
+    """Return the uses in which a kind is wanted that stands beside one that is not, or is joined to one that is.
+
+    Of two kinds the plan drops one: "not heels, sandals", "a keyboard and a mouse", and of a list, "milk bread butter", all but one.
+    """
+    wanted: set[str] = set()
+    before: Tag | None = None
+    joined = stands_alone = False
+    for piece, tag in zip(turn.pieces, ruled, strict=True):
+        if piece.marked and tag.role is Role.WORD and tag.meaning.said:
+            wanted.add(piece.text)  # the phone of a "phone charger"
+        if piece.marked and tag.part in HEAD and tag.role in VALUES:
+            denied = before is not None and before.use is TagUse.UNWANTED
+            if before is not None and tag.use is TagUse.WANTED and (denied or joined):
+                wanted.add(piece.text)
+            before, joined, stands_alone = tag, True, True
+        elif tag.role is Role.JOIN:
+            joined, stands_alone = before is not None, False
+        elif stands_alone or tag.role not in _BOUND | {Role.SIMILAR}:
+            joined = stands_alone = False
+    return {mark: Use.WANT if mark in wanted and use is Use.DROP else use for mark, use in uses.items()}
 
 
 def _says_no(turn: MarkedTurn, ruled: Sequence[Tag]) -> bool:

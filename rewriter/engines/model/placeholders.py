@@ -21,7 +21,7 @@ from rewriter.nlu.lexicon import Lexicon, Meaning, Part
 from rewriter.nlu.phrasings import foreign_names, foreign_ordinals, names_pattern, plain, standing_alone
 from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
 from rewriter.nlu.spelling import Speller, scaffolding
-from rewriter.nlu.tagging import Tag, look_up, mark_accents, set_apart
+from rewriter.nlu.tagging import Tag, look_up, mark_accents, mark_kinds, set_apart
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
 from vitrine.domain.schema import Role as FieldRole
@@ -88,7 +88,7 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     taken = lexicon.fields.take(fold(text), by_price=True)
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
-    tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon)]
+    tags = [*mark_kinds(mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon))]
     if not speaks_of_money(rest):
         tags = [replace(tag, meaning=Meaning(Role.WORD)) if _is_amount(tag) else tag for tag in tags]
     amounts: list[float] = []

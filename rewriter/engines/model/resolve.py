@@ -100,7 +100,10 @@ def resolve(
     plan = overrule.of_words(plan, turn, request, memory)
     pointed = _pointed(plan, turn, memory, lexicon)
     tags = _tags(plan, turn, names=bool(pointed))
-    plan = overrule.of_products(plan, turn, tags, request, memory, pointed=len(pointed))
+    standing = category_of(memory, lexicon)
+    plan = overrule.of_products(
+        plan, turn, tags, request, memory, pointed=len(pointed), standing=standing
+    )
     price = turn.price or (_price(plan.money, turn.amounts) if lexicon.name_of(FieldRole.PRICE) else None)
     reading = Reading(
         tags=tags,
@@ -108,7 +111,7 @@ def resolve(
         lexicon=lexicon,
         taken=turn.taken,
         things=turn.things,
-        standing=category_of(memory, lexicon),
+        standing=standing,
     )
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
     rewrite = _built(plan, situation)
@@ -273,7 +276,8 @@ def _narrow(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """
     reading = situation.reading
     styles = bool(reading.wanted) and all(tag.role is Role.STYLE for tag in reading.wanted)
-    detail = styles and bool(situation.reference) and not reading.has(Role.ONE)
+    many = reading.has(Role.ONE) or any(tag.surface in overrule.OF_ANY for tag in reading.tags)
+    detail = styles and bool(situation.reference) and not many
     return changed(situation) if situation.target or detail else constrained(situation)
 
 
