@@ -55,11 +55,15 @@ class Forms:
         ]
         whole = [(letters_of(fold(meaning.value)), meaning) for meaning in anchors]
         whole += [
-            (letters, meaning) for name, meaning in lexicon.called.items() for letters in _letters_of_name(name)
+            (letters, meaning)
+            for name, meaning in lexicon.called.items()
+            for letters in _letters_of_name(name)
         ]
         stems = [(stem, meaning) for letters, meaning in whole for stem in without_endings(letters)]
         others = {letters_of(" ".join(key)) for words in lexicon.apart.values() for key in words}
-        return cls(_unambiguous(whole), _unambiguous([*whole, *(each for each in stems if each[0] not in others)]))
+        return cls(
+            _unambiguous(whole), _unambiguous([*whole, *(each for each in stems if each[0] not in others)])
+        )
 
     def find(self, said: str) -> Meaning | None:
         """Return what a word or phrase means by its letters; None for nothing, or for several things."""

@@ -319,8 +319,10 @@ class Linker:
             if more:
                 turn.text = re.sub(rf"\b{split.word}\b", f"{split.modifier} {split.head}", turn.text)
                 turn.links[key_of(split.modifier)] = modifier.meaning
-                own = head.meaning if head.similarity == 1 else replace(head.meaning, said=split.head)
-                turn.links[key_of(split.head)] = own
+                known = head.similarity == 1
+                turn.links[key_of(split.head)] = (
+                    head.meaning if known else replace(head.meaning, said=split.head)
+                )
             elif more is not None:
                 turn.links[key_of(split.word)] = replace(head.meaning, said=split.word)
             if more is not None:

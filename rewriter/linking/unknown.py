@@ -90,6 +90,7 @@ def _latin(text: str, lexicon: Lexicon) -> Iterator[Token]:
         meaning, length = lexicon.longest(stems, position)
         for word in words[position : position + length]:
             known = meaning is not None or word in lexicon.fields.spoken or stem(word) in _features()
+            known = known or (stem(word),) in lexicon.families
             yield Token(word, known=known)
         position += length
 

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import chain, product
 from types import MappingProxyType
 
 from rewriter.languages.files import spoken_words
-from rewriter.nlu.called import Name, names_for
+from rewriter.nlu.called import Name, called_things, families_of, names_for
 from rewriter.nlu.field_words import FieldWords, Key, field_words
 from rewriter.nlu.unspaced import Unspaced
 from rewriter.nlu.vocabulary import (
@@ -100,6 +100,8 @@ class Lexicon:
     """What values are called by people in general, by phrase: "settee"."""
     apart: Mapping[str, Mapping[Key, Meaning]] = field(default_factory=dict)
     """By language: the words that mean a value in a turn of that language alone, and another thing in others: "Rock"."""
+    families: Mapping[Key, Sequence[Meaning]] = field(default_factory=dict)
+    """The categories that a word means which is the last one of theirs: "wine"."""
     names: frozenset[str] = frozenset()
     """Words that occur in proper names and what values are called alone: a misspelt word is mended into one of them where it
     fits no other word."""
@@ -164,6 +166,8 @@ def build_lexicon(
     called = [name for name in names_for(things) if name.key not in phrases or name.language]
     plain = {name.key: _meant(name) for name in called if not name.language}
     phrases |= plain
+    kinds_of_one = families_of({key: each for key, each in things.items() if each.part is Part.CATEGORY})
+    families = {key: each for key, each in kinds_of_one.items() if key not in phrases}
     category = schema.role(FieldRole.CATEGORY)
     kinds = dict(_kinds(values.get(category.name, {}).values())) if category is not None else {}
     return Lexicon(
@@ -180,9 +184,16 @@ def build_lexicon(
         ),
         fields=field_words(schema, named, values),
         aliases=aliases,
-        unspaced=Unspaced.of(chain(*values.values(), (" ".join(key) for key in (*own, *plain)))),
+        unspaced=Unspaced.of(
+            chain(*values.values(), map(" ".join, chain(own, plain, families))),
+            map(" ".join, called_things()),
+        ),
         called={fold(name.phrase): plain[name.key] for name in called if not name.language},
-        apart=_apart(called),
+        apart={
+            language: {name.key: _meant(name) for name in called if name.language == language}
+            for language in {name.language for name in called} - {""}
+        },
+        families=families,
     )
 
 
@@ -375,14 +386,6 @@ def _meant(name: Name[Meaning]) -> Meaning:
     """Return what a name means; a query keeps the shopper's word for what the product is, where that tells more."""
     keeps = name.narrower and name.value.part is Part.CATEGORY
     return replace(name.value, said=fold(name.phrase)) if keeps else name.value
-
-
-def _apart(called: Iterable[Name[Meaning]]) -> Mapping[str, Mapping[Key, Meaning]]:
-    apart: dict[str, dict[Key, Meaning]] = {}
-    for name in called:
-        if name.language:
-            apart.setdefault(name.language, {})[name.key] = _meant(name)
-    return apart
 
 
 def _words_of_names(phrases: Mapping[Key, Meaning], called: Collection[Key]) -> frozenset[str]:

@@ -28,6 +28,10 @@ _BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.W
 
 
 _OF_TWO = 2
+_OF_FAMILY = Meaning(Role.JOIN, said="or")
+"""Joins the kinds that one word means."""
+_NOR = "nor"
+"""Joins what is not wanted to more of it, of whatever slot."""
 _OF_HEAD = frozenset({Role.ARTICLE, Role.GLUE, Role.IN, Role.WITH})
 """Those between a thing and what is said of it."""
 
@@ -91,9 +95,21 @@ def look_up(words: Sequence[str], lexicon: Lexicon) -> Iterable[Tag]:
     while position < len(words):
         meaning, length = lexicon.longest(stems, position)
         said = " ".join(words[position : position + length])
+        if meaning is None and (family := lexicon.families.get((stems[position],))) is not None:
+            yield from _members(said, family)
+            position += length
+            continue
         idle = meaning is None and CJK.fullmatch(said) is not None and is_scaffolding(said)
         yield Tag(said, meaning or Meaning(Role.FILLER if idle else Role.WORD))
         position += length
+
+
+def _members(said: str, family: Sequence[Meaning]) -> Iterable[Tag]:
+    """Yield each of the kinds that a word means, as if all of them were said: "red wine or white wine"."""
+    for place, meaning in enumerate(family):
+        if place:
+            yield Tag("or", _OF_FAMILY)
+        yield Tag(said, replace(meaning, said=said))
 
 
 def mark_accents(tags: tuple[Tag, ...], lexicon: Lexicon) -> tuple[Tag, ...]:
@@ -122,7 +138,9 @@ def mark_kinds(tags: Sequence[Tag]) -> tuple[Tag, ...]:
     marked = list(tags)
     for start, end in _runs_of_kinds(tags):
         first, last = tags[start], tags[end - 1]
-        other = end < len(tags) and tags[end].role is Role.WORD and key_of(tags[end].surface) in called_things()
+        other = (
+            end < len(tags) and tags[end].role is Role.WORD and key_of(tags[end].surface) in called_things()
+        )
         if (end - start == _OF_TWO and first.meaning.value != last.meaning.value) or (
             other and end - start == 1
         ):
@@ -192,19 +210,25 @@ def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
     """
     positions: list[int] = []
     joins: set[str] = set()
+    first = 1  # of one family, all are what the negation governs
     for position in range(start, len(tags)):
         current = tags[position]
         if _says_more_of(tags, positions, position) and not joins:
             positions = [position]
-        elif current.role in VALUES and current.slot == tags[(positions or [position])[0]].slot:
+        elif current.role in VALUES and (
+            not positions or current.slot == tags[positions[0]].slot or tags[position - 1].surface == _NOR
+        ):
             positions.append(position)
+            first += (
+                position > start and tags[position - 1].meaning is _OF_FAMILY and len(positions) == first + 1
+            )
+        elif current.meaning is _OF_FAMILY:
+            continue
         elif current.role is Role.JOIN and positions:
             joins.add(current.surface)
-        elif current.role not in _passed(tags, positions) and not _binds(tags, position):
+        elif _is_strange(current) or not (current.role in _passed(tags, positions) or _binds(tags, position)):
             break
-        elif _is_strange(current):
-            break
-    return positions if joins - {",", ";"} else positions[:1]
+    return positions if joins - {",", ";"} else positions[:first]
 
 
 def _binds(tags: Sequence[Tag], position: int) -> bool:

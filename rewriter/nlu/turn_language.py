@@ -25,7 +25,9 @@ def language_of(text: str, locale: str, apart: Mapping[str, Collection[tuple[str
     """
     words = split_words(text)
     told = [*words, *(letter for letter in set(text) if letter in _LETTERS)]
-    found = Counter(code for each in told for code in (_LETTERS.get(each) or _languages_by_word().get(each, ())))
+    found = Counter(
+        code for each in told for code in (_LETTERS.get(each) or _languages_by_word().get(each, ()))
+    )
     best = max(found.values(), default=0)
     likeliest = [code for code, count in found.items() if count == best]
     if len(likeliest) > 1:

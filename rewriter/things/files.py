@@ -34,12 +34,13 @@ class Thing:
 @cache
 def things() -> tuple[Thing, ...]:
     """Return the things of every file."""
-    names = sorted(file.name for file in _FILES.iterdir() if file.name.endswith(".toml"))
-    return tuple(
-        thing_of(line)
-        for name in names
-        for line in tomllib.loads((_FILES / name).read_text(encoding="utf-8"))["things"]
-    )
+    return _listed("things")
+
+
+@cache
+def properties() -> tuple[Thing, ...]:
+    """Return what things are filtered by, such as how many stars or pages they have."""
+    return _listed("fields")
 
 
 def thing_of(line: str) -> Thing:
@@ -59,6 +60,12 @@ def thing_of(line: str) -> Thing:
         for code, each in by_language.items()
     }
     return Thing(words=MappingProxyType(words), apart=MappingProxyType(apart), kinds=kinds)
+
+
+def _listed(table: str) -> tuple[Thing, ...]:
+    names = sorted(file.name for file in _FILES.iterdir() if file.name.endswith(".toml"))
+    texts = ((_FILES / name).read_text(encoding="utf-8") for name in names)
+    return tuple(thing_of(line) for text in texts for line in tomllib.loads(text).get(table, ()))
 
 
 def _words(column: str) -> Iterator[str]:

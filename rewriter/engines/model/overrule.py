@@ -33,7 +33,9 @@ _CLASSIFIERS = frozenset("个件款双条")
 _SUPERLATIVES = frozenset({Role.CHEAPEST, Role.DEAREST})
 _QUESTIONS = frozenset({Act.DESCRIBE, Act.STOCK, Act.ADVISE, Act.DEFINE})
 _OF_NO_SEARCH = frozenset({Act.STOCK, Act.DEFINE, Act.GREET, Act.SERVICE})
-_ASKING_TO_SEE = frozenset({"show", "show me", "find me", "get me", "give me", "looking for", "look for", "search for"})
+_ASKING_TO_SEE = frozenset(
+    {"show", "show me", "find me", "get me", "give me", "looking for", "look for", "search for"}
+)
 _GOING_ON = frozenset({Act.NARROW, Act.CHANGE, Act.SIMILAR})
 _OF_LOOKS = frozenset({Act.SIMILAR, Act.CHANGE})
 _COURTESIES = {Role.GREET: Act.GREET, Role.THANK: Act.THANK, Role.LEAVE: Act.LEAVE}
@@ -96,7 +98,9 @@ def _with_what_is_to_be_shown(plan: Plan, turn: MarkedTurn) -> Plan:
         for before, piece in pairwise(turn.pieces)
         if piece.marked and before.tag.surface in _ASKING_TO_SEE
     ]
-    return replace(plan, act=Act.SEARCH, uses={**plan.uses, **dict.fromkeys(asked, Use.WANT)}) if asked else plan
+    return (
+        replace(plan, act=Act.SEARCH, uses={**plan.uses, **dict.fromkeys(asked, Use.WANT)}) if asked else plan
+    )
 
 
 def _with_courtesy(plan: Plan, turn: MarkedTurn) -> Plan:
@@ -214,9 +218,7 @@ def _without_denied(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[T
     return {mark: Use.WANT if mark in wanted and use is Use.AVOID else use for mark, use in uses.items()}
 
 
-def _with_other_kinds(
-    uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]
-) -> Mapping[str, Use]:
+def _with_other_kinds(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
     """Return the uses in which a kind is wanted that stands beside one that is not, or is joined to one that is.
 
     Of two kinds the plan drops one: "not heels, sandals", "a keyboard and a mouse", and of a list, "milk bread butter", all but one.

@@ -172,7 +172,8 @@ def _word_tags(text: str, speller: Speller) -> Iterator[Tag]:
     position = 0
     for match in CJK.finditer(text):
         yield from _latin_tags(text[position : match.start()], speller)
-        known = key_of(match[0]) in speller.lexicon.phrases
+        key = key_of(match[0])
+        known = key in speller.lexicon.phrases or key in speller.lexicon.families
         yield from _latin_tags(match[0], speller) if known else [Tag(match[0], Meaning(Role.FILLER))]
         position = match.end()
     yield from _latin_tags(text[position:], speller)

@@ -101,9 +101,7 @@ def resolve(
     pointed = _pointed(plan, turn, memory, lexicon)
     tags = _tags(plan, turn, names=bool(pointed))
     standing = category_of(memory, lexicon)
-    plan = overrule.of_products(
-        plan, turn, tags, request, memory, pointed=len(pointed), standing=standing
-    )
+    plan = overrule.of_products(plan, turn, tags, request, memory, pointed=len(pointed), standing=standing)
     price = turn.price or (_price(plan.money, turn.amounts) if lexicon.name_of(FieldRole.PRICE) else None)
     reading = Reading(
         tags=tags,
