@@ -135,6 +135,7 @@ def mark_kinds(tags: Sequence[Tag]) -> tuple[Tag, ...]:
     The last of two that stand together names the thing, a "phone charger", and so does a thing that the catalogue lacks, "apple
     juice"; three and more are a list as people type it. Of "shoes for a black dress" the dress is not asked for, nor is it black.
     """
+    tags = _without_restated(tags)
     marked = list(tags)
     for start, end in _runs_of_kinds(tags):
         first, last = tags[start], tags[end - 1]
@@ -146,6 +147,17 @@ def mark_kinds(tags: Sequence[Tag]) -> tuple[Tag, ...]:
         ):
             marked[start] = replace(first, meaning=Meaning(Role.WORD, said=first.meaning.said))
     return _without_companions(marked)
+
+
+def _without_restated(tags: Sequence[Tag]) -> Sequence[Tag]:
+    """Return the tags without a family of which a member is said besides: "top 5 wines, red wine please"."""
+    joins = [place for place, tag in enumerate(tags) if tag.meaning is _OF_FAMILY]
+    if not joins:
+        return tags
+    family = {each for place in joins for each in (place - 1, place, place + 1)}
+    named = {tag.meaning.value for place, tag in enumerate(tags) if place not in family and _is_kind(tag)}
+    restated = named & {tags[place].meaning.value for place in family if place not in joins}
+    return [tag for place, tag in enumerate(tags) if place not in family] if restated else tags
 
 
 def _runs_of_kinds(tags: Sequence[Tag]) -> Iterable[tuple[int, int]]:
