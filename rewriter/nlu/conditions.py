@@ -101,6 +101,11 @@ def lifted(conditions: Iterable[Filter], allowed: Collection[tuple[str, str]]) -
     ]
 
 
+def excluded_by(conditions: Iterable[Filter]) -> set[str]:
+    """Return the folded keywords that conditions exclude."""
+    return {value for each in conditions if isinstance(each, Not) for _, value in _pairs_of(each)}
+
+
 def joined(conditions: Sequence[Filter]) -> query_pb2.Filter | None:
     """Return the message of what every condition makes together; None for none."""
     if not conditions:

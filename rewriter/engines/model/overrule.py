@@ -5,7 +5,8 @@ for the best of a kind, alternatives, what is asked for in so many words.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -32,6 +33,7 @@ _CLASSIFIERS = frozenset("个件款双条")
 """What stands in Chinese between a position and a noun."""
 _SUPERLATIVES = frozenset({Role.CHEAPEST, Role.DEAREST})
 _QUESTIONS = frozenset({Act.DESCRIBE, Act.STOCK, Act.ADVISE, Act.DEFINE})
+_REPLACING = frozenset({Role.REPLACE, Role.INSTEAD_OF, Role.INSTEAD, Role.FAULT})
 _OF_NO_SEARCH = frozenset({Act.STOCK, Act.DEFINE, Act.GREET, Act.SERVICE})
 _ASKING_TO_SEE = frozenset(
     {"show", "show me", "find me", "get me", "give me", "looking for", "look for", "search for"}
@@ -48,8 +50,16 @@ OF_ANY = frozenset({"something", "anything", "any"})
 """Words that speak of more than one product."""
 
 
-def of_words(plan: Plan, turn: MarkedTurn, request: rewrite_pb2.RewriteRequest, memory: Memory) -> Plan:
-    """Return the plan with what the turn's words tell about its act, its positions and money."""
+def of_words(
+    plan: Plan,
+    turn: MarkedTurn,
+    request: rewrite_pb2.RewriteRequest,
+    memory: Memory,
+    *,
+    excluded: Collection[str],
+) -> Plan:
+    """Return the plan with what the turn's words tell about its act, its positions and money, given what is left out so far."""
+    plan = _with_wishes_alone(plan, turn, excluded)
     plan = _with_courtesy(_with_money_said(_with_what_is_to_be_shown(plan, turn), turn, request), turn)
     return _with_superlatives(_with_kinds_named(_with_looks_changed(plan, turn), turn), turn, memory)
 
@@ -87,6 +97,30 @@ def _begins_anew(turn: MarkedTurn, tags: Sequence[Tag], standing: str) -> bool:
 def uses_of(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
     """Return what the marks are for, without what the words deny."""
     return _with_other_kinds(_with_alternatives(_without_denied(uses, turn, ruled), turn), turn, ruled)
+
+
+def _with_wishes_alone(plan: Plan, turn: MarkedTurn, excluded: Collection[str]) -> Plan:
+    """Return the plan in which what is named alone is wanted.
+
+    Nothing is welcome again that was not left out, and nothing gives way where no word says so: "lieber knielang".
+    """
+    roles = {piece.tag.role for piece in turn.pieces}
+    slots = Counter(piece.tag.slot for piece in turn.pieces if piece.marked and piece.tag.role in VALUES)
+    wanted = {
+        piece.text
+        for piece in turn.pieces
+        if piece.marked
+        and piece.tag.role in VALUES
+        and (
+            (plan.uses[piece.text] is Use.ALLOW and fold(piece.tag.meaning.value) not in excluded)
+            or (
+                plan.uses[piece.text] is Use.OLD
+                and slots[piece.tag.slot] == 1
+                and roles.isdisjoint(_REPLACING)
+            )
+        )
+    }
+    return replace(plan, uses={**plan.uses, **dict.fromkeys(wanted, Use.WANT)}) if wanted else plan
 
 
 def _with_what_is_to_be_shown(plan: Plan, turn: MarkedTurn) -> Plan:
