@@ -25,7 +25,7 @@ from rewriter.linking.unknown import tokens_of
 from rewriter.linking.values import Anchor, linked
 from rewriter.linking.vocabularies import Vocabularies
 from rewriter.linking.without import Mention, mentions_of
-from rewriter.nlu.called import called_things
+from rewriter.nlu.called import called_products, called_things
 from rewriter.nlu.field_words import Key
 from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning
 from rewriter.nlu.phrasings import foreign_names, written_out
@@ -328,7 +328,13 @@ class Linker:
             if more is not None:
                 done.add(split.word)
         strange = {split.word for split in splits if split.sure and whole[split.word].similarity < _SURE}
-        return done | strange
+        # The last part names a thing that the catalogue lacks: apple juice is no orange juice.
+        lacking = {
+            split.word
+            for split in splits
+            if key_of(split.head) in called_products() and readings[split.head].similarity < 1
+        }
+        return done | strange | lacking
 
 
 def open_tower() -> Tower | None:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from rewriter.languages.files import ENGLISH
 from rewriter.nlu.words import fold, key_of
-from rewriter.things.files import LANGUAGES, Thing, properties, things
+from rewriter.things.files import LANGUAGES, Thing, products, properties, things
 
 Key = tuple[str, ...]
 T = TypeVar("T")
@@ -93,6 +93,12 @@ def properties_called() -> Mapping[str, frozenset[str]]:
 def called_things() -> frozenset[Key]:
     """Return what things are called in turns of any language, whether a catalogue has them or not."""
     return frozenset(key for names in _names() for _, key, language, _ in names if not language)
+
+
+@cache
+def called_products() -> frozenset[Key]:
+    """Return what the things that shops sell are called in turns of any language: no leather, and nothing from Italy."""
+    return frozenset(key for thing in products() for _, key, language, _ in _names_of(thing) if not language)
 
 
 @cache

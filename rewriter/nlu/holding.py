@@ -50,9 +50,10 @@ def questions_of(text: str, lexicon: Lexicon) -> Iterator[Question]:
         match = form.fullmatch(said)
         parts = match.groupdict() if match is not None else {}
         asked = parts.pop("x", "")
-        if match is None or _ordinals().search(asked) or _turns().search(asked):
+        it = next(filter(None, parts.values()), "")
+        if match is None or _ordinals().search(asked) or _turns().search(f"{it} in {asked}"):
             continue
-        of = _product(next(filter(None, parts.values()), ""))
+        of = _product(it)
         if (question := _KINDS[kind](asked, of, lexicon)) is not None:
             yield question
 

@@ -170,6 +170,7 @@ def build_lexicon(
     families = {key: each for key, each in kinds_of_one.items() if key not in phrases}
     category = schema.role(FieldRole.CATEGORY)
     kinds = dict(_kinds(values.get(category.name, {}).values())) if category is not None else {}
+    mendable = (key for key, meaning in phrases.items() if kinds or meaning.role is not Role.STYLE)
     return Lexicon(
         schema=schema,
         phrases=phrases,
@@ -177,11 +178,7 @@ def build_lexicon(
         kinds=kinds,
         words=frozenset(chain.from_iterable(phrases)),
         names=_words_of_names(phrases, plain),
-        mendable=frozenset(
-            chain.from_iterable(
-                key for key, meaning in phrases.items() if kinds or meaning.role is not Role.STYLE
-            )
-        ),
+        mendable=frozenset(chain.from_iterable(mendable)),
         fields=field_words(schema, named, values),
         aliases=aliases,
         unspaced=Unspaced.of(
@@ -189,10 +186,7 @@ def build_lexicon(
             map(" ".join, called_things()),
         ),
         called={fold(name.phrase): plain[name.key] for name in called if not name.language},
-        apart={
-            language: {name.key: _meant(name) for name in called if name.language == language}
-            for language in {name.language for name in called} - {""}
-        },
+        apart=_apart(called),
         families=families,
     )
 
@@ -386,6 +380,11 @@ def _meant(name: Name[Meaning]) -> Meaning:
     """Return what a name means; a query keeps the shopper's word for what the product is, where that tells more."""
     keeps = name.narrower and name.value.part is Part.CATEGORY
     return replace(name.value, said=fold(name.phrase)) if keeps else name.value
+
+
+def _apart(called: Sequence[Name[Meaning]]) -> Mapping[str, Mapping[Key, Meaning]]:
+    spoken = {name.language for name in called} - {""}
+    return {code: {name.key: _meant(name) for name in called if name.language == code} for code in spoken}
 
 
 def _words_of_names(phrases: Mapping[Key, Meaning], called: Collection[Key]) -> frozenset[str]:

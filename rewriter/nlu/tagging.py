@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 
 from rewriter.languages.files import any_language
-from rewriter.nlu.called import called_things
+from rewriter.nlu.called import called_products
 from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
 from rewriter.nlu.spelling import is_scaffolding, scaffolding
 from rewriter.nlu.vocabulary import ACCENT, ACCENTED, Role
@@ -30,6 +30,9 @@ _BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.W
 _OF_TWO = 2
 _OF_FAMILY = Meaning(Role.JOIN, said="or")
 """Joins the kinds that one word means."""
+_OR = "or"
+_OF_PARTS = frozenset({"without", "no"})
+"""Negations that govern both of two: "without garlic or vinegar"."""
 _NOR = "nor"
 """Joins what is not wanted to more of it, of whatever slot."""
 _OF_HEAD = frozenset({Role.ARTICLE, Role.GLUE, Role.IN, Role.WITH})
@@ -140,7 +143,7 @@ def mark_kinds(tags: Sequence[Tag]) -> tuple[Tag, ...]:
     for start, end in _runs_of_kinds(tags):
         first, last = tags[start], tags[end - 1]
         other = (
-            end < len(tags) and tags[end].role is Role.WORD and key_of(tags[end].surface) in called_things()
+            end < len(tags) and tags[end].role is Role.WORD and key_of(tags[end].surface) in called_products()
         )
         if (end - start == _OF_TWO and first.meaning.value != last.meaning.value) or (
             other and end - start == 1
@@ -228,7 +231,10 @@ def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
         if _says_more_of(tags, positions, position) and not joins:
             positions = [position]
         elif current.role in VALUES and (
-            not positions or current.slot == tags[positions[0]].slot or tags[position - 1].surface == _NOR
+            not positions
+            or current.slot == tags[positions[0]].slot
+            or tags[position - 1].surface == _NOR
+            or (tags[position - 1].surface == _OR and tags[start - 1].surface in _OF_PARTS)
         ):
             positions.append(position)
             first += (

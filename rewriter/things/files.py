@@ -33,7 +33,13 @@ class Thing:
 
 @cache
 def things() -> tuple[Thing, ...]:
-    """Return the things of every file."""
+    """Return the things of every file, those that shops sell first, then what is said of them."""
+    return (*products(), *_listed("qualities"))
+
+
+@cache
+def products() -> tuple[Thing, ...]:
+    """Return the things that shops sell."""
     return _listed("things")
 
 

@@ -199,7 +199,10 @@ def _with_superlatives(plan: Plan, turn: MarkedTurn, memory: Memory) -> Plan:
     """
     ranks = turn.taken.sort is not None or any(piece.tag.role in _SUPERLATIVES for piece in turn.pieces)
     bare = memory.last is not None and not turn.marks and plan.act in _OF_LOOKS | {Act.COMPARE}
-    if not ranks or plan.positions or not (bare or plan.act in _QUESTIONS):
+    of_one = (
+        memory.last is not None and plan.act in _OF_LOOKS and any(p.tag.role is Role.ONE for p in turn.pieces)
+    )
+    if not ranks or plan.positions or not (bare or of_one or plan.act in _QUESTIONS):
         return plan
     uses = {mark: Use.WANT if use is Use.NAME else use for mark, use in plan.uses.items()}
     names_a_kind = any(piece.marked and piece.tag.part in HEAD for piece in turn.pieces)
@@ -225,7 +228,7 @@ def _narrows(
         return False
     wanted = [tag for tag in tags if tag.use is TagUse.WANTED and tag.role in VALUES]
     excludes = any(tag.use is TagUse.UNWANTED for tag in tags) or bool(turn.things)
-    if not wanted and excludes:
+    if not wanted and (excludes or (turn.price is not None and not turn.marks)):
         return True
     any_of_them = any(piece.tag.surface in OF_ANY for piece in turn.pieces)
     if not wanted or any(tag.role is not Role.VALUE for tag in wanted):

@@ -91,6 +91,32 @@ KINDS: dict[str, dict[tuple[str, str], Read]] = {
         ("dresses", "아니요, 80이요"): ("text", "category=dress; price<80", "", ""),
         ("first", "not too expensive jacket under 100"): ("text", "category=jacket; price<100", "", ""),
     },
+    "no amount any more": {
+        ("dresses", "any price is fine"): ("text", "category=dress", "", ""),
+        ("dresses", "Preis egal"): ("text", "category=dress", "", ""),
+        ("dresses", "peu importe le prix"): ("text", "category=dress", "", ""),
+        ("dresses", "价格不限"): ("text", "category=dress", "", ""),
+        ("dresses", "what about under 200"): ("text", "category=dress; price<200", "", ""),
+        ("first", "shoes that don't cost more than 80"): ("text", "category=shoes; price ..80", "", ""),
+    },
+    "words that exclude in scripts without spaces": {
+        ("grocery", "不辣的薯片"): ("text", "category=crisps; not flavour=spicy", "", ""),
+        ("grocery", "매운 거 빼고 감자칩"): ("text", "category=crisps; not flavour=spicy", "", ""),
+        ("first", "검정 말고 갈색 구두"): ("text", "category=shoes; colour=brown", "", ""),
+        ("electronics", "防水蓝牙音箱"): ("text", "category=speaker; waterproof=true", "", ""),
+    },
+    "what is named alone": {
+        ("dresses", "red is fine too"): ("text", "category=dress; colour=red; price<100", "", ""),
+        ("dresses", "nichts mit Blumen"): ("text", "category=dress; not pattern=floral; price<100", "", ""),
+        ("dresses", "none of these"): ("text", "category=dress; price<100", "", ""),
+        ("dresses", "is the blue one available in green"): (
+            "refine",
+            "category=dress; colour=green; price<100",
+            "b1",
+            "",
+        ),
+        ("electronics", "ratón inalámbrico"): ("text", "category=mouse", "", ""),
+    },
     "another subject": {
         ("dresses", "nvm, shoes"): ("text", "category=shoes", "", ""),
         ("dresses", "vergiss es, zeig mir Schuhe"): ("text", "category=shoes", "", ""),
