@@ -72,7 +72,7 @@ class LanguageModel:
             or (plan.act in _ANSWERED and _names_an_untrained_field(turn))
             or (plan.act in SMALL_TALK and bool(turn.things or turn.price))
             or (plan.act in _ANSWERED and _names_a_kind_alone(turn))
-            or (plan.act in {*_ANSWERED, Act.STOCK} and all(piece.marked for piece in turn.pieces))
+            or (plan.act is Act.STOCK and all(piece.marked for piece in turn.pieces))
         )
         if certainty < self.least_certainty or doubted:
             raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")

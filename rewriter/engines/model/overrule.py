@@ -100,12 +100,13 @@ def uses_of(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> 
 
 
 def _with_wishes_alone(plan: Plan, turn: MarkedTurn, excluded: Collection[str]) -> Plan:
-    """Return the plan in which what is named alone is wanted.
+    """Return the plan in which what is named alone is wanted: nothing is welcome again that was not left out.
 
-    Nothing is welcome again that was not left out, and nothing gives way where no word says so: "lieber knielang".
+    Nor does anything give way where the words leave something else out: "con capucha, ni roja ni rosa".
     """
     roles = {piece.tag.role for piece in turn.pieces}
     slots = Counter(piece.tag.slot for piece in turn.pieces if piece.marked and piece.tag.role in VALUES)
+    others = Role.NOT in roles and roles.isdisjoint(_REPLACING) and len(slots) > 1
     wanted = {
         piece.text
         for piece in turn.pieces
@@ -113,11 +114,7 @@ def _with_wishes_alone(plan: Plan, turn: MarkedTurn, excluded: Collection[str]) 
         and piece.tag.role in VALUES
         and (
             (plan.uses[piece.text] is Use.ALLOW and fold(piece.tag.meaning.value) not in excluded)
-            or (
-                plan.uses[piece.text] is Use.OLD
-                and slots[piece.tag.slot] == 1
-                and roles.isdisjoint(_REPLACING)
-            )
+            or (plan.uses[piece.text] is Use.OLD and others and slots[piece.tag.slot] == 1)
         )
     }
     return replace(plan, uses={**plan.uses, **dict.fromkeys(wanted, Use.WANT)}) if wanted else plan
