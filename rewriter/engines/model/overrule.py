@@ -83,13 +83,24 @@ def of_products(
         return replace(plan, act=Act.COMPARE)
     if not pointed and _narrows(plan, turn, tags, request, memory):
         plan = replace(plan, act=Act.NARROW)
+    if plan.act is Act.SEARCH and memory.last is not None and _corrects_the_kind(turn):
+        return replace(plan, act=Act.NARROW)
     anew = plan.act in _GOING_ON and not pointed and _begins_anew(turn, tags, standing)
     return replace(plan, act=Act.SEARCH) if anew else plan
 
 
+def _corrects_the_kind(turn: MarkedTurn) -> bool:
+    """Return whether a turn says that another kind was meant and nothing else: "actually a skirt" keeps what was said of the price."""
+    marked = [piece.tag for piece in turn.pieces if piece.marked]
+    roles = {piece.tag.role for piece in turn.pieces if not piece.marked}
+    one = len(marked) == 1 and marked[0].part in HEAD and turn.price is None
+    return one and Role.CORRECT in roles and roles <= _BOUND | {Role.CORRECT, Role.JOIN}
+
+
 def _begins_anew(turn: MarkedTurn, tags: Sequence[Tag], standing: str) -> bool:
     """Return whether a turn gives up what was searched and names another kind: "never mind, shoes", "bags instead"."""
-    gives_up = any(piece.tag.role in {Role.RESET, Role.INSTEAD} for piece in turn.pieces)
+    roles = {piece.tag.role for piece in turn.pieces if piece.tag.surface != "rather"}
+    gives_up = Role.RESET in roles or (Role.INSTEAD in roles and Role.CORRECT not in roles)
     kinds = {tag.meaning.value for tag in tags if tag.use is TagUse.WANTED and tag.part in HEAD}
     return gives_up and bool(kinds) and standing not in kinds
 

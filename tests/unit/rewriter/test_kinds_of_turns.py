@@ -101,6 +101,8 @@ KINDS: dict[str, dict[tuple[str, str], Read]] = {
     },
     "words that exclude in scripts without spaces": {
         ("grocery", "不辣的薯片"): ("text", "category=crisps; not flavour=spicy", "", ""),
+        ("cheeses", "프랑스산 말고"): ("text", "category=cheese; not origin=France; price<10", "", ""),
+        ("bags", "有没有白色的"): ("text", "category=bag; colour=white", "", ""),
         ("grocery", "매운 거 빼고 감자칩"): ("text", "category=crisps; not flavour=spicy", "", ""),
         ("first", "검정 말고 갈색 구두"): ("text", "category=shoes; colour=brown", "", ""),
         ("electronics", "防水蓝牙音箱"): ("text", "category=speaker; waterproof=true", "", ""),
@@ -121,6 +123,8 @@ KINDS: dict[str, dict[tuple[str, str], Read]] = {
         ("dresses", "nvm, shoes"): ("text", "category=shoes", "", ""),
         ("dresses", "vergiss es, zeig mir Schuhe"): ("text", "category=shoes", "", ""),
         ("dresses", "laisse tomber, montre-moi des sacs"): ("text", "category=bag", "", ""),
+        ("dresses", "nah, bags instead"): ("text", "category=bag", "", ""),
+        ("dresses", "en fait plutôt une jupe"): ("text", "category=skirt; price<100", "", ""),
         ("dresses", "actually a skirt"): ("text", "category=skirt; price<100", "", ""),
         ("cheeses", "jetzt noch Brot"): ("text", "category=bread", "", ""),
     },
