@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from gateway.copying import changed
 from gateway.model import Hit, IndexSummary
 from gateway.retrieval.query import Query
+from vitrine.domain.filters import Range, conjuncts
 from vitrine.domain.lexical import query_tokens
-from vitrine.domain.values import fold
+from vitrine.domain.values import fold, number_text
 
 LEXICAL = "lexical"
 """The signal's name, and in `degraded` that exact matches are missing."""
@@ -45,7 +46,8 @@ def rare_words(query: Query, summary: IndexSummary) -> tuple[RareWord, ...]:
     typed = query.typed or query.text
     tokens = query_tokens(query.text)
     own = tokens if typed == query.text else query_tokens(typed)
-    named = {token for token in own if _names(token, typed, summary, threshold)}
+    amounts = _amounts(query)
+    named = {token for token in own if token not in amounts and _names(token, typed, summary, threshold)}
     words = []
     for token in dict.fromkeys((*tokens, *sorted(named))):
         holders = summary.words.get(token, 0)
@@ -74,6 +76,13 @@ def _names(token: str, typed: str, summary: IndexSummary, threshold: float) -> b
     if token == fold(typed):
         return holders <= threshold or _is_keyword(token, summary)
     return holders <= threshold and any(map(str.isdigit, token))
+
+
+def _amounts(query: Query) -> set[str]:
+    """Return the numbers that the query's conditions bound: the 120 of "up to 120 euros" is no model number."""
+    ranges = (each for each in conjuncts(query.conditions) if isinstance(each, Range))
+    bounds = (bound for each in ranges for bound in (each.minimum, each.maximum))
+    return {number_text(bound) for bound in bounds if bound is not None}
 
 
 def _is_keyword(folded: str, summary: IndexSummary) -> bool:

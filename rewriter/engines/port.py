@@ -16,6 +16,7 @@ _READING = (
     "nlu",
     "replies",
     "languages",
+    "things",
     "answer_schema.py",
     "checks.py",
     "catalogues.py",

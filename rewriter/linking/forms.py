@@ -14,6 +14,9 @@ from rewriter.nlu.words import fold, key_of
 _UNMARKED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th"})
 """Letters that have no accent to take off, and are written without one all the same."""
 
+_TYPED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+"""How German letters are typed without their key."""
+
 _MIN_STEM = 4
 """Letters of a word that are left when its ending is taken off; fewer tell too little."""
 
@@ -51,8 +54,16 @@ class Forms:
             if meaning.role is Role.VALUE and (meaning.part not in PROPER or key == key_of(meaning.value))
         ]
         whole = [(letters_of(fold(meaning.value)), meaning) for meaning in anchors]
+        whole += [
+            (letters, meaning)
+            for name, meaning in lexicon.called.items()
+            for letters in _letters_of_name(name)
+        ]
         stems = [(stem, meaning) for letters, meaning in whole for stem in without_endings(letters)]
-        return cls(_unambiguous(whole), _unambiguous([*whole, *stems]))
+        others = {letters_of(" ".join(key)) for words in lexicon.apart.values() for key in words}
+        return cls(
+            _unambiguous(whole), _unambiguous([*whole, *(each for each in stems if each[0] not in others)])
+        )
 
     def find(self, said: str) -> Meaning | None:
         """Return what a word or phrase means by its letters; None for nothing, or for several things."""
@@ -66,6 +77,13 @@ class Forms:
         }
         meaning = next(iter(found.values()), None)
         return meaning if len(found) == 1 and meaning and meaning.part not in PROPER else None
+
+
+def _letters_of_name(name: str) -> Iterator[str]:
+    """Yield the letters of a name, also as they are typed where no key has an umlaut: "Kaese"."""
+    yield letters_of(name)
+    if (typed := name.translate(_TYPED)) != name:
+        yield letters_of(typed)
 
 
 @cache

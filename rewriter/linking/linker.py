@@ -20,16 +20,18 @@ from rewriter.linking.compounds import Reading, Split, modifiers, says_more, spl
 from rewriter.linking.forms import without_endings
 from rewriter.linking.meanings import Meanings, keep
 from rewriter.linking.tower import Encoder, Tower, load_tower
-from rewriter.linking.turn import Catalogue, Turn, by_form, free_of, is_led_by_its_word
+from rewriter.linking.turn import Catalogue, Turn, by_form, free_of, in_language, is_led_by_its_word
 from rewriter.linking.unknown import tokens_of
 from rewriter.linking.values import Anchor, linked
 from rewriter.linking.vocabularies import Vocabularies
 from rewriter.linking.without import Mention, mentions_of
+from rewriter.nlu.called import called_products, called_things
 from rewriter.nlu.field_words import Key
 from rewriter.nlu.lexicon import Lexicon, LexiconCache, Meaning
 from rewriter.nlu.phrasings import foreign_names, written_out
 from rewriter.nlu.spelling import Speller
 from rewriter.nlu.tagging import VALUES
+from rewriter.nlu.turn_language import language_of
 from rewriter.nlu.words import CJK, fold, key_of, stem
 from rewriter.synonyms import Synonyms
 from vitrine.packages import SENTENCES, PackageError
@@ -49,7 +51,7 @@ _MAX_DIVIDED = 8
 
 _SURE = 0.58
 """Similarity of a word that is put together to a value, from which on its parts tell nothing more: "Kleiderschrank" is a wardrobe,
-and "Handtuch" no handbag."""
+and "Handtuch" no handbag. So is a word for a thing that is none of the catalogue's: "frying pan" is no bread."""
 
 _SURE_ENDING = 2
 """Letters of an ending before which a word is surely one; of one letter, it may be a slip."""
@@ -119,7 +121,8 @@ class Linker:
         lexicon = catalogue.lexicon
         said = written_out(fold(request.text), lexicon.phrases)
         text, told = await self._freed(said, catalogue, timeout_s * _SHARE)
-        turn = self._spelt(text, catalogue)
+        language = language_of(said, request.locale, lexicon.apart) if lexicon.apart else ""
+        turn = self._spelt(text, catalogue, language)
         complete = await self._link_by_meaning(turn, catalogue, timeout_s * _SHARE) and told
         if right := frozenset(turn.unknown()) | {word for key in turn.links for word in key}:
             phrases = ChainMap(turn.links, cast("dict[Key, Meaning]", lexicon.phrases))
@@ -211,9 +214,10 @@ class Linker:
         anchor, similarity = found[best]
         return (best // 2, anchor.meaning, True) if similarity >= self._least else (0, None, True)
 
-    def _spelt(self, text: str, catalogue: Catalogue) -> Turn:
-        """Link words by their form, and mend those that are misspelt."""
+    def _spelt(self, text: str, catalogue: Catalogue, language: str) -> Turn:
+        """Link words by the turn's language and by their form, and mend those that are misspelt."""
         turn = Turn(text, tokens_of(text, catalogue.lexicon))
+        turn.links |= in_language(turn.tokens, catalogue.lexicon, language)
         turn.links |= by_form(turn.tokens, catalogue)
         speller = Speller(catalogue.lexicon)
         mended: dict[str, str] = {}
@@ -254,7 +258,8 @@ class Linker:
         ruled_out = self._link_compounds(turn, splits, readings, near)
         for said, (anchor, similarity) in sorted(near, key=lambda each: -each[1][1]):
             part = set(key_of(said)) < set(key_of(anchor.phrase))  # "oil" may be another one than "olive oil"
-            fits = similarity >= self._least and not part and said not in ruled_out
+            least = max(self._least, _SURE) if key_of(said) in called_things() else self._least
+            fits = similarity >= least and not part and said not in ruled_out
             if fits and not turn.overlaps(said):
                 turn.links[key_of(said)] = linked(said, anchor)
                 turn.text = turn.text.replace(said, f" {said} ") if CJK.search(said) else turn.text
@@ -314,13 +319,22 @@ class Linker:
             if more:
                 turn.text = re.sub(rf"\b{split.word}\b", f"{split.modifier} {split.head}", turn.text)
                 turn.links[key_of(split.modifier)] = modifier.meaning
-                turn.links[key_of(split.head)] = replace(head.meaning, said=split.head)
+                known = head.similarity == 1
+                turn.links[key_of(split.head)] = (
+                    head.meaning if known else replace(head.meaning, said=split.head)
+                )
             elif more is not None:
                 turn.links[key_of(split.word)] = replace(head.meaning, said=split.word)
             if more is not None:
                 done.add(split.word)
         strange = {split.word for split in splits if split.sure and whole[split.word].similarity < _SURE}
-        return done | strange
+        # The last part names a thing that the catalogue lacks: apple juice is no orange juice.
+        lacking = {
+            split.word
+            for split in splits
+            if key_of(split.head) in called_products() and readings[split.head].similarity < 1
+        }
+        return done | strange | lacking
 
 
 def open_tower() -> Tower | None:

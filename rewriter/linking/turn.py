@@ -66,6 +66,19 @@ class Turn:
         return any(not set(key).isdisjoint(key_of(said)) for key in self.links)
 
 
+def in_language(tokens: Sequence[Token], lexicon: Lexicon, language: str) -> dict[Key, Meaning]:
+    """Return what words mean in the turn's language that are others elsewhere: the "Rock" of a German turn is a skirt."""
+    meant = lexicon.apart.get(language, {})
+    longest = max(map(len, meant), default=0)
+    links: dict[Key, Meaning] = {}
+    for start in range(len(tokens) if meant else 0):
+        for length in range(1, min(longest, len(tokens) - start) + 1):
+            key = key_of(" ".join(token.text for token in tokens[start : start + length]))
+            if key in meant:
+                links[key] = meant[key]
+    return links
+
+
 def free_of(mention: Mention, catalogue: Catalogue) -> tuple[int, Meaning | None]:
     """Return which word of a mention is what a value of the catalogue is free of, and that value; (0, None) for none."""
     for place, word in enumerate(mention.words):

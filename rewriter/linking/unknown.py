@@ -72,6 +72,7 @@ def _named(text: str, lexicon: Lexicon) -> list[tuple[int, int]]:
         key = key_of(foreign_names()[match[0]])
         if key in lexicon.phrases or _features().issuperset(key):
             spans.append(match.span())
+    spans += [match.span() for match in lexicon.fields.words.finditer(text) if CJK.search(match[0])]
     return sorted(spans)
 
 
@@ -90,6 +91,7 @@ def _latin(text: str, lexicon: Lexicon) -> Iterator[Token]:
         meaning, length = lexicon.longest(stems, position)
         for word in words[position : position + length]:
             known = meaning is not None or word in lexicon.fields.spoken or stem(word) in _features()
+            known = known or (stem(word),) in lexicon.families
             yield Token(word, known=known)
         position += length
 

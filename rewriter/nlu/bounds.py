@@ -71,7 +71,7 @@ def _betweens() -> str:
         for language in languages().values()
         if (pattern := language.pattern("bounds", "between"))
     ]
-    forms.append(r"{n}\s?[-~\u2013]\s?{n}")
+    forms.append(r"{n}\s?(?:[-~\u2013]|to(?= )|bis(?= )|到|至)\s?{n}")
     return "|".join(re.sub(r"\{n\}", lambda _: f"(?P<n{next(names)}>{_N})", form) for form in forms)
 
 

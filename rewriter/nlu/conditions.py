@@ -30,6 +30,7 @@ from vitrine.v1 import query_pb2
 _MAX_CONDITIONS = 16
 """Conditions that a conversation may pile up; the oldest give way."""
 
+_ALTERNATIVES = frozenset({"or", "nor"})
 _MAX_VALUES = 32
 """Values that one condition of a turn names."""
 
@@ -41,13 +42,30 @@ def conditions_of(reading: Reading, price: Interval | None = None, *, category: 
     owner = lexicon.name_of(FieldRole.CATEGORY)
     if owner and (reading.category or category):
         wanted.setdefault(owner, [reading.category or category])
-    conditions = [one_of(field, values) for field, values in wanted.items()]
+    conditions = [
+        each
+        for field, values in wanted.items()
+        for each in (
+            [Equals(field, value) for value in values]
+            if _are_all_meant(field, reading)
+            else [one_of(field, values)]
+        )
+    ]
     excluded = _values_by_field(reading.unwanted)
     conditions += [Not(one_of(field, values)) for field, values in excluded.items()]
     conditions += reading.taken.conditions
     if price is not None and (priced := lexicon.name_of(FieldRole.PRICE)):
         conditions.append(price.on(priced))
     return conditions
+
+
+def _are_all_meant(field: str, reading: Reading) -> bool:
+    """Return whether a product is to have each of the values: "vegan and gluten-free", not "oak or walnut"."""
+    if not reading.lexicon.is_multiple(field):
+        return False
+    places = [place for place, tag in enumerate(reading.tags) if tag.slot == field and tag in reading.wanted]
+    between = reading.tags[places[0] : places[-1]] if places else ()
+    return not any(tag.role is Role.JOIN and tag.surface in _ALTERNATIVES for tag in between)
 
 
 def one_of(field: str, values: Sequence[str]) -> Filter:
@@ -81,6 +99,11 @@ def lifted(conditions: Iterable[Filter], allowed: Collection[tuple[str, str]]) -
         for condition in conditions
         if not (isinstance(condition, Not) and _pairs_of(condition) and _pairs_of(condition) <= welcome)
     ]
+
+
+def excluded_by(conditions: Iterable[Filter]) -> set[str]:
+    """Return the folded keywords that conditions exclude."""
+    return {value for each in conditions if isinstance(each, Not) for _, value in _pairs_of(each)}
 
 
 def joined(conditions: Sequence[Filter]) -> query_pb2.Filter | None:

@@ -120,7 +120,8 @@ class Situation:
         if owner is None or not owner.sort:
             return None
         priced = self.price_of(self.reference) is not None and not self.request.has_image
-        cheap = reading.has(Role.CHEAP) and bool(reading.category or self.category)
+        # An amount says what is cheap.
+        cheap = reading.has(Role.CHEAP) and bool(reading.category or self.category) and not reading.price
         if cheap or reading.has(Role.CHEAPEST) or (reading.has(Role.CHEAPER) and not priced):
             return query_pb2.Sort(field=owner.name)
         if reading.has(Role.DEAREST) or (reading.has(Role.DEARER) and not priced):

@@ -13,6 +13,7 @@ from itertools import count
 
 from rewriter.languages.files import any_language, languages
 from rewriter.nlu.bounds import bounded
+from rewriter.nlu.called import properties_called
 from rewriter.nlu.orders import order_beside
 from rewriter.nlu.words import fold, key_of
 from vitrine.domain.filters import Equals, Filter, Not, OneOf
@@ -186,9 +187,12 @@ def field_words(
 
 
 def _asked_by(owner: Field) -> set[str]:
-    """Return the words that ask for a field, folded; "rated" where "rating" does."""
+    """Return the words that ask for a field, folded; "rated" where "rating" does, and what others call a property."""
     words = {folded for word in owner.asked_by if (folded := fold(word))}
-    return words | {word.removesuffix("ing") + "ed" for word in words if word.endswith("ing")}
+    words |= {word.removesuffix("ing") + "ed" for word in words if word.endswith("ing")}
+    if owner.kind in KEYWORD_KINDS:
+        return words
+    return words.union(*(properties_called().get(word, ()) for word in words))
 
 
 def _order(owner: Field, text: str, start: int, end: int) -> _Found | None:

@@ -5,7 +5,7 @@ for one of them; "do you have it in red" asks for another product, and is no suc
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -50,9 +50,10 @@ def questions_of(text: str, lexicon: Lexicon) -> Iterator[Question]:
         match = form.fullmatch(said)
         parts = match.groupdict() if match is not None else {}
         asked = parts.pop("x", "")
-        if match is None or _ordinals().search(asked) or _turns().search(asked):
+        it = next(filter(None, parts.values()), "")
+        if match is None or _ordinals().search(asked) or _turns().search(f"{it} in {asked}"):
             continue
-        of = _product(next(filter(None, parts.values()), ""))
+        of = _product(it)
         if (question := _KINDS[kind](asked, of, lexicon)) is not None:
             yield question
 
@@ -88,10 +89,16 @@ def _comes_in(asked: str, of: tuple[str, int], lexicon: Lexicon) -> Question | N
             )
     meaning = lexicon.phrases.get(key_of(said))
     owner = lexicon.schema.by_name.get(meaning.slot) if meaning is not None else None
-    if meaning is not None and owner is not None and owner.kind is Kind.KEYWORDS and meaning.part not in HEAD:
+    several = owner is not None and owner.kind is Kind.KEYWORDS and _are_sizes(lexicon.values[owner.name])
+    if meaning is not None and several and meaning.part not in HEAD:
         condition = Equals(meaning.slot, meaning.value)
         return Question(*of, Reading(tags=(), price=None, lexicon=lexicon, taken=Taken("", (condition,))))
     return Question(*of, empty, said) if _SIZE.fullmatch(said) else None
+
+
+def _are_sizes(values: Collection[str]) -> bool:
+    """Return whether the values of a field are sizes, of which a product has several; it is made of one of several materials."""
+    return 2 * sum(_SIZE.fullmatch(value) is not None for value in values) >= len(values)
 
 
 def _about(asked: str, of: tuple[str, int], lexicon: Lexicon) -> Question:  # noqa: ARG001 - nothing is asked but what it is

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import chain, product
 from types import MappingProxyType
 
 from rewriter.languages.files import spoken_words
+from rewriter.nlu.called import Name, called_things, families_of, names_for
 from rewriter.nlu.field_words import FieldWords, Key, field_words
 from rewriter.nlu.unspaced import Unspaced
 from rewriter.nlu.vocabulary import (
@@ -94,9 +95,16 @@ class Lexicon:
     aliases: Mapping[str, str]
     """The schema's field for each field or attribute that the language files name."""
     unspaced: Unspaced
-    """The values of scripts that set no spaces."""
+    """The values of scripts that set no spaces, and what they are called."""
+    called: Mapping[str, Meaning] = field(default_factory=dict)
+    """What values are called by people in general, by phrase: "settee"."""
+    apart: Mapping[str, Mapping[Key, Meaning]] = field(default_factory=dict)
+    """By language: the words that mean a value in a turn of that language alone, and another thing in others: "Rock"."""
+    families: Mapping[Key, Sequence[Meaning]] = field(default_factory=dict)
+    """The categories that a word means which is the last one of theirs: "wine"."""
     names: frozenset[str] = frozenset()
-    """Words that occur in proper names alone: a misspelt word is mended into one of them where it fits no other word."""
+    """Words that occur in proper names and what values are called alone: a misspelt word is mended into one of them where it
+    fits no other word."""
     right: frozenset[str] = frozenset()
     """Words of the turn that is read that are spelt rightly, though no phrase has them."""
 
@@ -144,31 +152,42 @@ def build_lexicon(
     own = dict(_own_synonyms(values, synonyms, schema))
     phrases = _VOCABULARY | dict(_synonyms(values, aliases, schema)) | own
     named: dict[str, dict[Key, str]] = {}
+    things: dict[Key, Meaning] = {}
     for owner in _by_precedence(schema):
         held = values.get(owner.name, {}).values()
         names = _are_names(owner, held, is_common)
         for key, meaning, alone in _field_phrases(owner, held, phrases):
+            if not names and meaning.part not in PROPER:
+                things[key] = meaning
             if alone and not (names and len(key) == 1 and is_common(meaning.said)):
                 phrases[key] = _as_name(meaning) if names else meaning
             else:
                 named.setdefault(owner.name, {})[key] = meaning.value
+    called = [name for name in names_for(things) if name.key not in phrases or name.language]
+    plain = {name.key: _meant(name) for name in called if not name.language}
+    phrases |= plain
+    kinds_of_one = families_of({key: each for key, each in things.items() if each.part is Part.CATEGORY})
+    families = {key: each for key, each in kinds_of_one.items() if key not in phrases}
     category = schema.role(FieldRole.CATEGORY)
     kinds = dict(_kinds(values.get(category.name, {}).values())) if category is not None else {}
+    mendable = (key for key, meaning in phrases.items() if kinds or meaning.role is not Role.STYLE)
     return Lexicon(
         schema=schema,
         phrases=phrases,
         values=values,
         kinds=kinds,
         words=frozenset(chain.from_iterable(phrases)),
-        names=_words_of_names(phrases),
-        mendable=frozenset(
-            chain.from_iterable(
-                key for key, meaning in phrases.items() if kinds or meaning.role is not Role.STYLE
-            )
-        ),
+        names=_words_of_names(phrases, plain),
+        mendable=frozenset(chain.from_iterable(mendable)),
         fields=field_words(schema, named, values),
         aliases=aliases,
-        unspaced=Unspaced.of(chain(*values.values(), (" ".join(key) for key in own))),
+        unspaced=Unspaced.of(
+            chain(*values.values(), map(" ".join, chain(own, plain, families))),
+            map(" ".join, called_things()),
+        ),
+        called={fold(name.phrase): plain[name.key] for name in called if not name.language},
+        apart=_apart(called),
+        families=families,
     )
 
 
@@ -357,8 +376,20 @@ def _as_name(meaning: Meaning) -> Meaning:
     return replace(meaning, part=Part.NAME) if meaning.part is Part.ATTRIBUTE else meaning
 
 
-def _words_of_names(phrases: Mapping[Key, Meaning]) -> frozenset[str]:
-    """Return the stems that occur in names of a field of many, or of brands, and nowhere else."""
+def _meant(name: Name[Meaning]) -> Meaning:
+    """Return what a name means; a query keeps the shopper's word for what the product is, where that tells more."""
+    keeps = name.narrower and name.value.part is Part.CATEGORY
+    return replace(name.value, said=fold(name.phrase)) if keeps else name.value
+
+
+def _apart(called: Sequence[Name[Meaning]]) -> Mapping[str, Mapping[Key, Meaning]]:
+    spoken = {name.language for name in called} - {""}
+    return {code: {name.key: _meant(name) for name in called if name.language == code} for code in spoken}
+
+
+def _words_of_names(phrases: Mapping[Key, Meaning], called: Collection[Key]) -> frozenset[str]:
+    """Return the stems that occur in proper names, or in what values are called, and nowhere else."""
     named = {word for key, meaning in phrases.items() if meaning.part in PROPER for word in key}
-    others = (key for key, meaning in phrases.items() if meaning.part not in PROPER)
+    named |= {word for key in called for word in key}
+    others = (key for key, meaning in phrases.items() if meaning.part not in PROPER and key not in called)
     return frozenset(named.difference(chain.from_iterable(others)))

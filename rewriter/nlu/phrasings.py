@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from rewriter.languages.files import languages, listed
+from rewriter.nlu.called import called_things
 from rewriter.nlu.words import CJK, fold, key_of, word_spans
 
 _MAX_WORDS = 5
@@ -125,6 +126,7 @@ def not_hidden(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
 def _hiding() -> re.Pattern[str]:
     """Return the pattern of the words that hide others, the longest first."""
     words = {word for each in languages().values() for word in each.words("hiding")}
+    words |= {word for key in called_things() for word in key if CJK.search(word) and len(word) > 1}
     return re.compile("|".join(map(re.escape, sorted(words, key=lambda word: (-len(word), word)))) or r"(?!)")
 
 

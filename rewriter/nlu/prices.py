@@ -86,6 +86,13 @@ _CHANGES = [
 ]
 
 
+_LIFTS = [
+    re.compile(pattern)
+    for language in languages().values()
+    if (pattern := language.pattern("prices", "unlimited"))
+]
+
+
 def take_price(text: str) -> tuple[Interval | None, str]:
     """Find the first phrase about money in folded text; return its interval and the text without it."""
     text = _OPERATOR.sub(lambda match: f" {_OPERATORS[match[1]]} ", text)
@@ -108,6 +115,11 @@ def changed_price(text: str) -> float | None:
     said = next((said for said in match.groupdict().values() if said), "") if match is not None else ""
     amount = amount_of_text(said) if said else None
     return amount if amount is not None and amount <= _MAX_PRICE else None
+
+
+def lifts_price(text: str) -> bool:
+    """Return whether a folded turn lifts the bound on the price and says nothing else: "any price is fine"."""
+    return any(form.fullmatch(" ".join(text.strip(" .!?").split())) is not None for form in _LIFTS)
 
 
 def is_measured(text: str, start: int, end: int) -> bool:

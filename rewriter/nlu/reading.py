@@ -8,7 +8,7 @@ from itertools import zip_longest
 from rewriter.nlu.bounds import Interval
 from rewriter.nlu.excluded import PARTING, Excluded, excluded_values, take_excluded
 from rewriter.nlu.field_words import Taken
-from rewriter.nlu.lexicon import HEAD, Lexicon, Part
+from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
 from rewriter.nlu.phrasings import plain, translated
 from rewriter.nlu.prices import take_price
 from rewriter.nlu.spelling import scaffolding
@@ -143,6 +143,12 @@ def read(text: str, lexicon: Lexicon) -> Reading:
     price, rest = take_price(taken.text) if priced else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
     tags = tag_text(translated(set_apart(rest, lexicon), lexicon.phrases), lexicon)
+    tags = tuple(
+        replace(tag, meaning=Meaning(Role.FILLER))
+        if tag.role is Role.WORD and tag.surface in scaffolding()
+        else tag
+        for tag in tags
+    )
     return Reading(tags=tags, price=price, lexicon=lexicon, taken=taken, things=things)
 
 

@@ -46,7 +46,8 @@ class Speller:
         least = _MIN_SWAPPED if doubted else _MIN_TYPO
         if not least <= len(word) <= _MAX_TYPO or not word.isascii() or not word.isalpha():
             return word
-        if word in self.lexicon.right or word in scaffolding() or len(word) > self.left:
+        right = self.lexicon.right
+        if word in right or stem(word) in right or word in scaffolding() or len(word) > self.left:
             return word
         if stem(word) in self.lexicon.words:
             return word

@@ -1,13 +1,18 @@
 """A turn as tags: each word or phrase with what it does, first by the lexicon, then by its neighbours."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import cache
+from itertools import pairwise
 
+from rewriter.languages.files import any_language
+from rewriter.nlu.called import called_products
 from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
-from rewriter.nlu.spelling import is_scaffolding
+from rewriter.nlu.spelling import is_scaffolding, scaffolding
 from rewriter.nlu.vocabulary import ACCENT, ACCENTED, Role
-from rewriter.nlu.words import CJK, split_words, stem
+from rewriter.nlu.words import CJK, key_of, split_words, stem
 
 VALUES = frozenset({Role.VALUE, Role.STYLE})
 PRICES = frozenset({Role.CHEAP, Role.EXPENSIVE, Role.CHEAPER, Role.DEARER, Role.CHEAPEST, Role.DEAREST})
@@ -22,6 +27,14 @@ _BEFORE_VALUE = frozenset({Role.FILLER, Role.GLUE, Role.ARTICLE, Role.IN, Role.W
 """Roles that may stand between "not" or "instead of" and the value that it governs."""
 
 
+_OF_TWO = 2
+_OF_FAMILY = Meaning(Role.JOIN, said="or")
+"""Joins the kinds that one word means."""
+_OR = "or"
+_OF_PARTS = frozenset({"without", "no"})
+"""Negations that govern both of two: "without garlic or vinegar"."""
+_NOR = "nor"
+"""Joins what is not wanted to more of it, of whatever slot."""
 _OF_HEAD = frozenset({Role.ARTICLE, Role.GLUE, Role.IN, Role.WITH})
 """Those between a thing and what is said of it."""
 
@@ -62,7 +75,8 @@ class Tag:
 
 def tag_text(text: str, lexicon: Lexicon) -> tuple[Tag, ...]:
     """Tag folded text: longest phrase first, then accents, negations and replacements by their neighbours."""
-    return mark_uses(mark_accents(tuple(look_up(split_words(set_apart(text, lexicon)), lexicon)), lexicon))
+    tags = mark_accents(tuple(look_up(split_words(set_apart(text, lexicon)), lexicon)), lexicon)
+    return mark_uses(mark_kinds(tags))
 
 
 def set_apart(text: str, lexicon: Lexicon) -> str:
@@ -84,9 +98,21 @@ def look_up(words: Sequence[str], lexicon: Lexicon) -> Iterable[Tag]:
     while position < len(words):
         meaning, length = lexicon.longest(stems, position)
         said = " ".join(words[position : position + length])
+        if meaning is None and (family := lexicon.families.get((stems[position],))) is not None:
+            yield from _members(said, family)
+            position += length
+            continue
         idle = meaning is None and CJK.fullmatch(said) is not None and is_scaffolding(said)
         yield Tag(said, meaning or Meaning(Role.FILLER if idle else Role.WORD))
         position += length
+
+
+def _members(said: str, family: Sequence[Meaning]) -> Iterable[Tag]:
+    """Yield each of the kinds that a word means, as if all of them were said: "red wine or white wine"."""
+    for place, meaning in enumerate(family):
+        if place:
+            yield Tag("or", _OF_FAMILY)
+        yield Tag(said, replace(meaning, said=said))
 
 
 def mark_accents(tags: tuple[Tag, ...], lexicon: Lexicon) -> tuple[Tag, ...]:
@@ -104,6 +130,71 @@ def mark_accents(tags: tuple[Tag, ...], lexicon: Lexicon) -> tuple[Tag, ...]:
         else:
             marked.append(current)
     return tuple(marked)
+
+
+def mark_kinds(tags: Sequence[Tag]) -> tuple[Tag, ...]:
+    """Make words of the kinds of product that say what another thing is for, or goes with.
+
+    The last of two that stand together names the thing, a "phone charger", and so does a thing that the catalogue lacks, "apple
+    juice"; three and more are a list as people type it. Of "shoes for a black dress" the dress is not asked for, nor is it black.
+    """
+    tags = _without_restated(tags)
+    marked = list(tags)
+    for start, end in _runs_of_kinds(tags):
+        first, last = tags[start], tags[end - 1]
+        other = (
+            end < len(tags) and tags[end].role is Role.WORD and key_of(tags[end].surface) in called_products()
+        )
+        if (end - start == _OF_TWO and first.meaning.value != last.meaning.value) or (
+            other and end - start == 1
+        ):
+            marked[start] = replace(first, meaning=Meaning(Role.WORD, said=first.meaning.said))
+    return _without_companions(marked)
+
+
+def _without_restated(tags: Sequence[Tag]) -> Sequence[Tag]:
+    """Return the tags without a family of which a member is said besides: "top 5 wines, red wine please"."""
+    joins = [place for place, tag in enumerate(tags) if tag.meaning is _OF_FAMILY]
+    if not joins:
+        return tags
+    family = {each for place in joins for each in (place - 1, place, place + 1)}
+    named = {tag.meaning.value for place, tag in enumerate(tags) if place not in family and _is_kind(tag)}
+    restated = named & {tags[place].meaning.value for place in family if place not in joins}
+    return [tag for place, tag in enumerate(tags) if place not in family] if restated else tags
+
+
+def _runs_of_kinds(tags: Sequence[Tag]) -> Iterable[tuple[int, int]]:
+    """Yield where kinds of product stand with nothing between them."""
+    start = 0
+    for position in range(len(tags) + 1):
+        if position == len(tags) or not _is_kind(tags[position]) or tags[position].part is Part.KIND:
+            if position > start:
+                yield start, position
+            start = position + 1
+
+
+def _without_companions(tags: list[Tag]) -> tuple[Tag, ...]:
+    """Make fillers of what a thing goes with: from the words that say so up to the kind that they lead to."""
+    kinds = [place for place, tag in enumerate(tags) if _is_kind(tag)]
+    for thing, companion in pairwise(kinds):
+        between = " ".join(tag.surface for tag in tags[thing + 1 : companion])
+        match = _leading_to_companions().search(f" {between} ")
+        if match is not None:
+            start, end = thing + 1 + len(between[: match.start()].split()), companion + 1
+            while end < len(tags) and tags[end].role in VALUES and not _is_kind(tags[end]):
+                end += 1  # "un vestido negro"
+            tags[start:end] = [replace(tag, meaning=Meaning(Role.FILLER)) for tag in tags[start:end]]
+    return tuple(tags)
+
+
+def _is_kind(tag: Tag) -> bool:
+    return tag.role in VALUES and tag.part in HEAD
+
+
+@cache
+def _leading_to_companions() -> re.Pattern[str]:
+    """Return the pattern of what stands between a thing and what it is for, up to where that begins."""
+    return re.compile(rf"(?<!\S)(?:{any_language('companions', 'before')})(?!\S)")
 
 
 def _mark_unwanted(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
@@ -134,17 +225,35 @@ def _governed(tags: Sequence[Tag], start: int) -> Sequence[int]:
     """
     positions: list[int] = []
     joins: set[str] = set()
+    first = 1  # of one family, all are what the negation governs
     for position in range(start, len(tags)):
         current = tags[position]
         if _says_more_of(tags, positions, position) and not joins:
             positions = [position]
-        elif current.role in VALUES and current.slot == tags[(positions or [position])[0]].slot:
+        elif current.role in VALUES and (
+            not positions
+            or current.slot == tags[positions[0]].slot
+            or tags[position - 1].surface == _NOR
+            or (tags[position - 1].surface == _OR and tags[start - 1].surface in _OF_PARTS)
+        ):
             positions.append(position)
+            first += (
+                position > start and tags[position - 1].meaning is _OF_FAMILY and len(positions) == first + 1
+            )
+        elif current.meaning is _OF_FAMILY:
+            continue
         elif current.role is Role.JOIN and positions:
             joins.add(current.surface)
-        elif current.role not in _passed(tags, positions) or _is_strange(current):
+        elif _is_strange(current) or not (current.role in _passed(tags, positions) or _binds(tags, position)):
             break
-    return positions if joins - {",", ";"} else positions[:1]
+    return positions if joins - {",", ";"} else positions[:first]
+
+
+def _binds(tags: Sequence[Tag], position: int) -> bool:
+    """Return whether a small word stands right behind "or" or "and", before what is governed too: "noir ou de marron"."""
+    current, before = tags[position], tags[position - 1]
+    small = current.role in _OF_HEAD or current.surface in scaffolding()
+    return before.role is Role.JOIN and before.surface not in {",", ";"} and small
 
 
 def _passed(tags: Sequence[Tag], positions: Sequence[int]) -> Collection[Role]:

@@ -19,6 +19,7 @@ from rewriter.quality.conversations import CONVERSATIONS, read_conversations
 from rewriter.quality.hits import Fit, Judge
 from rewriter.quality.links import measure_links
 from rewriter.quality.measure import Reading, embedded, read_cases, score, shares_of, time_engine
+from rewriter.quality.trades import trade_of
 from rewriter.quality.turns import Case, slices
 from rewriter.quality.vocabularies import measure_vocabularies
 from rewriter.settings import Settings
@@ -163,8 +164,10 @@ async def _measured(
     """Score a decider on every slice, and time it on turns that it can answer."""
     scored, answered = {}, []
     for part, turns in cases.items():
-        await embedded(linker, [case.request for case in turns])
-        readings = await read_cases(engine, turns, title=f"{name}: {part}", at_once=_AT_ONCE)
+        readings = []
+        for own in _by_catalogue(turns):  # a linker keeps the vectors of four catalogues
+            await embedded(linker, [case.request for case in own])
+            readings += await read_cases(engine, own, title=f"{name}: {part}", at_once=_AT_ONCE)
         fits = (
             [judge.fit(each.case.kind, each.case.expected, each.rewrite) for each in readings]
             if judge
@@ -182,6 +185,14 @@ async def _measured(
             scored[part] = score(told) | await _beside(told, shares, linker)
     timing = await time_engine(engine, answered, requests=requests) if answered else []
     return {"slices": scored, "latency": timing}
+
+
+def _by_catalogue(cases: Sequence[Case]) -> list[list[Case]]:
+    """Return the cases of each catalogue, in their order."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(trade_of(case.kind), []).append(case)
+    return list(groups.values())
 
 
 async def _beside(readings: Sequence[Reading], fits: Sequence[Fit | None], linker: Linker) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Products of the four catalogues on which turns are measured, and what a search of them finds.
+"""Products of the catalogues on which turns are measured, and what a search of them finds.
 
 They are drawn from the catalogues' own values, each with a title that says them, and some with a part that no field has. A
 search holds its conditions and ranks by the sentence encoder's similarity of the words to the titles, which stands in for the
@@ -36,6 +36,8 @@ _PARTS: Mapping[str, str] = {
     "grocery": "palm oil | goat milk | vinegar | caffeine",
     "furniture": "armrests | drawers | a cable | a ladder | wheels",
     "electronics": "a stand | a case | a cable | a lamp",
+    "tools": "a case | a lamp | a wooden handle | wheels",
+    "books": "pictures | maps | a foreword | large print",
 }
 """What no field has, and one title in two says."""
 
@@ -147,7 +149,12 @@ def _made(rng: random.Random, id_: str, kind: str, trade: Trade, name: str) -> P
     values |= truths
     said += [name for name, true in truths.items() if true]
     if (price := schema.role(Role.PRICE)) is not None:
-        values[price.name] = float(round(rng.lognormvariate(1.6 if name == "grocery" else 5.6, 0.7), 2))
+        drawn = (
+            _number(rng, trade, price.name)
+            if price.name in trade.ranges
+            else round(rng.lognormvariate(1.6 if name == "grocery" else 5.6, 0.7), 2)
+        )
+        values[price.name] = float(drawn)
     values[title.name] = f"{' '.join([*said, kind])}{_part(rng, name)}"
     return Product(id=id_, values=values)
 

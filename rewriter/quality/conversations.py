@@ -20,6 +20,7 @@ CONVERSATIONS = {
     "talks": _FOLDER / "blind_conversations.txt",
     "shoppers_talks": _FOLDER / "shoppers_talks.txt",
     "shoppers_talks_held": _FOLDER / "shoppers_talks_held.txt",
+    "unseen_talks": _FOLDER / "unseen_conversations.txt",
 }
 """The files of conversations, by the name of their slice."""
 _BEGINS = "= "

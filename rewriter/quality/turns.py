@@ -22,6 +22,7 @@ TRADES = Path(__file__).parent / "trades.txt"
 BLIND = Path(__file__).parent / "blind.txt"
 SHOPPERS = Path(__file__).parent / "shoppers.txt"
 SHOPPERS_HELD = Path(__file__).parent / "shoppers_held.txt"
+UNSEEN = Path(__file__).parent / "unseen.txt"
 ANY = "*"
 """Stands for any query."""
 WITHOUT = "without "
@@ -187,6 +188,7 @@ def slices(count: int, seed: int = 77) -> Mapping[str, Sequence[Case]]:
             "blind": written_cases(BLIND),
             "shoppers": written_cases(SHOPPERS),
             "shoppers_held": written_cases(SHOPPERS_HELD),
+            "unseen": written_cases(UNSEEN),
         }
     )
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.conversation.replies.templates import Language
+from gateway.conversation.replies.templates import ENGLISH, Language
 from vitrine.domain.filters import AllOf, AnyOf, Equals, Filter, Not, OneOf, Range, Says, Scalar, conjuncts
 from vitrine.domain.schema import Field, Role, Schema
+from vitrine.domain.schema_files import shipped_schema
 from vitrine.domain.values import number_text
 
 MAX_VALUES = 5
@@ -23,9 +24,15 @@ class Wording:
     schema: Schema
 
     def label(self, name: str) -> str:
-        """Return what to call a field."""
-        owner = self.schema.by_name.get(name)
-        return name if owner is None else owner.label(self.language.code)
+        """Return what to call a field: where the schema has no word of the language, the one that people have for such a field."""
+        owner, code = self.schema.by_name.get(name), self.language.code
+        if owner is None:
+            return name
+        known = shipped_schema()
+        common = known.role(owner.role) if owner.role else known.by_name.get(name)
+        if code == ENGLISH or code in owner.labels or common is None:
+            return owner.label(code)
+        return common.labels.get(code, owner.label(code))
 
     def conditions(self, conditions: Iterable[Filter | None]) -> str:
         """Return conditions in one line; empty for none."""

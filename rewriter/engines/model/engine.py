@@ -20,7 +20,7 @@ from rewriter.engines.rules.decide import SCAFFOLDING, decide, settled
 from rewriter.languages.files import languages
 from rewriter.linking.linker import Linker
 from rewriter.nlu.dialogue_state import Memory, remember
-from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.lexicon import HEAD, Lexicon
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import stem
 from vitrine.v1 import rewrite_pb2
@@ -34,6 +34,10 @@ _DOUBTED = frozenset({Act.GREET, Act.SERVICE})
 """Small talk that the rules judge where it may be the very thing that is wanted: a search in vain costs less than one
 that is not made."""
 
+_COURTEOUS = frozenset(
+    {Role.GREET, Role.THANK, Role.LEAVE, Role.SERVICE, Role.RESET, Role.DEFINE, Role.WHICH, Role.SAME}
+)
+"""Roles of the words of small talk, and of those that ask what a term means."""
 _ANSWERED = frozenset({*SMALL_TALK, Act.DEFINE})
 """Acts that search nothing and name no product."""
 
@@ -67,6 +71,8 @@ class LanguageModel:
             (plan.act in _DOUBTED and _may_be_a_thing(turn))
             or (plan.act in _ANSWERED and _names_an_untrained_field(turn))
             or (plan.act in SMALL_TALK and bool(turn.things or turn.price))
+            or (plan.act in _ANSWERED and _names_a_kind_alone(turn))
+            or (plan.act is Act.STOCK and all(piece.marked for piece in turn.pieces))
         )
         if certainty < self.least_certainty or doubted:
             raise EngineError(Failure.UNSURE, f"{plan.act.value}, {certainty:.2f}")
@@ -137,6 +143,14 @@ def _names_an_untrained_field(turn: MarkedTurn) -> bool:
     """Return whether the turn speaks of a field that the model met in no training: such a turn is no small talk."""
     values = (piece for piece in turn.pieces if piece.marked and piece.tag.role is Role.VALUE)
     return bool(turn.taken) or any(piece.text.startswith("S") for piece in values)
+
+
+def _names_a_kind_alone(turn: MarkedTurn) -> bool:
+    """Return whether the turn names a kind of product and has no word of small talk, nor one that asks for a meaning."""
+    kinds = any(
+        piece.marked and piece.tag.part in HEAD and piece.tag.role is Role.VALUE for piece in turn.pieces
+    )
+    return kinds and all(piece.tag.role not in _COURTEOUS for piece in turn.pieces)
 
 
 def _says_nothing_else(turn: MarkedTurn) -> bool:

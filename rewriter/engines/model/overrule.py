@@ -5,7 +5,8 @@ for the best of a kind, alternatives, what is asked for in so many words.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -32,6 +33,12 @@ _CLASSIFIERS = frozenset("个件款双条")
 """What stands in Chinese between a position and a noun."""
 _SUPERLATIVES = frozenset({Role.CHEAPEST, Role.DEAREST})
 _QUESTIONS = frozenset({Act.DESCRIBE, Act.STOCK, Act.ADVISE, Act.DEFINE})
+_REPLACING = frozenset({Role.REPLACE, Role.INSTEAD_OF, Role.INSTEAD, Role.FAULT})
+_OF_NO_SEARCH = frozenset({Act.STOCK, Act.DEFINE, Act.GREET, Act.SERVICE})
+_ASKING_TO_SEE = frozenset(
+    {"show", "show me", "find me", "get me", "give me", "looking for", "look for", "search for"}
+)
+_GOING_ON = frozenset({Act.NARROW, Act.CHANGE, Act.SIMILAR})
 _OF_LOOKS = frozenset({Act.SIMILAR, Act.CHANGE})
 _COURTESIES = {Role.GREET: Act.GREET, Role.THANK: Act.THANK, Role.LEAVE: Act.LEAVE}
 _NEGATIVE = frozenset({Role.NOT, Role.INSTEAD_OF, Role.FAULT, Role.REPLACE})
@@ -39,13 +46,22 @@ _BLAME = re.compile(f"{any_language('sentiment', 'blame')}|{any_language('measur
 _TWO = 2
 _OF_ONE = frozenset({Role.SAME, Role.POINT, Role.STEP, Role.COMPARATIVE, Role.ORDINAL})
 """Roles of words that speak of one product."""
-_OF_ANY = frozenset({"something", "anything"})
+OF_ANY = frozenset({"something", "anything", "any"})
+"""Words that speak of more than one product."""
 
 
-def of_words(plan: Plan, turn: MarkedTurn, request: rewrite_pb2.RewriteRequest, memory: Memory) -> Plan:
-    """Return the plan with what the turn's words tell about its act, its positions and money."""
-    plan = _with_courtesy(_with_money_said(plan, turn, request), turn)
-    return _with_superlatives(_with_kinds_named(plan, turn), turn, memory)
+def of_words(
+    plan: Plan,
+    turn: MarkedTurn,
+    request: rewrite_pb2.RewriteRequest,
+    memory: Memory,
+    *,
+    excluded: Collection[str],
+) -> Plan:
+    """Return the plan with what the turn's words tell about its act, its positions and money, given what is left out so far."""
+    plan = _with_wishes_alone(plan, turn, excluded)
+    plan = _with_courtesy(_with_money_said(_with_what_is_to_be_shown(plan, turn), turn, request), turn)
+    return _with_superlatives(_with_kinds_named(_with_looks_changed(plan, turn), turn), turn, memory)
 
 
 def of_products(
@@ -56,8 +72,9 @@ def of_products(
     memory: Memory,
     *,
     pointed: int,
+    standing: str,
 ) -> Plan:
-    """Return the plan with what follows from how many products the turn names."""
+    """Return the plan with what follows from how many products the turn names, and from the category that was searched."""
     asks = any(tag.use is TagUse.WANTED and tag.role is Role.VALUE for tag in tags) or turn.taken.conditions
     compares = any(piece.tag.role is Role.COMPARE for piece in turn.pieces)
     if plan.act is Act.COMPARE and memory.last and pointed < _TWO and asks and not compares:
@@ -65,13 +82,67 @@ def of_products(
     if pointed >= _TWO and compares and plan.act in _OF_SHOWN:
         return replace(plan, act=Act.COMPARE)
     if not pointed and _narrows(plan, turn, tags, request, memory):
+        plan = replace(plan, act=Act.NARROW)
+    if plan.act is Act.SEARCH and memory.last is not None and _corrects_the_kind(turn):
         return replace(plan, act=Act.NARROW)
-    return plan
+    anew = plan.act in _GOING_ON and not pointed and _begins_anew(turn, tags, standing)
+    return replace(plan, act=Act.SEARCH) if anew else plan
+
+
+def _corrects_the_kind(turn: MarkedTurn) -> bool:
+    """Return whether a turn says that another kind was meant and nothing else: "actually a skirt" keeps what was said of the price."""
+    marked = [piece.tag for piece in turn.pieces if piece.marked]
+    roles = {piece.tag.role for piece in turn.pieces if not piece.marked}
+    one = len(marked) == 1 and marked[0].part in HEAD and turn.price is None
+    return one and Role.CORRECT in roles and roles <= _BOUND | {Role.CORRECT, Role.JOIN}
+
+
+def _begins_anew(turn: MarkedTurn, tags: Sequence[Tag], standing: str) -> bool:
+    """Return whether a turn gives up what was searched and names another kind: "never mind, shoes", "bags instead"."""
+    roles = {piece.tag.role for piece in turn.pieces if piece.tag.surface != "rather"}
+    gives_up = Role.RESET in roles or (Role.INSTEAD in roles and Role.CORRECT not in roles)
+    kinds = {tag.meaning.value for tag in tags if tag.use is TagUse.WANTED and tag.part in HEAD}
+    return gives_up and bool(kinds) and standing not in kinds
 
 
 def uses_of(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
     """Return what the marks are for, without what the words deny."""
-    return _with_alternatives(_without_denied(uses, turn, ruled), turn)
+    return _with_other_kinds(_with_alternatives(_without_denied(uses, turn, ruled), turn), turn, ruled)
+
+
+def _with_wishes_alone(plan: Plan, turn: MarkedTurn, excluded: Collection[str]) -> Plan:
+    """Return the plan in which what is named alone is wanted: nothing is welcome again that was not left out.
+
+    Nor does anything give way where the words leave something else out: "con capucha, ni roja ni rosa".
+    """
+    roles = {piece.tag.role for piece in turn.pieces}
+    slots = Counter(piece.tag.slot for piece in turn.pieces if piece.marked and piece.tag.role in VALUES)
+    others = Role.NOT in roles and roles.isdisjoint(_REPLACING) and len(slots) > 1
+    wanted = {
+        piece.text
+        for piece in turn.pieces
+        if piece.marked
+        and piece.tag.role in VALUES
+        and (
+            (plan.uses[piece.text] is Use.ALLOW and fold(piece.tag.meaning.value) not in excluded)
+            or (plan.uses[piece.text] is Use.OLD and others and slots[piece.tag.slot] == 1)
+        )
+    }
+    return replace(plan, uses={**plan.uses, **dict.fromkeys(wanted, Use.WANT)}) if wanted else plan
+
+
+def _with_what_is_to_be_shown(plan: Plan, turn: MarkedTurn) -> Plan:
+    """Return the plan that searches where the turn asks to be shown a thing, though nobody knows it: "show me umbrellas"."""
+    if plan.act not in _OF_NO_SEARCH:
+        return plan
+    asked = [
+        piece.text
+        for before, piece in pairwise(turn.pieces)
+        if piece.marked and before.tag.surface in _ASKING_TO_SEE
+    ]
+    return (
+        replace(plan, act=Act.SEARCH, uses={**plan.uses, **dict.fromkeys(asked, Use.WANT)}) if asked else plan
+    )
 
 
 def _with_courtesy(plan: Plan, turn: MarkedTurn) -> Plan:
@@ -93,6 +164,14 @@ def _with_money_said(plan: Plan, turn: MarkedTurn, request: rewrite_pb2.RewriteR
     if not wishes and not CJK.search(request.text):
         return plan
     return replace(plan, money=Money.NONE, uses={**plan.uses, **dict.fromkeys(wishes, Use.WANT)})
+
+
+def _with_looks_changed(plan: Plan, turn: MarkedTurn) -> Plan:
+    """Return the plan in which a product that is to be otherwise is changed: "like the second but smaller"."""
+    wishes = _wishes(turn) if plan.act is Act.SIMILAR and plan.money is Money.NONE else []
+    if not wishes:
+        return plan
+    return replace(plan, act=Act.CHANGE, uses={**plan.uses, **dict.fromkeys(wishes, Use.WANT)})
 
 
 def _wishes(turn: MarkedTurn) -> list[str]:
@@ -127,8 +206,11 @@ def _with_superlatives(plan: Plan, turn: MarkedTurn, memory: Memory) -> Plan:
     "What's the priciest handbag?" is answered by the handbag; of no kind, "which is the best rated?", by what was searched.
     """
     ranks = turn.taken.sort is not None or any(piece.tag.role in _SUPERLATIVES for piece in turn.pieces)
-    bare = memory.last is not None and not turn.marks and plan.act in _OF_LOOKS
-    if not ranks or plan.positions or not (bare or plan.act in _QUESTIONS):
+    bare = memory.last is not None and not turn.marks and plan.act in _OF_LOOKS | {Act.COMPARE}
+    of_one = (
+        memory.last is not None and plan.act in _OF_LOOKS and any(p.tag.role is Role.ONE for p in turn.pieces)
+    )
+    if not ranks or plan.positions or not (bare or of_one or plan.act in _QUESTIONS):
         return plan
     uses = {mark: Use.WANT if use is Use.NAME else use for mark, use in plan.uses.items()}
     names_a_kind = any(piece.marked and piece.tag.part in HEAD for piece in turn.pieces)
@@ -154,15 +236,16 @@ def _narrows(
         return False
     wanted = [tag for tag in tags if tag.use is TagUse.WANTED and tag.role in VALUES]
     excludes = any(tag.use is TagUse.UNWANTED for tag in tags) or bool(turn.things)
-    if not wanted and excludes:
+    if not wanted and (excludes or (turn.price is not None and not turn.marks)):
         return True
+    any_of_them = any(piece.tag.surface in OF_ANY for piece in turn.pieces)
     if not wanted or any(tag.role is not Role.VALUE for tag in wanted):
-        return False
+        return bool(wanted) and any_of_them
     if len(wanted) == 1 and wanted[0].part is Part.CATEGORY:
         return True
     alternatives = len({tag.meaning.value for tag in wanted}) > len({tag.slot for tag in wanted})
     untrained = all(mark.startswith(OF_OTHER_VALUES) for mark in turn.marks)
-    return alternatives or excludes or untrained or any(piece.tag.surface in _OF_ANY for piece in turn.pieces)
+    return alternatives or excludes or untrained or any_of_them
 
 
 def _without_denied(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
@@ -178,6 +261,29 @@ def _without_denied(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[T
         # Of fields that the model met in no training it guesses.
         wanted |= {mark for mark in uses if mark.startswith(OF_OTHER_VALUES)}
     return {mark: Use.WANT if mark in wanted and use is Use.AVOID else use for mark, use in uses.items()}
+
+
+def _with_other_kinds(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
+    """Return the uses in which a kind is wanted that stands beside one that is not, or is joined to one that is.
+
+    Of two kinds the plan drops one: "not heels, sandals", "a keyboard and a mouse", and of a list, "milk bread butter", all but one.
+    """
+    wanted: set[str] = set()
+    before: Tag | None = None
+    joined = stands_alone = False
+    for piece, tag in zip(turn.pieces, ruled, strict=True):
+        if piece.marked and tag.role is Role.WORD and tag.meaning.said:
+            wanted.add(piece.text)  # the phone of a "phone charger"
+        if piece.marked and tag.part in HEAD and tag.role in VALUES:
+            denied = before is not None and before.use is TagUse.UNWANTED
+            if before is not None and tag.use is TagUse.WANTED and (denied or joined):
+                wanted.add(piece.text)
+            before, joined, stands_alone = tag, True, True
+        elif tag.role is Role.JOIN:
+            joined, stands_alone = before is not None, False
+        elif stands_alone or tag.role not in _BOUND | {Role.SIMILAR}:
+            joined = stands_alone = False
+    return {mark: Use.WANT if mark in wanted and use is Use.DROP else use for mark, use in uses.items()}
 
 
 def _says_no(turn: MarkedTurn, ruled: Sequence[Tag]) -> bool:

@@ -21,7 +21,7 @@ from rewriter.nlu.lexicon import Lexicon, Meaning, Part
 from rewriter.nlu.phrasings import foreign_names, foreign_ordinals, names_pattern, plain, standing_alone
 from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
 from rewriter.nlu.spelling import Speller, scaffolding
-from rewriter.nlu.tagging import Tag, look_up, mark_accents, set_apart
+from rewriter.nlu.tagging import Tag, look_up, mark_accents, mark_kinds, set_apart
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
 from vitrine.domain.schema import Role as FieldRole
@@ -88,7 +88,7 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     taken = lexicon.fields.take(fold(text), by_price=True)
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
-    tags = [*mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon)]
+    tags = [*mark_kinds(mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon))]
     if not speaks_of_money(rest):
         tags = [replace(tag, meaning=Meaning(Role.WORD)) if _is_amount(tag) else tag for tag in tags]
     amounts: list[float] = []
@@ -172,7 +172,8 @@ def _word_tags(text: str, speller: Speller) -> Iterator[Tag]:
     position = 0
     for match in CJK.finditer(text):
         yield from _latin_tags(text[position : match.start()], speller)
-        known = key_of(match[0]) in speller.lexicon.phrases
+        key = key_of(match[0])
+        known = key in speller.lexicon.phrases or key in speller.lexicon.families
         yield from _latin_tags(match[0], speller) if known else [Tag(match[0], Meaning(Role.FILLER))]
         position = match.end()
     yield from _latin_tags(text[position:], speller)

@@ -12,6 +12,7 @@ from rewriter.engines.model.placeholders import MarkedTurn, Piece, is_plural
 from rewriter.engines.model.plan import INTENTS, SENTIMENTS, Act, Money, Plan, Use
 from rewriter.languages.files import spoken_words
 from rewriter.nlu.bounds import BOUNDS, Interval
+from rewriter.nlu.conditions import excluded_by, known_conditions
 from rewriter.nlu.dialogue_context import Situation, category_of
 from rewriter.nlu.dialogue_state import Memory
 from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
@@ -20,6 +21,7 @@ from rewriter.nlu.sentiments import add_opinions, sentiment_of
 from rewriter.nlu.tagging import PRICES, VALUES, Tag, mark_uses
 from rewriter.nlu.tagging import Use as TagUse
 from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.words import fold
 from rewriter.replies.builders import (
     advised,
     alike,
@@ -97,10 +99,11 @@ def resolve(
     lexicon: Lexicon,
 ) -> rewrite_pb2.Rewrite:
     """Return the rewrite that the plan of the turn amounts to."""
-    plan = overrule.of_words(plan, turn, request, memory)
+    plan = overrule.of_words(plan, turn, request, memory, excluded=_excluded(memory, lexicon))
     pointed = _pointed(plan, turn, memory, lexicon)
     tags = _tags(plan, turn, names=bool(pointed))
-    plan = overrule.of_products(plan, turn, tags, request, memory, pointed=len(pointed))
+    standing = category_of(memory, lexicon)
+    plan = overrule.of_products(plan, turn, tags, request, memory, pointed=len(pointed), standing=standing)
     price = turn.price or (_price(plan.money, turn.amounts) if lexicon.name_of(FieldRole.PRICE) else None)
     reading = Reading(
         tags=tags,
@@ -108,7 +111,7 @@ def resolve(
         lexicon=lexicon,
         taken=turn.taken,
         things=turn.things,
-        standing=category_of(memory, lexicon),
+        standing=standing,
     )
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
     rewrite = _built(plan, situation)
@@ -120,6 +123,16 @@ def resolve(
         sentiment=query_pb2.Sentiment.ValueType(SENTIMENTS[plan.sentiment])
         or sentiment_of(rewrite, request.text, reading),
     )
+
+
+def _excluded(memory: Memory, lexicon: Lexicon) -> set[str]:
+    """Return the folded values and words that the search before leaves out."""
+    last = memory.last
+    if last is None:
+        return set()
+    words = (word for each in last.excluded_words for word in (each.said, *each.forms))
+    known = known_conditions(last.filter, lexicon) if last.HasField("filter") else []
+    return {*map(fold, words), *excluded_by(known)}
 
 
 def _built(plan: Plan, situation: Situation) -> rewrite_pb2.Rewrite:
@@ -273,7 +286,8 @@ def _narrow(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """
     reading = situation.reading
     styles = bool(reading.wanted) and all(tag.role is Role.STYLE for tag in reading.wanted)
-    detail = styles and bool(situation.reference) and not reading.has(Role.ONE)
+    many = reading.has(Role.ONE) or any(tag.surface in overrule.OF_ANY for tag in reading.tags)
+    detail = styles and bool(situation.reference) and not many
     return changed(situation) if situation.target or detail else constrained(situation)
 
 

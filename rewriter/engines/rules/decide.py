@@ -8,13 +8,13 @@ from itertools import pairwise
 from rewriter.engines.rules.asking import asked_of_shown
 from rewriter.languages.files import any_language
 from rewriter.nlu.bounds import moved
-from rewriter.nlu.conditions import range_on
+from rewriter.nlu.conditions import joined, range_on
 from rewriter.nlu.dialogue_context import Situation, category_of
 from rewriter.nlu.dialogue_state import remember
 from rewriter.nlu.edits import modification
 from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.next_page import asks_for_next_page
-from rewriter.nlu.prices import changed_price
+from rewriter.nlu.prices import changed_price, lifts_price
 from rewriter.nlu.reading import Reading, point_at, read, titled
 from rewriter.nlu.sentiments import add_opinions, intent_of, sentiment_of
 from rewriter.nlu.service import asks_of_the_shop
@@ -38,6 +38,7 @@ from rewriter.replies.builders import (
     terms_of,
     wish_of,
 )
+from vitrine.domain.filters import Range
 from vitrine.domain.schema import Role as FieldRole
 from vitrine.v1 import rewrite_pb2
 
@@ -89,7 +90,7 @@ def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb
         return rewrite
     if not request.has_image and asks_of_the_shop(text):
         return _service(_situation(request, lexicon))
-    changes = changed_price(text) is not None
+    changes = changed_price(text) is not None or lifts_price(text)
     ranges = _RANGES.search(text) is not None and not request.has_image
     asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes or ranges
     if not (asks or lexicon.fields.take(text, by_price=True)):
@@ -133,7 +134,9 @@ def _stock(situation: Situation) -> rewrite_pb2.Rewrite | None:
 
 
 def _budget(situation: Situation) -> rewrite_pb2.Rewrite | None:
-    """Another amount for the price of the search before: "make that 40"."""
+    """Another amount for the price of the search before, "make that 40", or none: "any price is fine"."""
+    if lifts_price(fold(situation.request.text)):
+        return _without_price(situation)
     amount = changed_price(fold(situation.request.text))
     field = situation.lexicon.name_of(FieldRole.PRICE)
     earlier = range_on(situation.earlier, field) if amount is not None and field else None
@@ -141,6 +144,21 @@ def _budget(situation: Situation) -> rewrite_pb2.Rewrite | None:
         return None
     price = moved(earlier, amount)
     return constrained(replace(situation, reading=replace(situation.reading, tags=(), price=price)))
+
+
+def _without_price(situation: Situation) -> rewrite_pb2.Rewrite | None:
+    """The search before, without its bound on the price."""
+    field = situation.lexicon.name_of(FieldRole.PRICE)
+    earlier = situation.earlier
+    if range_on(earlier, field) is None or situation.request.has_image or situation.request.product_id:
+        return None
+    rewrite = constrained(replace(situation, reading=replace(situation.reading, tags=(), price=None)))
+    if rewrite is not None:
+        rewrite.ClearField("filter")
+        left = [each for each in earlier if not (isinstance(each, Range) and each.field == field)]
+        if (conditions := joined(left)) is not None:
+            rewrite.filter.CopyFrom(conditions)
+    return rewrite
 
 
 def _picture(situation: Situation) -> rewrite_pb2.Rewrite | None:

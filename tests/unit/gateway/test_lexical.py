@@ -131,6 +131,23 @@ async def test_what_was_read_in_the_words_does_not_hide_what_they_name() -> None
     assert answer.searched.filter == equals("colour", "red")
 
 
+async def test_an_amount_that_was_read_names_no_product() -> None:
+    """The 120 of a budget is no model number: what has it in its id or title is not looked up beside the conditions."""
+    price = query_pb2.Filter(range=query_pb2.Range(field="price", maximum=120))
+    both = query_pb2.Filter()
+    both.all_of.filters.extend([equals("category", "dress"), price])
+    read = rewrite_pb2.Rewrite(route=query_pb2.ROUTE_TEXT, query="dress", filter=both)
+    desk = product("desk-120", "desk 120", category="desk")
+    async with serving(
+        products=[*BACKGROUND, desk], rewriter=FakeRewriter(lambda _: read), settings=QUIET
+    ) as gateway:
+        answer = await search(gateway, "dress up to 120", rewrite=search_pb2.REWRITE_MODE_AUTO)
+        named = await search(gateway, "desk-120 up to 120", rewrite=search_pb2.REWRITE_MODE_AUTO)
+    assert "desk-120" not in ids(answer)
+    assert len(answer.hits) > 1
+    assert ids(named)[0] == "desk-120"
+
+
 async def test_an_order_by_a_field_goes_before_exact_matches() -> None:
     """Sorted by price, nothing else decides the order."""
     products = [*BACKGROUND, product("0108775015", "headphones WH-1000XM4", price=900.0)]

@@ -103,6 +103,43 @@ def test_it_says_how_many_products_fit_which_conditions(count: int, code: str, l
     assert said(searched, code)[0] == lead
 
 
+def test_a_field_without_a_word_of_the_language_is_called_as_people_call_it() -> None:
+    """Where the schema says nothing: by its role, or by its name where every shop has such a field; else as it is."""
+    bare = parse_schema(
+        """
+        name = "bare"
+        currency = "EUR"
+        [fields.sku]
+        kind = "keyword"
+        role = "id"
+        [fields.name]
+        kind = "text"
+        role = "title"
+        [fields.kind]
+        kind = "keyword"
+        role = "category"
+        [fields.colour]
+        kind = "keyword"
+        labels = { de = "Farbton" }
+        [fields.amount]
+        kind = "money"
+        role = "price"
+        [fields.room]
+        kind = "keyword"
+        """
+    )
+    names = ("kind", "colour", "amount", "room", "none")
+    assert [wording("de", bare).label(name) for name in names] == [
+        "Kategorie",
+        "Farbton",
+        "Preis",
+        "room",
+        "none",
+    ]
+    assert [wording("es", bare).label(name) for name in names[:3]] == ["categoría", "color", "precio"]
+    assert [wording("en", bare).label(name) for name in names[:3]] == ["kind", "colour", "amount"]
+
+
 def test_the_hits_tell_their_number_only_where_they_are_all() -> None:
     """A first page that is the last one; and of its hits, those that satisfy what is said."""
     query = Query(text="dress", soft_filters=DRESS)

@@ -113,4 +113,5 @@ def test_the_word_for_expensive_goes_to_the_encoder(facets: Facets) -> None:
 def test_the_face_is_not_expensive(facets: Facets) -> None:
     """Spanish writes both words alike."""
     request = rewrite_pb2.RewriteRequest(text="un bolso para la cara", facets=facets)
-    assert decide(request, build_lexicon(facets)).query == "un bag para la cara"
+    read = decide(request, build_lexicon(facets))
+    assert (read.query, read.HasField("sort")) == ("bag cara", False)
