@@ -87,7 +87,6 @@ class FieldWords:
         sort: query_pb2.Sort | None = None
         while len(conditions) < MAX_CONDITIONS and (measured := self._measured(text)) is not None:
             conditions += [measured.condition] if measured.condition is not None else []
-            sort = sort or measured.sort
             text = f"{text[: measured.start]} {text[measured.end :]}"
         position = 0
         while (match := self.words.search(text, position)) is not None and len(conditions) < MAX_CONDITIONS:
@@ -99,6 +98,10 @@ class FieldWords:
             sort = sort or found.sort
             text = f"{text[: found.start]} {text[found.end :]}"
             position = found.start
+        # After the words of fields: the highest rating is no height.
+        if sort is None and (measured := self._measured(text, order=True)) is not None:
+            sort = measured.sort
+            text = f"{text[: measured.start]} {text[measured.end :]}"
         return Taken(text, tuple(dict.fromkeys(conditions)), sort)
 
     def asks_for_values(self, text: str) -> bool:
@@ -134,9 +137,9 @@ class FieldWords:
                 return found
         return None
 
-    def _measured(self, text: str) -> _Found | None:
+    def _measured(self, text: str, *, order: bool = False) -> _Found | None:
         """Return what the text says of a measure of this catalogue by an adjective: "taller than 60 cm", "the heaviest"."""
-        said = compared(text, tuple(self.measures))
+        said = compared(text, tuple(self.measures), order=order)
         if said is None:
             return None
         owner = self.measures[said.measure]

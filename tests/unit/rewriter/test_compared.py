@@ -54,6 +54,13 @@ def _up_to(field: str, amount: float) -> Range:
         ("比60厘米高的植物", [_above("tall", 60)], "的植物"),
         ("至少2公斤重", [_from("gewicht", 2)], ""),
         ("60cm보다 높은 식물", [_above("tall", 60)], "식물"),
+        ("größer als 60 cm", [_above("tall", 60)], ""),
+        ("höher als 1,20 m", [_above("tall", 1.2)], ""),
+        ("no higher than 3 inches", [_up_to("tall", 3)], ""),
+        ("under 10 cm high heels", [_below("tall", 10)], "heels"),
+        ("longer than 2 meters, más ancho que 80 cm", [_above("long", 2), _above("ancho", 80)], ","),
+        ("taller than 60 cm under 20 euros", [_above("tall", 60)], "under 20 euros"),
+        ("lighter than 2 pounds", [_below("gewicht", 2)], ""),
         ("3kg보다 가벼운 것", [_below("gewicht", 3)], "것"),
     ],
 )  # fmt: skip
@@ -85,6 +92,41 @@ def test_a_superlative_is_an_order(text: str, field: str, *, descending: bool) -
     assert taken.conditions == ()
     assert taken.sort is not None
     assert (taken.sort.field, taken.sort.descending) == (field, descending)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "under 30 wide leg trousers", "under €40 high waist jeans", "over 50 deep blue", "size 42 or wider", "over 100 heavy blankets",
+        "price lower than 50", "lower than 100 euros", "budget no higher than 50", "lighter than 20 euros", "kleiner als 42", "plus grande que 42",
+        "lasts longer than 3 hours", "longer than 24 months", "taller than 3 kg", "a long dress for less than 50", "under 2 years old",
+    ],
+)  # fmt: skip
+def test_an_amount_that_has_no_unit_of_the_measure_is_of_something_else(text: str) -> None:
+    """Prices, sizes, counts, durations and other measures stay what they were."""
+    assert WORDS.take(fold(text)).conditions == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the lightest blue", "the deepest blue", "最深的蓝色", "the longest lasting one", "widest range", "der niedrigste Preis", "die höchste Qualität",
+        "le prix le plus bas", "가장 낮은 가격",
+    ],
+)  # fmt: skip
+def test_a_superlative_of_what_no_measure_has_is_no_order(text: str) -> None:
+    """A colour, a price and a duration have no height, whatever the catalogue measures."""
+    assert WORDS.take(fold(text)).sort is None
+
+
+def test_the_words_of_a_field_come_before_a_measure() -> None:
+    """The highest rating is an order by the rating, and one higher than 4 a bound of it."""
+    words = _words(tall='en = "height"', rating='en = "rating", de = "Bewertung"')
+    assert words.take("rating higher than 4").conditions == (_above("rating", 4),)
+    for text in ("the highest rating", "höchste bewertung"):
+        sort = words.take(text).sort
+        assert sort is not None
+        assert (sort.field, sort.descending) == ("rating", True)
 
 
 @pytest.mark.parametrize(
