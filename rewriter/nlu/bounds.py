@@ -59,7 +59,8 @@ BOUNDS: Mapping[str, Callable[[float], Interval]] = {
 _OPERATORS = {"<=": "up_to", ">=": "from", "<": "below", ">": "above", "=": "exactly"}
 _AFTER = ("up_to", "below", "above", "from")
 
-_N = r"(?:[£$€¥₩]\s?)?\d{1,9}(?:[.,]\d{1,3})*"
+AMOUNT = r"(?:[£$€¥₩]\s?)?\d{1,9}(?:[.,]\d{1,3})*"
+"""The pattern of an amount, with or without the sign of a currency."""
 _NUMBERS_PER_THOUSAND = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
@@ -72,16 +73,16 @@ def _betweens() -> str:
         if (pattern := language.pattern("bounds", "between"))
     ]
     forms.append(r"{n}\s?(?:[-~\u2013]|to(?= )|bis(?= )|到|至)\s?{n}")
-    return "|".join(re.sub(r"\{n\}", lambda _: f"(?P<n{next(names)}>{_N})", form) for form in forms)
+    return "|".join(re.sub(r"\{n\}", lambda _: f"(?P<n{next(names)}>{AMOUNT})", form) for form in forms)
 
 
 def _single_bounds(*, before: bool, after: bool) -> str:
     """Return the pattern of one amount with what bounds it."""
     forms = []
     if before:
-        forms += [rf"{any_language('bounds', name)}\s*(?P<{name}>{_N})" for name in BOUNDS]
+        forms += [rf"{any_language('bounds', name)}\s*(?P<{name}>{AMOUNT})" for name in BOUNDS]
     if after:
-        forms += [rf"(?P<{name}_>{_N})\s?{any_language('bounds_after', name)}" for name in _AFTER]
+        forms += [rf"(?P<{name}_>{AMOUNT})\s?{any_language('bounds_after', name)}" for name in _AFTER]
     return "|".join(forms)
 
 
@@ -89,9 +90,9 @@ _UNIT = rf"(?:\s?(?:{any_language('measures', 'units')})(?!\w))?"
 _LINKS = rf"(?:[\s:]*(?:{any_language('measures', 'links')}))*[\s:]*"
 _BOUNDED = rf"(?:{_betweens()}|{_single_bounds(before=True, after=True)})"
 _AMOUNT_AFTER = re.compile(rf"{_LINKS}{_BOUNDED}{_UNIT}")
-_OPERATED_AFTER = re.compile(rf"\s*(?P<operator><=|>=|<|>|=)\s*(?P<amount>{_N}){_UNIT}")
+_OPERATED_AFTER = re.compile(rf"\s*(?P<operator><=|>=|<|>|=)\s*(?P<amount>{AMOUNT}){_UNIT}")
 _AMOUNT_BEFORE = re.compile(rf"(?<![a-zà-ÿ0-9.,]){_BOUNDED}[\s-]?$")
-_PLAIN_BEFORE = re.compile(rf"(?<![a-zà-ÿ0-9.,])(?P<amount>{_N})[\s-]?$")
+_PLAIN_BEFORE = re.compile(rf"(?<![a-zà-ÿ0-9.,])(?P<amount>{AMOUNT})[\s-]?$")
 _BOUND_AFTER = re.compile(
     r"\s?(?:" + "|".join(rf"(?P<{name}>{any_language('bounds_after', name)})" for name in _AFTER) + ")"
 )

@@ -14,6 +14,8 @@ from itertools import count
 from rewriter.languages.files import any_language, languages
 from rewriter.nlu.bounds import bounded
 from rewriter.nlu.called import properties_called
+from rewriter.nlu.compared import compared
+from rewriter.nlu.compared import measures as known_measures
 from rewriter.nlu.orders import order_beside
 from rewriter.nlu.words import fold, key_of
 from vitrine.domain.filters import Equals, Filter, Not, OneOf
@@ -74,6 +76,8 @@ class FieldWords:
     longer: Mapping[str, Sequence[str]]
     """The values of other fields that begin with a word: "organic cotton"."""
     words: re.Pattern[str]
+    measures: Mapping[str, Field]
+    """The one number of each measure that the catalogue has, such as "height"."""
     spoken: frozenset[str]
     """Every word of a field that is filtered or counted."""
 
@@ -81,6 +85,9 @@ class FieldWords:
         """Take conditions and an order out of folded text; an order by price only where it is asked for."""
         conditions: list[Filter] = []
         sort: query_pb2.Sort | None = None
+        while len(conditions) < MAX_CONDITIONS and (measured := self._measured(text)) is not None:
+            conditions += [measured.condition] if measured.condition is not None else []
+            text = f"{text[: measured.start]} {text[measured.end :]}"
         position = 0
         while (match := self.words.search(text, position)) is not None and len(conditions) < MAX_CONDITIONS:
             found = self._found(text, match, by_price=by_price)
@@ -91,6 +98,10 @@ class FieldWords:
             sort = sort or found.sort
             text = f"{text[: found.start]} {text[found.end :]}"
             position = found.start
+        # After the words of fields: the highest rating is no height.
+        if sort is None and (measured := self._measured(text, order=True)) is not None:
+            sort = measured.sort
+            text = f"{text[: measured.start]} {text[measured.end :]}"
         return Taken(text, tuple(dict.fromkeys(conditions)), sort)
 
     def asks_for_values(self, text: str) -> bool:
@@ -125,6 +136,16 @@ class FieldWords:
             if found is not None:
                 return found
         return None
+
+    def _measured(self, text: str, *, order: bool = False) -> _Found | None:
+        """Return what the text says of a measure of this catalogue by an adjective: "taller than 60 cm", "the heaviest"."""
+        said = compared(text, tuple(self.measures), order=order)
+        if said is None:
+            return None
+        owner = self.measures[said.measure]
+        if said.interval is not None:
+            return _Found(said.start, said.end, condition=said.interval.on(owner.name))
+        return _Found(said.start, said.end, sort=query_pb2.Sort(field=owner.name, descending=said.descending))
 
     def _owners(self, surface: str) -> Sequence[Field]:
         return next((self.owners[word] for word in _singulars(surface) if word in self.owners), ())
@@ -182,8 +203,21 @@ def field_words(
         named_values=named_values,
         longer=dict(_longer(owners, values)),
         words=re.compile(_any_word(owners)),
+        measures=dict(_measures(owners)),
         spoken=spoken,
     )
+
+
+def _measures(owners: Mapping[str, Sequence[Field]]) -> Iterator[tuple[str, Field]]:
+    """Yield the measures of which the catalogue has one number that is filtered and sorted by."""
+    for measure in known_measures():
+        numbers = [
+            each
+            for each in owners.get(measure, ())
+            if each.kind in NUMBER_KINDS and each.filter and each.sort and each.role is not Role.PRICE
+        ]
+        if len(numbers) == 1:
+            yield measure, numbers[0]
 
 
 def _asked_by(owner: Field) -> set[str]:
