@@ -46,22 +46,33 @@ def test_a_packed_table_is_read_as_it_would_be_unpacked(tmp_path: Path, read: Re
     assert not [*(tmp_path / "temporary").iterdir()]
 
 
+# Each is packed in the test: a packed file has the time in it, and every process would collect other tests.
 @pytest.mark.parametrize(
-    ("data", "most", "reason"),
+    ("pack", "most", "reason"),
     [
-        (b"id,title\na1,Red\n", packed.MAX_BYTES, "not gzip, or damaged"),
-        (gzip.compress(b"id,title\n" * 900)[:-9], packed.MAX_BYTES, "not gzip, or damaged"),
-        (gzip.compress(b""), packed.MAX_BYTES, "empty"),
-        (gzip.compress(b"id,title\na1,Red shirt\n" * 9), 64, "more than 64 bytes when it is unpacked"),
+        pytest.param(lambda: b"id,title\na1,Red\n", packed.MAX_BYTES, "not gzip, or damaged", id="plain"),
+        pytest.param(
+            lambda: gzip.compress(b"id,title\n" * 900)[:-9],
+            packed.MAX_BYTES,
+            "not gzip, or damaged",
+            id="cut",
+        ),
+        pytest.param(lambda: gzip.compress(b""), packed.MAX_BYTES, "empty", id="empty"),
+        pytest.param(
+            lambda: gzip.compress(b"id,title\na1,Red shirt\n" * 9),
+            64,
+            "more than 64 bytes when it is unpacked",
+            id="too large",
+        ),
     ],
 )
 def test_what_is_no_packed_table_is_refused_by_its_own_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, most: int, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[], bytes], most: int, reason: str
 ) -> None:
     """The error names the packed file and what is wrong, and nothing is left behind."""
     monkeypatch.setattr(packed, "MAX_BYTES", most)
     path = tmp_path / "p.csv.gz"
-    path.write_bytes(data)
+    path.write_bytes(pack())
     with pytest.raises(CatalogueError, match=reason) as refused:
         open_catalogue(path)
     assert str(refused.value).startswith(f"{path}: ")
