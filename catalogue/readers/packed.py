@@ -4,6 +4,7 @@ import gzip
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,18 +23,16 @@ def open_packed(path: Path, read: Callable[[Path], Table]) -> Table:
         CatalogueError: it is no gzip, is damaged, or is larger than MAX_BYTES when it is unpacked; or `read` says why not.
         OSError: it cannot be read, or there is no room for the temporary file.
     """
-    folder = tempfile.TemporaryDirectory(prefix="vitrine-")
-    plain = Path(folder.name) / path.stem
-    try:
-        _unpack(path, plain)
-        table = read(plain)
-    except CatalogueError as error:
-        folder.cleanup()
-        raise CatalogueError(str(error).replace(str(plain), str(path))) from error
-    except BaseException:
-        folder.cleanup()
-        raise
-    return replace(table, source=path, files=(path,), rows=_renamed(table.rows, path, plain, folder))
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vitrine-"))
+        plain = Path(folder) / path.stem
+        try:
+            _unpack(path, plain)
+            table = read(plain)
+        except CatalogueError as error:
+            raise CatalogueError(str(error).replace(str(plain), str(path))) from error
+        rows = _renamed(table.rows, path, plain, stack.pop_all())
+    return replace(table, source=path, files=(path,), rows=rows)
 
 
 def _unpack(path: Path, plain: Path) -> None:
@@ -50,7 +49,7 @@ def _unpack(path: Path, plain: Path) -> None:
 
 
 def _renamed(
-    rows: Iterator[Row | RowError], path: Path, plain: Path, folder: "tempfile.TemporaryDirectory[str]"
+    rows: Iterator[Row | RowError], path: Path, plain: Path, folder: ExitStack
 ) -> Iterator[Row | RowError]:
     with folder:
         try:
