@@ -1,6 +1,7 @@
 """The benchmark runs from end to end on a catalogue in its layout, and on the published data alone beside it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,18 @@ from encoders.__main__ import main
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    root = tmp_path / "data"
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalogue that is drawn once."""
+    root = tmp_path_factory.mktemp("drawn") / "data"
     build_catalogue(root, BuildSettings(products=32, seed=5, layout="fashion200k"), processes=1)
     return root
+
+
+@pytest.fixture
+def data(drawn: Path, tmp_path: Path) -> Path:
+    """A copy of it that the test may change."""
+    return shutil.copytree(drawn, tmp_path / "data")
 
 
 def evaluate(data: Path, out: Path, *options: str) -> Result:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ HITS = 10
 Relevance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def shoppers(answers: int, relevance: Relevance, *, seed: int = 1, swaps: bool = True) -> list[Judged]:
+@cache
+def shoppers(answers: int, relevance: Relevance, *, seed: int = 1, swaps: bool = True) -> Sequence[Judged]:
     """Let simulated shoppers see answers ordered by a poor score and click by their position bias."""
     rng = np.random.default_rng(seed)
     judged = []
@@ -58,7 +60,7 @@ def shoppers(answers: int, relevance: Relevance, *, seed: int = 1, swaps: bool =
         )
         answer = Answer(request_id=f"r{number:05}", at_ms=number, route="text", swap=swap, shown=shown)
         judged.append(Judged(answer=answer, chosen=chosen))
-    return judged
+    return tuple(judged)
 
 
 def by_words(text: np.ndarray, ids: np.ndarray) -> np.ndarray:
