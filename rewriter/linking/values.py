@@ -9,6 +9,7 @@ import numpy as np
 from rewriter.linking.tower import FEATURES, Encoder, Vectors
 from rewriter.nlu.lexicon import PROPER, Lexicon, Meaning, Part
 from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.words import fold
 
 MAX_VALUES = 16_384
 """Phrases of one catalogue that words are held against; the values come before the language files' styles and kinds."""
@@ -56,6 +57,8 @@ def anchors_of(lexicon: Lexicon) -> list[Anchor]:
     values: dict[str, Meaning] = {}
     styles: dict[str, Meaning] = {}
     for key, meaning in lexicon.phrases.items():
+        if meaning.said in lexicon.called and meaning.said != fold(meaning.value):
+            continue  # what a value is called is linked as it is said, and means less by its vector
         if meaning.role is Role.VALUE and meaning.part not in PROPER:
             if len(meaning.said) >= _MIN_LETTERS or not meaning.said.isascii():
                 values.setdefault(meaning.said, meaning)

@@ -57,6 +57,9 @@ HEAD = frozenset({Part.CATEGORY, Part.KIND})
 PROPER = frozenset({Part.BRAND, Part.NAME})
 """Proper names: no word means one that is not written like it."""
 
+_LONG = 7
+"""Letters of the shortest word of what values are called into which a misspelt one is mended: "sturdy" is no study."""
+
 _MANY = 256
 """Values of a field that are as many as people choose from; of more than these, most are names of something."""
 
@@ -170,7 +173,8 @@ def build_lexicon(
     families = {key: each for key, each in kinds_of_one.items() if key not in phrases}
     category = schema.role(FieldRole.CATEGORY)
     kinds = dict(_kinds(values.get(category.name, {}).values())) if category is not None else {}
-    mendable = (key for key, meaning in phrases.items() if kinds or meaning.role is not Role.STYLE)
+    sold = [key for key, meaning in phrases.items() if kinds or meaning.role is not Role.STYLE]
+    mendable = (word for key in sold for word in key if key not in plain or len(word) >= _LONG)
     return Lexicon(
         schema=schema,
         phrases=phrases,
@@ -178,7 +182,7 @@ def build_lexicon(
         kinds=kinds,
         words=frozenset(chain.from_iterable(phrases)),
         names=_words_of_names(phrases, plain),
-        mendable=frozenset(chain.from_iterable(mendable)),
+        mendable=frozenset(mendable),
         fields=field_words(schema, named, values),
         aliases=aliases,
         unspaced=Unspaced.of(

@@ -204,7 +204,7 @@ async def engine() -> AsyncIterator[Engine]:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_turns_of_a_kind_are_read_rightly(kind: str, engine: Engine) -> None:
     """Every one of them."""
-    wrong = {}
+    wrong: dict[str, Read] = {}
     for (state, text), expected in KINDS[kind].items():
         request = state_request(state)
         request.text = text
