@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from encoders.environment import describe_environment
-from encoders.families import read_card, weights_path
+from encoders.families import CARD_FILE, CheckpointError, read_card, weights_path
 from encoders.pair.backbone import Backbone
 from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import Captions, Changes
@@ -102,9 +102,9 @@ def train_fusion_again(out: Path, work: Path, data: Sequence[Path], settings: Se
 
     Raises:
         DataError: the data cannot be used, or no picture in it is a change of another.
-        CheckpointError: the weights or a tower's package cannot be used.
+        CheckpointError: the weights, their card or a tower's package cannot be used.
     """
-    card = read_card(out)
+    card = _trained_card(out)
     encoders = load_pair(out)
     torch.manual_seed(settings.seed)
     encoders = replace(encoders, fusion=Combiner(encoders.sizes.fusion_width))
@@ -131,6 +131,17 @@ def train_fusion_again(out: Path, work: Path, data: Sequence[Path], settings: Se
     }
     save_pair(out, encoders, card=card)
     print(f"changes of the split {VAL}, in percent: {found}", flush=True)
+
+
+def _trained_card(out: Path) -> dict[str, Any]:
+    """Return the card of weights that training wrote: what is trained anew is said beside what it says of the rest."""
+    card = read_card(out)
+    for part in ("training", "losses"):
+        if not isinstance(card.get(part), dict):
+            raise CheckpointError(
+                f"{out / CARD_FILE}: {part} must be a table; train these weights without --fusion-only first"
+            )
+    return card
 
 
 def _read(data: Sequence[Path], notes: Counter[str]) -> tuple[list[Photograph], list[Photograph]]:

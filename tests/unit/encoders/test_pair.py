@@ -260,6 +260,17 @@ def test_the_combiner_is_trained_anew_on_heads_that_stay(encoders: PairEncoders,
     assert set(card["validation"]["changes"]) == {"R@1", "R@10", "R@50"}
 
 
+@pytest.mark.parametrize("missing", ["training", "losses"])
+def test_a_card_that_says_nothing_of_a_training_is_refused(tmp_path: Path, missing: str) -> None:
+    """Weights that no training wrote have no card to say a new combiner in: file and part are named, before any work."""
+    card = {"family": "vitrine-pair", "training": {"seed": 3}, "losses": {}}
+    del card[missing]
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match=rf"card\.json: {missing} must be a table; train these weights"):
+        train_fusion_again(tmp_path, tmp_path / "work", [], Settings())
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
+
+
 def test_weights_come_back_as_they_were(encoders: PairEncoders, tmp_path: Path) -> None:
     """Heads and combiner are kept, the towers are not; a file of another family or size is named."""
     save_pair(tmp_path, encoders, card={})
