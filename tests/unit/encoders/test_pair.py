@@ -210,7 +210,7 @@ def test_sentences_come_to_mean_the_new_value(encoders: PairEncoders, tmp_path: 
     made = replace(encoders, text=copy.deepcopy(encoders.text))
     before = embed_texts(made.text, captions.texts.features)
     colours = embed_texts(made.text, changes.texts.features[changes.texts.rows(list(COLOURS))])
-    settings = Settings(wording_steps=100, wording_rows=64, wording_rate=5e-3)
+    settings = Settings(wording_steps=200, wording_rows=64, wording_rate=5e-3)
     history = train_wording(made, captions, changes, settings, tmp_path)
     losses = [loss for _, loss in history["wording: sentence to new value"]]
     assert losses[-1] < 0.5 * losses[0]
