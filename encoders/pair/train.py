@@ -21,7 +21,7 @@ from encoders.pair.kept import keep
 from encoders.pair.networks import Combiner, PairEncoders, Sizes, new_pair
 from encoders.pair.training import Settings, parameters, train_heads, tune_backbone
 from encoders.pair.validation import find_by_change, find_by_title
-from encoders.pair.wording import train_wording
+from encoders.pair.wording import framed, train_wording
 from encoders.photographs.embedder import digest_of_pictures
 from encoders.photographs.products import (
     TRAIN,
@@ -80,7 +80,8 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     )
     print(f"titles of the split {VAL}, in percent: {found}", flush=True)
     changes = _changes(encoders, photographs)
-    history |= train_wording(encoders, captions, changes, settings, run)
+    held = (captions.texts.features, framed(photographs, encoders.text.tower))
+    history |= train_wording(encoders, held, changes, settings, run)
     found["worded"] = find_by_title(encoders, asked.features(), validation)
     history |= train_fusion(encoders, seen.features(), changes, settings, run)
     found["changes"] = find_by_change(encoders, asked.features(), validation)

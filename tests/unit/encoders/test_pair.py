@@ -211,7 +211,7 @@ def test_sentences_come_to_mean_the_new_value(encoders: PairEncoders, tmp_path: 
     before = embed_texts(made.text, captions.texts.features)
     colours = embed_texts(made.text, changes.texts.features[changes.texts.rows(list(COLOURS))])
     settings = Settings(wording_steps=200, wording_rows=64, wording_rate=5e-3)
-    history = train_wording(made, captions, changes, settings, tmp_path)
+    history = train_wording(made, [captions.texts.features], changes, settings, tmp_path)
     losses = [loss for _, loss in history["wording: sentence to new value"]]
     assert losses[-1] < 0.5 * losses[0]
     for wanted, other in itertools.permutations(range(len(COLOURS)), 2):
@@ -220,7 +220,7 @@ def test_sentences_come_to_mean_the_new_value(encoders: PairEncoders, tmp_path: 
         meant = embed_texts(made.text, changes.texts.features[row : row + 1])
         assert (meant @ colours.T).argmax() == wanted, f"{old} to {new}"
     assert (embed_texts(made.text, captions.texts.features) * before).sum(1).min() > 0.9
-    assert train_wording(made, captions, replace(changes, all=()), settings, tmp_path) == {}
+    assert train_wording(made, [captions.texts.features], replace(changes, all=()), settings, tmp_path) == {}
 
 
 def test_positives_are_all_texts_that_fit(encoders: PairEncoders) -> None:
