@@ -26,7 +26,9 @@ CHANGES = (
     "is {new}",
     "in {new} please",
 )
-"""Ways to ask for another value of an attribute."""
+"""Ways to ask for another value of an attribute, those that name both values first."""
+NAMING_BOTH = sum("{old}" in each for each in CHANGES)
+"""How many of them name the old value too: which of the two is wanted, the order of words alone says."""
 
 
 def said_of(photograph: Photograph) -> list[str]:
@@ -56,6 +58,12 @@ def attribute(photograph: Photograph, meaning: str) -> str:
     return label_text(
         fold(next((photograph.attributes[n] for n in FIELDS["label"] if n in photograph.attributes), ""))
     )
+
+
+def whole_of(category: str, colour: str, audience: str) -> str:
+    """Return the caption of a kind of photographs: what it is, in which colour, for whom, as far as that is known."""
+    named = f"{colour} {category}".strip()
+    return f"{named} for {audience}" if audience else named
 
 
 def changes(old: str, new: str) -> Sequence[str]:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.pair.captions import attribute, changes, said_of
+from encoders.pair.captions import attribute, changes, said_of, whole_of
 from encoders.pair.pieces import load_tokenizer
 from encoders.pair.sentences import Sentences
 from encoders.photographs.products import Photograph
@@ -87,8 +87,17 @@ class Change:
     source: int
     target: int
     """The kind of pictures that have it and are like the source otherwise; see `Changes.kinds`."""
+    place: int
+    """In _KIND, of the attribute that changes."""
+    new: int
+    """The number of the new value's text."""
     texts: tuple[int, ...]
-    """Ways to ask for it."""
+    """Ways to ask for it, in the order of `captions.CHANGES`."""
+
+    @property
+    def is_of_colour(self) -> bool:
+        """Whether the colour changes, and not the category."""
+        return _KIND[self.place] == "colour"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +108,8 @@ class Changes:
     all: tuple[Change, ...]
     kinds: NDArray[np.int64]
     """(n,), equal for pictures of equal category, colour and audience."""
+    captions: NDArray[np.int64]
+    """(kinds,) numbers of the texts that say what pictures of a kind are."""
     titles: NDArray[np.int64]
     """(n,) numbers of texts; NONE where a picture has no title."""
 
@@ -109,27 +120,34 @@ class Changes:
         numbers = {kind: number for number, kind in enumerate(dict.fromkeys(described))}
         others = {
             kind: [
-                (numbers[other], (kind[changed], other[changed]))
+                (numbers[other], changed, (kind[changed], other[changed]))
                 for changed in _CHANGING
                 for other in numbers
                 if _differs_in(kind, other, changed)
             ]
             for kind in numbers
         }
-        asked = {values: changes(*values) for each in others.values() for _, values in each}
+        asked = {values: changes(*values) for each in others.values() for _, _, values in each}
         titles = [each.title for each in photographs]
-        texts = Texts.of(
-            [*(text for each in asked.values() for text in each), *filter(None, titles)] or [""], tower
-        )
+        wholes = [whole_of(*kind) for kind in numbers]
+        said = [text for values, each in asked.items() for text in (values[1], *each)]
+        texts = Texts.of([*said, *wholes, *filter(None, titles)], tower)
         rows = {values: tuple(texts.rows(said)) for values, said in asked.items()}
         return cls(
             texts=texts,
             all=tuple(
-                Change(source=source, target=target, texts=rows[values])
+                Change(
+                    source=source,
+                    target=target,
+                    place=place,
+                    new=texts.numbers[values[1]],
+                    texts=rows[values],
+                )
                 for source, kind in enumerate(described)
-                for target, values in others[kind]
+                for target, place, values in others[kind]
             ),
             kinds=np.array([numbers[kind] for kind in described]),
+            captions=np.array(texts.rows(wholes)),
             titles=np.array([texts.numbers[title] if title else NONE for title in titles]),
         )
 

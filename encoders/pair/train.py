@@ -4,14 +4,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from encoders.environment import describe_environment
-from encoders.families import read_card, weights_path
+from encoders.families import CARD_FILE, CheckpointError, read_card, weights_path
 from encoders.pair.backbone import Backbone
 from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import Captions, Changes
@@ -21,6 +21,7 @@ from encoders.pair.kept import keep
 from encoders.pair.networks import Combiner, PairEncoders, Sizes, new_pair
 from encoders.pair.training import Settings, parameters, train_heads, tune_backbone
 from encoders.pair.validation import find_by_change, find_by_title
+from encoders.pair.wording import framed, train_wording
 from encoders.photographs.embedder import digest_of_pictures
 from encoders.photographs.products import (
     TRAIN,
@@ -34,6 +35,8 @@ from encoders.progress import History, plot_history
 from encoders.results import digest_of_files, write_result
 
 VALIDATION_FILE = "validation.json"
+_FUSED = tuple(each.name for each in fields(Settings) if each.name.startswith(("fusion_", "naming_")))
+"""Settings of the combiner, which --fusion-only changes."""
 _FEWEST = 64
 """Photographs of the training split: fewer teach nothing."""
 
@@ -76,12 +79,15 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
         out / VALIDATION_FILE, {"benchmark": "tuning", "data": described, "training": training}, found
     )
     print(f"titles of the split {VAL}, in percent: {found}", flush=True)
-    changes, losses = _fuse(encoders, photographs, seen.features(), settings, run)
-    history |= losses
+    changes = _changes(encoders, photographs)
+    held = (captions.texts.features, framed(photographs, encoders.text.tower))
+    history |= train_wording(encoders, held, changes, settings, run)
+    found["worded"] = find_by_title(encoders, asked.features(), validation)
+    history |= train_fusion(encoders, seen.features(), changes, settings, run)
     found["changes"] = find_by_change(encoders, asked.features(), validation)
     card: dict[str, Any] = {
         "data": described,
-        "training": {"changes": changes, **training},
+        "training": {"changes": len(changes.all), **training},
         "parameters": dict(parameters(encoders, tuned=tuned)),
         "validation": found,
         "losses": _last(history),
@@ -102,9 +108,9 @@ def train_fusion_again(out: Path, work: Path, data: Sequence[Path], settings: Se
 
     Raises:
         DataError: the data cannot be used, or no picture in it is a change of another.
-        CheckpointError: the weights or a tower's package cannot be used.
+        CheckpointError: the weights, their card or a tower's package cannot be used.
     """
-    card = read_card(out)
+    card = _trained_card(out)
     encoders = load_pair(out)
     torch.manual_seed(settings.seed)
     encoders = replace(encoders, fusion=Combiner(encoders.sizes.fusion_width))
@@ -115,22 +121,34 @@ def train_fusion_again(out: Path, work: Path, data: Sequence[Path], settings: Se
     heads = digest_of_files([weights_path(out, name) for name in ("image_encoder", "text_encoder")])
     run = work / f"{_run_name(photographs, settings)}-{heads}"
     run.mkdir(parents=True, exist_ok=True)
-    changes, history = _fuse(encoders, photographs, seen, settings, run)
-    if not changes:
+    changes = _changes(encoders, photographs)
+    history = train_fusion(encoders, seen, changes, settings, run)
+    if not changes.all:
         raise DataError(
             f"{', '.join(map(str, data))}: no two photographs differ in one attribute alone: there is no change to learn"
         )
-    fused = {name: value for name, value in asdict(settings).items() if name.startswith("fusion_")}
+    fused = {name: value for name, value in asdict(settings).items() if name in _FUSED}
     found = find_by_change(encoders, asked, validation)
     kept = {name: value for name, value in card["losses"].items() if not name.startswith(FUSION)}
     card |= {
-        "training": {**card["training"], "changes": changes, "fusion_seed": settings.seed, **fused},
+        "training": {**card["training"], "changes": len(changes.all), "fusion_seed": settings.seed, **fused},
         "validation": {**card.get("validation", {}), "changes": found},
         "losses": kept | _last(history),
         "environment": describe_environment(),
     }
     save_pair(out, encoders, card=card)
     print(f"changes of the split {VAL}, in percent: {found}", flush=True)
+
+
+def _trained_card(out: Path) -> dict[str, Any]:
+    """Return the card of weights that training wrote: what is trained anew is said beside what it says of the rest."""
+    card = read_card(out)
+    for part in ("training", "losses"):
+        if not isinstance(card.get(part), dict):
+            raise CheckpointError(
+                f"{out / CARD_FILE}: {part} must be a table; train these weights without --fusion-only first"
+            )
+    return card
 
 
 def _read(data: Sequence[Path], notes: Counter[str]) -> tuple[list[Photograph], list[Photograph]]:
@@ -140,17 +158,10 @@ def _read(data: Sequence[Path], notes: Counter[str]) -> tuple[list[Photograph], 
     return photographs, validation
 
 
-def _fuse(
-    encoders: PairEncoders,
-    photographs: Sequence[Photograph],
-    features: Features,
-    settings: Settings,
-    run: Path,
-) -> tuple[int, History]:
-    """Train the combiner; returns how many changes it learnt from, and the losses."""
+def _changes(encoders: PairEncoders, photographs: Sequence[Photograph]) -> Changes:
     changes = Changes.of(photographs, encoders.text.tower)
     print(f"{len(changes.all):,} changes", flush=True)
-    return len(changes.all), train_fusion(encoders, features, changes, settings, run)
+    return changes
 
 
 def _last(history: History) -> dict[str, float]:

@@ -37,11 +37,21 @@ class Settings:
     tuning_rows: int = 128
     """Pictures of such a step, against the texts of `heads_rows`."""
     tuning_rate: float = 3e-4
+    wording_steps: int = 2_000
+    """Of the text head, with sentences that ask for another value."""
+    wording_rows: int = 384
+    wording_rate: float = 2e-3
     fusion_steps: int = 1_500
-    fusion_rows: int = 512
-    fusion_gallery: int = 2_048
+    fusion_rows: int = 256
+    fusion_gallery: int = 768
     """Pictures of a step beside those that its changes begin and end with."""
     fusion_rate: float = 1e-3
+    fusion_colours: float = 0.8
+    """Share of changes of the colour; the others are of the category."""
+    fusion_captions: float = 1.0
+    """Weight of the caption of what is wanted beside each way to search for it."""
+    naming_both: float = 0.75
+    """Share of sentences that name the old value too, of the text head's stage and of the combiner's."""
 
 
 def train_heads(

@@ -1,7 +1,10 @@
 """The family `pair`: its towers from their packages, its captions and changes, its training, its weights on disk."""
 
+import copy
 import io
+import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +24,14 @@ from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import NONE, Captions, Changes
 from encoders.pair.dimensions import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH, TRAINED_DIM
 from encoders.pair.features import VIEWS, features_of, picture_features, picture_maps
+from encoders.pair.fusion import ChangesDrawn
 from encoders.pair.kept import keep
 from encoders.pair.networks import PairEncoders, Sizes, new_pair
 from encoders.pair.packages import BACKBONE, packaged
 from encoders.pair.pieces import PAD_ID, load_tokenizer
 from encoders.pair.train import train, train_fusion_again
-from encoders.pair.training import Settings
+from encoders.pair.training import Settings, embed_texts
+from encoders.pair.wording import train_wording
 from encoders.photographs.products import DataError, Photograph
 from vitrine.preprocess import decode_image
 
@@ -184,9 +189,57 @@ def test_changes_join_pictures_that_differ_in_one_attribute(encoders: PairEncode
     assert (0, 2, "replace red with blue") in asked
     assert (0, 1, "replace mug with bowl") in asked
     assert len(asked) == 8
+    assert {(each.is_of_colour, names[each.new]) for each in changes.all} == {
+        (True, "red"),
+        (True, "blue"),
+        (False, "mug"),
+        (False, "bowl"),
+    }
+    assert [names[number] for number in changes.captions] == ["red mug", "red bowl", "blue mug", "blue bowl"]
     assert [names[number] for number in changes.titles] == [each.title for each in photographs]
     untitled = [replace(each, title="") for each in photographs]
     assert Changes.of(untitled, encoders.text.tower).titles.tolist() == [NONE] * 4
+
+
+def test_changes_are_drawn_in_the_shares_that_are_asked_for(encoders: PairEncoders) -> None:
+    """Three in four are of the colour, and all name both values where that is asked; with no colour to change, none is."""
+    photographs = [photograph(colour, shape) for colour in ("red", "blue") for shape in ("mug", "bowl")]
+    settings = Settings(fusion_colours=0.75, naming_both=1.0)
+    changes = Changes.of(photographs, encoders.text.tower)
+    names = {number: text for text, number in changes.texts.numbers.items()}
+    chosen, texts = ChangesDrawn(changes, settings).of(np.random.default_rng(0), 40)
+    assert [each.is_of_colour for each in chosen] == [True] * 30 + [False] * 10
+    old_and_new = [{"red", "blue"} if each.is_of_colour else {"mug", "bowl"} for each in chosen]
+    assert all(
+        values <= set(re.findall(r"\w+", names[text]))
+        for values, text in zip(old_and_new, texts, strict=True)
+    )
+    one_colour = Changes.of(photographs[:2], encoders.text.tower)
+    chosen, texts = ChangesDrawn(one_colour, settings).of(np.random.default_rng(0), 5)
+    assert not any(each.is_of_colour for each in chosen)
+    assert len(texts) == 5
+
+
+@pytest.mark.slow
+def test_sentences_come_to_mean_the_new_value(encoders: PairEncoders, tmp_path: Path) -> None:
+    """After the stage either order of the same words is nearest to its own new value; captions stay where they were."""
+    photographs = [photograph(colour, "mug") for colour in COLOURS]
+    changes = Changes.of(photographs, encoders.text.tower)
+    captions = Captions.of(photographs, encoders.text.tower)
+    made = replace(encoders, text=copy.deepcopy(encoders.text))
+    before = embed_texts(made.text, captions.texts.features)
+    colours = embed_texts(made.text, changes.texts.features[changes.texts.rows(list(COLOURS))])
+    settings = Settings(wording_steps=200, wording_rows=64, wording_rate=5e-3)
+    history = train_wording(made, [captions.texts.features], changes, settings, tmp_path)
+    losses = [loss for _, loss in history["wording: sentence to new value"]]
+    assert losses[-1] < 0.5 * losses[0]
+    for wanted, other in itertools.permutations(range(len(COLOURS)), 2):
+        old, new = list(COLOURS)[other], list(COLOURS)[wanted]
+        (row,) = changes.texts.rows([f"replace {old} with {new}"])
+        meant = embed_texts(made.text, changes.texts.features[row : row + 1])
+        assert (meant @ colours.T).argmax() == wanted, f"{old} to {new}"
+    assert (embed_texts(made.text, captions.texts.features) * before).sum(1).min() > 0.9
+    assert train_wording(made, [captions.texts.features], replace(changes, all=()), settings, tmp_path) == {}
 
 
 def test_positives_are_all_texts_that_fit(encoders: PairEncoders) -> None:
@@ -228,6 +281,7 @@ def test_training_learns_resumes_and_is_read_again(
         heads_rows=48,
         tuning_steps=5,
         tuning_rows=16,
+        wording_steps=20,
         fusion_steps=40,
         fusion_rows=32,
     )
@@ -242,6 +296,8 @@ def test_training_learns_resumes_and_is_read_again(
     assert found.items() < card["validation"].items()
     assert set(card["validation"]["changes"]) == {"R@1", "R@10", "R@50"}
     assert found["kept"]["R@10"] > 90
+    assert card["validation"]["worded"]["R@10"] > 90
+    assert {"wording: sentence to new value", "fusion: composed to caption"} <= card["losses"].keys()
     assert card["sizes"]["trained_dim"] == TRAINED_DIM
     assert (out / "loss.png").exists()
     tuned, packaged_tower = load_pair(out).image.tower.state_dict(), load_backbone().state_dict()
@@ -277,6 +333,17 @@ def test_the_combiner_is_trained_anew_on_heads_that_stay(encoders: PairEncoders,
     assert 0 < card["losses"]["fusion: composed to picture"] < 9.0
     assert "fusion: composed to picture and title" in card["losses"]
     assert set(card["validation"]["changes"]) == {"R@1", "R@10", "R@50"}
+
+
+@pytest.mark.parametrize("missing", ["training", "losses"])
+def test_a_card_that_says_nothing_of_a_training_is_refused(tmp_path: Path, missing: str) -> None:
+    """Weights that no training wrote have no card to say a new combiner in: file and part are named, before any work."""
+    card = {"family": "vitrine-pair", "training": {"seed": 3}, "losses": {}}
+    del card[missing]
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match=rf"card\.json: {missing} must be a table; train these weights"):
+        train_fusion_again(tmp_path, tmp_path / "work", [], Settings())
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
 
 
 def test_weights_come_back_as_they_were(encoders: PairEncoders, tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""The text head's second stage: a sentence that asks for another value is embedded as that value.
+
+The text tower hardly tells the order of words: "replace red with blue" and "replace blue with red" have nearly one embedding. A
+head of one hidden layer can learn for the values of a trade which of the two is wanted; a combiner behind it then reads the
+same from a sentence that names both values as from one that names the new value alone.
+
+All else is held where it was: titles, captions, sentences that say them in several languages, and what lies between these.
+"""
+
+import copy
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from encoders.pair.captions import attribute
+from encoders.pair.data import Changes, Texts
+from encoders.pair.fusion import way_of_each
+from encoders.pair.networks import PairEncoders, PairTextEncoder
+from encoders.pair.sentences import FEATURES, Sentences
+from encoders.pair.training import Settings, embed_texts
+from encoders.photographs.products import Photograph
+from encoders.photographs.vocabulary import query
+from encoders.progress import History
+from encoders.stages import Losses, device, new_stage, run_stage
+
+WORDING = "wording"
+"""The stage."""
+_HELD = 4.0
+"""Weight of what is held, which every search by words depends on, beside the sentences."""
+_APART = 0.6
+"""How far what is held may lie from a text, in the distance of two others and in noise of length 1."""
+_FRAMES: dict[str, list[str]] = tomllib.loads(
+    Path(__file__).with_name("frames.toml").read_text(encoding="utf-8")
+)["frames"]
+
+
+def train_wording(
+    encoders: PairEncoders,
+    held: Sequence[Tensor],
+    changes: Changes,
+    settings: Settings,
+    work: Path,
+) -> History:
+    """Train the text head; returns the losses, none where the data have no changes.
+
+    Args:
+        encoders: their text head is trained in place.
+        held: features of texts (t, 512) that stay where they are, as near as the head can have both; of each in equal parts.
+        changes: the sentences that come to mean their new value.
+        settings: those of the stage.
+        work: keeps the state of the stage.
+    """
+    if not changes.all:
+        return {}
+    asked = sorted({(each.new, each.texts) for each in changes.all})
+    ways = torch.tensor([texts for _, texts in asked])
+    sentences = changes.texts.features.to(device())
+    sources = [each.to(device()) for each in held if len(each)]
+    before = PairTextEncoder(encoders.text.tower, copy.deepcopy(encoders.text.head))
+    wanted = embed_texts(encoders.text, sentences[[new for new, _ in asked]])
+    modules = nn.ModuleDict({"text": encoders.text.head})
+    stage = new_stage(WORDING, modules, rate=settings.wording_rate, steps=settings.wording_steps, work=work)
+
+    def losses_of_step(step: int) -> Losses:
+        rng = np.random.default_rng((settings.seed, step, 4))
+        pairs = torch.from_numpy(rng.integers(len(asked), size=settings.wording_rows))
+        drawn = torch.from_numpy(way_of_each(rng, settings.wording_rows, naming_both=settings.naming_both))
+        near = torch.cat([_about(texts, settings.wording_rows // len(sources), rng) for texts in sources])
+        meant = encoders.text.embed(sentences[ways[pairs, drawn]])
+        kept = encoders.text.embed(near)
+        return {
+            "sentence to new value": (1 - (meant * wanted[pairs]).sum(1)).mean(),
+            "all else as before": _HELD * (1 - (kept * embed_texts(before, near)).sum(1)).mean(),
+        }
+
+    return run_stage(stage, lambda steps: map(losses_of_step, steps))
+
+
+def framed(photographs: Sequence[Photograph], tower: Sentences) -> Tensor:
+    """Return the features (t, 512) of the photographs' colours and categories in the sentences of frames.toml."""
+    kinds = dict.fromkeys((attribute(each, "colour"), attribute(each, "category")) for each in photographs)
+    texts: dict[str, None] = {}
+    for language, frames in _FRAMES.items():
+        for place, (colour, category) in enumerate(kinds):
+            words = query(language, "words", colour=colour, article=category, audience=None)
+            if words is not None:
+                texts[frames[place % len(frames)].format(words=words)] = None
+    return Texts.of(list(texts), tower).features if texts else torch.empty((0, FEATURES))
+
+
+def _about(texts: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """Return features near some of the texts (t, d): half of them as they are, half moved between texts and by noise."""
+    rows = torch.from_numpy(rng.integers(len(texts), size=(3, count))).to(texts.device)
+    one, other, third = texts[rows[0]], texts[rows[1]], texts[rows[2]]
+    noise = torch.from_numpy(rng.standard_normal(one.shape, dtype=np.float32)).to(texts.device)
+    share = torch.from_numpy(np.maximum(rng.uniform(-1, 1, (count, 1)), 0).astype(np.float32)).to(
+        texts.device
+    )
+    moved = (other - third) + noise / texts.shape[1] ** 0.5
+    return functional.normalize(one + _APART * share * moved, dim=-1)
