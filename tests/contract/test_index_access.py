@@ -1,5 +1,6 @@
 """A Milvus that asks who calls: the token of the moment is shown, on both ways to it."""
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
@@ -67,8 +68,10 @@ async def test_another_users_token_is_taken_over_without_a_restart(
     ) as milvus:
         assert await _asked(milvus) == let_in
         await owner.drop_user(first)
-        refused = await _asked(milvus)
-        assert not set(refused) & set(let_in)
+        # Its proxy forgets a user when it is told to, which may be a moment after the answer.
+        async with asyncio.timeout(TIMEOUT_S):
+            while set(await _asked(milvus)) & set(let_in):  # noqa: ASYNC110 - nothing tells when
+                await asyncio.sleep(0.05)
         fresh.write_text(f"{second}:{second}\n")
         fresh.replace(file)
         assert await _asked(milvus) == let_in
