@@ -1,13 +1,15 @@
-"""Photographs of mugs, plates and bowls, by which the tests of the family `pair` train."""
+"""Photographs of mugs, plates and bowls, and the sizes with which the tests of the family `pair` train on them."""
 
 import io
 
 from PIL import Image
 
+from encoders.pair.networks import Sizes
 from encoders.photographs.products import Photograph
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 200), "white": (250, 250, 250)}
 SHAPES = ("mug", "plate", "bowl")
+SMALL = Sizes(head_width=32, fusion_width=16)
 
 
 def picture(colour: str, shape: str, number: int) -> bytes:

@@ -18,16 +18,14 @@ from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.dimensions import EMBEDDING_DIM, IMAGE_SIZE, TEXT_LENGTH, TRAINED_DIM
 from encoders.pair.features import VIEWS, features_of, picture_features, picture_maps
 from encoders.pair.kept import keep
-from encoders.pair.networks import PairEncoders, Sizes, new_pair
+from encoders.pair.networks import PairEncoders, new_pair
 from encoders.pair.packages import BACKBONE, packaged
 from encoders.pair.pieces import PAD_ID, load_tokenizer
 from encoders.pair.train import train, train_fusion_again
 from encoders.pair.training import Settings
 from encoders.photographs.products import DataError
-from tests.unit.encoders.pair_photographs import COLOURS, SHAPES, photograph, picture
+from tests.unit.encoders.pair_photographs import COLOURS, SHAPES, SMALL, photograph, picture
 from vitrine.preprocess import decode_image
-
-SMALL = Sizes(head_width=32, fusion_width=16)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,15 +43,6 @@ def _exported_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(features, "_Runner", runner)
         yield
-
-
-@pytest.fixture(scope="module")
-def encoders() -> PairEncoders:
-    torch.manual_seed(1)
-    made = new_pair(SMALL)
-    for network in made.parts().values():
-        network.eval()
-    return made
 
 
 def test_words_are_pieces_of_any_script() -> None:

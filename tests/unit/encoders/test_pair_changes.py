@@ -8,26 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from encoders.pair.captions import attribute, said_of
 from encoders.pair.data import NONE, Captions, Changes
 from encoders.pair.fusion import ChangesDrawn
-from encoders.pair.networks import PairEncoders, Sizes, new_pair
+from encoders.pair.networks import PairEncoders
 from encoders.pair.training import Settings, embed_texts
 from encoders.pair.wording import train_wording
 from tests.unit.encoders.pair_photographs import COLOURS, photograph
-
-SMALL = Sizes(head_width=32, fusion_width=16)
-
-
-@pytest.fixture(scope="module")
-def encoders() -> PairEncoders:
-    torch.manual_seed(1)
-    made = new_pair(SMALL)
-    for network in made.parts().values():
-        network.eval()
-    return made
 
 
 def test_captions_say_what_the_catalogue_says() -> None:
