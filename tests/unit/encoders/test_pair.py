@@ -85,6 +85,7 @@ def test_the_sentence_tower_knows_what_words_mean(encoders: PairEncoders) -> Non
     assert cosines[0, 2] > cosines[0, 3] + 0.2
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_the_backbone_tells_pictures_apart(encoders: PairEncoders, tmp_path: Path) -> None:
     """Two pictures of one thing have closer features than pictures of two; a mirrored one is near; by maps or at once."""
