@@ -29,6 +29,7 @@ WEIGHTS ?= encoders/weights/pair
 SMALL := encoders/weights/small
 TENSORRT := build/tensorrt
 PERF_ANALYZER := build/perf-analyzer
+GPU := build/gpu/environment
 EXAMPLES := build/examples
 DOCS := build/docs
 HELM3 := build/helm3
@@ -369,6 +370,26 @@ build/peers/%/.ready: benchmarks/peers/%.txt | $(VENV)/.ready
 		|| { echo "bench: $* could not be installed and is left out" >&2; rm -rf build/peers/$*; mkdir -p build/peers/$*; }
 	@touch $@
 
+bench-gpu: setup ## ONNX Runtime on a GPU against its roofline: make bench-gpu WITH_TENSORRT=1 OPTIONS="--name h200"
+	@$(BIN)/python -m benchmarks.gpu check
+	@$(MAKE) -s $(GPU)/.ready $(if $(WITH_TENSORRT),$(GPU)/.tensorrt)
+	@$(BIN)/python -m export benchmark-graphs --out build/gpu/graphs
+	@$(GPU)/bin/python -m benchmarks.gpu measure $(OPTIONS)
+	@$(MAKE) -s plots
+
+# Apart from all else, for onnxruntime-gpu and onnxruntime are one module.
+$(GPU)/.ready: benchmarks/gpu/requirements.txt | $(VENV)/.ready
+	@echo "bench: installing ONNX Runtime for GPUs, CUDA 13 and cuDNN 9"
+	@rm -rf $(GPU) && mkdir -p build
+	@$(BIN)/python -m venv --without-pip $(GPU)
+	@$(PIP) --python $(GPU)/bin/python install -q --no-deps -r $<
+	@touch $@
+
+$(GPU)/.tensorrt: benchmarks/gpu/tensorrt.txt $(GPU)/.ready
+	@echo "bench: installing TensorRT 10"
+	@$(PIP) --python $(GPU)/bin/python install -q --no-deps -r $<
+	@touch $@
+
 bench-sweep: setup ## Settings of Triton's batcher, instances and threads, beside what is served
 	@$(BIN)/python -m benchmarks sweep $(patsubst %/,--weights %,$(wildcard encoders/weights/*/))
 	@$(MAKE) -s plots
@@ -431,4 +452,4 @@ quality-rewrite: setup ## Measure what reads turns; see OPENAI_URL, OPENAI_MODEL
 
 .PHONY: help setup setup-serve setup-train setup-speech setup-bulk setup-test setup-within setup-beside same-python demo up down status logs index bulk search unit lint tensorrt-check breaking test \
 	test-page test-milvus helm-test helm-golden chaos chaos-short soak fuzz format proto generated released-api wheels reference docs lock clean train train-small train-rewriter export bench bench-throughput \
-	bench-latency bench-personal bench-stages bench-peers bench-sweep bench-index bench-bulk bench-features bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom bench-scale bench-uptime capacity
+	bench-latency bench-personal bench-stages bench-peers bench-gpu bench-sweep bench-index bench-bulk bench-features bench-baseline bench-compare plots quality quality-rewrite train-ranker bench-levers sbom bench-scale bench-uptime capacity

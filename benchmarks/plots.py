@@ -17,7 +17,7 @@ SOURCE = "Source"
 """The PNG's text field that holds the digest of the result file it was drawn from."""
 
 _STYLES: dict[str, Literal["-", "--"]] = {"p50": "-", "p99": "--"}
-_COLOURS = ("#b3261e", "#e39a94", "#2f6f4f", "#3a5fa8", "#b07a1e", "#7d4fa0", "#4fa3a0", "#6b6b6b")
+COLOURS = ("#b3261e", "#e39a94", "#2f6f4f", "#3a5fa8", "#b07a1e", "#7d4fa0", "#4fa3a0", "#6b6b6b")
 
 _TRACE_NAMES_PT = 165
 """The width of the names of spans, which stand left of the picture."""
@@ -44,45 +44,45 @@ def draw_throughput(document: Mapping[str, Any], path: Path, *, source: str) -> 
     closed = [
         case for case in document["results"] if case["loop"] == "closed" and case["workload"] != BARE_SERVER
     ]
-    with _look():
+    with look():
         figure = Figure(figsize=(11, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2)
         _draw_throughput(left, closed)
         _draw_cpu(right, closed)
-        _save(figure, path, source)
+        save(figure, path, source)
 
 
 def draw_latency(document: Mapping[str, Any], path: Path, *, source: str) -> None:
     """Draw latency by offered rate into a PNG."""
-    with _look():
+    with look():
         figure = Figure(figsize=(7, 4.6), layout="constrained")
         _draw_latency(figure.subplots(), [case for case in document["results"] if case["loop"] == "open"])
-        _save(figure, path, source)
+        save(figure, path, source)
 
 
 def draw_designs(document: Mapping[str, Any], path: Path, *, source: str) -> None:
     """Draw the recalls of every fusion design, with the spread of its runs, into a PNG."""
     designs = document["results"]["designs"]
-    with _look():
+    with look():
         figure = Figure(figsize=(11, 4.6), layout="constrained")
         for axes, cut in zip(figure.subplots(1, 2, sharey=True), ("R@1", "R@10"), strict=True):
             means, lows, highs = zip(*(each["test"]["mean"][cut] for each in designs.values()), strict=True)
             below = [mean - low for mean, low in zip(means, lows, strict=True)]
             above = [high - mean for mean, high in zip(means, highs, strict=True)]
             names = [name.replace("_", " ") for name in designs]
-            bars = axes.barh(names, means, xerr=(below, above), color=_COLOURS[2], capsize=3)
+            bars = axes.barh(names, means, xerr=(below, above), color=COLOURS[2], capsize=3)
             axes.bar_label(bars, fmt="%.1f", padding=6)
             axes.set(title=f"{cut}, percent", xlim=(0, 110))
         axes.invert_yaxis()
-        _save(figure, path, source)
+        save(figure, path, source)
 
 
 def draw_trace(document: Mapping[str, Any], path: Path, *, source: str) -> None:
     """Draw the spans of one call into a PNG: one below the other, each from its start to its end."""
     spans = document["results"]["spans"]
     services = list(dict.fromkeys(span["service"] for span in spans))
-    colours = dict(zip(services, _COLOURS[1:], strict=False))
-    with _look():
+    colours = dict(zip(services, COLOURS[1:], strict=False))
+    with look():
         figure = Figure(figsize=(11, 1.2 + 0.26 * len(spans)), layout="constrained")
         axes = figure.subplots()
         for row, span in enumerate(spans):
@@ -100,14 +100,16 @@ def draw_trace(document: Mapping[str, Any], path: Path, *, source: str) -> None:
         axes.grid(axis="x", alpha=0.25)
         marks = [Line2D([], [], color=colours[name], linewidth=6, label=name) for name in services]
         axes.legend(handles=marks, frameon=False, loc="lower left")
-        _save(figure, path, source)
+        save(figure, path, source)
 
 
-def _look() -> AbstractContextManager[None]:
+def look() -> AbstractContextManager[None]:
+    """Return what gives every picture the same look inside its block."""
     return mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
 
 
-def _save(figure: Figure, path: Path, source: str) -> None:
+def save(figure: Figure, path: Path, source: str) -> None:
+    """Write a picture that carries the digest of its source."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None, SOURCE: source})
 
@@ -154,7 +156,7 @@ def _draw_cpu(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:
     for position, name in enumerate(names):
         used = [case["pooled"]["cpu_ms_per_answer"].get(name) or 0.0 for case in chosen]
         labels = [case["workload"] for case in chosen]
-        axes.barh(labels, used, left=floor, color=_COLOURS[position % len(_COLOURS)], label=name)
+        axes.barh(labels, used, left=floor, color=COLOURS[position % len(COLOURS)], label=name)
         floor = [below + own for below, own in zip(floor, used, strict=True)]
     axes.invert_yaxis()
     axes.set(title=f"CPU at {most} clients", xlabel="ms an answer")
@@ -164,6 +166,6 @@ def _draw_cpu(axes: Axes, cases: Sequence[Mapping[str, Any]]) -> None:
 def _by_workload(cases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:
     names = list(dict.fromkeys(case["workload"] for case in cases))
     return [
-        (name, _COLOURS[position % len(_COLOURS)], [case for case in cases if case["workload"] == name])
+        (name, COLOURS[position % len(COLOURS)], [case for case in cases if case["workload"] == name])
         for position, name in enumerate(names)
     ]

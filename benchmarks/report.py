@@ -14,6 +14,7 @@ from benchmarks import capacity_page, documents, paper, plans, reliability
 from benchmarks.costs import levers_section, peers_section, stages_section, sweep_section
 from benchmarks.features import features_section
 from benchmarks.fields import fields_section
+from benchmarks.gpu import page as gpu
 from benchmarks.moderation import moderation_section
 from benchmarks.personal import personal_section
 from benchmarks.photographs import (
@@ -129,6 +130,7 @@ def _rendered() -> str:
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],
         "peers": [peers_section(path, document) for path, document in _found("peers.json").items()],
+        "gpu": [gpu.gpu_section(_found(gpu.PATTERN), DOCUMENT.parent)],
         "designs": designs,
         "css": css,
         "fashion200k": fashion200k,
@@ -158,6 +160,8 @@ def _plots() -> dict[Path, tuple[Path, Plot]]:
             plots[picture] = path, draw
     for path in _designs():
         plots[DESIGNS_PLOT] = path, draw_designs
+    for path in sorted(RESULTS.glob(gpu.PATTERN)):
+        plots[gpu.picture_of(path.name)] = path, gpu.draw_gpu
     for path in RESULTS.glob("trace.json"):
         plots[TRACE_PLOT] = path, draw_trace
     return plots

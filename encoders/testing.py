@@ -1,4 +1,4 @@
-"""Tiny checkpoints with random weights, as users of the families that transformers saves bring them."""
+"""Checkpoints with random weights, as users of the families that transformers saves bring them: tiny, or of a published size."""
 
 import json
 from pathlib import Path
@@ -53,6 +53,14 @@ _TEXT: dict[str, Any] = {
     "bos_token_id": WORDS.index("[BOS]"),
     "eos_token_id": WORDS.index("[EOS]"),
 }
+_B_16_VISION: dict[str, Any] = {
+    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "image_size": 224, "patch_size": 16,
+}  # fmt: skip
+_B_16_TEXT: dict[str, Any] = {
+    "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 8,
+    "vocab_size": 49_408, "max_position_embeddings": 77,
+}  # fmt: skip
 
 
 FamilyName = Literal["clip", "siglip", "paper"]
@@ -63,6 +71,20 @@ def write_checkpoint(folder: Path, family: FamilyName, *, seed: int = 1) -> None
     """Write weights, configuration, tokenizer and normalisation, as `save_pretrained` of each does."""
     torch.manual_seed(seed)
     {"clip": _write_clip, "siglip": _write_siglip, "paper": _write_paper}[family](folder)
+    _write_preprocessing(folder)
+
+
+def write_vit_b_16(folder: Path, *, seed: int = 1) -> None:
+    """Write CLIP of the published ViT-B/16 sizes with random weights, for what depends on sizes alone, such as speed."""
+    torch.manual_seed(seed)
+    ids = {name: _TEXT[name] for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    CLIPModel(
+        CLIPConfig(text_config=_B_16_TEXT | ids, vision_config=_B_16_VISION, projection_dim=512)
+    ).save_pretrained(folder)
+    _write_preprocessing(folder)
+
+
+def _write_preprocessing(folder: Path) -> None:
     normalisation = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
     (folder / PIXELS_FILE).write_text(json.dumps(normalisation), encoding="utf-8")
     (folder / TOKENIZER_CONFIG_FILE).write_text(json.dumps({"pad_token": "[PAD]"}), encoding="utf-8")

@@ -196,6 +196,26 @@ def tensorrt_check(
 
 
 @main.command
+@click.option(
+    "--weights",
+    "--checkpoint",
+    type=_FOLDER,
+    multiple=True,
+    help="Only these families.  [default: pair, and CLIP in the sizes of ViT-B/16 with random weights]",
+)
+@_folder("--out", default="build/gpu/graphs", help_="A folder in it for each family.")
+def benchmark_graphs(*, weights: tuple[Path, ...], out: Path) -> None:
+    """Write graphs in fp32 and fp16 with inputs, for `make bench-gpu`; what is written already stays."""
+    from export import benchmark_graphs as graphs  # noqa: PLC0415 - see above
+
+    for each in weights or (Path("encoders/weights/pair"),):
+        graphs.write_benchmark_graphs(each, out / each.name)
+    if not weights:
+        graphs.write_vit_b_16_graphs(out / graphs.VIT_B_16)
+    click.echo(f"graphs are in {out}")
+
+
+@main.command
 @click.option("--target", type=click.Choice(["local", "onnxruntime"]), default="local", show_default=True)
 @_folder("--out", default="build/model_repository", help_="The repository, which was published before.")
 def nudity(*, target: Target, out: Path) -> None:

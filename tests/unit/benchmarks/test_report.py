@@ -13,7 +13,7 @@ from benchmarks.report import DESIGNS_PLOT, DOCUMENT, RESULTS, THROUGHPUT_PLOT, 
 from benchmarks.summary import summarise_repeats, summarise_run
 
 SECTIONS = (
-    "load", "levers", "stages", "peers", "sweep", "encoders", "photographs", "fields", "bulk", "cores", "uptime", "index-scale", "speech", "designs", "css",
+    "load", "gpu", "levers", "stages", "peers", "sweep", "encoders", "photographs", "fields", "bulk", "cores", "uptime", "index-scale", "speech", "designs", "css",
     "fashion200k", "precisions", "photograph-precisions", "tuning", "several-pictures", "ranking", "experiments", "moderation", "personal", "features",
 )  # fmt: skip
 MARKERS = "# Title\n\nprose\n" + "".join(

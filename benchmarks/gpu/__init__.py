@@ -1,0 +1,1 @@
+"""How fast a GPU runs the encoders, in an environment of its own without torch, gRPC or a server (`make bench-gpu`)."""
