@@ -12,13 +12,13 @@ from typing import Any
 import click
 import uvloop
 
+from benchmarks.cli_peers import peers
 from benchmarks.cli_scale import bulk, capacity, cores, index, uptime
 from benchmarks.compare import changes_table, compare, regressions
 from benchmarks.features import measure_features
 from benchmarks.levers import WORKING_TREE, LeverPlan, measure_levers
 from benchmarks.load import PLANS, measure
 from benchmarks.moderation import measure_moderation
-from benchmarks.peers.measure import measure_peers
 from benchmarks.personal import PersonalBenchError, measure_personal
 from benchmarks.processes import service_pids
 from benchmarks.report import BASELINE, RESULTS, ReportError, read_result, stale_files, write_report
@@ -316,15 +316,6 @@ def features(
 
 
 @main.command()
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "peers.json", show_default=True)
-def peers(*, repeats: int, out: Path) -> None:
-    """Measure other servers of the encoders of `pair` beside ours; `make bench-peers` installs them."""
-    measuring = partial(measure_peers, repeats=repeats, salt=secrets.token_hex(4), say=click.echo)
-    measure_on_own_stack(WEIGHTS / "pair", measuring, out)
-
-
-@main.command()
 def baseline() -> None:
     """Measure the CPU per search that the tests compare with."""
 
@@ -374,5 +365,5 @@ def report(*, check: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-for command in (cores, uptime, bulk, index, capacity):
+for command in (peers, cores, uptime, bulk, index, capacity):
     main.add_command(command)

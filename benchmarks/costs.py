@@ -1,10 +1,9 @@
-"""What things cost beside each other, as Markdown: stages, peers, and settings of the batcher."""
+"""What things cost beside each other, as Markdown: stages, levers, and settings of the batcher."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.summary import serving_cpu_ms
 from benchmarks.tables import Document, origin, table
 
 
@@ -36,34 +35,6 @@ def _stages_table(document: Document) -> list[str]:
         ratios = row["ratios"].values()
         rows.append([row["kind"], *(f"{median(each):.3g}" for each in cost), *map(_spread, ratios)])
     return table(header, rows)
-
-
-def peers_section(name: str, document: Document) -> list[str]:
-    """Return what each server of the same graphs does, and how its CPU compares with ours for the same query and clients."""
-    rows = document["results"]
-    ours = {
-        (row["kind"], row["clients"]): median(serving_cpu_ms(row))
-        for row in rows
-        if row["peer"] == "vitrine" and row["pooled"]["answered"]
-    }
-    header = [
-        *("query", "clients", "server", "answers/s", "p50 ms", "p99 ms", "CPU ms an answer", "of ours"),
-        *("shed or failed", "memory MB", "start s"),
-    ]
-    table_rows = [
-        _peer_row(row, ours.get((row["kind"], row["clients"])))
-        for row in sorted(rows, key=lambda row: (row["kind"], row["clients"], row["peer"]))
-        if row["pooled"]["answered"]
-    ]
-    lines = [
-        *origin(name, document),
-        f"{document['params']['repeats']} repeats, in turn.",
-        "",
-        *table(header, table_rows),
-    ]
-    if missing := document["params"].get("left out"):
-        lines += ["", f"Left out, for it could not be installed or did not start: {', '.join(missing)}."]
-    return lines
 
 
 def levers_section(documents: Mapping[str, Document]) -> list[str]:
@@ -113,19 +84,6 @@ def sweep_section(documents: Mapping[str, Document]) -> list[str]:
         lines += [*origin(name, document), f"{document['params']['repeats']} repeats, in turn.", ""]
         lines += [*table(header, rows), ""]
     return lines[:-1]
-
-
-def _peer_row(row: Mapping[str, Any], ours: float | None) -> list[str]:
-    pooled, used = row["pooled"], serving_cpu_ms(row)
-    return [
-        *(row["kind"], str(row["clients"]), row["peer"]),
-        f"{pooled['answered_per_s']:.3g}",
-        *(f"{pooled['latency_ms'][q]:.3g}" for q in ("p50", "p99")),
-        f"{median(used):.3g} ({min(used):.3g}-{max(used):.3g})",
-        "-" if ours is None else f"{median(used) / ours:.2f}",
-        str(sum(pooled["errors"].values()) + pooled["shed"]),
-        *(str(row["memory_mb"]), "-" if row["start_s"] is None else f"{row['start_s']:g}"),
-    ]
 
 
 def change_cell(change: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ class Raw:
             onnxruntime.InferenceSession(repository / name / "1" / "model.onnx", options)
             for name in ("image_encoder", "text_encoder", "fusion_encoder")
         )
-        self._size = self._image.get_inputs()[0].shape[1]
+        self.image_size = int(self._image.get_inputs()[0].shape[1])
         self._fused = {tensor.name for tensor in self._fusion.get_inputs()}
         self.embedding_dim = int(self._image.get_outputs()[0].shape[1])
 
@@ -54,12 +54,24 @@ class Raw:
             return self._fuse(self._images(queries), queries)
         return self._fuse(np.zeros((len(queries), self.embedding_dim), np.float32), queries)
 
+    def token_ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens of texts, in the length of the family."""
+        return self._tokenizer(texts)
+
+    def run_text(self, token_ids: NDArray[np.int64]) -> Floats:
+        """Embed texts that are tokens."""
+        return np.asarray(self._text.run(None, {"token_ids": token_ids})[0])
+
+    def run_image(self, pixels: NDArray[np.uint8]) -> Floats:
+        """Embed pictures that are pixels."""
+        return np.asarray(self._image.run(None, {"pixels": pixels})[0])
+
     def _texts(self, queries: Sequence[Query]) -> Floats:
-        return np.asarray(self._text.run(None, {"token_ids": self._ids(queries)})[0])
+        return self.run_text(self._ids(queries))
 
     def _images(self, queries: Sequence[Query]) -> Floats:
-        pixels = np.stack([decode_image(query.image, size=self._size) for query in queries])
-        return np.asarray(self._image.run(None, {"pixels": pixels})[0])
+        pixels = np.stack([decode_image(query.image, size=self.image_size) for query in queries])
+        return self.run_image(pixels)
 
     def _fuse(self, references: Floats, queries: Sequence[Query]) -> Floats:
         feeds: dict[str, Any] = {"reference_embedding": references}
@@ -70,4 +82,4 @@ class Raw:
         return np.asarray(self._fusion.run(None, feeds)[0])
 
     def _ids(self, queries: Sequence[Query]) -> NDArray[np.int64]:
-        return self._tokenizer([query.text for query in queries])
+        return self.token_ids([query.text for query in queries])

@@ -11,11 +11,12 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks import capacity_page, documents, paper, plans, reliability
-from benchmarks.costs import levers_section, peers_section, stages_section, sweep_section
+from benchmarks.costs import levers_section, stages_section, sweep_section
 from benchmarks.features import features_section
 from benchmarks.fields import fields_section
 from benchmarks.gpu import page as gpu
 from benchmarks.moderation import moderation_section
+from benchmarks.peers.page import peers_section
 from benchmarks.personal import personal_section
 from benchmarks.photographs import (
     photograph_precisions_section,
@@ -129,7 +130,7 @@ def _rendered() -> str:
         "personal": [personal_section(path, document) for path, document in _found("personal.json").items()],
         "stages": [stages_section(_found("stages-*.json"))],
         "sweep": [sweep_section(_found("sweep-*.json"))],
-        "peers": [peers_section(path, document) for path, document in _found("peers.json").items()],
+        "peers": [peers_section(path, document) for path, document in _found("peers*.json").items()],
         "gpu": [gpu.gpu_section(_found(gpu.PATTERN), DOCUMENT.parent)],
         "designs": designs,
         "css": css,

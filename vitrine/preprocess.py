@@ -43,6 +43,7 @@ __all__ = [
     "Tokenizer",
     "decode_image",
     "inspect_image",
+    "to_pixels",
 ]
 
 PAD_ID = 0
@@ -72,11 +73,24 @@ def decode_image(data: bytes, *, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
             _check_agreement(image, header)
-            return _to_pixels(image, size)
+            return to_pixels(image, size)
     except ImageRejected:
         raise
     except Exception:  # noqa: BLE001 - the edge to decoders of damaged files: whatever they raise says the same
         raise ImageRejected("is truncated or damaged") from None
+
+
+def to_pixels(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    """Return what `decode_image` does of a picture that Pillow has opened, and that was inspected."""
+    size = _fitted(image.size, side)
+    # A JPEG is decoded at 1/2, 1/4 or 1/8, the smallest that still holds twice the pixels we keep:
+    # the DCT then does most of the shrinking, and one filtered resize the rest.
+    image.draft(None, (2 * size[0], 2 * size[1]))
+    small = _resizable(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    upright = _on_white(_rotated(small, like=image))
+    square = Image.new("RGB", (side, side), _WHITE)
+    square.paste(upright, ((side - upright.width) // 2, (side - upright.height) // 2))
+    return np.array(square, dtype=np.uint8)
 
 
 class Tokenizer:
@@ -113,18 +127,6 @@ def _check_agreement(image: Image.Image, header: ImageHeader) -> None:
     # A file may hold two headers: what was checked must be what is decoded.
     if image.size != (header.width, header.height):
         raise ImageRejected("contradicts its own header")
-
-
-def _to_pixels(image: Image.Image, side: int) -> NDArray[np.uint8]:
-    size = _fitted(image.size, side)
-    # A JPEG is decoded at 1/2, 1/4 or 1/8, the smallest that still holds twice the pixels we keep:
-    # the DCT then does most of the shrinking, and one filtered resize the rest.
-    image.draft(None, (2 * size[0], 2 * size[1]))
-    small = _resizable(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    upright = _on_white(_rotated(small, like=image))
-    square = Image.new("RGB", (side, side), _WHITE)
-    square.paste(upright, ((side - upright.width) // 2, (side - upright.height) // 2))
-    return np.array(square, dtype=np.uint8)
 
 
 def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:

@@ -1,27 +1,22 @@
-"""`python -m benchmarks peers`: the same graphs served by others, on the same cores, by the same clients."""
+"""`python -m benchmarks peers`: the same graphs served by others, on the same cores, by the same clients.
 
-import asyncio
-import base64
-import os
-import socket
-import subprocess
-import time
+In each repeat every server is started anew, asked by more and more clients, and ended before the next one starts, so that none
+idles beside another. Ours runs all the time, for the others are held against it.
+"""
+
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO
-
-import aiohttp
-import psutil
+from typing import Any
 
 from benchmarks.environment import describe_environment
-from benchmarks.generator import OK, Send, closed_loop, sender
+from benchmarks.generator import Send, Trace, closed_loop, sender
 from benchmarks.infer import infer_sender, query_inputs
+from benchmarks.peers.servers import PEERS, Peer, PeerError, memory_mb, started
 from benchmarks.processes import cpu_seconds
 from benchmarks.second_triton import second_triton
-from benchmarks.serving import PRODUCTS, Served
+from benchmarks.serving import Served
 from benchmarks.stages import KINDS
 from benchmarks.summary import summarise_repeats, summarise_run
 from benchmarks.workloads import Material, image_requests, read_pictures, text_requests
@@ -29,43 +24,27 @@ from catalogue.randomness import generator
 from vitrine.client import VitrineClient
 from vitrine.v1.search_pb2 import SearchRequest
 
-FOLDER = Path("build/peers")
-"""Where `make bench-peers` makes an environment for each."""
 OURS = "vitrine"
-CLIENTS = (1, 16)
-
-_START_S = 90.0
-_STOP_S = 20.0
-_SECONDS = 1.5
-_WARM_UP_S = 1.0
-_MB = 2**20
-
-
-class PeerError(Exception):
-    """A peer that is installed did not start; names its log."""
+BOUNDS_MS = {"text": 50.0, "image": 250.0, "search": 100.0}
+"""Of the p99 under which throughput is compared, the same for all servers: some five to ten times the latency of one client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
-    """A server that answers POST /embed."""
+class PeersPlan:
+    """What is measured, and for how long."""
 
-    name: str
-    kinds: tuple[str, ...] = ("text", "image")
-    field: str = "query"
-    """Of the JSON that it takes; queries is a list."""
-
-
-PEERS = (
-    Peer(name="fastapi"),
-    Peer(name="litserve"),
-    Peer(name="bentoml", field="queries"),
-    Peer(name="chain", kinds=("search",)),
-)
+    repeats: int = 3
+    clients: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    seconds: float = 3.0
+    """Of a run of so many clients."""
+    warm_up_seconds: float = 1.0
+    only: tuple[str, ...] = ()
+    """Names of peers; all where there is none."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Case:
-    """A server, asked one kind of query."""
+    """A server that runs, and is asked one kind of query."""
 
     peer: str
     kind: str
@@ -75,62 +54,96 @@ class _Case:
     start_s: float | None
 
 
+@dataclass(slots=True, kw_only=True)
+class _Measured:
+    """The runs of a server by a number of clients, one a repeat."""
+
+    traces: list[Trace] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    memory_mb: list[int] = field(default_factory=list)
+    start_s: list[float] = field(default_factory=list)
+
+
 async def measure_peers(
-    served: Served, *, repeats: int, salt: str, say: Callable[[str], None]
+    served: Served, plan: PeersPlan, *, salt: str, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Start every peer that is installed, and measure them and ours in turn; give the document of the result file."""
-    missing = [peer.name for peer in PEERS if not _python(peer).exists()]
+    """Measure every peer that is installed, and ours, in turn; give the document of the result file."""
+    wanted = [peer for peer in PEERS if not plan.only or peer.name in plan.only]
+    missing = [peer.name for peer in wanted if not peer.python().exists()]
+    measured: dict[tuple[str, str, int], _Measured] = {}
     async with AsyncExitStack() as running:
         client = await running.enter_async_context(VitrineClient(served.address, retry=False))
         environment = describe_environment(await client.describe())
-        cases = [case async for case in _ours(running, client, served, salt)]
-        for peer in PEERS:
-            for kind in peer.kinds if peer.name not in missing else ():
+        ours = [case async for case in _ours(running, client, served, salt)]
+        for repeat in range(plan.repeats):
+            for case in ours:
+                await _climb(case, plan, measured, say)
+            for peer, kind in _asked(wanted, missing):
                 try:
-                    cases.append(await running.enter_async_context(_served_by(peer, kind, served, salt)))
+                    async with _running(peer, kind, served, f"{salt}-{repeat}") as case:
+                        await _climb(case, plan, measured, say)
                 except PeerError as error:
                     say(str(error))
                     missing.append(f"{peer.name} for {kind}")
-        results = await _measure(cases, repeats, say)
-    params = {
+    return {
+        "environment": environment,
+        "params": _params(plan, salt, missing),
+        "results": [_result(*key, each) for key, each in measured.items()],
+    }
+
+
+def _asked(peers: list[Peer], missing: list[str]) -> Iterator[tuple[Peer, str]]:
+    for peer in peers:
+        for kind in peer.kinds:
+            if peer.name not in missing and f"{peer.name} for {kind}" not in missing:
+                yield peer, kind
+
+
+async def _climb(
+    case: _Case,
+    plan: PeersPlan,
+    measured: dict[tuple[str, str, int], _Measured],
+    say: Callable[[str], None],
+) -> None:
+    """Run a server with each number of clients."""
+    await closed_loop(case.send, case.requests, clients=4, seconds=plan.warm_up_seconds)
+    rates = []
+    for clients in plan.clients:
+        before = cpu_seconds(case.pids)
+        trace = await closed_loop(case.send, case.requests, clients=clients, seconds=plan.seconds)
+        used = {name: seconds - before[name] for name, seconds in cpu_seconds(case.pids).items()}
+        own = measured.setdefault((case.peer, case.kind, clients), _Measured())
+        own.traces.append(trace)
+        own.runs.append(summarise_run(trace, used))
+        own.memory_mb.append(sum(map(memory_mb, case.pids.values())))
+        if case.start_s is not None:
+            own.start_s.append(case.start_s)
+        rates.append(f"{clients}: {own.runs[-1]['answered_per_s']:.0f}/s")
+    say(f"{case.peer}, {case.kind}, by clients: {', '.join(rates)}")
+
+
+def _result(peer: str, kind: str, clients: int, own: _Measured) -> dict[str, Any]:
+    return {
+        "peer": peer,
+        "kind": kind,
+        "clients": clients,
+        "memory_mb": max(own.memory_mb),
+        "start_s": max(own.start_s, default=None),
+        "pooled": summarise_repeats(own.traces, own.runs),
+        "repeats": own.runs,
+    }
+
+
+def _params(plan: PeersPlan, salt: str, missing: list[str]) -> dict[str, Any]:
+    return {
         "benchmark": "peers",
-        "repeats": repeats,
-        "clients": CLIENTS,
+        "repeats": plan.repeats,
+        "clients": plan.clients,
+        "seconds": plan.seconds,
         "salt": salt,
+        "bounds_ms": BOUNDS_MS,
         "left out": missing,
     }
-    return {"environment": environment, "params": params, "results": results}
-
-
-async def _measure(cases: list[_Case], repeats: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    for case in cases:
-        await closed_loop(case.send, case.requests, clients=4, seconds=_WARM_UP_S)
-    traces: dict[tuple[int, int], list[Any]] = {}
-    runs: dict[tuple[int, int], list[Any]] = {}
-    for _ in range(repeats):
-        for number, case in enumerate(cases):
-            for clients in CLIENTS:
-                before = cpu_seconds(case.pids)
-                trace = await closed_loop(case.send, case.requests, clients=clients, seconds=_SECONDS)
-                used = {name: seconds - before[name] for name, seconds in cpu_seconds(case.pids).items()}
-                traces.setdefault((number, clients), []).append(trace)
-                runs.setdefault((number, clients), []).append(summarise_run(trace, used))
-    results = []
-    for (number, clients), own in runs.items():
-        case, pooled = cases[number], summarise_repeats(traces[number, clients], own)
-        results.append(
-            {
-                "peer": case.peer,
-                "kind": case.kind,
-                "clients": clients,
-                "memory_mb": sum(map(_memory_mb, case.pids.values())),
-                "start_s": case.start_s,
-                "pooled": pooled,
-                "repeats": own,
-            }
-        )
-        say(f"{case.peer}, {case.kind}, {clients} clients: {pooled['cpu_ms_per_answer']}")
-    return results
 
 
 async def _ours(
@@ -140,52 +153,32 @@ async def _ours(
     infer = await running.enter_async_context(infer_sender(triton.address))
     for kind in ("text", "image"):
         calls = map(partial(query_inputs, KINDS[kind], embedding_dim=0), _queries(kind, served, salt))
-        yield _Case(OURS, kind, infer, calls, {"triton": triton.pid}, triton.start_s)
-    yield _Case(OURS, "search", sender(client), _queries("search", served, salt), served.pids, None)
+        yield _Case(
+            peer=OURS,
+            kind=kind,
+            send=infer,
+            requests=calls,
+            pids={"triton": triton.pid},
+            start_s=triton.start_s,
+        )
+    searches = _queries("search", served, salt)
+    yield _Case(
+        peer=OURS, kind="search", send=sender(client), requests=searches, pids=served.pids, start_s=None
+    )
 
 
 @asynccontextmanager
-async def _served_by(peer: Peer, kind: str, served: Served, salt: str) -> AsyncIterator[_Case]:
-    """Run a peer for one kind of query."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {
-        "PEER_PORT": str(port),
-        "PEER_KIND": "text" if kind == "search" else kind,
-        "PEER_REPOSITORY": str(served.repository),
-        "PEER_PRODUCTS": str(PRODUCTS),
-        "PYTHONPATH": os.curdir,
-        "TOKENIZERS_PARALLELISM": "false",
-        "BENTOML_DO_NOT_TRACK": "true",
-    }
+async def _running(peer: Peer, kind: str, served: Served, salt: str) -> AsyncIterator[_Case]:
     queries = _queries(kind, served, salt)
-    with (FOLDER / f"{peer.name}-{kind}.log").open("wb") as log:
-        begun = time.monotonic()
-        process = _start(peer, settings, log)
-        try:
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-                send = partial(_post, session, peer.field)
-                while await send(next(queries), _START_S) != OK:
-                    if process.poll() is not None or time.monotonic() - begun > _START_S:
-                        raise PeerError(f"{peer.name} did not start: {log.name}")
-                    await asyncio.sleep(0.1)
-                start_s = round(time.monotonic() - begun, 1)
-                yield _Case(peer.name, kind, send, queries, {peer.name: process.pid}, start_s)
-        finally:
-            _stop(process)
-
-
-async def _post(session: aiohttp.ClientSession, field: str, query: SearchRequest, timeout_s: float) -> str:
-    value: Any = base64.b64encode(query.image).decode() if query.image else query.text
-    body = {field: [value] if field == "queries" else value}
-    try:
-        timeout = aiohttp.ClientTimeout(timeout_s)
-        async with session.post("/embed", json=body, timeout=timeout) as answer:
-            await answer.read()
-            return OK if answer.ok else str(answer.status)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return type(error).__name__
+    async with started(peer, kind, served.repository, queries) as server:
+        yield _Case(
+            peer=peer.name,
+            kind=kind,
+            send=server.send,
+            requests=queries,
+            pids={peer.name: server.pid},
+            start_s=server.start_s,
+        )
 
 
 def _queries(kind: str, served: Served, salt: str) -> Iterator[SearchRequest]:
@@ -193,33 +186,3 @@ def _queries(kind: str, served: Served, salt: str) -> Iterator[SearchRequest]:
     if kind == "image":
         return image_requests(Material(read_pictures(served.queries), ()), rng)
     return text_requests(Material((), ()), rng)
-
-
-def _start(peer: Peer, settings: dict[str, str], log: BinaryIO) -> "subprocess.Popen[bytes]":
-    command = [str(_python(peer).absolute()), "-m", f"benchmarks.peers.{peer.name}_server"]
-    return subprocess.Popen(
-        command, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True
-    )
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a server and what it started."""
-    tree = [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []
-    process.terminate()
-    try:
-        process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    for left in tree:
-        if left.is_running():
-            left.kill()
-
-
-def _memory_mb(pid: int) -> int:
-    """Return the memory of a process and its children; what they share counts once."""
-    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return round(sum(each.memory_full_info().pss for each in tree) / _MB)
-
-
-def _python(peer: Peer) -> Path:
-    return FOLDER / peer.name / "bin" / "python"

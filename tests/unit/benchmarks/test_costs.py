@@ -2,7 +2,6 @@ import json
 import shutil
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from benchmarks import levers
-from benchmarks.costs import levers_section, peers_section, stages_section, sweep_section
+from benchmarks.costs import levers_section, stages_section, sweep_section
 from benchmarks.features import features_section, workload_figures
 from benchmarks.infer import query_inputs
 from benchmarks.processes import BARE_SERVER
@@ -92,32 +91,6 @@ def test_a_variant_differs_in_its_setting_and_in_nothing_else(tmp_path: Path) ->
     }
     code = (tmp_path / "copy/text_encoder/1/model.py").read_text()
     assert "intra_op_num_threads = 2" in code
-
-
-def test_peers_are_held_against_ours() -> None:
-    """Each server's CPU is shown over ours for the same query and clients, with what it refused and what was not installed."""
-
-    def row(peer: str, cpu_ms: float, errors: dict[str, int]) -> dict[str, Any]:
-        run = {"cpu_ms_per_answer": {peer: cpu_ms, "generator": 9.0}}
-        pooled = {
-            "answered_per_s": 100.0,
-            "latency_ms": {"p50": 5.0, "p99": 8.0},
-            "errors": errors,
-            "shed": 1,
-            "answered": 200,
-        }
-        figures = {"memory_mb": 300, "start_s": 2.5, "pooled": pooled, "repeats": [run, run]}
-        return {"peer": peer, "kind": "text", "clients": 16} | figures
-
-    document = {
-        "environment": {"cores": 2},
-        "params": {"repeats": 2, "left out": ["bentoml"]},
-        "results": [row("fastapi", 3.0, {"500": 2}), row("vitrine", 1.5, {})],
-    }
-    text = "\n".join(peers_section("peers.json", document))
-    assert "| text | 16 | vitrine | 100 | 5 | 8 | 1.5 (1.5-1.5) | 1.00 | 1 | 300 | 2.5 |" in text
-    assert "| text | 16 | fastapi | 100 | 5 | 8 | 3 (3-3) | 2.00 | 3 | 300 | 2.5 |" in text
-    assert "did not start: bentoml." in text
 
 
 def test_a_variant_that_differs_is_bold() -> None:
