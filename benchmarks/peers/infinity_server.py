@@ -4,6 +4,7 @@ infinity loads models that torch, optimum or CTranslate2 read, none of which rea
 replaced by one that runs the published graphs; everything else is infinity's.
 """
 
+import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 import uvicorn
 from infinity_emb.args import EngineArgs
-from infinity_emb.inference import select_model
 from infinity_emb.infinity_server import create_server
 from infinity_emb.transformer.abstract import BaseTIMM
 from numpy.typing import NDArray
@@ -59,7 +59,9 @@ class Embedder(BaseTIMM):
 
 
 if __name__ == "__main__":
-    select_model.get_engine_type_from_config = lambda engine_args: SimpleNamespace(value=Embedder)  # noqa: ARG005
+    # Not by an import: its package has a function of the module's name.
+    choosing: Any = importlib.import_module("infinity_emb.inference.select_model")
+    choosing.get_engine_type_from_config = lambda _: SimpleNamespace(value=Embedder)
     arguments = EngineArgs(
         model_name_or_path=MODEL, served_model_name=MODEL, batch_size=32, engine="debugengine", device="cpu"
     )
