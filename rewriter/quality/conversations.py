@@ -21,6 +21,8 @@ CONVERSATIONS = {
     "shoppers_talks": _FOLDER / "shoppers_talks.txt",
     "shoppers_talks_held": _FOLDER / "shoppers_talks_held.txt",
     "unseen_talks": _FOLDER / "unseen_conversations.txt",
+    "dev_talks": _FOLDER / "dev_talks.txt",
+    "blind_talks": _FOLDER / "blind_talks.txt",
 }
 """The files of conversations, by the name of their slice."""
 _BEGINS = "= "
