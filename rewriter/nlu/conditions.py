@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rewriter.nlu.bounds import Interval
 from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.lifted import Lifted
 from rewriter.nlu.reading import Reading
 from rewriter.nlu.tagging import Tag
 from rewriter.nlu.vocabulary import Role
@@ -98,6 +99,15 @@ def lifted(conditions: Iterable[Filter], allowed: Collection[tuple[str, str]]) -
         condition
         for condition in conditions
         if not (isinstance(condition, Not) and _pairs_of(condition) and _pairs_of(condition) <= welcome)
+    ]
+
+
+def without_lifted(conditions: Iterable[Filter], given_up: Lifted) -> list[Filter]:
+    """Return the conditions but those on fields, or with values, that a turn no longer cares about."""
+    return [
+        condition
+        for condition in conditions
+        if not names(condition) <= given_up.fields and given_up.values.isdisjoint(_pairs_of(condition))
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rewriter.nlu.bounds import Interval
-from rewriter.nlu.conditions import conditions_of, known_conditions, lifted, merge, range_on
+from rewriter.nlu.conditions import conditions_of, known_conditions, lifted, merge, range_on, without_lifted
 from rewriter.nlu.dialogue_state import Memory
 from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.reading import Reading, values_of
@@ -53,7 +53,7 @@ class Situation:
     def earlier(self) -> list[Filter]:
         """The conditions of the conversation that still hold."""
         allowed = {(tag.slot, tag.meaning.value) for tag in self.reading.allowed}
-        return lifted(_earlier(self.memory, self.lexicon), allowed)
+        return without_lifted(lifted(_earlier(self.memory, self.lexicon), allowed), self.reading.lifted)
 
     @property
     def category(self) -> str:

@@ -36,7 +36,10 @@ def edited_query(query: str, reading: Reading, reference: Mapping[str, str] | No
         merged += taking_over
         new = [tag for tag in new if tag not in taking_over]
         replaced = taking_over or any(_place(tag) == _place(earlier) for tag in merged)
-        if not (earlier.role in VALUES and (replaced or (earlier.slot, earlier.meaning.value) in gone)):
+        leaves = (earlier.slot, earlier.meaning.value) in gone or reading.lifted.has(
+            earlier.slot, earlier.meaning.value
+        )
+        if not (earlier.role in VALUES and (replaced or leaves)):
             merged.append(earlier)
     edited = replace(reading, tags=(*merged, *new), price=None).query
     return shorten(f"{edited} {reading.words}".strip())

@@ -7,14 +7,14 @@ question words of the schema's fields; what may stand beside them is in the lang
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 
 from rewriter.languages.files import any_language, languages
 from rewriter.nlu.bounds import bounded
-from rewriter.nlu.called import properties_called
+from rewriter.nlu.called import facets_called, properties_called
 from rewriter.nlu.compared import compared, measured_by
 from rewriter.nlu.compared import measures as known_measures
 from rewriter.nlu.orders import order_beside
@@ -82,6 +82,10 @@ class FieldWords:
     """The one number of each measure that the catalogue has, such as "height"."""
     units: Mapping[str, Unit]
     """In which a field counts, by its name, where the schema says so."""
+    called: Mapping[str, Sequence[Field]]
+    """The fields that are filtered by, the price too, by everything that they are called."""
+    names: re.Pattern[str]
+    """What they are called."""
     spoken: frozenset[str]
     """Every word of a field that is filtered or counted."""
 
@@ -113,6 +117,10 @@ class FieldWords:
         words = " ".join(_SIGNS.sub(" ", text).split()) if len(text) <= _MAX_QUESTION else ""
         found = (pattern.fullmatch(words) for pattern in _questions())
         return any(match is not None and self._names_a_field(match) for match in found)
+
+    def named(self, word: str) -> Sequence[Field]:
+        """Return the fields that a word names, by which things are filtered."""
+        return next((self.called[each] for each in _singulars(word) if each in self.called), ())
 
     def _names_a_field(self, match: re.Match[str]) -> bool:
         """Return whether what stands in the place of a field is one: in the plural, where it must be."""
@@ -212,8 +220,14 @@ def field_words(
     spoken = frozenset(
         word for owner in schema if owner.filter or owner.facet for word in _asked_by(owner) if word
     )
+    called: dict[str, list[Field]] = {}
+    for owner in schema.filtered.values():
+        for word in _asked_by(owner) | _also_called(_asked_by(owner)):
+            called.setdefault(word, []).append(owner)
     return FieldWords(
         owners=owners,
+        called=called,
+        names=re.compile(_any_word(called)),
         named_values=named_values,
         longer=dict(_longer(owners, values)),
         words=re.compile(_any_word(owners)),
@@ -249,8 +263,13 @@ def _asked_by(owner: Field) -> set[str]:
     words = {folded for word in owner.asked_by if (folded := fold(word))} | {*words_without_unit(owner)}
     words |= {word.removesuffix("ing") + "ed" for word in words if word.endswith("ing")}
     if owner.kind in KEYWORD_KINDS:
-        return words
+        return words | _also_called(words)
     return words.union(*(properties_called().get(word, ()) for word in words))
+
+
+def _also_called(words: Iterable[str]) -> set[str]:
+    """Return the words, in any language, for what one of the words names: "Farbe" where a field is called "colour"."""
+    return {other for word in words for other in facets_called().get(word, ())}
 
 
 def _order(owner: Field, text: str, start: int, end: int) -> _Found | None:

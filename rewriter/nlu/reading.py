@@ -9,6 +9,7 @@ from rewriter.nlu.bounds import Interval
 from rewriter.nlu.excluded import PARTING, Excluded, excluded_values, take_excluded
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
+from rewriter.nlu.lifted import NOTHING, Lifted, take_lifted
 from rewriter.nlu.phrasings import plain, translated
 from rewriter.nlu.prices import take_price
 from rewriter.nlu.spelling import scaffolding
@@ -39,6 +40,8 @@ class Reading:
     """What was said beside the words of the catalogue's fields."""
     things: tuple[Excluded, ...] = ()
     """Things that are not wanted and that nobody knows."""
+    lifted: Lifted = NOTHING
+    """What the turn no longer cares about."""
     standing: str = ""
     """The category of the search before; empty for none."""
 
@@ -138,7 +141,8 @@ class Reading:
 
 def read(text: str, lexicon: Lexicon) -> Reading:
     """Read the shopper's words."""
-    taken = lexicon.fields.take(fold(text), by_price=True)
+    lifted, text = take_lifted(fold(text), lexicon)
+    taken = lexicon.fields.take(text, by_price=True)
     priced = bool(lexicon.name_of(FieldRole.PRICE))
     price, rest = take_price(taken.text) if priced else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
@@ -149,7 +153,7 @@ def read(text: str, lexicon: Lexicon) -> Reading:
         else tag
         for tag in tags
     )
-    return Reading(tags=tags, price=price, lexicon=lexicon, taken=taken, things=things)
+    return Reading(tags=tags, price=price, lexicon=lexicon, taken=taken, things=things, lifted=lifted)
 
 
 def values_of(product: Product, lexicon: Lexicon) -> Mapping[str, str]:

@@ -171,7 +171,7 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
         return None
     route = query_pb2.ROUTE_TEXT if reading.category else _carried_route(last)
     references = _still_known(situation, route, last.references)
-    query = edited_query(last.query, reading)
+    query = edited_query(last.query, reading) or (ANYTHING if reading.lifted else "")
     if not (query if route == query_pb2.ROUTE_TEXT else references):
         return alike(situation) if situation.reference else None
     price = situation.price_around(situation.memory.reference)

@@ -18,6 +18,7 @@ from rewriter.nlu.bounds import Interval
 from rewriter.nlu.excluded import Excluded, take_excluded
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lifted import NOTHING, Lifted, take_lifted
 from rewriter.nlu.phrasings import foreign_names, foreign_ordinals, names_pattern, plain, standing_alone
 from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
 from rewriter.nlu.spelling import Speller, scaffolding
@@ -76,6 +77,8 @@ class MarkedTurn:
     """What was said beside the words of the catalogue's fields, and is no part of the turn that the model sees."""
     things: tuple[Excluded, ...] = ()
     """Things that are not wanted and that nobody knows, which the model does not see either."""
+    lifted: Lifted = NOTHING
+    """What the turn no longer cares about: nor this."""
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -85,7 +88,8 @@ class MarkedTurn:
 
 def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     """Put marks into a shopper's words; raises TooManyMarks."""
-    taken = lexicon.fields.take(fold(text), by_price=True)
+    lifted, text = take_lifted(fold(text), lexicon)
+    taken = lexicon.fields.take(text, by_price=True)
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
     tags = [*mark_kinds(mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon))]
@@ -108,7 +112,14 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
             pieces.append(Piece(tag.surface, tag))
     if max(counts.values(), default=0) > MAX_OF_A_KIND or counts.total() > MAX_MARKS:
         raise TooManyMarks
-    return MarkedTurn(pieces=tuple(pieces), price=price, amounts=tuple(amounts), taken=taken, things=things)
+    return MarkedTurn(
+        pieces=tuple(pieces),
+        price=price,
+        amounts=tuple(amounts),
+        taken=taken,
+        things=things,
+        lifted=lifted,
+    )
 
 
 def special_tokens() -> list[str]:

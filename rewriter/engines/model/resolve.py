@@ -111,6 +111,7 @@ def resolve(
         lexicon=lexicon,
         taken=turn.taken,
         things=turn.things,
+        lifted=turn.lifted,
         standing=standing,
     )
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
