@@ -96,7 +96,7 @@ def _single_bounds(*, before: bool, after: bool) -> str:
         forms += [rf"{any_language('bounds', name)}\s*(?P<{name}>{AMOUNT})" for name in BOUNDS]
     if after:
         forms += [
-            rf"(?P<{name}_>{AMOUNT})(?:\s?(?P<unit_{name}>{unit_pattern()}))?\s?{any_language('bounds_after', name)}"
+            rf"(?P<{name}_>{AMOUNT})(?:\s?(?:(?P<unit_{name}>{unit_pattern()})|{any_language('measures', 'counts')}))?\s?{any_language('bounds_after', name)}"
             for name in _AFTER
         ]
     return "|".join(forms)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rewriter.nlu.bounds import Interval
+from rewriter.nlu.joining import Joining
 from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.lifted import Lifted
 from rewriter.nlu.reading import Reading
@@ -90,6 +91,26 @@ def merge(earlier: Iterable[Filter], new: Sequence[Filter]) -> list[Filter]:
     while sum(_size(condition) for condition in merged) > MAX_FILTER_VALUES:
         del merged[0]
     return merged
+
+
+def beside(earlier: Iterable[Filter], new: Sequence[Filter], reading: Reading) -> list[Filter]:
+    """Return a turn's conditions with the keywords before that its words set them beside: "or oak", "and vegan too"."""
+    if reading.joining is Joining.NONE:
+        return [*new]
+    category = reading.lexicon.name_of(FieldRole.CATEGORY)
+    found: list[Filter] = []
+    for condition in new:
+        name = condition.field if isinstance(condition, Equals | OneOf) else ""
+        standing = [each for each in earlier if isinstance(each, Equals | OneOf) and each.field == name]
+        held = list(dict.fromkeys(value for each in (*standing, condition) for _, value in _leaves_of(each)))
+        is_kind = name == category and reading.joining is not Joining.EITHER
+        if not standing or is_kind or not held:
+            found.append(condition)
+        elif reading.lexicon.is_multiple(name) and reading.joining is not Joining.EITHER:
+            found += [*standing, condition]
+        else:
+            found.append(condition if reading.joining is Joining.MORE else one_of(name, held[:_MAX_VALUES]))
+    return list(dict.fromkeys(found))
 
 
 def lifted(conditions: Iterable[Filter], allowed: Collection[tuple[str, str]]) -> list[Filter]:

@@ -44,7 +44,7 @@ class Question:
 def questions_of(text: str, lexicon: Lexicon) -> Iterator[Question]:
     """Yield what folded text may ask of a product, the likeliest first: where one part ends and the other begins is not said."""
     said = _EDGES.sub("", text)
-    if len(said) > _MAX_LETTERS:
+    if len(said) > _MAX_LETTERS or (_requirements().search(said) and not text.rstrip().endswith("?")):
         return
     for kind, form in _forms():
         match = form.fullmatch(said)
@@ -112,6 +112,12 @@ _KINDS: Mapping[str, Callable[[str, tuple[str, int], Lexicon], Question | None]]
     "about": _about,
 }
 """What a form asks, by its name in the language files."""
+
+
+@cache
+def _requirements() -> re.Pattern[str]:
+    """Return the pattern of what asks for something of all products: "it has to be wool" is no question."""
+    return re.compile(any_language("holding", "requires"))
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from rewriter.checks import violation
-from rewriter.nlu.conditions import conditions_of, joined, merge
+from rewriter.nlu.conditions import beside, conditions_of, joined, merge
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.edits import edited_query, modification, shorten
 from rewriter.nlu.lexicon import HEAD
@@ -179,7 +179,9 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
         route,
         query=query,
         modification=shorten(last.modification) if references else "",
-        conditions=merge(situation.earlier, conditions_of(reading, price)),
+        conditions=merge(
+            situation.earlier, beside(situation.earlier, conditions_of(reading, price), reading)
+        ),
         sort=situation.sort or situation.earlier_sort,
         references=references,
         confidence=0.8,

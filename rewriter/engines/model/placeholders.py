@@ -23,7 +23,7 @@ from rewriter.nlu.phrasings import foreign_names, foreign_ordinals, names_patter
 from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
 from rewriter.nlu.spelling import Speller, scaffolding
 from rewriter.nlu.tagging import Tag, look_up, mark_accents, mark_kinds, set_apart
-from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.vocabulary import MIDDLE, Role
 from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
 from vitrine.domain.schema import Role as FieldRole
 
@@ -44,6 +44,7 @@ MAX_WORDS = 80
 
 MAX_AMOUNTS = 3
 _ORDINALS = (*range(1, 11), -1)
+_STANDING_IN = {MIDDLE: 2, -2: -1}
 _NUMBER = re.compile(
     r"((?:number|option|item|número|numero|opción|#)\s?)?"
     rf"(?<![a-z0-9.])(?:[£$€]\s?)?({FIGURES}|\d{{1,6}}(?:[.,]\d{{1,2}})?)(?!\d)(?:\s?[£$€])?"
@@ -103,8 +104,8 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
         if _is_amount(tag) and len(amounts) < MAX_AMOUNTS:
             amounts.append(float(tag.meaning.value))
             pieces.append(Piece(f"<#{len(amounts)}>", tag))
-        elif tag.role is Role.ORDINAL and int(tag.meaning.value) in _ORDINALS:
-            pieces.append(Piece(f"<O{tag.meaning.value}>", tag))
+        elif tag.role is Role.ORDINAL and (position := _trained(int(tag.meaning.value))) in _ORDINALS:
+            pieces.append(Piece(f"<O{position}>", tag))
         elif letter:
             counts[letter] += 1
             pieces.append(Piece(f"{letter}{counts[letter]}", tag, marked=True))
@@ -130,6 +131,11 @@ def special_tokens() -> list[str]:
         *(f"<O{position}>" for position in _ORDINALS),
         *(f"<#{number}>" for number in range(1, MAX_AMOUNTS + 1)),
     ]
+
+
+def _trained(position: int) -> int:
+    """Return the position that the model was trained with in the place of one; which product it is, the words tell."""
+    return _STANDING_IN.get(position, position)
 
 
 def _is_amount(tag: Tag) -> bool:

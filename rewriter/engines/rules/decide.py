@@ -60,6 +60,9 @@ SCAFFOLDING = frozenset(
 _RANGES = re.compile(any_language("stock", "ranges"))
 """What asks where the prices begin and end."""
 
+_COUNTS = re.compile(any_language("stock", "counts"))
+"""What asks how many there are and nothing else."""
+
 _Rule = Callable[[Situation], rewrite_pb2.Rewrite | None]
 
 
@@ -92,7 +95,8 @@ def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb
     if not request.has_image and asks_of_the_shop(text):
         return _service(_situation(request, lexicon))
     changes = changed_price(text) is not None or lifts_price(text)
-    ranges = _RANGES.search(text) is not None and not request.has_image
+    counts = _COUNTS.fullmatch(text.strip(" .?!¿")) is not None
+    ranges = (counts or _RANGES.search(text) is not None) and not request.has_image
     asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes or ranges
     if not (asks or lexicon.fields.take(text, by_price=True)):
         return None
