@@ -258,8 +258,10 @@ class Linker:
         ruled_out = self._link_compounds(turn, splits, readings, near)
         for said, (anchor, similarity) in sorted(near, key=lambda each: -each[1][1]):
             # "oil" may be another one than "olive oil", and "gardening" is no garden hose.
-            words = {*key_of(anchor.phrase)}
-            part = {*key_of(said)} < words or (len(words) > 1 and not words.isdisjoint(_bare(said)))
+            key = key_of(anchor.phrase)
+            part = {*key_of(said)} < {*key} or (
+                key[-1] not in key_of(said) and not {*key[:-1]}.isdisjoint(_bare(said))
+            )
             least = max(self._least, _SURE) if key_of(said) in called_things() else self._least
             fits = similarity >= least and not part and said not in ruled_out
             if fits and not turn.overlaps(said):
@@ -339,11 +341,11 @@ class Linker:
         return done | strange | lacking
 
 
-def _bare(word: str) -> Iterator[str]:
-    """Yield the stems of which a word of Latin script is made by an ending."""
-    return (
-        stem(bare) for bare in without_endings(word, others=True) if len(word) - len(bare) >= _SURE_ENDING
-    )
+def _bare(said: str) -> Iterator[str]:
+    """Yield the stems from which the words of a phrase are made by an ending."""
+    for word in said.split(" "):
+        bare = without_endings(word, others=True)
+        yield from (stem(each) for each in bare if len(word) - len(each) >= _SURE_ENDING)
 
 
 def open_tower() -> Tower | None:

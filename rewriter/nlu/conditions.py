@@ -104,7 +104,8 @@ def beside(earlier: Iterable[Filter], new: Sequence[Filter], reading: Reading) -
         standing = [each for each in earlier if isinstance(each, Equals | OneOf) and each.field == name]
         held = list(dict.fromkeys(value for each in (*standing, condition) for _, value in _leaves_of(each)))
         is_kind = name == category and reading.joining is not Joining.EITHER
-        if not standing or is_kind or not held:
+        says_all = len(held) == len({*_leaves_of(condition)})
+        if not standing or is_kind or says_all:
             found.append(condition)
         elif reading.lexicon.is_multiple(name) and reading.joining is not Joining.EITHER:
             found += [*standing, condition]

@@ -18,7 +18,7 @@ from rewriter.nlu.called import facets_called, properties_called
 from rewriter.nlu.compared import compared, measured_by
 from rewriter.nlu.compared import measures as known_measures
 from rewriter.nlu.orders import order_beside
-from rewriter.nlu.units import Unit, unit_of, units, words_without_unit
+from rewriter.nlu.units import LETTER_AFTER, Unit, unit_of, units, words_without_unit
 from rewriter.nlu.words import fold, key_of
 from vitrine.domain.filters import Equals, Filter, Not, OneOf
 from vitrine.domain.schema import KEYWORD_KINDS, NUMBER_KINDS, Field, Kind, Role, Schema
@@ -335,7 +335,7 @@ def _form(word: str) -> str:
     if not word.isascii() and not any(character.isascii() and character.isalpha() for character in word):
         return re.escape(word)
     ending = "" if word.endswith("s") else "(?:e?s|e?n|e[mr]?)?"
-    return rf"(?<![^\W\d_]){re.escape(word)}{ending}(?![^\W\d_])"
+    return rf"(?<![^\W\d_]){re.escape(word)}{ending}{LETTER_AFTER}"
 
 
 def _singulars(surface: str) -> tuple[str, ...]:

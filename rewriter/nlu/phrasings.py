@@ -12,7 +12,7 @@ from functools import cache
 from rewriter.languages.files import Language, languages, listed
 from rewriter.nlu.called import called_things
 from rewriter.nlu.vocabulary import MIDDLE
-from rewriter.nlu.words import CJK, fold, key_of, word_spans
+from rewriter.nlu.words import CJK, LATIN, fold, key_of, word_spans
 
 _MAX_WORDS = 5
 """Words of the longest phrase of the lexicon in which a name is looked for."""
@@ -27,6 +27,8 @@ class _Phrasing:
     means: str
     known: bool
     """Whether it is meant only where the catalogue or a language knows the plain words as a phrase."""
+    spaced: bool
+    """Whether it is of a language whose words stand apart."""
 
 
 _LAST_NUMBERED = 10
@@ -61,7 +63,10 @@ def _with_heads(text: str, known: Mapping[tuple[str, ...], object]) -> str:
 
 def _put_plainly(text: str, known: Mapping[tuple[str, ...], object], table: str) -> str:
     left, given = MAX_REPLACED, text
+    spoken = {True: LATIN.search(text) is not None, False: CJK.search(text) is not None}
     for phrasing in _phrasings(table):
+        if not spoken[phrasing.spaced]:
+            continue
 
         def put(match: re.Match[str], phrasing: _Phrasing = phrasing) -> str:
             said = f" {match.expand(phrasing.means)} "
@@ -205,7 +210,9 @@ def _phrasings(table: str) -> tuple[_Phrasing, ...]:
         for entry in language.tables.get(table, ()):
             said = entry["said"].replace("\n", "")
             pattern = rf"(?<!\w)(?:{said})(?!\w)" if language.spaced else f"(?:{said})"
-            found.append(_Phrasing(re.compile(pattern), entry["means"], entry.get("known", False)))
+            found.append(
+                _Phrasing(re.compile(pattern), entry["means"], entry.get("known", False), language.spaced)
+            )
     return tuple(found)
 
 

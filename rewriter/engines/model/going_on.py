@@ -31,6 +31,8 @@ _KEEPING = _OF_ONE | {Role.CORRECT, Role.REPLACE, Role.MAKE, Role.RESET, Role.FA
 """Roles of words beside which another kind is no other subject."""
 MEANT = frozenset({"meant", "mean", "said"})
 """Words of a slip that is put right; "actually" is said of another mind."""
+_OFFERING = frozenset({"do you have", "have you got", "got", "show me", "show"})
+_COUNTING = frozenset({"how many", "many", "which"})
 _NEGATIVE = frozenset({Role.NOT, Role.FAULT, Role.INSTEAD_OF, Role.REPLACE})
 
 
@@ -52,10 +54,18 @@ def of_courtesies(plan: Plan, turn: MarkedTurn, memory: Memory) -> Plan:
         and roles.isdisjoint({Role.COMPARE, Role.WHICH})
     ):
         return replace(plan, act=Act.CHANGE, uses={**plan.uses, **dict.fromkeys(values, Use.WANT)})
+    surfaces = {piece.tag.surface for piece in turn.pieces}
+    offers = not _OFFERING.isdisjoint(surfaces) and _COUNTING.isdisjoint(surfaces)
+    if plan.act is Act.STOCK and offers and (turn.taken.conditions or turn.price) and _names_a_kind(turn):
+        return replace(plan, act=Act.SEARCH)
     unknown = [piece.text for piece in turn.pieces if piece.marked and piece.tag.role is Role.WORD]
     if Role.CORRECT in roles and memory.last is not None and plan.act in _COURTEOUS and unknown:
         return replace(plan, act=Act.NARROW, uses={**plan.uses, **dict.fromkeys(unknown, Use.WANT)})
     return plan
+
+
+def _names_a_kind(turn: MarkedTurn) -> bool:
+    return any(piece.marked and piece.tag.part in HEAD for piece in turn.pieces)
 
 
 def of_additions(
@@ -88,11 +98,17 @@ def of_additions(
     keeping = _KEEPING - ({Role.CORRECT} if not meant else set())
     if kinds and standing not in kinds and roles.isdisjoint(keeping) and plan.act is not Act.SEARCH:
         return replace(plan, act=Act.SEARCH)
-    if kinds or not roles.isdisjoint(_OF_ONE):
-        return plan
-    corrects = Role.CORRECT in roles and bool(wanted) and all(tag.role is Role.VALUE for tag in wanted)
-    conditions = bool(turn.taken.conditions) and not wanted
-    return replace(plan, act=Act.NARROW) if (corrects or conditions) and plan.act in _OF_LOOKS else plan
+    narrows = not kinds and roles.isdisjoint(_OF_ONE) and _narrows(plan, turn, wanted)
+    return replace(plan, act=Act.NARROW) if narrows else plan
+
+
+def _narrows(plan: Plan, turn: MarkedTurn, wanted: Sequence[Tag]) -> bool:
+    """Return whether a turn that speaks of no product corrects a value, or sets a condition beside the words of a field alone."""
+    if plan.act is Act.SEARCH:
+        return not wanted and not turn.marks and bool(turn.price or turn.taken.conditions)
+    corrects = any(piece.tag.role is Role.CORRECT for piece in turn.pieces)
+    values = bool(wanted) and all(tag.role is Role.VALUE for tag in wanted)
+    return plan.act in _OF_LOOKS and ((corrects and values) or (bool(turn.taken.conditions) and not wanted))
 
 
 def uses_of(
