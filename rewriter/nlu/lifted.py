@@ -6,14 +6,14 @@ conditions of the search before that name them are given up.
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from rewriter.languages.files import any_language, languages
 from rewriter.nlu.lexicon import HEAD, Lexicon
 from rewriter.nlu.phrasings import plain, translated
 from rewriter.nlu.tagging import Use, set_apart, tag_text
 from rewriter.nlu.vocabulary import Role
-from rewriter.nlu.words import fold
+from rewriter.nlu.words import CJK, LATIN, fold
 from vitrine.domain.filters import names
 
 _FIELD = "\x01"
@@ -53,14 +53,27 @@ def take_lifted(text: str, lexicon: Lexicon) -> tuple[Lifted, str]:
         return NOTHING, text
     fields, text = _take_fields(text, lexicon)
     values: set[tuple[str, str]] = set()
-    for form in _forms("value"):
-        match = form.search(text)
-        found = _named(match["v"], lexicon) if match is not None else None
-        if match is not None and found:
-            fields |= found.fields
-            values |= found.values
-            text = _without(text, *match.span())
+    for _ in range(_MAX_LIFTED):
+        said = ((start, end, _named(value, lexicon)) for value, start, end in _said_values(text))
+        start, end, found = next((each for each in said if each[2]), (0, 0, None))
+        if found is None:
+            break
+        fields |= found.fields
+        values |= found.values
+        text = _without(text, start, end)
     return Lifted(frozenset(fields), frozenset(values)), text
+
+
+@lru_cache(maxsize=1_024)
+def _said_values(text: str) -> tuple[tuple[str, int, int], ...]:
+    """Return what folded text says is no longer needed, and where it says so; one turn is read several times."""
+    found = (form.search(text) for form in _forms("value", *_scripts(text)))
+    return tuple((match["v"], *match.span()) for match in found if match is not None)
+
+
+def _scripts(text: str) -> tuple[bool, bool]:
+    """Return whether text may be of a language whose words stand apart, and of one that sets no spaces."""
+    return LATIN.search(text) is not None, CJK.search(text) is not None
 
 
 def _take_fields(text: str, lexicon: Lexicon) -> tuple[set[str], str]:
@@ -69,7 +82,7 @@ def _take_fields(text: str, lexicon: Lexicon) -> tuple[set[str], str]:
     position = 0
     while len(fields) < _MAX_LIFTED and (word := lexicon.fields.names.search(text, position)) is not None:
         marked = f"{text[: word.start()]}{_FIELD}{text[word.end() :]}"
-        found = (form.search(marked) for form in _forms("field"))
+        found = (form.search(marked) for form in _forms("field", *_scripts(text)))
         match = next((each for each in found if each is not None and _FIELD in each[0]), None)
         if match is None:
             position = word.end()
@@ -105,11 +118,12 @@ def _but() -> re.Pattern[str]:
 
 
 @cache
-def _forms(name: str) -> tuple[re.Pattern[str], ...]:
-    """Return the forms of that name in every language."""
+def _forms(name: str, spaced: bool, unspaced: bool) -> tuple[re.Pattern[str], ...]:  # noqa: FBT001 - of a cache
+    """Return the forms of that name in every language of the scripts."""
     return tuple(
         re.compile(_form(form, spaced=language.spaced, tails=language.pattern("lifting", "tails")))
         for language in languages().values()
+        if (spaced if language.spaced else unspaced)
         for form in language.table("lifting").get(name, ())
     )
 

@@ -25,6 +25,8 @@ CONVERSATIONS = {
     "blind_talks": _FOLDER / "blind_talks.txt",
 }
 """The files of conversations, by the name of their slice."""
+UNREAD = frozenset({"unseen_talks", "blind_talks"})
+"""Those of which only the figures are looked at, so that no report holds their turns."""
 _BEGINS = "= "
 
 
