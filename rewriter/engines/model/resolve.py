@@ -16,7 +16,7 @@ from rewriter.nlu.conditions import excluded_by, known_conditions
 from rewriter.nlu.dialogue_context import Situation, category_of
 from rewriter.nlu.dialogue_state import Memory
 from rewriter.nlu.joining import Joining, joining_of
-from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
 from rewriter.nlu.reading import Reading, fits, positions_of, titled
 from rewriter.nlu.sentiments import add_opinions, sentiment_of
 from rewriter.nlu.tagging import PRICES, VALUES, Tag, mark_uses
@@ -237,7 +237,7 @@ def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bo
     What "not" or "instead of" governs is no wish, whatever the plan says.
     """
     use = uses[piece.text]
-    overruled = {Use.WANT, Use.AVOID, Use.OLD, Use.DROP}
+    overruled = {Use.WANT, Use.AVOID, Use.OLD, *([Use.DROP] if piece.tag.part in HEAD else [])}
     overruled |= set() if names else {Use.NAME}
     if _is_value(piece) and ruled in _RULED and use in overruled:
         return replace(piece.tag, use=ruled)
