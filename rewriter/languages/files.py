@@ -25,7 +25,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _FILES = resources.files("rewriter.languages")
 _SPOKEN = (
     "cues", "actions", "positions", "money", "sentiment", "small_talk", "fillers", "bounds", "bounds_after", "numbers", "measures",
-    "prices", "sorting", "compared", "more", "stock", "phrasings", "shorthand", "service",
+    "prices", "sorting", "compared", "more", "stock", "phrasings", "shorthand", "service", "lifting", "joining",
 )  # fmt: skip
 """Tables of what turns do; the others name what is sold."""
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W_]+)?")

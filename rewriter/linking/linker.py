@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 from collections import ChainMap, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -257,7 +257,11 @@ class Linker:
         }
         ruled_out = self._link_compounds(turn, splits, readings, near)
         for said, (anchor, similarity) in sorted(near, key=lambda each: -each[1][1]):
-            part = set(key_of(said)) < set(key_of(anchor.phrase))  # "oil" may be another one than "olive oil"
+            # "oil" may be another one than "olive oil", and "gardening" is no garden hose.
+            key = key_of(anchor.phrase)
+            part = {*key_of(said)} < {*key} or (
+                key[-1] not in key_of(said) and not {*key[:-1]}.isdisjoint(_bare(said))
+            )
             least = max(self._least, _SURE) if key_of(said) in called_things() else self._least
             fits = similarity >= least and not part and said not in ruled_out
             if fits and not turn.overlaps(said):
@@ -335,6 +339,13 @@ class Linker:
             if key_of(split.head) in called_products() and readings[split.head].similarity < 1
         }
         return done | strange | lacking
+
+
+def _bare(said: str) -> Iterator[str]:
+    """Yield the stems from which the words of a phrase are made by an ending."""
+    for word in said.split(" "):
+        bare = without_endings(word, others=True)
+        yield from (stem(each) for each in bare if len(word) - len(each) >= _SURE_ENDING)
 
 
 def open_tower() -> Tower | None:

@@ -72,7 +72,7 @@ def _named(text: str, lexicon: Lexicon) -> list[tuple[int, int]]:
         key = key_of(foreign_names()[match[0]])
         if key in lexicon.phrases or _features().issuperset(key):
             spans.append(match.span())
-    spans += [match.span() for match in lexicon.fields.words.finditer(text) if CJK.search(match[0])]
+    spans += [match.span() for match in lexicon.fields.names.finditer(text) if CJK.search(match[0])]
     return sorted(spans)
 
 

@@ -1,14 +1,14 @@
 """What people call a catalogue's values: the words of everyday things of which one word is a value."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Generic, TypeVar
 
 from rewriter.languages.files import ENGLISH
 from rewriter.nlu.words import fold, key_of
-from rewriter.things.files import LANGUAGES, Thing, products, properties, things
+from rewriter.things.files import LANGUAGES, Thing, facets, products, properties, things
 
 Key = tuple[str, ...]
 T = TypeVar("T")
@@ -82,8 +82,18 @@ class _Place:
 @cache
 def properties_called() -> Mapping[str, frozenset[str]]:
     """Return by each folded word for a property all words for it."""
+    return _called(properties())
+
+
+@cache
+def facets_called() -> Mapping[str, frozenset[str]]:
+    """Return by each folded word for a field of keywords, or for the price, all words for it."""
+    return _called(facets())
+
+
+def _called(fields: Iterable[Thing]) -> Mapping[str, frozenset[str]]:
     called: dict[str, frozenset[str]] = {}
-    for thing in properties():
+    for thing in fields:
         words = frozenset(fold(word) for each in thing.words.values() for word in each)
         called |= {word: called.get(word, frozenset()) | words for word in words}
     return called

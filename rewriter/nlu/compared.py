@@ -11,11 +11,12 @@ from functools import cache
 
 from rewriter.languages.files import Language, any_language, either, languages
 from rewriter.nlu.bounds import AMOUNT, BOUNDS, Interval, amount_of
+from rewriter.nlu.units import Unit, unit_pattern, units
 
-_FRAMES = ("up_to", "from", "above", "below")
-"""In this order: "no taller than" holds "taller than"."""
-_UNITS = ("units_of_length", "units_of_weight")
-"""A measure counts in one of them. Without a unit nobody knows what an amount is of: "at least 3 long dresses", "under 40 wide fit"."""
+_FRAMES = ("up_to", "from", "above", "below", "about", "exactly")
+"""In this order: "no taller than" holds "taller than", and "over 2 m high" holds "2 m high"."""
+_QUANTITIES = {"weight": "weight"}
+"""What a measure counts in, where it is no length. Without a unit nobody knows what an amount is of: "at least 3 long dresses"."""
 _UNMEASURED = any_language("unmeasured", "words")
 _UNMEASURED_BEFORE = re.compile(rf"{_UNMEASURED}\s*$")
 _UNMEASURED_AFTER = re.compile(rf"\s*的?{_UNMEASURED}")
@@ -33,6 +34,8 @@ class Compared:
     interval: Interval | None
     """None: an order is asked for."""
     descending: bool = False
+    unit: Unit | None = None
+    """In which the interval is said."""
 
 
 def compared(text: str, measures: Sequence[str], *, order: bool = False) -> Compared | None:
@@ -47,6 +50,11 @@ def compared(text: str, measures: Sequence[str], *, order: bool = False) -> Comp
     return min(found, key=lambda each: (each.start, -each.end), default=None)
 
 
+def measured_by(text: str, position: int) -> bool:
+    """Return whether an adjective of a measure stands at the position, behind a unit: "120 cm wide"."""
+    return _adjectives().match(text, position) is not None
+
+
 def _is_unmeasured(text: str, start: int, end: int) -> bool:
     """Return whether a superlative stands beside what no measure has: "the lightest blue", "le prix le plus bas"."""
     return bool(_UNMEASURED_BEFORE.search(text[:start]) or _UNMEASURED_AFTER.match(text, end))
@@ -59,12 +67,24 @@ def measures() -> tuple[str, ...]:
     return tuple(dict.fromkeys(known))
 
 
-def _asked(match: re.Match[str]) -> tuple[Interval | None, bool]:
+def _asked(match: re.Match[str]) -> tuple[Interval | None, bool, Unit | None]:
     groups = {name: said for name, said in match.groupdict().items() if said is not None}
+    unit = units().get(groups.pop("unit", ""))
     name, said = next(iter(groups.items()))
     if name in ("most", "least"):
-        return None, name == "most"
-    return BOUNDS[name](amount_of(said)), False
+        return None, name == "most", None
+    return BOUNDS[name](amount_of(said)), False, unit
+
+
+@cache
+def _adjectives() -> re.Pattern[str]:
+    adjectives = [
+        either([forms["is"]], spaced=language.spaced)
+        for language in languages().values()
+        for forms in _measures_of(language).values()
+        if forms["is"]
+    ]
+    return re.compile(rf"[\s-]?(?:{'|'.join(adjectives)})")
 
 
 @cache
@@ -92,12 +112,9 @@ def _orders() -> Mapping[str, tuple[re.Pattern[str], ...]]:
     return {measure: tuple(patterns) for measure, patterns in known.items()}
 
 
-@cache
 def _unit(measure: str) -> str:
-    """Return the pattern of a unit of the measure, in any language; words of other scripts may stand right after it."""
-    name = _UNITS[measure == "weight"]
-    units = "|".join(filter(None, (each.pattern("compared", name) for each in languages().values())))
-    return rf"\s?(?:{units})(?![a-z\u00df-\u00ff])"
+    """Return the pattern of a unit of the measure, in any language."""
+    return rf"\s?-?(?P<unit>{unit_pattern(_QUANTITIES.get(measure, 'length'))})"
 
 
 def _framed(

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rewriter.nlu.bounds import Interval
+from rewriter.nlu.joining import Joining
 from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.lifted import Lifted
 from rewriter.nlu.reading import Reading
 from rewriter.nlu.tagging import Tag
 from rewriter.nlu.vocabulary import Role
@@ -91,6 +93,27 @@ def merge(earlier: Iterable[Filter], new: Sequence[Filter]) -> list[Filter]:
     return merged
 
 
+def beside(earlier: Iterable[Filter], new: Sequence[Filter], reading: Reading) -> list[Filter]:
+    """Return a turn's conditions with the keywords before that its words set them beside: "or oak", "and vegan too"."""
+    if reading.joining is Joining.NONE:
+        return [*new]
+    category = reading.lexicon.name_of(FieldRole.CATEGORY)
+    found: list[Filter] = []
+    for condition in new:
+        name = condition.field if isinstance(condition, Equals | OneOf) else ""
+        standing = [each for each in earlier if isinstance(each, Equals | OneOf) and each.field == name]
+        held = list(dict.fromkeys(value for each in (*standing, condition) for _, value in _leaves_of(each)))
+        is_kind = name == category and reading.joining is not Joining.EITHER
+        says_all = len(held) == len({*_leaves_of(condition)})
+        if not standing or is_kind or says_all:
+            found.append(condition)
+        elif reading.lexicon.is_multiple(name) and reading.joining is not Joining.EITHER:
+            found += [*standing, condition]
+        else:
+            found.append(condition if reading.joining is Joining.MORE else one_of(name, held[:_MAX_VALUES]))
+    return list(dict.fromkeys(found))
+
+
 def lifted(conditions: Iterable[Filter], allowed: Collection[tuple[str, str]]) -> list[Filter]:
     """Take back the exclusions of those values, each a field with a keyword."""
     welcome = {(field, fold(value)) for field, value in allowed}
@@ -98,6 +121,15 @@ def lifted(conditions: Iterable[Filter], allowed: Collection[tuple[str, str]]) -
         condition
         for condition in conditions
         if not (isinstance(condition, Not) and _pairs_of(condition) and _pairs_of(condition) <= welcome)
+    ]
+
+
+def without_lifted(conditions: Iterable[Filter], given_up: Lifted) -> list[Filter]:
+    """Return the conditions but those on fields, or with values, that a turn no longer cares about."""
+    return [
+        condition
+        for condition in conditions
+        if not names(condition) <= given_up.fields and given_up.values.isdisjoint(_pairs_of(condition))
     ]
 
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rewriter.nlu.bounds import Interval
-from rewriter.nlu.conditions import conditions_of, known_conditions, lifted, merge, range_on
+from rewriter.nlu.conditions import conditions_of, known_conditions, lifted, merge, range_on, without_lifted
 from rewriter.nlu.dialogue_state import Memory
+from rewriter.nlu.joining import Joining
 from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.reading import Reading, values_of
 from rewriter.nlu.vocabulary import Role
-from vitrine.domain.filters import Equals, Filter
+from vitrine.domain.filters import Equals, Filter, OneOf
 from vitrine.domain.product import Product
 from vitrine.domain.schema import Role as FieldRole
 from vitrine.v1 import query_pb2, rewrite_pb2
@@ -53,7 +54,7 @@ class Situation:
     def earlier(self) -> list[Filter]:
         """The conditions of the conversation that still hold."""
         allowed = {(tag.slot, tag.meaning.value) for tag in self.reading.allowed}
-        return lifted(_earlier(self.memory, self.lexicon), allowed)
+        return without_lifted(lifted(_earlier(self.memory, self.lexicon), allowed), self.reading.lifted)
 
     @property
     def category(self) -> str:
@@ -61,18 +62,28 @@ class Situation:
         return category_of(self.memory, self.lexicon)
 
     @property
+    def _said_category(self) -> str:
+        """The category that the search before asked for; empty for none."""
+        return _said_category(self.memory, self.lexicon)
+
+    @property
     def opens_topic(self) -> bool:
         """Whether the turn leaves the conversation's subject behind."""
         reading = self.reading
         if reading.has(Role.RESET):
             return True
+        if reading.joining is Joining.EITHER or not self._said_category:
+            return False
         changes_kind = bool(reading.category) and reading.category != self.category
         return changes_kind and not reading.has(Role.SAME, Role.CORRECT, Role.REPLACE)
 
     @property
     def restates_kind(self) -> bool:
         """Whether the turn names a kind of product anew, so that it stands for itself."""
-        return bool(self.reading.category) and not self.reading.has(Role.SAME, Role.CORRECT, Role.REPLACE)
+        goes_on = self.reading.joining is Joining.EITHER
+        return bool(self.reading.category) and not (
+            goes_on or self.reading.has(Role.SAME, Role.CORRECT, Role.REPLACE)
+        )
 
     @property
     def follows_reference(self) -> bool:
@@ -138,12 +149,21 @@ class Situation:
 
 def category_of(memory: Memory, lexicon: Lexicon) -> str:
     """Return the category of a conversation so far; empty for none."""
-    field = lexicon.name_of(FieldRole.CATEGORY)
-    said = [str(c.value) for c in _earlier(memory, lexicon) if isinstance(c, Equals) and c.field == field]
-    if said:
-        return said[0]
+    if said := _said_category(memory, lexicon):
+        return said
     product = memory.known.get(memory.reference)
     return product.text(lexicon.schema, FieldRole.CATEGORY) if product is not None else ""
+
+
+def _said_category(memory: Memory, lexicon: Lexicon) -> str:
+    field = lexicon.name_of(FieldRole.CATEGORY)
+    said = (
+        str(value)
+        for each in _earlier(memory, lexicon)
+        if isinstance(each, Equals | OneOf) and each.field == field
+        for value in (each.values if isinstance(each, OneOf) else (each.value,))
+    )
+    return next(said, "")
 
 
 def _is_equals(condition: Filter, field: str) -> bool:

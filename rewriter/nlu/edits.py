@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from rewriter.nlu.joining import Joining
 from rewriter.nlu.lexicon import HEAD, Lexicon, Part
 from rewriter.nlu.reading import Reading
 from rewriter.nlu.tagging import VALUES, Tag, tag_text
@@ -36,10 +37,20 @@ def edited_query(query: str, reading: Reading, reference: Mapping[str, str] | No
         merged += taking_over
         new = [tag for tag in new if tag not in taking_over]
         replaced = taking_over or any(_place(tag) == _place(earlier) for tag in merged)
-        if not (earlier.role in VALUES and (replaced or (earlier.slot, earlier.meaning.value) in gone)):
+        replaced = replaced and not _stays(earlier, reading)
+        leaves = (earlier.slot, earlier.meaning.value) in gone or reading.lifted.has(
+            earlier.slot, earlier.meaning.value
+        )
+        if not (earlier.role in VALUES and (replaced or leaves)):
             merged.append(earlier)
     edited = replace(reading, tags=(*merged, *new), price=None).query
     return shorten(f"{edited} {reading.words}".strip())
+
+
+def _stays(earlier: Tag, reading: Reading) -> bool:
+    """Return whether a value stays beside the turn's of the same field."""
+    several = reading.lexicon.is_multiple(earlier.slot)
+    return reading.joining in {Joining.EITHER, Joining.BOTH} or (reading.joining is Joining.MORE and several)
 
 
 def _place(tag: Tag) -> str | Part:

@@ -6,17 +6,19 @@ question words of the schema's fields; what may stand beside them is in the lang
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 
 from rewriter.languages.files import any_language, languages
 from rewriter.nlu.bounds import bounded
-from rewriter.nlu.called import properties_called
-from rewriter.nlu.compared import compared
+from rewriter.nlu.called import facets_called, properties_called
+from rewriter.nlu.compared import compared, measured_by
 from rewriter.nlu.compared import measures as known_measures
 from rewriter.nlu.orders import order_beside
+from rewriter.nlu.units import LETTER_AFTER, Unit, unit_of, units, words_without_unit
 from rewriter.nlu.words import fold, key_of
 from vitrine.domain.filters import Equals, Filter, Not, OneOf
 from vitrine.domain.schema import KEYWORD_KINDS, NUMBER_KINDS, Field, Kind, Role, Schema
@@ -78,6 +80,12 @@ class FieldWords:
     words: re.Pattern[str]
     measures: Mapping[str, Field]
     """The one number of each measure that the catalogue has, such as "height"."""
+    units: Mapping[str, Unit]
+    """In which a field counts, by its name, where the schema says so."""
+    called: Mapping[str, Sequence[Field]]
+    """The fields that are filtered by, the price too, by everything that they are called."""
+    names: re.Pattern[str]
+    """What they are called."""
     spoken: frozenset[str]
     """Every word of a field that is filtered or counted."""
 
@@ -109,6 +117,10 @@ class FieldWords:
         words = " ".join(_SIGNS.sub(" ", text).split()) if len(text) <= _MAX_QUESTION else ""
         found = (pattern.fullmatch(words) for pattern in _questions())
         return any(match is not None and self._names_a_field(match) for match in found)
+
+    def named(self, word: str) -> Sequence[Field]:
+        """Return the fields that a word names, by which things are filtered."""
+        return next((self.called[each] for each in _singulars(word) if each in self.called), ())
 
     def _names_a_field(self, match: re.Match[str]) -> bool:
         """Return whether what stands in the place of a field is one: in the plural, where it must be."""
@@ -144,7 +156,8 @@ class FieldWords:
             return None
         owner = self.measures[said.measure]
         if said.interval is not None:
-            return _Found(said.start, said.end, condition=said.interval.on(owner.name))
+            interval = said.interval.converted(said.unit, self.units.get(owner.name)) or said.interval
+            return _Found(said.start, said.end, condition=interval.on(owner.name))
         return _Found(said.start, said.end, sort=query_pb2.Sort(field=owner.name, descending=said.descending))
 
     def _owners(self, surface: str) -> Sequence[Field]:
@@ -152,17 +165,23 @@ class FieldWords:
 
     def _condition(self, owner: Field, text: str, start: int, end: int) -> _Found | None:
         if owner.kind in NUMBER_KINDS:
-            found = bounded(text, start, end)
-            if found is None:
-                return None
-            return _Found(
-                min(start, found.start), max(end, found.end), condition=found.interval.on(owner.name)
-            )
+            return self._bounded(owner, text, start, end)
         if owner.kind is Kind.BOOLEAN:
             before, after = _negated_from(text, start), _NEGATION_AFTER.match(text, end)
             negated = before < start or after is not None
             return _Found(before, after.end() if after else end, condition=Equals(owner.name, not negated))
         return self._named(owner, text, start, end)
+
+    def _bounded(self, owner: Field, text: str, start: int, end: int) -> _Found | None:
+        """Read the interval beside the word of a number, in the unit that it is said in; the word itself may be that."""
+        said = next((units()[word] for word in _singulars(text[start:end]) if word in units()), None)
+        found = bounded(text, start, end, of_unit=said is not None)
+        if found is None or (said is not None and measured_by(text, end)):
+            return None  # "120 cm wide", of which the catalogue has no number
+        interval = found.interval.converted(found.unit or said, self.units.get(owner.name))
+        if interval is None:
+            return None
+        return _Found(min(start, found.start), max(end, found.end), condition=interval.on(owner.name))
 
     def _named(self, owner: Field, text: str, start: int, end: int) -> _Found | None:
         """Read the values of a keyword field that stand right after its word, or the one right before it."""
@@ -195,15 +214,25 @@ def field_words(
             reads = owner.kind not in KEYWORD_KINDS or owner.sort or owner.name in named_values
             for word in _asked_by(owner) if reads else ():
                 owners.setdefault(word, []).append(owner)
+    counted = {each.name: unit for each in schema if _counts(each) and (unit := unit_of(each)) is not None}
+    for word, name in _asked_by_unit(counted):
+        owners.setdefault(word, [schema.by_name[name]])
     spoken = frozenset(
         word for owner in schema if owner.filter or owner.facet for word in _asked_by(owner) if word
     )
+    called: dict[str, list[Field]] = {}
+    for owner in schema.filtered.values():
+        for word in _asked_by(owner) | _also_called(_asked_by(owner)):
+            called.setdefault(word, []).append(owner)
     return FieldWords(
         owners=owners,
+        called=called,
+        names=re.compile(_any_word(called)),
         named_values=named_values,
         longer=dict(_longer(owners, values)),
         words=re.compile(_any_word(owners)),
         measures=dict(_measures(owners)),
+        units=counted,
         spoken=spoken,
     )
 
@@ -211,22 +240,36 @@ def field_words(
 def _measures(owners: Mapping[str, Sequence[Field]]) -> Iterator[tuple[str, Field]]:
     """Yield the measures of which the catalogue has one number that is filtered and sorted by."""
     for measure in known_measures():
-        numbers = [
-            each
-            for each in owners.get(measure, ())
-            if each.kind in NUMBER_KINDS and each.filter and each.sort and each.role is not Role.PRICE
-        ]
+        numbers = [each for each in owners.get(measure, ()) if _counts(each)]
         if len(numbers) == 1:
             yield measure, numbers[0]
 
 
+def _counts(owner: Field) -> bool:
+    """Return whether a field is a number that is filtered and sorted by, and no price."""
+    return owner.kind in NUMBER_KINDS and owner.filter and owner.sort and owner.role is not Role.PRICE
+
+
+def _asked_by_unit(counted: Mapping[str, Unit]) -> Iterator[tuple[str, str]]:
+    """Yield the units by which the one field of a quantity is asked for: "under 1.5 kg" where nothing else has a weight."""
+    quantities = Counter(unit.quantity for unit in counted.values())
+    for word, unit in units().items():
+        if quantities[unit.quantity] == 1:
+            yield word, next(name for name, each in counted.items() if each.quantity == unit.quantity)
+
+
 def _asked_by(owner: Field) -> set[str]:
     """Return the words that ask for a field, folded; "rated" where "rating" does, and what others call a property."""
-    words = {folded for word in owner.asked_by if (folded := fold(word))}
+    words = {folded for word in owner.asked_by if (folded := fold(word))} | {*words_without_unit(owner)}
     words |= {word.removesuffix("ing") + "ed" for word in words if word.endswith("ing")}
     if owner.kind in KEYWORD_KINDS:
-        return words
+        return words | _also_called(words)
     return words.union(*(properties_called().get(word, ()) for word in words))
+
+
+def _also_called(words: Iterable[str]) -> set[str]:
+    """Return the words, in any language, for what one of the words names: "Farbe" where a field is called "colour"."""
+    return {other for word in words for other in facets_called().get(word, ())}
 
 
 def _order(owner: Field, text: str, start: int, end: int) -> _Found | None:
@@ -292,7 +335,7 @@ def _form(word: str) -> str:
     if not word.isascii() and not any(character.isascii() and character.isalpha() for character in word):
         return re.escape(word)
     ending = "" if word.endswith("s") else "(?:e?s|e?n|e[mr]?)?"
-    return rf"(?<![^\W\d_]){re.escape(word)}{ending}(?![^\W\d_])"
+    return rf"(?<![^\W\d_]){re.escape(word)}{ending}{LETTER_AFTER}"
 
 
 def _singulars(surface: str) -> tuple[str, ...]:

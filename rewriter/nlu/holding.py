@@ -16,7 +16,7 @@ from rewriter.nlu.lexicon import HEAD, Lexicon
 from rewriter.nlu.phrasings import foreign_ordinals, names_pattern
 from rewriter.nlu.reading import Reading, read
 from rewriter.nlu.tagging import VALUES
-from rewriter.nlu.words import key_of
+from rewriter.nlu.words import CJK, LATIN, key_of
 from vitrine.domain.filters import Equals
 from vitrine.domain.schema import Kind
 
@@ -44,10 +44,11 @@ class Question:
 def questions_of(text: str, lexicon: Lexicon) -> Iterator[Question]:
     """Yield what folded text may ask of a product, the likeliest first: where one part ends and the other begins is not said."""
     said = _EDGES.sub("", text)
-    if len(said) > _MAX_LETTERS:
+    if len(said) > _MAX_LETTERS or (_requirements().search(said) and not text.rstrip().endswith("?")):
         return
-    for kind, form in _forms():
-        match = form.fullmatch(said)
+    spoken = {True: LATIN.search(said) is not None, False: CJK.search(said) is not None}
+    for kind, spaced, form in _forms():
+        match = form.fullmatch(said) if spoken[spaced] else None
         parts = match.groupdict() if match is not None else {}
         asked = parts.pop("x", "")
         it = next(filter(None, parts.values()), "")
@@ -115,6 +116,12 @@ _KINDS: Mapping[str, Callable[[str, tuple[str, int], Lexicon], Question | None]]
 
 
 @cache
+def _requirements() -> re.Pattern[str]:
+    """Return the pattern of what asks for something of all products: "it has to be wool" is no question."""
+    return re.compile(any_language("holding", "requires"))
+
+
+@cache
 def _turns() -> re.Pattern[str]:
     """Return the pattern of what begins another wish: "the first is nice, but in red"."""
     return re.compile(f"[,;.]\\s|{any_language('holding', 'but')}")
@@ -133,10 +140,10 @@ def _ordinals() -> re.Pattern[str]:
 
 
 @cache
-def _forms() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Return the forms of every language, each with the kind of question that it is."""
+def _forms() -> tuple[tuple[str, bool, re.Pattern[str]], ...]:
+    """Return the forms of every language, each with the kind of question that it is and whether its words stand apart."""
     return tuple(
-        (name, re.compile(_form(form, greedy=greedy)))
+        (name, language.spaced, re.compile(_form(form, greedy=greedy)))
         for name in _KINDS
         for language in languages().values()
         for form in language.table("holding").get(name, ())

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from rewriter.languages.files import languages, listed
+from rewriter.languages.files import Language, languages, listed
 from rewriter.nlu.called import called_things
-from rewriter.nlu.words import CJK, fold, key_of, word_spans
+from rewriter.nlu.vocabulary import MIDDLE
+from rewriter.nlu.words import CJK, LATIN, fold, key_of, word_spans
 
 _MAX_WORDS = 5
 """Words of the longest phrase of the lexicon in which a name is looked for."""
@@ -26,7 +27,12 @@ class _Phrasing:
     means: str
     known: bool
     """Whether it is meant only where the catalogue or a language knows the plain words as a phrase."""
+    spaced: bool
+    """Whether it is of a language whose words stand apart."""
 
+
+_LAST_NUMBERED = 10
+"""The last position that is named in figures."""
 
 _SPACES = re.compile(r"\s+")
 _SHARED = re.compile(r"(?<![\w-])([^\W\d_]+),? (or|and|nor) ([^\W\d_]+)[ -]([^\W\d_]+)")
@@ -57,7 +63,10 @@ def _with_heads(text: str, known: Mapping[tuple[str, ...], object]) -> str:
 
 def _put_plainly(text: str, known: Mapping[tuple[str, ...], object], table: str) -> str:
     left, given = MAX_REPLACED, text
+    spoken = {True: LATIN.search(text) is not None, False: CJK.search(text) is not None}
     for phrasing in _phrasings(table):
+        if not spoken[phrasing.spaced]:
+            continue
 
         def put(match: re.Match[str], phrasing: _Phrasing = phrasing) -> str:
             said = f" {match.expand(phrasing.means)} "
@@ -141,6 +150,17 @@ def foreign_names() -> Mapping[str, str]:
     return names
 
 
+def _numbered(language: Language) -> Iterator[tuple[str, int]]:
+    """Yield positions in figures, with the word that makes them one: "nummer 2", "第2", "2번"."""
+    for position in range(1, _LAST_NUMBERED + 1):
+        for noun in language.phrases("positions", "nouns"):
+            yield fold(f"{noun}{position}"), position
+            yield fold(f"{noun} {position}"), position
+        yield from (
+            (fold(f"{position}{noun}"), position) for noun in language.phrases("positions", "nouns_after")
+        )
+
+
 @cache
 def foreign_ordinals() -> Mapping[str, int]:
     """Return the positions that the names of other languages stand for."""
@@ -151,6 +171,9 @@ def foreign_ordinals() -> Mapping[str, int]:
             for position, names in enumerate(positions["ordinals"], start=1):
                 known |= {fold(name): position for name in listed(names)}
             known |= {fold(name): -1 for name in language.phrases("positions", "last")}
+            known |= {fold(name): -2 for name in language.phrases("positions", "before_last")}
+            known |= {fold(name): MIDDLE for name in language.phrases("positions", "middle")}
+            known |= dict(_numbered(language))
     return known
 
 
@@ -187,7 +210,9 @@ def _phrasings(table: str) -> tuple[_Phrasing, ...]:
         for entry in language.tables.get(table, ()):
             said = entry["said"].replace("\n", "")
             pattern = rf"(?<!\w)(?:{said})(?!\w)" if language.spaced else f"(?:{said})"
-            found.append(_Phrasing(re.compile(pattern), entry["means"], entry.get("known", False)))
+            found.append(
+                _Phrasing(re.compile(pattern), entry["means"], entry.get("known", False), language.spaced)
+            )
     return tuple(found)
 
 

@@ -8,12 +8,14 @@ from itertools import zip_longest
 from rewriter.nlu.bounds import Interval
 from rewriter.nlu.excluded import PARTING, Excluded, excluded_values, take_excluded
 from rewriter.nlu.field_words import Taken
+from rewriter.nlu.joining import Joining, joining_of
 from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
+from rewriter.nlu.lifted import NOTHING, Lifted, take_lifted
 from rewriter.nlu.phrasings import plain, translated
 from rewriter.nlu.prices import take_price
 from rewriter.nlu.spelling import scaffolding
 from rewriter.nlu.tagging import VALUES, Tag, Use, set_apart, tag_text
-from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.vocabulary import Role, place_of
 from rewriter.nlu.words import fold, key_of, stem
 from vitrine.domain.limits import MAX_EXCLUSIONS
 from vitrine.domain.product import Product
@@ -39,6 +41,10 @@ class Reading:
     """What was said beside the words of the catalogue's fields."""
     things: tuple[Excluded, ...] = ()
     """Things that are not wanted and that nobody knows."""
+    lifted: Lifted = NOTHING
+    """What the turn no longer cares about."""
+    joining: Joining = Joining.NONE
+    """How the turn's values stand to those of the search before."""
     standing: str = ""
     """The category of the search before; empty for none."""
 
@@ -138,7 +144,9 @@ class Reading:
 
 def read(text: str, lexicon: Lexicon) -> Reading:
     """Read the shopper's words."""
-    taken = lexicon.fields.take(fold(text), by_price=True)
+    joining = joining_of(fold(text))
+    lifted, text = take_lifted(fold(text), lexicon)
+    taken = lexicon.fields.take(text, by_price=True)
     priced = bool(lexicon.name_of(FieldRole.PRICE))
     price, rest = take_price(taken.text) if priced else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
@@ -149,7 +157,15 @@ def read(text: str, lexicon: Lexicon) -> Reading:
         else tag
         for tag in tags
     )
-    return Reading(tags=tags, price=price, lexicon=lexicon, taken=taken, things=things)
+    return Reading(
+        tags=tags,
+        price=price,
+        lexicon=lexicon,
+        taken=taken,
+        things=things,
+        lifted=lifted,
+        joining=joining,
+    )
 
 
 def values_of(product: Product, lexicon: Lexicon) -> Mapping[str, str]:
@@ -233,7 +249,7 @@ def positions_of(tags: Sequence[Tag], shown: int) -> list[int]:
         if current.role is Role.ORDINAL:
             ordinal = int(current.meaning.value)
             count = int(following.meaning.value) if following and following.role is Role.NUMBER else 1
-            first = ordinal - 1 if ordinal > 0 else shown - count
+            first = place_of(ordinal, shown, count)
             positions += range(first, first + count)
         elif compares and current.surface.isdecimal():
             positions.append(int(current.surface) - 1)

@@ -33,7 +33,7 @@ class Unspaced:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where values stand in folded text, in order; none lies in another, nor in a word that hides it."""
-        if not self.values:
+        if not self.values or CJK.search(text) is None:
             return []
         found: list[tuple[int, int]] = []
         position = 0

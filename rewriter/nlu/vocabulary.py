@@ -124,6 +124,8 @@ GLOSSARY: Mapping[str, str] = _ENGLISH.table("glossary")
 NUMBERS = _ENGLISH.phrases("positions", "numbers")
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 _LAST_POSITION = 20
+MIDDLE = 99
+"""The position of the product in the middle, whatever their number; no list of products is that long."""
 
 
 def _ordinals() -> Iterator[tuple[str, int]]:
@@ -136,6 +138,15 @@ def _ordinals() -> Iterator[tuple[str, int]]:
         yield from ((f"{noun} {position}", position) for noun in nouns)
     yield from ((f"{nouns[0]} {word}", position) for position, word in enumerate(NUMBERS, start=1))
     yield from ((word, -1) for word in _ENGLISH.phrases("positions", "last"))
+    yield from ((word, -2) for word in _ENGLISH.phrases("positions", "before_last"))
+    yield from ((word, MIDDLE) for word in _ENGLISH.phrases("positions", "middle"))
+
+
+def place_of(position: int, shown: int, count: int = 1) -> int:
+    """Return the place, from 0, at which so many products begin that a position names among those shown; none where it is not there."""
+    if position == MIDDLE:
+        return (shown - count) // 2
+    return position - 1 if position > 0 else shown + position + 1 - count
 
 
 ORDINALS: Mapping[str, int] = MappingProxyType(dict(_ordinals()))

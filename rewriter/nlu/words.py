@@ -11,6 +11,9 @@ from vitrine.domain import values
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 """Runs of scripts in which words do not stand apart, or not by themselves."""
 
+LATIN = re.compile(r"[a-z0-9\u00df-\u024f]")
+"""A letter of folded text in a script whose words stand apart, or a figure."""
+
 _MARKS = "".join(
     chr(code) for code in range(0x300, 0x1E00) if unicodedata.category(chr(code)).startswith("M")
 )

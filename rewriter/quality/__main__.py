@@ -15,7 +15,7 @@ from rewriter.engines.port import Engine
 from rewriter.engines.rules.engine import Router
 from rewriter.environment import describe_environment
 from rewriter.linking.linker import Linker, open_tower
-from rewriter.quality.conversations import CONVERSATIONS, read_conversations
+from rewriter.quality.conversations import CONVERSATIONS, UNREAD, read_conversations
 from rewriter.quality.hits import Fit, Judge
 from rewriter.quality.links import measure_links
 from rewriter.quality.measure import Reading, embedded, read_cases, score, shares_of, time_engine
@@ -182,7 +182,7 @@ async def _measured(
     if judge is not None:
         for part, path in CONVERSATIONS.items():
             told, shares = await read_conversations(path, engine, linker, judge)
-            scored[part] = score(told) | await _beside(told, shares, linker)
+            scored[part] = score(told, unread=part in UNREAD) | await _beside(told, shares, linker)
     timing = await time_engine(engine, answered, requests=requests) if answered else []
     return {"slices": scored, "latency": timing}
 

@@ -16,7 +16,7 @@ from catalogue.grammar import brand_and_price, caption, sample_spec
 from rewriter.languages.files import listed
 from rewriter.linking.tower import Encoder, Vectors
 from rewriter.quality.trades import Trade, trades
-from vitrine.domain.filters import Filter, Not, both, hard_and_soft, matches, words_excluded
+from vitrine.domain.filters import Filter, Not, both, hard_and_soft, matches, only, words_excluded
 from vitrine.domain.messages import read_filter
 from vitrine.domain.product import Product
 from vitrine.domain.schema import Kind, Role, Schema
@@ -56,14 +56,17 @@ class Assortment:
     ) -> list[Product]:
         """Return the best products under the rewrite's conditions, without the words that are excluded.
 
-        As in the service, conditions that were read in keywords give way where no product has them, then the exclusions.
+        As in the service, conditions that were read in keywords give way where no product has them, the category last, then
+        the exclusions.
         """
         read = read_filter(rewrite.filter) if rewrite.HasField("filter") else None
         hard, soft = hard_and_soft(read, self.schema)
         unsaid: Filter | None = None
         for forms in excluded:
             unsaid = both(unsaid, Not(words_excluded(forms, self.schema)))
-        tries = (both(both(hard, soft), unsaid), both(hard, unsaid), hard)
+        owner = self.schema.role(Role.CATEGORY)
+        kind = only(soft, {owner.name}) if owner is not None and soft is not None else None
+        tries = (both(both(hard, soft), unsaid), both(both(hard, kind), unsaid), both(hard, unsaid), hard)
         found = next((rows for each in tries if (rows := self._satisfying(each))), [])
         order = rewrite.sort if rewrite.HasField("sort") else None
         similar = self.vectors[found] @ words if found else np.zeros(0)

@@ -21,8 +21,12 @@ CONVERSATIONS = {
     "shoppers_talks": _FOLDER / "shoppers_talks.txt",
     "shoppers_talks_held": _FOLDER / "shoppers_talks_held.txt",
     "unseen_talks": _FOLDER / "unseen_conversations.txt",
+    "dev_talks": _FOLDER / "dev_talks.txt",
+    "blind_talks": _FOLDER / "blind_talks.txt",
 }
 """The files of conversations, by the name of their slice."""
+UNREAD = frozenset({"unseen_talks", "blind_talks"})
+"""Those of which only the figures are looked at, so that no report holds their turns."""
 _BEGINS = "= "
 
 

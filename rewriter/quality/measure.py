@@ -74,8 +74,8 @@ async def read_cases(engine: Engine, cases: Sequence[Case], *, title: str, at_on
         return await asyncio.gather(*map(read, cases))
 
 
-def score(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return the shares of right routes and of wholly right rewrites, and the kinds that fail most."""
+def score(readings: Sequence[Reading], *, unread: bool = False) -> dict[str, Any]:
+    """Return the shares of right routes and of wholly right rewrites, and the kinds that fail most; no turn of those unread."""
     total = Counter(reading.case.kind for reading in readings)
     wrong = Counter(reading.case.kind for reading in readings if not reading.exact)
     return {
@@ -85,7 +85,7 @@ def score(readings: Sequence[Reading]) -> dict[str, Any]:
         "opinions": _opinions(readings),
         "failures": dict(Counter(reading.failure for reading in readings if reading.failure)),
         "worst": {kind: f"{count} of {total[kind]}" for kind, count in wrong.most_common(_WORST)},
-        "examples": [_example(reading) for reading in readings if not reading.exact][:_WORST],
+        "examples": [_example(reading) for reading in readings if not (unread or reading.exact)][:_WORST],
     }
 
 

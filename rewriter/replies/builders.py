@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from rewriter.checks import violation
-from rewriter.nlu.conditions import conditions_of, joined, merge
+from rewriter.nlu.conditions import beside, conditions_of, joined, merge
 from rewriter.nlu.dialogue_context import Situation
 from rewriter.nlu.edits import edited_query, modification, shorten
 from rewriter.nlu.lexicon import HEAD
@@ -171,7 +171,7 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
         return None
     route = query_pb2.ROUTE_TEXT if reading.category else _carried_route(last)
     references = _still_known(situation, route, last.references)
-    query = edited_query(last.query, reading)
+    query = edited_query(last.query, reading) or (ANYTHING if reading.lifted else "")
     if not (query if route == query_pb2.ROUTE_TEXT else references):
         return alike(situation) if situation.reference else None
     price = situation.price_around(situation.memory.reference)
@@ -179,7 +179,9 @@ def constrained(situation: Situation) -> rewrite_pb2.Rewrite | None:
         route,
         query=query,
         modification=shorten(last.modification) if references else "",
-        conditions=merge(situation.earlier, conditions_of(reading, price)),
+        conditions=merge(
+            situation.earlier, beside(situation.earlier, conditions_of(reading, price), reading)
+        ),
         sort=situation.sort or situation.earlier_sort,
         references=references,
         confidence=0.8,

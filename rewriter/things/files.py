@@ -49,6 +49,12 @@ def properties() -> tuple[Thing, ...]:
     return _listed("fields")
 
 
+@cache
+def facets() -> tuple[Thing, ...]:
+    """Return the fields whose values are keywords, and the price."""
+    return _listed("facets")
+
+
 def thing_of(line: str) -> Thing:
     """Read one line.
 

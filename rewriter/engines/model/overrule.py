@@ -10,10 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from rewriter.engines.model import going_on
 from rewriter.engines.model.placeholders import OF_OTHER_VALUES, MarkedTurn
 from rewriter.engines.model.plan import Act, Money, Plan, Use
 from rewriter.languages.files import any_language
 from rewriter.nlu.dialogue_state import Memory
+from rewriter.nlu.joining import Joining
 from rewriter.nlu.lexicon import HEAD, Part
 from rewriter.nlu.prices import speaks_of_money
 from rewriter.nlu.tagging import PRICES, VALUES, Tag
@@ -59,7 +61,7 @@ def of_words(
     excluded: Collection[str],
 ) -> Plan:
     """Return the plan with what the turn's words tell about its act, its positions and money, given what is left out so far."""
-    plan = _with_wishes_alone(plan, turn, excluded)
+    plan = going_on.of_courtesies(_with_wishes_alone(plan, turn, excluded), turn, memory)
     plan = _with_courtesy(_with_money_said(_with_what_is_to_be_shown(plan, turn), turn, request), turn)
     return _with_superlatives(_with_kinds_named(_with_looks_changed(plan, turn), turn), turn, memory)
 
@@ -85,16 +87,18 @@ def of_products(
         plan = replace(plan, act=Act.NARROW)
     if plan.act is Act.SEARCH and memory.last is not None and _corrects_the_kind(turn):
         return replace(plan, act=Act.NARROW)
+    plan = going_on.of_additions(plan, turn, tags, request, memory, pointed=pointed, standing=standing)
     anew = plan.act in _GOING_ON and not pointed and _begins_anew(turn, tags, standing)
     return replace(plan, act=Act.SEARCH) if anew else plan
 
 
 def _corrects_the_kind(turn: MarkedTurn) -> bool:
-    """Return whether a turn says that another kind was meant and nothing else: "actually a skirt" keeps what was said of the price."""
+    """Return whether a turn says that another kind was meant and nothing else: "sorry, I meant a skirt" keeps all that was said of it."""
     marked = [piece.tag for piece in turn.pieces if piece.marked]
     roles = {piece.tag.role for piece in turn.pieces if not piece.marked}
     one = len(marked) == 1 and marked[0].part in HEAD and turn.price is None
-    return one and Role.CORRECT in roles and roles <= _BOUND | {Role.CORRECT, Role.JOIN}
+    meant = any(not going_on.MEANT.isdisjoint(piece.tag.surface.split(" ")) for piece in turn.pieces)
+    return one and meant and Role.CORRECT in roles and roles <= _BOUND | {Role.CORRECT, Role.JOIN}
 
 
 def _begins_anew(turn: MarkedTurn, tags: Sequence[Tag], standing: str) -> bool:
@@ -105,8 +109,11 @@ def _begins_anew(turn: MarkedTurn, tags: Sequence[Tag], standing: str) -> bool:
     return gives_up and bool(kinds) and standing not in kinds
 
 
-def uses_of(uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag]) -> Mapping[str, Use]:
+def uses_of(
+    uses: Mapping[str, Use], turn: MarkedTurn, ruled: Sequence[Tag], joining: Joining
+) -> Mapping[str, Use]:
     """Return what the marks are for, without what the words deny."""
+    uses = going_on.uses_of(uses, turn, ruled, joining)
     return _with_other_kinds(_with_alternatives(_without_denied(uses, turn, ruled), turn), turn, ruled)
 
 

@@ -18,11 +18,12 @@ from rewriter.nlu.bounds import Interval
 from rewriter.nlu.excluded import Excluded, take_excluded
 from rewriter.nlu.field_words import Taken
 from rewriter.nlu.lexicon import Lexicon, Meaning, Part
+from rewriter.nlu.lifted import NOTHING, Lifted, take_lifted
 from rewriter.nlu.phrasings import foreign_names, foreign_ordinals, names_pattern, plain, standing_alone
 from rewriter.nlu.prices import is_measured, speaks_of_money, take_price
 from rewriter.nlu.spelling import Speller, scaffolding
 from rewriter.nlu.tagging import Tag, look_up, mark_accents, mark_kinds, set_apart
-from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.vocabulary import MIDDLE, Role
 from rewriter.nlu.words import CJK, fold, key_of, split_words, stem
 from vitrine.domain.schema import Role as FieldRole
 
@@ -43,6 +44,7 @@ MAX_WORDS = 80
 
 MAX_AMOUNTS = 3
 _ORDINALS = (*range(1, 11), -1)
+_STANDING_IN = {MIDDLE: 2, -2: -1}
 _NUMBER = re.compile(
     r"((?:number|option|item|número|numero|opción|#)\s?)?"
     rf"(?<![a-z0-9.])(?:[£$€]\s?)?({FIGURES}|\d{{1,6}}(?:[.,]\d{{1,2}})?)(?!\d)(?:\s?[£$€])?"
@@ -76,6 +78,8 @@ class MarkedTurn:
     """What was said beside the words of the catalogue's fields, and is no part of the turn that the model sees."""
     things: tuple[Excluded, ...] = ()
     """Things that are not wanted and that nobody knows, which the model does not see either."""
+    lifted: Lifted = NOTHING
+    """What the turn no longer cares about: nor this."""
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -85,7 +89,8 @@ class MarkedTurn:
 
 def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
     """Put marks into a shopper's words; raises TooManyMarks."""
-    taken = lexicon.fields.take(fold(text), by_price=True)
+    lifted, text = take_lifted(fold(text), lexicon)
+    taken = lexicon.fields.take(text, by_price=True)
     price, rest = take_price(taken.text) if lexicon.name_of(FieldRole.PRICE) else (None, taken.text)
     things, rest = take_excluded(plain(rest, lexicon.phrases), lexicon)
     tags = [*mark_kinds(mark_accents(tuple(_tags(set_apart(rest, lexicon), Speller(lexicon))), lexicon))]
@@ -99,8 +104,8 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
         if _is_amount(tag) and len(amounts) < MAX_AMOUNTS:
             amounts.append(float(tag.meaning.value))
             pieces.append(Piece(f"<#{len(amounts)}>", tag))
-        elif tag.role is Role.ORDINAL and int(tag.meaning.value) in _ORDINALS:
-            pieces.append(Piece(f"<O{tag.meaning.value}>", tag))
+        elif tag.role is Role.ORDINAL and (position := _trained(int(tag.meaning.value))) in _ORDINALS:
+            pieces.append(Piece(f"<O{position}>", tag))
         elif letter:
             counts[letter] += 1
             pieces.append(Piece(f"{letter}{counts[letter]}", tag, marked=True))
@@ -108,7 +113,14 @@ def mark_turn(text: str, lexicon: Lexicon) -> MarkedTurn:
             pieces.append(Piece(tag.surface, tag))
     if max(counts.values(), default=0) > MAX_OF_A_KIND or counts.total() > MAX_MARKS:
         raise TooManyMarks
-    return MarkedTurn(pieces=tuple(pieces), price=price, amounts=tuple(amounts), taken=taken, things=things)
+    return MarkedTurn(
+        pieces=tuple(pieces),
+        price=price,
+        amounts=tuple(amounts),
+        taken=taken,
+        things=things,
+        lifted=lifted,
+    )
 
 
 def special_tokens() -> list[str]:
@@ -119,6 +131,11 @@ def special_tokens() -> list[str]:
         *(f"<O{position}>" for position in _ORDINALS),
         *(f"<#{number}>" for number in range(1, MAX_AMOUNTS + 1)),
     ]
+
+
+def _trained(position: int) -> int:
+    """Return the position that the model was trained with in the place of one; which product it is, the words tell."""
+    return _STANDING_IN.get(position, position)
 
 
 def _is_amount(tag: Tag) -> bool:

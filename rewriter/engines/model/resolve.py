@@ -15,6 +15,7 @@ from rewriter.nlu.bounds import BOUNDS, Interval
 from rewriter.nlu.conditions import excluded_by, known_conditions
 from rewriter.nlu.dialogue_context import Situation, category_of
 from rewriter.nlu.dialogue_state import Memory
+from rewriter.nlu.joining import Joining, joining_of
 from rewriter.nlu.lexicon import HEAD, Lexicon, Meaning, Part
 from rewriter.nlu.reading import Reading, fits, positions_of, titled
 from rewriter.nlu.sentiments import add_opinions, sentiment_of
@@ -75,6 +76,7 @@ _KEPT = frozenset(
         Role.SAME,
         Role.FAULT,
         Role.ONE,
+        Role.CORRECT,
     }
 )
 """Cues that stay: what binds words of the shopper's own, and what says whether a search goes on."""
@@ -101,7 +103,8 @@ def resolve(
     """Return the rewrite that the plan of the turn amounts to."""
     plan = overrule.of_words(plan, turn, request, memory, excluded=_excluded(memory, lexicon))
     pointed = _pointed(plan, turn, memory, lexicon)
-    tags = _tags(plan, turn, names=bool(pointed))
+    joining = joining_of(fold(request.text))
+    tags = _tags(plan, turn, joining, names=bool(pointed))
     standing = category_of(memory, lexicon)
     plan = overrule.of_products(plan, turn, tags, request, memory, pointed=len(pointed), standing=standing)
     price = turn.price or (_price(plan.money, turn.amounts) if lexicon.name_of(FieldRole.PRICE) else None)
@@ -111,6 +114,8 @@ def resolve(
         lexicon=lexicon,
         taken=turn.taken,
         things=turn.things,
+        lifted=turn.lifted,
+        joining=joining,
         standing=standing,
     )
     situation = Situation(request=request, reading=reading, memory=memory, pointed=pointed)
@@ -202,12 +207,12 @@ def _is_value(piece: Piece) -> bool:
     return piece.tag.role in VALUES
 
 
-def _tags(plan: Plan, turn: MarkedTurn, *, names: bool) -> tuple[Tag, ...]:
+def _tags(plan: Plan, turn: MarkedTurn, joining: Joining, *, names: bool) -> tuple[Tag, ...]:
     """Return the turn's tags as the plan means them; what names no product is a wish after all."""
     ruled = mark_uses(
         tuple(_as_filler(piece.tag) if piece.tag.surface in _VAGUE else piece.tag for piece in turn.pieces)
     )
-    uses = overrule.uses_of(plan.uses, turn, ruled)
+    uses = overrule.uses_of(plan.uses, turn, ruled, joining)
     asks = plan.act is Act.STOCK  # what is asked for, though nobody knows it, is beside no point
     prices = {piece.tag.role for piece in turn.pieces} & PRICES
     if plan.money is Money.CHEAPER and plan.act is not Act.SEARCH and not any(map(_is_value, turn.pieces)):

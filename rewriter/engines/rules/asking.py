@@ -8,7 +8,7 @@ from rewriter.nlu.lexicon import Lexicon
 from rewriter.nlu.reading import Reading, point_at, read
 from rewriter.nlu.spelling import scaffolding
 from rewriter.nlu.tagging import VALUES
-from rewriter.nlu.vocabulary import Role
+from rewriter.nlu.vocabulary import Role, place_of
 from rewriter.nlu.words import key_of
 from rewriter.replies.builders import asked_about
 from vitrine.domain.product import Product
@@ -44,7 +44,7 @@ def _asked_product(question: Question, pointed_id: str, memory: Memory, lexicon:
         return memory.known.get(pointed_id or memory.reference)
     shown = memory.shown
     if question.position:
-        place = question.position - 1 if question.position > 0 else len(shown) + question.position
+        place = place_of(question.position, len(shown))
         return shown[place] if 0 <= place < len(shown) else None
     reading, pointed = point_at(read(question.it, lexicon), shown)
     return pointed[0] if len(pointed) == 1 else _titled(reading, shown, lexicon)

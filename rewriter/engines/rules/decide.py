@@ -13,6 +13,7 @@ from rewriter.nlu.dialogue_context import Situation, category_of
 from rewriter.nlu.dialogue_state import remember
 from rewriter.nlu.edits import modification
 from rewriter.nlu.lexicon import Lexicon
+from rewriter.nlu.lifted import take_lifted
 from rewriter.nlu.next_page import asks_for_next_page
 from rewriter.nlu.prices import changed_price, lifts_price
 from rewriter.nlu.reading import Reading, point_at, read, titled
@@ -59,6 +60,9 @@ SCAFFOLDING = frozenset(
 _RANGES = re.compile(any_language("stock", "ranges"))
 """What asks where the prices begin and end."""
 
+_COUNTS = re.compile(any_language("stock", "counts"))
+"""What asks how many there are and nothing else."""
+
 _Rule = Callable[[Situation], rewrite_pb2.Rewrite | None]
 
 
@@ -82,16 +86,17 @@ def decide(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2
 def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
     """Return the reading of a turn that needs no model; None for any other.
 
-    Such a turn asks about a shown product, about the shop, for the next page, for the values of a field or the range of prices, or changes the price that stands,
-    or it sets conditions beside the words of the catalogue's fields and says nothing else.
+    Such a turn asks about a shown product, about the shop, for the next page, for the values of a field or the range of prices, changes the price that stands,
+    or gives up a condition, or it sets conditions beside the words of the catalogue's fields and says nothing else.
     """
     text = fold(request.text)
-    if (rewrite := asked_of_shown(request, lexicon, text)) is not None:
+    if (rewrite := asked_of_shown(request, lexicon, text) or _given_up(request, lexicon)) is not None:
         return rewrite
     if not request.has_image and asks_of_the_shop(text):
         return _service(_situation(request, lexicon))
     changes = changed_price(text) is not None or lifts_price(text)
-    ranges = _RANGES.search(text) is not None and not request.has_image
+    counts = _COUNTS.fullmatch(text.strip(" .?!¿")) is not None
+    ranges = (counts or _RANGES.search(text) is not None) and not request.has_image
     asks = asks_for_next_page(request.text) or lexicon.fields.asks_for_values(text) or changes or ranges
     if not (asks or lexicon.fields.take(text, by_price=True)):
         return None
@@ -103,6 +108,18 @@ def settled(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb
     reading = situation.reading
     alone = reading.taken and not reading.price and reading.roles <= SCAFFOLDING
     return decide(request, lexicon) if alone else None
+
+
+def _given_up(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
+    """Return the search before without what the turn no longer cares about; None where the turn says more than that."""
+    if not take_lifted(fold(request.text), lexicon)[0] or request.has_image or request.product_id:
+        return None
+    situation = _situation(request, lexicon)
+    reading = situation.reading
+    said = reading.wanted or reading.unwanted or reading.price or reading.taken or reading.excluded
+    if said or situation.pointed or situation.memory.last is None or reading.has(*PRICES, Role.STEP):
+        return None
+    return constrained(replace(situation, reading=replace(reading, tags=())))
 
 
 def more_of(request: rewrite_pb2.RewriteRequest, lexicon: Lexicon) -> rewrite_pb2.Rewrite | None:
@@ -240,7 +257,14 @@ def _change(situation: Situation) -> rewrite_pb2.Rewrite | None:
 def _constraint(situation: Situation) -> rewrite_pb2.Rewrite | None:
     """A condition more on what was searched last: "under 50", "only red ones", "no stripes", "no, the skirt"."""
     reading = situation.reading
-    says_more = bool(reading.wanted or reading.unwanted or reading.price or reading.taken or reading.excluded)
+    says_more = bool(
+        reading.wanted
+        or reading.unwanted
+        or reading.price
+        or reading.taken
+        or reading.excluded
+        or reading.lifted
+    )
     apart = situation.opens_topic or situation.restates_kind or _names_a_thing(reading)
     apart = apart or bool(reading.words and not says_more)
     return None if apart or not _asks_anything(situation) else constrained(situation)
@@ -291,5 +315,6 @@ def _asks_anything(situation: Situation) -> bool:
         or reading.taken
         or reading.words
         or reading.excluded
+        or reading.lifted
     )
     return bool(said) or reading.has(*PRICES, Role.STEP, Role.FAULT)
