@@ -1,15 +1,16 @@
-"""The text head's second stage: a sentence that asks for another value is embedded as that value.
+"""The stage after the heads: a sentence that asks for another value is embedded as that value.
 
 The text tower hardly tells the order of words: "replace red with blue" and "replace blue with red" have nearly one embedding. A
-head of one hidden layer can learn for the values of a trade which of the two is wanted; a combiner behind it then reads the
-same from a sentence that names both values as from one that names the new value alone.
+perceptron of one hidden layer can learn for the values of a trade which of the two is wanted; a combiner behind it then reads
+the same from a sentence that names both values as from one that names the new value alone.
 
-All else is held where it was: titles, captions, sentences that say them in several languages, and what lies between these.
+All else stays where it was, for the perceptron's gate is shut: titles, captions, sentences that say them in several languages,
+and what lies between these.
 """
 
-import copy
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch.nn import functional
 from encoders.pair.captions import attribute
 from encoders.pair.data import Changes, Texts
 from encoders.pair.fusion import way_of_each
-from encoders.pair.networks import PairEncoders, PairTextEncoder
+from encoders.pair.networks import PairEncoders, PairTextEncoder, Wording
 from encoders.pair.sentences import FEATURES, Sentences
 from encoders.pair.training import Settings, embed_texts
 from encoders.photographs.products import Photograph
@@ -45,25 +46,27 @@ def train_wording(
     changes: Changes,
     settings: Settings,
     work: Path,
-) -> History:
-    """Train the text head; returns the losses, none where the data have no changes.
+) -> tuple[PairEncoders, History]:
+    """Return encoders whose text encoder reads changes, and the losses; the given ones where the data have no changes.
 
     Args:
-        encoders: their text head is trained in place.
-        held: features of texts (t, 512) that stay where they are, as near as the head can have both; of each in equal parts.
+        encoders: trained; they stay as they are.
+        held: features of texts (t, 512) that stay where they are, as near as one network can have both; of each in equal parts.
         changes: the sentences that come to mean their new value.
         settings: those of the stage.
         work: keeps the state of the stage.
     """
     if not changes.all:
-        return {}
+        return encoders, {}
     asked = sorted({(each.new, each.texts) for each in changes.all})
     ways = torch.tensor([texts for _, texts in asked])
     sentences = changes.texts.features.to(device())
     sources = [each.to(device()) for each in held if len(each)]
-    before = PairTextEncoder(encoders.text.tower, copy.deepcopy(encoders.text.head))
-    wanted = embed_texts(encoders.text, sentences[[new for new, _ in asked]])
-    modules = nn.ModuleDict({"text": encoders.text.head})
+    wanted = embed_texts(encoders.text, sentences[[new for new, _ in asked]])[:, : encoders.sizes.trained_dim]
+    encoders = _with_wording(encoders)
+    head, wording = encoders.text.head, encoders.text.wording
+    assert wording is not None, "it was just made"
+    modules = nn.ModuleDict({"wording": wording})
     stage = new_stage(WORDING, modules, rate=settings.wording_rate, steps=settings.wording_steps, work=work)
 
     def losses_of_step(step: int) -> Losses:
@@ -71,14 +74,23 @@ def train_wording(
         pairs = torch.from_numpy(rng.integers(len(asked), size=settings.wording_rows))
         drawn = torch.from_numpy(way_of_each(rng, settings.wording_rows, naming_both=settings.naming_both))
         near = torch.cat([_about(texts, settings.wording_rows // len(sources), rng) for texts in sources])
-        meant = encoders.text.embed(sentences[ways[pairs, drawn]])
-        kept = encoders.text.embed(near)
+        read = torch.cat([sentences[ways[pairs, drawn]], near])
+        with torch.no_grad():
+            said = head(read)
+        wrong = 1 - (wording(read, said) * torch.cat([wanted[pairs], said[len(pairs) :]])).sum(1)
         return {
-            "sentence to new value": (1 - (meant * wanted[pairs]).sum(1)).mean(),
-            "all else as before": _HELD * (1 - (kept * embed_texts(before, near)).sum(1)).mean(),
+            "sentence to new value": wrong[: len(pairs)].mean(),
+            "all else as before": _HELD * wrong[len(pairs) :].mean(),
         }
 
-    return run_stage(stage, lambda steps: map(losses_of_step, steps))
+    return encoders, run_stage(stage, lambda steps: map(losses_of_step, steps))
+
+
+def _with_wording(encoders: PairEncoders) -> PairEncoders:
+    sizes = replace(encoders.sizes, wording_width=encoders.sizes.head_width)
+    wording = Wording(FEATURES, sizes.wording_width, sizes.trained_dim)
+    text = PairTextEncoder(encoders.text.tower, encoders.text.head.eval(), wording)
+    return replace(encoders, sizes=sizes, text=text.to(device()))
 
 
 def framed(photographs: Sequence[Photograph], tower: Sentences) -> Tensor:

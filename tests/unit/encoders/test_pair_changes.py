@@ -1,6 +1,5 @@
 """The family `pair`: what its captions say, which changes its photographs make, and how sentences come to mean these."""
 
-import copy
 import itertools
 import re
 from dataclasses import replace
@@ -8,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from encoders.pair.captions import attribute, said_of
+from encoders.pair.checkpoint import load_pair, save_pair
 from encoders.pair.data import NONE, Captions, Changes
 from encoders.pair.fusion import ChangesDrawn
 from encoders.pair.networks import PairEncoders
@@ -68,6 +69,21 @@ def test_changes_are_drawn_in_the_shares_that_are_asked_for(encoders: PairEncode
         values <= set(re.findall(r"\w+", names[text]))
         for values, text in zip(old_and_new, texts, strict=True)
     )
+    written = {
+        "red": ["is more red", "make it redder"],
+        "blue": ["bluer, please"],
+        "pink": ["is pink"],
+        "green": [],
+    }
+    changes = Changes.of(photographs, encoders.text.tower, written)
+    names = {number: text for text, number in changes.texts.numbers.items()}
+    assert "is pink" not in changes.texts.numbers
+    chosen, texts = ChangesDrawn(changes, replace(settings, fusion_written=1.0)).of(
+        np.random.default_rng(0), 40
+    )
+    for each, text in zip(chosen[:30], texts[:30], strict=True):
+        assert names[text] in written[names[each.new]]
+    assert {"mug", "bowl"} <= set(re.findall(r"\w+", names[texts[-1]]))
     one_colour = Changes.of(photographs[:2], encoders.text.tower)
     chosen, texts = ChangesDrawn(one_colour, settings).of(np.random.default_rng(0), 5)
     assert not any(each.is_of_colour for each in chosen)
@@ -80,11 +96,10 @@ def test_sentences_come_to_mean_the_new_value(encoders: PairEncoders, tmp_path: 
     photographs = [photograph(colour, "mug") for colour in COLOURS]
     changes = Changes.of(photographs, encoders.text.tower)
     captions = Captions.of(photographs, encoders.text.tower)
-    made = replace(encoders, text=copy.deepcopy(encoders.text))
-    before = embed_texts(made.text, captions.texts.features)
-    colours = embed_texts(made.text, changes.texts.features[changes.texts.rows(list(COLOURS))])
-    settings = Settings(wording_steps=200, wording_rows=64, wording_rate=5e-3)
-    history = train_wording(made, [captions.texts.features], changes, settings, tmp_path)
+    before = embed_texts(encoders.text, captions.texts.features)
+    colours = embed_texts(encoders.text, changes.texts.features[changes.texts.rows(list(COLOURS))])
+    settings = Settings(wording_steps=300, wording_rows=64, wording_rate=1e-2)
+    made, history = train_wording(encoders, [captions.texts.features], changes, settings, tmp_path)
     losses = [loss for _, loss in history["wording: sentence to new value"]]
     assert losses[-1] < 0.5 * losses[0]
     for wanted, other in itertools.permutations(range(len(COLOURS)), 2):
@@ -92,8 +107,14 @@ def test_sentences_come_to_mean_the_new_value(encoders: PairEncoders, tmp_path: 
         (row,) = changes.texts.rows([f"replace {old} with {new}"])
         meant = embed_texts(made.text, changes.texts.features[row : row + 1])
         assert (meant @ colours.T).argmax() == wanted, f"{old} to {new}"
-    assert (embed_texts(made.text, captions.texts.features) * before).sum(1).min() > 0.9
-    assert train_wording(made, [captions.texts.features], replace(changes, all=()), settings, tmp_path) == {}
+    assert (embed_texts(made.text, captions.texts.features) * before).sum(1).min() > 0.98
+    assert torch.equal(embed_texts(encoders.text, captions.texts.features), before)
+    none = replace(changes, all=())
+    assert train_wording(encoders, [captions.texts.features], none, settings, tmp_path) == (encoders, {})
+    save_pair(tmp_path, made, card={})
+    again = load_pair(tmp_path).text
+    kept = embed_texts(again, changes.texts.features) * embed_texts(made.text, changes.texts.features)
+    assert kept.sum(1).min() > 0.999
 
 
 def test_positives_are_all_texts_that_fit(encoders: PairEncoders) -> None:
