@@ -75,8 +75,12 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
         found["tuned"] = find_by_title(encoders, asked.features(), validation)
     encoders = keep(encoders, seen.features(), captions.texts.features)
     found["kept"] = find_by_title(encoders, asked.features(), validation)
-    described = [_described(path, photographs) for path in data]
-    training = {"photographs": len(photographs), **asdict(settings)}
+    described = [{"name": path.stem} for path in data]
+    training = {
+        "photographs": len(photographs),
+        "sentences": sum(map(len, written.values())),
+        **asdict(settings),
+    }
     write_result(
         out / VALIDATION_FILE, {"benchmark": "tuning", "data": described, "training": training}, found
     )
@@ -230,7 +234,3 @@ def _run_name(
     for each in photographs:
         digest.update(f"{each.product_id}|{each.title}|{sorted(each.attributes.items())}\n".encode())
     return f"pair-{digest.hexdigest()[:12]}"
-
-
-def _described(path: Path, photographs: Sequence[Photograph]) -> dict[str, Any]:
-    return {"name": path.stem, "photographs_in_all": len(photographs)}
