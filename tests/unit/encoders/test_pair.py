@@ -142,9 +142,9 @@ def _catalogue(folder: Path) -> Path:
 def _sentences(path: Path) -> Path:
     """Write 40 sentences that ask for one of two colours, and as many that ask for none, or for one that no picture has."""
     lines = [
-        {"category": "dress", "candidate": "a", "target": "b", "captions": [f"is {colour} no {number}", said]}
+        {"category": "dress", "candidate": "a", "target": "b", "captions": [f"is {colour} like number {number}", said]}
         for number in range(20)
-        for colour, said in (("red", f"is longer by {number}"), ("blue", f"is pink no {number}"))
+        for colour, said in (("red", f"is longer by {number}"), ("blue", f"is pink like number {number}"))
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
