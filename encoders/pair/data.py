@@ -1,5 +1,6 @@
 """Photographs with their captions and the changes between them, as arrays that training draws from."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.pair.captions import attribute, changes, said_of, whole_of
+from encoders.pair.captions import attribute, changes, changes_in_other_languages, said_of, whole_of
 from encoders.pair.pieces import load_tokenizer
 from encoders.pair.sentences import Sentences
 from encoders.photographs.products import Photograph
@@ -113,6 +114,8 @@ class Changes:
     """(kinds,) numbers of the texts that say what pictures of a kind are."""
     titles: NDArray[np.int64]
     """(n,) numbers of texts; NONE where a picture has no title."""
+    translated: tuple[tuple[int, int], ...]
+    """Numbers of a new colour's text and of a sentence of another language that asks for it."""
     written: Mapping[int, NDArray[np.int64]]
     """Numbers of sentences that people wrote, by the number of the new colour that they ask for."""
 
@@ -148,7 +151,14 @@ class Changes:
         colours = {values[1] for each in others.values() for _, place, values in each if _is_colour(place)}
         kept = {colour: sentences for colour, sentences in written.items() if sentences and colour in colours}
         people = [text for sentences in kept.values() for text in sentences]
-        texts = Texts.of([*said, *wholes, *filter(None, titles), *people], tower)
+        foreign = [
+            (new, text)
+            for old, new in itertools.permutations(sorted(colours), 2)
+            for text in changes_in_other_languages(old, new)
+        ]
+        texts = Texts.of(
+            [*said, *wholes, *filter(None, titles), *people, *(text for _, text in foreign)], tower
+        )
         rows = {values: tuple(texts.rows(said)) for values, said in asked.items()}
         return cls(
             texts=texts,
@@ -166,6 +176,7 @@ class Changes:
             kinds=np.array([numbers[kind] for kind in described]),
             captions=np.array(texts.rows(wholes)),
             titles=np.array([texts.numbers[title] if title else NONE for title in titles]),
+            translated=tuple((texts.numbers[new], texts.numbers[text]) for new, text in foreign),
             written={
                 texts.numbers[colour]: np.array(texts.rows(sentences)) for colour, sentences in kept.items()
             },

@@ -33,6 +33,8 @@ WORDING = "wording"
 """The stage."""
 _HELD = 4.0
 """Weight of what is held, which every search by words depends on, beside the sentences."""
+_TRANSLATED = 0.25
+"""Share of sentences in other languages."""
 _APART = 0.6
 """How far what is held may lie from a text, in the distance of two others and in noise of length 1."""
 _FRAMES: dict[str, list[str]] = tomllib.loads(
@@ -58,11 +60,10 @@ def train_wording(
     """
     if not changes.all:
         return encoders, {}
-    asked = sorted({(each.new, each.texts) for each in changes.all})
-    ways = torch.tensor([texts for _, texts in asked])
+    asked = _Asked(changes, settings)
     sentences = changes.texts.features.to(device())
     sources = [each.to(device()) for each in held if len(each)]
-    wanted = embed_texts(encoders.text, sentences[[new for new, _ in asked]])[:, : encoders.sizes.trained_dim]
+    wanted = embed_texts(encoders.text, sentences)[:, : encoders.sizes.trained_dim]
     encoders = _with_wording(encoders)
     head, wording = encoders.text.head, encoders.text.wording
     assert wording is not None, "it was just made"
@@ -71,19 +72,41 @@ def train_wording(
 
     def losses_of_step(step: int) -> Losses:
         rng = np.random.default_rng((settings.seed, step, 4))
-        pairs = torch.from_numpy(rng.integers(len(asked), size=settings.wording_rows))
-        drawn = torch.from_numpy(way_of_each(rng, settings.wording_rows, naming_both=settings.naming_both))
-        near = torch.cat([_about(texts, settings.wording_rows // len(sources), rng) for texts in sources])
-        read = torch.cat([sentences[ways[pairs, drawn]], near])
+        new, texts = asked.draw(rng)
+        near = torch.cat([_about(each, settings.wording_rows // len(sources), rng) for each in sources])
+        read = torch.cat([sentences[texts], near])
         with torch.no_grad():
             said = head(read)
-        wrong = 1 - (wording(read, said) * torch.cat([wanted[pairs], said[len(pairs) :]])).sum(1)
+        wrong = 1 - (wording(read, said) * torch.cat([wanted[new], said[len(new) :]])).sum(1)
         return {
-            "sentence to new value": wrong[: len(pairs)].mean(),
-            "all else as before": _HELD * wrong[len(pairs) :].mean(),
+            "sentence to new value": wrong[: len(new)].mean(),
+            "all else as before": _HELD * wrong[len(new) :].mean(),
         }
 
     return encoders, run_stage(stage, lambda steps: map(losses_of_step, steps))
+
+
+class _Asked:
+    """Sentences that ask for a new value, a quarter of them in other languages where there are any."""
+
+    def __init__(self, changes: Changes, settings: Settings) -> None:
+        pairs = sorted({(each.new, each.texts) for each in changes.all})
+        self._new = np.array([new for new, _ in pairs])
+        self._ways = np.array([texts for _, texts in pairs])
+        self._translated = np.array(changes.translated, np.int64).reshape(-1, 2)
+        self._settings = settings
+
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Return numbers of new values and of a sentence for each."""
+        count = self._settings.wording_rows
+        foreign = int(_TRANSLATED * count) if len(self._translated) else 0
+        pairs = rng.integers(len(self._new), size=count - foreign)
+        ways = way_of_each(rng, len(pairs), naming_both=self._settings.naming_both)
+        others = self._translated[rng.integers(max(len(self._translated), 1), size=foreign)]
+        return (
+            torch.from_numpy(np.concatenate([self._new[pairs], others[:, 0]])),
+            torch.from_numpy(np.concatenate([self._ways[pairs, ways], others[:, 1]])),
+        )
 
 
 def _with_wording(encoders: PairEncoders) -> PairEncoders:

@@ -142,7 +142,12 @@ def _catalogue(folder: Path) -> Path:
 def _sentences(path: Path) -> Path:
     """Write 40 sentences that ask for one of two colours, and as many that ask for none, or for one that no picture has."""
     lines = [
-        {"category": "dress", "candidate": "a", "target": "b", "captions": [f"is {colour} like number {number}", said]}
+        {
+            "category": "dress",
+            "candidate": "a",
+            "target": "b",
+            "captions": [f"is {colour} like number {number}", said],
+        }
         for number in range(20)
         for colour, said in (("red", f"is longer by {number}"), ("blue", f"is pink like number {number}"))
     ]
