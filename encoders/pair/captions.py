@@ -5,26 +5,38 @@ every further attribute is said beside the category.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+import tomllib
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from encoders.photographs.products import Photograph
-from encoders.photographs.vocabulary import ENGLISH, FIELDS, LANGUAGES, label_text, query
+from encoders.photographs.vocabulary import ENGLISH, FIELDS, LANGUAGES, colour_in, label_text, query
 from vitrine.domain.values import fold
 
 _LONGEST_VALUE = 40
 """Characters of an attribute that is said beside the category; longer ones are texts of their own."""
 _WORD = re.compile(r"[^\W\d_]")
+_OTHER_CHANGES: Mapping[str, Sequence[str]] = tomllib.loads(
+    Path(__file__).with_name("frames.toml").read_text(encoding="utf-8")
+)["changes"]
 
 CHANGES = (
     "replace {old} with {new}",
     "{new} instead of {old}",
     "change {old} to {new}",
     "{new}, not {old}",
+    "not {old} but {new}",
+    "swap the {old} for {new}",
     "the same in {new}",
     "this but {new}",
     "make it {new}",
     "is {new}",
     "in {new} please",
+    "I want it in {new}",
+    "do you have this in {new}?",
+    "show me this in {new}",
+    "I like it, but in {new}",
 )
 """Ways to ask for another value of an attribute, those that name both values first."""
 NAMING_BOTH = sum("{old}" in each for each in CHANGES)
@@ -67,8 +79,25 @@ def whole_of(category: str, colour: str, audience: str) -> str:
 
 
 def changes(old: str, new: str) -> Sequence[str]:
-    """Return the ways to ask for a value instead of another."""
-    return [each.format(old=old, new=new) for each in CHANGES]
+    """Return the ways to ask for a value instead of another, some of them with the capitals that people and catalogues write."""
+    return [_written(each, old, new) for each in CHANGES]
+
+
+def changes_in_other_languages(old: str, new: str) -> Iterator[str]:
+    """Yield ways to ask for a colour instead of another, in the languages that have words for both."""
+    for language, ways in _OTHER_CHANGES.items():
+        was, wanted = colour_in(language, old), colour_in(language, new)
+        if was is not None and wanted is not None:
+            yield from (each.format(old=was, new=wanted) for each in ways)
+
+
+def _written(way: str, old: str, new: str) -> str:
+    """Fill a way: half of them as they are, a quarter with values as a catalogue writes them, a quarter as sentences begin."""
+    lot = zlib.crc32(f"{way}|{old}|{new}".encode()) % 4
+    if lot == 0:
+        return way.format(old=old.title(), new=new.title())
+    text = way.format(old=old, new=new)
+    return text[:1].upper() + text[1:] if lot == 1 else text
 
 
 def _others(photograph: Photograph, *said: str) -> Iterator[str]:

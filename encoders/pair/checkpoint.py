@@ -21,8 +21,10 @@ from encoders.pair.networks import PairEncoders, Sizes, new_pair
 from encoders.pair.packages import describe_towers
 
 _TOWER = "tower."
-_TRAINED_DIM = "trained_dim"
-"""Cards of weights whose heads fill the whole embedding may leave it out."""
+_MAY_LACK = frozenset({"trained_dim", "wording_width"})
+"""What cards of weights without it leave out."""
+_LEAST = {"wording_width": 0}
+"""What is not at least 1."""
 
 
 def save_pair(directory: Path, encoders: PairEncoders, *, card: Mapping[str, Any]) -> None:
@@ -71,13 +73,14 @@ def _stored(tensor: Tensor) -> Tensor:
 def _sizes(path: Path, card: Mapping[str, Any]) -> Sizes:
     given = card.get("sizes")
     known = {each.name for each in fields(Sizes)}
-    if not isinstance(given, dict) or not known - {_TRAINED_DIM} <= set(given) <= known:
+    if not isinstance(given, dict) or not known - _MAY_LACK <= set(given) <= known:
         raise CheckpointError(f"{path}: sizes must name exactly {', '.join(sorted(known))}")
-    if not all(isinstance(value, int) and value > 0 for value in given.values()):
-        raise CheckpointError(f"{path}: sizes must be whole and positive")
-    if given.get(_TRAINED_DIM, EMBEDDING_DIM) > EMBEDDING_DIM:
-        raise CheckpointError(f"{path}: {_TRAINED_DIM} must be {EMBEDDING_DIM} at most")
-    return Sizes(**given)
+    if not all(isinstance(value, int) and value >= _LEAST.get(name, 1) for name, value in given.items()):
+        raise CheckpointError(f"{path}: sizes must be whole and positive, wording_width may be 0")
+    sizes = Sizes(**given)
+    if sizes.trained_dim > EMBEDDING_DIM:
+        raise CheckpointError(f"{path}: trained_dim must be {EMBEDDING_DIM} at most")
+    return sizes
 
 
 def _load_into(network: nn.Module, path: Path) -> None:

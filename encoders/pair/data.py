@@ -1,14 +1,16 @@
 """Photographs with their captions and the changes between them, as arrays that training draws from."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.pair.captions import attribute, changes, said_of, whole_of
+from encoders.pair.captions import attribute, changes, changes_in_other_languages, said_of, whole_of
 from encoders.pair.pieces import load_tokenizer
 from encoders.pair.sentences import Sentences
 from encoders.photographs.products import Photograph
@@ -97,7 +99,7 @@ class Change:
     @property
     def is_of_colour(self) -> bool:
         """Whether the colour changes, and not the category."""
-        return _KIND[self.place] == "colour"
+        return _is_colour(self.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +114,25 @@ class Changes:
     """(kinds,) numbers of the texts that say what pictures of a kind are."""
     titles: NDArray[np.int64]
     """(n,) numbers of texts; NONE where a picture has no title."""
+    translated: tuple[tuple[int, int], ...]
+    """Numbers of a new colour's text and of a sentence of another language that asks for it."""
+    written: Mapping[int, NDArray[np.int64]]
+    """Numbers of sentences that people wrote, by the number of the new colour that they ask for."""
 
     @classmethod
-    def of(cls, photographs: Sequence[Photograph], tower: Sentences) -> "Changes":
-        """Find the pictures that differ in their colour alone, and those that differ in their category alone."""
+    def of(
+        cls,
+        photographs: Sequence[Photograph],
+        tower: Sentences,
+        written: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> "Changes":
+        """Find the pictures that differ in their colour alone, and those that differ in their category alone.
+
+        Args:
+            photographs: with what is said of them.
+            tower: embeds the texts.
+            written: sentences by the colour that they ask for; of colours that no change leads to none is kept.
+        """
         described = [tuple(attribute(each, name) for name in _KIND) for each in photographs]
         numbers = {kind: number for number, kind in enumerate(dict.fromkeys(described))}
         others = {
@@ -131,7 +148,17 @@ class Changes:
         titles = [each.title for each in photographs]
         wholes = [whole_of(*kind) for kind in numbers]
         said = [text for values, each in asked.items() for text in (values[1], *each)]
-        texts = Texts.of([*said, *wholes, *filter(None, titles)], tower)
+        colours = {values[1] for each in others.values() for _, place, values in each if _is_colour(place)}
+        kept = {colour: sentences for colour, sentences in written.items() if sentences and colour in colours}
+        people = [text for sentences in kept.values() for text in sentences]
+        foreign = [
+            (new, text)
+            for old, new in itertools.permutations(sorted(colours), 2)
+            for text in changes_in_other_languages(old, new)
+        ]
+        texts = Texts.of(
+            [*said, *wholes, *filter(None, titles), *people, *(text for _, text in foreign)], tower
+        )
         rows = {values: tuple(texts.rows(said)) for values, said in asked.items()}
         return cls(
             texts=texts,
@@ -149,7 +176,15 @@ class Changes:
             kinds=np.array([numbers[kind] for kind in described]),
             captions=np.array(texts.rows(wholes)),
             titles=np.array([texts.numbers[title] if title else NONE for title in titles]),
+            translated=tuple((texts.numbers[new], texts.numbers[text]) for new, text in foreign),
+            written={
+                texts.numbers[colour]: np.array(texts.rows(sentences)) for colour, sentences in kept.items()
+            },
         )
+
+
+def _is_colour(place: int) -> bool:
+    return _KIND[place] == "colour"
 
 
 def _differs_in(kind: tuple[str, ...], other: tuple[str, ...], place: int) -> bool:

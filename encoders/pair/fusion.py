@@ -72,7 +72,7 @@ def train_fusion(
 
 
 class ChangesDrawn:
-    """Draws changes, of colour and category in the shares of the settings, with a way to ask for each.
+    """Draws changes, of colour and category in the shares of the settings, with a way to ask for each, or a sentence of people.
 
     A sentence that names both values is drawn more often than one that names the new value alone: it is the harder one, for
     the text tower hardly tells the order of words.
@@ -82,19 +82,28 @@ class ChangesDrawn:
         self._all = changes.all
         of_colour = np.array([each.is_of_colour for each in changes.all])
         self._rows = np.flatnonzero(of_colour), np.flatnonzero(~of_colour)
-        self._colours, self._naming_both = settings.fusion_colours, settings.naming_both
+        self._written = changes.written
+        self._settings = settings
 
     def of(self, rng: np.random.Generator, count: int) -> tuple[list[Change], list[int]]:
         """Return so many changes, and the number of a text for each."""
         coloured, others = self._rows
-        first = count if not len(others) else int(count * self._colours) if len(coloured) else 0
+        first = (
+            count if not len(others) else int(count * self._settings.fusion_colours) if len(coloured) else 0
+        )
         rows = [
             *(rng.choice(coloured, first) if first else ()),
             *(rng.choice(others, count - first) if count > first else ()),
         ]
         chosen = [self._all[row] for row in rows]
-        ways = way_of_each(rng, count, naming_both=self._naming_both)
-        return chosen, [each.texts[way] for each, way in zip(chosen, ways, strict=True)]
+        ways = way_of_each(rng, count, naming_both=self._settings.naming_both)
+        by_people = rng.random(count) < self._settings.fusion_written
+        return chosen, [
+            int(rng.choice(self._written[each.new]))
+            if people and each.is_of_colour and each.new in self._written
+            else each.texts[way]
+            for each, way, people in zip(chosen, ways, by_people, strict=True)
+        ]
 
 
 def way_of_each(rng: np.random.Generator, count: int, *, naming_both: float) -> NDArray[np.int64]:

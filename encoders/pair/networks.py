@@ -23,6 +23,8 @@ _DROPOUT = 0.1
 _SOFTNESS = 0.01
 """How fast the weight of the tower rises beyond the limit, in shares of a picture's features."""
 _SMALLEST = 1e-6
+_SHUT = -4.0
+"""Logarithm of the odds that a text asks for a change, before anything is learnt."""
 _AXES = 192
 """Principal axes that tell what is like the data: more of them than the embedding has room for tell it better."""
 
@@ -35,6 +37,8 @@ class Sizes:
     fusion_width: int = 512
     trained_dim: int = EMBEDDING_DIM
     """Numbers that the heads fill; the image tower's own fill the others."""
+    wording_width: int = 0
+    """Of what reads sentences that ask for a change; 0 where the head alone reads them."""
 
 
 class Head(nn.Module):
@@ -93,6 +97,28 @@ class Kept(nn.Module):
         return torch.cat([(1 - weight).sqrt() * trained, weight.sqrt() * seen], dim=-1)
 
 
+class Wording(nn.Module):
+    """Moves the embedding of a sentence that asks for a change to what it asks for, and leaves other texts where the head has them.
+
+    One perceptron says both which sentences these are and how far they move: a gated residual, as in highway networks
+    (Srivastava et al. 2015), behind a head that stays as it is.
+    """
+
+    def __init__(self, features: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(features)
+        self.perceptron = nn.Sequential(
+            nn.Linear(features, width), nn.GELU(), nn.Dropout(_DROPOUT), nn.Linear(width, outputs + 1)
+        )
+        nn.init.constant_(self.perceptron[-1].bias[:1], _SHUT)
+
+    def forward(self, features: Tensor, said: Tensor) -> Tensor:
+        """Return the embeddings (n, outputs) of features with what their head makes of them."""
+        read = self.perceptron(self.norm(features))
+        share = torch.sigmoid(read[:, :1])
+        return functional.normalize(said + share * read[:, 1:], dim=-1)
+
+
 class PairImageEncoder(nn.Module):
     """The backbone and its head; with what the backbone itself tells, where that was fitted."""
 
@@ -113,16 +139,17 @@ class PairImageEncoder(nn.Module):
 
 
 class PairTextEncoder(nn.Module):
-    """The sentence encoder and its head."""
+    """The sentence encoder and its head; with what reads changes, where that was trained."""
 
     padding: int = PAD_ID
     """Fills texts up, and changes no embedding."""
     vocabulary: int = VOCABULARY
 
-    def __init__(self, tower: Sentences, head: Head) -> None:
+    def __init__(self, tower: Sentences, head: Head, wording: Wording | None = None) -> None:
         super().__init__()
         self.tower = tower
         self.head = head
+        self.wording = wording
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """Embed int64 token ids (n, length <= 64)."""
@@ -131,6 +158,8 @@ class PairTextEncoder(nn.Module):
     def embed(self, features: Tensor) -> Tensor:
         """Embed what the tower makes of texts, (n, features)."""
         embedding: Tensor = self.head(features)
+        if self.wording is not None:
+            embedding = self.wording(features, embedding)
         return functional.pad(embedding, (0, EMBEDDING_DIM - embedding.shape[-1]))
 
 
@@ -191,7 +220,9 @@ def new_pair(sizes: Sizes) -> PairEncoders:
             Kept(backbone.FEATURES, kept) if (kept := EMBEDDING_DIM - sizes.trained_dim) else None,
         ),
         text=PairTextEncoder(
-            sentences.load_sentences(), Head(sentences.FEATURES, sizes.head_width, sizes.trained_dim)
+            sentences.load_sentences(),
+            Head(sentences.FEATURES, sizes.head_width, sizes.trained_dim),
+            Wording(sentences.FEATURES, width, sizes.trained_dim) if (width := sizes.wording_width) else None,
         ),
         fusion=Combiner(sizes.fusion_width),
     )

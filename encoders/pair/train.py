@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from encoders.photographs.products import (
     load_photographs,
     read_photographs,
 )
+from encoders.photographs.relative import is_relative_captions, named_colour, read_relative_captions
 from encoders.progress import History, plot_history
 from encoders.results import digest_of_files, write_result
 
@@ -47,7 +48,8 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     Args:
         out: gets the weights, card.json, loss.png, and in validation.json what each stage finds on the split val.
         work: keeps the features and the state of the run.
-        data: files or folders that the catalogue's readers open; their training split alone is learnt from.
+        data: files or folders that the catalogue's readers open, and JSON Lines of relative captions; their training split alone
+            is learnt from.
         settings: another value is another run.
 
     Raises:
@@ -56,7 +58,7 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     """
     torch.manual_seed(settings.seed)
     encoders = new_pair(Sizes())
-    photographs, validation = _read(data, Counter())
+    photographs, validation, written = _read(data, Counter())
     captions = Captions.of(photographs, encoders.text.tower) if photographs else None
     _check(data, photographs, captions)
     assert captions is not None, "there are photographs"
@@ -64,7 +66,7 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
     tower = encoders.image.tower
     tuned = settings.tuning_steps > 0
     seen, asked = (_Seen(tower, each, work, tuned=tuned) for each in (photographs, validation))
-    run = work / _run_name(photographs, settings)
+    run = work / _run_name(photographs, written, settings)
     run.mkdir(parents=True, exist_ok=True)
     history = train_heads(encoders, seen.features(), captions, settings, run)
     found = {"heads": find_by_title(encoders, asked.features(), validation)}
@@ -73,15 +75,20 @@ def train(out: Path, work: Path, data: Sequence[Path], settings: Settings) -> No
         found["tuned"] = find_by_title(encoders, asked.features(), validation)
     encoders = keep(encoders, seen.features(), captions.texts.features)
     found["kept"] = find_by_title(encoders, asked.features(), validation)
-    described = [_described(path, photographs) for path in data]
-    training = {"photographs": len(photographs), **asdict(settings)}
+    described = [{"name": path.stem} for path in data]
+    training = {
+        "photographs": len(photographs),
+        "sentences": sum(map(len, written.values())),
+        **asdict(settings),
+    }
     write_result(
         out / VALIDATION_FILE, {"benchmark": "tuning", "data": described, "training": training}, found
     )
     print(f"titles of the split {VAL}, in percent: {found}", flush=True)
-    changes = _changes(encoders, photographs)
+    changes = _changes(encoders, photographs, written)
     held = (captions.texts.features, framed(photographs, encoders.text.tower))
-    history |= train_wording(encoders, held, changes, settings, run)
+    encoders, worded = train_wording(encoders, held, changes, settings, run)
+    history |= worded
     found["worded"] = find_by_title(encoders, asked.features(), validation)
     history |= train_fusion(encoders, seen.features(), changes, settings, run)
     found["changes"] = find_by_change(encoders, asked.features(), validation)
@@ -114,14 +121,14 @@ def train_fusion_again(out: Path, work: Path, data: Sequence[Path], settings: Se
     encoders = load_pair(out)
     torch.manual_seed(settings.seed)
     encoders = replace(encoders, fusion=Combiner(encoders.sizes.fusion_width))
-    photographs, validation = _read(data, Counter())
+    photographs, validation, written = _read(data, Counter())
     pictures = [each.picture for each in (*photographs, *validation)]
     features = picture_features(encoders.image.tower, pictures, work=work, views=1)
     seen, asked = features[: len(photographs)], features[len(photographs) :]
     heads = digest_of_files([weights_path(out, name) for name in ("image_encoder", "text_encoder")])
-    run = work / f"{_run_name(photographs, settings)}-{heads}"
+    run = work / f"{_run_name(photographs, written, settings)}-{heads}"
     run.mkdir(parents=True, exist_ok=True)
-    changes = _changes(encoders, photographs)
+    changes = _changes(encoders, photographs, written)
     history = train_fusion(encoders, seen, changes, settings, run)
     if not changes.all:
         raise DataError(
@@ -151,17 +158,33 @@ def _trained_card(out: Path) -> dict[str, Any]:
     return card
 
 
-def _read(data: Sequence[Path], notes: Counter[str]) -> tuple[list[Photograph], list[Photograph]]:
-    """Return the photographs of the training split, and those of the validation split."""
-    photographs = [each for path in data for each in load_photographs(path, splits=(TRAIN,), notes=notes)]
-    validation = [each for path in data for each in read_photographs(path) if each.split == VAL]
-    return photographs, validation
+def _read(
+    data: Sequence[Path], notes: Counter[str]
+) -> tuple[list[Photograph], list[Photograph], Mapping[str, Sequence[str]]]:
+    """Return the photographs of the training split, those of the validation split, and sentences that people wrote."""
+    sentences = [path for path in data if is_relative_captions(path)]
+    tables = [path for path in data if path not in sentences]
+    photographs = [each for path in tables for each in load_photographs(path, splits=(TRAIN,), notes=notes)]
+    validation = [each for path in tables for each in read_photographs(path) if each.split == VAL]
+    return photographs, validation, _written(sentences)
 
 
-def _changes(encoders: PairEncoders, photographs: Sequence[Photograph]) -> Changes:
-    changes = Changes.of(photographs, encoders.text.tower)
-    print(f"{len(changes.all):,} changes", flush=True)
+def _changes(
+    encoders: PairEncoders, photographs: Sequence[Photograph], written: Mapping[str, Sequence[str]]
+) -> Changes:
+    changes = Changes.of(photographs, encoders.text.tower, written)
+    sentences = sum(map(len, changes.written.values()))
+    print(f"{len(changes.all):,} changes, {sentences:,} sentences that people wrote", flush=True)
     return changes
+
+
+def _written(files: Sequence[Path]) -> Mapping[str, Sequence[str]]:
+    """Return the sentences of the training split that ask for one colour, by the colour."""
+    found: dict[str, dict[str, None]] = {}
+    for each in (each for file in files for each in read_relative_captions(file)):
+        if each.split == TRAIN and (colour := named_colour(each.text)) is not None:
+            found.setdefault(colour, {})[each.text] = None
+    return {colour: tuple(texts) for colour, texts in found.items()}
 
 
 def _last(history: History) -> dict[str, float]:
@@ -204,12 +227,10 @@ def _check(data: Sequence[Path], photographs: Sequence[Photograph], captions: Ca
         )
 
 
-def _run_name(photographs: Sequence[Photograph], settings: Settings) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(settings)).encode())
+def _run_name(
+    photographs: Sequence[Photograph], written: Mapping[str, Sequence[str]], settings: Settings
+) -> str:
+    digest = hashlib.sha256(json.dumps([asdict(settings), written]).encode())
     for each in photographs:
         digest.update(f"{each.product_id}|{each.title}|{sorted(each.attributes.items())}\n".encode())
     return f"pair-{digest.hexdigest()[:12]}"
-
-
-def _described(path: Path, photographs: Sequence[Photograph]) -> dict[str, Any]:
-    return {"name": path.stem, "photographs_in_all": len(photographs)}

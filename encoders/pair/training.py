@@ -37,8 +37,8 @@ class Settings:
     tuning_rows: int = 128
     """Pictures of such a step, against the texts of `heads_rows`."""
     tuning_rate: float = 3e-4
-    wording_steps: int = 2_000
-    """Of the text head, with sentences that ask for another value."""
+    wording_steps: int = 6_000
+    """With sentences that ask for another value."""
     wording_rows: int = 384
     wording_rate: float = 2e-3
     fusion_steps: int = 1_500
@@ -50,8 +50,10 @@ class Settings:
     """Share of changes of the colour; the others are of the category."""
     fusion_captions: float = 1.0
     """Weight of the caption of what is wanted beside each way to search for it."""
+    fusion_written: float = 0.25
+    """Share of changes of the colour that are asked for as people wrote it, where sentences are among the data."""
     naming_both: float = 0.75
-    """Share of sentences that name the old value too, of the text head's stage and of the combiner's."""
+    """Share of sentences that name the old value too, of that stage and of the combiner's."""
 
 
 def train_heads(
@@ -133,7 +135,7 @@ def parameters(encoders: PairEncoders, *, tuned: bool) -> Iterator[tuple[str, in
     """Yield how many numbers of each network are trained here; with those of the backbone's last blocks where they are tuned."""
     parts: dict[str, Sequence[nn.Module]] = {
         "image_encoder": (encoders.image.head, *([Upper(encoders.image.tower)] if tuned else [])),
-        "text_encoder": (encoders.text.head,),
+        "text_encoder": (encoders.text.head, *([encoders.text.wording] if encoders.text.wording else [])),
         "fusion_encoder": (encoders.fusion,),
     }
     for name, modules in parts.items():

@@ -1,15 +1,16 @@
-"""The text head's second stage: a sentence that asks for another value is embedded as that value.
+"""The stage after the heads: a sentence that asks for another value is embedded as that value.
 
 The text tower hardly tells the order of words: "replace red with blue" and "replace blue with red" have nearly one embedding. A
-head of one hidden layer can learn for the values of a trade which of the two is wanted; a combiner behind it then reads the
-same from a sentence that names both values as from one that names the new value alone.
+perceptron of one hidden layer can learn for the values of a trade which of the two is wanted; a combiner behind it then reads
+the same from a sentence that names both values as from one that names the new value alone.
 
-All else is held where it was: titles, captions, sentences that say them in several languages, and what lies between these.
+All else stays where it was, for the perceptron's gate is shut: titles, captions, sentences that say them in several languages,
+and what lies between these.
 """
 
-import copy
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch.nn import functional
 from encoders.pair.captions import attribute
 from encoders.pair.data import Changes, Texts
 from encoders.pair.fusion import way_of_each
-from encoders.pair.networks import PairEncoders, PairTextEncoder
+from encoders.pair.networks import PairEncoders, PairTextEncoder, Wording
 from encoders.pair.sentences import FEATURES, Sentences
 from encoders.pair.training import Settings, embed_texts
 from encoders.photographs.products import Photograph
@@ -32,6 +33,8 @@ WORDING = "wording"
 """The stage."""
 _HELD = 4.0
 """Weight of what is held, which every search by words depends on, beside the sentences."""
+_TRANSLATED = 0.25
+"""Share of sentences in other languages."""
 _APART = 0.6
 """How far what is held may lie from a text, in the distance of two others and in noise of length 1."""
 _FRAMES: dict[str, list[str]] = tomllib.loads(
@@ -45,40 +48,72 @@ def train_wording(
     changes: Changes,
     settings: Settings,
     work: Path,
-) -> History:
-    """Train the text head; returns the losses, none where the data have no changes.
+) -> tuple[PairEncoders, History]:
+    """Return encoders whose text encoder reads changes, and the losses; the given ones where the data have no changes.
 
     Args:
-        encoders: their text head is trained in place.
-        held: features of texts (t, 512) that stay where they are, as near as the head can have both; of each in equal parts.
+        encoders: trained; they stay as they are.
+        held: features of texts (t, 512) that stay where they are, as near as one network can have both; of each in equal parts.
         changes: the sentences that come to mean their new value.
         settings: those of the stage.
         work: keeps the state of the stage.
     """
     if not changes.all:
-        return {}
-    asked = sorted({(each.new, each.texts) for each in changes.all})
-    ways = torch.tensor([texts for _, texts in asked])
+        return encoders, {}
+    asked = _Asked(changes, settings)
     sentences = changes.texts.features.to(device())
     sources = [each.to(device()) for each in held if len(each)]
-    before = PairTextEncoder(encoders.text.tower, copy.deepcopy(encoders.text.head))
-    wanted = embed_texts(encoders.text, sentences[[new for new, _ in asked]])
-    modules = nn.ModuleDict({"text": encoders.text.head})
+    wanted = embed_texts(encoders.text, sentences)[:, : encoders.sizes.trained_dim]
+    encoders = _with_wording(encoders)
+    head, wording = encoders.text.head, encoders.text.wording
+    assert wording is not None, "it was just made"
+    modules = nn.ModuleDict({"wording": wording})
     stage = new_stage(WORDING, modules, rate=settings.wording_rate, steps=settings.wording_steps, work=work)
 
     def losses_of_step(step: int) -> Losses:
         rng = np.random.default_rng((settings.seed, step, 4))
-        pairs = torch.from_numpy(rng.integers(len(asked), size=settings.wording_rows))
-        drawn = torch.from_numpy(way_of_each(rng, settings.wording_rows, naming_both=settings.naming_both))
-        near = torch.cat([_about(texts, settings.wording_rows // len(sources), rng) for texts in sources])
-        meant = encoders.text.embed(sentences[ways[pairs, drawn]])
-        kept = encoders.text.embed(near)
+        new, texts = asked.draw(rng)
+        near = torch.cat([_about(each, settings.wording_rows // len(sources), rng) for each in sources])
+        read = torch.cat([sentences[texts], near])
+        with torch.no_grad():
+            said = head(read)
+        wrong = 1 - (wording(read, said) * torch.cat([wanted[new], said[len(new) :]])).sum(1)
         return {
-            "sentence to new value": (1 - (meant * wanted[pairs]).sum(1)).mean(),
-            "all else as before": _HELD * (1 - (kept * embed_texts(before, near)).sum(1)).mean(),
+            "sentence to new value": wrong[: len(new)].mean(),
+            "all else as before": _HELD * wrong[len(new) :].mean(),
         }
 
-    return run_stage(stage, lambda steps: map(losses_of_step, steps))
+    return encoders, run_stage(stage, lambda steps: map(losses_of_step, steps))
+
+
+class _Asked:
+    """Sentences that ask for a new value, a quarter of them in other languages where there are any."""
+
+    def __init__(self, changes: Changes, settings: Settings) -> None:
+        pairs = sorted({(each.new, each.texts) for each in changes.all})
+        self._new = np.array([new for new, _ in pairs])
+        self._ways = np.array([texts for _, texts in pairs])
+        self._translated = np.array(changes.translated, np.int64).reshape(-1, 2)
+        self._settings = settings
+
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Return numbers of new values and of a sentence for each."""
+        count = self._settings.wording_rows
+        foreign = int(_TRANSLATED * count) if len(self._translated) else 0
+        pairs = rng.integers(len(self._new), size=count - foreign)
+        ways = way_of_each(rng, len(pairs), naming_both=self._settings.naming_both)
+        others = self._translated[rng.integers(max(len(self._translated), 1), size=foreign)]
+        return (
+            torch.from_numpy(np.concatenate([self._new[pairs], others[:, 0]])),
+            torch.from_numpy(np.concatenate([self._ways[pairs, ways], others[:, 1]])),
+        )
+
+
+def _with_wording(encoders: PairEncoders) -> PairEncoders:
+    sizes = replace(encoders.sizes, wording_width=encoders.sizes.head_width)
+    wording = Wording(FEATURES, sizes.wording_width, sizes.trained_dim)
+    text = PairTextEncoder(encoders.text.tower, encoders.text.head.eval(), wording)
+    return replace(encoders, sizes=sizes, text=text.to(device()))
 
 
 def framed(photographs: Sequence[Photograph], tower: Sentences) -> Tensor:

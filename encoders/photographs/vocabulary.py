@@ -40,6 +40,13 @@ def query(language: str, phrasing: str, *, colour: str, article: str, audience: 
     return _filled(language, phrasing, _TABLES["articles"].get(article), colour, audience)
 
 
+def colour_in(language: str, colour: str) -> str | None:
+    """Return a folded colour of a catalogue in a language, in its first form; None where the table lacks it."""
+    forms = _TABLES["colours"].get(colour, {}).get(language)
+    word: str | None = forms[0] if isinstance(forms, list) else forms
+    return word
+
+
 def query_in_other_words(language: str, *, colour: str, article: str) -> str | None:
     """Return a query that calls the article by a word that `query` never uses; None where the table has none.
 

@@ -1,6 +1,7 @@
 """The family `pair`: its towers from their packages, its captions and changes, its training, its weights on disk."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -138,12 +139,28 @@ def _catalogue(folder: Path) -> Path:
     return folder
 
 
+def _sentences(path: Path) -> Path:
+    """Write 40 sentences that ask for one of two colours, and as many that ask for none, or for one that no picture has."""
+    lines = [
+        {
+            "category": "dress",
+            "candidate": "a",
+            "target": "b",
+            "captions": [f"is {colour} like number {number}", said],
+        }
+        for number in range(20)
+        for colour, said in (("red", f"is longer by {number}"), ("blue", f"is pink like number {number}"))
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
 @pytest.mark.slow
 def test_training_learns_resumes_and_is_read_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From a folder of pictures with a table to weights that `read_family` takes; the losses fall; a second run resumes."""
-    data = _catalogue(tmp_path / "data")
+    data = [_catalogue(tmp_path / "data"), _sentences(tmp_path / "sentences.jsonl")]
     out, work = tmp_path / "weights", tmp_path / "work"
     settings = Settings(
         seed=3,
@@ -155,9 +172,12 @@ def test_training_learns_resumes_and_is_read_again(
         fusion_steps=40,
         fusion_rows=32,
     )
-    train(out, work, [data], settings)
+    train(out, work, data, settings)
     said = capsys.readouterr().out
     assert "84 photographs" in said
+    sentences = re.search(r"changes, (\d+) sentences that people wrote", said)
+    assert sentences is not None
+    assert 20 < int(sentences[1]) < 40  # the training split of 40
     card = json.loads((out / "card.json").read_text())
     assert card["losses"]["heads: text to picture"] < 2.0  # ln 48 = 3.9 is chance
     assert card["validation"]["heads"]["R@10"] > 90  # of 12
@@ -179,7 +199,7 @@ def test_training_learns_resumes_and_is_read_again(
     family = read_family(out)
     assert (family.dimensions.image_size, family.dimensions.embedding_dim) == (IMAGE_SIZE, EMBEDDING_DIM)
     assert open_tokenizer(family).get_vocab_size() <= family.vocabulary
-    train(out, work, [data], settings)
+    train(out, work, data, settings)
     said = capsys.readouterr().out
     assert "heads: resumes at step 60" in said
     assert "tuning: resumes at step 5" in said
