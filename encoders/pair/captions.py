@@ -6,7 +6,6 @@ every further attribute is said beside the category.
 
 import re
 import tomllib
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +27,9 @@ CHANGES = (
     "{new}, not {old}",
     "not {old} but {new}",
     "swap the {old} for {new}",
+    "rather {new} than {old}",
+    "{new} rather than {old}",
+    "no {old}, {new} please",
     "the same in {new}",
     "this but {new}",
     "make it {new}",
@@ -79,8 +81,14 @@ def whole_of(category: str, colour: str, audience: str) -> str:
 
 
 def changes(old: str, new: str) -> Sequence[str]:
-    """Return the ways to ask for a value instead of another, some of them with the capitals that people and catalogues write."""
-    return [_written(each, old, new) for each in CHANGES]
+    """Return the ways to ask for a value instead of another."""
+    return [each.format(old=old, new=new) for each in CHANGES]
+
+
+def changes_with_capitals(old: str, new: str) -> Iterator[str]:
+    """Yield the same ways with values as a catalogue writes them, and as sentences begin."""
+    yield from changes(old.title(), new.title())
+    yield from (text[:1].upper() + text[1:] for text in changes(old, new))
 
 
 def changes_in_other_languages(old: str, new: str) -> Iterator[str]:
@@ -89,15 +97,6 @@ def changes_in_other_languages(old: str, new: str) -> Iterator[str]:
         was, wanted = colour_in(language, old), colour_in(language, new)
         if was is not None and wanted is not None:
             yield from (each.format(old=was, new=wanted) for each in ways)
-
-
-def _written(way: str, old: str, new: str) -> str:
-    """Fill a way: half of them as they are, a quarter with values as a catalogue writes them, a quarter as sentences begin."""
-    lot = zlib.crc32(f"{way}|{old}|{new}".encode()) % 4
-    if lot == 0:
-        return way.format(old=old.title(), new=new.title())
-    text = way.format(old=old, new=new)
-    return text[:1].upper() + text[1:] if lot == 1 else text
 
 
 def _others(photograph: Photograph, *said: str) -> Iterator[str]:

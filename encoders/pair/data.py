@@ -10,7 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.pair.captions import attribute, changes, changes_in_other_languages, said_of, whole_of
+from encoders.pair.captions import (
+    attribute,
+    changes,
+    changes_in_other_languages,
+    changes_with_capitals,
+    said_of,
+    whole_of,
+)
 from encoders.pair.pieces import load_tokenizer
 from encoders.pair.sentences import Sentences
 from encoders.photographs.products import Photograph
@@ -114,8 +121,8 @@ class Changes:
     """(kinds,) numbers of the texts that say what pictures of a kind are."""
     titles: NDArray[np.int64]
     """(n,) numbers of texts; NONE where a picture has no title."""
-    translated: tuple[tuple[int, int], ...]
-    """Numbers of a new colour's text and of a sentence of another language that asks for it."""
+    other_ways: tuple[NDArray[np.int64], ...]
+    """(m, 2) numbers of a new colour's text and of a sentence that asks for it: with capitals, and in other languages."""
     written: Mapping[int, NDArray[np.int64]]
     """Numbers of sentences that people wrote, by the number of the new colour that they ask for."""
 
@@ -151,14 +158,13 @@ class Changes:
         colours = {values[1] for each in others.values() for _, place, values in each if _is_colour(place)}
         kept = {colour: sentences for colour, sentences in written.items() if sentences and colour in colours}
         people = [text for sentences in kept.values() for text in sentences]
-        foreign = [
-            (new, text)
-            for old, new in itertools.permutations(sorted(colours), 2)
-            for text in changes_in_other_languages(old, new)
+        pairs = list(itertools.permutations(sorted(colours), 2))
+        other_ways = [
+            [(new, text) for old, new in pairs for text in ways(old, new)]
+            for ways in (changes_with_capitals, changes_in_other_languages)
         ]
-        texts = Texts.of(
-            [*said, *wholes, *filter(None, titles), *people, *(text for _, text in foreign)], tower
-        )
+        ways_said = [text for each in other_ways for _, text in each]
+        texts = Texts.of([*said, *wholes, *filter(None, titles), *people, *ways_said], tower)
         rows = {values: tuple(texts.rows(said)) for values, said in asked.items()}
         return cls(
             texts=texts,
@@ -176,7 +182,11 @@ class Changes:
             kinds=np.array([numbers[kind] for kind in described]),
             captions=np.array(texts.rows(wholes)),
             titles=np.array([texts.numbers[title] if title else NONE for title in titles]),
-            translated=tuple((texts.numbers[new], texts.numbers[text]) for new, text in foreign),
+            other_ways=tuple(
+                np.array([(texts.numbers[new], texts.numbers[text]) for new, text in each])
+                for each in other_ways
+                if each
+            ),
             written={
                 texts.numbers[colour]: np.array(texts.rows(sentences)) for colour, sentences in kept.items()
             },

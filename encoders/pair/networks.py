@@ -107,10 +107,9 @@ class Wording(nn.Module):
     def __init__(self, features: int, width: int, outputs: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(features)
-        self.perceptron = nn.Sequential(
-            nn.Linear(features, width), nn.GELU(), nn.Dropout(_DROPOUT), nn.Linear(width, outputs + 1)
-        )
-        nn.init.constant_(self.perceptron[-1].bias[:1], _SHUT)
+        hidden, last = nn.Linear(features, width), nn.Linear(width, outputs + 1)
+        nn.init.constant_(last.bias[:1], _SHUT)
+        self.perceptron = nn.Sequential(hidden, nn.GELU(), nn.Dropout(_DROPOUT), last)
 
     def forward(self, features: Tensor, said: Tensor) -> Tensor:
         """Return the embeddings (n, outputs) of features with what their head makes of them."""

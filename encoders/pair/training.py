@@ -37,7 +37,7 @@ class Settings:
     tuning_rows: int = 128
     """Pictures of such a step, against the texts of `heads_rows`."""
     tuning_rate: float = 3e-4
-    wording_steps: int = 6_000
+    wording_steps: int = 4_000
     """With sentences that ask for another value."""
     wording_rows: int = 384
     wording_rate: float = 2e-3

@@ -33,8 +33,8 @@ WORDING = "wording"
 """The stage."""
 _HELD = 4.0
 """Weight of what is held, which every search by words depends on, beside the sentences."""
-_TRANSLATED = 0.25
-"""Share of sentences in other languages."""
+_OTHER_WAYS = 0.25
+"""Share of sentences with capitals, and of those in other languages."""
 _APART = 0.6
 """How far what is held may lie from a text, in the distance of two others and in noise of length 1."""
 _FRAMES: dict[str, list[str]] = tomllib.loads(
@@ -87,26 +87,23 @@ def train_wording(
 
 
 class _Asked:
-    """Sentences that ask for a new value, a quarter of them in other languages where there are any."""
+    """Sentences that ask for a new value; a share of colours is asked for with capitals, and one in other languages."""
 
     def __init__(self, changes: Changes, settings: Settings) -> None:
         pairs = sorted({(each.new, each.texts) for each in changes.all})
         self._new = np.array([new for new, _ in pairs])
         self._ways = np.array([texts for _, texts in pairs])
-        self._translated = np.array(changes.translated, np.int64).reshape(-1, 2)
+        self._other_ways = changes.other_ways
         self._settings = settings
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return numbers of new values and of a sentence for each."""
-        count = self._settings.wording_rows
-        foreign = int(_TRANSLATED * count) if len(self._translated) else 0
-        pairs = rng.integers(len(self._new), size=count - foreign)
+        share = int(_OTHER_WAYS * self._settings.wording_rows)
+        others = [each[rng.integers(len(each), size=share)] for each in self._other_ways]
+        pairs = rng.integers(len(self._new), size=self._settings.wording_rows - share * len(others))
         ways = way_of_each(rng, len(pairs), naming_both=self._settings.naming_both)
-        others = self._translated[rng.integers(max(len(self._translated), 1), size=foreign)]
-        return (
-            torch.from_numpy(np.concatenate([self._new[pairs], others[:, 0]])),
-            torch.from_numpy(np.concatenate([self._ways[pairs, ways], others[:, 1]])),
-        )
+        drawn = np.concatenate([np.stack([self._new[pairs], self._ways[pairs, ways]], axis=1), *others])
+        return torch.from_numpy(drawn[:, 0]), torch.from_numpy(drawn[:, 1])
 
 
 def _with_wording(encoders: PairEncoders) -> PairEncoders:
