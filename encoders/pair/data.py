@@ -1,7 +1,7 @@
 """Photographs with their captions and the changes between them, as arrays that training draws from."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -158,11 +158,7 @@ class Changes:
         colours = {values[1] for each in others.values() for _, place, values in each if _is_colour(place)}
         kept = {colour: sentences for colour, sentences in written.items() if sentences and colour in colours}
         people = [text for sentences in kept.values() for text in sentences]
-        pairs = list(itertools.permutations(sorted(colours), 2))
-        other_ways = [
-            [(new, text) for old, new in pairs for text in ways(old, new)]
-            for ways in (changes_with_capitals, changes_in_other_languages)
-        ]
+        other_ways = _other_ways(colours)
         ways_said = [text for each in other_ways for _, text in each]
         texts = Texts.of([*said, *wholes, *filter(None, titles), *people, *ways_said], tower)
         rows = {values: tuple(texts.rows(said)) for values, said in asked.items()}
@@ -191,6 +187,15 @@ class Changes:
                 texts.numbers[colour]: np.array(texts.rows(sentences)) for colour, sentences in kept.items()
             },
         )
+
+
+def _other_ways(colours: Collection[str]) -> list[list[tuple[str, str]]]:
+    """Return new colours with sentences that ask for them: with capitals, and in other languages."""
+    pairs = list(itertools.permutations(sorted(colours), 2))
+    return [
+        [(new, text) for old, new in pairs for text in ways(old, new)]
+        for ways in (changes_with_capitals, changes_in_other_languages)
+    ]
 
 
 def _is_colour(place: int) -> bool:
