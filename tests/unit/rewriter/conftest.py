@@ -1,7 +1,15 @@
 """One small catalogue, and conversations about it, for every test of the rewriter."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
+from rewriter.engines.fallback import Fallback
+from rewriter.engines.model.engine import open_language_model
+from rewriter.engines.port import Engine
+from rewriter.engines.rules.engine import Router
+from rewriter.linking.linker import Linker
+from rewriter.settings import Settings
 from vitrine.v1 import query_pb2, rewrite_pb2
 
 FACETS = (
@@ -39,3 +47,13 @@ def facets() -> tuple[rewrite_pb2.Facet, ...]:
 def shown() -> tuple[query_pb2.Product, ...]:
     """Give three dresses, as a turn shows them: blue at 60, red at 45, navy at 80."""
     return (BLUE, RED, NAVY)
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """Open what reads turns: the embedded model with the rules behind it, without the sentence encoder."""
+    linker = Linker()
+    certainty = Settings().model_least_certainty
+    async with open_language_model(rows=1, waiting=4, least_certainty=certainty, linker=linker) as model:
+        yield Fallback(model, Router(linker), name="model", reserve_s=0.01, on_failure=lambda _: None)
+    linker.close()

@@ -1,16 +1,9 @@
 """Kinds of turns that go on with a search: what they give up, add, correct or ask, in the languages that the rewriter knows."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from rewriter.engines.fallback import Fallback
-from rewriter.engines.model.engine import open_language_model
 from rewriter.engines.port import Engine
-from rewriter.engines.rules.engine import Router
-from rewriter.linking.linker import Linker
 from rewriter.quality.turns import Expected, state_request
-from rewriter.settings import Settings
 from vitrine.filter_text import parse_filter
 
 Read = tuple[str, str, str, str]
@@ -126,16 +119,6 @@ KINDS: dict[str, dict[tuple[str, str, str], Read]] = {
     },
 }  # fmt: skip
 """By kind: the state, the conditions that stand, and the words; then route, conditions, references and order that they should have."""
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    """Open what reads turns: the embedded model with the rules behind it, without the sentence encoder."""
-    linker = Linker()
-    certainty = Settings().model_least_certainty
-    async with open_language_model(rows=1, waiting=4, least_certainty=certainty, linker=linker) as model:
-        yield Fallback(model, Router(linker), name="model", reserve_s=0.01, on_failure=lambda _: None)
-    linker.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

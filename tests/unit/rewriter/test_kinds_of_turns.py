@@ -1,16 +1,9 @@
 """Kinds of turns that were read wrongly, each by several turns of its own in the languages that the rewriter knows."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from rewriter.engines.fallback import Fallback
-from rewriter.engines.model.engine import open_language_model
 from rewriter.engines.port import Engine
-from rewriter.engines.rules.engine import Router
-from rewriter.linking.linker import Linker
 from rewriter.quality.turns import Expected, state_request
-from rewriter.settings import Settings
 
 Read = tuple[str, str, str, str]
 
@@ -189,16 +182,6 @@ KINDS: dict[str, dict[tuple[str, str], Read]] = {
     },
 }
 """By kind: the state and the words, and route, conditions, references and order that they should have."""
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    """Open what reads turns: the embedded model with the rules behind it, without the sentence encoder."""
-    linker = Linker()
-    certainty = Settings().model_least_certainty
-    async with open_language_model(rows=1, waiting=4, least_certainty=certainty, linker=linker) as model:
-        yield Fallback(model, Router(linker), name="model", reserve_s=0.01, on_failure=lambda _: None)
-    linker.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
