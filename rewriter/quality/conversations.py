@@ -23,9 +23,10 @@ CONVERSATIONS = {
     "unseen_talks": _FOLDER / "unseen_conversations.txt",
     "dev_talks": _FOLDER / "dev_talks.txt",
     "blind_talks": _FOLDER / "blind_talks.txt",
+    "fresh_talks": _FOLDER / "fresh_talks.txt",
 }
 """The files of conversations, by the name of their slice."""
-UNREAD = frozenset({"unseen_talks", "blind_talks"})
+UNREAD = frozenset({"unseen_talks", "blind_talks", "fresh_talks"})
 """Those of which only the figures are looked at, so that no report holds their turns."""
 _BEGINS = "= "
 
