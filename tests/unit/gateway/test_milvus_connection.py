@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from grpc.aio import AioRpcError, Metadata
 from pymilvus import MilvusException
@@ -13,7 +14,7 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 from gateway.adapters.milvus.clients import Clients
 from gateway.adapters.milvus.connection import MilvusConnection, MilvusError
 from gateway.adapters.milvus.importing import can_import
-from gateway.adapters.milvus.searching import SearchChannel
+from gateway.adapters.milvus.searching import Asked, SearchChannel
 from gateway.errors import DeadlineExceeded, VectorIndexError
 
 
@@ -130,7 +131,7 @@ async def test_both_families_of_errors_become_one(error: Exception, code: object
     """Errors of pymilvus and of gRPC are the index's failure, with the code kept and the message left behind."""
     for calling in (
         connection(failing(error)).call("search", timeout_s=60),
-        connection(failing(error)).search(b"", timeout_s=60),
+        connection(failing(error)).search(Asked("shop", "", 1, ()), np.zeros(4, np.float32), timeout_s=60),
     ):
         with pytest.raises(MilvusError) as caught:
             await calling
@@ -145,7 +146,7 @@ async def test_a_deadline_that_the_server_noticed_is_one() -> None:
     with pytest.raises(DeadlineExceeded):
         await connection(failing(error)).call("search", timeout_s=60)
     with pytest.raises(DeadlineExceeded):
-        await connection(failing(error)).search(b"", timeout_s=60)
+        await connection(failing(error)).search(Asked("shop", "", 1, ()), np.zeros(4, np.float32), timeout_s=60)
 
 
 async def test_a_search_waits_no_longer_than_it_may() -> None:
