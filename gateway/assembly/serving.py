@@ -146,7 +146,9 @@ async def serving_gateway(
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = open_metrics(settings)
-    encoders = Encoders([GatheredEncoder(encoder) for encoder in dependencies.encoders])
+    encoders = Encoders(
+        [GatheredEncoder(encoder, calls_at_once=settings.calls_at_once) for encoder in dependencies.encoders]
+    )
     summary = CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
     access, saturation = open_access(settings, metrics), open_saturation(settings, metrics)

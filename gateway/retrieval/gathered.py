@@ -1,6 +1,5 @@
 """The encoders of searches: texts that are asked for at the same time are encoded by one call."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,9 +9,6 @@ from gateway.model import Embedded, EncoderInputs
 from gateway.ports import Encoder
 from vitrine.tensors import MAX_BATCH_SIZE
 
-_AT_ONCE = int(os.environ.get("AT_ONCE", "2"))
-"""Calls of one kind that are under way before the next one waits for more."""
-
 
 class GatheredEncoder:
     """Implements Encoder for searches.
@@ -21,17 +17,18 @@ class GatheredEncoder:
     costs far more than the call does, and Triton batches them.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, *, calls_at_once: int) -> None:
         self._encoder = encoder
-        self._gathering = Gathering[bool, EncoderInputs, Embedded](
-            self._embed, most=MAX_BATCH_SIZE, at_once=_AT_ONCE, late="the encoder did not answer in time"
+        self._gathering = Gathering[str, EncoderInputs, Embedded](
+            self._embed, most=MAX_BATCH_SIZE, at_once=calls_at_once, late="the encoder did not answer in time"
         )
 
     async def embed(self, inputs: EncoderInputs, *, timeout_s: float) -> Embedded:
         """As the port says."""
         if inputs.texts is None or len(inputs.texts) != 1 or inputs.images is not None:
             return await self._encoder.embed(inputs, timeout_s=timeout_s)
-        return await self._gathering.run(inputs.references is not None, inputs, timeout_s=timeout_s)
+        kind = "words" if inputs.references is None else "change"
+        return await self._gathering.run(kind, inputs, timeout_s=timeout_s)
 
     async def manifest(self, *, timeout_s: float) -> str:
         """As the port says."""
@@ -42,21 +39,22 @@ class GatheredEncoder:
         return await self._encoder.embedding_dim(timeout_s=timeout_s)
 
     async def _embed(
-        self, changed: bool, asked: Sequence[EncoderInputs], timeout_s: float
+        self, _kind: str, asked: Sequence[EncoderInputs], timeout_s: float
     ) -> Sequence[Embedded]:
         if len(asked) == 1:
             return [await self._encoder.embed(asked[0], timeout_s=timeout_s)]
+        references = [each.references for each in asked if each.references is not None]
         inputs = EncoderInputs(
             texts=[text for each in asked for text in each.texts or ()],
-            references=np.concatenate([each.references for each in asked if each.references is not None])
-            if changed
-            else None,
+            references=np.concatenate(references) if references else None,
         )
         embedded = await self._encoder.embed(inputs, timeout_s=timeout_s)
         return [
             Embedded(
                 # A row of its own: whoever remembers it does not keep the others.
-                rows=embedded.rows[i : i + 1].copy(), cut=embedded.cut[i : i + 1], manifest=embedded.manifest
+                rows=embedded.rows[i : i + 1].copy(),
+                cut=embedded.cut[i : i + 1],
+                manifest=embedded.manifest,
             )
             for i in range(len(asked))
         ]

@@ -40,14 +40,10 @@ _TELLING = (
 # One more try after 10 ms mends a connection that broke; whoever needs more has a deadline of his own.
 _RETRIES = 1
 
-import os
 _LATE = "the index did not answer in time"
 
 _MOST_VECTORS = 16
 """Of one request."""
-
-_SEARCHES_AT_ONCE = int(os.environ.get("AT_ONCE", "2"))
-"""Requests of one kind that are under way before the next one waits for more."""
 
 _logger = logging.getLogger(__name__)
 
@@ -66,12 +62,14 @@ class MilvusConnection:
     Milvus queues what it cannot serve yet, where nobody sees it; so the callers wait here instead.
     """
 
-    def __init__(self, clients: Clients, searches: SearchChannel, *, max_concurrency: int) -> None:
+    def __init__(
+        self, clients: Clients, searches: SearchChannel, *, max_concurrency: int, calls_at_once: int = 1
+    ) -> None:
         self._clients = clients
         self._searches = searches
         self._slots = asyncio.Semaphore(max_concurrency)
         self._gathering = Gathering[Asked, Embedding, Found](
-            self._search, most=_MOST_VECTORS, at_once=_SEARCHES_AT_ONCE, late=_LATE
+            self._search, most=_MOST_VECTORS, at_once=calls_at_once, late=_LATE
         )
 
     async def call(self, method: str, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
@@ -155,7 +153,7 @@ async def within(timeout_s: float) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def connect(
-    uri: str, *, token: Secret, tls: Tls | None, max_concurrency: int
+    uri: str, *, token: Secret, tls: Tls | None, max_concurrency: int, calls_at_once: int
 ) -> AsyncIterator[MilvusConnection]:
     """Open a connection of its own to the URI; the first call reaches out, so the server may come later.
 
@@ -167,7 +165,9 @@ async def connect(
     clients = open_clients(uri, token=token, tls=tls)
     try:
         async with open_searches(uri, token=token, tls=tls) as searches:
-            yield MilvusConnection(clients, searches, max_concurrency=max_concurrency)
+            yield MilvusConnection(
+                clients, searches, max_concurrency=max_concurrency, calls_at_once=calls_at_once
+            )
     finally:
         await clients.close()
 

@@ -71,9 +71,7 @@ def take_found(results: schema_pb2.SearchResultData, vectors: int = 1) -> list[F
         return [_part(keys, rows, cells, 0, len(keys))]
     # Where nothing is found at all, some servers count nothing.
     ends = list(accumulate(results.topks or [0] * vectors))
-    return [
-        _part(keys, rows, cells, begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)
-    ]
+    return [_part(keys, rows, cells, begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _part(

@@ -96,7 +96,7 @@ async def test_nothing_is_kept_of_a_kind_that_nobody_asks_for() -> None:
     upstream.gate.set()
     await asyncio.gather(*tasks)
     await asyncio.sleep(0)
-    assert not gathered._lines  # noqa: SLF001 - nothing else shows it
+    assert not gathered._lines
 
 
 async def test_each_waits_as_long_as_it_may() -> None:
@@ -125,6 +125,7 @@ async def test_the_time_of_one_passes_while_the_call_goes_on() -> None:
     with pytest.raises(DeadlineExceeded):
         await hasty[0]
     assert upstream.calls == [("a",), ("b", "c")]
+    assert upstream.cancelled == 1
     upstream.gate.set()
     assert await patient[0] == "cc"
 
@@ -146,14 +147,15 @@ async def test_a_call_ends_with_the_last_who_waits_for_it(
     gathered = gathering(upstream)
     first = await asking(gathered, "a")
     waiting = await asking(gathered, "bc")
-    upstream.gate.set()
-    await first[0]
-    upstream.gate.clear()
-    await asyncio.sleep(0)
+    first[0].cancel()
+    await asyncio.wait(first)
+    await asyncio.sleep(0)  # the next call begins
+    assert upstream.calls == [("a",), ("b", "c")]
     for task in gone(waiting):
         task.cancel()
-    await asyncio.sleep(0.01)
-    assert upstream.cancelled == cancelled
+    await asyncio.wait(gone(waiting))
+    await asyncio.sleep(0)
+    assert upstream.cancelled == 1 + cancelled
     later = await asking(gathered, "d")
     upstream.gate.set()
     assert await later[0] == "dd"

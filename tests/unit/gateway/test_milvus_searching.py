@@ -111,7 +111,11 @@ def test_an_answer_to_several_vectors_is_dealt_out() -> None:
     )
     assert [each.keys for each in found] == [["a"], [], ["b", "c"]]
     assert [each.vectors.tolist() for each in found] == [[[0.5, 1]], [], [[2, 3], [4, 5]]]
-    assert [[row["values"] for row in each.rows] for each in found] == [[{}], [], [{"price": 3}, {"price": 4}]]
+    assert [[row["values"] for row in each.rows] for each in found] == [
+        [{}],
+        [],
+        [{"price": 3}, {"price": 4}],
+    ]
     assert all(each.vectors.base is None for each in found)
     assert [len(each) for each in take_found(schema_pb2.SearchResultData(), 2)] == [0, 0]
 
