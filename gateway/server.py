@@ -71,7 +71,12 @@ async def _opened(settings: Settings) -> AsyncIterator[Dependencies]:
             else None
         )
         index = await stack.enter_async_context(
-            open_milvus(settings.milvus, token=access.milvus_token, tls=access.milvus)
+            open_milvus(
+                settings.milvus,
+                token=access.milvus_token,
+                tls=access.milvus,
+                calls_at_once=settings.calls_at_once,
+            )
         )
         rewriter = (
             await stack.enter_async_context(open_rewriter(settings.rewriter, tls=access.rewriter))

@@ -125,6 +125,9 @@ class Settings:
     """Searches that may run at once when the gateway starts; the limit adapts from there."""
     max_concurrency: int = 64
     """Upper bound on the searches that run at once; the limit adapts below it."""
+    calls_at_once: int = 1
+    """Calls under way to encode words, and to look up with the same conditions: searches that come meanwhile share the next one.
+    1 costs the least CPU; more are quicker where Triton and Milvus have cores to spare for them."""
     max_queue: int = 64
     """Searches that may wait for a slot; one more is refused."""
     max_queue_wait_ms: int = 200

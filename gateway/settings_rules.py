@@ -50,12 +50,18 @@ def check_settings(settings: "Settings") -> None:
             f" {MAX_EVENT_AGE_DAYS}, which events may be late"
         )
     check_reports(settings)
-    if not settings.recommend_shoppers >= 1:
-        raise InvalidSettings(f"{_variable('recommend_shoppers')} must be at least 1")
+    check_counts(settings)
     check_moderation(settings)
     read_rules(settings)
     check_access(settings)
     check_sessions(_variable("sessions"), settings.sessions)
+
+
+def check_counts(settings: "Settings") -> None:
+    """Raise InvalidSettings for a number that nothing would be done with."""
+    for name in ("calls_at_once", "recommend_shoppers"):
+        if not getattr(settings, name) >= 1:
+            raise InvalidSettings(f"{_variable(name)} must be at least 1")
 
 
 def check_moderation(settings: "Settings") -> None:

@@ -60,6 +60,7 @@ from gateway.ports import (
     VectorIndex,
 )
 from gateway.retrieval.compatibility import Compatibility
+from gateway.retrieval.gathered import GatheredEncoder
 from gateway.retrieval.pipeline import Retrieval
 from gateway.retrieval.summary import CatalogueSummary
 from gateway.settings import Settings
@@ -145,7 +146,10 @@ async def serving_gateway(
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = open_metrics(settings)
-    encoders, summary = Encoders(dependencies.encoders), CatalogueSummary(dependencies.index)
+    encoders = Encoders(
+        [GatheredEncoder(encoder, calls_at_once=settings.calls_at_once) for encoder in dependencies.encoders]
+    )
+    summary = CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
     access, saturation = open_access(settings, metrics), open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)

@@ -12,7 +12,7 @@ import pytest
 from pymilvus import AsyncMilvusClient
 
 from gateway.adapters.milvus.connection import COLLECTION_NOT_FOUND, MilvusConnection, MilvusError, connect
-from gateway.adapters.milvus.searching import search_request
+from gateway.adapters.milvus.searching import Asked
 from gateway.assembly.access import behind
 from gateway.settings import Settings
 
@@ -40,11 +40,11 @@ async def users() -> AsyncIterator[tuple[AsyncMilvusClient, str, str]]:
 async def _asked(milvus: MilvusConnection) -> list[object]:
     """Call once by each way; return the codes with which a collection that is not there was refused."""
     vector = np.zeros(4, np.float32)
-    request = search_request("nowhere", vector, expression="", rows=1, columns=(), params={})
+    asked = Asked("nowhere", expression="", rows=1, columns=())
     codes: list[object] = []
     for call in (
         milvus.call("describe_collection", "nowhere", timeout_s=TIMEOUT_S),
-        milvus.search(request, timeout_s=TIMEOUT_S),
+        milvus.search(asked, vector, timeout_s=TIMEOUT_S),
     ):
         with pytest.raises(MilvusError) as refused:
             await call

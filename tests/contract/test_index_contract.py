@@ -3,6 +3,7 @@
 The server's cases need `python tests/contract/milvus_server.py`, which runs them where the server can be run.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -140,6 +141,20 @@ async def test_search_is_the_exact_weighted_sum(
         assert hit.score == pytest.approx(weights.text * hit.text_score + weights.image * hit.image_score)
         (image,) = BY_ID[hit.product.id].image_embeddings
         assert hit.image_score == pytest.approx(float(image @ QUERY), abs=1e-6)
+
+
+async def test_searches_at_the_same_time_find_what_each_finds_alone(filled: Index) -> None:
+    """They may share a call: each gets its own answer, also where nothing satisfies its condition."""
+    vectors = _units(np.random.default_rng(2), 24)
+    conditions = (None, Equals("brand", "brand 3"), Equals("brand", "nobody"))
+    asked = [(vector, filters, limit) for vector in vectors for filters in conditions for limit in (1, 10)]
+
+    async def ids(vector: Embedding, filters: Equals | None, limit: int) -> list[str]:
+        return await _ids(filled, vector, filters=filters, limit=limit)
+
+    together = await asyncio.gather(*(ids(*each) for each in asked))
+    assert together == [await ids(*each) for each in asked]
+    assert {len(each) for each in together} == {0, 1, 10}
 
 
 async def test_hits_carry_the_whole_product(filled: Index) -> None:

@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 from pymilvus import MilvusException
-from pymilvus.grpc_gen import common_pb2, schema_pb2
+from pymilvus.grpc_gen import common_pb2
 
 from gateway.adapters.milvus.clients import Clients, open_clients
-from gateway.adapters.milvus.searching import SearchChannel, open_searches
+from gateway.adapters.milvus.found import Found, take_found
+from gateway.adapters.milvus.searching import Asked, SearchChannel, open_searches, search_request
 from gateway.context import request_id
 from gateway.errors import DeadlineExceeded, VectorIndexError
+from gateway.gathering import Gathering
 from gateway.logs import log_event
-from gateway.model import Deadline
+from gateway.model import Deadline, Embedding
 from vitrine.channels import Tls
 from vitrine.process.secrets import Secret
 from vitrine.process.tracing import span
@@ -38,6 +40,11 @@ _TELLING = (
 # One more try after 10 ms mends a connection that broke; whoever needs more has a deadline of his own.
 _RETRIES = 1
 
+_LATE = "the index did not answer in time"
+
+_MOST_VECTORS = 16
+"""Of one request."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -55,10 +62,15 @@ class MilvusConnection:
     Milvus queues what it cannot serve yet, where nobody sees it; so the callers wait here instead.
     """
 
-    def __init__(self, clients: Clients, searches: SearchChannel, *, max_concurrency: int) -> None:
+    def __init__(
+        self, clients: Clients, searches: SearchChannel, *, max_concurrency: int, calls_at_once: int = 1
+    ) -> None:
         self._clients = clients
         self._searches = searches
         self._slots = asyncio.Semaphore(max_concurrency)
+        self._gathering = Gathering[Asked, Embedding, Found](
+            self._search, most=_MOST_VECTORS, at_once=calls_at_once, late=_LATE
+        )
 
     async def call(self, method: str, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
         """Call the client's method; the request's id goes along, which is all that the client lets through.
@@ -74,18 +86,26 @@ class MilvusConnection:
                         *args, retry_times=_RETRIES, client_request_id=request_id(), **kwargs
                     )
 
-    async def search(self, request: bytes, *, timeout_s: float) -> schema_pb2.SearchResultData:
-        """Return what a search finds, whose request is of `searching.search_request`; raises as `call` does."""
+    async def search(self, asked: Asked, vector: Embedding, *, timeout_s: float) -> Found:
+        """Return the rows nearest to the vector, (2 d,); raises as `call` does.
+
+        Searches that differ in their vectors alone go in one request where they are asked for at the same time.
+        """
+        return await self._gathering.run(asked, vector, timeout_s=timeout_s)
+
+    async def _search(self, asked: Asked, vectors: Sequence[Embedding], timeout_s: float) -> list[Found]:
         deadline = Deadline.after(timeout_s)
         with _told("search"):
             await self._take_slot(timeout_s)
             try:
                 # The call has a deadline of its own: a timer beside it would cost as much as building the request.
-                answer = await self._searches.search(request, timeout_s=deadline.remaining_s())
+                answer = await self._searches.search(
+                    search_request(asked, vectors), timeout_s=deadline.remaining_s()
+                )
             finally:
                 self._slots.release()
             _check(answer.status)
-        return answer.results
+        return take_found(answer.results, len(vectors))
 
     async def _take_slot(self, timeout_s: float) -> None:
         if self._slots.locked():
@@ -128,12 +148,12 @@ async def within(timeout_s: float) -> AsyncIterator[None]:
         async with asyncio.timeout(timeout_s):
             yield
     except TimeoutError:
-        raise DeadlineExceeded("the index did not answer in time") from None
+        raise DeadlineExceeded(_LATE) from None
 
 
 @asynccontextmanager
 async def connect(
-    uri: str, *, token: Secret, tls: Tls | None, max_concurrency: int
+    uri: str, *, token: Secret, tls: Tls | None, max_concurrency: int, calls_at_once: int
 ) -> AsyncIterator[MilvusConnection]:
     """Open a connection of its own to the URI; the first call reaches out, so the server may come later.
 
@@ -145,14 +165,16 @@ async def connect(
     clients = open_clients(uri, token=token, tls=tls)
     try:
         async with open_searches(uri, token=token, tls=tls) as searches:
-            yield MilvusConnection(clients, searches, max_concurrency=max_concurrency)
+            yield MilvusConnection(
+                clients, searches, max_concurrency=max_concurrency, calls_at_once=calls_at_once
+            )
     finally:
         await clients.close()
 
 
 def _translated(method: str, code: object) -> Exception:
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return DeadlineExceeded("the index did not answer in time")
+        return DeadlineExceeded(_LATE)
     # Milvus repeats the expression in its message, and with it the shopper's words: the code must do.
     level = logging.DEBUG if code in _TELLING else logging.WARNING
     log_event(

@@ -6,6 +6,7 @@ cost more than the search itself.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -59,16 +60,28 @@ class Found:
         return len(self.keys)
 
 
-def take_found(results: schema_pb2.SearchResultData) -> Found:
-    """Return the rows of what Milvus answers to one vector."""
+def take_found(results: schema_pb2.SearchResultData, vectors: int = 1) -> list[Found]:
+    """Return the rows of what Milvus answers to so many vectors, of each vector in turn."""
     keys = list(results.ids.str_id.data)
     columns = {field.field_name: field for field in results.fields_data}
-    vectors = columns.pop(VECTOR, None)
+    found = columns.pop(VECTOR, None)
+    rows = np.empty((0, 0), np.float32) if found is None or not keys else _unpacked(found)
     cells = {name: _cells(field) for name, field in columns.items()}
+    if vectors == 1:
+        return [_part(keys, rows, cells, 0, len(keys))]
+    # Where nothing is found at all, some servers count nothing.
+    ends = list(accumulate(results.topks or [0] * vectors))
+    return [_part(keys, rows, cells, begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _part(
+    keys: Sequence[str], vectors: Embedding, cells: Mapping[str, Sequence[Any]], begin: int, end: int
+) -> Found:
     return Found(
-        keys=keys,
-        vectors=np.empty((0, 0), np.float32) if vectors is None or not keys else _unpacked(vectors),
-        rows=[Row(cells, i) for i in range(len(keys))],
+        keys=keys[begin:end],
+        # Rows of its own: whoever remembers one of them does not keep those of the others.
+        vectors=vectors[begin:end].copy() if begin < end else np.empty((0, 0), np.float32),
+        rows=[Row(cells, i) for i in range(begin, end)],
     )
 
 

@@ -62,6 +62,7 @@ async def open_milvus(
     token: Secret = lambda: "",
     tls: Tls | None = None,
     max_concurrency: int = 32,
+    calls_at_once: int = 1,
     write_timeout_s: float = 30.0,
     max_pool: int = MAX_POOL,
     lease_s: float = LEASE_S,
@@ -70,11 +71,14 @@ async def open_milvus(
 
     Nothing is asked of the server yet: it may come later, and calls raise VectorIndexError until it does.
     `name` is the alias, or the pointer's key, and begins the names of the collections. `max_concurrency` bounds the
-    calls under way; what exceeds it waits here, within its own timeout. `max_pool` bounds the products that are
+    calls under way; what exceeds it waits here, within its own timeout. Of searches that differ in their vectors alone
+    `calls_at_once` are under way, and those that come meanwhile go together. `max_pool` bounds the products that are
     ordered by a field at once. `lease_s` is how long a lease of this process keeps others waiting once it is gone; its
     claims say so, and processes may differ.
     """
-    async with connect(uri, token=token, tls=tls, max_concurrency=max_concurrency) as connection:
+    async with connect(
+        uri, token=token, tls=tls, max_concurrency=max_concurrency, calls_at_once=calls_at_once
+    ) as connection:
         collections = MilvusCollections(connection, prefix=name, lease_s=lease_s)
         index = MilvusIndex(
             connection,

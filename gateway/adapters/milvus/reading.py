@@ -8,10 +8,10 @@ import numpy as np
 
 from gateway.adapters.milvus.connection import MilvusConnection
 from gateway.adapters.milvus.expression import ALWAYS, conjunction
-from gateway.adapters.milvus.found import Found, take_found
+from gateway.adapters.milvus.found import Found
 from gateway.adapters.milvus.layout import DOCUMENT, ID, PICTURES, PRODUCTS, VECTOR, Layout
 from gateway.adapters.milvus.rows import read_key, row_key, to_product, with_keys
-from gateway.adapters.milvus.searching import search_request
+from gateway.adapters.milvus.searching import Asked
 from gateway.adapters.milvus.vector_indexes import MOST_SCANNED, WIDEST, graph_params
 from gateway.model import Deadline, Embedding, StoredProduct
 
@@ -80,15 +80,8 @@ class Reading:
         columns: Sequence[str],
         params: Mapping[str, int],
     ) -> Found:
-        request = search_request(
-            self.layout.collection,
-            vector,
-            expression=expression,
-            rows=rows,
-            columns=tuple(columns),
-            params=params,
-        )
-        return take_found(await self.connection.search(request, timeout_s=self.deadline.remaining_s()))
+        asked = Asked(self.layout.collection, expression, rows, tuple(columns), tuple(params.items()))
+        return await self.connection.search(asked, vector, timeout_s=self.deadline.remaining_s())
 
     async def count(self, expression: str = "") -> int:
         """Count the products that fulfil the expression."""

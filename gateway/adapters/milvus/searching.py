@@ -6,11 +6,11 @@ differs is appended: Protocol Buffers read the fields of two messages in a row a
 """
 
 import base64
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -112,24 +112,28 @@ async def open_searches(uri: str, *, token: Secret, tls: Tls | None) -> AsyncIte
         )
 
 
-def search_request(
-    collection: str,
-    vector: Embedding,
-    *,
-    expression: str,
-    rows: int,
-    columns: tuple[str, ...],
-    params: Mapping[str, int],
-) -> bytes:
-    """Return the request, serialised, for the rows nearest to the vector, (2 d,), as a bounded read; `params` are the index's."""
+class Asked(NamedTuple):
+    """What searches have in common that one request asks for."""
+
+    collection: str
+    expression: str
+    rows: int
+    columns: tuple[str, ...]
+    params: tuple[tuple[str, int], ...] = ()
+    """The index's."""
+
+
+def search_request(asked: Asked, vectors: Sequence[Embedding]) -> bytes:
+    """Return the request, serialised, for the rows nearest to each of the vectors, (2 d,), as a bounded read."""
     value = common_pb2.PlaceholderValue(
         tag=_PLACEHOLDER,
         type=common_pb2.PlaceholderType.FloatVector,
-        values=[vector.astype("<f4", copy=False).tobytes()],
+        values=[vector.astype("<f4", copy=False).tobytes() for vector in vectors],
     )
     group = common_pb2.PlaceholderGroup(placeholders=[value]).SerializeToString()
-    asked = milvus_pb2.SearchRequest(dsl=expression, placeholder_group=group)
-    request: bytes = _prepared(collection, rows, columns, tuple(params.items())) + asked.SerializeToString()
+    differing = milvus_pb2.SearchRequest(dsl=asked.expression, placeholder_group=group, nq=len(vectors))
+    prepared = _prepared(asked.collection, asked.rows, asked.columns, asked.params)
+    request: bytes = prepared + differing.SerializeToString()
     return request
 
 
@@ -169,6 +173,5 @@ def _prepared(
         dsl_type=common_pb2.DslType.BoolExprV1,
         guarantee_timestamp=_BOUNDED_TS,
         consistency_level=common_pb2.ConsistencyLevel.Bounded,
-        nq=1,
     ).SerializeToString()
     return prepared

@@ -27,6 +27,7 @@ def test_values_are_read_with_their_types() -> None:
     [
         ({"GATEWAY_LISTN": "x", "GATEWAY_ADDR": "y"}, "unknown settings: GATEWAY_ADDR, GATEWAY_LISTN"),
         ({"GATEWAY_MAX_QUEUE": "many"}, "GATEWAY_MAX_QUEUE must be int, got 'many'"),
+        ({"GATEWAY_CALLS_AT_ONCE": "0"}, "GATEWAY_CALLS_AT_ONCE must be at least 1"),
         ({"GATEWAY_MAX_QUEUE": "-1"}, "GATEWAY_MAX_QUEUE must be a number >= 0, got -1"),
         ({"GATEWAY_DRAIN_S": "nan"}, "GATEWAY_DRAIN_S must be a number >= 0, got nan"),
         (

@@ -8,16 +8,17 @@ from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
 from gateway.adapters.milvus.found import Row, take_found
 from gateway.adapters.milvus.rows import to_product
-from gateway.adapters.milvus.searching import Place, place_of, search_request
+from gateway.adapters.milvus.searching import Asked, Place, place_of, search_request
 from gateway.memory import MAX_KEPT_BYTES
-from gateway.model import StoredProduct
+from gateway.model import Embedding, StoredProduct
 from vitrine.domain.product import Product
 
 VECTOR = np.linspace(-1, 1, 8, dtype=np.float32)
 
 
+@pytest.mark.parametrize("vectors", [[VECTOR], [VECTOR, -VECTOR]])
 @pytest.mark.parametrize("params", [{}, {"ef": 256}])
-def test_a_search_asks_what_pymilvus_would_ask(params: dict[str, int]) -> None:
+def test_a_search_asks_what_pymilvus_would_ask(params: dict[str, int], vectors: list[Embedding]) -> None:
     """Milvus cannot tell the prepared request from the one that the client library of this version builds."""
     options = {"consistency_level": "Bounded"}
     by_default = ts_utils.construct_guarantee_ts("shop", options)
@@ -26,7 +27,7 @@ def test_a_search_asks_what_pymilvus_would_ask(params: dict[str, int]) -> None:
         anns_field="embedding",
         param={"metric_type": "IP", "params": dict(params)},
         limit=28,
-        data=[VECTOR],
+        data=vectors,
         expr='f_colour == "red"',
         output_fields=["embedding", "values"],
         use_default_consistency=by_default,
@@ -34,12 +35,14 @@ def test_a_search_asks_what_pymilvus_would_ask(params: dict[str, int]) -> None:
     )
     ours = milvus_pb2.SearchRequest.FromString(
         search_request(
-            "shop",
-            VECTOR,
-            expression='f_colour == "red"',
-            rows=28,
-            columns=("embedding", "values"),
-            params=params,
+            Asked(
+                "shop",
+                expression='f_colour == "red"',
+                rows=28,
+                columns=("embedding", "values"),
+                params=tuple(params.items()),
+            ),
+            vectors,
         )
     )
     for request in (ours, theirs):
@@ -69,7 +72,7 @@ def test_cells_are_taken_as_they_came() -> None:
     """Vectors come as an array of both halves, JSON and words as values of their rows."""
     vectors = schema_pb2.VectorField(dim=2, float_vector=schema_pb2.FloatArray(data=[0.5, 1, 2, 3]))
     texts = schema_pb2.JSONArray(data=[b'{"price": 3}', b"{}"])
-    found = take_found(
+    (found,) = take_found(
         schema_pb2.SearchResultData(
             ids=schema_pb2.IDs(str_id=schema_pb2.StringArray(data=["a", "b"])),
             fields_data=[
@@ -90,11 +93,38 @@ def test_cells_are_taken_as_they_came() -> None:
     ]
 
 
+def test_an_answer_to_several_vectors_is_dealt_out() -> None:
+    """Each vector gets its own rows, also one that nothing is near to; what it gets does not hold the others' vectors."""
+    vectors = schema_pb2.VectorField(dim=2, float_vector=schema_pb2.FloatArray(data=[0.5, 1, 2, 3, 4, 5]))
+    texts = schema_pb2.JSONArray(data=[b"{}", b'{"price": 3}', b'{"price": 4}'])
+    found = take_found(
+        schema_pb2.SearchResultData(
+            num_queries=3,
+            topks=[1, 0, 2],
+            ids=schema_pb2.IDs(str_id=schema_pb2.StringArray(data=["a", "b", "c"])),
+            fields_data=[
+                schema_pb2.FieldData(field_name="embedding", vectors=vectors),
+                schema_pb2.FieldData(field_name="values", scalars=schema_pb2.ScalarField(json_data=texts)),
+            ],
+        ),
+        3,
+    )
+    assert [each.keys for each in found] == [["a"], [], ["b", "c"]]
+    assert [each.vectors.tolist() for each in found] == [[[0.5, 1]], [], [[2, 3], [4, 5]]]
+    assert [[row["values"] for row in each.rows] for each in found] == [
+        [{}],
+        [],
+        [{"price": 3}, {"price": 4}],
+    ]
+    assert all(each.vectors.base is None for each in found)
+    assert [len(each) for each in take_found(schema_pb2.SearchResultData(), 2)] == [0, 0]
+
+
 def test_nothing_found_is_no_row() -> None:
     """An answer without rows names its columns, or does not; either way there is nothing in it."""
     columns = [schema_pb2.FieldData(field_name="embedding"), schema_pb2.FieldData(field_name="values")]
     for answer in (schema_pb2.SearchResultData(), schema_pb2.SearchResultData(fields_data=columns)):
-        found = take_found(answer)
+        (found,) = take_found(answer)
         assert len(found) == 0
         assert not found.rows
         assert found.vectors.shape == (0, 0)

@@ -1,18 +1,16 @@
 """Which index a collection has by its size, and that a search which finds too few looks again."""
 
-import json
 from typing import Any
 
 import numpy as np
 import pytest
-from pymilvus.grpc_gen import milvus_pb2
 
-from gateway.adapters.milvus import reading as reading_module
 from gateway.adapters.milvus.found import Found
 from gateway.adapters.milvus.layout import ID, VECTOR, Layout
 from gateway.adapters.milvus.reading import Reading
+from gateway.adapters.milvus.searching import Asked
 from gateway.adapters.milvus.vector_indexes import EXACT_ROWS, FLAT, HNSW, WIDEST, graph_params, index_for
-from gateway.model import Deadline, IndexVersion
+from gateway.model import Deadline, Embedding, IndexVersion
 from vitrine.domain.schema_files import shipped_schema
 
 VECTORS = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], np.float32)
@@ -27,14 +25,13 @@ class Milvus:
         self.there = there
         self.asked: list[Any] = []
 
-    async def search(self, request: bytes, *, timeout_s: float) -> list[int]:
+    async def search(self, asked: Asked, vector: Embedding, *, timeout_s: float) -> Found:
         """Answer as the connection does."""
         assert timeout_s > 0
-        said = {pair.key: pair.value for pair in milvus_pb2.SearchRequest.FromString(request).search_params}
-        params = json.loads(said["params"])
-        assert params.pop("metric_type") == "IP"
-        self.asked.append(params)
-        return self.walks.pop(0)
+        assert vector.shape == (2,)
+        self.asked.append(dict(asked.params))
+        rows = self.walks.pop(0)
+        return Found(keys=[KEYS[i] for i in rows], vectors=VECTORS[rows], rows=[{} for _ in rows])
 
     async def call(self, _: str, *__: Any, **said: Any) -> Any:
         """Answer as the connection does."""
@@ -44,16 +41,6 @@ class Milvus:
         self.asked.append("scan")
         rows = [{ID: key, VECTOR: vector.tolist()} for key, vector in zip(KEYS, VECTORS, strict=True)]
         return rows if '""' in said["filter"] else []
-
-
-@pytest.fixture(autouse=True)
-def _taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A walk's rows stand for themselves."""
-    monkeypatch.setattr(
-        reading_module,
-        "take_found",
-        lambda rows: Found(keys=[KEYS[i] for i in rows], vectors=VECTORS[rows], rows=[{} for _ in rows]),
-    )
 
 
 async def search(milvus: Milvus, *, rows: int, exact: bool = False, expression: str = "price < 9") -> Found:
