@@ -106,9 +106,10 @@ def _narrows(plan: Plan, turn: MarkedTurn, wanted: Sequence[Tag]) -> bool:
     """Return whether a turn that speaks of no product corrects a value, or sets a condition beside the words of a field alone."""
     if plan.act is Act.SEARCH:
         return not wanted and not turn.marks and bool(turn.price or turn.taken.conditions)
-    corrects = any(piece.tag.role is Role.CORRECT for piece in turn.pieces)
-    values = bool(wanted) and all(tag.role is Role.VALUE for tag in wanted)
-    return plan.act in _OF_LOOKS and ((corrects and values) or (bool(turn.taken.conditions) and not wanted))
+    roles = {piece.tag.role for piece in turn.pieces}
+    styles = bool(wanted) and all(tag.role is Role.STYLE for tag in wanted)
+    replaces = not roles.isdisjoint({Role.REPLACE, Role.INSTEAD_OF}) or Use.OLD in plan.uses.values()
+    return plan.act in _OF_LOOKS and not replaces and not (styles and Role.ONE in roles)
 
 
 def uses_of(
