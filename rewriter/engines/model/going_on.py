@@ -89,7 +89,8 @@ def of_additions(
     )
     if plan.act not in _CHANGING:
         asks = plan.act is Act.DESCRIBE and wanted and requires
-        return replace(plan, act=Act.NARROW) if asks else plan
+        bounds = turn.taken.conditions and not request.text.endswith("?") and roles.isdisjoint(_OF_ONE)
+        return replace(plan, act=Act.NARROW) if asks or bounds else plan
     kinds = {tag.meaning.value for tag in wanted if tag.part in HEAD}
     joining = joining_of(fold(request.text))
     if joining is Joining.EITHER or (joining is not Joining.NONE and not kinds):
@@ -105,7 +106,8 @@ def of_additions(
 def _narrows(plan: Plan, turn: MarkedTurn, wanted: Sequence[Tag]) -> bool:
     """Return whether a turn that speaks of no product corrects a value, or sets a condition beside the words of a field alone."""
     if plan.act is Act.SEARCH:
-        return not wanted and not turn.marks and bool(turn.price or turn.taken.conditions)
+        values = bool(wanted) and all(piece.tag.role is Role.VALUE for piece in turn.pieces if piece.marked)
+        return values or (not wanted and not turn.marks and bool(turn.price or turn.taken.conditions))
     roles = {piece.tag.role for piece in turn.pieces}
     styles = bool(wanted) and all(tag.role is Role.STYLE for tag in wanted)
     replaces = not roles.isdisjoint({Role.REPLACE, Role.INSTEAD_OF}) or Use.OLD in plan.uses.values()
