@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from itertools import chain
 
 from rewriter.languages.files import languages
-from rewriter.nlu.lexicon import PROPER, Lexicon, Meaning, Part
+from rewriter.nlu.lexicon import PROPER, Lexicon, Meaning
 from rewriter.nlu.vocabulary import Role
 from rewriter.nlu.words import fold, key_of
 
@@ -59,7 +59,6 @@ class Forms:
             for name, meaning in lexicon.called.items()
             for letters in _letters_of_name(name)
         ]
-        whole += _last_names(lexicon)
         stems = [(stem, meaning) for letters, meaning in whole for stem in without_endings(letters)]
         others = {letters_of(" ".join(key)) for words in lexicon.apart.values() for key in words}
         return cls(
@@ -78,14 +77,6 @@ class Forms:
         }
         meaning = next(iter(found.values()), None)
         return meaning if len(found) == 1 and meaning and meaning.part not in PROPER else None
-
-
-def _last_names(lexicon: Lexicon) -> Iterator[tuple[str, Meaning]]:
-    """Yield the last word of each name of something, by which alone people call it: "Kafka"."""
-    for key, meaning in lexicon.phrases.items():
-        words = key_of(meaning.value)
-        if meaning.part is Part.NAME and key == words and len(words) > 1 and len(words[-1]) >= _MIN_STEM:
-            yield letters_of(words[-1]), meaning
 
 
 def _letters_of_name(name: str) -> Iterator[str]:

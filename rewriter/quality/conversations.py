@@ -26,7 +26,7 @@ CONVERSATIONS = {
     "fresh_talks": _FOLDER / "fresh_talks.txt",
 }
 """The files of conversations, by the name of their slice."""
-UNREAD = frozenset({"unseen_talks", "blind_talks", "fresh_talks"})
+UNREAD = frozenset({"unseen_talks", "fresh_talks"})
 """Those of which only the figures are looked at, so that no report holds their turns."""
 _BEGINS = "= "
 

@@ -1,7 +1,8 @@
 """Turns with the rewrite that they should get: those written by hand, and those drawn from the grammar."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +38,8 @@ _FACETS = tuple(
         ("brand", BRANDS),
     )
 )
+_EXCLUDED = re.compile(r"not (?P<field>\w+)(?:=(?P<value>.+)| in \((?P<several>.+)\))")
+_VALUES = re.compile(r'"[^"]*"|[^,\s][^,]*')
 _SIGNS = {
     query_pb2.SENTIMENT_UNSPECIFIED: "",
     query_pb2.SENTIMENT_POSITIVE: "+",
@@ -68,7 +71,7 @@ class Expected:
         return cls(
             route,
             rewrite.query if searches and route != "image" else "",
-            frozenset([*filter(None, map(format_filter, parts)), *_without(rewrite)])
+            _together([*filter(None, map(format_filter, parts)), *_without(rewrite)])
             if searches
             else frozenset(),
             tuple(rewrite.references),
@@ -141,7 +144,23 @@ def written_cases(path: Path = WRITTEN) -> list[Case]:
 
 def condition_set(conditions: str) -> frozenset[str]:
     """Read conditions as the files of turns write them, joined by "; "."""
-    return frozenset(map(_normal, filter(None, conditions.split("; "))))
+    return _together(map(_normal, filter(None, conditions.split("; "))))
+
+
+def _together(conditions: Iterable[str]) -> frozenset[str]:
+    """Return conditions with what is left out of a field as one: "neither a nor b" is "not a" and "not b"."""
+    excluded: dict[str, set[str]] = {}
+    others = set()
+    for condition in conditions:
+        if (one := _EXCLUDED.fullmatch(condition)) is not None:
+            several: list[str] = _VALUES.findall(one["several"] or "")
+            excluded.setdefault(one["field"], set()).update(several or [one["value"]])
+        else:
+            others.add(condition)
+    for name, values in excluded.items():
+        listed = ", ".join(sorted(values))
+        others.add(f"not {name} in ({listed})" if len(values) > 1 else f"not {name}={listed}")
+    return frozenset(others)
 
 
 def _without(rewrite: rewrite_pb2.Rewrite) -> Iterator[str]:

@@ -29,11 +29,23 @@ _OF_ONE = frozenset({Role.SAME, Role.POINT, Role.STEP, Role.COMPARATIVE, Role.OR
 """Roles of words that speak of one product."""
 _KEEPING = _OF_ONE | {Role.CORRECT, Role.REPLACE, Role.MAKE, Role.RESET, Role.FAULT, Role.BUT}
 """Roles of words beside which another kind is no other subject."""
+_COMPARING = frozenset({Role.COMPARE, Role.WHICH, Role.POINT, Role.JOIN})
+"""Roles of words that speak of a second product."""
 MEANT = frozenset({"meant", "mean", "said"})
 """Words of a slip that is put right; "actually" is said of another mind."""
 _OFFERING = frozenset({"do you have", "have you got", "got", "show me", "show"})
 _COUNTING = frozenset({"how many", "many", "which"})
 _NEGATIVE = frozenset({Role.NOT, Role.FAULT, Role.INSTEAD_OF, Role.REPLACE})
+
+
+def of_questions(plan: Plan, turn: MarkedTurn, text: str) -> Plan:
+    """Return the plan in which a question about one product, which asks for no other, is answered and searches nothing."""
+    roles = {piece.tag.role for piece in turn.pieces}
+    places = [piece for piece in turn.pieces if piece.tag.role is Role.ORDINAL]
+    values = any(piece.marked and piece.tag.role in VALUES for piece in turn.pieces)
+    asks = text.rstrip().endswith(("?", "\uff1f")) and len(places) == 1 and not values
+    compares = not roles.isdisjoint(_COMPARING)
+    return replace(plan, act=Act.DESCRIBE) if plan.act is Act.COMPARE and asks and not compares else plan
 
 
 def of_courtesies(plan: Plan, turn: MarkedTurn, memory: Memory) -> Plan:

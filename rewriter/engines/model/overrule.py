@@ -62,6 +62,7 @@ def of_words(
 ) -> Plan:
     """Return the plan with what the turn's words tell about its act, its positions and money, given what is left out so far."""
     plan = going_on.of_courtesies(_with_wishes_alone(plan, turn, excluded), turn, memory)
+    plan = going_on.of_questions(plan, turn, request.text)
     plan = _with_courtesy(_with_money_said(_with_what_is_to_be_shown(plan, turn), turn, request), turn)
     return _with_superlatives(_with_kinds_named(_with_looks_changed(plan, turn), turn), turn, memory)
 

@@ -239,7 +239,8 @@ def _as_meant(piece: Piece, uses: Mapping[str, Use], *, ruled: TagUse, names: bo
     use = uses[piece.text]
     overruled = {Use.WANT, Use.AVOID, Use.OLD, *([Use.DROP] if piece.tag.part in HEAD else [])}
     overruled |= set() if names else {Use.NAME}
-    overruled |= {Use.DROP} if ruled is TagUse.UNWANTED else set()
+    # One of several that are left out together: "nothing in red or black".
+    overruled |= {Use.DROP} if ruled is TagUse.UNWANTED and Use.AVOID in uses.values() else set()
     if _is_value(piece) and ruled in _RULED and use in overruled:
         return replace(piece.tag, use=ruled)
     if use is Use.NAME and not names:
