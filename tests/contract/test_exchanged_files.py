@@ -8,12 +8,14 @@ from typing import Any
 
 import grpc
 import httpx
+import numpy as np
 import pytest
 import trustme
 from aiohttp import web
 from grpc import aio
 
 from gateway.adapters.milvus.connection import MilvusConnection, connect
+from gateway.adapters.milvus.searching import Asked
 from gateway.assembly.access import behind
 from gateway.errors import SearchError
 from gateway.settings import Settings
@@ -44,7 +46,9 @@ async def ask_twice(
     recorder.methods.clear()
     for call in (
         milvus.call("list_collections", timeout_s=timeout_s),
-        milvus.search(b"", timeout_s=timeout_s),
+        milvus.search(
+            Asked("shop", expression="", rows=1, columns=()), np.zeros(4, np.float32), timeout_s=timeout_s
+        ),
     ):
         with pytest.raises(SearchError):
             await call

@@ -153,7 +153,7 @@ async def within(timeout_s: float) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def connect(
-    uri: str, *, token: Secret, tls: Tls | None, max_concurrency: int, calls_at_once: int
+    uri: str, *, token: Secret, tls: Tls | None, max_concurrency: int, calls_at_once: int = 1
 ) -> AsyncIterator[MilvusConnection]:
     """Open a connection of its own to the URI; the first call reaches out, so the server may come later.
 
