@@ -23,7 +23,7 @@ class _Batch:
     """A call for several."""
 
     waiting: int
-    call: asyncio.Task[None] | None = None
+    call: asyncio.Task[Any] | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -117,21 +117,33 @@ class Gathering(Generic[K, A, R]):
                 self._answer(kind, waiters), context=waiters[0].context
             )
             # Not at the end of what the task does: one that is cancelled before its first step does nothing.
-            batch.call.add_done_callback(lambda _: self._end(kind, line))
+            batch.call.add_done_callback(lambda call: self._ended(kind, line, waiters, call))
         elif not line.running:
             self._lines.pop(kind, None)
 
-    async def _answer(self, kind: K, waiters: Sequence[_Waiter[A, R]]) -> None:
-        try:
-            timeout_s = max(each.ends_at for each in waiters) - asyncio.get_running_loop().time()
-            answers = await self._call(kind, [each.asked for each in waiters], timeout_s)
-            for each, answer in zip(waiters, answers, strict=True):
-                if not each.answer.done():
-                    each.answer.set_result(answer)
-        except Exception as error:  # noqa: BLE001 - it is raised where the answer is waited for
-            for each in waiters:
-                if not each.answer.done():
-                    each.answer.set_exception(error)
+    async def _answer(self, kind: K, waiters: Sequence[_Waiter[A, R]]) -> Sequence[R]:
+        timeout_s = max(each.ends_at for each in waiters) - asyncio.get_running_loop().time()
+        answers = await self._call(kind, [each.asked for each in waiters], timeout_s)
+        return [answer for _, answer in zip(waiters, answers, strict=True)]
+
+    def _ended(
+        self,
+        kind: K,
+        line: _Line[A, R],
+        waiters: Sequence[_Waiter[A, R]],
+        call: asyncio.Task[Sequence[R]],
+    ) -> None:
+        error = None if call.cancelled() else call.exception()
+        for place, waiter in enumerate(waiters):
+            if waiter.answer.done():
+                continue
+            if call.cancelled():
+                waiter.answer.cancel()
+            elif error is not None:
+                waiter.answer.set_exception(error)
+            else:
+                waiter.answer.set_result(call.result()[place])
+        self._end(kind, line)
 
 
 def _expire(answer: asyncio.Future[Any], late: str) -> None:

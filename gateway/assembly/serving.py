@@ -146,10 +146,7 @@ async def serving_gateway(
 ) -> AsyncIterator[Gateway]:
     """Serve on `settings.listen` (port 0: any that is free) until the block is left."""
     metrics = open_metrics(settings)
-    encoders = Encoders(
-        [GatheredEncoder(encoder, calls_at_once=settings.calls_at_once) for encoder in dependencies.encoders]
-    )
-    summary = CatalogueSummary(dependencies.index)
+    encoders, summary = _gathered(settings, dependencies), CatalogueSummary(dependencies.index)
     compatibility = Compatibility(encoders, dependencies.index)
     access, saturation = open_access(settings, metrics), open_saturation(settings, metrics)
     crowding = open_crowding(settings, metrics, saturation)
@@ -204,6 +201,13 @@ async def serving_gateway(
         await summary.close()
         if readers is not None:
             await readers.close()
+
+
+def _gathered(settings: Settings, dependencies: Dependencies) -> Encoders:
+    """Return the encoders as searches have them, which share their calls."""
+    return Encoders(
+        [GatheredEncoder(each, calls_at_once=settings.calls_at_once) for each in dependencies.encoders]
+    )
 
 
 def _paced(dependencies: Dependencies, paced: Callable[[Encoder], Encoder]) -> Encoders:
