@@ -18,6 +18,10 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 
+_PATIENCE_S = 0.05
+"""A call that takes longer than so long keeps nobody waiting: those who came meanwhile get one of their own."""
+
+
 @dataclass(slots=True, eq=False)
 class _Batch:
     """A call for several."""
@@ -44,10 +48,12 @@ class _Line(Generic[A, R]):
 
     running: int = 0
     waiters: deque[_Waiter[A, R]] = field(default_factory=deque)
+    timer: asyncio.TimerHandle | None = None
+    """Ends the patience of those who wait."""
 
 
 class Gathering(Generic[K, A, R]):
-    """Makes at most `at_once` calls of a kind at a time, each for at most `most` askers.
+    """Makes at most `at_once` calls of a kind at a time, or more where they take long, each for at most `most` askers.
 
     `call` answers a kind and what was asked, in that order, within the seconds that it is given. It runs with the context of the
     first of them: the request that it names is theirs. What it raises is raised for all of them. `late` says that no answer came in
@@ -80,7 +86,7 @@ class Gathering(Generic[K, A, R]):
         if line is None:
             line = self._lines[kind] = _Line()
         if line.running >= self._at_once:
-            return await self._wait(line, asked, timeout_s)
+            return await self._wait(kind, line, asked, timeout_s)
         line.running += 1
         try:
             (answer,) = await self._call(kind, [asked], timeout_s)
@@ -88,7 +94,7 @@ class Gathering(Generic[K, A, R]):
             self._end(kind, line)
         return answer
 
-    async def _wait(self, line: _Line[A, R], asked: A, timeout_s: float) -> R:
+    async def _wait(self, kind: K, line: _Line[A, R], asked: A, timeout_s: float) -> R:
         loop = asyncio.get_running_loop()
         waiter = _Waiter[A, R](
             asked=asked,
@@ -97,6 +103,8 @@ class Gathering(Generic[K, A, R]):
             context=copy_context(),
         )
         line.waiters.append(waiter)
+        if len(line.waiters) == 1:
+            self._watch(kind, line)
         timer = loop.call_at(waiter.ends_at, _expire, waiter.answer, self._late)
         try:
             return await waiter.answer
@@ -107,19 +115,34 @@ class Gathering(Generic[K, A, R]):
     def _end(self, kind: K, line: _Line[A, R]) -> None:
         """A call has ended: make the next one, for all who wait, where somebody does."""
         line.running -= 1
-        waiters = [line.waiters.popleft() for _ in range(min(self._most, len(line.waiters)))]
-        if waiters:
-            line.running += 1
-            batch = _Batch(len(waiters))
-            for waiter in waiters:
-                waiter.batch = batch
-            batch.call = asyncio.get_running_loop().create_task(
-                self._answer(kind, waiters), context=waiters[0].context
-            )
-            # Not at the end of what the task does: one that is cancelled before its first step does nothing.
-            batch.call.add_done_callback(lambda call: self._ended(kind, line, waiters, call))
+        if line.waiters:
+            if line.running < self._at_once:
+                self._begin(kind, line)
         elif not line.running:
             self._lines.pop(kind, None)
+
+    def _begin(self, kind: K, line: _Line[A, R]) -> None:
+        """Make a call for all who wait, or as many as fit."""
+        waiters = [line.waiters.popleft() for _ in range(min(self._most, len(line.waiters)))]
+        self._watch(kind, line)
+        if not waiters:
+            return
+        line.running += 1
+        batch = _Batch(len(waiters))
+        for waiter in waiters:
+            waiter.batch = batch
+        batch.call = asyncio.get_running_loop().create_task(
+            self._answer(kind, waiters), context=waiters[0].context
+        )
+        # Not at the end of what the task does: one that is cancelled before its first step does nothing.
+        batch.call.add_done_callback(lambda call: self._ended(kind, line, waiters, call))
+
+    def _watch(self, kind: K, line: _Line[A, R]) -> None:
+        """See to it that who waits now does not wait for long."""
+        if line.timer is not None:
+            line.timer.cancel()
+        loop = asyncio.get_running_loop()
+        line.timer = loop.call_later(_PATIENCE_S, self._begin, kind, line) if line.waiters else None
 
     async def _answer(self, kind: K, waiters: Sequence[_Waiter[A, R]]) -> Sequence[R]:
         timeout_s = max(each.ends_at for each in waiters) - asyncio.get_running_loop().time()

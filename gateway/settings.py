@@ -127,7 +127,7 @@ class Settings:
     """Upper bound on the searches that run at once; the limit adapts below it."""
     calls_at_once: int = 1
     """Calls under way to encode words, and to look up with the same conditions: searches that come meanwhile share the next one.
-    1 costs the least CPU; more are quicker where Triton and Milvus have cores to spare for them."""
+    1 costs the least CPU; more are quicker where Triton and Milvus have cores to spare. One that takes over 50 ms is not counted."""
     max_queue: int = 64
     """Searches that may wait for a slot; one more is refused."""
     max_queue_wait_ms: int = 200

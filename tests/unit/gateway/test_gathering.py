@@ -8,6 +8,7 @@ import pytest
 
 from gateway.errors import DeadlineExceeded, EncoderError
 from gateway.gathering import Gathering
+from gateway.testing import until
 
 NAME: ContextVar[str] = ContextVar("name", default="")
 
@@ -97,6 +98,23 @@ async def test_nothing_is_kept_of_a_kind_that_nobody_asks_for() -> None:
     await asyncio.gather(*tasks)
     await asyncio.sleep(0)
     assert not gathered._lines
+
+
+async def test_a_call_that_takes_long_keeps_nobody_waiting() -> None:
+    """Those who came meanwhile share one of their own; after that a call at once is enough again."""
+    upstream = Upstream()
+    gathered = gathering(upstream)
+    stuck = await asking(gathered, "a")
+    waiting = await asking(gathered, "bc")
+    await until(lambda: len(upstream.calls) > 1)
+    assert upstream.calls == [("a",), ("b", "c")]
+    upstream.gate.set()
+    assert await asyncio.gather(*stuck, *waiting) == ["aa", "bb", "cc"]
+    upstream.gate.clear()
+    later = [*await asking(gathered, "d"), *await asking(gathered, "e")]
+    assert upstream.calls[2:] == [("d",)]
+    upstream.gate.set()
+    assert await asyncio.gather(*later) == ["dd", "ee"]
 
 
 async def test_each_waits_as_long_as_it_may() -> None:
