@@ -145,7 +145,9 @@ async def test_a_deadline_is_set_where_the_caller_sets_none() -> None:
 async def test_a_deadline_has_a_cap() -> None:
     """A caller who would wait for an hour does not hold a slot for it."""
     encoder = FakeEncoder()
-    async with serving(products=PRODUCTS, encoder=encoder, settings=Settings(max_deadline_ms=1_000)) as gateway:
+    async with serving(
+        products=PRODUCTS, encoder=encoder, settings=Settings(max_deadline_ms=1_000)
+    ) as gateway:
         await search(gateway)
         encoder.delay_s = 60
         error = await refusal(gateway, "something new", timeout=3_600.0)
