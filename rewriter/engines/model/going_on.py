@@ -116,7 +116,7 @@ def of_additions(
 
 
 def _narrows(plan: Plan, turn: MarkedTurn, wanted: Sequence[Tag]) -> bool:
-    """Return whether a turn that speaks of no product corrects a value, or sets a condition beside the words of a field alone."""
+    """Return whether a turn that speaks of no product, and replaces no value by another, is a condition on what was searched."""
     if plan.act is Act.SEARCH:
         values = bool(wanted) and all(piece.tag.role is Role.VALUE for piece in turn.pieces if piece.marked)
         return values or (not wanted and not turn.marks and bool(turn.price or turn.taken.conditions))
