@@ -1,7 +1,7 @@
 """Calls that several askers share: what is asked while enough calls of its kind are under way goes along with the next one.
 
 Who finds a call free makes it alone, at once and in his own task, so that nothing is waited for where few ask. A batch is
-therefore as large as the load makes it, and no timer decides when it is sent.
+therefore as large as the load makes it. It is sent when a call ends, or when one has taken so long that nobody should wait for it.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from gateway.errors import DeadlineExceeded
 K = TypeVar("K", bound=Hashable)
 A = TypeVar("A")
 R = TypeVar("R")
-
 
 _PATIENCE_S = 0.05
 """A call that takes longer than so long keeps nobody waiting: those who came meanwhile get one of their own."""
